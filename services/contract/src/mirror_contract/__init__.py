@@ -1,0 +1,28 @@
+"""
+The words that syncer and control share: what a run, a project and the mirror's status are, on the wire.
+
+No I/O and no settings: both services, the command lines and the tests may import all of it.
+"""
+
+from mirror_contract.names import ProjectName, parse_project_name
+from mirror_contract.project import Project, ProjectFile, ProjectState
+from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_contract.status import Disk, Schedule, Status
+
+__all__ = [
+    "Counts",
+    "Disk",
+    "Failure",
+    "Project",
+    "ProjectFile",
+    "ProjectName",
+    "ProjectState",
+    "Run",
+    "RunKind",
+    "RunRequest",
+    "RunState",
+    "Schedule",
+    "Status",
+    "Trigger",
+    "parse_project_name",
+]

@@ -1,0 +1,113 @@
+"""A run: a labelled set of work, from the wish for it to its outcome."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+from mirror_contract.names import ProjectName
+
+
+class RunKind(StrEnum):
+    """What a run does."""
+
+    SYNC = "sync"  # bring projects to what upstream has
+    VERIFY = "verify"  # hash published files
+    COLLECT = "collect"  # remove files that no page names any more, once their grace is over
+
+
+class RunState(StrEnum):
+    """
+    Where a run is: ``queued → running → succeeded | incomplete | failed | cancelled``, and never back.
+
+    A queued run may be cancelled too. A restart of the syncer returns running ones to the queue.
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    INCOMPLETE = "incomplete"  # done, but something failed or was withheld
+    FAILED = "failed"  # could not be done: upstream down, disk full or absent
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is final."""
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+
+class Trigger(StrEnum):
+    """Who wished for a run."""
+
+    API = "api"
+    CLI = "cli"
+    SCHEDULE = "schedule"
+    START = "start"
+
+
+class RunRequest(BaseModel):
+    """What a run is asked to do. Two equal requests are the same wish."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: RunKind
+    projects: tuple[ProjectName, ...] | None = Field(
+        default=None, min_length=1, max_length=10_000, description="These alone; the whole mirror where absent."
+    )
+    force: bool = Field(default=False, description="Forget serials and validators; check that files are there.")
+    repair: bool = Field(default=False, description="Fetch again what is wrong or missing (kind verify).")
+    allow_removals: NonNegativeInt | None = Field(
+        default=None, description="Remove up to so many projects in this run, whatever the guard says."
+    )
+    confirm: bool = Field(default=False, description="Yes, all of it (force with scope everything).")
+
+    @model_validator(mode="after")
+    def _options_belong_to_the_kind(self) -> Self:
+        options = {"force": RunKind.SYNC, "allow_removals": RunKind.SYNC, "confirm": RunKind.SYNC}
+        for option, kind in (options | {"repair": RunKind.VERIFY}).items():
+            if getattr(self, option) not in (False, None) and self.kind is not kind:
+                raise ValueError(f"'{option}' goes with kind '{kind}', not with '{self.kind}'")
+        if self.kind is RunKind.COLLECT and self.projects is not None:
+            raise ValueError("'projects' goes with kind 'sync' or 'verify', not with 'collect'")
+        return self
+
+
+class Counts(BaseModel):
+    """How far a run is. What is planned and not done is still to do; what failed is done."""
+
+    projects_planned: int = 0
+    projects_done: int = 0
+    projects_changed: int = 0
+    projects_partial: int = 0
+    projects_failed: int = 0
+    projects_withdrawn: int = 0
+    projects_withheld: int = Field(default=0, description="Removals that the deletion guard holds back.")
+    files_fetched: int = 0
+    files_failed: int = 0
+    files_removed: int = 0
+    files_verified: int = 0
+    bytes_fetched: int = 0
+
+
+class Failure(BaseModel):
+    """One thing that went wrong, and what it concerns."""
+
+    project: str | None = Field(default=None, description="Normalized name; absent where it concerns the whole run.")
+    file: str | None = Field(default=None, description="The file, where only that one failed.")
+    reason: str
+
+
+class Run(BaseModel):
+    """A run as it is now."""
+
+    id: str = Field(description="Sorts by time.", examples=["20261122T161233-3fa9c1"])
+    request: RunRequest
+    trigger: Trigger
+    state: RunState
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    counts: Counts = Counts()
+    failures: list[Failure] = Field(default=[], description="The first hundred; counts hold them all.")
+    message: str | None = Field(default=None, description="What happened, and what to do about it.")

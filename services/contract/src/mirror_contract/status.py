@@ -1,0 +1,48 @@
+"""The mirror's status: fresh, complete, and with room to grow?"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from mirror_contract.project import Project, ProjectState
+from mirror_contract.run import Run
+
+
+class Disk(BaseModel):
+    """The volume's file system."""
+
+    size_bytes: int
+    free_bytes: int
+    free_inodes: int | None = Field(default=None, description="Absent where the file system counts none.")
+
+
+class Schedule(BaseModel):
+    """When the next run comes by itself."""
+
+    cron: str | None = Field(description="Absent: off.")
+    paused: bool = False
+    next_run_at: datetime | None = None
+
+
+class Status(BaseModel):
+    """Everything one look should tell."""
+
+    syncer_up: bool = Field(description="False: the syncer does not answer; all else is the last that it said.")
+    as_of: datetime = Field(description="When the syncer said it.")
+    version: str
+    upstream: str
+    scope: str
+    started_at: datetime
+    schedule: Schedule
+    last_run: Run | None = Field(default=None, description="The last whole sync that ended.")
+    last_success_at: datetime | None = Field(default=None, description="When a whole sync last succeeded.")
+    running: list[Run] = []
+    queued: list[Run] = []
+    serial: int | None = Field(default=None, description="Scope everything alone.")
+    upstream_serial: int | None = Field(default=None, description="Scope everything alone.")
+    projects: dict[ProjectState, int]
+    files: int
+    stored_bytes: int
+    disk: Disk | None = Field(description="Absent: the volume cannot be asked.")
+    failing: list[Project] = Field(default=[], description="The first twenty that are failing or partial.")
+    problems: list[str] = Field(default=[], description="What needs a person, each with what to do.")

@@ -1,0 +1,1 @@
+"""The mirror's thin edge: trigger, status and metrics over HTTP."""
