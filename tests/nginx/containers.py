@@ -1,0 +1,98 @@
+"""Docker, as far as these tests need it: containers that are gone, by their id, when a test ends."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import httpx2
+
+REPOSITORY = Path(__file__).parents[2]
+
+# As compose.yaml runs it.
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+LOGS = "--tmpfs=/logs:uid=10001,gid=10001,mode=0750,size=4m"
+
+
+def docker(*arguments: str, status: int = 0) -> str:
+    """Run one docker command that ends with the status, and return what it printed on either stream."""
+    done = subprocess.run(
+        ("docker", *arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False
+    )
+    assert done.returncode == status, f"docker {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}"
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that runs, or ran."""
+
+    id: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the host reaches its port 8080."""
+        host, _, port = docker("port", self.id, "8080/tcp").partition(":")
+        return host, int(port)
+
+    @property
+    def logs(self) -> str:
+        """What it wrote on both streams."""
+        return docker("logs", self.id)
+
+    def inspect(self, template: str) -> str:
+        """Return a property of it, by Go template."""
+        return docker("inspect", "--format", template, self.id)
+
+    def run(self, *command: str) -> str:
+        """Run a command inside it."""
+        return docker("exec", self.id, *command)
+
+    def wait_until_healthy(self) -> None:
+        """Return when it answers; fail with its logs if that takes 10 s."""
+        host, port = self.address
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            connection = HTTPConnection(host, port, timeout=1)
+            try:
+                connection.request("GET", "/healthz")
+                if connection.getresponse().status == 200:
+                    return
+            except (OSError, HTTPException):
+                time.sleep(0.05)
+            finally:
+                connection.close()
+        raise AssertionError(f"nginx does not answer:\n{self.logs}")
+
+
+@contextmanager
+def started(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
+    """Start a container, and remove it at the end, whatever became of it."""
+    # The id is the last line: before it Docker warns of --dns on the loopback, which is meant.
+    container = Container(docker("create", *options, image, *command).splitlines()[-1])
+    try:
+        docker("start", container.id)
+        yield container
+    finally:
+        docker("rm", "--force", "--volumes", container.id)
+
+
+@contextmanager
+def mirror(image: str, tree: Path, *options: str) -> Iterator[Container]:
+    """Serve a tree as compose.yaml does, on a free port of the loopback."""
+    volume = f"--volume={tree}:/srv/mirror:ro"
+    with started(image, *HARDENED, volume, "--publish=127.0.0.1::8080", *options) as container:
+        container.wait_until_healthy()
+        yield container
+
+
+def connect(container: Container) -> httpx2.Client:
+    """Return a client that adds no header of its own, follows no redirect and takes no proxy."""
+    host, port = container.address
+    client = httpx2.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=5)
+    for name in ("accept", "accept-encoding", "user-agent"):
+        del client.headers[name]
+    return client

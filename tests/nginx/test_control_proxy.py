@@ -1,0 +1,141 @@
+"""Control behind nginx: present, absent, elsewhere, and in the middle of a stream when nginx stops."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror, started
+from nginx.tree import Tree
+
+pytestmark = pytest.mark.docker
+
+HERE = Path(__file__).parent
+
+# A reload would give nginx new workers.
+WORKERS = "grep -l '[w]orker process' /proc/[0-9]*/cmdline"
+
+
+def control(image: str, network: str, name: str) -> AbstractContextManager[Container]:
+    """Start a stand-in for control on the network."""
+    return started(
+        image,
+        *HARDENED,
+        f"--network={network}",
+        "--network-alias=control",
+        f"--hostname={name}",
+        f"--volume={HERE}:/fake:ro",
+        "--entrypoint=nginx",
+        command=("-e", "stderr", "-c", "/fake/control.conf"),
+    )
+
+
+def wait_for(client: httpx2.Client, name: str, *, in_a_row: int = 1) -> None:
+    """Return when the control of that name has given so many answers in a row; fail after 10 s."""
+    deadline = time.monotonic() + 10
+    answers = 0
+    while time.monotonic() < deadline:
+        answer = client.get("/api/v1/status")
+        answers = answers + 1 if answer.text.startswith(f"{name} ") else 0
+        if answers == in_a_row:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"control {name!r} does not answer; the last answer was {answer.text!r}")
+
+
+def assert_prompt(seconds: list[float]) -> None:
+    """Assert the 50 ms that are promised; a busy machine may add to the one or the other, not hide a time-out."""
+    assert (statistics.median(seconds) < 0.05, max(seconds) < 0.25) == (True, True), seconds
+
+
+@pytest.fixture
+def present(image: str, network: str, client: httpx2.Client) -> Iterator[Container]:
+    """Return a control that nginx has found."""
+    with control(image, network, "one") as container:
+        wait_for(client, "one")
+        yield container
+
+
+def seconds_for_502(client: httpx2.Client) -> float:
+    """Ask for control, expect the text that it is away, and return how long that took."""
+    begin = time.perf_counter()
+    answer = client.get("/api/v1/status")
+    elapsed = time.perf_counter() - begin
+    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
+    assert answer.text == "502: the control service is away; packages are served all the same\n"
+    return elapsed
+
+
+def test_absent(client: httpx2.Client) -> None:
+    """Without control nginx has started and serves, and says within 50 ms that control is away."""
+    assert_prompt([seconds_for_502(client) for _ in range(9)])
+    assert client.get("/simple/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/v1/status?a=%2B+b"), ("POST", "/api/v1/runs"), ("GET", "/ui/"), ("GET", "/ui/runs/x%2Fy")],
+)
+def test_present(client: httpx2.Client, present: Container, method: str, path: str) -> None:
+    """API and page reach control as they were asked for."""
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.text) == (200, f"one {method} {path}")
+
+
+def test_only_api_and_page(client: httpx2.Client, present: Container) -> None:
+    """Control's metrics, and whatever else it has, do not come out through nginx."""
+    for path in ("/metrics", "/readyz", "/api/../metrics", "/apix", "/openapi.json"):
+        assert not client.get(path).text.startswith("one "), path
+
+
+def test_page_without_slash(client: httpx2.Client) -> None:
+    """``/ui`` leads to the page."""
+    assert client.get("/ui").headers["Location"] == "/ui/"
+
+
+def test_problem_passes(client: httpx2.Client, present: Container) -> None:
+    """Control's own errors are its own: they pass as problem+json (RFC 9457)."""
+    answer = client.get("/api/v1/problem")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_elsewhere(image: str, network: str, client: httpx2.Client, nginx: Container) -> None:
+    """A control that comes back at another address is found, with no reload and no restart of nginx."""
+    processes = nginx.inspect("{{.State.Pid}} {{.State.StartedAt}}"), nginx.run("sh", "-c", WORKERS)
+    # The second starts before the first is gone, so it cannot get the same address.
+    with control(image, network, "two"):
+        with control(image, network, "one"):
+            wait_for(client, "one")
+        wait_for(client, "two", in_a_row=50)
+    assert (nginx.inspect("{{.State.Pid}} {{.State.StartedAt}}"), nginx.run("sh", "-c", WORKERS)) == processes
+
+
+def test_killed(client: httpx2.Client, present: Container) -> None:
+    """A control that just died is away at once, although its address is still known and silent."""
+    docker("kill", present.id)
+    assert_prompt([seconds_for_502(client) for _ in range(9)])
+
+
+def test_stop_with_an_open_stream(image: str, tree: Tree, network: str) -> None:
+    """Events pass as they come, and a browser that follows them does not hold up a stop: exit 0 within 6 s."""
+    options = (LOGS, f"--network={network}", "--dns=127.0.0.1")
+    with (
+        control(image, network, "one"),
+        mirror(image, tree.root, *options) as container,
+        connect(container) as client,
+    ):
+        wait_for(client, "one")
+        with client.stream("GET", "/api/v1/runs/1/events") as answer:
+            events = answer.iter_lines()
+            begin = time.monotonic()
+            # The first comes with the headers in any case; held back would be those after it, sent 0.2 s apart.
+            assert [next(events) for _ in range(9)] == [line for n in range(3) for line in (f"id: {n}", "data: {}", "")]
+            assert time.monotonic() - begin < 2
+            begin = time.monotonic()
+            docker("stop", "--time=9", container.id)
+            elapsed = time.monotonic() - begin
+        assert (container.inspect("{{.State.ExitCode}}"), elapsed < 6) == ("0", True), elapsed

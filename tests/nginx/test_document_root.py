@@ -1,0 +1,179 @@
+"""The document root: other mirrors beside ours, what stays hidden, what a directory shows."""
+
+import socket
+from http.client import HTTPConnection
+
+import httpx2
+import pytest
+
+from nginx.containers import Container, connect, mirror
+from nginx.tree import Tree
+
+pytestmark = pytest.mark.docker
+
+SECRETS = (
+    "/pypi/.mirror-id",
+    "/pypi/.staging/half.whl",
+    "/pypi/.withdrawn/evil.whl",
+    "/pypi/web/simple/.temporary",
+    "/simple/.temporary",
+    "/pypi/web/packages/ab/.temporary",
+    "/packages/ab/.temporary",
+)
+
+
+@pytest.mark.parametrize("path", SECRETS)
+def test_dotfile_is_absent(nginx: Container, tree: Tree, path: str) -> None:
+    """What is half-downloaded, withdrawn or ours alone cannot be had, however the path is written."""
+    assert any(tree.root.rglob(path.rpartition("/")[2])), "the file is there"
+    dot = path.index("/.") + 1
+    spellings = (
+        path,
+        f"{path[:dot]}%2e{path[dot + 1 :]}",
+        f"{path[:dot]}/{path[dot:]}",
+        f"{path[:dot]}./{path[dot:]}",
+        f"/centos/..{path}",
+        f"/centos/%2e%2e{path}",
+        f"/centos%2f..{path}",
+        f"//{path[1:]}",
+    )
+    for spelling in spellings:
+        assert ask(nginx, spelling) == (404, b"404: not on this mirror\n"), spelling
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../etc/passwd",
+        "/..%2fetc/passwd",
+        "/%2e%2e/etc/passwd",
+        "/packages/ab/../../../../../etc/passwd",
+        "/\\..\\etc",
+    ],
+)
+def test_traversal(nginx: Container, path: str) -> None:
+    """No path leads out of the document root."""
+    status, body = ask(nginx, path)
+    assert status in (400, 404)
+    assert b"root:" not in body
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/centos/.treeinfo", b"[general]\n"),
+        ("/centos/images/boot%20iso+1.iso", b"\x00" * 4096),
+        ("/ubuntu/", b"<p>Ubuntu\n"),
+    ],
+)
+def test_other_mirrors(client: httpx2.Client, path: str, content: bytes) -> None:
+    """Other mirrors beside ``pypi/`` are served as they lie there, with their dotfiles and index pages."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.content) == (200, content)
+    assert "Content-Security-Policy" not in answer.headers
+
+
+def test_directory_redirect_is_relative(client: httpx2.Client) -> None:
+    """A directory without its slash leads to the one with it, by a path alone."""
+    assert client.get("/centos").headers["Location"] == "/centos/"
+
+
+def test_welcome(client: httpx2.Client) -> None:
+    """Whoever opens the host is told, in text, where everything is."""
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
+    assert "/simple/" in answer.text
+    assert "/api/v1/status" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/status.json", "/pypi/web/status.json"])
+def test_status(client: httpx2.Client, path: str) -> None:
+    """The mirror's status is at either root, and no cache keeps it."""
+    answer = client.get(path)
+    assert (answer.headers["Content-Type"], answer.json()) == ("application/json", {"serial": 1})
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/simple/absent/",
+        "/simple/foo-bar/index.html.gz",
+        "/pypi/absent/json",
+        "/absent",
+        "/metrics",
+        "/.page/html",
+        "/.error/away",
+    ],
+)
+def test_absent(client: httpx2.Client, path: str) -> None:
+    """What is not there is said to be in one line of text, and what is inside nginx is not there."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
+    assert answer.headers["Content-Type"] == "text/plain"
+
+
+def test_unlisted_directory(client: httpx2.Client) -> None:
+    """A directory shows nothing unless it was asked for, and says how to ask."""
+    answer = client.get("/centos/")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (403, "text/plain")
+    assert "MIRROR_NGINX=listing" in answer.text
+
+
+def test_listing(image: str, tree: Tree) -> None:
+    """``MIRROR_NGINX=listing`` lists the root and other mirrors, never a directory of ours, and hides dotfiles."""
+    with mirror(image, tree.root, "--env=MIRROR_NGINX=listing") as container, connect(container) as client:
+        assert '<a href="centos/">' in client.get("/").text
+        assert '<a href="images/">' in client.get("/centos/").text
+        assert ".mirror-id" not in client.get("/pypi/").text
+        assert client.get("/simple/").text.startswith("index.html: list of projects")
+        for ours in ("simple/foo", "packages/", "packages/ab/", "packages/ab/ef/", "pypi/", "pypi/foo-bar/"):
+            assert "Index of" not in client.get(f"/pypi/web/{ours}").text, ours
+        for ours in ("/simple/foo", "/packages/", "/packages/ab/", "/pypi/foo-bar/"):
+            assert "Index of" not in client.get(ours).text, ours
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /simple/ HTTP/1.1\r\nHost: a\r\nHost: b", 400),
+        (b"GET /simple/\x00 HTTP/1.1\r\nHost: a", 400),
+        (b"GET /simple/ HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 40_000, 400),
+        (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: a", 414),
+        (b"POST /simple/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0", 405),
+        (b"DELETE /packages/ab/foo.tar HTTP/1.1\r\nHost: a", 405),
+    ],
+)
+def test_refused_in_text(nginx: Container, request_head: bytes, status: int) -> None:
+    """A request that is malformed, too long or no reading is refused in one line of text."""
+    with socket.create_connection(nginx.address, timeout=5) as connection:
+        connection.sendall(request_head + b"\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Content-Type: text/plain" in head
+    assert body.startswith(str(status).encode())
+
+
+@pytest.mark.parametrize(
+    "path", ["/simple/", "/simple/foo-bar/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/absent"]
+)
+def test_security_headers(client: httpx2.Client, path: str) -> None:
+    """Whatever upstream's texts hold, a browser runs none of it, and learns no version of ours."""
+    answer = client.get(path)
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    # Chromium blocks the downloads that a sandboxed page links to.
+    assert "sandbox" not in policy
+    assert answer.headers["Server"] == "nginx"
+
+
+def ask(nginx: Container, path: str) -> tuple[int, bytes]:
+    """Send a path as it is: clients, rightly, mend it first."""
+    connection = HTTPConnection(*nginx.address, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    result = (answer.status, answer.read())
+    connection.close()
+    return result

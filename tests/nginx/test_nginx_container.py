@@ -1,0 +1,85 @@
+"""The container: its knobs, its log, and how little it needs."""
+
+import json
+import re
+
+import pytest
+
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
+from nginx.tree import Tree
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.mark.parametrize("names", ["lisitng", "listing,tsl", "../nginx", "*", "listing.conf"])
+def test_unknown_knob(image: str, names: str) -> None:
+    """A name that MIRROR_NGINX does not know stops the start, with the names that it does."""
+    said = docker("run", "--rm", *HARDENED, f"--env=MIRROR_NGINX={names}", image, status=2)
+    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: listing"
+
+
+@pytest.mark.parametrize("names", ["", " ", "listing", "listing listing", ",listing, "])
+def test_known_knobs(image: str, tree: Tree, names: str) -> None:
+    """Names may be separated by blanks and commas, and be none at all."""
+    with mirror(image, tree.root, f"--env=MIRROR_NGINX={names}") as container, connect(container) as client:
+        assert ("Index of /" in client.get("/").text) is ("listing" in names)
+
+
+def test_without_logs(image: str, tree: Tree) -> None:
+    """Without a volume for the access log it starts, says so once, and serves in silence."""
+    with mirror(image, tree.root) as container, connect(container) as client:
+        for _ in range(5):
+            assert client.get("/simple/").status_code == 200
+        lines = [line for line in container.logs.splitlines() if "js vm init" not in line]
+        assert lines == ["no access log: /logs is no writable volume"]
+
+
+def test_restart(image: str, tree: Tree) -> None:
+    """It starts again in the container where it ran before."""
+    with mirror(image, tree.root, LOGS, "--env=MIRROR_NGINX=listing") as container:
+        docker("restart", container.id)
+        container.wait_until_healthy()
+        with connect(container) as client:
+            assert "Index of /" in client.get("/").text
+
+
+def test_image(image: str) -> None:
+    """The image itself says that it is nobody's root and stops gracefully."""
+    configuration = json.loads(docker("inspect", image))[0]["Config"]
+    assert (configuration["User"], configuration["StopSignal"]) == ("10001:10001", "SIGQUIT")
+
+
+def test_configuration(nginx: Container) -> None:
+    """nginx itself has nothing to warn of in its configuration."""
+    said = nginx.run("nginx", "-e", "stderr", "-t").splitlines()
+    assert [line for line in said if "[warn]" in line or "[emerg]" in line] == []
+
+
+def test_access_log(image: str, tree: Tree, network: str) -> None:
+    """Every request but that for health is a line of JSON in its minute's file: what was asked, and what came of it."""
+    options = (LOGS, f"--network={network}", "--dns=127.0.0.1")
+    with mirror(image, tree.root, *options) as container, connect(container) as client:
+        agent = 'pip/26.2 {"ci":null,"distro":{"name":"Ubuntu"}} "\\\x7fü'.encode()
+        sent = client.get("/simple/foo-bar/?format=text/html", headers=[(b"User-Agent", agent)])
+        client.get("/pypi/web/packages/ab/foo.tar", headers={"Range": "bytes=0-3"})
+        client.get("/pypi/foo-bar/json")
+        client.get("/simple/absent/")
+        client.get("/api/v1/status")
+        client.get("/centos/.treeinfo")
+        client.get("/healthz")
+        names = container.run("ls", "/logs").splitlines()
+        lines = [json.loads(line) for line in container.run("sh", "-c", "cat /logs/*").splitlines()]
+
+    assert all(re.fullmatch(r"access-\d{4}-\d\d-\d\dT\d{4}\.jsonl", name) for name in names)
+    assert [(line["route"], line["status"], line["uri"]) for line in lines] == [
+        ("page", "200", "/simple/foo-bar/?format=text/html"),
+        ("package", "206", "/pypi/web/packages/ab/foo.tar"),
+        ("json", "200", "/pypi/foo-bar/json"),
+        ("page", "404", "/simple/absent/"),
+        ("control", "502", "/api/v1/status"),
+        ("other", "200", "/centos/.treeinfo"),
+    ]
+    assert lines[0]["agent"] == agent.decode()
+    assert (lines[0]["method"], lines[0]["bytes"]) == ("GET", len(sent.content))
+    assert (lines[1]["range"], lines[1]["bytes"]) == ("bytes=0-3", 4)
+    assert all(line["seconds"] >= 0 and line["client"] and line["time"] for line in lines)

@@ -1,0 +1,130 @@
+"""Distributions: by short and by PyPI's long URL, under any name, whole and in parts."""
+
+from http.client import HTTPConnection
+from urllib.parse import quote
+
+import httpx2
+import pytest
+
+from nginx.containers import Container
+from nginx.tree import DIGEST, ODD_NAMES, OTHER_DIGEST, Tree, long_path
+
+pytestmark = pytest.mark.docker
+
+PREFIXES = ("", "/pypi/web")
+SDIST = "foo_bar-1.0.tar.gz"
+CONTENT = f"content of {SDIST}\n".encode()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("path", [f"ab/{SDIST}", long_path(DIGEST, SDIST)])
+def test_file(client: httpx2.Client, prefix: str, path: str) -> None:
+    """A file is served by either root and either path, as bytes, for ever."""
+    url = f"{prefix}/packages/{path}"
+    answer = client.get(url, headers={"Accept-Encoding": "gzip"})
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Cache-Control"] == "max-age=365000000, immutable, public"
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert not {"Content-Encoding", "Content-Disposition", "Vary"} & set(answer.headers)
+    head = client.head(url)
+    assert (head.content, head.headers["Content-Length"]) == (b"", str(len(CONTENT)))
+    assert client.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("path", ["ab/{}.metadata", long_path(DIGEST, "{}.metadata")])
+def test_metadata(client: httpx2.Client, path: str) -> None:
+    """A file's core metadata lies beside it (PEP 658), by either path."""
+    assert client.get(f"/packages/{path.format(SDIST)}").text == "Metadata-Version: 2.4\n"
+
+
+def test_same_short_name(client: httpx2.Client) -> None:
+    """A second content under a short name that is taken has PyPI's own path, and each URL keeps its bytes."""
+    assert client.get(f"/packages/{long_path(OTHER_DIGEST, SDIST)}").content == b"other content, same short name\n"
+    assert client.get(f"/packages/{long_path(DIGEST, SDIST)}").content == CONTENT
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_name(nginx: Container, name: str) -> None:
+    """A name with blanks, signs or letters beyond ASCII is found by every way to escape it, and by both paths."""
+    connection = HTTPConnection(*nginx.address, timeout=5)
+    everything = "".join(f"%{byte:02x}" for byte in name.encode())
+    for escaped in (quote(name), quote(name, safe="+&=;'$!*(),:@"), everything):
+        for directory in ("ab/", long_path(DIGEST, "")):
+            connection.request("GET", f"/packages/{directory}{escaped}")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (200, f"content of {name}\n".encode())
+    connection.close()
+
+
+def test_tar_beside_its_gzip(client: httpx2.Client) -> None:
+    """``foo.tar`` is never answered with ``foo.tar.gz``, whatever encodings the client takes."""
+    answer = client.get("/packages/ab/foo.tar", headers={"Accept-Encoding": "gzip"})
+    assert answer.content == b"not compressed\n"
+
+
+@pytest.mark.parametrize(
+    ("requested", "content", "described"),
+    [
+        ("bytes=8-", CONTENT[8:], f"bytes 8-{len(CONTENT) - 1}/{len(CONTENT)}"),
+        ("bytes=0-0", CONTENT[:1], f"bytes 0-0/{len(CONTENT)}"),
+        ("bytes=-5", CONTENT[-5:], f"bytes {len(CONTENT) - 5}-{len(CONTENT) - 1}/{len(CONTENT)}"),
+    ],
+)
+def test_range(client: httpx2.Client, requested: str, content: bytes, described: str) -> None:
+    """A part is sent as asked for: the rest (pip resumes so), the first byte, the end (poetry reads wheels so)."""
+    answer = client.get(f"/packages/ab/{SDIST}", headers={"Range": requested})
+    assert (answer.status_code, answer.content, answer.headers["Content-Range"]) == (206, content, described)
+
+
+def test_range_past_the_end(client: httpx2.Client) -> None:
+    """A part that is not there is refused, with the size that is."""
+    answer = client.get(f"/packages/ab/{SDIST}", headers={"Range": "bytes=999-"})
+    assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
+    assert answer.headers["Content-Type"] == "text/plain"
+
+
+def test_resume_only_what_is_the_same(client: httpx2.Client) -> None:
+    """If-Range resumes the file that was begun, by its ETag or its time, and sends any other whole."""
+    url = f"/packages/ab/{SDIST}"
+    first = client.get(url)
+    for validator in (first.headers["ETag"], first.headers["Last-Modified"]):
+        answer = client.get(url, headers={"Range": "bytes=8-", "If-Range": validator})
+        assert (answer.status_code, answer.content) == (206, CONTENT[8:])
+    answer = client.get(url, headers={"Range": "bytes=8-", "If-Range": '"another"'})
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+
+
+def test_removed_file_is_gone_at_once(client: httpx2.Client, tree: Tree) -> None:
+    """A file that is taken out of the tree, as malware is, is not served once more."""
+    tree.write("pypi/web/packages/ab/evil-1.0.tar.gz", b"evil\n")
+    assert client.get("/packages/ab/evil-1.0.tar.gz").content == b"evil\n"
+    (tree.web / "packages/ab/evil-1.0.tar.gz").unlink()
+    assert client.get("/packages/ab/evil-1.0.tar.gz").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ab/absent-1.0.tar.gz",
+        "cd/foo_bar-1.0.tar.gz",
+        long_path(DIGEST, "absent-1.0.tar.gz"),
+        long_path("cd" + DIGEST[2:], SDIST),
+        long_path(DIGEST.upper(), SDIST),
+        "",
+        "ab",
+        "ab/",
+        "ab/ef",
+        "ab/ef/",
+        f"ab/ef/{OTHER_DIGEST[4:]}",
+        f"ab/x/{SDIST}",
+        f"AB/{SDIST}",
+    ],
+)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_absent(client: httpx2.Client, prefix: str, path: str) -> None:
+    """What is no file is absent, a directory above all, in one line of text that nobody caches for ever."""
+    answer = client.get(f"{prefix}/packages/{path}")
+    assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert "Cache-Control" not in answer.headers
