@@ -1,0 +1,83 @@
+"""How an answer goes over the wire: whole, or not."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from fakepypi.answer import Answer
+
+Delivery = Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]
+
+# SO_LINGER on with no time: closing sends RST, not FIN.
+_RESET = struct.pack("ii", 1, 0)
+
+
+async def whole(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Send all of it."""
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+def cut(at: float) -> Delivery:
+    """Promise the whole length, send a part, and close."""
+    return _broken(at, reset=False)
+
+
+def reset(at: float) -> Delivery:
+    """Promise the whole length, send a part, and reset the connection."""
+    return _broken(at, reset=True)
+
+
+def _broken(at: float, *, reset: bool) -> Delivery:
+    async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = await _begin(request, answer, length=len(answer.body))
+        transport = request.transport
+        if transport is None:
+            return response
+        transport.set_write_buffer_limits(0)  # so that write() returns when the kernel has it all
+        await response.write(answer.body[: int(len(answer.body) * at)])
+        if reset:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+        else:
+            transport.close()
+        return response
+
+    return deliver
+
+
+def drip(*, size: int, every: float) -> Delivery:
+    """Send so many bytes at a time, with a pause after each."""
+
+    async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = await _begin(request, answer, length=len(answer.body))
+        for start in range(0, len(answer.body), size):
+            await response.write(answer.body[start : start + size])
+            await asyncio.sleep(every)
+        return response
+
+    return deliver
+
+
+def endless(*, limit: int) -> Delivery:
+    """Send the body, and zeros after it until the client goes; no length is promised, and no test sends more."""
+
+    async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = await _begin(request, answer, length=None)
+        await response.write(answer.body)
+        chunk = bytes(64 * 1024)
+        for _ in range(0, limit, len(chunk)):
+            await response.write(chunk)
+        return response
+
+    return deliver
+
+
+async def _begin(request: web.Request, answer: Answer, *, length: int | None) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_length = length
+    response.force_close()
+    await response.prepare(request)
+    return response

@@ -1,0 +1,54 @@
+"""The server, as a test starts it."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from fakepypi.faults import Faults
+from fakepypi.index import Index
+from fakepypi.log import RequestLog
+from fakepypi.warehouse import Warehouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakePyPI:
+    """A running server, and all that a test wants of it."""
+
+    url: str
+    index: Index
+    faults: Faults
+    log: RequestLog
+
+
+def create_app(
+    index: Index, faults: Faults, *, log: RequestLog | None = None, file_origin: str | None = None
+) -> web.Application:
+    """Return the application; pages name files on the request's own origin unless another is given."""
+    log = RequestLog() if log is None else log  # an empty one is false
+    return Warehouse(index=index, faults=faults, log=log, file_origin=file_origin).application()
+
+
+@asynccontextmanager
+async def serve(index: Index | None = None, *, files_elsewhere: bool = False) -> AsyncIterator[FakePyPI]:
+    """
+    Serve an index on a free port of 127.0.0.1.
+
+    With ``files_elsewhere`` pages name files on another host, 127.0.0.2, as PyPI's do.
+    """
+    hosts = ["127.0.0.1", "127.0.0.2"] if files_elsewhere else ["127.0.0.1"]
+    sockets = [socket.create_server((host, 0)) for host in hosts]
+    origins = ["http://{}:{}".format(*listening.getsockname()) for listening in sockets]
+    pypi = FakePyPI(url=origins[0], index=index or Index(), faults=Faults(), log=RequestLog())
+    app = create_app(pypi.index, pypi.faults, log=pypi.log, file_origin=origins[1] if files_elsewhere else None)
+    # A client that goes takes its request along: nobody waits for a slow answer that nobody reads.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        for listening in sockets:
+            await web.SockSite(runner, listening).start()
+        yield pypi
+    finally:
+        await runner.cleanup()

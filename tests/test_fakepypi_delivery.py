@@ -1,0 +1,95 @@
+"""Bodies that do not arrive as promised, looked at over a bare connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+import fakepypi
+
+
+@pytest.fixture
+async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
+    """An index with one project, ``foo`` 1.0."""
+    async with fakepypi.serve() as pypi:
+        pypi.index.project("foo").upload("1.0", padding=10_000)
+        yield pypi
+
+
+@pytest.fixture
+def wheel(pypi: fakepypi.FakePyPI) -> fakepypi.File:
+    """The wheel of ``foo`` 1.0."""
+    return pypi.index.project("foo").releases["1.0"].wheel
+
+
+async def connect(pypi: fakepypi.FakePyPI, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
+    """Ask for a path over a bare connection; return it after the headers, with the length that they promise."""
+    host, _, port = pypi.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    promised = next((line for line in head.splitlines() if line.startswith("content-length: ")), "content-length: -1")
+    return reader, writer, int(promised.removeprefix("content-length: "))
+
+
+async def test_reset(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A reset comes after half of the body, where the whole was promised."""
+    pypi.faults.on_file().reset()
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}")
+    half = await reader.readexactly(promised // 2)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    assert (promised, half) == (len(wheel.content), wheel.content[: promised // 2])
+
+
+async def test_cut(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A cut body ends early in a connection that closes in order."""
+    pypi.faults.on_file(project="foo").cut(at=0.25)
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}")
+    assert (promised, await reader.read()) == (len(wheel.content), wheel.content[: promised // 4])
+    writer.close()
+
+
+async def test_shortened_and_corrupt(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A shortened body keeps its false promise, a corrupt one has the right length: HTTP finds nothing wrong."""
+    pypi.faults.on_file().shortened()
+    pypi.faults.on_metadata().corrupt()
+    metadata = wheel.metadata or b""
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}")
+    assert await reader.readexactly(promised) == wheel.content[: len(wheel.content) // 2]
+    writer.close()
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}.metadata")
+    got = await reader.readexactly(promised)
+    assert got != metadata
+    assert len(got) == len(metadata)
+    writer.close()
+
+
+async def test_drip(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A dripping body has a first drop, and then nothing for as long as was said."""
+    pypi.faults.on_file().drip(size=10, every=3600)
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}")
+    assert await reader.readexactly(10) == wheel.content[:10]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), timeout=0.05)
+    assert promised == len(wheel.content)
+    writer.close()
+
+
+async def test_endless(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """An endless body promises no length and goes on long after the file's end."""
+    pypi.faults.on_file().endless()
+    reader, writer, promised = await connect(pypi, f"/{wheel.path}")
+    await reader.readexactly(len(wheel.content) + 1_000_000)
+    assert promised == -1
+    writer.close()
+
+
+async def test_broken_gzip(pypi: fakepypi.FakePyPI) -> None:
+    """Broken gzip arrives whole and cannot be unpacked."""
+    pypi.faults.on_page().broken_gzip()
+    async with aiohttp.ClientSession(pypi.url) as client:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await (await client.get("/simple/foo/")).read()
