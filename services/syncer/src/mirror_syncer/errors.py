@@ -1,0 +1,78 @@
+"""
+What can go wrong, as a tree.
+
+MirrorError
+├── ConfigurationError (ValueError)   a setting or the policy is wrong; lists every problem at once
+├── UpstreamError                     what was asked for could not be had
+│   ├── Unreachable (ConnectionError) no answer, or 5xx and 429 after all retries
+│   ├── Refused                       an answer that says no (403, 404 for a file, …)
+│   └── StalePage                     an older page than the one we have
+├── InvalidPage (ValueError)          upstream's page breaks the specification or our bounds
+├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
+└── VolumeError (OSError)             the tree cannot be read or written; the message says what to do
+    ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
+    ├── VolumeFull                    less free than the reserve
+    └── VolumeInUse                   another syncer writes here
+
+A project fails by UpstreamError or InvalidPage, a file by FileRejected or UpstreamError; a VolumeError ends the run.
+"""
+
+
+class MirrorError(Exception):
+    """Anything the mirror knows to explain in one sentence."""
+
+
+class ConfigurationError(MirrorError, ValueError):
+    """
+    Settings or policy are wrong.
+
+    Attributes:
+        problems: each one sentence that names the key and the remedy.
+    """
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.source = source
+        self.problems = problems
+        super().__init__(
+            f"{source}: {len(problems)} problem(s)\n" + "\n".join(f"  - {problem}" for problem in problems)
+        )
+
+
+class UpstreamError(MirrorError):
+    """What was asked for could not be had."""
+
+
+class Unreachable(UpstreamError, ConnectionError):
+    """No answer, or none but errors, after all retries."""
+
+
+class Refused(UpstreamError):
+    """An answer that says no, and would say it again."""
+
+
+class StalePage(UpstreamError):
+    """Upstream shows an older page than the one we have."""
+
+
+class InvalidPage(MirrorError, ValueError):
+    """A page that breaks the specification, or our bounds."""
+
+
+class FileRejected(MirrorError, ValueError):
+    """A file is not what its page says, or may not be stored."""
+
+
+class VolumeError(MirrorError, OSError):
+    """The tree cannot be read or written."""
+
+
+class VolumeAbsent(VolumeError):
+    """The disk is not mounted, or its tree belongs to another catalog."""
+
+
+class VolumeFull(VolumeError):
+    """Less space is free than the reserve."""
+
+
+class VolumeInUse(VolumeError):
+    """Another syncer writes here."""

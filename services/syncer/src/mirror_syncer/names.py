@@ -1,0 +1,88 @@
+"""File names, digests and places in the tree, parsed once into types that cannot be wrong."""
+
+import re
+from typing import NewType
+
+from mirror_syncer.errors import FileRejected
+
+Filename = NewType("Filename", str)
+"""One path component that may be stored and served: see ``parse_filename``."""
+
+Sha256 = NewType("Sha256", str)
+"""64 lower-case hexadecimal digits."""
+
+PackagePath = NewType("PackagePath", str)
+"""A file's place below ``pypi/web``: ``packages/<2 hex>/<file>``, or PyPI's full path where the short one was taken."""
+
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# protocol of files.pythonhosted.org: blake2b-256 of the content, split 2/2/60
+_CONTENT_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/[^/]+")
+_PACKAGE_PATH = re.compile(r"packages/[0-9a-f]{2}/(?:[0-9a-f]{2}/[0-9a-f]{60}/)?([^/]+)")
+NAME_MAX = 255  # bytes of a path component on ext4, XFS, btrfs and ZFS; the longest on PyPI has 253
+
+
+def parse_filename(text: str) -> Filename:
+    """
+    Return a distribution's file name, which is safe as a path component.
+
+    Raises:
+        FileRejected: it is empty, hidden, too long, or holds a separator or a control character, or it would be
+            mistaken for another file's metadata.
+    """
+    if not text or text.startswith(".") or _FORBIDDEN.search(text):
+        raise FileRejected(f"{text[:120]!r} is no file name: empty, hidden, or with a '/', '\\' or control character")
+    if len(text.encode()) > NAME_MAX:
+        raise FileRejected(
+            f"{text[:60]!r}… is too long for a file name: {len(text.encode())} bytes, at most {NAME_MAX}"
+        )
+    if text.lower().endswith(".metadata"):
+        raise FileRejected(f"{text[:120]!r} would be taken for another file's metadata")
+    return Filename(text)
+
+
+def parse_sha256(text: str) -> Sha256:
+    """
+    Return a digest.
+
+    Raises:
+        FileRejected: it is not 64 hexadecimal digits.
+    """
+    if not _SHA256.fullmatch(digest := text.lower()):
+        raise FileRejected(f"{text[:80]!r} is no sha256: 64 hexadecimal digits")
+    return Sha256(digest)
+
+
+def parse_package_path(text: str) -> PackagePath:
+    """
+    Return a file's place in the tree, as our own pages and the catalog hold it.
+
+    Raises:
+        FileRejected: it is none.
+    """
+    if (match := _PACKAGE_PATH.fullmatch(text)) is None:
+        raise FileRejected(f"{text[:120]!r} is no place below packages/")
+    parse_filename(match[1])
+    return PackagePath(text)
+
+
+def content_digest(url_path: str) -> str | None:
+    """Return the blake2b-256 of the content, which PyPI writes into a file's URL, or None of another kind of URL."""
+    match = _CONTENT_PATH.fullmatch(url_path)
+    return match and "".join(match.groups())
+
+
+def short_path(blake2b: str, filename: Filename) -> PackagePath:
+    """Return where a file belongs: 256 directories hold 20.8 M files faster than 20.8 M directories do."""
+    return PackagePath(f"packages/{blake2b[:2]}/{filename}")
+
+
+def full_path(blake2b: str, filename: Filename) -> PackagePath:
+    """Return where a file goes whose short path once held other content: no URL ever changes its bytes."""
+    return PackagePath(f"packages/{blake2b[:2]}/{blake2b[2:4]}/{blake2b[4:]}/{filename}")
+
+
+def metadata_name(filename: Filename) -> str | None:
+    """Return the name of a file's ``.metadata`` (PEP 658), or None where it would be too long to store."""
+    name = f"{filename}.metadata"
+    return name if len(name.encode()) <= NAME_MAX else None

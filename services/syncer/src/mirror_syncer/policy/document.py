@@ -1,0 +1,165 @@
+"""
+``mirror.toml``: what is mirrored.
+
+An unknown or wrong key is an error that names the key; all of them are told at once.
+"""
+
+import difflib
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+
+from mirror_contract import parse_project_name
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.policy.selection import Selection
+
+_FORMAT = 1  # of the pages; a new number has every page written anew
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"(\d{1,5})([mhdw])")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+
+
+class Scope(StrEnum):
+    """How much of upstream is wanted."""
+
+    SELECTED = "selected"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """How content leaves the mirror."""
+
+    grace: timedelta = timedelta(hours=24)
+    """A file that no page names any more stays this long, for those who still hold its URL."""
+    guard: float = 0.01
+    """The share of all projects, at least 50 projects, that one run may remove without being told to."""
+
+    floor: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is mirrored."""
+
+    scope: Scope = Scope.SELECTED
+    projects: dict[NormalizedName, Selection] = field(default_factory=dict)
+    """Each named project with what is wanted of it."""
+    latest: int | None = None
+    removal: Removal = Removal()
+
+    def selection(self, name: NormalizedName) -> Selection | None:
+        """Return what is wanted of a project, or None where it is not selected."""
+        return self.projects.get(name)
+
+
+def fingerprint(selection: Selection) -> str:
+    """Return a digest that changes when what is wanted of a project does, or how its page is written."""
+    return hashlib.sha256(repr((_FORMAT, str(selection.specifier), selection.latest)).encode()).hexdigest()[:16]
+
+
+def read_policy(path: Path) -> Policy:
+    """
+    Read and check the whole document.
+
+    Raises:
+        ConfigurationError: it cannot be read, or any of its keys is unknown or wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            str(path), [f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(str(path), [f"is not TOML: {error}"]) from error
+    reader = _Reader()
+    policy = reader.policy(document)
+    if reader.problems:
+        raise ConfigurationError(str(path), reader.problems)
+    return policy
+
+
+class _Reader:
+    """Turns tables into a policy and keeps every problem it meets."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def policy(self, document: dict[str, Any]) -> Policy:
+        self._known("", document, {"mirror", "removal"})
+        mirror = self._table(document, "mirror")
+        self._known("mirror.", mirror, {"scope", "projects", "latest"})
+        scope = mirror.get("scope", "selected")
+        if scope not in set(Scope):
+            self.problems.append(f"mirror.scope = {scope!r}: one of {', '.join(map(repr, map(str, Scope)))}")
+        latest = mirror.get("latest")
+        if latest is not None and (not isinstance(latest, int) or isinstance(latest, bool) or latest < 1):
+            self.problems.append(f"mirror.latest = {latest!r}: a whole number of releases, 1 or more; without it, all")
+            latest = None
+        projects = self._projects(mirror.get("projects", []), latest=latest)
+        if not projects and not self.problems:
+            self.problems.append('mirror.projects names no project; write, say, projects = ["requests", "idna>=3"]')
+        return Policy(projects=projects, latest=latest, removal=self._removal(self._table(document, "removal")))
+
+    def _projects(self, lines: object, *, latest: int | None) -> dict[NormalizedName, Selection]:
+        if not isinstance(lines, list):
+            self.problems.append(f"mirror.projects = {lines!r}: a list of strings")
+            return {}
+        projects: dict[NormalizedName, Selection] = {}
+        for line in lines:
+            try:
+                requirement = Requirement(line)
+                name = parse_project_name(requirement.name)
+            except (InvalidRequirement, TypeError, ValueError) as error:
+                self.problems.append(f"mirror.projects: {line!r} is no requirement ({str(error).splitlines()[0]})")
+                continue
+            if requirement.url or requirement.marker or requirement.extras:
+                self.problems.append(
+                    f"mirror.projects: {line!r}: a name and versions alone (a mirror keeps files for every platform; "
+                    "what an extra needs is a project of its own line)"
+                )
+            elif name in projects:
+                self.problems.append(f"mirror.projects: {name!r} is named twice ({projects[name].line!r}, {line!r})")
+            else:
+                specifier = SpecifierSet(str(requirement.specifier))
+                projects[name] = Selection(line=line, specifier=specifier, latest=latest)
+        return projects
+
+    def _removal(self, table: dict[str, Any]) -> Removal:
+        self._known("removal.", table, {"grace", "guard"})
+        grace, guard = Removal().grace, Removal().guard
+        if "grace" in table:
+            match = _DURATION.fullmatch(str(table["grace"]))
+            if match:
+                grace = timedelta(**{_UNITS[match[2]]: int(match[1])})
+            else:
+                self.problems.append(f"removal.grace = {table['grace']!r}: a number with m, h, d or w, as in '24h'")
+        if "guard" in table:
+            share = _SHARE.fullmatch(str(table["guard"]))
+            if share and float(share[1]) <= 100:  # noqa: PLR2004 - per cent
+                guard = float(share[1]) / 100
+            else:
+                self.problems.append(f"removal.guard = {table['guard']!r}: a share of all projects, as in '1%'")
+        return Removal(grace=grace, guard=guard)
+
+    def _table(self, document: dict[str, Any], key: str) -> dict[str, Any]:
+        table = document.get(key, {})
+        if not isinstance(table, dict):
+            self.problems.append(f"{key} = {table!r}: a table, [{key}]")
+            return {}
+        return table
+
+    def _known(self, prefix: str, table: dict[str, Any], known: set[str]) -> None:
+        for key in sorted(set(table) - known):
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+            self.problems.append(f"{prefix}{key} is not a key of mirror.toml; {hint}")

@@ -1,0 +1,105 @@
+"""What is wanted of one project."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+
+class _Named(Protocol):
+    @property
+    def filename(self) -> str: ...
+
+
+F = TypeVar("F", bound=_Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[F]):
+    """A project's files, parted."""
+
+    wanted: tuple[F, ...]
+    withheld: int
+    """How many files upstream has and the policy leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A line of ``mirror.toml``: which releases of a project are wanted."""
+
+    line: str
+    specifier: SpecifierSet
+    latest: int | None
+
+    def judge(self, name: NormalizedName, files: Sequence[F]) -> Verdict[F]:
+        """
+        Part the files of a project.
+
+        A specifier admits pre-releases, too: who asks ``pip --pre`` of the mirror should find them. ``latest`` counts
+        final releases, and pre-releases only of a project that has nothing else. A file whose version cannot be told is
+        wanted only where everything is.
+        """
+        if not self.specifier and self.latest is None:
+            return Verdict(tuple(files), 0)
+        versions = [version_of(name, file.filename) for file in files]
+        admitted = self._admitted(version for version in versions if version is not None)
+        wanted = tuple(file for file, version in zip(files, versions, strict=True) if version in admitted)
+        return Verdict(wanted, len(files) - len(wanted))
+
+    def _admitted(self, versions: Iterable[Version]) -> set[Version]:
+        matching = {v for v in versions if self.specifier.contains(v, prereleases=True)}
+        if self.latest is None:
+            return matching
+        finals = {v for v in matching if not v.is_prerelease}
+        return set(sorted(finals or matching, reverse=True)[: self.latest])
+
+
+def version_of(name: NormalizedName, filename: str) -> Version | None:
+    """Return the version that a file's name tells, or None where it tells none by PEP 440."""
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[1]
+        if filename.endswith((".tar.gz", ".zip")):
+            return parse_sdist_filename(filename)[1]
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        pass
+    return _version_of_old_name(name, filename)
+
+
+def _version_of_old_name(name: NormalizedName, filename: str) -> Version | None:
+    """Read names from before PEP 427 and 625: ``Name-1.0-py2.7.egg``, ``name-1.0.win32.exe``, ``name-1.0.tar.bz2``."""
+    stem = filename
+    for suffix in (".tar.gz", ".tar.bz2", ".tgz", ".zip", ".egg", ".exe", ".msi", ".rpm", ".dmg", ".deb", ".whl"):
+        if filename.lower().endswith(suffix):
+            stem = filename[: -len(suffix)]
+            break
+    parts = stem.split("-")
+    for cut in range(1, len(parts)):
+        if canonicalize_name("-".join(parts[:cut])) == name:
+            return _leading_version(parts[cut])
+    return None
+
+
+def _leading_version(text: str) -> Version | None:
+    """Return the longest dotted beginning of a text that is a version: ``1.0.win32`` is 1.0."""
+    pieces = text.split(".")
+    versions = (parse_version(".".join(pieces[:end])) for end in range(len(pieces), 0, -1))
+    return next((version for version in versions if version is not None), None)
+
+
+def parse_version(text: str) -> Version | None:
+    """Return a version by PEP 440, or None of another kind."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

@@ -1,0 +1,28 @@
+"""The policy in force."""
+
+import hashlib
+from pathlib import Path
+
+from mirror_syncer.policy.document import Policy, read_policy
+
+
+class PolicySource:
+    """
+    ``mirror.toml``, read at the start and again before each whole sync.
+
+    Raises:
+        ConfigurationError: at the start, or by ``reload``, which then leaves the policy in force as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.current: Policy = read_policy(path)
+
+    def reload(self) -> None:
+        """Put into force what the file says now."""
+        self.current = read_policy(self._path)
+
+    @property
+    def digest(self) -> str:
+        """Return what changes when the policy in force does."""
+        return hashlib.sha256(repr(self.current).encode()).hexdigest()
