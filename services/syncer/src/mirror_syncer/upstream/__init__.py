@@ -1,0 +1,24 @@
+"""Everything that is asked of the index we mirror: one HTTP client, pages parsed into types, files by the chunk."""
+
+from mirror_syncer.upstream.budget import Budget
+from mirror_syncer.upstream.client import Answer, Client, Limits
+from mirror_syncer.upstream.index import Gone, Index, NotModified, PageAnswer, Validators, parse_page
+from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, parse_json
+
+__all__ = [
+    "Answer",
+    "Budget",
+    "Client",
+    "File",
+    "Gone",
+    "Index",
+    "Limits",
+    "NotModified",
+    "Page",
+    "PageAnswer",
+    "ProjectStatus",
+    "Refusal",
+    "Validators",
+    "parse_json",
+    "parse_page",
+]

@@ -1,0 +1,61 @@
+"""The budget of connections: never more at once than configured, and those who wait go by priority."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Budget:
+    """
+    So many connections, lent by priority.
+
+    With two or more, one is kept for projects that a person named (priority 0): ``sync requests`` must not wait for
+    somebody's 2 GB wheel.
+    """
+
+    def __init__(self, connections: int) -> None:
+        self.connections = connections
+        self._lent = 0
+        self._asked = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def connection(self, priority: int) -> AsyncIterator[None]:
+        """Hold one connection; a cancelled wait gives up its place and nothing else."""
+        await self._acquire(priority)
+        try:
+            yield
+        finally:
+            self._lent -= 1
+            self._wake()
+
+    def _free_for(self, priority: int) -> bool:
+        kept = 1 if priority > 0 and self.connections > 1 else 0
+        return self._lent < self.connections - kept
+
+    async def _acquire(self, priority: int) -> None:
+        if self._free_for(priority) and not self._waiting:
+            self._lent += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked += 1
+        heapq.heappush(self._waiting, (priority, self._asked, place))
+        self._wake()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # lent and cancelled in the same turn of the loop
+                self._lent -= 1
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting:
+            priority, _, place = self._waiting[0]
+            if not place.done() and not self._free_for(priority):
+                return
+            heapq.heappop(self._waiting)
+            if not place.done():
+                self._lent += 1
+                place.set_result(None)

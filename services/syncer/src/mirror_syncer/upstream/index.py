@@ -1,0 +1,122 @@
+"""The index that is mirrored, as its projects' pages and files."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import InvalidPage, Refused
+from mirror_syncer.upstream.client import Client, Sink
+from mirror_syncer.upstream.html import parse_html
+from mirror_syncer.upstream.page import Page, parse_json
+
+# PEP 691: JSON as the first choice, HTML where an upstream has nothing else
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+_JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
+_HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What makes the next request conditional. PyPI sends strong ETags, static mirrors both, some neither."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """A page, and the validators of exactly this page."""
+
+    page: Page
+    validators: Validators
+    body: bytes
+    content_type: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The page is what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Upstream has no such project."""
+
+
+class Index:
+    """
+    An index by PEP 503 and 691.
+
+    Args:
+        origin: where ``/simple/`` lies, without a slash at its end, such as ``https://pypi.org``.
+    """
+
+    def __init__(self, origin: str, *, client: Client) -> None:
+        self._origin = origin
+        self._client = client
+
+    async def page(
+        self, name: NormalizedName, *, validators: Validators, priority: int
+    ) -> PageAnswer | NotModified | Gone:
+        """
+        Ask for a project's page.
+
+        Raises:
+            UpstreamError: it could not be had.
+            InvalidPage: what came is none.
+        """
+        # ETags of gzip and identity differ: the same Accept and Accept-Encoding each time, or no 304 ever.
+        headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip"}
+        if validators.etag:
+            headers["If-None-Match"] = validators.etag
+        if validators.last_modified:
+            headers["If-Modified-Since"] = validators.last_modified
+        answer = await self._client.get(
+            f"{self._origin}/simple/{name}/", endpoint="page", headers=headers, priority=priority
+        )
+        match answer.status:
+            case 304:
+                return NotModified()
+            case 404 | 410:
+                return Gone()
+            case 200:
+                pass
+            case status:
+                raise Refused(f"{answer.url}: answered {status}")
+        content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        serial = answer.headers.get("x-pypi-last-serial", "")
+        page = parse_page(
+            answer.body,
+            content_type=content_type,
+            name=name,
+            url=answer.url,
+            serial=int(serial) if serial.isascii() and serial.isdigit() else None,
+        )
+        seen = Validators(answer.headers.get("etag"), answer.headers.get("last-modified"))
+        return PageAnswer(page, seen, answer.body, content_type, answer.url)
+
+    async def file(self, url: str, sink: Sink, *, priority: int) -> None:
+        """Pour a file into a sink; arguments and errors as in ``Client.download``."""
+        await self._client.download(url, sink, endpoint="file", priority=priority)
+
+    async def metadata(self, url: str, sink: Sink, *, priority: int) -> None:
+        """Pour a file's ``.metadata`` into a sink (PEP 658)."""
+        parts = urlsplit(url)
+        await self._client.download(
+            parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
+        )
+
+
+def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str, serial: int | None) -> Page:
+    """
+    Parse a page by its content type; arguments and errors as in ``parse_json``.
+
+    The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
+    """
+    if content_type in _JSON:
+        return parse_json(body, name=name, url=url, serial=serial)
+    if content_type in _HTML:
+        return parse_html(body, name=name, url=url, serial=serial)
+    raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691")

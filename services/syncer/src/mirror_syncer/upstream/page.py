@@ -1,0 +1,241 @@
+"""
+A project's page, parsed at the border.
+
+Essential reading, in order: PEP 503 (simple index), 592 (yanking), 629 (versioning), 658 and 714 (metadata files),
+691 (JSON), 700 (sizes, upload times), 740 (provenance), 792 (project status).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import msgspec
+from packaging.utils import NormalizedName, canonicalize_name
+
+from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.names import Filename, Sha256, parse_filename, parse_sha256
+
+# PEP 629: clients refuse a major version that they do not know, and so do we.
+_API_VERSION = re.compile(r"1\.\d{1,4}")
+# PEP 700: ISO 8601, UTC with a Z, at most six digits of a second
+_UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+class ProjectStatus(StrEnum):
+    """PEP 792's project status markers."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    QUARANTINED = "quarantined"
+    DEPRECATED = "deprecated"
+
+
+class File(msgspec.Struct, frozen=True):
+    """One file that a page names, and all that clients want to know of it."""
+
+    filename: Filename
+    url: str
+    """Absolute where upstream said it, relative to the page in our own."""
+    sha256: Sha256
+    size: int | None = None
+    """Bytes. # PEP 700: mandatory from 1.1 on; upstreams that speak HTML have none."""
+    upload_time: str | None = None
+    requires_python: str | None = None
+    yanked: bool | str = False
+    """# PEP 592: the reason, where one is given."""
+    core_metadata: Sha256 | bool = False
+    """# PEP 714: the digest of ``<url>.metadata``; True: it is there, and nobody said what it holds."""
+    provenance: str | None = None
+    """# PEP 740: MUST be a fully qualified https URL."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A file that the page names and we will not take."""
+
+    filename: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A project's page."""
+
+    name: NormalizedName
+    files: tuple[File, ...]
+    refused: tuple[Refusal, ...] = ()
+    versions: tuple[str, ...] = ()
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    status_reason: str | None = None
+    serial: int | None = None
+    api_version: str = "1.0"
+
+
+class _Meta(msgspec.Struct):
+    api_version: str = msgspec.field(name="api-version", default="1.0")
+    last_serial: Any = msgspec.field(name="_last-serial", default=None)
+
+
+class _File(msgspec.Struct):
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = msgspec.field(name="requires-python", default=None)
+    size: int | None = None
+    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    yanked: bool | str | None = False
+    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
+    # PEP 714: the older name, which PyPI sends beside the newer
+    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
+    provenance: str | None = None
+
+
+class _Status(msgspec.Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _Page(msgspec.Struct):
+    meta: _Meta
+    name: str
+    # Raw: one entry that breaks the specification must not take the others with it.
+    files: list[msgspec.Raw]
+    versions: list[str] = []
+    project_status: _Status | None = msgspec.field(name="project-status", default=None)
+
+
+_page = msgspec.json.Decoder(_Page)
+_file = msgspec.json.Decoder(_File)
+
+
+def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
+    """
+    Parse a page in JSON (PEP 691).
+
+    Args:
+        body: as received, decompressed.
+        name: the project that was asked for.
+        url: where the page came from in the end; file URLs may be relative to it.
+        serial: what ``X-PyPI-Last-Serial`` said, where it came.
+
+    Raises:
+        InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
+    """
+    try:
+        raw = _page.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
+    check_name(raw.name, asked=name)
+    status = raw.project_status or _Status()
+    if serial is None and isinstance(raw.meta.last_serial, int):
+        serial = raw.meta.last_serial
+    files, refused = sort_out(_files(raw.files), url=url)
+    return Page(
+        name=name,
+        files=files,
+        refused=refused,
+        versions=tuple(raw.versions),
+        # PEP 792: an unknown marker is to be taken as active
+        status=ProjectStatus(status.status) if status.status in set(ProjectStatus) else ProjectStatus.ACTIVE,
+        status_reason=status.reason,
+        serial=serial,
+        api_version=check_api_version(raw.meta.api_version),
+    )
+
+
+def check_name(said: str, *, asked: NormalizedName) -> None:
+    """Raise ``InvalidPage`` where a page speaks of another project than was asked for."""
+    if canonicalize_name(said) != asked:
+        raise InvalidPage(f"the page says that it is of {said[:120]!r}, not of {asked!r}")
+
+
+def check_api_version(said: str) -> str:
+    """Raise ``InvalidPage`` where a page is of a major version that we do not know (PEP 629)."""
+    if not _API_VERSION.fullmatch(said):
+        raise InvalidPage(f"the page has api-version {said[:20]!r}; this mirror knows 1.x")
+    return said
+
+
+def sort_out(candidates: Iterable[File | Refusal], *, url: str) -> tuple[tuple[File, ...], tuple[Refusal, ...]]:
+    """Part what a page names into files, their URLs made absolute, and refusals; a name's second entry is refused."""
+    files: dict[str, File] = {}
+    refused: list[Refusal] = []
+    for candidate in candidates:
+        if isinstance(candidate, Refusal):
+            refused.append(candidate)
+        elif candidate.filename in files:
+            refused.append(Refusal(candidate.filename, "the page names it twice"))
+        else:
+            try:
+                files[candidate.filename] = msgspec.structs.replace(candidate, url=_absolute(url, candidate.url))
+            except FileRejected as error:
+                refused.append(Refusal(candidate.filename, str(error)))
+    return tuple(files.values()), tuple(refused)
+
+
+def make_file(entry: Any) -> File:  # noqa: ANN401 - a _File, or the HTML parser's equal
+    """
+    Make a file of an entry whose fields have the right types.
+
+    Raises:
+        FileRejected: its name or digest is none, or it has no sha256.
+    """
+    filename = parse_filename(entry.filename)
+    if (sha256 := entry.hashes.get("sha256")) is None:
+        raise FileRejected("the page gives no sha256, so that its content could not be checked")
+    size = entry.size
+    if size is not None and size < 0:
+        raise FileRejected(f"the page gives it {size} bytes")
+    metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
+    return File(
+        filename=filename,
+        url=entry.url,
+        sha256=parse_sha256(sha256),
+        size=size,
+        upload_time=entry.upload_time if _UPLOAD_TIME.fullmatch(entry.upload_time or "") else None,
+        requires_python=entry.requires_python or None,
+        yanked=entry.yanked or (entry.yanked == ""),
+        core_metadata=_core_metadata(metadata),
+        provenance=entry.provenance if (entry.provenance or "").startswith("https://") else None,
+    )
+
+
+def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
+    if isinstance(said, dict):
+        return parse_sha256(said["sha256"]) if "sha256" in said else bool(said)
+    return bool(said)
+
+
+def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
+    for entry in entries:
+        try:
+            raw = _file.decode(entry)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            yield Refusal("?", f"its entry breaks PEP 691: {error}")
+            continue
+        try:
+            yield make_file(raw)
+        except FileRejected as error:
+            yield Refusal(raw.filename[:255], str(error))
+
+
+def _absolute(page: str, url: str) -> str:
+    """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
+    try:
+        parts = urlsplit(url)
+        absolute = urljoin(page, url)
+        scheme = urlsplit(absolute).scheme
+    except ValueError as error:
+        raise FileRejected(f"its URL {url[:200]!r} is none: {error}") from error
+    path = parts.path
+    if not (parts.scheme or parts.netloc):
+        # Static mirrors write '../../packages/…' and mean it; urljoin keeps that below the host.
+        while path.startswith(("../", "./")):
+            path = path.partition("/")[2]
+    if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
+        raise FileRejected(f"its URL {url[:200]!r} climbs out of its directory ('..')")
+    if scheme not in ("http", "https") or any(ord(c) <= ord(" ") or c == "\x7f" for c in absolute):
+        raise FileRejected(f"its URL {url[:200]!r} is not http(s)")
+    return absolute.partition("#")[0]
