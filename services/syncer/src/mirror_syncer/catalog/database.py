@@ -1,0 +1,119 @@
+"""The catalog as a whole: opened, migrated, and told of publications in one transaction a group."""
+
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+
+from mirror_syncer.catalog.files import Files
+from mirror_syncer.catalog.projects import Projects
+from mirror_syncer.catalog.rows import KeptPage, ProjectRow, Retirement
+from mirror_syncer.catalog.run_log import RunLog
+from mirror_syncer.catalog.schema import about
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.names import PackagePath
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a project's publication changes in the catalog, once its page is durable."""
+
+    row: ProjectRow
+    read: bool = False
+    """Upstream's page was read anew; ``kept`` replaces what was kept before."""
+    kept: KeptPage | None = None
+    retirements: tuple[Retirement, ...] = ()
+    returned: tuple[PackagePath, ...] = ()
+    """Published now, whatever the catalog planned for them."""
+
+
+class Catalog:
+    """
+    The open catalog. Its methods block; the event loop calls them in threads.
+
+    Args:
+        url: SQLAlchemy's, such as ``sqlite:////var/lib/pypi-mirror/catalog.sqlite``.
+
+    Raises:
+        ConfigurationError: it cannot be opened, or was written by a newer version.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        try:
+            self._migrate()
+        except (sa.exc.OperationalError, CommandError) as error:
+            problem = (
+                f"{self._engine.url!r} cannot be opened ({str(error).splitlines()[0]}); is MIRROR_STATE a writable "
+                "directory on a local disk, and this version not older than the one that wrote it?"
+            )
+            raise ConfigurationError("catalog", [problem]) from error
+        self.projects = Projects(self._engine)
+        self.files = Files(self._engine)
+        self.runs = RunLog(self._engine)
+        self.mirror_id = self._remembered("mirror_id", otherwise=str(uuid.uuid4()))
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> "Catalog":
+        """Open the SQLite catalog of a directory, which must exist."""
+        return cls(f"sqlite:///{directory / 'catalog.sqlite'}")
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Store what a group's publications changed, in one transaction."""
+        if not settlements:
+            return
+        names = [settlement.row.name for settlement in settlements]
+        with self._engine.begin() as connection:
+            self.projects.store(connection, [settlement.row for settlement in settlements])
+            kept = [settlement.kept for settlement in settlements if settlement.kept is not None]
+            self.projects.keep_pages(connection, [s.row.name for s in settlements if s.read], kept)
+            self.files.settle(
+                connection,
+                projects=names,
+                retirements=[r for settlement in settlements for r in settlement.retirements],
+                returned=[place for settlement in settlements for place in settlement.returned],
+            )
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep one small fact."""
+        with self._engine.begin() as connection:
+            connection.execute(about.delete().where(about.c.key == key))
+            connection.execute(about.insert().values(key=key, value=value))
+
+    def recall(self, key: str) -> str | None:
+        """Return a fact kept before."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(about.c.value).where(about.c.key == key))
+
+    def _remembered(self, key: str, *, otherwise: str) -> str:
+        if (value := self.recall(key)) is None:
+            self.remember(key, value := otherwise)
+        return value
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(files("mirror_syncer.catalog") / "migrations"))
+        config.set_main_option("path_separator", "os")
+        with self._engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own record
+    # WAL: readers never wait for the writer. NORMAL: after a power cut the newest commits may be missing, never half;
+    # a project whose row is older than its page is looked at again, and nothing else.
+    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 10000;")

@@ -1,0 +1,99 @@
+"""Files between two states: about to be published or dropped, and retired."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from packaging.utils import NormalizedName
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mirror_syncer.catalog.rows import Pending, Retirement
+from mirror_syncer.catalog.schema import pending, retired
+from mirror_syncer.names import PackagePath, Sha256
+
+_AT_ONCE = 400
+
+
+class Files:
+    """The pending and the retired table."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """
+        Note what a publication is about to touch.
+
+        Returns:
+            The places among them that held other content once: no URL ever changes its bytes.
+        """
+        with self._engine.begin() as connection:
+            _replace(
+                connection,
+                pending,
+                [{"project": intent.project, "place": intent.place, "sha256": intent.sha256} for intent in intents],
+            )
+            held = self._held(connection, [intent.place for intent in intents])
+        return {intent.place for intent in intents if held.get(intent.place, intent.sha256) != intent.sha256}
+
+    def pending(self) -> list[Pending]:
+        """Return what publications that were broken off had in hand, by project."""
+        with self._engine.connect() as connection:
+            return [Pending(*found) for found in connection.execute(sa.select(pending).order_by(pending.c.project))]
+
+    def settle(
+        self,
+        connection: sa.Connection,
+        *,
+        projects: Sequence[NormalizedName],
+        retirements: Iterable[Retirement],
+        returned: Iterable[PackagePath],
+    ) -> None:
+        """Forget what these projects had in hand, since it is done; plan what leaves."""
+        done = pending.delete().where(pending.c.project == sa.bindparam("of"))
+        connection.execute(done, [{"of": project} for project in projects])
+        if rows := [{"of": place} for place in returned]:
+            stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+            connection.execute(stays, rows)
+        names = [column.name for column in retired.columns]
+        _replace(connection, retired, [{name: getattr(leaving, name) for name in names} for leaving in retirements])
+
+    def recover(self, project: NormalizedName, retirements: Sequence[Retirement]) -> None:
+        """Settle what a crash left of one project: files that no page names leave like any others."""
+        with self._engine.begin() as connection:
+            self.settle(connection, projects=[project], retirements=retirements, returned=())
+
+    def due(self, *, now: int, limit: int = 1_000) -> list[Retirement]:
+        """Return files whose time has come."""
+        query = sa.select(retired).where(retired.c.due_at <= now).order_by(retired.c.due_at).limit(limit)
+        with self._engine.connect() as connection:
+            return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
+
+    def removed(self, places: Sequence[PackagePath]) -> None:
+        """Note that files are gone. Their rows stay, and keep their places for their content."""
+        with self._engine.begin() as connection:
+            query = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+            connection.execute(query, [{"of": place} for place in places])
+
+    def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
+        """Return what these places hold, or once held, though no page names it."""
+        with self._engine.connect() as connection:
+            return self._held(connection, places)
+
+    def _held(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
+        held: dict[str, Sha256] = {}
+        for start in range(0, len(places), _AT_ONCE):
+            query = sa.select(retired.c.place, retired.c.sha256).where(
+                retired.c.place.in_(places[start : start + _AT_ONCE])
+            )
+            held |= {place: Sha256(sha256) for place, sha256 in connection.execute(query)}
+        return held
+
+
+def _replace(connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
+    if not values:
+        return
+    keys = [column.name for column in table.primary_key]
+    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    changes = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), values)

@@ -1,0 +1,121 @@
+"""Projects' rows, and upstream's pages kept beside them."""
+
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from packaging.utils import NormalizedName
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mirror_contract import ProjectState
+from mirror_syncer.catalog.rows import KeptPage, ProjectRow
+from mirror_syncer.catalog.schema import kept_page, project
+from mirror_syncer.upstream import Validators
+
+_ROWS_AT_ONCE = 500  # below SQLite's bound on a statement's parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The whole catalog in a few numbers."""
+
+    projects: dict[ProjectState, int]
+    files: int
+    stored_bytes: int
+
+
+class Projects:
+    """The project table, and the pages kept."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def get(self, name: NormalizedName) -> ProjectRow | None:
+        """Return a project's row."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(project).where(project.c.name == name)).one_or_none()
+        return None if found is None else _row(found)
+
+    def every(self) -> Iterator[ProjectRow]:
+        """Yield all rows by name, a few thousand in memory at once."""
+        with self._engine.connect().execution_options(yield_per=2_000) as connection:
+            for found in connection.execute(sa.select(project).order_by(project.c.name)):
+                yield _row(found)
+
+    def page(
+        self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[ProjectRow]:
+        """Return some rows by name: those of these states whose name begins so, after a name."""
+        query = sa.select(project).where(project.c.name > after).order_by(project.c.name).limit(limit)
+        if states := tuple(states):
+            query = query.where(project.c.state.in_(states))
+        if prefix:
+            # A range, not LIKE: both databases answer it from the index.
+            query = query.where(project.c.name >= prefix, project.c.name < f"{prefix}\x7f")
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+    def totals(self) -> Totals:
+        """Return how many projects there are by state, and what they weigh."""
+        query = sa.select(
+            project.c.state, sa.func.count(), sa.func.sum(project.c.file_count), sa.func.sum(project.c.stored_bytes)
+        ).group_by(project.c.state)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return Totals(
+            projects=dict.fromkeys(ProjectState, 0) | {ProjectState(row[0]): row[1] for row in rows},
+            files=sum(row[2] for row in rows),
+            stored_bytes=sum(row[3] for row in rows),
+        )
+
+    def kept(self, name: NormalizedName) -> KeptPage | None:
+        """Return the page of upstream that was kept for a project."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(kept_page).where(kept_page.c.name == name)).one_or_none()
+        if found is None:
+            return None
+        body = gzip.decompress(found.body)
+        return KeptPage(name=name, url=found.url, content_type=found.content_type, serial=found.serial, body=body)
+
+    def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
+        """Insert or replace rows."""
+        columns = [column.name for column in project.columns if column.name != "name"]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(project)
+            connection.execute(
+                insert.on_conflict_do_update(
+                    index_elements=["name"], set_={column: insert.excluded[column] for column in columns}
+                ),
+                [_values(row) for row in rows[start : start + _ROWS_AT_ONCE]],
+            )
+
+    def keep_pages(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
+        """Replace what is kept for these projects."""
+        if names:
+            replaced = kept_page.delete().where(kept_page.c.name == sa.bindparam("of"))
+            connection.execute(replaced, [{"of": name} for name in names])
+        values = [
+            {
+                "name": page.name,
+                "url": page.url,
+                "content_type": page.content_type,
+                "serial": page.serial,
+                "body": gzip.compress(page.body, compresslevel=6, mtime=0),
+            }
+            for page in pages
+        ]
+        if values:
+            connection.execute(kept_page.insert(), values)
+
+
+def _row(found: Any) -> ProjectRow:  # noqa: ANN401 - a row of SQLAlchemy's
+    values = dict(found._mapping)  # noqa: SLF001 - its documented name
+    validators = Validators(values.pop("etag"), values.pop("last_modified"))
+    return ProjectRow(**values | {"state": ProjectState(found.state), "validators": validators})
+
+
+def _values(row: ProjectRow) -> dict[str, Any]:
+    values = {column.name: getattr(row, column.name) for column in project.columns if hasattr(row, column.name)}
+    return values | {"etag": row.validators.etag, "last_modified": row.validators.last_modified}

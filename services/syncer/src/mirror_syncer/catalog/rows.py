@@ -1,0 +1,74 @@
+"""The catalog's rows as values."""
+
+import time
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState
+from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.upstream import Validators
+
+NO_VALIDATORS = Validators()
+_BACKOFF_SECONDS = 300
+_BACKOFF_MOST_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """What is known of a project between runs."""
+
+    name: NormalizedName
+    state: ProjectState = ProjectState.BEHIND
+    serial: int | None = None
+    validators: Validators = NO_VALIDATORS
+    """Of the page that the published one was made from; none where anything else would follow from a 304."""
+    fingerprint: str | None = None
+    file_count: int = 0
+    stored_bytes: int = 0
+    withheld_files: int = 0
+    """Left out by the policy."""
+    missing_files: int = 0
+    """Left out because they could not be had."""
+    published: bool = False
+    attempts: int = 0
+    due_at: int | None = None
+    checked_at: int | None = None
+    changed_at: int | None = None
+    error: str | None = None
+
+    def next_due(self) -> int:
+        """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""
+        return int(time.time()) + min(_BACKOFF_SECONDS << min(self.attempts, 20), _BACKOFF_MOST_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """Upstream's page, as it came."""
+
+    name: NormalizedName
+    url: str
+    content_type: str
+    serial: int | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A file that a publication is about to bring or to drop."""
+
+    project: NormalizedName
+    place: PackagePath
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A file that its page no longer names, and when it leaves the document root."""
+
+    project: NormalizedName
+    place: PackagePath
+    sha256: Sha256
+    due_at: int
+    withdraw: bool = False
+    """Keep it aside, since it may come back: quarantined or blocked, not deleted."""

@@ -1,0 +1,77 @@
+"""Runs, as they were last seen."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from mirror_contract import Run, RunKind, RunState
+from mirror_syncer.catalog.schema import run
+
+# Enough to look back over a year of half-hourly runs; older ones that ended go.
+_KEPT = 20_000
+
+
+class RunLog:
+    """The run table."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, new: Run, *, idempotency_key: str | None = None) -> None:
+        """Store a new run."""
+        with self._engine.begin() as connection:
+            connection.execute(run.insert().values(**_values(new), idempotency_key=idempotency_key))
+            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_KEPT).limit(1).scalar_subquery()
+            connection.execute(run.delete().where(run.c.id <= oldest, run.c.finished_at.is_not(None)))
+
+    def update(self, changed: Run) -> None:
+        """Store a run's progress."""
+        with self._engine.begin() as connection:
+            connection.execute(run.update().where(run.c.id == changed.id).values(**_values(changed)))
+
+    def get(self, identifier: str) -> Run | None:
+        """Return a run."""
+        with self._engine.connect() as connection:
+            return _parse(connection.scalar(sa.select(run.c.document).where(run.c.id == identifier)))
+
+    def by_key(self, idempotency_key: str) -> Run | None:
+        """Return the run that a request with this Idempotency-Key made."""
+        with self._engine.connect() as connection:
+            return _parse(connection.scalar(sa.select(run.c.document).where(run.c.idempotency_key == idempotency_key)))
+
+    def page(
+        self,
+        *,
+        states: Iterable[RunState] = (),
+        kind: RunKind | None = None,
+        whole: bool | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[Run]:
+        """Return runs, newest first: of these states and this kind, older than a run."""
+        query = sa.select(run.c.document).order_by(run.c.id.desc()).limit(limit)
+        if states := tuple(states):
+            query = query.where(run.c.state.in_(states))
+        if kind is not None:
+            query = query.where(run.c.kind == kind)
+        if whole is not None:
+            query = query.where(run.c.whole == whole)
+        if before is not None:
+            query = query.where(run.c.id < before)
+        with self._engine.connect() as connection:
+            return [Run.model_validate_json(document) for document in connection.scalars(query)]
+
+
+def _parse(document: str | None) -> Run | None:
+    return None if document is None else Run.model_validate_json(document)
+
+
+def _values(of: Run) -> dict[str, object]:
+    return {
+        "id": of.id,
+        "kind": of.request.kind,
+        "state": of.state,
+        "whole": of.request.projects is None,
+        "finished_at": of.finished_at and int(of.finished_at.timestamp()),
+        "document": of.model_dump_json(),
+    }

@@ -1,0 +1,83 @@
+"""The catalog's tables. There is no row for a published file: the page is the list."""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+about = Table(
+    "about",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# Times are whole seconds since the epoch, UTC: both databases compare and index them alike.
+project = Table(
+    "project",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("serial", BigInteger),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    # of the policy that the published page was made by
+    Column("fingerprint", String),
+    Column("file_count", Integer, nullable=False, default=0),
+    Column("stored_bytes", BigInteger, nullable=False, default=0),
+    Column("withheld_files", Integer, nullable=False, default=0),
+    Column("missing_files", Integer, nullable=False, default=0),
+    Column("published", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", BigInteger),
+    Column("checked_at", BigInteger),
+    Column("changed_at", BigInteger),
+    Column("error", Text),
+    Index("project_state", "state", "name"),
+)
+
+# Upstream's page, where policy or failure held files of it back: what a 304 then stands for.
+kept_page = Table(
+    "kept_page",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("content_type", String, nullable=False),
+    Column("serial", BigInteger),
+    Column("body", LargeBinary, nullable=False),  # gzip
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("idempotency_key", String, unique=True),
+    Column("finished_at", BigInteger),
+    Column("document", Text, nullable=False),  # the Run, in JSON
+    Index("run_state", "state", "id"),
+)
+
+# What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
+pending = Table(
+    "pending",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("place", String, primary_key=True),
+    Column("sha256", String, nullable=False),
+)
+
+# Files that no page names any more, and what once lay at a place that is empty now: no URL ever changes its bytes.
+retired = Table(
+    "retired",
+    metadata,
+    Column("place", String, primary_key=True),
+    Column("sha256", String, nullable=False),
+    Column("project", String, nullable=False),
+    # when it goes; NULL: it is published again, or gone
+    Column("due_at", BigInteger),
+    # into .withdrawn instead of for ever
+    Column("withdraw", Boolean, nullable=False, default=False),
+    Index("retired_due", "due_at"),
+)

@@ -1,0 +1,171 @@
+"""A file on its way into the tree."""
+
+import hashlib
+import os
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+from mirror_syncer.errors import FileRejected, VolumeError
+from mirror_syncer.names import Sha256
+from mirror_syncer.volume.durability import Durability
+
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_MODE = 0o644  # nginx and rsync read as others
+_CHUNK = 2**20
+# The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
+METADATA_MOST = 16 * 2**20
+# A body without a size in its page ends somewhere: PyPI's own cap is 1 GiB a file.
+_SIZE_MOST = 16 * 2**30
+
+
+class Incoming:
+    """
+    A temporary that fills up, hashed as it grows, and gets its name when it is right.
+
+    Args:
+        temporary: where it grows, on the tree's file system. What lies there already is taken for its beginning, and
+            the hash over all of it decides in the end.
+        size: what it must weigh, in bytes, where that is known.
+        address: hash with blake2b, too, because its place in the tree is not known from its URL.
+        lasting: what has arrived outlives a failure and a restart.
+    """
+
+    def __init__(
+        self,
+        temporary: Path,
+        *,
+        sha256: Sha256,
+        size: int | None,
+        durability: Durability,
+        address: bool = False,
+        lasting: bool = False,
+    ) -> None:
+        self.temporary = temporary
+        self._wanted = sha256
+        self._size = size
+        self._address = address
+        self._lasting = lasting
+        self._durability = durability
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
+        except OSError as error:
+            raise VolumeError(f"{temporary} cannot be written: {error.strerror}") from error
+        self._begin()
+        self._resume()
+
+    @property
+    def position(self) -> int:
+        """How many bytes it holds."""
+        return self._position
+
+    @property
+    def blake2b(self) -> str:
+        """The content's blake2b-256, where ``address`` asked for it."""
+        return self._blake2b.hexdigest()
+
+    def restart(self) -> None:
+        """Forget what it holds."""
+        self._file.truncate(0)
+        self._begin()
+
+    def write(self, chunk: bytes) -> None:
+        """
+        Take the next bytes.
+
+        Raises:
+            FileRejected: it grows past its size.
+            VolumeError: the disk says no.
+        """
+        if self._position + len(chunk) > (_SIZE_MOST if self._size is None else self._size):
+            raise FileRejected(f"upstream sends more than the {self._size or _SIZE_MOST:,} bytes that it may have")
+        try:
+            view = memoryview(chunk)
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            raise VolumeError(f"{self.temporary.parent} cannot be written: {error.strerror}") from error
+        self._hash(chunk)
+
+    def check(self) -> None:
+        """
+        Raise ``FileRejected`` unless size and sha256 are what the page says.
+
+        A wrong content is forgotten, so that another attempt begins anew.
+        """
+        if self._size is not None and self._position != self._size:
+            held = self._position
+            self.restart()
+            raise FileRejected(f"the page gives it {self._size:,} bytes, upstream sent {held:,}")
+        if (found := self._sha256.hexdigest()) != self._wanted:
+            self.restart()
+            raise FileRejected(f"its sha256 is {found}, the page says {self._wanted}")
+
+    def name_it(self, target: Path, *, mtime: float | None) -> None:
+        """
+        Give it its name, replacing what has it.
+
+        Args:
+            mtime: seconds since the epoch; upload time as mtime makes the ETags of two mirrors equal.
+        """
+        try:
+            os.fchmod(self._file.fileno(), _MODE)
+            if mtime is not None:
+                os.utime(self._file.fileno(), (mtime, mtime))
+            self._durability.wrote(self._file.fileno())
+            self._file.close()
+            self.temporary.rename(target)
+        except OSError as error:
+            raise VolumeError(f"{target} cannot be written: {error.strerror}") from error
+        self._durability.named(target.parent)
+
+    def abandon(self) -> None:
+        """Stop here: a lasting one stays, to go on later, any other goes."""
+        self._file.close()
+        if not (self._lasting and self._position):
+            self.temporary.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._position = 0
+        self._sha256 = hashlib.sha256()
+        self._blake2b = hashlib.blake2b(digest_size=32)
+
+    def _resume(self) -> None:
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK):
+            self._hash(chunk)
+        if self._size is not None and self._position > self._size:
+            self.restart()
+
+    def _hash(self, chunk: bytes) -> None:
+        self._position += len(chunk)
+        self._sha256.update(chunk)
+        if self._address:
+            self._blake2b.update(chunk)
+
+
+def wheel_metadata(path: Path) -> bytes | None:
+    """Return the METADATA of the wheel that a file is (PEP 427), or None where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            names = [name for name in wheel.namelist() if _METADATA.fullmatch(name)]
+            if len(names) != 1 or wheel.getinfo(names[0]).file_size > METADATA_MOST:
+                return None
+            with wheel.open(names[0]) as member:
+                return member.read(METADATA_MOST)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, ValueError, EOFError):
+        return None
+
+
+def file_digest(path: Path) -> Sha256 | None:
+    """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
+    try:
+        # O_NOFOLLOW: a symlink that somebody planted is no file of ours.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+            return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise VolumeError(f"{path} cannot be read: {error.strerror}") from error
