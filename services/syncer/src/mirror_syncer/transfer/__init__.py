@@ -1,0 +1,10 @@
+"""
+The work unit: one project, from upstream's page to a publication that only waits for its group's commit.
+
+It needs a name, the policy and a place to write, and nothing of its neighbours.
+"""
+
+from mirror_syncer.transfer.files import FileTransfer, Tally
+from mirror_syncer.transfer.project import STALE_WAITS, Outcome, Transfer, Work
+
+__all__ = ["STALE_WAITS", "FileTransfer", "Outcome", "Tally", "Transfer", "Work"]

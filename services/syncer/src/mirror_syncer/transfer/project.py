@@ -1,0 +1,273 @@
+"""A project: what its page says, what of that is wanted, and the publication that follows."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import Failure, ProjectState
+from mirror_syncer.catalog import KeptPage, Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.catalog.rows import NO_VALIDATORS
+from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
+from mirror_syncer.policy import PolicySource, Selection, fingerprint
+from mirror_syncer.publish import Publication, PublishedPage, parse_published, render_page
+from mirror_syncer.transfer.files import FileTransfer, Intend, Tally
+from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
+from mirror_syncer.volume import Volume
+
+# An edge of the CDN serves the old page for some seconds after a change: 2 + 4 + 8 s, holding no connection.
+STALE_WAITS = (2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One project to look at."""
+
+    name: NormalizedName
+    priority: int
+    row: ProjectRow | None
+    force: bool = False
+    """Forget validators and check that files are there."""
+    damaged: frozenset[str] = frozenset()
+    """Places whose content is known to be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it."""
+
+    publication: Publication
+    failures: tuple[Failure, ...] = ()
+    tally: Tally = field(default_factory=Tally)
+    unreachable: bool = False
+    """Upstream gave no answer at all."""
+
+    @property
+    def row(self) -> ProjectRow:
+        """The project as it will stand in the catalog."""
+        return self.publication.settlement.row
+
+
+class Transfer:
+    """Refreshes and withdraws projects, one call each."""
+
+    def __init__(
+        self,
+        *,
+        policy: PolicySource,
+        index: Index,
+        volume: Volume,
+        files: FileTransfer,
+        intend: Intend,
+        kept: Callable[[NormalizedName], KeptPage | None],
+        stale_waits: tuple[float, ...] = STALE_WAITS,
+    ) -> None:
+        self._policy = policy
+        self._index = index
+        self._volume = volume
+        self._files = files
+        self._intend = intend
+        self._kept = kept
+        self._stale_waits = stale_waits
+
+    async def refresh(self, work: Work) -> Outcome:
+        """
+        Bring a project to what upstream has.
+
+        A page that cannot be had, or is none, leaves what is published; the outcome's row tells why. Cancellation
+        leaves pending rows, and at most a lasting temporary.
+
+        Raises:
+            VolumeError: the disk says no.
+        """
+        row = work.row or ProjectRow(work.name)
+        selection = self._policy.current.selection(work.name)
+        if selection is None:
+            raise ValueError(f"{work.name} is not selected")
+        try:
+            answer = await self._ask(work, row)
+            match answer:
+                case Gone():
+                    return await self._gone(row)
+                case NotModified():
+                    if self._settled(work, row, selection):
+                        return _touched(row)
+                    page, kept = await asyncio.to_thread(self._before, row)
+                    validators = row.validators
+                case PageAnswer():
+                    page, validators = answer.page, answer.validators
+                    kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
+            return await self._publish(work, row, selection, page, kept=kept, validators=validators)
+        except (UpstreamError, InvalidPage) as error:
+            return _failed(row, error)
+
+    async def withdraw(self, row: ProjectRow, *, reason: str) -> Outcome:
+        """Take a project out of the mirror: its page at once, its files after the grace period."""
+        published = self._published(row.name)
+        leaving = self._retire(row.name, published, staying=frozenset(), at_once=False)
+        await self._intend([Pending(r.project, r.place, r.sha256) for r in leaving])
+        gone = replace(
+            ProjectRow(row.name), state=ProjectState.WITHDRAWN, error=reason, checked_at=_now(), changed_at=_now()
+        )
+        return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
+
+    async def _ask(self, work: Work, row: ProjectRow) -> PageAnswer | NotModified | Gone:
+        """Ask for the page; one older than ours is asked for again, a little later."""
+        validators = NO_VALIDATORS if work.force else row.validators
+        for wait in (*self._stale_waits, None):
+            answer = await self._index.page(work.name, validators=validators, priority=work.priority)
+            serial = answer.page.serial if isinstance(answer, PageAnswer) else None
+            if work.force or serial is None or row.serial is None or serial >= row.serial:
+                return answer
+            if wait is None:
+                raise StalePage(f"upstream shows serial {serial}, we have {row.serial}: an older page")
+            await asyncio.sleep(wait)
+        raise AssertionError
+
+    def _settled(self, work: Work, row: ProjectRow, selection: Selection) -> bool:
+        """Return whether a page that did not change leaves nothing to do."""
+        if not row.published or row.fingerprint != fingerprint(selection):
+            return False
+        return row.missing_files == 0 or (work.priority > 0 and (row.due_at or 0) > _now())
+
+    def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
+        """Return the page that a 304 speaks of: what was kept of it, or what was published whole."""
+        if kept := self._kept(row.name):
+            page = parse_page(
+                kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
+            )
+            return page, kept
+        if published := self._published(row.name):
+            return published.page, None
+        raise InvalidPage("upstream says that its page did not change, and ours is lost; `sync --force` fetches it")
+
+    async def _publish(
+        self,
+        work: Work,
+        row: ProjectRow,
+        selection: Selection,
+        page: Page,
+        *,
+        kept: KeptPage | None,
+        validators: Validators,
+    ) -> Outcome:
+        quarantined = page.status is ProjectStatus.QUARANTINED
+        # PEP 792: "quarantined" – the index MUST NOT offer any distributions
+        verdict = selection.judge(work.name, () if quarantined else page.files)
+        published = await asyncio.to_thread(self._published, work.name)
+        tally = await self._files.bring(
+            work.name,
+            verdict.wanted,
+            published=published,
+            priority=work.priority,
+            force=work.force,
+            damaged=work.damaged,
+        )
+        refused = [Failure(project=work.name, file=r.filename, reason=r.reason) for r in page.refused]
+        failures = (*refused, *tally.failures)
+        if verdict.wanted and not tally.landed:
+            # A project that never was published does not begin with an empty page.
+            raise UpstreamError(f"none of its files could be had; {failures[-1].file}: {failures[-1].reason}")
+        landed = [tally.landed[file.filename] for file in verdict.wanted if file.filename in tally.landed]
+        places = frozenset(place for _, place in landed)
+        leaving = self._retire(work.name, published, staying=places, at_once=quarantined)
+        await self._intend([Pending(r.project, r.place, r.sha256) for r in leaving])
+        staged = self._volume.stage(work.name, render_page(page, landed))
+        missing = len(failures)
+        new = ProjectRow(
+            work.name,
+            state=ProjectState.PARTIAL if missing else ProjectState.CURRENT,
+            serial=page.serial,
+            validators=validators,
+            fingerprint=fingerprint(selection),
+            file_count=len(landed),
+            stored_bytes=sum(file.size or 0 for file, _ in landed),
+            withheld_files=verdict.withheld,
+            missing_files=missing,
+            published=True,
+            attempts=row.attempts + 1 if missing else 0,
+            due_at=row.next_due() if missing else None,
+            checked_at=_now(),
+            changed_at=row.changed_at if staged is None else _now(),
+            error=f"{missing} file(s) missing; {failures[0].file}: {failures[0].reason}" if missing else None,
+        )
+        before = frozenset(published.places.values()) if published else frozenset()
+        settlement = Settlement(
+            new,
+            read=True,
+            kept=kept if missing or verdict.withheld or quarantined else None,
+            retirements=leaving,
+            returned=tuple(places - before),
+        )
+        return Outcome(Publication(settlement, staged), failures, tally)
+
+    async def _gone(self, row: ProjectRow) -> Outcome:
+        if not row.published:
+            state: ProjectState = row.state
+            if state is ProjectState.WITHDRAWN:
+                reason = "upstream has it no more; if it is not coming back, take it from mirror.toml"
+            else:
+                state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
+            gone = replace(row, state=state, error=reason, attempts=row.attempts + 1, checked_at=_now())
+            return Outcome(Publication(Settlement(gone)), (Failure(project=row.name, reason=reason),))
+        reason = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
+        outcome = await self.withdraw(row, reason=reason)
+        return replace(outcome, failures=(Failure(project=row.name, reason=reason),))
+
+    def _retire(
+        self, name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], at_once: bool
+    ) -> tuple[Retirement, ...]:
+        """Return what leaves of a published page; quarantined files go at once, and may come back."""
+        if published is None:
+            return ()
+        due = _now() if at_once else _now() + int(self._policy.current.removal.grace.total_seconds())
+        return tuple(
+            Retirement(name, place, file.sha256, due_at=due, withdraw=at_once)
+            for file in published.page.files
+            if (place := published.places[file.filename]) not in staying
+        )
+
+    def _published(self, name: NormalizedName) -> PublishedPage | None:
+        body = self._volume.page(name)
+        return None if body is None else parse_published(body, name=name)
+
+
+def _touched(row: ProjectRow) -> Outcome:
+    """Return the outcome of a page that did not change."""
+    state = ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT
+    again = row.missing_files > 0
+    failures = (Failure(project=row.name, reason=row.error or ""),) if again else ()
+    return Outcome(
+        Publication(
+            Settlement(
+                replace(
+                    row,
+                    state=state,
+                    checked_at=_now(),
+                    attempts=row.attempts if again else 0,
+                    due_at=row.due_at if again else None,
+                    error=row.error if again else None,
+                )
+            )
+        ),
+        failures,
+    )
+
+
+def _failed(row: ProjectRow, error: Exception) -> Outcome:
+    """Return the outcome of a project that could not be refreshed: what was published stays, and is tried again."""
+    state = ProjectState.BEHIND if isinstance(error, StalePage) else ProjectState.FAILING
+    failed = replace(
+        row, state=state, error=str(error), attempts=row.attempts + 1, due_at=row.next_due(), checked_at=_now()
+    )
+    return Outcome(
+        Publication(Settlement(failed)),
+        (Failure(project=row.name, reason=str(error)),),
+        unreachable=isinstance(error, Unreachable),
+    )
+
+
+def _now() -> int:
+    return int(time.time())
