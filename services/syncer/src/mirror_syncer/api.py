@@ -1,0 +1,203 @@
+"""
+The private HTTP API, for control alone: runs, projects, status, schedule and metrics.
+
+It listens on the network between the two; authentication and the world outside are control's.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_syncer.assembly import Mirror
+from mirror_syncer.observer import Observer
+
+log = structlog.get_logger()
+
+_BODY_MOST = 2**20
+_PAGE_MOST = 200
+E = TypeVar("E", bound=StrEnum)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer that says no, by RFC 9457."""
+
+    def __init__(self, status: HTTPStatus, detail: str, **more: Any) -> None:  # noqa: ANN401 - JSON
+        super().__init__(detail)
+        self.status = status
+        self.more = more
+
+
+class PrivateApi:
+    """The handlers; each answers from memory or with one look into the catalog."""
+
+    def __init__(self, mirror: Mirror, observer: Observer) -> None:
+        self._mirror = mirror
+        self._observer = observer
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application."""
+        application = web.Application(middlewares=[_problems], client_max_size=_BODY_MOST)
+        application.add_routes(
+            [
+                web.get("/healthz", self.healthz),
+                web.get("/status", self.status),
+                web.get("/runs", self.runs),
+                web.post("/runs", self.ask),
+                web.get("/runs/{id}", self.run),
+                web.post("/runs/{id}/cancel", self.cancel),
+                web.get("/projects", self.projects),
+                web.get("/projects/{name}", self.project),
+                web.post("/schedule/pause", self.pause),
+                web.post("/schedule/resume", self.resume),
+                web.get("/metrics", self.metrics),
+            ]
+        )
+        return application
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """The event loop answers."""
+        return web.Response(text="ok\n")
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Everything one look should tell."""
+        return _json(await asyncio.to_thread(self._observer.status))
+
+    async def runs(self, request: web.Request) -> web.Response:
+        """Runs, newest first."""
+        states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
+        kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
+        limit = _limit(request)
+        found = await asyncio.to_thread(
+            self._mirror.catalog.runs.page,
+            states=states,
+            kind=kind,
+            before=request.query.get("cursor"),
+            limit=limit + 1,
+        )
+        now = [self._mirror.runs.get(run.id) or run for run in found[:limit]]
+        return _page(now, following=now[-1].id if len(found) > limit else None)
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """Ask for a run; 202 and the run, new or equal."""
+        try:
+            wish = RunRequest.model_validate_json(await request.read())
+        except ValidationError as error:
+            errors = [
+                {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": item["msg"]} for item in error.errors()
+            ]
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
+            raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
+        trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
+        run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
+        return _json(run, status=HTTPStatus.ACCEPTED)
+
+    async def run(self, request: web.Request) -> web.Response:
+        """One run as it is now."""
+        return _json(self._run(request))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Let a run end after its current projects."""
+        run = self._run(request)
+        active = self._mirror.runs.active(run.id)
+        if active is None:
+            raise Problem(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
+        await self._mirror.engine.cancel(active)
+        return _json(active.document, status=HTTPStatus.ACCEPTED)
+
+    async def projects(self, request: web.Request) -> web.Response:
+        """Projects by name, of a state, or whose name begins so."""
+        states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
+        limit = _limit(request)
+        rows = await asyncio.to_thread(
+            self._mirror.catalog.projects.page,
+            states=states,
+            prefix=request.query.get("q", "").lower(),
+            after=request.query.get("cursor", ""),
+            limit=limit + 1,
+        )
+        projects = [self._observer.project(row) for row in rows[:limit]]
+        return _page(projects, following=projects[-1].name if len(rows) > limit else None)
+
+    async def project(self, request: web.Request) -> web.Response:
+        """What is mirrored of a project, or why it is not."""
+        try:
+            name = parse_project_name(request.match_info["name"])
+        except ValueError as error:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        found = await asyncio.to_thread(self._observer.whole_project, name)
+        if found is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
+        return _json(found)
+
+    async def pause(self, _: web.Request) -> web.Response:
+        """Let no run come by itself, across restarts."""
+        return _json(self._observer.pause(paused=True))
+
+    async def resume(self, _: web.Request) -> web.Response:
+        """Let runs come by themselves again."""
+        return _json(self._observer.pause(paused=False))
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """The families in Prometheus' text format."""
+        text = await asyncio.to_thread(self._mirror.metrics.exposition)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    def _run(self, request: web.Request) -> Run:
+        run = self._mirror.runs.get(request.match_info["id"])
+        if run is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
+        return run
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what goes wrong into RFC 9457's application/problem+json."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return _problem(problem.status, str(problem), **problem.more)
+    except web.HTTPException as error:
+        return _problem(HTTPStatus(error.status), error.reason)
+    except Exception as error:
+        log.exception("request failed", method=request.method, path=request.path, reason=str(error))
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed at this; its log says how.")
+
+
+def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/problem+json")
+
+
+def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
+
+
+def _page(items: list[Run] | list[Project], *, following: str | None) -> web.Response:
+    document = {"items": [item.model_dump(mode="json") for item in items], "next": following}
+    return web.Response(body=json.dumps(document).encode(), content_type="application/json")
+
+
+def _member(enumeration: type[E], value: str, name: str) -> E:
+    try:
+        return enumeration(value)
+    except ValueError:
+        known = ", ".join(enumeration)
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} is none of {known}.") from None
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "50")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _PAGE_MOST):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"limit {text!r} is no number from 1 to {_PAGE_MOST}.")
+    return int(text)

@@ -1,0 +1,144 @@
+"""
+A run asked for on the command line: done here, or by the service that holds the tree, and followed to its end.
+
+On a terminal there is a progress bar, elsewhere a line at most every ten seconds and the run's document in the end.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from mirror_contract import Run, RunRequest, Trigger
+from mirror_syncer.assembly import open_mirror
+from mirror_syncer.errors import MirrorError
+from mirror_syncer.settings import Settings
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 0.2
+_LINE_SECONDS = 10.0
+
+
+async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
+    """
+    Do what is asked for, and return the run when it has ended.
+
+    A service that runs beside this command holds the tree: it is asked, and followed. Interrupted, a run of one's own
+    stops after its current projects; one of the service's goes on.
+
+    Raises:
+        MirrorError: it could not even begin.
+    """
+    host, port = settings.address
+    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"  # noqa: S104 - compared, not bound
+    timeout = aiohttp.ClientTimeout(total=30, connect=2)
+    async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Trigger": Trigger.CLI}) as session:
+        if await _answers(session):
+            run = await _ask(session, request)
+            return await _follow(run, lambda: _look(session, run.id))
+    return await _run_here(settings, request)
+
+
+async def _run_here(settings: Settings, request: RunRequest) -> Run:
+    async with open_mirror(settings) as mirror:
+        document = mirror.runs.request(request, trigger=Trigger.CLI)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, mirror.engine.stop)
+        engine = asyncio.create_task(mirror.engine.run())
+
+        async def look() -> Run:
+            if engine.done():
+                await engine
+                raise MirrorError("interrupted; the same command goes on where it stopped")
+            return document
+
+        try:
+            return await _follow(document, look, logged=True)
+        finally:
+            mirror.engine.stop()
+            await asyncio.wait([engine])
+
+
+async def _answers(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/healthz") as response:
+            return response.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _ask(session: aiohttp.ClientSession, request: RunRequest) -> Run:
+    async with session.post("/runs", data=request.model_dump_json()) as response:
+        if not response.ok:
+            raise MirrorError(f"the running service refuses: {(await response.json(content_type=None))['detail']}")
+        return Run.model_validate_json(await response.read())
+
+
+async def _look(session: aiohttp.ClientSession, identifier: str) -> Run:
+    try:
+        async with session.get(f"/runs/{identifier}") as response:
+            response.raise_for_status()
+            return Run.model_validate_json(await response.read())
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise MirrorError(f"the running service is gone ({error}); run {identifier} goes on when it is back") from error
+
+
+async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool = False) -> Run:
+    """Show a run until it has ended."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        run = await _tell(run, look, logged=logged)
+    else:
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[fetched]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        ) as progress:
+            bar = progress.add_task(run.request.kind, total=None, fetched="")
+            while not run.state.ended:
+                await asyncio.sleep(_LOOK_SECONDS)
+                run = await look()
+                counts = run.counts
+                fetched = f"{counts.files_fetched} files, {counts.bytes_fetched / 1e6:,.1f} MB"
+                progress.update(
+                    bar, total=counts.projects_planned or None, completed=counts.projects_done, fetched=fetched
+                )
+    _summarize(run, console=console)
+    return run
+
+
+async def _tell(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
+    told = time.monotonic()
+    while not run.state.ended:
+        await asyncio.sleep(_LOOK_SECONDS)
+        run = await look()
+        if not logged and time.monotonic() - told >= _LINE_SECONDS:
+            told = time.monotonic()
+            log.info("progress", run=run.id, done=run.counts.projects_done, of=run.counts.projects_planned)
+    if not logged:
+        for failure in run.failures:
+            log.warning("failed", run=run.id, **failure.model_dump(exclude_none=True))
+    return run
+
+
+def _summarize(run: Run, *, console: Console) -> None:
+    if not console.is_terminal:
+        sys.stdout.write(f"{run.model_dump_json()}\n")  # for programs: the run's document, whole
+    else:
+        for failure in run.failures:
+            console.print(f"[red]{failure.project or ''} {failure.file or ''}[/red] {failure.reason}", highlight=False)
+        colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
+        console.print(f"[{colour}]{run.state}[/{colour}] {run.message or ''}", highlight=False)

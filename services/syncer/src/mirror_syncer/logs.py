@@ -1,0 +1,47 @@
+"""One way to log: lines for people on a terminal, JSON elsewhere."""
+
+import logging
+import sys
+from typing import Literal
+
+import stamina.instrumentation
+import structlog
+
+
+def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    first = {key: line[key] for key in ("time", "level", "message", "run", "kind") if key in line}
+    return {**first, **line}
+
+
+def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -> None:
+    """Set up structlog for this process; libraries' own warnings take the same way."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    final: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        _in_reading_order,
+        structlog.processors.JSONRenderer(),
+    ]
+    if console:
+        final = [structlog.dev.ConsoleRenderer()]
+    structlog.configure(
+        processors=[*shared, *final],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
+    )
+    handler.setFormatter(formatter)
+    # A library speaks when something is wrong; APScheduler's and alembic's chatter is not.
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    # Retries are counted, and what they end in is logged once by the run.
+    stamina.instrumentation.set_on_retry_hooks([])

@@ -1,0 +1,124 @@
+"""What the mirror says of itself: its status, its schedule, its projects."""
+
+from datetime import UTC, datetime
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import Disk, Project, ProjectFile, ProjectState, RunKind, RunState, Schedule, Status
+from mirror_syncer.assembly import VERSION, Mirror
+from mirror_syncer.catalog import ProjectRow
+from mirror_syncer.errors import InvalidPage, VolumeError
+from mirror_syncer.publish import parse_published
+from mirror_syncer.schedule import Timetable
+
+PAUSED = "paused"  # the catalog's key: a pause outlives a restart
+_FAILING_SHOWN = 20
+
+
+class Observer:
+    """Reads the mirror; its methods block for the catalog, and for the disk where one project is asked for."""
+
+    def __init__(self, mirror: Mirror, timetable: Timetable) -> None:
+        self._mirror = mirror
+        self._timetable = timetable
+        self._started_at = datetime.now(UTC)
+
+    def status(self) -> Status:
+        """Return everything one look should tell."""
+        mirror = self._mirror
+        totals = mirror.catalog.projects.totals()
+        ended = tuple(state for state in RunState if state.ended)
+        last = mirror.catalog.runs.page(states=ended, kind=RunKind.SYNC, whole=True, limit=1)
+        success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
+        failing = mirror.catalog.projects.page(
+            states=(ProjectState.FAILING, ProjectState.PARTIAL, ProjectState.BEHIND), limit=_FAILING_SHOWN
+        )
+        disk, problems = self._disk()
+        return Status(
+            syncer_up=True,
+            as_of=datetime.now(UTC),
+            version=VERSION,
+            upstream=mirror.settings.upstream,
+            scope=mirror.policy.current.scope,
+            started_at=self._started_at,
+            schedule=self.schedule(),
+            last_run=last[0] if last else None,
+            last_success_at=success[0].finished_at if success else None,
+            running=[run.document for run in mirror.runs.running()],
+            queued=[run.document for run in mirror.runs.waiting()],
+            projects=totals.projects,
+            files=totals.files,
+            stored_bytes=totals.stored_bytes,
+            disk=disk,
+            failing=[self.project(row) for row in failing],
+            problems=problems,
+        )
+
+    def schedule(self) -> Schedule:
+        """Return when the next run comes by itself."""
+        cron = self._mirror.settings.schedule
+        return Schedule(
+            cron=None if cron == "off" else cron,
+            paused=self._timetable.paused,
+            next_run_at=self._timetable.next_run_at,
+        )
+
+    def pause(self, *, paused: bool) -> Schedule:
+        """Pause or resume the schedule, across restarts."""
+        self._mirror.catalog.remember(PAUSED, "yes" if paused else "no")
+        if paused:
+            self._timetable.pause()
+        else:
+            self._timetable.resume()
+        return self.schedule()
+
+    def project(self, row: ProjectRow) -> Project:
+        """Return a project, without its files."""
+        selection = self._mirror.policy.current.selection(row.name)
+        return Project(
+            name=row.name,
+            state=row.state,
+            serial=row.serial,
+            file_count=row.file_count,
+            stored_bytes=row.stored_bytes,
+            error=row.error,
+            attempts=row.attempts,
+            due_at=_time(row.due_at),
+            checked_at=_time(row.checked_at),
+            changed_at=_time(row.changed_at),
+            selected=selection.line if selection else None,
+            withheld_files=row.withheld_files,
+        )
+
+    def whole_project(self, name: NormalizedName) -> Project | None:
+        """Return a project with its files, or None where neither catalog nor policy knows it."""
+        row = self._mirror.catalog.projects.get(name)
+        if row is None:
+            if self._mirror.policy.current.selection(name) is None:
+                return None
+            row = ProjectRow(name, error="selected, and not looked at yet")
+        return self.project(row).model_copy(update={"files": self._files(name)})
+
+    def _files(self, name: NormalizedName) -> list[ProjectFile]:
+        body = self._mirror.volume.page(name)
+        if body is None:
+            return []
+        try:
+            published = parse_published(body, name=name)
+        except InvalidPage:
+            return []
+        return [
+            ProjectFile(filename=file.filename, size=file.size, sha256=file.sha256, url=published.places[file.filename])
+            for file in published.page.files
+        ]
+
+    def _disk(self) -> tuple[Disk | None, list[str]]:
+        try:
+            self._mirror.volume.check()
+            return self._mirror.volume.disk(), []
+        except VolumeError as error:
+            return None, [str(error)]
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,149 @@
+"""
+Runs: asked for, waiting, under way, ended; kept in the catalog, so that they survive a restart.
+
+The transitions are the contract's: ``queued → running → succeeded | incomplete | failed | cancelled``.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import structlog
+
+from mirror_contract import Failure, Run, RunRequest, RunState, Trigger
+from mirror_syncer.catalog import Catalog
+
+log = structlog.get_logger()
+
+_FAILURES_KEPT = 100
+
+
+class ActiveRun:
+    """A run that has not ended. Its document is what everybody sees of it."""
+
+    def __init__(self, document: Run) -> None:
+        self.document = document
+        self.resumed = document.started_at is not None
+        self.left = 0
+        """Tasks that are not done."""
+        self.drained = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.cancelled = False
+        self.fatal: Exception | None = None
+        """Why nothing more of it can be done."""
+        self.noted = len(document.failures)
+        """Failures so far, those past the document's hundred included."""
+        self.unreachable = 0
+        """Projects for which upstream gave no answer."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.document.id
+
+    @property
+    def request(self) -> RunRequest:
+        """What it was asked to do."""
+        return self.document.request
+
+    def expect(self, tasks: int) -> None:
+        """Wait for so many tasks."""
+        self.left += tasks
+        if self.left == 0:
+            self.drained.set()
+
+    def task_done(self, tasks: int = 1) -> None:
+        """Note that tasks are done, or dropped."""
+        self.left -= tasks
+        if self.left <= 0:
+            self.drained.set()
+
+    def note(self, *failures: Failure) -> None:
+        """Log failures, and keep them for the document; past a hundred the counts alone grow."""
+        self.noted += len(failures)
+        for failure in failures:
+            log.warning("failed", **failure.model_dump(exclude_none=True))
+        room = _FAILURES_KEPT - len(self.document.failures)
+        self.document.failures.extend(failures[:room])
+
+
+class Runs:
+    """
+    All runs that have not ended, and the way to ask for one.
+
+    Args:
+        catalog: where they are kept. Its calls here take well under a millisecond each.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._active: dict[str, ActiveRun] = {}
+        self.asked = asyncio.Event()
+        """Set when there may be a run to start."""
+
+    def restore(self) -> None:
+        """Take up runs that an earlier process left: they go on where they stopped."""
+        unfinished = self._catalog.runs.page(states=(RunState.QUEUED, RunState.RUNNING), limit=1_000)
+        for document in reversed(unfinished):
+            self._active[document.id] = ActiveRun(document.model_copy(update={"state": RunState.QUEUED}))
+        self.asked.set()
+
+    def request(self, request: RunRequest, *, trigger: Trigger, idempotency_key: str | None = None) -> Run:
+        """
+        Ask for a run.
+
+        Returns:
+            The new run; or the one that this key asked for before; or one that waits for the very same.
+        """
+        if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key)):
+            active = self._active.get(known.id)
+            return active.document if active else known
+        for active in self._active.values():
+            if active.document.state is RunState.QUEUED and active.request == request:
+                return active.document
+        now = datetime.now(UTC)
+        identifier = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
+        document = Run(id=identifier, request=request, trigger=trigger, state=RunState.QUEUED, created_at=now)
+        self._catalog.runs.add(document, idempotency_key=idempotency_key)
+        self._active[document.id] = ActiveRun(document)
+        self.asked.set()
+        return document
+
+    def waiting(self) -> Iterator[ActiveRun]:
+        """Yield the runs that wait, oldest first."""
+        return (run for run in list(self._active.values()) if run.document.state is RunState.QUEUED)
+
+    def running(self) -> list[ActiveRun]:
+        """Return the runs under way."""
+        return [run for run in self._active.values() if run.document.state is RunState.RUNNING]
+
+    def active(self, identifier: str) -> ActiveRun | None:
+        """Return a run that has not ended."""
+        return self._active.get(identifier)
+
+    def get(self, identifier: str) -> Run | None:
+        """Return a run as it is now."""
+        if active := self._active.get(identifier):
+            return active.document
+        return self._catalog.runs.get(identifier)
+
+    def start(self, run: ActiveRun) -> None:
+        """Let a run begin, or go on."""
+        run.document.state = RunState.RUNNING
+        run.document.started_at = run.document.started_at or datetime.now(UTC)
+        self._catalog.runs.update(run.document)
+
+    def save(self, run: ActiveRun) -> None:
+        """Keep a run's progress."""
+        self._catalog.runs.update(run.document)
+
+    def end(self, run: ActiveRun, state: RunState, *, message: str | None) -> None:
+        """End a run."""
+        run.document.state = state
+        run.document.message = message
+        run.document.finished_at = datetime.now(UTC)
+        self._catalog.runs.update(run.document)
+        del self._active[run.id]
+        run.ended.set()
+        self.asked.set()

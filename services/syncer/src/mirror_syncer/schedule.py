@@ -1,0 +1,112 @@
+"""When runs come by themselves."""
+
+import re
+import zoneinfo
+from collections.abc import Callable
+from datetime import datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+_JITTER_SECONDS = 20  # so that a thousand mirrors do not all knock at :00 and :30
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+def crontab(expression: str, *, time_zone: str) -> CronTrigger:
+    """
+    Return the trigger of a crontab's five fields.
+
+    Weekdays are crontab's, 0 and 7 both Sunday. (APScheduler itself counts from Monday, so numbers become names.)
+
+    Raises:
+        ValueError: it is no such expression.
+    """
+    fields = expression.split()
+    if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
+        raise ValueError(f"{expression!r} is not a crontab's five fields, as in '*/30 * * * *', nor 'off'")
+    minute, hour, day, month, weekday = fields
+    try:
+        return CronTrigger(
+            minute=minute,
+            hour=hour,
+            day=day,
+            month=month,
+            day_of_week=_weekdays(weekday),
+            timezone=zoneinfo.ZoneInfo(time_zone),
+            jitter=_JITTER_SECONDS,
+        )
+    except ValueError as error:
+        raise ValueError(f"{expression!r}: {error}") from error
+
+
+def _weekdays(field: str) -> str:
+    """Return crontab's weekdays by name, a range as its days: APScheduler has no range over Sunday."""
+    if field == "*":
+        return field
+    days: list[str] = []
+    for part in field.lower().split(","):
+        match = re.fullmatch(r"(\*|(?P<first>\w+)(-(?P<last>\w+))?)(/(?P<step>\d+))?", part)
+        if match is None:
+            raise ValueError(f"{part!r} is no weekday")
+        first = _day(match["first"] or "0")
+        last = _day(match["last"]) if match["last"] else (first if match["first"] else 6)
+        last += 7 if last < first else 0
+        days += [_DAYS[number % 7] for number in range(first, last + 1, int(match["step"] or 1))]
+    return ",".join(dict.fromkeys(days))
+
+
+def _day(text: str) -> int:
+    if text in _DAYS:
+        return _DAYS.index(text)
+    if text.isdigit() and int(text) <= 7:  # noqa: PLR2004 - crontab(5): 0 or 7 is Sunday
+        return int(text) % 7
+    raise ValueError(f"{text!r} is no weekday: 0-7 or sun-sat")
+
+
+class Timetable:
+    """
+    Calls for a sync when the trigger says so; the job only enqueues, so it takes no time.
+
+    Args:
+        trigger: None where the schedule is off.
+    """
+
+    def __init__(self, trigger: CronTrigger | None, *, sync: Callable[[], None], paused: bool) -> None:
+        self._trigger = trigger
+        self._scheduler = AsyncIOScheduler(
+            # coalesce: after a suspended night one sync, not sixteen; no misfire is too late to be made up for.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        self._job = None if trigger is None else self._scheduler.add_job(sync, trigger, id="sync")
+        self.paused = paused
+
+    def start(self) -> None:
+        """Begin to watch the clock."""
+        self._scheduler.start(paused=self.paused)
+
+    def stop(self) -> None:
+        """Stop watching it."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def pause(self) -> None:
+        """Let no run come by itself."""
+        self._scheduler.pause()
+        self.paused = True
+
+    def resume(self) -> None:
+        """Let runs come by themselves again."""
+        self._scheduler.resume()
+        self.paused = False
+
+    @property
+    def next_run_at(self) -> datetime | None:
+        """When the next run comes by itself."""
+        return None if self.paused or self._job is None else self._job.next_run_time
+
+
+def interval_seconds(trigger: CronTrigger, *, now: datetime) -> float:
+    """Return the seconds between the next two times of a trigger."""
+    first = trigger.get_next_fire_time(None, now)
+    second = first and trigger.get_next_fire_time(first, first)
+    return (second - first).total_seconds() if first and second else float("inf")

@@ -1,0 +1,97 @@
+"""The container's process: the engine, the schedule and the private API, until a signal."""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+
+from mirror_contract import RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.api import PrivateApi
+from mirror_syncer.assembly import VERSION, Mirror, open_mirror
+from mirror_syncer.engine import SYNCED_POLICY
+from mirror_syncer.observer import PAUSED, Observer
+from mirror_syncer.schedule import Timetable, interval_seconds
+from mirror_syncer.settings import Settings, is_default
+
+log = structlog.get_logger()
+
+_WHOLE = RunRequest(kind=RunKind.SYNC)
+
+
+async def serve(settings: Settings) -> None:
+    """
+    Serve until SIGTERM or SIGINT; then current projects are finished, and everything else goes on after the next start.
+
+    Raises:
+        ConfigurationError: settings or policy are wrong.
+        VolumeError: the tree cannot be had.
+    """
+    async with open_mirror(settings) as mirror:
+        timetable = Timetable(
+            settings.trigger(),
+            sync=lambda: _ask(mirror, Trigger.SCHEDULE),
+            paused=mirror.catalog.recall(PAUSED) == "yes",
+        )
+        observer = Observer(mirror, timetable)
+        mirror.metrics.watch(lambda: timetable.next_run_at)
+        runner = web.AppRunner(PrivateApi(mirror, observer).application(), access_log=None)
+        await runner.setup()
+        host, port = settings.address
+        await web.TCPSite(runner, host, port).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
+        _greet(mirror)
+        mirror.runs.restore()
+        timetable.start()
+        if not timetable.paused and _is_due(mirror):
+            _ask(mirror, Trigger.START)
+        try:
+            await mirror.engine.run()
+        finally:
+            timetable.stop()
+            await runner.cleanup()
+    log.info("stopped")
+
+
+def _greet(mirror: Mirror) -> None:
+    policy = mirror.policy.current
+    log.info(
+        "mirroring",
+        version=VERSION,
+        upstream=mirror.settings.upstream,
+        scope=policy.scope,
+        projects=len(policy.projects),
+        schedule=mirror.settings.schedule,
+        data=str(mirror.settings.data),
+    )
+    if is_default(os.environ):
+        log.info(
+            "defaults are in force",
+            where_and_how="cp .env.example .env, edit it, docker compose up -d",
+            what_is_mirrored="edit mirror.toml, docker compose restart syncer",
+        )
+
+
+def _ask(mirror: Mirror, trigger: Trigger) -> None:
+    mirror.runs.request(_WHOLE, trigger=trigger)
+
+
+def _stop(mirror: Mirror, number: signal.Signals) -> None:
+    log.info("stopping", signal=number.name, meanwhile="current projects are finished")
+    mirror.engine.stop()
+
+
+def _is_due(mirror: Mirror) -> bool:
+    """Return whether a start syncs at once: the last success is older than one interval, or by another policy."""
+    trigger = mirror.settings.trigger()
+    if trigger is None:
+        return False
+    success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
+    if not success or success[0].finished_at is None:
+        return True
+    now = datetime.now(UTC)
+    age = (now - success[0].finished_at).total_seconds()
+    return age > interval_seconds(trigger, now=now) or mirror.catalog.recall(SYNCED_POLICY) != mirror.policy.digest

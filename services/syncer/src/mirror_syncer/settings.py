@@ -1,0 +1,177 @@
+"""``.env``: where and how the syncer runs. Every problem with it is told at once."""
+
+import difflib
+import os
+import re
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from apscheduler.triggers.cron import CronTrigger
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.schedule import crontab
+
+PREFIX = "MIRROR_"
+# Knobs of the other services: the whole .env reaches the syncer, which alone says what is unknown.
+ELSEWHERE = frozenset(
+    {
+        "MIRROR_PORT",
+        "MIRROR_BIND",
+        "MIRROR_UID",
+        "MIRROR_GID",
+        "MIRROR_CONTROL_TOKEN_FILE",
+        "MIRROR_NGINX",
+        "CONTROL_PORT",
+        "CONTROL_BIND",
+    }
+)
+FILES_OF_PYPI = "files.pythonhosted.org:443"
+
+
+def _share(value: object) -> object:
+    """Read ``5%`` as 0.05."""
+    if isinstance(value, float):
+        return value  # the default
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)%", value.strip())):
+        return float(match[1]) / 100
+    raise ValueError("a share of the disk from 0% to 99%, as in 5%")
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """
+    The syncer's knobs. Their names in ``.env`` are these in capitals after ``MIRROR_``.
+
+    An empty value is the same as none.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
+    state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
+    policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
+    upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
+    file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
+    )
+    ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
+    contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
+    connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
+    disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
+        default=0.05, description="The share of the disk that a sync leaves free."
+    )
+    schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
+    tz: str = Field(default="UTC", description="The time zone of the schedule.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
+    listen: str = Field(default="127.0.0.1:8090", description="Where control finds the private API.")
+
+    @field_validator("upstream")
+    @classmethod
+    def _is_an_index(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("the URL of an index, as in https://pypi.org")
+        if parts.username or parts.password:
+            raise ValueError("no user or password in the URL, where logs would show them")
+        return value.rstrip("/").removesuffix("/simple")
+
+    @field_validator("file_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host):
+                raise ValueError(f"{host!r} is not a host, or host:port, as in files.example.org")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        if value == Path("/dev/null"):
+            return None
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError(f"{value} cannot be read")
+        return value
+
+    @field_validator("tz")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("a time zone, as in Europe/Berlin") from None
+        return value
+
+    @model_validator(mode="after")
+    def _schedule_parses(self) -> Self:
+        self.trigger()
+        return self
+
+    def trigger(self) -> CronTrigger | None:
+        """Return when to sync, or None where the schedule is off."""
+        return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return each ``host:port`` that the syncer may ask: the upstream's, PyPI's file host, and those allowed."""
+        parts = urlsplit(self.upstream)
+        own = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        more = (host if ":" in host else f"{host}:{port}" for host in self.file_hosts for port in (443, 80))
+        return frozenset({own, FILES_OF_PYPI, *more})
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Return where the private API listens."""
+        host, _, port = self.listen.rpartition(":")
+        return host, int(port)
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """
+    Read the environment.
+
+    Raises:
+        ConfigurationError: any key is unknown or wrong; all of them are named.
+    """
+    environment = os.environ if environment is None else environment
+    problems = list(_unknown(environment))
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [_sentence(item) for item in error.errors()]
+    if problems or settings is None:
+        raise ConfigurationError(".env", problems)
+    return settings
+
+
+def is_default(environment: Mapping[str, str]) -> bool:
+    """Return whether nobody has set anything: no ``.env``, a first start."""
+    own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
+    ours = {key for key, value in environment.items() if value and key.startswith((PREFIX, "CONTROL_"))}
+    return not ours - own
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
+    problems = []
+    for key in sorted(environment):
+        if key.startswith((PREFIX, "CONTROL_")) and key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            problems.append(f"{key} is no setting; " + (f"did you mean {close[0]}?" if close else "see .env.example"))
+    return problems
+
+
+def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    said = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # the check of the schedule, which concerns two keys at once
+        return f"MIRROR_SCHEDULE: {said}"
+    return f"{PREFIX}{str(error['loc'][0]).upper()} = {error['input']!r}: {said}"

@@ -1,0 +1,110 @@
+"""The one queue of projects: all runs' work, by priority."""
+
+import asyncio
+import heapq
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.utils import NormalizedName
+
+
+class Action(StrEnum):
+    """What is done with a project."""
+
+    REFRESH = "refresh"
+    WITHDRAW = "withdraw"
+    VERIFY = "verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One project's turn, on behalf of a run."""
+
+    run_id: str
+    name: NormalizedName
+    action: Action
+    priority: int
+
+
+class Closed(Exception):
+    """The queue gives nothing more."""
+
+
+class WorkQueue:
+    """
+    Hands out tasks, the lowest priority number first, and never two of one project at a time.
+
+    All of it happens in one event loop, so no call is interrupted half way.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Task]] = []
+        self._order = itertools.count()
+        self._in_hand: set[NormalizedName] = set()
+        self._parked: defaultdict[NormalizedName, list[tuple[int, int, Task]]] = defaultdict(list)
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    def depth(self) -> dict[int, int]:
+        """Return how many tasks wait, by priority."""
+        depth: defaultdict[int, int] = defaultdict(int)
+        for priority, _, _ in itertools.chain(self._heap, *self._parked.values()):
+            depth[priority] += 1
+        return dict(depth)
+
+    async def put(self, tasks: Iterable[Task]) -> None:
+        """Add work."""
+        async with self._changed:
+            for task in tasks:
+                heapq.heappush(self._heap, (task.priority, next(self._order), task))
+            self._changed.notify_all()
+
+    async def get(self, *, at_most: int) -> Task:
+        """
+        Return the next task of this priority or a more urgent one; ``done`` gives its project back.
+
+        Raises:
+            Closed: the queue was closed, whatever it holds.
+        """
+        async with self._changed:
+            while self._closed or (task := self._next(at_most)) is None:
+                if self._closed:
+                    raise Closed
+                await self._changed.wait()
+            self._in_hand.add(task.name)
+            return task
+
+    async def done(self, task: Task) -> None:
+        """Give a project back."""
+        async with self._changed:
+            self._in_hand.discard(task.name)
+            for entry in self._parked.pop(task.name, ()):
+                heapq.heappush(self._heap, entry)
+            self._changed.notify_all()
+
+    async def drop(self, run_id: str) -> int:
+        """Remove what waits on behalf of a run; return how many tasks that were."""
+        async with self._changed:
+            before = len(self._heap) + sum(map(len, self._parked.values()))
+            self._heap = [entry for entry in self._heap if entry[2].run_id != run_id]
+            heapq.heapify(self._heap)
+            for name, entries in list(self._parked.items()):
+                self._parked[name] = [entry for entry in entries if entry[2].run_id != run_id]
+            return before - len(self._heap) - sum(map(len, self._parked.values()))
+
+    async def close(self) -> None:
+        """Give out nothing more."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _next(self, at_most: int) -> Task | None:
+        while self._heap and self._heap[0][0] <= at_most:
+            entry = heapq.heappop(self._heap)
+            if entry[2].name not in self._in_hand:
+                return entry[2]
+            self._parked[entry[2].name].append(entry)
+        return None
