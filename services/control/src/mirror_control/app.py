@@ -1,0 +1,89 @@
+"""Control as an ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from mirror_control import problems, syncer_client
+from mirror_control.auth import RequireToken
+from mirror_control.body_limit import BodyLimit
+from mirror_control.routes import docs, health, projects, runs, schedule, status
+from mirror_control.settings import Settings
+from mirror_control.shapes import Problem
+from mirror_control.syncer_client import SyncerClient
+
+VERSION = version("pypi-mirror-control")
+
+_DESCRIPTION = """\
+Look at a PyPI mirror and steer it. Reading is open; changing calls need `Authorization: Bearer <token>`
+(`docker compose exec control mirrorctl token` shows it). Errors are problems (RFC 9457), which say what to do."""
+
+_TAGS = [
+    {"name": "runs", "description": "What the mirror did, does and is to do: syncs, verifications, collections."},
+    {"name": "status", "description": "One look: fresh, complete, and with room to grow?"},
+    {"name": "projects", "description": "What is mirrored, and why something is not."},
+    {"name": "schedule", "description": "Runs that come by the clock."},
+    {"name": "health", "description": "For whatever restarts containers, and whoever wonders why."},
+]
+
+
+class _Control(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, with the shape of problems, which no route returns as its model."""
+        document = super().openapi()
+        _, shapes = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= shapes["$defs"]
+        return document
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; its lifespan owns the connections to the syncer and the watch over it."""
+    token = settings.token_file
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer:
+            app.state.syncer = syncer
+            watch = asyncio.create_task(syncer.watch())
+            yield
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    app = _Control(
+        title="pypi-mirror",
+        version=VERSION,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        openapi_url="/api/openapi.json",
+        # FastAPI's pages take their scripts from a CDN, which a mirror's users do not reach; ours is routes/docs.py.
+        docs_url=None,
+        redoc_url=None,
+        # A redirect would name control's own address, which nobody outside the proxy knows.
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        lifespan=lifespan,
+    )
+    app.state.token = token
+    problems.install(app)
+    syncer_client.install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequireToken, token=token)  # added last, asked first
+    api = APIRouter(prefix="/api/v1")
+    for noun in (runs, status, projects, schedule, health):
+        api.include_router(noun.router)
+    app.include_router(api)
+    # At the port's root, where probes and Prometheus look; nginx passes /api alone.
+    for router in (health.router, status.metrics, docs.router):
+        app.include_router(router, include_in_schema=False)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return "-".join([*map(str, route.tags), route.name])

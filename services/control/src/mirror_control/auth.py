@@ -1,0 +1,57 @@
+"""Who may change something: whoever holds the token. Reading is open."""
+
+import hmac
+
+import structlog
+from fastapi import Security
+from fastapi.security import HTTPBearer
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mirror_control.problems import problem_response
+from mirror_control.token import TokenError, TokenFile
+
+log = structlog.get_logger(__name__)
+
+_TOLD = "A changing call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows it."
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# OpenAPI's word for it alone; RequireToken is what checks.
+declared = Security(
+    HTTPBearer(
+        auto_error=False,
+        scheme_name="token",
+        description="`docker compose exec control mirrorctl token` shows it.",
+    )
+)
+
+
+class RequireToken:
+    """
+    Lets a changing method pass with the right ``Authorization: Bearer`` alone.
+
+    It stands before all routes and goes by the method, so that no route can forget it, nobody learns without a
+    token which paths exist for changing, and no body is read for a stranger.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: TokenFile) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 401; 503 while the token can't be read."""
+        if scope["type"] != "http" or scope["method"] in _READING:
+            return await self._app(scope, receive, send)
+        try:
+            expected = self._token.current()
+        except TokenError as error:
+            log.warning("token unusable", error=str(error))
+            return await problem_response(503, str(error))(scope, receive, send)
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, credential = given.partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(credential.strip(), expected):
+            return await self._app(scope, receive, send)
+        log.warning("refused without the token", method=scope["method"], path=scope["path"])
+        # RFC 6750, 3: an error code only if a token was tried.
+        challenge = 'Bearer error="invalid_token"' if given else "Bearer"
+        return await problem_response(401, _TOLD, headers={"WWW-Authenticate": challenge})(scope, receive, send)

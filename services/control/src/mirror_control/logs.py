@@ -1,0 +1,47 @@
+"""Logging: one line an event, JSON for machines, colour for people."""
+
+import logging
+import sys
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor
+
+from mirror_control.settings import LogFormat, LogLevel
+
+
+def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
+    return {key: line[key] for key in ("time", "level", "message") if key in line} | dict(line)
+
+
+def configure(*, level: LogLevel, form: LogFormat) -> None:
+    """Send structlog's and the libraries' records to standard error, in one format."""
+    people = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and sys.stderr.isatty())
+    every: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if people
+        else [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            _in_reading_order,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(foreign_pre_chain=every, processors=[ProcessorFormatter.remove_processors_meta, *render])
+    )
+    logging.basicConfig(handlers=[handler], level=level.number, force=True)
+    # Uvicorn tells of its start and stop in ten lines, control in one each.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING if level is LogLevel.INFO else level.number)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *every, ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

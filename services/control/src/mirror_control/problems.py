@@ -1,0 +1,74 @@
+"""Errors as RFC 9457 problems: every answer of 400 and above, whoever caused it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from mirror_control.shapes import Invalid, Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing here; /api/docs lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This can't be done here; the Allow header lists what can.",
+}
+
+
+def problem_response(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object) -> Response:
+    """Return a problem without a type of its own: its title is the status's phrase."""
+    title = HTTPStatus(status).phrase
+    return render(Problem.model_validate({"title": title, "status": status, "detail": detail, **more}), headers=headers)
+
+
+def render(problem: Problem, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem as an answer."""
+    return Response(problem.model_dump_json(exclude_none=True), problem.status, headers, MEDIA_TYPE)
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the problems that a call may answer with, for its ``responses`` in OpenAPI."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Turn what the framework, a request or a defect raises into problems."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _defect)
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    told = error.detail if error.detail != phrase else _DETAILS.get(HTTPStatus(error.status_code), phrase)
+    return problem_response(error.status_code, told, headers=error.headers)
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # What was sent is not repeated: it may be long, and it may be a secret in the wrong place.
+    errors = [
+        Invalid(pointer=_pointer(*one["loc"]), detail=one["msg"].removeprefix("Value error, "))
+        for one in error.errors()
+    ]
+    told = "; ".join(f"{one.pointer}: {one.detail}" for one in errors[:3])
+    return problem_response(422, told, errors=[one.model_dump() for one in errors])
+
+
+def _pointer(place: str, *path: str | int) -> str:
+    if place != "body":
+        return "/".join([place, *map(str, path)])
+    # RFC 6901, 3 and 6: ~ and / are escaped, and a fragment is percent-encoded.
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "#" + "".join(f"/{quote(step, safe='~')}" for step in steps)
+
+
+def _defect(_: Request, __: Exception) -> Response:
+    return problem_response(500, "A defect of control; its log has the traceback (docker compose logs control).")

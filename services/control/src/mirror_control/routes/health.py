@@ -1,0 +1,44 @@
+"""Health: whether control lives, and whether it can do its work."""
+
+from fastapi import APIRouter, Response
+
+from mirror_control.api_client import ApiError
+from mirror_control.deps import Syncer, Token
+from mirror_control.problems import answers, problem_response
+from mirror_control.shapes import Check, Readiness
+from mirror_control.token import TokenError
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """Say that control answers, and nothing else: whoever gets no answer should restart it."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_model=Readiness, responses=answers(503))
+async def ready(syncer: Syncer, token: Token) -> Readiness | Response:
+    """Say what is wrong, check by check. A stale mirror is no matter of readiness but of an alert."""
+    checks = [await _syncer(syncer), _token(token)]
+    wrong = [check for check in checks if not check.ok]
+    if not wrong:
+        return Readiness(checks=checks)
+    told = "; ".join(f"{check.name}: {check.detail}" for check in wrong)
+    return problem_response(503, told, headers={"Retry-After": "5"}, checks=[check.model_dump() for check in checks])
+
+
+async def _syncer(syncer: Syncer) -> Check:
+    try:
+        await syncer.status()
+    except ApiError as error:
+        return Check(name="syncer", ok=False, detail=f"{error}; see `docker compose logs syncer`")
+    return Check(name="syncer", ok=True, detail="answers")
+
+
+def _token(token: Token) -> Check:
+    try:
+        token.current()
+    except TokenError as error:
+        return Check(name="token", ok=False, detail=str(error))
+    return Check(name="token", ok=True, detail="can be read")

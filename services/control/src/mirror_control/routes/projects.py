@@ -1,0 +1,26 @@
+"""Projects: what is mirrored, and why something is not."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from mirror_contract import Project, ProjectName
+from mirror_control.deps import Syncer
+from mirror_control.problems import answers
+from mirror_control.shapes import ProjectFilter, ProjectPage
+
+router = APIRouter(prefix="/projects", tags=["projects"], responses=answers(422, 502, 503))
+
+
+@router.get("")
+async def find(syncer: Syncer, wanted: Annotated[ProjectFilter, Query()]) -> ProjectPage:
+    """List projects by name, without their files."""
+    return await syncer.projects(wanted)
+
+
+@router.get("/{name}", responses=answers(404))
+async def show(
+    syncer: Syncer, name: Annotated[ProjectName, Path(description="In any spelling.", examples=["requests"])]
+) -> Project:
+    """Look at a project: its state, why it is or isn't mirrored, its files, the last error."""
+    return await syncer.project(name)

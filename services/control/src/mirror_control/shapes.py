@@ -1,0 +1,83 @@
+"""What the API says beyond the contract's words: problems, pages of lists, filters, readiness."""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mirror_contract import Project, ProjectState, Run, RunKind, RunState
+
+Item = TypeVar("Item")
+
+
+class Invalid(BaseModel):
+    """One thing that is wrong with a request."""
+
+    pointer: str = Field(
+        description="In the body a JSON Pointer (RFC 6901), elsewhere the place and the name.",
+        examples=["#/projects/0", "query/limit"],
+    )
+    detail: str
+
+
+class Problem(BaseModel):
+    """Why a call could not be answered as wished, and what to do (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"  # RFC 9457, 4.2.1: the status says it all
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str | None = None
+    errors: list[Invalid] | None = Field(default=None, description="Only with 422: all that is wrong.")
+
+
+class Check(BaseModel):
+    """One thing that readiness hangs on."""
+
+    name: str
+    ok: bool
+    detail: str = Field(description="What was seen and, where it is wrong, what to do.")
+
+
+class Readiness(BaseModel):
+    """All checks, in order."""
+
+    checks: list[Check]
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list."""
+
+    items: list[Item]
+    next: str | None = Field(default=None, description="The cursor of the part after this one; absent at the end.")
+
+
+class RunPage(Page[Run]):
+    """Runs, newest first."""
+
+
+class ProjectPage(Page[Project]):
+    """Projects by name, without their files."""
+
+
+class Filter(BaseModel):
+    """Which part of a list; what is misspelt is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, min_length=1, max_length=512, description="`next` of the part before.")
+
+
+class RunFilter(Filter):
+    """Which runs."""
+
+    state: list[RunState] = Field(default=[], description="Any of these.")
+    kind: RunKind | None = None
+
+
+class ProjectFilter(Filter):
+    """Which projects."""
+
+    state: list[ProjectState] = Field(default=[], description="Any of these.")
+    q: str | None = Field(default=None, min_length=1, max_length=214, description="What the name begins with.")

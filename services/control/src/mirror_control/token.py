@@ -1,0 +1,86 @@
+"""The token that changing calls need: the operator's file, or one that control makes for itself."""
+
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from mirror_control.state import replace_file
+
+# RFC 6750, 2.1: what a Bearer header can carry.
+_BEARER = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
+_SHORTEST = 16
+_LONGEST = 4096
+
+
+class TokenError(Exception):
+    """There is no usable token; the message names the file and what to do."""
+
+
+class TokenFile:
+    """
+    A file that holds the token, read again whenever it changed, so that it can be replaced without a restart.
+
+    Args:
+        path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._version: tuple[int, ...] | None = None
+        self._token = b""
+
+    def make(self) -> None:
+        """
+        Make a token, unless there is a file already.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        if not self.path.exists():
+            replace_file(self.path, f"{secrets.token_urlsafe(32)}\n".encode())
+
+    def current(self) -> bytes:
+        """
+        Return the token as the file holds it now.
+
+        Raises:
+            TokenError: the file is missing, can't be read or holds no usable token.
+        """
+        try:
+            found = self.path.stat()
+            version = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if version != self._version:
+                self._token = self._read()
+                self._version = version
+        except OSError as error:
+            raise TokenError(
+                f"token file {self.path}: {error.strerror}; it must be readable by uid {os.geteuid()}"
+            ) from error
+        return self._token
+
+    def _read(self) -> bytes:
+        with self.path.open("rb") as file:
+            token = file.read(_LONGEST + 1).strip()
+        if not token:
+            raise TokenError(
+                f"token file {self.path} is empty: write a token into it (openssl rand -hex 32), "
+                "or leave MIRROR_CONTROL_TOKEN_FILE unset and control makes one"
+            )
+        if not _SHORTEST <= len(token) <= _LONGEST:
+            raise TokenError(f"token file {self.path}: a token has {_SHORTEST} to {_LONGEST} characters")
+        if not _BEARER.fullmatch(token):
+            raise TokenError(
+                f"token file {self.path}: a token is one word of letters, digits and - . _ ~ + / (RFC 6750)"
+            )
+        return token
+
+
+def is_null(path: Path) -> bool:
+    """Whether it is ``/dev/null``, compose's default for a secret, under whatever name it is mounted."""
+    try:
+        found, null = path.stat(), Path(os.devnull).stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == null.st_rdev

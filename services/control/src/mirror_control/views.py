@@ -1,0 +1,169 @@
+"""How mirrorctl shows things to people."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from mirror_contract import Failure, Project, Run, Status
+
+View = RenderableType
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def console() -> Console:
+    """Return standard output; square brackets in names and messages are what they are."""
+    return Console(markup=False, highlight=False)
+
+
+def piped() -> bool:
+    """Whether a program reads, not a person."""
+    return not console().is_terminal
+
+
+def show(view: View) -> None:
+    """Print it."""
+    console().print(view)
+
+
+def plain(text: str | None) -> str:
+    """Return text from elsewhere, upstream's words included, without what would steer a terminal."""
+    return "".join(char if char.isprintable() else "�" for char in text or "")
+
+
+def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """Return how long ago something was, or how soon it will be."""
+    if moment is None:
+        return "never"
+    seconds = round(((now or datetime.now(UTC)) - moment).total_seconds())
+    size = abs(seconds)
+    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if size >= 2 * length:
+            span = f"{size // length} {unit}"
+            break
+    else:
+        span = f"{size} s"
+    return f"{span} ago" if seconds >= 0 else f"in {span}"
+
+
+def status(found: Status) -> View:
+    """Return the mirror's status: what needs a person first, then the facts."""
+    facts = _facts()
+    if not found.syncer_up:
+        facts.add_row("syncer", Text(f"does not answer; this is what it said {ago(found.as_of)}", style="bold red"))
+    facts.add_row("fresh", f"last success {ago(found.last_success_at)}, next run {_next(found)}")
+    if found.last_run is not None:
+        facts.add_row("last run", Text.assemble(_state(found.last_run), " ", plain(found.last_run.message)))
+    for run in found.running:
+        facts.add_row("running", f"{run.request.kind} {run.id}: {_progress(run)}")
+    if found.queued:
+        facts.add_row("queued", str(len(found.queued)))
+    states = ", ".join(f"{count:,} {state}" for state, count in found.projects.items() if count)
+    facts.add_row("projects", states or "none yet")
+    facts.add_row("files", f"{found.files:,}, {decimal(found.stored_bytes)}")
+    if found.serial is not None and found.upstream_serial is not None:
+        facts.add_row("serial", f"{found.serial}, {found.upstream_serial - found.serial} behind upstream")
+    if found.disk is not None:
+        free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
+        facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
+    facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
+    facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
+    problems = [Text(f"! {plain(problem)}", style="bold yellow") for problem in found.problems]
+    return Group(*problems, facts, *([projects(found.failing)] if found.failing else []))
+
+
+def runs(found: Iterable[Run]) -> View:
+    """Return a table of runs."""
+    table = _table("run", "kind", "state", "trigger", "asked for", "took", "done")
+    for run in found:
+        table.add_row(
+            run.id, run.request.kind, _state(run), run.trigger, ago(run.created_at), _took(run), _progress(run)
+        )
+    return table
+
+
+def run(found: Run) -> View:
+    """Return a run with what went wrong in it."""
+    facts = _facts()
+    facts.add_row("run", f"{found.id} ({found.request.kind}, by {found.trigger})")
+    facts.add_row("state", Text.assemble(_state(found), " ", plain(found.message)))
+    facts.add_row("asked for", f"{ago(found.created_at)}, took {_took(found)}")
+    facts.add_row("done", _progress(found))
+    return Group(facts, *([_failures(found.failures)] if found.failures else []))
+
+
+def projects(found: Iterable[Project]) -> View:
+    """Return a table of projects."""
+    table = _table("project", "state", "files", "size", "checked", "why")
+    for one in found:
+        size = decimal(one.stored_bytes)
+        table.add_row(one.name, one.state, str(one.file_count), size, ago(one.checked_at), plain(one.error))
+    return table
+
+
+def project(found: Project) -> View:
+    """Return a project with its files."""
+    facts = _facts()
+    facts.add_row("project", found.name)
+    facts.add_row("state", f"{found.state}, checked {ago(found.checked_at)}, changed {ago(found.changed_at)}")
+    if found.error:
+        facts.add_row("why", plain(found.error))
+    if found.due_at:
+        facts.add_row("next try", f"{ago(found.due_at)}, after {found.attempts} failed")
+    facts.add_row("selected by", plain(found.selected) or "nothing in mirror.toml")
+    facts.add_row("withheld", f"{found.withheld_files} files by policy")
+    table = _table("file", "size", "sha256")
+    for file in found.files or ():
+        table.add_row(plain(file.filename), "" if file.size is None else decimal(file.size), plain(file.sha256))
+    return Group(facts, table)
+
+
+def _failures(found: Sequence[Failure]) -> Table:
+    table = _table("project", "reason")
+    for one in found:
+        table.add_row(plain(one.project), ": ".join(plain(part) for part in (one.file, one.reason) if part))
+    return table
+
+
+def _state(run: Run) -> Text:
+    colours = {"succeeded": "green", "running": "cyan", "queued": "", "incomplete": "yellow"}
+    return Text(run.state, style=colours.get(run.state, "red"))
+
+
+def _progress(run: Run) -> str:
+    counts = run.counts
+    told = f"{counts.projects_done:,} of {counts.projects_planned:,} projects, {decimal(counts.bytes_fetched)}"
+    failed = counts.projects_failed + counts.projects_partial
+    return f"{told}, {failed:,} failed or partial" if failed else told
+
+
+def _took(run: Run) -> str:
+    if run.started_at is None:
+        return "–"
+    seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
+    return f"{seconds:.1f} s" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min"
+
+
+def _next(found: Status) -> str:
+    if found.schedule.paused:
+        return "none: the schedule is paused"
+    return ago(found.schedule.next_run_at) if found.schedule.cron else "none: the schedule is off"
+
+
+def _facts() -> Table:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column()
+    return facts
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in headings:
+        # The last holds the longest words; what names the thing, for the next command, is never broken.
+        table.add_column(heading, overflow="fold", no_wrap=heading != headings[-1])
+    return table

@@ -1,0 +1,262 @@
+"""A syncer that speaks the private API from memory, and misbehaves on demand."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+from pydantic import BaseModel
+
+from mirror_contract import (
+    Counts,
+    Disk,
+    Failure,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunRequest,
+    RunState,
+    Schedule,
+    Status,
+    Trigger,
+)
+
+NOW = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
+INTERNALS = "Traceback: sqlite3.OperationalError in /var/lib/secret/catalog.db"
+
+
+class Mood(Enum):
+    """How it answers."""
+
+    WELL = auto()
+    HANGING = auto()  # takes the request, never answers
+    GARBLED = auto()  # HTML, 200
+    BROKEN = auto()  # a problem, 500, that shows internals
+    MISSHAPEN = auto()  # JSON of no shape we know
+    BEHIND_A_PROXY = auto()  # away, says a proxy in text
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that reached it."""
+
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: dict[str, str]
+
+
+class FakeSyncer:
+    """
+    Starts and stops on one port of the loopback.
+
+    ``script`` holds what the next looks at a run bring about: a state to enter, or a mood for that one answer.
+    """
+
+    def __init__(self) -> None:
+        self.mood = Mood.WELL
+        self.script: list[RunState | Mood] = []
+        self.runs: dict[str, Run] = {}
+        self.projects = {
+            "six": Project(
+                name="six",
+                state=ProjectState.CURRENT,
+                file_count=1,
+                stored_bytes=11050,
+                selected="six",
+                files=[ProjectFile(filename="six-1.17.0.tar.gz", size=11050, url="packages/ab/six-1.17.0.tar.gz")],
+            ),
+            "zope-interface": Project(
+                name="zope-interface", state=ProjectState.FAILING, error="upstream sends [red]\x1b[2J 500", attempts=3
+            ),
+        }
+        self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
+        self.seen: list[Seen] = []
+        self.asked = asyncio.Event()  # set by the first run
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
+        self._registry = _registry()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, or did."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Listen, on the same port as before."""
+        self._stopping.clear()
+        app = web.Application(middlewares=[self._misbehave])
+        app.add_routes(
+            [
+                web.get("/healthz", _healthz),
+                web.get("/status", self._status),
+                web.get("/metrics", self._metrics),
+                web.get("/runs", self._find_runs),
+                web.post("/runs", self._start_run),
+                web.get("/runs/{id}", self._show_run),
+                web.post("/runs/{id}/cancel", self._cancel_run),
+                web.get("/projects", self._find_projects),
+                web.get("/projects/{name}", self._show_project),
+                web.post("/schedule/{action}", self._schedule),
+            ]
+        )
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Die: open connections break, new ones are refused."""
+        self._stopping.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def move(self, run_id: str, state: RunState) -> Run:
+        """Let a run enter a state."""
+        update: dict[str, Any] = {"state": state}
+        if state.ended:
+            update["finished_at"] = NOW + timedelta(seconds=8)
+            update["counts"] = Counts(projects_planned=2, projects_done=2, files_fetched=3, bytes_fetched=4096)
+        else:
+            update["started_at"] = NOW
+        if state is RunState.INCOMPLETE:
+            update["failures"] = [Failure(project="six", reason="wrong hash: [bold]\x1b]0;owned\x07")]
+        self.runs[run_id] = self.runs[run_id].model_copy(update=update)
+        return self.runs[run_id]
+
+    @web.middleware
+    async def _misbehave(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self.seen.append(Seen(request.method, request.path, list(request.query.items()), dict(request.headers)))
+        mood = self.mood
+        if request.path.startswith("/runs/") and request.method == "GET" and self.script:
+            step = self.script.pop(0)
+            if isinstance(step, Mood):
+                mood = step
+            else:
+                self.move(request.path.rpartition("/")[2], step)
+        match mood:
+            case Mood.HANGING:
+                await self._stopping.wait()
+                return web.Response(status=500)
+            case Mood.GARBLED:
+                return web.Response(text="<html>hello", content_type="text/html")
+            case Mood.BROKEN:
+                return _problem(500, INTERNALS)
+            case Mood.MISSHAPEN:
+                return web.json_response({"surprise": [1, 2, 3]})
+            case Mood.BEHIND_A_PROXY:
+                return web.Response(text="control is away", status=502)
+            case Mood.WELL:
+                return await handler(request)
+
+    async def _status(self, _: web.Request) -> web.Response:
+        runs = list(self.runs.values())
+        return _answer(
+            Status(
+                syncer_up=True,
+                as_of=NOW,
+                version="0.1.0",
+                upstream="https://pypi.org",
+                scope="selected",
+                started_at=NOW,
+                schedule=self.schedule,
+                running=[run for run in runs if run.state is RunState.RUNNING],
+                queued=[run for run in runs if run.state is RunState.QUEUED],
+                last_success_at=NOW,
+                projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
+                files=1,
+                stored_bytes=11050,
+                disk=Disk(size_bytes=10**12, free_bytes=4 * 10**11),
+                failing=[self.projects["zope-interface"]],
+                problems=["zope-interface fails: look upstream"],
+            )
+        )
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _find_runs(self, request: web.Request) -> web.Response:
+        if request.query.get("cursor") == "stale":
+            return _problem(400, "This cursor belongs to another list; begin anew without one.")
+        states = request.query.getall("state", list(RunState))
+        found = [run for run in self.runs.values() if run.state in states]
+        return web.json_response({"items": [run.model_dump(mode="json") for run in reversed(found)], "next": None})
+
+    async def _start_run(self, request: web.Request) -> web.Response:
+        wanted = RunRequest.model_validate_json(await request.read())
+        if wanted.force and not wanted.projects and not wanted.confirm:
+            return _problem(409, "That would make 2 requests; say 'confirm' if you mean it.", requests=2)
+        for run in self.runs.values():
+            if run.state is RunState.QUEUED and run.request == wanted:
+                return _answer(run, status=202)
+        run = Run(
+            id=f"20261122T161233-{len(self.runs):06x}",
+            request=wanted,
+            trigger=Trigger(request.headers["X-Trigger"]),
+            state=RunState.QUEUED,
+            created_at=NOW,
+        )
+        self.runs[run.id] = run
+        self.asked.set()
+        return _answer(run, status=202)
+
+    async def _show_run(self, request: web.Request) -> web.Response:
+        run = self.runs.get(request.match_info["id"])
+        return _answer(run) if run else _problem(404, f"There is no run {request.match_info['id']}.")
+
+    async def _cancel_run(self, request: web.Request) -> web.Response:
+        run = self.runs.get(request.match_info["id"])
+        if run is None:
+            return _problem(404, f"There is no run {request.match_info['id']}.")
+        if run.state.ended:
+            return _problem(409, f"The run {run.id} has ended: {run.state}.")
+        return _answer(self.move(run.id, RunState.CANCELLED), status=202)
+
+    async def _find_projects(self, _: web.Request) -> web.Response:
+        items = [project.model_dump(mode="json", exclude={"files"}) for project in self.projects.values()]
+        return web.json_response({"items": items, "next": None})
+
+    async def _show_project(self, request: web.Request) -> web.Response:
+        project = self.projects.get(request.match_info["name"])
+        return _answer(project) if project else _problem(404, "mirror.toml does not name this project.")
+
+    async def _schedule(self, request: web.Request) -> web.Response:
+        self.schedule = self.schedule.model_copy(update={"paused": request.match_info["action"] == "pause"})
+        return _answer(self.schedule)
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+def _answer(shape: BaseModel, *, status: int = 200) -> web.Response:
+    return web.Response(text=shape.model_dump_json(), status=status, content_type="application/json")
+
+
+def _problem(status: int, detail: str, **more: object) -> web.Response:
+    content = {"type": "about:blank", "title": "No", "status": status, "detail": detail, **more}
+    return web.json_response(content, status=status, content_type="application/problem+json")
+
+
+def _registry() -> CollectorRegistry:
+    """Return a syncer's metrics: every type, and a process collector that has no business in control's exposition."""
+    registry = CollectorRegistry()
+    Info("pypi_mirror_build", "What runs.", registry=registry).info({"service": "syncer", "version": "0.1.0"})
+    projects = Gauge("pypi_mirror_projects", "Projects by state.", ["state"], registry=registry)
+    for state in ProjectState:
+        projects.labels(state).set(7 if state is ProjectState.CURRENT else 0)
+    Gauge("pypi_mirror_last_success_timestamp_seconds", "When.", ["kind"], registry=registry).labels("sync").set(1.7e9)
+    Counter("pypi_mirror_runs", "Runs.", ["kind", "outcome"], registry=registry).labels("sync", "succeeded").inc(3)
+    Histogram("pypi_mirror_run_duration_seconds", "Time.", ["kind"], registry=registry).labels("sync").observe(8)
+    ProcessCollector(registry=registry)
+    return registry

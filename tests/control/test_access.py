@@ -1,0 +1,105 @@
+"""Who may change something, and how much a request may send."""
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from control.conftest import TOKEN
+from control.fake_syncer import FakeSyncer
+from mirror_control.body_limit import LONGEST
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("given", "challenge"),
+    [
+        (None, "Bearer"),
+        ("Bearer", 'Bearer error="invalid_token"'),
+        (f"Bearer {TOKEN}x", 'Bearer error="invalid_token"'),
+        (f"Bearer {TOKEN[:-1]}", 'Bearer error="invalid_token"'),
+        (f"Basic {TOKEN}", 'Bearer error="invalid_token"'),
+        (TOKEN, 'Bearer error="invalid_token"'),
+        ("Bearer tökén-of-somebody-else", 'Bearer error="invalid_token"'),
+    ],
+)
+def test_without_the_token_nothing_changes(
+    client: httpx2.Client, syncer: FakeSyncer, given: str | None, challenge: str
+) -> None:
+    """Anything but the token is 401 with a challenge, and the syncer hears nothing of it."""
+    headers = {b"Authorization": given.encode()} if given else {}
+    answer = client.post("/api/v1/runs", json={"kind": "sync"}, headers=headers)
+
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, challenge)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "mirrorctl token" in answer.json()["detail"]
+    assert syncer.runs == {}
+
+
+def test_every_changing_call_wants_the_token_and_says_so(client: httpx2.Client) -> None:
+    """Each call of the OpenAPI document that is no GET declares the token, and is 401 without it."""
+    document = client.get("/api/openapi.json").json()
+    changing = [
+        (method, path, call)
+        for path, calls in document["paths"].items()
+        for method, call in calls.items()
+        if method != "get"
+    ]
+
+    assert len(changing) == 4
+    for method, path, call in changing:
+        assert call["security"] == [{"token": []}], path
+        assert client.request(method, path).status_code == 401, path
+
+
+def test_reading_is_open(client: httpx2.Client) -> None:
+    """No GET of the OpenAPI document asks for a token."""
+    document = client.get("/api/openapi.json").json()
+    reading = [path for path, calls in document["paths"].items() if "get" in calls]
+
+    assert len(reading) == 7
+    for path in reading:
+        answer = client.get(path.replace("{name}", "six").replace("{run_id}", "none"))
+        assert answer.status_code in (200, 404), path
+
+
+def test_the_scheme_is_spelt_in_any_case(client: httpx2.Client) -> None:
+    """RFC 9110, 11.1: the name of a scheme has no case."""
+    answer = client.post("/api/v1/schedule/pause", headers={"Authorization": f"bearer {TOKEN}"})
+
+    assert answer.status_code == 200
+
+
+def test_a_stranger_learns_nothing(client: httpx2.Client) -> None:
+    """Without the token, neither a broken body nor an address that is none is told from a right one."""
+    broken = client.post("/api/v1/runs", content=b"{", headers=JSON)
+    nowhere = client.post("/api/v1/nothing")
+
+    assert broken.status_code == nowhere.status_code == 401
+
+
+def test_a_long_body_is_refused_before_it_is_read(holder: httpx2.Client) -> None:
+    """A body that says it is too long is 413, as a problem."""
+    answer = holder.post("/api/v1/runs", content=b" " * (LONGEST + 1), headers=JSON)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_a_body_of_unknown_length_is_cut_off(holder: httpx2.Client) -> None:
+    """A body in chunks is 413 once it has grown too long."""
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(17):
+            yield b" " * (LONGEST // 16)
+
+    answer = holder.post("/api/v1/runs", content=chunks(), headers=JSON)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_ten_thousand_projects_fit(holder: httpx2.Client) -> None:
+    """The most projects that the contract allows in a run go through."""
+    names = [f"a-project-of-usual-length-{number}" for number in range(10_000)]
+
+    assert holder.post("/api/v1/runs", json={"kind": "sync", "projects": names}).status_code == 202

@@ -1,0 +1,113 @@
+"""The exposition that Prometheus scrapes from control."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from control.fake_syncer import FakeSyncer, Mood
+from control.live import Background
+from mirror_control.metrics import Exposition, parse_exposition
+
+
+def _scrape(client: httpx2.Client) -> dict[str, Metric]:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = list(text_string_to_metric_families(answer.text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names)), "each family once"
+    return {family.name: family for family in families}
+
+
+def test_one_scrape_holds_both_services(client: httpx2.Client) -> None:
+    """With the syncer up: its families, whatever their type, and control's own."""
+    families = _scrape(client)
+
+    assert families["pypi_mirror_syncer_up"].samples[0].value == 1
+    assert {sample.labels["service"] for sample in families["pypi_mirror_build_info"].samples} == {"syncer", "control"}
+    assert families["pypi_mirror_runs"].samples[0].value == 3
+    assert families["pypi_mirror_run_duration_seconds"].type == "histogram"
+    assert families["pypi_mirror_projects"].documentation == "Projects by state."
+
+
+def test_no_process_is_measured_under_another_s_name(client: httpx2.Client) -> None:
+    """Every family is the mirror's: no process, platform or collector metrics."""
+    assert all(name.startswith("pypi_mirror_") for name in _scrape(client))
+
+
+@pytest.mark.parametrize("mood", [None, Mood.HANGING, Mood.GARBLED, Mood.BROKEN, Mood.MISSHAPEN])
+def test_gauges_stay_and_counters_go(
+    client: httpx2.Client, syncer: FakeSyncer, background: Background, mood: Mood | None
+) -> None:
+    """With the syncer away, within 3 s: syncer_up 0, gauges as they were, and neither counters nor histograms."""
+    before = _scrape(client)
+    if mood is None:
+        background.run(syncer.stop())
+    else:
+        syncer.mood = mood
+    start = time.monotonic()
+    after = _scrape(client)
+
+    assert time.monotonic() - start < 3
+    assert after["pypi_mirror_syncer_up"].samples[0].value == 0
+    for name in ("pypi_mirror_projects", "pypi_mirror_last_success_timestamp_seconds", "pypi_mirror_build_info"):
+        assert after[name].samples == before[name].samples
+    assert {family.type for family in after.values()} == {"gauge"}
+    assert not any(name.endswith("_created") for name in after)
+
+
+def test_a_syncer_that_never_answered_is_down() -> None:
+    """With nothing known, the exposition says that the syncer is down, and which control says so."""
+    text = generate_latest(Exposition((), syncer_up=False, version="1.2.3")).decode()
+
+    assert "pypi_mirror_syncer_up 0.0" in text
+    assert 'pypi_mirror_build_info{service="control",version="1.2.3"} 1.0' in text
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff", b"other_metric 1\n", b'{"a": 1}', b"pypi_mirror_x{ 1"])
+def test_what_is_no_exposition_of_ours_is_refused(content: bytes) -> None:
+    """Nonsense is a ValueError, and never an empty exposition that looks like a healthy one."""
+    with pytest.raises(ValueError, match="not an exposition"):
+        parse_exposition(content)
+
+
+@given(
+    cuts=st.lists(
+        st.tuples(st.integers(0, 200), st.sampled_from(["", "{", "}", '"', ",", "=", "\\", "# ", "\n"])), max_size=6
+    )
+)
+def test_a_broken_exposition_is_read_or_refused(cuts: list[tuple[int, str]]) -> None:
+    """Law: however an exposition is damaged, it is parsed or a ValueError, and no other failure."""
+    text = '# TYPE pypi_mirror_x gauge\npypi_mirror_x{a="b",c="\\n"} 1.0 123\npypi_mirror_y 2\n'
+    for place, insertion in cuts:
+        text = text[: place % len(text)] + insertion + text[place % len(text) + 1 :] + " "
+    with suppress(ValueError):
+        assert parse_exposition(text.encode())
+
+
+LABELS = st.lists(st.text(max_size=8), min_size=1, max_size=3, unique=True)
+
+
+@given(labels=LABELS, value=st.floats(allow_nan=False), buckets=st.floats(min_value=0, max_value=20))
+def test_families_pass_unchanged(labels: Sequence[str], value: float, buckets: float) -> None:
+    """Law: what the syncer exposes, control exposes, sample by sample, whatever labels and values hold."""
+    registry = CollectorRegistry()
+    gauge = Gauge("pypi_mirror_g", "G: \\ and\nnewline.", ["a"], registry=registry)
+    counter = Counter("pypi_mirror_c", "C.", ["a"], registry=registry)
+    histogram = Histogram("pypi_mirror_h_seconds", "H.", ["a"], registry=registry)
+    for label in labels:
+        gauge.labels(label).set(value)
+        counter.labels(label).inc(abs(value))
+        histogram.labels(label).observe(buckets)
+    before = parse_exposition(generate_latest(registry))
+    passed = generate_latest(Exposition(before, syncer_up=True, version="1"))
+    after = [one for one in parse_exposition(passed) if not one.name.endswith(("build_info", "syncer_up"))]
+
+    assert after == before

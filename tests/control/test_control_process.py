@@ -1,0 +1,100 @@
+"""Control as its container runs it: a process, its environment, its signals and its log."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+MIRRORCTL = Path(sys.executable).with_name("mirrorctl")
+CONTROL = Path(sys.executable).with_name("mirror-control")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """What a container would have, with nobody at the syncer's address."""
+    (tmp_path / "state").mkdir()
+    return {
+        "PATH": os.environ["PATH"],
+        "MIRROR_CONTROL_STATE": str(tmp_path / "state"),
+        "MIRROR_CONTROL_LISTEN": "127.0.0.1:0",
+        "MIRROR_SYNCER_URL": "http://127.0.0.1:1",
+        "MIRROR_LOG_LEVEL": "debug",
+    }
+
+
+@pytest.fixture
+def process(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running control and its address, which it logs."""
+    process = subprocess.Popen([CONTROL], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = next(found[0] for line in process.stderr if (found := re.search(r"http://127.0.0.1:\d{4,}", line)))
+    yield process, url
+    process.kill()
+    process.communicate()
+
+
+def test_all_that_is_wrong_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
+    """A wrong environment ends with 2 and a plain line a problem, each with the variable's name and what is right."""
+    (tmp_path / "token").write_text(" \n")
+    wrong = environment | {
+        "MIRROR_LOG_LEVEL": "loud",
+        "MIRROR_LOG_FORMAT": "xml",
+        "MIRROR_SYNCER_URL": "syncer:8090",
+        "MIRROR_CONTROL_LISTEN": "8081",
+        "MIRROR_CONTROL_STATE": "/nowhere",
+        "MIRROR_CONTROL_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    ended = subprocess.run([CONTROL], env=wrong, capture_output=True, text=True, timeout=20, check=False)
+    lines = sorted(ended.stderr.splitlines())
+
+    assert ended.returncode == 2
+    assert [line.partition("=")[0] for line in lines] == sorted(set(wrong) - {"PATH"})
+    assert "Traceback" not in ended.stderr
+    assert "'debug', 'info', 'warning' or 'error'" in next(line for line in lines if "LEVEL" in line)
+
+
+def test_an_empty_variable_counts_as_unset(environment: dict[str, str]) -> None:
+    """Compose passes on every knob; one that nobody turned stops nothing."""
+    empty = environment | {"MIRROR_LOG_FORMAT": "", "MIRROR_CONTROL_TOKEN_FILE": "", "MIRROR_SYNCER_URL": ""}
+    ended = subprocess.run([MIRRORCTL, "token"], env=empty, capture_output=True, text=True, timeout=20, check=False)
+
+    assert ended.returncode == 2, "no server has made the token yet"
+    assert "No such file" in ended.stderr
+
+
+def test_control_makes_a_token_and_never_logs_it(
+    process: tuple[subprocess.Popen[str], str], environment: dict[str, str]
+) -> None:
+    """`mirrorctl token` shows what the server made; at level debug, used rightly and wrongly, no log line holds it."""
+    server, url = process
+    shown = subprocess.run(
+        [MIRRORCTL, "token"], env=environment, capture_output=True, text=True, timeout=20, check=True
+    )
+    token = shown.stdout.strip()
+    for credential in (token, f"{token}x"):
+        httpx2.post(f"{url}/api/v1/runs", json={"kind": "sync"}, headers={"Authorization": f"Bearer {credential}"})
+    server.terminate()
+    _, log = server.communicate(timeout=20)
+
+    assert len(token) >= 43
+    assert token not in log
+    assert "refused without the token" in log
+
+
+def test_sigterm_ends_control_in_time(process: tuple[subprocess.Popen[str], str]) -> None:
+    """SIGTERM ends it well below compose's ten seconds, and every line of its log is JSON."""
+    server, url = process
+    assert httpx2.get(f"{url}/healthz").status_code == 200
+    server.send_signal(signal.SIGTERM)
+    _, log = server.communicate(timeout=6)
+    lines = [json.loads(line) for line in log.splitlines()]
+
+    assert server.returncode == -signal.SIGTERM, "Uvicorn ends by the signal it was sent, once all is closed"
+    assert all(list(line)[:3] == ["time", "level", "message"] for line in lines)

@@ -1,0 +1,249 @@
+"""The command line, against a running control."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from typer.testing import CliRunner, Result
+
+from control.conftest import TOKEN
+from control.fake_syncer import FakeSyncer, Mood
+from control.live import Background
+from mirror_contract import Run, RunState, Status, Trigger
+from mirror_control.cli import main
+
+Mirrorctl = Callable[..., Result]
+
+
+@pytest.fixture
+def mirrorctl(client: httpx2.Client) -> Mirrorctl:
+    """Run a command as control's container would, where the token's file is at hand."""
+
+    def run(*arguments: str, **environment: str | None) -> Result:
+        return CliRunner(env={"MIRRORCTL_URL": str(client.base_url), **environment}).invoke(main, arguments)
+
+    return run
+
+
+def _lines(result: Result) -> list[Run]:
+    return [Run.model_validate_json(line) for line in result.stdout.splitlines()]
+
+
+def test_status_is_for_programs(mirrorctl: Mirrorctl, client: httpx2.Client) -> None:
+    """`status --json` prints the API's answer."""
+    result = mirrorctl("status", "--json")
+
+    assert result.exit_code == 0
+    assert Status.model_validate_json(result.stdout) == Status.model_validate_json(client.get("/api/v1/status").content)
+
+
+def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
+    """`status` begins with what needs a person, and tells freshness, projects, disk and what fails."""
+    result = mirrorctl("status")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("! zope-interface fails: look upstream")
+    for told in ("last success", "1 current, 1 failing", "400.0 GB free (40%)", "upstream sends [red]"):
+        assert told in result.stdout
+
+
+def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
+    """With the syncer dead, `status` tells so before what was last known."""
+    mirrorctl("status")
+    background.run(syncer.stop())
+
+    assert "does not answer; this is what it said" in mirrorctl("status").stdout
+
+
+def test_words_from_upstream_do_not_steer_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Escape sequences in errors, failures and refusals are shown as what they are not: characters."""
+    syncer.script = [RunState.INCOMPLETE]
+    run_id = _lines(mirrorctl("sync"))[0].id
+    shown = [
+        mirrorctl("projects"),
+        mirrorctl("projects", "zope.interface"),
+        mirrorctl("runs", run_id),
+        mirrorctl("status"),
+    ]
+
+    assert all(result.exit_code == 0 for result in shown)
+    assert all("�" in result.output and "\x1b" not in result.output for result in shown)
+    assert "[bold]" in shown[2].stdout
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [(RunState.SUCCEEDED, 0), (RunState.FAILED, 1), (RunState.CANCELLED, 1), (RunState.INCOMPLETE, 3)],
+)
+def test_following_ends_with_the_run(mirrorctl: Mirrorctl, syncer: FakeSyncer, end: RunState, code: int) -> None:
+    """`sync --follow` prints a line of JSON for every change, the end last, and exits as the run did."""
+    syncer.script = [RunState.QUEUED, RunState.RUNNING, end]
+    result = mirrorctl("sync", "six", "--follow")
+
+    assert result.exit_code == code
+    assert [run.state for run in _lines(result)][-2:] == [RunState.RUNNING, end]
+    assert {run.trigger for run in _lines(result)} == {Trigger.CLI}
+    assert _lines(result)[0].request.projects == ("six",)
+
+
+def test_following_ends_within_a_second(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
+    """The end of a run is seen less than a second after it came."""
+    ended: list[float] = []
+
+    async def end_soon() -> None:
+        await syncer.asked.wait()
+        await asyncio.sleep(0.7)  # between two looks
+        syncer.move(next(iter(syncer.runs)), RunState.SUCCEEDED)
+        ended.append(time.monotonic())
+
+    ending = asyncio.run_coroutine_threadsafe(end_soon(), background.loop)
+    result = mirrorctl("sync", "--follow")
+    seen = time.monotonic()
+    ending.result()
+
+    assert result.exit_code == 0
+    assert seen - ended[0] < 1
+
+
+def test_following_outlives_a_restart_of_the_syncer(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A syncer that is away for some looks does not end the following."""
+    syncer.script = [RunState.RUNNING, Mood.BROKEN, Mood.MISSHAPEN, RunState.SUCCEEDED]
+
+    assert mirrorctl("sync", "--follow").exit_code == 0
+
+
+def test_following_ends_with_a_run_that_is_gone(
+    mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background
+) -> None:
+    """A run that nobody knows any more is a failure, and no wait for ever."""
+
+    async def forget() -> None:
+        await syncer.asked.wait()
+        syncer.runs.clear()
+
+    forgetting = asyncio.run_coroutine_threadsafe(forget(), background.loop)
+    result = mirrorctl("sync", "--follow")
+    forgetting.result()
+
+    assert result.exit_code == 1
+    assert "There is no run" in result.stderr
+
+
+def test_a_terminal_sees_what_became_of_the_run(
+    mirrorctl: Mirrorctl, syncer: FakeSyncer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal, following shows progress, and at the end what failed and why."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    syncer.script = [RunState.RUNNING, RunState.INCOMPLETE]
+    result = mirrorctl("sync", "--follow")
+
+    assert result.exit_code == 3
+    assert "2 of 2 projects, 4.1 kB" in result.stdout
+    assert "wrong hash: [bold]" in result.stdout
+
+
+def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
+    """Every option of sync and verify becomes a field of the request, in the contract's words."""
+    sync = _lines(mirrorctl("sync", "A.b", "six", "--force", "--allow-removals", "5", "--confirm"))[0].request
+    verify = _lines(mirrorctl("verify", "--repair"))[0].request
+
+    assert sync.model_dump(exclude_defaults=True) == {
+        "kind": "sync",
+        "projects": ("a-b", "six"),
+        "force": True,
+        "allow_removals": 5,
+        "confirm": True,
+    }
+    assert verify.model_dump(exclude_defaults=True) == {"kind": "verify", "repair": True}
+
+
+def test_lists_are_for_programs(mirrorctl: Mirrorctl) -> None:
+    """`runs --json` and `projects --json` print what the API answers."""
+    mirrorctl("sync")
+
+    assert [run["state"] for run in json.loads(mirrorctl("runs", "--json").stdout)["items"]] == ["queued"]
+    assert [one["name"] for one in json.loads(mirrorctl("projects", "--json").stdout)["items"]] == [
+        "six",
+        "zope-interface",
+    ]
+    assert json.loads(mirrorctl("projects", "six", "--json").stdout)["files"][0]["size"] == 11050
+
+
+def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
+    """`runs` and `projects` are tables; one of either shows all about it."""
+    run_id = _lines(mirrorctl("sync"))[0].id
+
+    assert run_id in mirrorctl("runs", "--state", "queued").stdout
+    assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
+    assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
+
+
+def test_the_token_is_shown(mirrorctl: Mirrorctl) -> None:
+    """`token` prints the token, and nothing else."""
+    assert mirrorctl("token").stdout == f"{TOKEN}\n"
+
+
+@pytest.mark.parametrize("environment", [{"MIRROR_TOKEN": TOKEN}, {"MIRROR_TOKEN": ""}])
+def test_a_remote_control_takes_the_token_from_the_environment(
+    mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    """Elsewhere than in control's container MIRROR_TOKEN is the token; without it, the error says so."""
+    monkeypatch.setenv("MIRROR_CONTROL_STATE", "/nowhere")
+    result = mirrorctl("sync", **environment)
+
+    assert result.exit_code == (0 if environment["MIRROR_TOKEN"] else 2)
+    assert bool(environment["MIRROR_TOKEN"]) != ("set MIRROR_TOKEN" in result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["sync", "/etc/x"], 2, "'/etc/x' is not a project name"),
+        (["projects", "/etc/x"], 2, "'/etc/x' is not a project name"),
+        (["sync", "--confirm", "--force"], 0, ""),
+        (["sync", "--force"], 1, "say 'confirm' if you mean it"),
+        (["projects", "nowhere"], 1, "mirror.toml does not name this project"),
+        (["runs", "none"], 1, "There is no run none"),
+        (["runs", "--state", "odd"], 2, "odd"),
+        (["sync", "--allow-removals", "-1"], 2, "'--allow-removals'"),
+        (["--url", "http://127.0.0.1:1", "status"], 1, "docker compose ps control"),
+        (["--url", "nonsense", "status"], 2, "--url nonsense"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_that_says_what_to_do(
+    mirrorctl: Mirrorctl, arguments: list[str], code: int, told: str
+) -> None:
+    """Errors go to standard error, with the exit code for failure or for wrong usage, and without a traceback."""
+    result = mirrorctl(*arguments)
+
+    assert result.exit_code == code
+    assert told in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_another_server_is_told_from_control(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """What answers, and is no control, is not believed."""
+    result = mirrorctl("--url", syncer.url, "status")
+
+    assert result.exit_code == 1
+    assert "is no mirror's control" in result.stderr
+
+
+def test_a_proxy_without_a_control_is_told_from_another_server(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A 502 in text, as nginx sends it while control is away, means that control is away."""
+    syncer.mood = Mood.BEHIND_A_PROXY
+    result = mirrorctl("--url", syncer.url, "status")
+
+    assert result.exit_code == 1
+    assert "does not answer (HTTP 502): `docker compose ps control`" in result.stderr
+
+
+def test_a_wrong_token_is_told(mirrorctl: Mirrorctl) -> None:
+    """A refused token names the command that shows the right one."""
+    result = mirrorctl("sync", MIRROR_TOKEN="a-wrong-token-0123456789")
+
+    assert result.exit_code == 1
+    assert "mirrorctl token" in result.stderr

@@ -1,0 +1,162 @@
+"""Runs, projects and the schedule over HTTP: what passes through control, and what does not."""
+
+import httpx2
+import pytest
+
+from control.fake_syncer import FakeSyncer
+from mirror_contract import Run, RunState, Trigger
+
+
+def test_a_run_is_accepted_with_its_address(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """POST /runs answers 202 with the run, and Location leads to it."""
+    answer = holder.post("/api/v1/runs", json={"kind": "sync", "projects": ["Zope.Interface"]})
+    run = Run.model_validate_json(answer.content)
+
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/api/v1/runs/{run.id}"
+    assert run.request.projects == ("zope-interface",)
+    assert run.trigger is Trigger.API
+    assert holder.get(answer.headers["location"]).json() == answer.json()
+
+
+def test_an_idempotency_key_reaches_the_syncer(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The syncer, which owns idempotency, gets the caller's key and who asks."""
+    holder.post("/api/v1/runs", json={"kind": "sync"}, headers={"Idempotency-Key": "k-1", "X-Trigger": "cli"})
+    seen = next(one for one in syncer.seen if one.method == "POST")
+
+    assert (seen.headers["Idempotency-Key"], seen.headers["X-Trigger"]) == ("k-1", "cli")
+    assert "Authorization" not in seen.headers
+
+
+def test_nobody_passes_for_the_schedule(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A caller may be the API or the command line, and no other trigger."""
+    answer = holder.post("/api/v1/runs", json={"kind": "sync"}, headers={"X-Trigger": "schedule"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "header/X-Trigger"
+    assert syncer.runs == {}
+
+
+def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """State, as often as it is given, kind, limit and cursor are passed on as they are."""
+    query: list[tuple[str, str | int | float | bool | None]] = [
+        ("state", "failed"),
+        ("state", "incomplete"),
+        ("kind", "sync"),
+        ("limit", "7"),
+        ("cursor", "a/b&c"),
+    ]
+
+    assert client.get("/api/v1/runs", params=query).json() == {"items": [], "next": None}
+    assert sorted(next(one.query for one in syncer.seen if one.path == "/runs")) == sorted(query)
+
+
+def test_a_run_can_be_cancelled_once(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Cancelling answers 202, and 409 with the syncer's words once the run has ended."""
+    run_id = holder.post("/api/v1/runs", json={"kind": "verify"}).json()["id"]
+    first = holder.post(f"/api/v1/runs/{run_id}/cancel")
+    second = holder.post(f"/api/v1/runs/{run_id}/cancel")
+
+    assert (first.status_code, first.json()["state"]) == (202, RunState.CANCELLED)
+    assert (second.status_code, second.json()["detail"]) == (409, f"The run {run_id} has ended: cancelled.")
+
+
+def test_a_refusal_keeps_what_it_says(holder: httpx2.Client) -> None:
+    """A problem of the syncer's that the caller can mend passes whole, members of its own included."""
+    answer = holder.post("/api/v1/runs", json={"kind": "sync", "force": True})
+
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["requests"] == 2
+
+
+def test_a_project_is_found_in_any_spelling(client: httpx2.Client) -> None:
+    """PEP 503: Zope.Interface and zope-interface are one project."""
+    assert client.get("/api/v1/projects/Zope.Interface").json()["name"] == "zope-interface"
+
+
+def test_a_project_that_is_not_mirrored_says_why(client: httpx2.Client) -> None:
+    """A 404 carries the syncer's reason."""
+    answer = client.get("/api/v1/projects/nowhere")
+
+    assert (answer.status_code, answer.json()["detail"]) == (404, "mirror.toml does not name this project.")
+
+
+@pytest.mark.parametrize("path", ["runs/..%2Fstatus", "runs/%2e%2e", "projects/..%2Fstatus", "projects/%2Fetc%2Fx"])
+def test_a_path_cannot_leave_its_place(client: httpx2.Client, syncer: FakeSyncer, path: str) -> None:
+    """No run's id and no project's name becomes another path at the syncer."""
+    before = len(syncer.seen)
+    answer = client.get(f"/api/v1/{path}")
+
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert all(one.path in ("/status", "/metrics") for one in syncer.seen[before:]), "the watch alone may ask"
+
+
+def test_the_schedule_can_be_held(holder: httpx2.Client) -> None:
+    """Pausing and resuming answer 200 with the schedule as it is then."""
+    assert holder.post("/api/v1/schedule/pause").json()["paused"] is True
+    assert holder.post("/api/v1/schedule/resume").json()["paused"] is False
+
+
+def test_every_fault_of_a_request_is_named(holder: httpx2.Client) -> None:
+    """A 422 lists all faults, each with a pointer to its place."""
+    answer = holder.post(
+        "/api/v1/runs", json={"kind": "sync", "projects": ["six", "/etc/x"], "allow_removals": -1, "a/b": 1}
+    )
+    problem = answer.json()
+
+    assert answer.status_code == problem["status"] == 422
+    assert [one["pointer"] for one in problem["errors"]] == ["#/projects/1", "#/allow_removals", "#/a~1b"]
+    assert "'/etc/x' is not a project name" in problem["errors"][0]["detail"]
+
+
+def test_options_belong_to_their_kind(holder: httpx2.Client) -> None:
+    """What the contract forbids is refused here, with the contract's words."""
+    answer = holder.post("/api/v1/runs", json={"kind": "verify", "force": True})
+
+    assert answer.json()["errors"] == [{"pointer": "#", "detail": "'force' goes with kind 'sync', not with 'verify'"}]
+
+
+@pytest.mark.parametrize("query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor="])
+def test_a_filter_that_says_nothing_is_refused(client: httpx2.Client, query: str) -> None:
+    """A misspelt or senseless filter is a problem, and no list of everything."""
+    answer = client.get(f"/api/v1/runs?{query}")
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"].startswith(f"query/{query.partition('=')[0]}")
+
+
+@pytest.mark.parametrize("content", [rb'{"\ud800": 1}', rb'{"kind": "\ud800"}', rb'{"projects": ["\ud800"]}'])
+def test_a_lone_surrogate_is_a_fault_like_any(holder: httpx2.Client, content: bytes) -> None:
+    """JSON can name what UTF-8 cannot carry; the answer is a 422 all the same."""
+    answer = holder.post("/api/v1/runs", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[]", b"null", b'{"kind": "sync"} trailing'])
+def test_no_body_is_an_internal_error(holder: httpx2.Client, content: bytes) -> None:
+    """Whatever is sent as JSON, the answer is a problem of the caller's."""
+    answer = holder.post("/api/v1/runs", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/api/v1/runs/", 404),
+        ("GET", "/", 404),
+        ("DELETE", "/api/v1/runs", 405),
+    ],
+)
+def test_a_wrong_address_is_a_problem(holder: httpx2.Client, method: str, path: str, status: int) -> None:
+    """404 and 405 are problems too, and nothing redirects to an address that only control knows."""
+    answer = holder.request(method, path)
+
+    assert answer.status_code == answer.json()["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
