@@ -3,6 +3,7 @@
 import time
 
 from mirror_syncer.catalog import Catalog, Retirement
+from mirror_syncer.errors import InvalidPage
 from mirror_syncer.publish import parse_published
 from mirror_syncer.volume import Volume
 
@@ -33,4 +34,8 @@ def collect(*, catalog: Catalog, volume: Volume) -> int:
 
 def _named(volume: Volume, retirement: Retirement) -> bool:
     page = volume.page(retirement.project)
-    return page is not None and retirement.place in parse_published(page, name=retirement.project).places.values()
+    try:
+        published = None if page is None else parse_published(page, name=retirement.project)
+    except InvalidPage:
+        return True  # a damaged page may name it
+    return published is not None and retirement.place in published.places.values()

@@ -88,8 +88,10 @@ class Engine:
             for run in self._runs.running():
                 self._runs.save(run)
 
-    def stop(self) -> None:
-        """Finish the current projects, begin no other; the runs go on after the next start."""
+    def stop(self, *, grace_seconds: float | None = None) -> None:
+        """Finish the current projects within their grace, begin no other; the runs go on after the next start."""
+        if grace_seconds is not None:
+            self._grace_seconds = grace_seconds
         self._stopping.set()
         self._runs.asked.set()
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from mirror_contract import Disk, ProjectState, RunKind, RunState
 from mirror_syncer.planning import Priority
+
+disable_created_metrics()  # a _created series beside each counter doubles them and helps nobody here
 
 PREFIX = "pypi_mirror"
 _ENDPOINTS = ("page", "file", "metadata")

@@ -14,11 +14,14 @@ Sha256 = NewType("Sha256", str)
 PackagePath = NewType("PackagePath", str)
 """A file's place below ``pypi/web``: ``packages/<2 hex>/<file>``, or PyPI's full path where the short one was taken."""
 
+_DIRECTORY = re.compile(r"[0-9a-f]{2}")  # of PyPI's full paths, beside the files of the short ones
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # protocol of files.pythonhosted.org: blake2b-256 of the content, split 2/2/60
 _CONTENT_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/[^/]+")
 _PACKAGE_PATH = re.compile(r"packages/[0-9a-f]{2}/(?:[0-9a-f]{2}/[0-9a-f]{60}/)?([^/]+)")
+# Of a file, in bytes; PyPI's own cap is 1 GiB. Who claims an exabyte must not end a run for want of room.
+SIZE_MOST = 16 * 2**30
 NAME_MAX = 255  # bytes of a path component on ext4, XFS, btrfs and ZFS; the longest on PyPI has 253
 
 
@@ -28,7 +31,7 @@ def parse_filename(text: str) -> Filename:
 
     Raises:
         FileRejected: it is empty, hidden, too long, or holds a separator or a control character, or it would be
-            mistaken for another file's metadata.
+            mistaken for another file's metadata, or for a directory.
     """
     if not text or text.startswith(".") or _FORBIDDEN.search(text):
         raise FileRejected(f"{text[:120]!r} is no file name: empty, hidden, or with a '/', '\\' or control character")
@@ -38,6 +41,8 @@ def parse_filename(text: str) -> Filename:
         )
     if text.lower().endswith(".metadata"):
         raise FileRejected(f"{text[:120]!r} would be taken for another file's metadata")
+    if _DIRECTORY.fullmatch(text):
+        raise FileRejected(f"{text!r} would be taken for a directory")
     return Filename(text)
 
 

@@ -16,7 +16,8 @@ def crontab(expression: str, *, time_zone: str) -> CronTrigger:
     """
     Return the trigger of a crontab's five fields.
 
-    Weekdays are crontab's, 0 and 7 both Sunday. (APScheduler itself counts from Monday, so numbers become names.)
+    Weekdays are crontab's, 0 and 7 both Sunday. (APScheduler itself counts from Monday, so numbers become names.) Where
+    day and weekday are both restricted, both must hold.
 
     Raises:
         ValueError: it is no such expression.
@@ -45,11 +46,11 @@ def _weekdays(field: str) -> str:
         return field
     days: list[str] = []
     for part in field.lower().split(","):
-        match = re.fullmatch(r"(\*|(?P<first>\w+)(-(?P<last>\w+))?)(/(?P<step>\d+))?", part)
+        match = re.fullmatch(r"(?:\*|(?P<first>\w+)-(?P<last>\w+))(/(?P<step>[1-9]\d?))?|(?P<one>\w+)", part)
         if match is None:
-            raise ValueError(f"{part!r} is no weekday")
-        first = _day(match["first"] or "0")
-        last = _day(match["last"]) if match["last"] else (first if match["first"] else 6)
+            raise ValueError(f"{part!r} is no weekday, as in 1, mon, 1-5 or */2")
+        first = _day(match["one"] or match["first"] or "0")
+        last = _day(match["one"] or match["last"] or "6")
         last += 7 if last < first else 0
         days += [_DAYS[number % 7] for number in range(first, last + 1, int(match["step"] or 1))]
     return ",".join(dict.fromkeys(days))
@@ -58,8 +59,8 @@ def _weekdays(field: str) -> str:
 def _day(text: str) -> int:
     if text in _DAYS:
         return _DAYS.index(text)
-    if text.isdigit() and int(text) <= 7:  # noqa: PLR2004 - crontab(5): 0 or 7 is Sunday
-        return int(text) % 7
+    if text in tuple("01234567"):  # crontab(5): 0 or 7 is Sunday
+        return int(text)
     raise ValueError(f"{text!r} is no weekday: 0-7 or sun-sat")
 
 
@@ -102,7 +103,8 @@ class Timetable:
     @property
     def next_run_at(self) -> datetime | None:
         """When the next run comes by itself."""
-        return None if self.paused or self._job is None else self._job.next_run_time
+        # A job has no such time before the scheduler has started.
+        return None if self.paused or self._job is None else getattr(self._job, "next_run_time", None)
 
 
 def interval_seconds(trigger: CronTrigger, *, now: datetime) -> float:

@@ -6,11 +6,11 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from apscheduler.triggers.cron import CronTrigger
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_syncer.errors import ConfigurationError
@@ -68,8 +68,8 @@ class Settings(BaseSettings):
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
         default=0.05, description="The share of the disk that a sync leaves free."
     )
-    schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
     tz: str = Field(default="UTC", description="The time zone of the schedule.")
+    schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     listen: str = Field(default="127.0.0.1:8090", description="Where control finds the private API.")
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_an_index(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("the URL of an index, as in https://pypi.org")
         if parts.username or parts.password:
             raise ValueError("no user or password in the URL, where logs would show them")
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         for host in value:
             if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host):
                 raise ValueError(f"{host!r} is not a host, or host:port, as in files.example.org")
-        return value
+        return tuple(host.lower() for host in value)
 
     @field_validator("ca_file")
     @classmethod
@@ -110,10 +110,20 @@ class Settings(BaseSettings):
             raise ValueError("a time zone, as in Europe/Berlin") from None
         return value
 
-    @model_validator(mode="after")
-    def _schedule_parses(self) -> Self:
-        self.trigger()
-        return self
+    @field_validator("schedule")
+    @classmethod
+    def _is_a_schedule(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off":
+            crontab(value, time_zone=info.data.get("tz", "UTC"))
+        return value
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        _, colon, port = value.rpartition(":")
+        if not (colon and re.fullmatch(r"[0-9]{1,5}", port) and int(port) < 2**16):
+            raise ValueError("an address and a port, as in 127.0.0.1:8090")
+        return value
 
     def trigger(self) -> CronTrigger | None:
         """Return when to sync, or None where the schedule is off."""
@@ -134,15 +144,14 @@ class Settings(BaseSettings):
         return host, int(port)
 
 
-def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def read_settings() -> Settings:
     """
     Read the environment.
 
     Raises:
         ConfigurationError: any key is unknown or wrong; all of them are named.
     """
-    environment = os.environ if environment is None else environment
-    problems = list(_unknown(environment))
+    problems = _unknown(os.environ)
     settings = None
     try:
         settings = Settings()
@@ -171,7 +180,4 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
 
 
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    said = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:  # the check of the schedule, which concerns two keys at once
-        return f"MIRROR_SCHEDULE: {said}"
-    return f"{PREFIX}{str(error['loc'][0]).upper()} = {error['input']!r}: {said}"
+    return f"{PREFIX}{str(error['loc'][0]).upper()} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"

@@ -52,7 +52,8 @@ class Catalog:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         try:
             self._migrate()
-        except (sa.exc.OperationalError, CommandError) as error:
+        except (sa.exc.DatabaseError, CommandError) as error:
+            self._engine.dispose()
             problem = (
                 f"{self._engine.url!r} cannot be opened ({str(error).splitlines()[0]}); is MIRROR_STATE a writable "
                 "directory on a local disk, and this version not older than the one that wrote it?"

@@ -99,21 +99,21 @@ class _Reader:
         mirror = self._table(document, "mirror")
         self._known("mirror.", mirror, {"scope", "projects", "latest"})
         scope = mirror.get("scope", "selected")
-        if scope not in set(Scope):
+        if scope not in list(Scope):
             self.problems.append(f"mirror.scope = {scope!r}: one of {', '.join(map(repr, map(str, Scope)))}")
         latest = mirror.get("latest")
         if latest is not None and (not isinstance(latest, int) or isinstance(latest, bool) or latest < 1):
             self.problems.append(f"mirror.latest = {latest!r}: a whole number of releases, 1 or more; without it, all")
             latest = None
         projects = self._projects(mirror.get("projects", []), latest=latest)
-        if not projects and not self.problems:
-            self.problems.append('mirror.projects names no project; write, say, projects = ["requests", "idna>=3"]')
         return Policy(projects=projects, latest=latest, removal=self._removal(self._table(document, "removal")))
 
     def _projects(self, lines: object, *, latest: int | None) -> dict[NormalizedName, Selection]:
         if not isinstance(lines, list):
             self.problems.append(f"mirror.projects = {lines!r}: a list of strings")
             return {}
+        if not lines:
+            self.problems.append('mirror.projects names no project; write, say, projects = ["requests", "idna>=3"]')
         projects: dict[NormalizedName, Selection] = {}
         for line in lines:
             try:

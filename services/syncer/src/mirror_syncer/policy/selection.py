@@ -66,18 +66,21 @@ class Selection:
 
 def version_of(name: NormalizedName, filename: str) -> Version | None:
     """Return the version that a file's name tells, or None where it tells none by PEP 440."""
+    told = None
     try:
         if filename.endswith(".whl"):
             return parse_wheel_filename(filename)[1]
         if filename.endswith((".tar.gz", ".zip")):
-            return parse_sdist_filename(filename)[1]
+            stem, told = parse_sdist_filename(filename)
+            if stem == name:
+                return told
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         pass
-    return _version_of_old_name(name, filename)
+    return _version_of_old_name(name, filename) or told
 
 
 def _version_of_old_name(name: NormalizedName, filename: str) -> Version | None:
-    """Read names from before PEP 427 and 625: ``Name-1.0-py2.7.egg``, ``name-1.0.win32.exe``, ``name-1.0.tar.bz2``."""
+    """Read names from before PEP 427 and 625: ``Name-1.0-py2.7.egg``, ``name-1.0.win32.exe``, ``name-1.0-1.tar.gz``."""
     stem = filename
     for suffix in (".tar.gz", ".tar.bz2", ".tgz", ".zip", ".egg", ".exe", ".msi", ".rpm", ".dmg", ".deb", ".whl"):
         if filename.lower().endswith(suffix):
@@ -86,7 +89,7 @@ def _version_of_old_name(name: NormalizedName, filename: str) -> Version | None:
     parts = stem.split("-")
     for cut in range(1, len(parts)):
         if canonicalize_name("-".join(parts[:cut])) == name:
-            return _leading_version(parts[cut])
+            return parse_version("-".join(parts[cut:])) or _leading_version(parts[cut])
     return None
 
 
@@ -101,5 +104,5 @@ def parse_version(text: str) -> Version | None:
     """Return a version by PEP 440, or None of another kind."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number with more digits than Python reads
         return None

@@ -68,7 +68,8 @@ class CommitGroup:
                 visible = []
                 continue
             for entry in visible:
-                entry.settled.set_result(None)
+                if not entry.settled.done():
+                    entry.settled.set_result(None)
             visible = []
             for entry in group:
                 try:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 from packaging.utils import NormalizedName
 
+from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, parse_package_path
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, Page, parse_json
@@ -55,11 +56,11 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     base = f"http://mirror.invalid/pypi/web/simple/{name}/"
     page = parse_json(body, name=name, url=base)
     root = "http://mirror.invalid/pypi/web/"
-    return PublishedPage(
-        page,
-        files={file.filename: file for file in page.files},
-        places={file.filename: _place(file, root) for file in page.files},
-    )
+    try:
+        places = {file.filename: _place(file, root) for file in page.files}
+    except FileRejected as error:
+        raise InvalidPage(f"the page is not ours: {error}") from error
+    return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
 
 
 def _place(file: File, root: str) -> PackagePath:
@@ -114,7 +115,7 @@ def _entry(file: File, place: PackagePath) -> dict[str, Any]:
 
 def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
     if page.versions and len(files) == len(page.files) + len(page.refused):
-        return list(page.versions)
+        return list(dict.fromkeys(page.versions))
     said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
     kept = {version for file, _ in files if (version := version_of(page.name, file.filename)) is not None}
     return [said.get(version, str(version)) for version in sorted(kept)]
@@ -122,6 +123,10 @@ def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
 
 def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
     title = f"Links for {escape(page.name)}"
+    # PEP 792
+    status = [f'    <meta name="pypi:project-status" content="{page.status}">']
+    if page.status_reason:
+        status.append(f'    <meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">')
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -129,8 +134,7 @@ def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
         '    <meta charset="utf-8">',
         # PEP 629
         f'    <meta name="pypi:repository-version" content="{_api_version(page)}">',
-        # PEP 792
-        f'    <meta name="pypi:project-status" content="{page.status}">',
+        *status,
         f"    <title>{title}</title>",
         "  </head>",
         "  <body>",

@@ -167,8 +167,8 @@ class Transfer:
         )
         refused = [Failure(project=work.name, file=r.filename, reason=r.reason) for r in page.refused]
         failures = (*refused, *tally.failures)
-        if verdict.wanted and not tally.landed:
-            # A project that never was published does not begin with an empty page.
+        if failures and not tally.landed:
+            # Nobody is served by an empty page: the last good one stays, and a new project waits for its first file.
             raise UpstreamError(f"none of its files could be had; {failures[-1].file}: {failures[-1].reason}")
         landed = [tally.landed[file.filename] for file in verdict.wanted if file.filename in tally.landed]
         places = frozenset(place for _, place in landed)
@@ -231,7 +231,10 @@ class Transfer:
 
     def _published(self, name: NormalizedName) -> PublishedPage | None:
         body = self._volume.page(name)
-        return None if body is None else parse_published(body, name=name)
+        try:
+            return None if body is None else parse_published(body, name=name)
+        except InvalidPage:
+            return None  # a damaged page is written anew, and its files are looked at
 
 
 def _touched(row: ProjectRow) -> Outcome:

@@ -177,7 +177,7 @@ class Client:
                     sink.restart()  # what it holds is no beginning of the file
                     raise _TryLater(f"{url}: answered 416 to a range", reason="range")
                 if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                    raise Refused(f"{url}: answered {response.status} {response.reason}")
+                    raise Refused(f"{url}: answered {_status(response)}")
                 if not _continues(response, sink.position):
                     sink.restart()
                 async for chunk in self._chunks(response, url):
@@ -239,14 +239,14 @@ class Client:
                         outcome = str(response.status)
                         if response.status in _LATER:
                             raise _TryLater(
-                                f"{url}: answered {response.status} {response.reason}",
+                                f"{url}: answered {_status(response)}",
                                 reason=outcome,
                                 wait=_retry_after(response.headers.get("Retry-After")),
                             )
                         if response.status not in _REDIRECTS or "Location" not in response.headers:
                             yield response
                             return
-                        target = urljoin(url, response.headers["Location"])
+                        target = _target(url, response.headers["Location"])
                         if url.startswith("https:") and not target.startswith("https:"):
                             raise Refused(f"{url}: redirects from https to {target[:200]!r}")
                         url = target
@@ -286,6 +286,16 @@ def _continues(response: aiohttp.ClientResponse, position: int) -> bool:
     )
 
 
+def _target(url: str, location: str) -> str:
+    """Return where a redirect leads; a port past 65535 is found out only when it is asked for."""
+    try:
+        target = urljoin(url, location)
+        _ = urlsplit(target).port
+    except ValueError as error:
+        raise Refused(f"{url}: redirects to {location[:200]!r}, which is no URL: {error}") from error
+    return target
+
+
 def _retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, in either of its forms (RFC 9110 10.2.3)."""
     if value is None:
@@ -296,6 +306,11 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
+
+
+def _status(response: aiohttp.ClientResponse) -> str:
+    # The reason is upstream's own text, in any bytes; what is said here is kept in the catalog.
+    return ascii(f"{response.status} {response.reason}")[1:-1]
 
 
 def _words(error: Exception) -> str:

@@ -9,9 +9,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, check_api_version, make_file, sort_out
+from mirror_syncer.upstream.page import (
+    File,
+    Page,
+    ProjectStatus,
+    Refusal,
+    check_api_version,
+    make_file,
+    parse_serial,
+    sort_out,
+)
 
-_SERIAL = re.compile(r"SERIAL (\d{1,18})")
+_SERIAL = re.compile(r"SERIAL (\d+)")
+_TITLES = ("title", "h1")
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
 _LOGIN = "is no project page (an HTML page without pypi:repository-version, links to files or a 'Links for' title)"
 
@@ -68,9 +78,11 @@ class _Parser(HTMLParser):
         self.meta: dict[str, str] = {}
         self.serial: int | None = None
         self.titled = False
+        self._in_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        self._in_title = tag in _TITLES
         if tag == "a" and (url := attributes.get("href")):
             try:
                 anchor = _Anchor(url, attributes)
@@ -82,12 +94,16 @@ class _Parser(HTMLParser):
         elif tag == "meta" and (key := attributes.get("name")):
             self.meta[key] = attributes.get("content") or ""
 
+    def handle_endtag(self, tag: str) -> None:
+        self._in_title = self._in_title and tag not in _TITLES
+
     def handle_data(self, data: str) -> None:
-        self.titled = self.titled or "links for" in data.lower()
+        # "Links for six", devpi's "root/pypi: links for six"; but not a login form's "useful links for staff".
+        self.titled = self.titled or (self._in_title and "links for" in data.lower())
 
     def handle_comment(self, data: str) -> None:
         if match := _SERIAL.fullmatch(data.strip()):
-            self.serial = int(match[1])
+            self.serial = parse_serial(match[1])
 
 
 def parse_html(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:

@@ -1,6 +1,8 @@
 """The index that is mirrored, as its projects' pages and files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
@@ -8,7 +10,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import InvalidPage, Refused
 from mirror_syncer.upstream.client import Client, Sink
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.page import Page, parse_json
+from mirror_syncer.upstream.page import Page, parse_json, parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
@@ -22,6 +24,12 @@ class Validators:
 
     etag: str | None = None
     last_modified: str | None = None
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Self:
+        """Return the validators of an answer; what is not ASCII could neither be kept nor sent back."""
+        said = (headers.get(key, "") for key in ("etag", "last-modified"))
+        return cls(*(value if value and value.isascii() else None for value in said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +94,14 @@ class Index:
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        serial = answer.headers.get("x-pypi-last-serial", "")
         page = parse_page(
             answer.body,
             content_type=content_type,
             name=name,
             url=answer.url,
-            serial=int(serial) if serial.isascii() and serial.isdigit() else None,
+            serial=parse_serial(answer.headers.get("x-pypi-last-serial")),
         )
-        seen = Validators(answer.headers.get("etag"), answer.headers.get("last-modified"))
-        return PageAnswer(page, seen, answer.body, content_type, answer.url)
+        return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
     async def file(self, url: str, sink: Sink, *, priority: int) -> None:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""

@@ -8,6 +8,7 @@ Essential reading, in order: PEP 503 (simple index), 592 (yanking), 629 (version
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
@@ -16,12 +17,13 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.names import Filename, Sha256, parse_filename, parse_sha256
+from mirror_syncer.names import SIZE_MOST, Filename, Sha256, parse_filename, parse_sha256
 
 # PEP 629: clients refuse a major version that they do not know, and so do we.
-_API_VERSION = re.compile(r"1\.\d{1,4}")
+_API_VERSION = re.compile(r"1\.[0-9]{1,4}")
 # PEP 700: ISO 8601, UTC with a Z, at most six digits of a second
-_UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+_UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
 
 
 class ProjectStatus(StrEnum):
@@ -45,7 +47,7 @@ class File(msgspec.Struct, frozen=True):
     upload_time: str | None = None
     requires_python: str | None = None
     yanked: bool | str = False
-    """# PEP 592: the reason, where one is given."""
+    """# PEP 592: the reason, where one is given. PEP 691: "truthy", so that an empty one is none."""
     core_metadata: Sha256 | bool = False
     """# PEP 714: the digest of ``<url>.metadata``; True: it is there, and nobody said what it holds."""
     provenance: str | None = None
@@ -129,8 +131,8 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
         raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
     check_name(raw.name, asked=name)
     status = raw.project_status or _Status()
-    if serial is None and isinstance(raw.meta.last_serial, int):
-        serial = raw.meta.last_serial
+    if serial is None:
+        serial = parse_serial(raw.meta.last_serial)
     files, refused = sort_out(_files(raw.files), url=url)
     return Page(
         name=name,
@@ -143,6 +145,13 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
         serial=serial,
         api_version=check_api_version(raw.meta.api_version),
     )
+
+
+def parse_serial(said: object) -> int | None:
+    """Return a serial, from JSON or from a header's digits, or None of anything else: serials are PyPI's own."""
+    if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(_SERIAL_MOST)):
+        said = int(said)
+    return said if type(said) is int and 0 <= said <= _SERIAL_MOST else None
 
 
 def check_name(said: str, *, asked: NormalizedName) -> None:
@@ -186,20 +195,28 @@ def make_file(entry: Any) -> File:  # noqa: ANN401 - a _File, or the HTML parser
     if (sha256 := entry.hashes.get("sha256")) is None:
         raise FileRejected("the page gives no sha256, so that its content could not be checked")
     size = entry.size
-    if size is not None and size < 0:
-        raise FileRejected(f"the page gives it {size} bytes")
+    if size is not None and not 0 <= size <= SIZE_MOST:
+        raise FileRejected(f"the page gives it {size:,} bytes; a file has {SIZE_MOST:,} at most")
     metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
     return File(
         filename=filename,
         url=entry.url,
         sha256=parse_sha256(sha256),
         size=size,
-        upload_time=entry.upload_time if _UPLOAD_TIME.fullmatch(entry.upload_time or "") else None,
+        upload_time=entry.upload_time if _is_moment(entry.upload_time or "") else None,
         requires_python=entry.requires_python or None,
-        yanked=entry.yanked or (entry.yanked == ""),
+        yanked=entry.yanked or False,
         core_metadata=_core_metadata(metadata),
         provenance=entry.provenance if (entry.provenance or "").startswith("https://") else None,
     )
+
+
+def _is_moment(text: str) -> bool:
+    # uv refuses a page whole for one time that is none, such as the 31st of February.
+    try:
+        return _UPLOAD_TIME.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
 
 
 def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
@@ -212,7 +229,7 @@ def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
     for entry in entries:
         try:
             raw = _file.decode(entry)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield Refusal("?", f"its entry breaks PEP 691: {error}")
             continue
         try:
@@ -226,7 +243,8 @@ def _absolute(page: str, url: str) -> str:
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)
-        scheme = urlsplit(absolute).scheme
+        whole = urlsplit(absolute)
+        _ = whole.port  # which is checked only when it is asked for
     except ValueError as error:
         raise FileRejected(f"its URL {url[:200]!r} is none: {error}") from error
     path = parts.path
@@ -236,6 +254,6 @@ def _absolute(page: str, url: str) -> str:
             path = path.partition("/")[2]
     if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
         raise FileRejected(f"its URL {url[:200]!r} climbs out of its directory ('..')")
-    if scheme not in ("http", "https") or any(ord(c) <= ord(" ") or c == "\x7f" for c in absolute):
+    if whole.scheme not in ("http", "https") or any(ord(c) <= ord(" ") or c == "\x7f" for c in absolute):
         raise FileRejected(f"its URL {url[:200]!r} is not http(s)")
     return absolute.partition("#")[0]

@@ -1,14 +1,16 @@
 """A file on its way into the tree."""
 
 import hashlib
+import lzma
 import os
 import re
+import stat
 import zipfile
 import zlib
 from pathlib import Path
 
 from mirror_syncer.errors import FileRejected, VolumeError
-from mirror_syncer.names import Sha256
+from mirror_syncer.names import SIZE_MOST, Sha256
 from mirror_syncer.volume.durability import Durability
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -16,8 +18,6 @@ _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
 # The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
 METADATA_MOST = 16 * 2**20
-# A body without a size in its page ends somewhere: PyPI's own cap is 1 GiB a file.
-_SIZE_MOST = 16 * 2**30
 
 
 class Incoming:
@@ -79,8 +79,10 @@ class Incoming:
             FileRejected: it grows past its size.
             VolumeError: the disk says no.
         """
-        if self._position + len(chunk) > (_SIZE_MOST if self._size is None else self._size):
-            raise FileRejected(f"upstream sends more than the {self._size or _SIZE_MOST:,} bytes that it may have")
+        # A body without a size in its page ends somewhere, too.
+        most = SIZE_MOST if self._size is None else self._size
+        if self._position + len(chunk) > most:
+            raise FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
         try:
             view = memoryview(chunk)
             while view:
@@ -155,17 +157,19 @@ def wheel_metadata(path: Path) -> bytes | None:
                 return None
             with wheel.open(names[0]) as member:
                 return member.read(METADATA_MOST)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, ValueError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, ValueError, EOFError):
         return None
 
 
 def file_digest(path: Path) -> Sha256 | None:
     """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
     try:
-        # O_NOFOLLOW: a symlink that somebody planted is no file of ours.
+        # A symlink that somebody planted is no file of ours, and a pipe would never end.
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
             return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         return None
     except OSError as error:
         raise VolumeError(f"{path} cannot be read: {error.strerror}") from error

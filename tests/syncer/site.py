@@ -1,0 +1,167 @@
+"""A mirror host, as tests see it: its policy, its runs, and what clients would find."""
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
+from mirror_syncer.assembly import Mirror, open_mirror
+from mirror_syncer.publish import PublishedPage, parse_published
+from mirror_syncer.settings import Settings
+from mirror_syncer.upstream import Limits
+
+# Patience for a test: three attempts within a tenth of a second, and two seconds of silence.
+IMPATIENT = Limits(
+    attempts=3,
+    connect_seconds=2,
+    silence_seconds=2,
+    wait_initial_seconds=0.01,
+    wait_most_seconds=0.03,
+    retry_after_most_seconds=0.5,
+)
+STALE_WAITS = (0.01, 0.01)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A mirror whose engine works."""
+
+    mirror: Mirror
+
+    def ask(self, kind: RunKind, *projects: str, **options: object) -> Run:
+        """Ask for a run, and do not wait for it."""
+        request = RunRequest.model_validate({"kind": kind, "projects": projects or None, **options})
+        return self.mirror.runs.request(request, trigger=Trigger.API)
+
+    async def ended(self, run: Run) -> Run:
+        """Return a run when it has ended."""
+        if active := self.mirror.runs.active(run.id):
+            async with asyncio.timeout(30):
+                await active.ended.wait()
+        found = self.mirror.runs.get(run.id)
+        assert found is not None
+        return found
+
+    async def sync(self, *projects: str, **options: object) -> Run:
+        """Sync, and return the run when it has ended."""
+        return await self.ended(self.ask(RunKind.SYNC, *projects, **options))
+
+    async def verify(self, *projects: str, **options: object) -> Run:
+        """Verify, and return the run when it has ended."""
+        return await self.ended(self.ask(RunKind.VERIFY, *projects, **options))
+
+    async def collect(self) -> Run:
+        """Collect, and return the run when it has ended."""
+        return await self.ended(self.ask(RunKind.COLLECT))
+
+
+class Site:
+    """A directory with a mirror's data, state and policy."""
+
+    def __init__(self, directory: Path, *, upstream: str) -> None:
+        self.data = directory / "data"
+        self.state = directory / "state"
+        self.policy = directory / "mirror.toml"
+        self.upstream = upstream
+        self.data.mkdir(exist_ok=True)
+        self.state.mkdir(exist_ok=True)
+
+    @property
+    def web(self) -> Path:
+        """What nginx serves."""
+        return self.data / "pypi" / "web"
+
+    def select(self, *lines: str, latest: int | None = None, grace: str = "24h") -> None:
+        """Write mirror.toml."""
+        projects = ", ".join(f'"{line}"' for line in lines)
+        newest = "" if latest is None else f"latest = {latest}\n"
+        self.policy.write_text(f'[mirror]\nprojects = [{projects}]\n{newest}[removal]\ngrace = "{grace}"\n')
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return what the syncer is told."""
+        return {
+            "MIRROR_DATA": str(self.data),
+            "MIRROR_STATE": str(self.state),
+            "MIRROR_POLICY": str(self.policy),
+            "MIRROR_UPSTREAM": self.upstream,
+            "MIRROR_DISK_RESERVE": "0%",
+            **more,
+        }
+
+    @asynccontextmanager
+    async def running(self, *, limits: Limits = IMPATIENT, connections: int = 10) -> AsyncIterator[Running]:
+        """Run the mirror's engine; stop it as SIGTERM would."""
+        settings = Settings.model_validate(
+            {
+                "data": self.data,
+                "state": self.state,
+                "policy": self.policy,
+                "upstream": self.upstream,
+                "disk_reserve": 0.0,
+                "connections": connections,
+                "file_hosts": "127.0.0.1 127.0.0.2",
+            }
+        )
+        async with open_mirror(settings, limits=limits, stale_waits=STALE_WAITS) as mirror:
+            engine = asyncio.create_task(mirror.engine.run())
+            try:
+                yield Running(mirror)
+            finally:
+                mirror.engine.stop()
+                await engine
+
+    async def sync(self, *projects: str, **options: object) -> Run:
+        """Start the mirror, sync once, stop it."""
+        async with self.running() as running:
+            return await running.sync(*projects, **options)
+
+    # What clients find
+
+    def published(self, name: str) -> PublishedPage:
+        """Return a project's page."""
+        project = parse_project_name(name)
+        return parse_published((self.web / "simple" / project / "index.v1_json").read_bytes(), name=project)
+
+    def filenames(self, name: str) -> set[str]:
+        """Return the files that a project's page names."""
+        return set(self.published(name).files)
+
+    async def pages_become(self, expected: list[str]) -> None:
+        """Wait until these projects have a page; the tree tells nobody, so it is looked at."""
+        async with asyncio.timeout(10):
+            while self.pages() != expected:  # noqa: ASYNC110 - as said
+                await asyncio.sleep(0.01)
+
+    def pages(self) -> list[str]:
+        """Return the projects that have a page."""
+        return sorted(path.parent.name for path in self.web.glob("simple/*/index.v1_json"))
+
+    def content(self, name: str, filename: str) -> bytes:
+        """Return a published file."""
+        return (self.web / self.published(name).places[filename]).read_bytes()
+
+    def assert_whole(self) -> None:
+        """Every page names files that are there and right, in all formats; nothing temporary is left."""
+        for name in self.pages():
+            published = self.published(name)
+            for filename, file in published.files.items():
+                path = self.web / published.places[filename]
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256, path
+                assert path.stat().st_size == file.size
+                if isinstance(file.core_metadata, str):
+                    metadata = path.with_name(f"{path.name}.metadata").read_bytes()
+                    assert hashlib.sha256(metadata).hexdigest() == file.core_metadata
+            html = (self.web / "simple" / name / "index.html").read_text()
+            assert all(f">{filename}</a>" in html for filename in published.files)
+        for twin in self.web.glob("simple/**/*.gz"):
+            assert gzip.decompress(twin.read_bytes()) == twin.with_suffix("").read_bytes()
+        assert list(self.temporaries()) == []
+
+    def temporaries(self) -> Iterator[Path]:
+        """Yield what must not be left behind."""
+        yield from self.web.rglob(".*")
+        yield from (self.data / "pypi" / ".staging").iterdir()

@@ -1,0 +1,176 @@
+"""The command line, as a person and a script use it."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from socket import socket
+
+import pytest
+
+import fakepypi
+from syncer.site import Site
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mirror_syncer",
+        *arguments,
+        env={"PATH": os.environ["PATH"], **site.environment(**environment)},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, err = await process.communicate()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def service(site: Site, **environment: str) -> AsyncIterator[str]:
+    """Run `serve` until the block ends; yield where it listens."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mirror_syncer",
+        "serve",
+        env={"PATH": os.environ["PATH"], **site.environment(MIRROR_LISTEN=listen, **environment)},
+        stderr=PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        while b'"mirroring"' not in await process.stderr.readline():
+            continue
+    drain = asyncio.create_task(process.stderr.read())
+    try:
+        yield listen
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+        await drain
+
+
+@pytest.fixture
+def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
+    """A host that is to mirror one small project."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    return site
+
+
+async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:
+    """`sync` ends with 0 and the run's document on standard output; the log is JSON, a line an event."""
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 0
+    assert json.loads(done.out)["state"] == "succeeded"
+    assert [json.loads(line)["message"] for line in done.err.splitlines()] == ["plan", "run ended"]
+
+
+async def test_incomplete_sync_exits_3(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync that left something out ends with 3, and its log names what and why."""
+    pypi.faults.on_file("six-1.0.tar.gz").corrupt()
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 3
+    (line,) = [json.loads(line) for line in done.err.splitlines() if '"failed"' in line]
+    assert (line["project"], line["file"]) == ("six", "six-1.0.tar.gz")
+
+
+async def test_every_wrong_setting_is_told_at_once(six: Site) -> None:
+    """Wrong and unknown settings end with 2, all of them named, nothing begun."""
+    done = await mirror_syncer(
+        six, "sync", MIRROR_CONNECTIONS="many", MIRROR_CONNECTION="3", MIRROR_SCHEDULE="never", MIRROR_TZ="Mars/Base"
+    )
+
+    assert done.code == 2
+    assert [key for key in ("MIRROR_CONNECTIONS =", "MIRROR_CONNECTION is no setting", "MIRROR_TZ") if key in done.err]
+    assert "did you mean MIRROR_CONNECTIONS?" in done.err
+    assert not list(six.data.iterdir())
+
+
+async def test_wrong_policy_exits_2(six: Site) -> None:
+    """A wrong mirror.toml ends with 2 and names the key."""
+    six.policy.write_text('[mirror]\nproject = ["six"]\n')
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 2
+    assert "did you mean mirror.projects?" in done.err
+
+
+async def test_wrong_name_exits_2(six: Site) -> None:
+    """A project that cannot be one is refused before anything is asked."""
+    done = await mirror_syncer(six, "sync", "/etc/x")
+
+    assert done.code == 2
+    assert "'/etc/x' is not a project name" in done.err
+
+
+async def test_plan_explains_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` tells what a sync would do to each project and why; it asks nobody."""
+    done = await mirror_syncer(six, "plan", "--json")
+
+    assert json.loads(done.out) == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
+    assert pypi.log.paths() == []
+    assert not list(six.data.iterdir())
+
+
+async def test_absent_disk_is_refused(six: Site) -> None:
+    """A tree that is gone, under a catalog that knows projects, is an unmounted disk: exit 1, nothing written."""
+    await mirror_syncer(six, "sync")
+    six.data.rename(six.data.with_name("unmounted"))
+    six.data.mkdir()
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 1
+    assert "is the disk mounted?" in done.err
+    assert not list(six.data.iterdir())
+
+
+async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the service holds the tree, `sync NAME` is done by it, and followed to its end."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+
+    assert done.code == 0
+    assert json.loads(done.out)["trigger"] == "cli"
+    six.assert_whole()
+
+
+async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A first start does not wait for the schedule; a second one, within the interval and by the same policy, does."""
+    gate = pypi.faults.on_page("six").gate()
+    async with service(six):
+        async with asyncio.timeout(10):
+            await gate.arrival()
+        gate.open()
+        await six.pages_become(["six"])
+    pypi.log.forget()
+    async with service(six):
+        pass
+    assert pypi.log.paths() == []
+
+    pypi.index.project("idna").upload("1.0")
+    six.select("six", "idna")
+    async with service(six):
+        await six.pages_become(["idna", "six"])

@@ -1,0 +1,116 @@
+"""A kill at any moment leaves no page that names a missing file, and nothing that the next start does not put right."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunState
+from syncer.site import Site
+
+NAMES = [f"project{number}" for number in range(8)]
+
+
+async def start(site: Site) -> Process:
+    """Start a sync in a process of its own."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mirror_syncer",
+        "sync",
+        env={"PATH": os.environ["PATH"], **site.environment()},
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+    )
+
+
+def assert_no_page_names_a_missing_file(site: Site) -> None:
+    """What must hold at every moment."""
+    for name in site.pages():
+        for place in site.published(name).places.values():
+            assert (site.web / place).is_file()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_killed_sync_goes_on(site: Site, pypi: fakepypi.FakePyPI, seed: int) -> None:
+    """A sync killed after so many answers leaves whole pages, and the next one ends with all there is and no more."""
+    dice = random.Random(seed)
+    for name in NAMES:
+        for version in ("1.0", "1.1"):
+            pypi.index.project(name).upload(version, padding=dice.choice((0, 200_000)))
+    site.select(*NAMES)
+    victim = dice.choice([file.filename for name in NAMES for file in pypi.index.project(name).files])
+    pypi.faults.on_file(victim).times(1).drip(size=512, every=0.2)
+    gate = pypi.faults.on_file(victim).times(1).gate()
+
+    process = await start(site)
+    await gate.arrival()
+    gate.open()
+    await asyncio.sleep(dice.random() / 5)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    assert_no_page_names_a_missing_file(site)
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.pages() == NAMES
+    assert all(site.filenames(name) == {f.filename for f in pypi.index.project(name).files} for name in NAMES)
+    site.assert_whole()
+
+
+async def test_file_in_place_without_its_page_is_not_fetched_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that was complete when the process died is hashed and used; it is not fetched a second time."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    pypi.faults.on_file("six-1.0.tar.gz").times(1).gate()
+    process = await start(site)
+    async with asyncio.timeout(20):
+        while not list(site.web.glob("packages/*/*.whl")):  # noqa: ASYNC110 - the tree tells nobody
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    pypi.log.forget()
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert [path.rpartition("/")[2] for path in pypi.log.paths() if "packages" in path] == ["six-1.0.tar.gz"]
+    site.assert_whole()
+
+
+async def test_damaged_leftover_is_never_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What lies at a file's place after a power cut is hashed before it is believed."""
+    release = pypi.index.project("six").upload("1.0", sdist=False)
+    site.select("six")
+    (file,) = release.files.values()
+    place = site.web / "packages" / file.blake2b_256[:2] / file.filename
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"half of it")
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.content("six", file.filename) == file.content
+    site.assert_whole()
+
+
+async def test_terminated_sync_leaves_nothing_temporary(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """SIGTERM lets the current projects finish, or abandons them cleanly: no temporary is left, and no half page."""
+    for name in NAMES:
+        pypi.index.project(name).upload("1.0")
+    site.select(*NAMES)
+    gate = pypi.faults.on_file("project3-1.0.tar.gz").gate()
+    process = await start(site)
+    await gate.arrival()
+    process.send_signal(signal.SIGTERM)
+    gate.open()
+    await process.wait()
+
+    site.assert_whole()
+    assert "project3" in site.pages()

@@ -1,0 +1,274 @@
+"""A bad file never freezes its project, a bad project never the mirror."""
+
+import asyncio
+import hashlib
+import itertools
+
+import pytest
+
+import fakepypi
+from mirror_contract import ProjectState, RunKind, RunState
+from syncer.site import Site
+
+WHEEL = "bad-1.0-py3-none-any.whl"
+SDIST = "bad-1.0.tar.gz"
+
+
+@pytest.fixture
+def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
+    """A project that will go wrong, between two that must not care."""
+    for name in ("alpha", "bad", "omega"):
+        pypi.index.project(name).upload("1.0")
+    site.select("alpha", "bad", "omega")
+    return pypi
+
+
+async def test_file_with_wrong_hash_is_left_out(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A file whose content is not what the page says is not published; its project is partial, not stale."""
+    neighbours.faults.on_file(SDIST).corrupt()
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.projects_partial) == (RunState.INCOMPLETE, 1)
+    assert [(f.project, f.file) for f in run.failures] == [("bad", SDIST)]
+    assert "sha256" in run.failures[0].reason
+    assert site.filenames("bad") == {WHEEL}
+    assert site.pages() == ["alpha", "bad", "omega"]
+    site.assert_whole()
+
+
+async def test_partial_project_heals(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A file that failed is fetched when it is right, though its page did not change."""
+    neighbours.faults.on_file(SDIST).corrupt().times(2)
+    await site.sync()
+    neighbours.log.forget()
+
+    run = await site.sync("bad")
+
+    assert run.state is RunState.SUCCEEDED
+    assert [e.status for e in neighbours.log.to("/simple/bad/")] == [304]
+    assert site.filenames("bad") == {WHEEL, SDIST}
+    site.assert_whole()
+
+
+async def test_partial_project_waits_for_its_time(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A whole sync does not ask for a failed file again before its backoff is over, and still calls it missing."""
+    neighbours.faults.on_file(SDIST).status(404)
+    await site.sync()
+    neighbours.log.forget()
+
+    run = await site.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert run.failures[0].project == "bad"
+    assert not [path for path in neighbours.log.paths() if path.endswith(SDIST)]
+
+
+async def test_truncated_body_is_resumed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A connection that breaks in the middle of a file costs the rest of it, not all of it."""
+    neighbours.index.project("bad").upload("2.0", wheel=False, padding=8_000_000)
+    neighbours.faults.on_file("bad-2.0.tar.gz").cut(0.5).times(1)
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    ranges = [e.headers.get("range") for e in neighbours.log if e.path.endswith("bad-2.0.tar.gz")]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    site.assert_whole()
+
+
+async def test_short_body_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A body that ends early, and says so consistently, is refused by its size."""
+    neighbours.faults.on_file(SDIST).shortened(0.5)
+
+    run = await site.sync()
+
+    assert run.failures[0].file == SDIST
+    assert "bytes" in run.failures[0].reason
+    site.assert_whole()
+
+
+async def test_endless_body_ends(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A body that does not end is cut at the size that its page gives."""
+    neighbours.faults.on_file(SDIST).endless()
+
+    run = await site.sync()
+
+    assert "more than" in run.failures[0].reason
+    site.assert_whole()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://files.example.org/packages/../../etc/passwd", "climbs"),
+        ("/packages/%2e%2e/%2e%2e/etc/passwd", "climbs"),
+        ("file:///etc/passwd", "http"),
+        ("http://files.example.org/packages/bad-1.0.tar.gz", "not a host of this upstream"),
+    ],
+)
+async def test_hostile_file_url_is_refused(site: Site, neighbours: fakepypi.FakePyPI, url: str, words: str) -> None:
+    """A file URL that climbs, or leads elsewhere, costs its project's files and nothing else; the reason is told."""
+    neighbours.faults.on_page("bad").file_url(url)
+
+    run = await site.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert {f.project for f in run.failures} == {"bad"}
+    assert words in run.failures[0].reason
+    assert site.pages() == ["alpha", "omega"]
+    site.assert_whole()
+
+
+async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A redirect to a host that may not hold files is refused, and that host hears nothing."""
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(1))
+        writer.close()
+
+    forbidden = await asyncio.start_server(listen, "127.0.0.3", 0)
+    port = forbidden.sockets[0].getsockname()[1]
+    neighbours.faults.on_file(SDIST).redirect(f"http://127.0.0.3:{port}/secret")
+
+    run = await site.sync()
+
+    forbidden.close()
+    assert "127.0.0.3" in run.failures[0].reason
+    assert heard == []
+
+
+async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A page that says it is of `/etc/x` is refused with both names; nothing is written for it."""
+    neighbours.faults.on_page("bad").named("/etc/x")
+
+    run = await site.sync()
+
+    assert [(f.project, "/etc/x" in f.reason) for f in run.failures] == [("bad", True)]
+    assert site.pages() == ["alpha", "omega"]
+
+
+async def test_login_page_leaves_what_was_published(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A proxy's login form, sent with 200, is no page: the last good one stays and the project is failing."""
+    await site.sync()
+    before = (site.web / "simple" / "bad" / "index.v1_json").read_bytes()
+    neighbours.index.project("bad").upload("1.1")
+    neighbours.faults.on_page("bad").login_page()
+
+    async with site.running() as running:
+        run = await running.sync()
+        row = running.mirror.catalog.projects.get("bad")  # type: ignore[arg-type] - a normalized name
+
+    assert run.state is RunState.INCOMPLETE
+    assert row is not None
+    assert row.state is ProjectState.FAILING
+    assert (site.web / "simple" / "bad" / "index.v1_json").read_bytes() == before
+
+
+async def test_stale_page_is_asked_for_again(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """An edge that serves an older page than ours is asked again; ours is never replaced by it."""
+    await site.sync()
+    neighbours.index.project("bad").upload("1.1")
+    await site.sync()
+    neighbours.index.project("bad").upload("1.2")
+    neighbours.faults.on_page("bad").stale().times(1)
+    neighbours.faults.on_page("bad").without("ETag")
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert {"bad-1.1.tar.gz"} <= site.filenames("bad")
+
+
+async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A 503, with its Retry-After, and a 500 cost another attempt and no failure."""
+    neighbours.faults.on_page("bad").status(503, retry_after=0).times(1)
+    neighbours.faults.on_file(SDIST).status(500).times(1)
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert len(neighbours.log.to("/simple/bad/")) == 2
+
+
+async def test_upstream_down_fails_the_run(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """An upstream that gives no answer at all makes the run failed, with the reason; what was published stays."""
+    await site.sync()
+    neighbours.faults.everywhere().status(503)
+
+    run = await site.sync()
+
+    assert run.state is RunState.FAILED
+    assert "does not answer" in (run.message or "")
+    assert site.pages() == ["alpha", "bad", "omega"]
+
+
+async def test_html_upstream_is_mirrored(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """An upstream that speaks no JSON is mirrored, too: sizes are measured, hashes checked."""
+    neighbours.faults.everywhere().html_only()
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.filenames("bad") == {WHEEL, SDIST}
+    site.assert_whole()
+
+
+async def test_upstream_without_validators_is_compared_by_content(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """Without serials and ETags each sync asks for each page; nothing unchanged is written or fetched."""
+    neighbours.faults.on_page().without_serials()
+    neighbours.faults.everywhere().without("ETag", "Last-Modified")
+    await site.sync()
+    neighbours.log.forget()
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.projects_changed, run.counts.files_fetched) == (RunState.SUCCEEDED, 0, 0)
+
+
+async def test_lying_metadata_is_not_advertised(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """Where neither the wheel nor upstream has the promised metadata, the file is published without it."""
+    neighbours.faults.on_page("bad").edit_files(
+        **{"core-metadata": {"sha256": "0" * 64}, "data-dist-info-metadata": {"sha256": "0" * 64}}
+    )
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.published("bad").files[WHEEL].core_metadata is False
+    site.assert_whole()
+
+
+async def test_file_never_changes_under_its_url(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A file name that comes back with other content gets another URL; the old URL keeps its bytes."""
+    await site.sync()
+    old = site.published("bad").places[WHEEL]
+    content = site.content("bad", WHEEL)
+    candidates = (f"other content {number}".encode() for number in itertools.count())
+    other = next(c for c in candidates if hashlib.blake2b(c, digest_size=32).hexdigest()[:2] == old.split("/")[1])
+    replaced = neighbours.index.project("bad").upload_file(WHEEL, other, version="1.0", replace=True)
+
+    await site.sync()
+
+    new = site.published("bad").places[WHEEL]
+    assert new == replaced.path
+    assert (site.web / old).read_bytes() == content
+    site.assert_whole()
+
+
+async def test_cancelled_run_ends(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A cancelled run ends after its current project; what was not begun is not begun."""
+    gate = neighbours.faults.on_page("alpha").gate()
+    async with site.running(connections=1) as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        active = running.mirror.runs.active(run.id)
+        assert active is not None
+        await running.mirror.engine.cancel(active)
+        gate.open()
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.CANCELLED
+    assert site.pages() == ["alpha"]

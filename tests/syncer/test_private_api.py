@@ -1,0 +1,146 @@
+"""The private API: what control asks of the syncer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+import fakepypi
+from mirror_contract import Project, Run, RunState, Status
+from mirror_syncer.api import PrivateApi
+from mirror_syncer.observer import Observer
+from mirror_syncer.schedule import Timetable, crontab
+from syncer.site import Running, Site
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running mirror, and a client of its API."""
+
+    running: Running
+    http: TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+async def service(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterator[Service]:
+    """A mirror of two projects, one of which upstream lacks."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", "no-such-project")
+    async with site.running() as running:
+        timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
+        timetable.start()
+        running.mirror.metrics.watch(lambda: timetable.next_run_at)
+        api = PrivateApi(running.mirror, Observer(running.mirror, timetable))
+        async with TestClient(TestServer(api.application())) as http:
+            yield Service(running, http)
+        timetable.stop()
+
+
+async def problem(response: aiohttp.ClientResponse) -> str:
+    """Return a problem's detail."""
+    assert response.content_type == "application/problem+json"
+    body = await response.json(content_type=None)
+    assert body["status"] == response.status
+    return str(body["detail"])
+
+
+async def test_run_is_asked_for_and_looked_at(service: Service) -> None:
+    """POST answers 202 with the run; GET shows it, and in the end its outcome."""
+    answer = await service.http.post("/runs", json={"kind": "sync"}, headers={"X-Trigger": "cli"})
+    asked = Run.model_validate_json(await answer.read())
+    await service.running.ended(asked)
+
+    ended = Run.model_validate_json(await (await service.http.get(f"/runs/{asked.id}")).read())
+
+    assert (answer.status, asked.trigger) == (202, "cli")
+    assert ended.state is RunState.INCOMPLETE
+    listed = await (await service.http.get("/runs?state=incomplete&kind=sync&limit=1")).json()
+    assert [item["id"] for item in listed["items"]] == [asked.id]
+    assert listed["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ('{"kind": "dance"}', "/kind"),
+        ("{}", "/kind"),
+        ("not json", "/"),
+        ('{"kind": "sync", "projects": ["/etc/x"]}', "/projects/0"),
+        ('{"kind": "sync", "repair": true}', "/"),
+        ('{"kind": "sync", "wish": 1}', "/wish"),
+    ],
+)
+async def test_bad_request_is_a_problem_that_points(service: Service, body: str, word: str) -> None:
+    """A wrong request is 422 with a pointer to what is wrong, and makes no run."""
+    answer = await service.http.post("/runs", data=body)
+
+    assert answer.status == 422
+    assert word in {error["pointer"] for error in (await answer.json(content_type=None))["errors"]}
+    assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+async def test_ended_run_cannot_be_cancelled(service: Service) -> None:
+    """Cancelling what has ended is 409; what never was, 404."""
+    run = await service.running.sync()
+
+    assert "has ended" in await problem(await service.http.post(f"/runs/{run.id}/cancel"))
+    assert (await service.http.post("/runs/nothing/cancel")).status == 404
+
+
+async def test_status_tells_what_needs_a_person(service: Service) -> None:
+    """The status names the last run, the next one, what fails and why, and what is stored."""
+    await service.running.sync()
+
+    status = Status.model_validate_json(await (await service.http.get("/status")).read())
+
+    assert status.last_run is not None
+    assert status.last_run.state is RunState.INCOMPLETE
+    assert status.last_success_at is None
+    assert status.schedule.next_run_at is not None
+    assert [project.name for project in status.failing] == ["no-such-project"]
+    assert (status.projects["current"], status.files) == (1, 2)  # type: ignore[index] - a StrEnum's value
+    assert status.disk is not None
+
+
+async def test_projects_are_paged_and_explained(service: Service) -> None:
+    """Projects come by state and prefix, a page at a time; one shows its files, or why it has none."""
+    await service.running.sync()
+
+    first = await (await service.http.get("/projects?limit=1")).json()
+    rest = await (await service.http.get(f"/projects?limit=1&cursor={first['next']}")).json()
+    found = await (await service.http.get("/projects?state=current&q=S")).json()
+    six = Project.model_validate_json(await (await service.http.get("/projects/SIX")).read())
+    missing = Project.model_validate_json(await (await service.http.get("/projects/no-such-project")).read())
+
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["no-such-project", "six"]
+    assert [item["name"] for item in found["items"]] == ["six"]
+    assert {file.filename for file in six.files or []} == {"six-1.0-py3-none-any.whl", "six-1.0.tar.gz"}
+    assert (six.selected, missing.files) == ("six", [])
+    assert "no such project" in (missing.error or "")
+    assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+
+
+async def test_pause_outlives_the_schedule(service: Service) -> None:
+    """A paused schedule has no next run, until it is resumed."""
+    paused = await (await service.http.post("/schedule/pause")).json()
+    resumed = await (await service.http.post("/schedule/resume")).json()
+
+    assert (paused["paused"], paused["next_run_at"]) == (True, None)
+    assert resumed["next_run_at"] is not None
+
+
+async def test_metrics_begin_at_zero_and_count(service: Service) -> None:
+    """Label sets are there before anything happened; a run, its requests and its files are counted."""
+    before = await (await service.http.get("/metrics")).text()
+    await service.running.sync()
+    after = await (await service.http.get("/metrics")).text()
+
+    assert 'pypi_mirror_runs_total{kind="sync",outcome="failed"} 0.0' in before
+    assert 'pypi_mirror_runs_total{kind="sync",outcome="incomplete"} 1.0' in after
+    assert 'pypi_mirror_transfers_total{kind="file",outcome="fetched"} 2.0' in after
+    assert 'pypi_mirror_upstream_requests_total{code="404",endpoint="page"} 1.0' in after
+    assert 'pypi_mirror_projects{state="failing"} 1.0' in after
+    assert "pypi_mirror_next_run_timestamp_seconds" in after

@@ -1,0 +1,162 @@
+"""Removal and return: page first, file later; back when upstream brings it back; nothing by accident."""
+
+import fakepypi
+from mirror_contract import ProjectState, RunState
+from syncer.site import Site
+
+WHEEL = "six-1.0-py3-none-any.whl"
+
+
+async def test_deleted_file_leaves_its_page_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file deleted upstream leaves the page in the next sync, and its URL works until the grace period is over."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six", grace="24h")
+    await site.sync()
+    place = site.published("six").places[WHEEL]
+
+    project.delete_file(WHEEL)
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert WHEEL not in site.filenames("six")
+    assert (site.web / place).exists()
+    site.assert_whole()
+
+
+async def test_file_leaves_after_its_grace(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A retired file and its metadata are removed once their time has come, and not before its page is durable."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six", grace="0h")
+    await site.sync()
+    place = site.published("six").places[WHEEL]
+
+    project.delete_file(WHEEL)
+    run = await site.sync()
+
+    assert run.counts.files_removed == 1
+    assert not (site.web / place).exists()
+    assert not (site.web / f"{place}.metadata").exists()
+    site.assert_whole()
+
+
+async def test_deleted_file_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that comes back within its grace period is published again without being fetched, and stays."""
+    project = pypi.index.project("six")
+    release = project.upload("1.0")
+    content, metadata = release.files[WHEEL].content, release.files[WHEEL].metadata
+    site.select("six")
+    await site.sync()
+    project.delete_file(WHEEL)
+    await site.sync()
+    project.upload_file(WHEEL, content, version="1.0", metadata=metadata, replace=True)
+
+    async with site.running() as running:
+        run = await running.sync()
+        collected = await running.collect()
+
+    assert (run.counts.files_fetched, collected.counts.files_removed) == (0, 0)
+    assert WHEEL in site.filenames("six")
+    site.assert_whole()
+
+
+async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """PEP 792: a quarantined project's files leave the document root in the same run, and come back by a rename."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six")
+    await site.sync()
+    place = site.published("six").places[WHEEL]
+
+    project.quarantine()
+    run = await site.sync()
+
+    assert run.counts.files_removed == 2
+    assert (site.published("six").page.status, site.filenames("six")) == ("quarantined", set())
+    assert not (site.web / place).exists()
+
+    project.clear_quarantine()
+    run = await site.sync()
+
+    assert run.counts.files_fetched == 0
+    assert WHEEL in site.filenames("six")
+    site.assert_whole()
+
+
+async def test_vanished_project_is_withdrawn_and_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that vanished upstream leaves list and tree, and the run says so, each time, until it is unselected."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna")
+    await site.sync()
+
+    pypi.index.project("six").delete()
+    first = await site.sync()
+    second = await site.sync()
+
+    for run in (first, second):
+        assert run.state is RunState.INCOMPLETE
+        assert [f.project for f in run.failures] == ["six"]
+    assert site.pages() == ["idna"]
+    assert "six" not in (site.web / "simple" / "index.html").read_text()
+    site.assert_whole()
+
+
+async def test_vanished_project_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project re-created upstream is published again."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six")
+    await site.sync()
+    project.delete()
+    await site.sync()
+    project.create()
+    project.upload("2.0")
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert "six-2.0.tar.gz" in site.filenames("six")
+    site.assert_whole()
+
+
+async def test_unselected_project_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project taken out of mirror.toml leaves list, pages and, after its grace, files."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", grace="0h")
+    await site.sync()
+
+    site.select("idna", grace="0h")
+    run = await site.sync()
+
+    assert (run.state, run.counts.projects_withdrawn, run.counts.files_removed) == (RunState.SUCCEEDED, 1, 2)
+    assert site.pages() == ["idna"]
+    assert not [path for path in site.web.rglob("six*") if path.is_file()]
+
+
+async def test_guard_withholds_removals_only(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Beyond its bound the guard withholds the removals, all else goes on, and the run names what confirms them."""
+    names = [f"project-{number:02}" for number in range(60)]
+    for name in names:
+        pypi.index.project(name).create()
+    site.select("six", *names)
+    pypi.index.project("six").upload("1.0")
+    await site.sync()
+    pypi.index.project("six").upload("1.1")
+
+    site.select("six")
+    async with site.running() as running:
+        withheld = await running.sync()
+        assert withheld.state is RunState.INCOMPLETE
+        assert "--allow-removals 60" in (withheld.message or "")
+        assert len(site.pages()) == 61
+        assert "six-1.1.tar.gz" in site.filenames("six")
+
+        allowed = await running.sync(allow_removals=60)
+        states = running.mirror.catalog.projects.totals().projects
+
+    assert (allowed.state, allowed.counts.projects_withdrawn) == (RunState.SUCCEEDED, 60)
+    assert states[ProjectState.WITHDRAWN] == 60
+    assert site.pages() == ["six"]
