@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import fakepypi
-from mirror_contract import ProjectState, RunKind, RunState
+from mirror_contract import ProjectState, RunKind, RunState, parse_project_name
 from syncer.site import Site
 
 WHEEL = "bad-1.0-py3-none-any.whl"
@@ -159,7 +159,7 @@ async def test_login_page_leaves_what_was_published(site: Site, neighbours: fake
 
     async with site.running() as running:
         run = await running.sync()
-        row = running.mirror.catalog.projects.get("bad")  # type: ignore[arg-type] - a normalized name
+        row = running.mirror.catalog.projects.get(parse_project_name("bad"))
 
     assert run.state is RunState.INCOMPLETE
     assert row is not None

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 import fakepypi
-from mirror_contract import Project, Run, RunState, Status
+from mirror_contract import Project, ProjectState, Run, RunState, Status
 from mirror_syncer.api import PrivateApi
 from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, crontab
@@ -101,7 +101,7 @@ async def test_status_tells_what_needs_a_person(service: Service) -> None:
     assert status.last_success_at is None
     assert status.schedule.next_run_at is not None
     assert [project.name for project in status.failing] == ["no-such-project"]
-    assert (status.projects["current"], status.files) == (1, 2)  # type: ignore[index] - a StrEnum's value
+    assert (status.projects[ProjectState.CURRENT], status.files) == (1, 2)
     assert status.disk is not None
 
 
