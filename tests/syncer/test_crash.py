@@ -114,3 +114,21 @@ async def test_terminated_sync_leaves_nothing_temporary(site: Site, pypi: fakepy
 
     site.assert_whole()
     assert "project3" in site.pages()
+
+
+async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A catalog lost over a full tree is rebuilt from its pages: nothing is deleted, nothing fetched twice."""
+    for name in NAMES:
+        pypi.index.project(name).upload("1.0")
+    site.select(*NAMES)
+    await site.sync()
+    for path in site.state.iterdir():
+        path.unlink()
+    pypi.log.forget()
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
+    assert not [path for path in pypi.log.paths() if "packages" in path]
+    assert site.pages() == NAMES
+    site.assert_whole()

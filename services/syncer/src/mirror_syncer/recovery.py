@@ -1,9 +1,14 @@
-"""After a crash: what publications that were broken off had in hand, and nothing else, is looked at."""
+"""
+Catalog and tree brought together again.
+
+After a crash, what publications that were broken off had in hand is looked at, and nothing else. A lost catalog is made
+anew from the pages.
+"""
 
 import itertools
 import time
 
-from mirror_syncer.catalog import Catalog, Pending, Retirement
+from mirror_syncer.catalog import Catalog, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
 from mirror_syncer.publish import PublishedPage, parse_published
@@ -39,6 +44,34 @@ def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
         catalog.files.recover(name, leaving)
         projects += 1
     volume.clean_staging()
+    return projects
+
+
+def rebuild(*, catalog: Catalog, volume: Volume) -> int:
+    """
+    Make the rows of a lost catalog from the pages of its tree; nothing is deleted, nothing that is there fetched again.
+
+    Returns:
+        How many projects the tree has.
+    """
+    catalog.take_over(volume.mirror_id)
+    projects = 0
+    for name in volume.projects():
+        page = volume.page(name)
+        try:
+            published = None if page is None else parse_published(page, name=name)
+        except InvalidPage:
+            continue  # the next sync writes it anew
+        if published is not None:
+            row = ProjectRow(
+                name,
+                serial=published.page.serial,
+                file_count=len(published.files),
+                stored_bytes=sum(file.size or 0 for file in published.files.values()),
+                published=True,
+            )
+            catalog.settle([Settlement(row)])
+            projects += 1
     return projects
 
 

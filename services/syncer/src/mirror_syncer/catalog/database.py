@@ -89,6 +89,11 @@ class Catalog:
                 returned=[place for settlement in settlements for place in settlement.returned],
             )
 
+    def take_over(self, mirror_id: str) -> None:
+        """Become the catalog of a tree that has an id already."""
+        self.remember("mirror_id", mirror_id)
+        self.mirror_id = mirror_id
+
     def remember(self, key: str, value: str) -> None:
         """Keep one small fact."""
         with self._engine.begin() as connection:

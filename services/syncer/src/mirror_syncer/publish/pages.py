@@ -57,7 +57,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     page = parse_json(body, name=name, url=base)
     root = "http://mirror.invalid/pypi/web/"
     try:
-        places = {file.filename: _place(file, root) for file in page.files}
+        places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejected as error:
         raise InvalidPage(f"the page is not ours: {error}") from error
     return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)

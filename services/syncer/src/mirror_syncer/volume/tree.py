@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -34,7 +34,8 @@ class Volume:
     Args:
         root: nginx's document root; other mirrors may lie beside ``pypi/``.
         mirror_id: the catalog's; the tree bears the same, so that neither is used with another's.
-        known: the catalog holds projects. A tree without an id is then not a new one: its disk is not mounted.
+        known: the catalog holds projects. A tree without an id is then not a new one: its disk is not mounted. A
+            catalog that holds none may be a lost one's heir: it takes over the id that the tree bears.
         reserve: the share of the file system that is left free.
 
     Raises:
@@ -50,6 +51,7 @@ class Volume:
         self._withdrawn = self.base / ".withdrawn"
         self._reserve = reserve
         self._lock = -1
+        self.mirror_id = mirror_id
         try:
             self._take(mirror_id=mirror_id, known=known)
             self.durability = Durability(self.base)
@@ -76,7 +78,9 @@ class Volume:
         self._acquire()
         if not self._marker.exists():
             self._mark(mirror_id)
-        elif (found := self._marker.read_text().strip()) != mirror_id:
+        elif (found := self._marker.read_text().strip()) != mirror_id and not known:
+            self.mirror_id = found
+        elif found != mirror_id:
             raise VolumeAbsent(
                 f"{self.base} belongs to another catalog ({found}; ours is {mirror_id}): "
                 "mount the right disk, or bring back the catalog that goes with it"
@@ -256,6 +260,13 @@ class Volume:
         if directory.is_dir():
             shutil.rmtree(directory)
             self.durability.named(directory.parent)
+
+    def projects(self) -> Iterator[NormalizedName]:
+        """Yield the projects that have a page, in no order."""
+        with os.scandir(self.web / "simple") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
+                    yield NormalizedName(entry.name)
 
     # After a crash
 
