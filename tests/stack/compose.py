@@ -1,0 +1,106 @@
+"""The real compose.yaml under a project name of its own, and Docker as far as these tests need it."""
+
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+REPOSITORY = Path(__file__).parents[2]
+SYNCER_IMAGE = "pypi-mirror-test-syncer"
+CLIENT_IMAGE = "pypi-mirror-test-client"
+SERVICES = ("syncer", "nginx", "control")
+
+# Ports that are free, on the loopback alone.
+_PRIVATE = {"MIRROR_BIND": "127.0.0.1", "MIRROR_PORT": "0", "CONTROL_BIND": "127.0.0.1", "CONTROL_PORT": "0"}
+_OPERATORS = ("MIRROR_", "CONTROL_", "COMPOSE_")
+
+T = TypeVar("T")
+
+
+def shipped(*arguments: str, directory: Path = REPOSITORY, status: int = 0) -> str:
+    """Run ``docker compose`` as an operator does in a checkout, with nothing set in the shell."""
+    return run("docker", "compose", f"--file={directory}/compose.yaml", *arguments, status=status, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what a developer may have set for a mirror of their own."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_OPERATORS)}
+
+
+def run(*command: str, status: int = 0, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Run a command that ends with the status; return its standard output, and with it what a failure says."""
+    done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == status, f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    return (done.stdout + done.stderr if status else done.stdout).strip()
+
+
+def until(condition: Callable[[], T], *, seconds: float) -> T:
+    """Return the first true answer; fail if none comes in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.05)
+    return answer
+
+
+@contextmanager
+def container(*options: str) -> Iterator[str]:
+    """Start a container beside the stack, yield its id, and remove it whatever became of it."""
+    started = run("docker", "run", "--detach", *options)
+    try:
+        yield started
+    finally:
+        run("docker", "rm", "--force", "--volumes", started)
+
+
+def build() -> None:
+    """Build all images under one name: compose labels them with the project's, and each other one made them anew."""
+    Stack(project="pypi-mirror-test").compose("build", "--quiet")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """
+    The shipped services, and the tests' own beside them.
+
+    Args:
+        settings: what an operator would have in ``.env``.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    project: str = field(default_factory=lambda: f"pypi-mirror-test-{secrets.token_hex(3)}")
+
+    def compose(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
+        """Run ``docker compose``; the developer's own environment and .env do not reach it."""
+        files = (f"--file={REPOSITORY}/compose.yaml", f"--file={REPOSITORY}/tests/stack/compose.yaml")
+        command = ("docker", "compose", "--env-file=/dev/null", f"--project-name={self.project}", *files, *arguments)
+        return run(*command, status=status, stdin=stdin, env=_environment() | _PRIVATE | dict(self.settings))
+
+    def up(self, *services: str) -> None:
+        """Start services, or all, and return when they are healthy."""
+        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout=60", *services)
+
+    def down(self) -> None:
+        """Remove whatever there is of it, data included."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout=5")
+
+    def execute(self, service: str, *command: str, status: int = 0, stdin: str | None = None) -> str:
+        """Run a command in a service's container."""
+        return self.compose("exec", "--no-TTY", service, *command, status=status, stdin=stdin)
+
+    def url(self, service: str, port: int) -> str:
+        """Return where the host reaches a service; a restart changes it."""
+        return f"http://{self.compose('port', service, str(port))}"
+
+    def logs(self, service: str) -> list[str]:
+        """Return the lines that a service wrote."""
+        return self.compose("logs", "--no-log-prefix", "--no-color", service).splitlines()
+
+    def inspect(self, service: str, template: str) -> str:
+        """Return a property of a service's container, by Go template."""
+        return run("docker", "inspect", f"--format={template}", self.compose("ps", "--all", "--quiet", service))

@@ -1,0 +1,134 @@
+"""
+.env.example, the settings classes, compose.yaml, mirror.toml and the documentation, held to each other.
+
+What an operator reads about is there, works as it is told, and is passed on; what is there is told.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mirror_control.settings import Settings as ControlSettings
+from mirror_syncer.policy import Policy, read_policy
+from mirror_syncer.settings import ELSEWHERE, Settings, read_settings
+
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLE = (REPOSITORY / ".env.example").read_text()
+COMPOSE = (REPOSITORY / "compose.yaml").read_text()
+COMPOSE_FILES = COMPOSE + (REPOSITORY / "compose.data.yaml").read_text()
+STARTER = REPOSITORY / "mirror.toml"
+
+# A line "#KEY=value" is a knob with its default, any other comment is prose.
+KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
+
+# In a container these are not the operator's to choose: compose.yaml gives them a value.
+FIXED = {
+    *("MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"),
+    *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_SYNCER_URL"),
+}
+
+
+def fields(settings: type[Settings] | type[ControlSettings]) -> set[str]:
+    """Return the variables that a settings class reads."""
+    return {f"MIRROR_{name.upper()}" for name in settings.model_fields}
+
+
+def environment(service: str) -> dict[str, str]:
+    """Return a service's ``environment`` in compose.yaml; a value is empty where compose passes the variable on."""
+    block = re.search(rf"^  {service}:\n(?:    .*\n)*?    environment:\n((?:      .*\n)+)", COMPOSE, re.MULTILINE)
+    assert block
+    return dict(re.findall(r"^      ([A-Z_]+):[ ]?(.*)$", block[1], re.MULTILINE))
+
+
+def test_example_is_complete() -> None:
+    """.env.example names what compose.yaml interpolates and what the settings classes read, and nothing else."""
+    interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILES))
+    read = fields(Settings) | fields(ControlSettings)
+    passed_on = {key for service in ("syncer", "control") for key, value in environment(service).items() if not value}
+    assert set(KNOBS) == (interpolated | passed_on | read) - (FIXED - interpolated)
+
+
+def test_example_is_explained() -> None:
+    """Each knob has prose of its own above it, or shares it with the knob before, and no line is anything else."""
+    above = ""
+    for line in EXAMPLE.splitlines():
+        if re.match(r"#[A-Z_]+=", line):
+            assert re.match(r"# \S", above) or re.match(r"#[A-Z_]+=", above), f"nothing explains {line}"
+        else:
+            assert re.fullmatch(r"(#( .*)?)?", line), f"neither a comment nor a knob: {line!r}"
+        above = line
+
+
+def test_example_shows_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of .env.example uncommented changes nothing: the syncer accepts them all, and has its defaults."""
+    for key in fields(Settings):
+        monkeypatch.delenv(key, raising=False)
+    default = Settings()
+    for key, value in KNOBS.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("MIRROR_POLICY", str(default.policy))
+    assert read_settings() == default
+
+
+def test_control_defaults_are_shown() -> None:
+    """Control's own defaults are those that .env.example shows."""
+    shown = {key: KNOBS[key] for key in fields(ControlSettings) - FIXED}
+    assert shown == {
+        "MIRROR_CONTROL_TOKEN_FILE": "/dev/null",
+        "MIRROR_LOG_LEVEL": str(ControlSettings.model_fields["log_level"].default),
+        "MIRROR_LOG_FORMAT": str(ControlSettings.model_fields["log_format"].default),
+    }
+
+
+def test_compose_has_the_same_defaults() -> None:
+    """Where compose.yaml has a default, it is the one that .env.example shows."""
+    for key, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_FILES):
+        # A compose secret has a file; none is /dev/null.
+        assert default == (KNOBS[key] if key != "MIRROR_CA_FILE" else "/dev/null"), key
+
+
+def test_syncer_is_passed_everything() -> None:
+    """All that the syncer reads reaches it: .env as a whole, and each key from a shell or --env-file, too."""
+    assert "env_file: [{ path: .env, required: false }]" in COMPOSE
+    assert fields(Settings) <= set(environment("syncer"))
+    fixed = {key for key, value in environment("syncer").items() if value}
+    assert fixed == (fields(Settings) & FIXED) | {"MIRROR_CA_FILE"}
+
+
+def test_control_is_passed_everything() -> None:
+    """All that control reads reaches it."""
+    assert fields(ControlSettings) == set(environment("control"))
+
+
+def test_syncer_knows_the_others_knobs() -> None:
+    """The syncer, which sees all of .env, takes exactly the others' knobs for known."""
+    others = {key for key in KNOBS if key.startswith(("MIRROR_", "CONTROL_"))} - fields(Settings)
+    assert others == ELSEWHERE
+
+
+def test_documentation_names_real_knobs() -> None:
+    """Whatever the documentation calls MIRROR_… or CONTROL_… can be set."""
+    known = set(KNOBS) | FIXED | {"MIRROR_TOKEN"}  # the last is mirrorctl's, on an operator's own machine
+    documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
+    assert documents
+    for path in documents:
+        named = set(re.findall(r"\b(?:MIRROR|CONTROL)_[A-Z_]*[A-Z]\b", path.read_text()))
+        assert named <= known, path
+
+
+def test_starter_policy() -> None:
+    """The shipped mirror.toml selects about ten projects, three releases each, and all that requests needs."""
+    policy = read_policy(STARTER)
+    assert 8 <= len(policy.projects) <= 12
+    assert policy.latest == 3
+    assert {"requests", "certifi", "charset-normalizer", "idna", "urllib3"} <= set(policy.projects)
+
+
+def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
+    """Every commented key of the shipped mirror.toml, uncommented, changes nothing."""
+    shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
+    assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard"}
+    (tmp_path / "mirror.toml").write_text(shown)
+    assert read_policy(tmp_path / "mirror.toml").removal == Policy().removal

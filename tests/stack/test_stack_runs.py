@@ -1,0 +1,89 @@
+"""Runs on demand, by the control API and on the command line."""
+
+import json
+import re
+import time
+
+import httpx2
+import pytest
+
+from stack.compose import Stack, until
+from stack.fake import Upstream
+from stack.mirror import Mirror
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+FORCE = {"kind": "sync", "force": True}
+
+
+@pytest.fixture
+def held(mirror: Mirror, upstream: Upstream) -> str:
+    """Return a sync of everything that upstream holds up for as long as the test lasts."""
+    upstream.fault("page", {"gate": {}}, project="large")
+    upstream.do("forget")
+    identifier = mirror.start(kind="sync")
+    until(lambda: mirror.run(identifier)["counts"]["projects_done"] > 0, seconds=20)
+    return identifier
+
+
+@pytest.mark.parametrize("by", ["api", "mirrorctl", "mirror-syncer"])
+def test_named_sync_overtakes(stack: Stack, mirror: Mirror, upstream: Upstream, held: str, by: str) -> None:
+    """While a long sync runs, `sync requests` ends within ten seconds with what is new, and the long one goes on."""
+    version = {"api": "3.0", "mirrorctl": "3.1", "mirror-syncer": "3.2"}[by]
+    upstream.upload("requests", version)
+    began = time.monotonic()
+    if by == "api":
+        assert mirror.sync("requests")["state"] == "succeeded"
+    elif by == "mirrorctl":
+        stack.execute("control", "mirrorctl", "sync", "--follow", "requests")
+    else:
+        stack.execute("syncer", "mirror-syncer", "sync", "requests")
+    assert time.monotonic() - began < 10
+    assert f"requests-{version}.tar.gz" in mirror.files("requests")
+    assert mirror.run(held)["state"] == "running"
+    upstream.do("delete_release", project="requests", version=version)
+    upstream.do("clear")
+    assert mirror.wait(held)["state"] == "succeeded"
+
+
+def test_force(stack: Stack, mirror: Mirror) -> None:
+    """A forced sync by one POST is accepted with its place, ends well, and is counted in /metrics."""
+    pattern = re.compile(r'^pypi_mirror_runs_total\{kind="sync",outcome="succeeded"\} (\S+)$', re.MULTILINE)
+
+    def succeeded() -> float:
+        metrics = httpx2.get(f"{stack.url('control', 8081)}/metrics", trust_env=False).text
+        found = pattern.search(metrics)
+        assert found, metrics
+        return float(found[1])
+
+    before = succeeded()
+    answer = mirror.ask(**FORCE)
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/api/v1/runs/{answer.json()['id']}"
+    assert mirror.wait(answer.json()["id"])["state"] == "succeeded"
+    assert succeeded() == before + 1
+
+
+def test_without_token(mirror: Mirror) -> None:
+    """Without the token, or with another, nobody starts a run, and the answer says how to authenticate."""
+    for headers in ({}, {"Authorization": "Bearer not-the-token-at-all"}):
+        answer = mirror.client.post("/api/v1/runs", json=FORCE, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert mirror.idle()
+
+
+def test_equal_requests(mirror: Mirror, upstream: Upstream, held: str) -> None:
+    """A second equal POST while the first one waits returns the same run."""
+    first, second = (mirror.ask(**FORCE).json() for _ in range(2))
+    assert (first["state"], second["id"]) == ("queued", first["id"])
+    upstream.do("clear")
+    assert mirror.wait(first["id"])["state"] == "succeeded"
+
+
+def test_plan(stack: Stack) -> None:
+    """`mirror-syncer plan` tells beside a running service what a sync would do, and why, project by project."""
+    plan = json.loads(stack.execute("syncer", "mirror-syncer", "plan", "--json", "six", "large"))
+    assert sorted(line["project"] for line in plan) == ["large", "six"]
+    assert all(line["action"] == "refresh" and line["reason"] for line in plan)
