@@ -21,6 +21,8 @@ from mirror_syncer.observer import Observer
 
 log = structlog.get_logger()
 
+MIRROR_ID = "X-Mirror-Id"
+"""The header that says whose syncer answers."""
 _BODY_MOST = 2**20
 _PAGE_MOST = 200
 E = TypeVar("E", bound=StrEnum)
@@ -65,7 +67,7 @@ class PrivateApi:
 
     async def healthz(self, _: web.Request) -> web.Response:
         """The event loop answers."""
-        return web.Response(text="ok\n")
+        return web.Response(text="ok\n", headers={MIRROR_ID: self._mirror.catalog.mirror_id})
 
     async def status(self, _: web.Request) -> web.Response:
         """Everything one look should tell."""
@@ -83,7 +85,7 @@ class PrivateApi:
             before=request.query.get("cursor"),
             limit=limit + 1,
         )
-        now = [self._mirror.runs.get(run.id) or run for run in found[:limit]]
+        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
         return _page(now, following=now[-1].id if len(found) > limit else None)
 
     async def ask(self, request: web.Request) -> web.Response:

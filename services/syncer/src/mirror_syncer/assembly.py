@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import structlog
 
+from mirror_contract import RunKind
 from mirror_syncer.catalog import Catalog, Pending
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
@@ -15,7 +16,7 @@ from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish import CommitGroup, ProjectList
-from mirror_syncer.recovery import rebuild, recover
+from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
 from mirror_syncer.transfer import STALE_WAITS, FileTransfer, Transfer
@@ -83,6 +84,9 @@ async def open_mirror(
             runs = Runs(catalog)
             queue = WorkQueue()
             metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(catalog, volume, runs, queue))
+            for kind in RunKind:
+                for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
+                    metrics.show_run(ended)
             async with Client(
                 user_agent=f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})",
                 budget=Budget(settings.connections),
@@ -114,6 +118,9 @@ async def open_mirror(
                     ),
                     group=group,
                     metrics=metrics,
+                    recover=lambda name: recover_project(
+                        name, catalog=catalog, volume=volume, removal=policy.current.removal
+                    ),
                     at_once=settings.connections,
                 )
                 engine = Engine(

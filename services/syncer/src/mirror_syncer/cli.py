@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from mirror_contract import RunKind, RunRequest, RunState
+from mirror_contract import RunKind, RunRequest, RunState, parse_project_name
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
@@ -88,7 +88,7 @@ def plan(
         _fail(error)
     request = _request({"kind": RunKind.SYNC, "projects": projects or None})
     rows = {row.name: row for row in catalog.projects.every()}
-    only = None if request.projects is None else [name for name in rows | policy.projects if name in request.projects]
+    only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
     found = plan_sync(policy, rows, only=only)
     lines = [(step.name, "refresh", step.reason) for step in found.refresh]
     lines += [(name, "withdraw", "no longer selected in mirror.toml") for name in found.withdraw]

@@ -6,18 +6,19 @@ sync is under way at a time; runs that name projects go beside it.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Failure, RunKind, RunState
-from mirror_syncer.catalog import Catalog
-from mirror_syncer.collection import collect
+from mirror_contract import Failure, RunKind, RunRequest, RunState
+from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.planning import Plan, Priority, plan_sync
+from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
+from mirror_syncer.priority import Priority
 from mirror_syncer.publish import CommitGroup, ProjectList
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.volume import Volume
@@ -26,7 +27,6 @@ from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 log = structlog.get_logger()
 
-SYNCED_POLICY = "synced_policy"  # the catalog's key for the policy that the last whole success was by
 _PROGRESS_SECONDS = 10.0
 
 
@@ -77,7 +77,7 @@ class Engine:
             while not self._stopping.is_set():
                 self._runs.asked.clear()
                 for run in self._runs.waiting():
-                    if run.request.projects is not None or not self._whole_under_way():
+                    if not self._whole_under_way(run.request):
                         self._runs.start(run)
                         executions.add(execution := asyncio.create_task(self._execute(run)))
                         execution.add_done_callback(executions.discard)
@@ -99,37 +99,44 @@ class Engine:
         """Let a run end after its current projects."""
         run.cancelled = True
         if run.document.state is RunState.QUEUED:
-            self._runs.end(run, RunState.CANCELLED, message="cancelled before it began")
+            self._finish(run)
         else:
             run.task_done(await self._queue.drop(run.id))
 
-    def _whole_under_way(self) -> bool:
-        return any(run.request.projects is None for run in self._runs.running())
+    def _whole_under_way(self, request: RunRequest) -> bool:
+        """Return whether a run must wait: two whole ones of a kind would do everything twice."""
+        return request.projects is None and any(
+            run.request.projects is None and run.request.kind is request.kind for run in self._runs.running()
+        )
 
     async def _execute(self, run: ActiveRun) -> None:
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
+        if run.resumed:
+            run.begin_again()
         progress = asyncio.create_task(self._report(run))
         try:
+            await asyncio.to_thread(self._volume.check_present)
             match run.request.kind:
                 case RunKind.SYNC:
                     await self._sync(run)
                 case RunKind.VERIFY:
                     await self._verify(run)
-            run.document.counts.files_removed += await asyncio.to_thread(
-                collect, catalog=self._catalog, volume=self._volume
-            )
+                case RunKind.COLLECT:
+                    await self._collect(run)
         except MirrorError as error:
+            run.fatal = run.fatal or error
+        except Exception as error:
+            log.exception("run failed")
             run.fatal = run.fatal or error
         finally:
             await _cancel([progress])
         self._finish(run)
 
     async def _sync(self, run: ActiveRun) -> None:
-        await asyncio.to_thread(self._volume.check)
         rows = await asyncio.to_thread(lambda: {row.name: row for row in self._catalog.projects.every()})
         began = run.document.started_at
-        if run.request.projects is None:
-            await asyncio.to_thread(self._policy.reload)
+        await asyncio.to_thread(self._policy.reload)
+        run.policy_digest = self._policy.digest
         plan = plan_sync(
             self._policy.current,
             rows,
@@ -139,28 +146,38 @@ class Engine:
         )
         self._announce(run, plan)
         if plan.withdraw:
-            # Removal goes the other way round: the list before the page, the page before its files.
+            # Removal goes the other way round: the list before the page, the page before its files. And it goes first:
+            # it may be what makes room.
             await self._list.publish(without=frozenset(plan.withdraw))
-        withdrawals = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
-        refreshes = (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh)
-        await self._drain(run, [*withdrawals, *refreshes])
+            await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
+            await self._collect(run)
+        await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
         await self._list.publish()
+        await self._collect(run)
 
     async def _verify(self, run: ActiveRun) -> None:
-        await asyncio.to_thread(self._volume.check)
         published = await asyncio.to_thread(lambda: [r.name for r in self._catalog.projects.every() if r.published])
-        only = _names(run)
-        names = [name for name in published if only is None or name in only]
-        priority = Priority.BACKLOG if only is None else Priority.NAMED
+        names = [name for name in published if run.concerns(name)]
         run.document.counts.projects_planned = len(names)
         log.info("plan", verify=len(names))
-        await self._drain(run, [Task(run.id, name, Action.VERIFY, priority) for name in names])
+        await self._drain(run, (Task(run.id, name, Action.VERIFY, _patience(run)) for name in names))
+        if run.request.repair:
+            await self._list.publish()
+            await self._collect(run)
+
+    async def _collect(self, run: ActiveRun) -> None:
+        """Let go of what is due: of the projects that the run concerns, each in its turn."""
+        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+        await self._drain(
+            run, (Task(run.id, name, Action.COLLECT, _patience(run)) for name in due if run.concerns(name))
+        )
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
         counts = run.document.counts
         counts.projects_planned = len(plan.refresh) + len(plan.withdraw) + len(plan.keep)
         counts.projects_done = len(plan.keep)
         counts.projects_withheld = len(plan.withheld)
+        run.allowance = plan.allowance
         numbers = {
             "refresh": len(plan.refresh),
             "withdraw": len(plan.withdraw),
@@ -168,33 +185,31 @@ class Engine:
             "withheld": len(plan.withheld),
         }
         if run.request.projects is None:
-            for action, number in numbers.items():
-                self._metrics.plan.labels(action).set(number)
+            self._metrics.show_plan(numbers)
         log.info("plan", **numbers)
         for name in plan.unselected:
             run.note(Failure(project=name, reason="not selected; name it in mirror.toml, then sync it"))
             counts.projects_failed += 1
 
-    async def _drain(self, run: ActiveRun, tasks: list[Task]) -> None:
+    async def _drain(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
+        """Have tasks done; return at once where nothing more is to be done for the run."""
+        tasks = list(tasks)
+        if run.cancelled or run.fatal is not None:
+            return
         run.expect(len(tasks))
         await self._queue.put(tasks)
         await run.drained.wait()
 
     def _finish(self, run: ActiveRun) -> None:
         state, message = _outcome(run)
-        kind, document = run.request.kind, run.document
         self._runs.end(run, state, message=message)
-        self._metrics.runs.labels(kind, state).inc()
-        seconds = 0.0
-        if document.started_at and document.finished_at:
-            seconds = (document.finished_at - document.started_at).total_seconds()
-        self._metrics.run_duration.labels(kind).set(seconds)
-        if run.request.projects is None:
-            self._metrics.last_attempt.labels(kind).set_to_current_time()
-            if state is RunState.SUCCEEDED and kind is RunKind.SYNC:
-                self._catalog.remember(SYNCED_POLICY, self._policy.digest)
-            if state is RunState.SUCCEEDED:
-                self._metrics.last_success.labels(kind).set_to_current_time()
+        document = run.document
+        self._metrics.count_run(document)
+        whole_sync = run.request.projects is None and run.request.kind is RunKind.SYNC
+        if whole_sync and state is RunState.SUCCEEDED and run.policy_digest is not None:
+            self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
+        began, ended = document.started_at, document.finished_at
+        seconds = (ended - began).total_seconds() if began and ended else 0.0
         say = log.error if state is RunState.FAILED else log.info
         numbers = {key: value for key, value in document.counts.model_dump().items() if value}
         say("run ended", state=state, seconds=round(seconds, 1), **numbers, **({"why": message} if message else {}))
@@ -218,6 +233,10 @@ def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:
     return None if run.request.projects is None else tuple(NormalizedName(name) for name in run.request.projects)
 
 
+def _patience(run: ActiveRun) -> Priority:
+    return Priority.BACKLOG if run.request.projects is None else Priority.NAMED
+
+
 def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
     counts = run.document.counts
     if run.cancelled:
@@ -225,7 +244,7 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
     if run.fatal is not None:
         return RunState.FAILED, str(run.fatal)
     if run.unreachable and run.unreachable == counts.projects_done:
-        return RunState.FAILED, f"upstream does not answer: {run.document.failures[0].reason}"
+        return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
     parts = []
     if counts.projects_failed:
         parts.append(f"{counts.projects_failed} project(s) could not be refreshed")

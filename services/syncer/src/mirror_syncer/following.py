@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import structlog
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mirror_contract import Run, RunRequest, Trigger
+from mirror_syncer.api import MIRROR_ID
 from mirror_syncer.assembly import open_mirror
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.settings import Settings
@@ -40,7 +42,7 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
     base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"  # noqa: S104 - compared, not bound
     timeout = aiohttp.ClientTimeout(total=30, connect=2)
     async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Trigger": Trigger.CLI}) as session:
-        if await _answers(session):
+        if await _answers(session, settings.data):
             run = await _ask(session, request)
             return await _follow(run, lambda: _look(session, run.id))
     return await _run_here(settings, request)
@@ -48,6 +50,7 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
     async with open_mirror(settings) as mirror:
+        mirror.runs.restore()
         document = mirror.runs.request(request, trigger=Trigger.CLI)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,11 +70,13 @@ async def _run_here(settings: Settings, request: RunRequest) -> Run:
             await asyncio.wait([engine])
 
 
-async def _answers(session: aiohttp.ClientSession) -> bool:
+async def _answers(session: aiohttp.ClientSession, data: Path) -> bool:
+    """Return whether a service answers that holds this tree, and not another mirror's on the same host."""
     try:
         async with session.get("/healthz") as response:
-            return response.ok
-    except (aiohttp.ClientError, TimeoutError):
+            marker = await asyncio.to_thread((data / "pypi" / ".mirror-id").read_text)
+            return response.headers.get(MIRROR_ID) == marker.strip()
+    except (aiohttp.ClientError, TimeoutError, OSError):
         return False
 
 

@@ -1,6 +1,6 @@
 """The syncer's metric families. Control scrapes them over the private API and shows them as its own."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from mirror_contract import Disk, ProjectState, RunKind, RunState
-from mirror_syncer.planning import Priority
+from mirror_contract import Disk, ProjectState, Run, RunKind, RunState
+from mirror_syncer.priority import Priority
+from mirror_syncer.transfer import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
@@ -27,7 +28,7 @@ class Snapshot:
     projects: dict[ProjectState, int] = field(default_factory=dict)
     files: int = 0
     stored_bytes: int = 0
-    queue: dict[int, int] = field(default_factory=dict)
+    queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
 
@@ -49,39 +50,73 @@ class Metrics:
             return Gauge(f"{PREFIX}_{name}", text, tuple(labels), registry=self.registry)
 
         gauge("build_info", "Which version runs; always 1.", ("service", "version")).labels("syncer", version).set(1)
-        self.runs = counter("runs", "Runs that ended.", ("kind", "outcome"))
-        self.run_duration = gauge("run_duration_seconds", "How long the last run took.", ("kind",))
-        self.last_success = gauge(
+        self._runs = counter("runs", "Runs that ended.", ("kind", "outcome"))
+        self._run_duration = gauge("run_duration_seconds", "How long the last run took.", ("kind",))
+        self._last_success = gauge(
             "last_success_timestamp_seconds", "When a whole run last succeeded; 0: never.", ("kind",)
         )
-        self.last_attempt = gauge(
+        self._last_attempt = gauge(
             "last_attempt_timestamp_seconds", "When a whole run last ended, however; 0: never.", ("kind",)
         )
-        self.plan = gauge("plan_projects", "Projects in the last plan of a whole sync.", ("action",))
-        self.transfers = counter("transfers", "Files that were to be fetched.", ("kind", "outcome"))
-        self.bytes = counter("transferred_bytes", "Bytes of files fetched.")
-        self.verification_failures = counter("verification_failures", "Published files found damaged.", ("reason",))
-        self.requests = counter("upstream_requests", "Requests to the upstream.", ("endpoint", "code"))
-        self.request_duration = Histogram(
+        self._plan = gauge("plan_projects", "Projects in the last plan of a whole sync.", ("action",))
+        self._transfers = counter("transfers", "Files that were to be fetched.", ("kind", "outcome"))
+        self._bytes = counter("transferred_bytes", "Bytes of files fetched.")
+        self._verification_failures = counter("verification_failures", "Published files found damaged.", ("reason",))
+        self._requests = counter("upstream_requests", "Requests to the upstream.", ("endpoint", "code"))
+        self._request_duration = Histogram(
             f"{PREFIX}_upstream_request_duration_seconds",
             "How long a request to the upstream took, body and all.",
             ("endpoint",),
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.retries = counter("retries", "Further attempts at a request.", ("reason",))
+        self._retries = counter("retries", "Further attempts at a request.", ("reason",))
         self._gauges = _Gauges(snapshot)
         self.registry.register(self._gauges)
         self._begin()
 
     def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
-        """Count a request; statuses as classes' members are few, anything else is a fault's name."""
-        self.requests.labels(endpoint, outcome).inc()
-        self.request_duration.labels(endpoint).observe(seconds)
+        """Count a request, by its status or its fault, and how long it took once it had a connection."""
+        self._requests.labels(endpoint, outcome).inc()
+        self._request_duration.labels(endpoint).observe(seconds)
 
     def count_retry(self, reason: str) -> None:
         """Count a further attempt."""
-        self.retries.labels(reason).inc()
+        self._retries.labels(reason).inc()
+
+    def count_transfers(self, tally: Tally) -> None:
+        """Count what bringing a project's files came to."""
+        self._transfers.labels("file", "fetched").inc(tally.fetched)
+        self._transfers.labels("file", "failed").inc(len(tally.failures))
+        self._transfers.labels("metadata", "fetched").inc(tally.metadata_fetched)
+        self._transfers.labels("metadata", "failed").inc(tally.metadata_missing)
+        self._bytes.inc(tally.fetched_bytes)
+
+    def count_damage(self, reason: str) -> None:
+        """Count something published that was found missing or wrong."""
+        self._verification_failures.labels(reason).inc()
+
+    def show_plan(self, numbers: Mapping[str, int]) -> None:
+        """Show how many projects the last plan of a whole sync has, by action."""
+        for action, number in numbers.items():
+            self._plan.labels(action).set(number)
+
+    def count_run(self, run: Run) -> None:
+        """Count a run that ended."""
+        self._runs.labels(run.request.kind, run.state).inc()
+        self.show_run(run)
+
+    def show_run(self, run: Run) -> None:
+        """Show when a run ended and how long it took; also of one that an earlier process ended."""
+        kind = run.request.kind
+        if run.finished_at is None or run.started_at is None:
+            return
+        self._run_duration.labels(kind).set((run.finished_at - run.started_at).total_seconds())
+        if run.request.projects is None:
+            ended = run.finished_at.timestamp()
+            self._last_attempt.labels(kind).set(ended)
+            if run.state is RunState.SUCCEEDED:
+                self._last_success.labels(kind).set(ended)
 
     def watch(self, next_run_at: Callable[[], datetime | None]) -> None:
         """Show when the next run comes by itself."""
@@ -94,21 +129,21 @@ class Metrics:
     def _begin(self) -> None:
         for kind in RunKind:
             for ended in _ENDS:
-                self.runs.labels(kind, ended)
-            for family in (self.run_duration, self.last_success, self.last_attempt):
+                self._runs.labels(kind, ended)
+            for family in (self._run_duration, self._last_success, self._last_attempt):
                 family.labels(kind)
         for action in ("refresh", "withdraw", "keep", "withheld"):
-            self.plan.labels(action)
+            self._plan.labels(action)
         for transferred in ("file", "metadata"):
             for outcome in ("fetched", "failed"):
-                self.transfers.labels(transferred, outcome)
+                self._transfers.labels(transferred, outcome)
         for damage in ("missing", "wrong"):
-            self.verification_failures.labels(damage)
+            self._verification_failures.labels(damage)
         for endpoint in _ENDPOINTS:
-            self.requests.labels(endpoint, "200")
-            self.request_duration.labels(endpoint)
+            self._requests.labels(endpoint, "200")
+            self._request_duration.labels(endpoint)
         for reason in _RETRIES:
-            self.retries.labels(reason)
+            self._retries.labels(reason)
 
 
 class _Gauges(Collector):

@@ -6,12 +6,11 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Disk, Project, ProjectFile, ProjectState, RunKind, RunState, Schedule, Status
 from mirror_syncer.assembly import VERSION, Mirror
-from mirror_syncer.catalog import ProjectRow
+from mirror_syncer.catalog import Fact, ProjectRow
 from mirror_syncer.errors import InvalidPage, VolumeError
-from mirror_syncer.publish import parse_published
+from mirror_syncer.publish import read_published
 from mirror_syncer.schedule import Timetable
 
-PAUSED = "paused"  # the catalog's key: a pause outlives a restart
 _FAILING_SHOWN = 20
 
 
@@ -33,7 +32,6 @@ class Observer:
         failing = mirror.catalog.projects.page(
             states=(ProjectState.FAILING, ProjectState.PARTIAL, ProjectState.BEHIND), limit=_FAILING_SHOWN
         )
-        disk, problems = self._disk()
         return Status(
             syncer_up=True,
             as_of=datetime.now(UTC),
@@ -49,9 +47,9 @@ class Observer:
             projects=totals.projects,
             files=totals.files,
             stored_bytes=totals.stored_bytes,
-            disk=disk,
+            disk=self._disk(),
             failing=[self.project(row) for row in failing],
-            problems=problems,
+            problems=self._problems(),
         )
 
     def schedule(self) -> Schedule:
@@ -65,7 +63,7 @@ class Observer:
 
     def pause(self, *, paused: bool) -> Schedule:
         """Pause or resume the schedule, across restarts."""
-        self._mirror.catalog.remember(PAUSED, "yes" if paused else "no")
+        self._mirror.catalog.remember(Fact.PAUSED, "yes" if paused else "no")
         if paused:
             self._timetable.pause()
         else:
@@ -100,24 +98,30 @@ class Observer:
         return self.project(row).model_copy(update={"files": self._files(name)})
 
     def _files(self, name: NormalizedName) -> list[ProjectFile]:
-        body = self._mirror.volume.page(name)
-        if body is None:
-            return []
         try:
-            published = parse_published(body, name=name)
+            published = read_published(self._mirror.volume, name)
         except InvalidPage:
+            published = None
+        if published is None:
             return []
         return [
             ProjectFile(filename=file.filename, size=file.size, sha256=file.sha256, url=published.places[file.filename])
             for file in published.page.files
         ]
 
-    def _disk(self) -> tuple[Disk | None, list[str]]:
+    def _disk(self) -> Disk | None:
         try:
-            self._mirror.volume.check()
-            return self._mirror.volume.disk(), []
+            return self._mirror.volume.disk()
+        except VolumeError:
+            return None
+
+    def _problems(self) -> list[str]:
+        try:
+            self._mirror.volume.check_present()
+            self._mirror.volume.check_room(0)
         except VolumeError as error:
-            return None, [str(error)]
+            return [str(error)]
+        return []
 
 
 def _time(seconds: int | None) -> datetime | None:

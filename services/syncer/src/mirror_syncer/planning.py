@@ -2,23 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import ProjectRow
-from mirror_syncer.policy import Policy, Removal
-
-
-class Priority(IntEnum):
-    """Which project comes first; all runs share one queue."""
-
-    NAMED = 0  # a person waits for it
-    CHANGED = 1
-    RETRY = 2
-    RECHECK = 4
-    BACKLOG = 5  # of a first sync, and of a verify
+from mirror_syncer.policy import Policy
+from mirror_syncer.priority import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +32,8 @@ class Plan:
     """Done already by this run, before it was interrupted."""
     unselected: tuple[NormalizedName, ...] = ()
     """Named by the request, and not by the policy."""
+    allowance: int = 0
+    """How many more projects may be withdrawn because upstream has them no more."""
 
 
 def plan_sync(
@@ -60,21 +52,30 @@ def plan_sync(
         rows: every project that the catalog knows.
         only: these projects alone; nothing is withdrawn then.
         allow_removals: so many removals are allowed, whatever the guard says.
-        since: leave out what was looked at from then on (seconds since the epoch): the run goes on after a restart.
+        since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
     """
     named = None if only is None else tuple(dict.fromkeys(only))
     wanted = tuple(policy.projects) if named is None else tuple(name for name in named if name in policy.projects)
-    done = {name for name in wanted if since is not None and name in rows and (rows[name].checked_at or 0) >= since}
+    done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
-    held_back = len(leaving) > _allowed(policy.removal, rows, allow_removals)
+    published = sum(row.published for row in rows.values())
+    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
+    guard = max(policy.removal.floor, int(policy.removal.guard * published))
+    allowed = guard if allow_removals is None else allow_removals
+    held_back = len(leaving) > allowed
     return Plan(
         refresh=tuple(sorted(steps, key=lambda step: step.priority)),
         withdraw=() if held_back else leaving,
         withheld=leaving if held_back else (),
         keep=tuple(done),
         unselected=() if named is None else tuple(name for name in named if name not in policy.projects),
+        allowance=allowed if held_back else allowed - len(leaving),
     )
+
+
+def _current_since(row: ProjectRow | None, since: int) -> bool:
+    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since
 
 
 def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
@@ -89,8 +90,3 @@ def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
     return tuple(name for name, row in rows.items() if row.published and name not in policy.projects)
-
-
-def _allowed(removal: Removal, rows: Mapping[NormalizedName, ProjectRow], said: int | None) -> int:
-    published = sum(row.published for row in rows.values())
-    return max(removal.floor, int(removal.guard * published), said or 0)

@@ -5,46 +5,57 @@ After a crash, what publications that were broken off had in hand is looked at, 
 anew from the pages.
 """
 
-import itertools
 import time
+from collections.abc import Iterator
 
-from mirror_syncer.catalog import Catalog, Pending, ProjectRow, Retirement, Settlement
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog import Catalog, Pending, ProjectRow, Retirement
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
-from mirror_syncer.publish import PublishedPage, parse_published
+from mirror_syncer.publish import read_published
 from mirror_syncer.volume import Volume
 
 
 def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
     """
-    Bring catalog and tree together again.
-
-    A file that its project's page names is published. Of the others, a whole one stays for its grace period, so that
-    the next sync need not fetch it again; a damaged one goes at once. Temporaries go.
+    Put right what a crash left.
 
     Returns:
         How many projects had something in hand.
     """
-    due = int(time.time() + removal.grace.total_seconds())
-    projects = 0
-    for name, group in itertools.groupby(catalog.files.pending(), key=lambda intent: intent.project):
-        intents = list(group)
-        volume.clean_up(name, [(intent.place, intent.sha256) for intent in intents])
-        page = volume.page(name)
-        try:
-            published = None if page is None else parse_published(page, name=name)
-        except InvalidPage:
-            published = None
-        held = catalog.files.held([intent.place for intent in intents])
-        leaving = [
-            Retirement(name, intent.place, intent.sha256, due_at=due)
-            for intent in intents
-            if not _names(published, intent) and intent.place not in held and _whole(volume, intent)
-        ]
-        catalog.files.recover(name, leaving)
-        projects += 1
+    names = dict.fromkeys(intent.project for intent in catalog.files.pending())
+    for name in names:
+        recover_project(name, catalog=catalog, volume=volume, removal=removal)
     volume.clean_staging()
-    return projects
+    return len(names)
+
+
+def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, removal: Removal) -> None:
+    """
+    Put right what a publication left that was broken off.
+
+    A file that the project's page names is published. Of the others, a whole one stays for its grace period, so that
+    the next sync need not fetch it again, unless it was to leave at once; a damaged one goes. Temporaries go.
+    """
+    intents = catalog.files.pending(name)
+    volume.clean_up(name, [(intent.place, intent.sha256) for intent in intents])
+    try:
+        published = read_published(volume, name)
+    except InvalidPage:
+        published = None
+    named = frozenset(published.places.values()) if published else frozenset()
+    held = catalog.files.held([intent.place for intent in intents])
+    now = int(time.time())
+    later = now + int(removal.grace.total_seconds())
+    leaving = [
+        Retirement(
+            name, intent.place, intent.sha256, due_at=now if intent.withdraw else later, withdraw=intent.withdraw
+        )
+        for intent in intents
+        if intent.place not in named and intent.place not in held and _whole(volume, intent)
+    ]
+    catalog.files.recover(name, leaving)
 
 
 def rebuild(*, catalog: Catalog, volume: Volume) -> int:
@@ -54,29 +65,25 @@ def rebuild(*, catalog: Catalog, volume: Volume) -> int:
     Returns:
         How many projects the tree has.
     """
-    catalog.take_over(volume.mirror_id)
-    projects = 0
+    rows = list(_rows(volume))
+    catalog.take_over(volume.mirror_id, rows)
+    return len(rows)
+
+
+def _rows(volume: Volume) -> Iterator[ProjectRow]:
     for name in volume.projects():
-        page = volume.page(name)
         try:
-            published = None if page is None else parse_published(page, name=name)
+            published = read_published(volume, name)
         except InvalidPage:
-            continue  # the next sync writes it anew
+            published = None  # the next sync writes it anew
         if published is not None:
-            row = ProjectRow(
+            yield ProjectRow(
                 name,
                 serial=published.page.serial,
                 file_count=len(published.files),
                 stored_bytes=sum(file.size or 0 for file in published.files.values()),
                 published=True,
             )
-            catalog.settle([Settlement(row)])
-            projects += 1
-    return projects
-
-
-def _names(published: PublishedPage | None, intent: Pending) -> bool:
-    return published is not None and intent.place in published.places.values()
 
 
 def _whole(volume: Volume, intent: Pending) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from mirror_contract import Failure, Run, RunRequest, RunState, Trigger
+from mirror_contract import Counts, Failure, Run, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
 
 log = structlog.get_logger()
@@ -36,6 +36,12 @@ class ActiveRun:
         """Failures so far, those past the document's hundred included."""
         self.unreachable = 0
         """Projects for which upstream gave no answer."""
+        self.unanswered = 0
+        """Of them, those in a row up to now."""
+        self.allowance = 0
+        """How many more projects may be withdrawn because upstream has them no more."""
+        self.policy_digest: str | None = None
+        """Of the policy that it was planned by."""
 
     @property
     def id(self) -> str:
@@ -47,10 +53,16 @@ class ActiveRun:
         """What it was asked to do."""
         return self.document.request
 
+    def concerns(self, name: str) -> bool:
+        """Return whether a project is one of those that it was asked for."""
+        return self.request.projects is None or name in self.request.projects
+
     def expect(self, tasks: int) -> None:
         """Wait for so many tasks."""
         self.left += tasks
-        if self.left == 0:
+        if self.left > 0:
+            self.drained.clear()
+        else:
             self.drained.set()
 
     def task_done(self, tasks: int = 1) -> None:
@@ -58,6 +70,20 @@ class ActiveRun:
         self.left -= tasks
         if self.left <= 0:
             self.drained.set()
+
+    def begin_again(self) -> None:
+        """Forget what an earlier process counted of what is looked at once more; what was fetched stays fetched."""
+        counts = self.document.counts
+        self.document.counts = Counts(
+            files_fetched=counts.files_fetched, bytes_fetched=counts.bytes_fetched, files_removed=counts.files_removed
+        )
+        self.document.failures.clear()
+        self.noted = 0
+
+    def may_withdraw(self) -> bool:
+        """Take one removal from the allowance, where there is one left."""
+        self.allowance -= 1
+        return self.allowance >= 0
 
     def note(self, *failures: Failure) -> None:
         """Log failures, and keep them for the document; past a hundred the counts alone grow."""
@@ -101,6 +127,8 @@ class Runs:
             return active.document if active else known
         for active in self._active.values():
             if active.document.state is RunState.QUEUED and active.request == request:
+                if idempotency_key:
+                    self._catalog.runs.add_key(active.id, idempotency_key)
                 return active.document
         now = datetime.now(UTC)
         identifier = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
@@ -112,11 +140,11 @@ class Runs:
 
     def waiting(self) -> Iterator[ActiveRun]:
         """Yield the runs that wait, oldest first."""
-        return (run for run in list(self._active.values()) if run.document.state is RunState.QUEUED)
+        return (run for run in tuple(self._active.values()) if run.document.state is RunState.QUEUED)
 
     def running(self) -> list[ActiveRun]:
         """Return the runs under way."""
-        return [run for run in self._active.values() if run.document.state is RunState.RUNNING]
+        return [run for run in tuple(self._active.values()) if run.document.state is RunState.RUNNING]
 
     def active(self, identifier: str) -> ActiveRun | None:
         """Return a run that has not ended."""

@@ -11,8 +11,8 @@ from aiohttp import web
 from mirror_contract import RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.api import PrivateApi
 from mirror_syncer.assembly import VERSION, Mirror, open_mirror
-from mirror_syncer.engine import SYNCED_POLICY
-from mirror_syncer.observer import PAUSED, Observer
+from mirror_syncer.catalog import Fact
+from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, interval_seconds
 from mirror_syncer.settings import Settings, is_default
 
@@ -33,7 +33,7 @@ async def serve(settings: Settings) -> None:
         timetable = Timetable(
             settings.trigger(),
             sync=lambda: _ask(mirror, Trigger.SCHEDULE),
-            paused=mirror.catalog.recall(PAUSED) == "yes",
+            paused=mirror.catalog.recall(Fact.PAUSED) == "yes",
         )
         observer = Observer(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
@@ -94,4 +94,4 @@ def _is_due(mirror: Mirror) -> bool:
         return True
     now = datetime.now(UTC)
     age = (now - success[0].finished_at).total_seconds()
-    return age > interval_seconds(trigger, now=now) or mirror.catalog.recall(SYNCED_POLICY) != mirror.policy.digest
+    return age > interval_seconds(trigger, now=now) or mirror.catalog.recall(Fact.SYNCED_POLICY) != mirror.policy.digest

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
+from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog, ProjectRow
-from mirror_syncer.errors import InvalidPage, Unreachable, VolumeError
+from mirror_syncer.collection import collect
+from mirror_syncer.errors import Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.planning import Priority
+from mirror_syncer.priority import Priority
 from mirror_syncer.publish import CommitGroup
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.transfer import Outcome, Transfer, Work
@@ -29,6 +32,7 @@ class Workers:
     Works the queue until closed.
 
     Args:
+        recover: puts right what a project's turn that broke off had in hand.
         at_once: projects under way together; one more is kept for those that a person named.
     """
 
@@ -42,6 +46,7 @@ class Workers:
         transfer: Transfer,
         group: CommitGroup,
         metrics: Metrics,
+        recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
         self._catalog = catalog
@@ -51,6 +56,7 @@ class Workers:
         self._transfer = transfer
         self._group = group
         self._metrics = metrics
+        self._recover = recover
         self._slots = [Priority.NAMED, *[Priority.BACKLOG] * at_once]
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: set[asyncio.Task[None]] = set()
@@ -99,8 +105,12 @@ class Workers:
                     settling.add_done_callback(self._settling.discard)
 
     async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
+        if task.action is Action.COLLECT:
+            left = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
+            run.document.counts.files_removed += left
+            return None
         row = await asyncio.to_thread(self._catalog.projects.get, task.name)
-        work = Work(task.name, task.priority, row, force=run.request.force)
+        work = Work(task.name, task.priority, row, force=run.request.force, may_withdraw=run.may_withdraw)
         match task.action:
             case Action.REFRESH:
                 return await self._transfer.refresh(work)
@@ -108,23 +118,19 @@ class Workers:
                 reason = "no longer selected in mirror.toml"
                 return await self._transfer.withdraw(row or ProjectRow(task.name), reason=reason)
             case Action.VERIFY:
-                return await self._verify_project(work, run)
+                return await self._verify(work, run)
 
-    async def _verify_project(self, work: Work, run: ActiveRun) -> Outcome | None:
-        try:
-            verdict = await asyncio.to_thread(verify, self._volume, work.name)
-        except InvalidPage as error:
-            run.note(Failure(project=work.name, reason=f"its published page is damaged: {error}"))
-            return await self._transfer.refresh(replace(work, force=True)) if run.request.repair else None
+    async def _verify(self, work: Work, run: ActiveRun) -> Outcome | None:
+        verdict = await asyncio.to_thread(verify, self._volume, work.name)
         run.document.counts.files_verified += verdict.files
         for damage in verdict.damages:
-            self._metrics.verification_failures.labels(damage.reason).inc()
+            self._metrics.count_damage(damage.reason)
         if verdict.damages and run.request.repair:
+            log.warning("repairing", project=work.name, files=[damage.what for damage in verdict.damages])
             places = frozenset(damage.place for damage in verdict.damages)
-            log.warning("repairing", project=work.name, files=[damage.filename for damage in verdict.damages])
             return await self._transfer.refresh(replace(work, force=True, damaged=places))
-        for damage in verdict.damages:
-            run.note(Failure(project=work.name, file=damage.filename, reason=f"{damage.reason} on disk"))
+        found = (Failure(project=work.name, file=one.what, reason=f"{one.reason} on disk") for one in verdict.damages)
+        run.note(*found)
         return None
 
     async def _settle(
@@ -139,14 +145,13 @@ class Workers:
             return
         if outcome is not None:
             self._count(run, outcome)
-        run.document.counts.projects_done += 1
-        if outcome is not None and outcome.unreachable:
-            run.unreachable += 1
-            self._unanswered += 1
-            if self._unanswered >= _UNREACHABLE_IN_A_ROW:
+        if task.action is not Action.COLLECT:
+            run.document.counts.projects_done += 1
+        if task.action is Action.REFRESH and outcome is not None:
+            run.unanswered = run.unanswered + 1 if outcome.unreachable else 0
+            run.unreachable += outcome.unreachable
+            if run.unanswered >= _UNREACHABLE_IN_A_ROW:
                 await self.abort(run, Unreachable(f"upstream does not answer: {outcome.row.error}"))
-        else:
-            self._unanswered = 0
         await self._queue.done(task)
         run.task_done()
 
@@ -154,25 +159,25 @@ class Workers:
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
         counts.projects_changed += outcome.publication.staged is not None
         counts.projects_partial += row.state is ProjectState.PARTIAL
-        counts.projects_failed += row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        counts.projects_failed += not outcome.withheld and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
         counts.projects_withdrawn += outcome.publication.withdrawn
+        counts.projects_withheld += outcome.withheld
         counts.files_fetched += tally.fetched
         counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
-        self._metrics.transfers.labels("file", "fetched").inc(tally.fetched)
-        self._metrics.transfers.labels("file", "failed").inc(len(tally.failures))
-        self._metrics.transfers.labels("metadata", "failed").inc(tally.metadata_missing)
-        self._metrics.bytes.inc(tally.fetched_bytes)
+        self._metrics.count_transfers(tally)
         run.note(*outcome.failures)
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:
-        """A disk that says no ends the run; anything else is one project's fault, or ours."""
+        """End a project's turn that broke off; a disk that says no ends the run, anything else is one project's."""
         if isinstance(error, VolumeError):
             await self.abort(run, error)
         else:
             log.error("project failed", project=task.name, exc_info=error)
             run.document.counts.projects_failed += 1
             run.note(Failure(project=task.name, reason=f"{type(error).__name__}: {error}"))
-        run.document.counts.projects_done += 1
+        # What it had in hand is put right now, not at the next start: the next turn would forget it.
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(self._recover, task.name)
         await self._queue.done(task)
         run.task_done()

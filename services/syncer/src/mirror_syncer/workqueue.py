@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.priority import Priority
+
 
 class Action(StrEnum):
     """What is done with a project."""
@@ -17,6 +19,7 @@ class Action(StrEnum):
     REFRESH = "refresh"
     WITHDRAW = "withdraw"
     VERIFY = "verify"
+    COLLECT = "collect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Task:
     run_id: str
     name: NormalizedName
     action: Action
-    priority: int
+    priority: Priority
 
 
 class Closed(Exception):
@@ -41,16 +44,16 @@ class WorkQueue:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Task]] = []
+        self._heap: list[tuple[Priority, int, Task]] = []
         self._order = itertools.count()
         self._in_hand: set[NormalizedName] = set()
-        self._parked: defaultdict[NormalizedName, list[tuple[int, int, Task]]] = defaultdict(list)
+        self._parked: defaultdict[NormalizedName, list[tuple[Priority, int, Task]]] = defaultdict(list)
         self._changed = asyncio.Condition()
         self._closed = False
 
-    def depth(self) -> dict[int, int]:
+    def depth(self) -> dict[Priority, int]:
         """Return how many tasks wait, by priority."""
-        depth: defaultdict[int, int] = defaultdict(int)
+        depth: defaultdict[Priority, int] = defaultdict(int)
         for priority, _, _ in itertools.chain(self._heap, *self._parked.values()):
             depth[priority] += 1
         return dict(depth)
@@ -62,7 +65,7 @@ class WorkQueue:
                 heapq.heappush(self._heap, (task.priority, next(self._order), task))
             self._changed.notify_all()
 
-    async def get(self, *, at_most: int) -> Task:
+    async def get(self, *, at_most: Priority) -> Task:
         """
         Return the next task of this priority or a more urgent one; ``done`` gives its project back.
 
@@ -101,7 +104,7 @@ class WorkQueue:
             self._closed = True
             self._changed.notify_all()
 
-    def _next(self, at_most: int) -> Task | None:
+    def _next(self, at_most: Priority) -> Task | None:
         while self._heap and self._heap[0][0] <= at_most:
             entry = heapq.heappop(self._heap)
             if entry[2].name not in self._in_hand:

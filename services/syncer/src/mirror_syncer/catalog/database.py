@@ -2,8 +2,9 @@
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import about
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.names import PackagePath
+
+
+class Fact(StrEnum):
+    """What is remembered beside the tables."""
+
+    MIRROR_ID = "mirror_id"
+    SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
+    PAUSED = "paused"  # a pause outlives a restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class Catalog:
         self.projects = Projects(self._engine)
         self.files = Files(self._engine)
         self.runs = RunLog(self._engine)
-        self.mirror_id = self._remembered("mirror_id", otherwise=str(uuid.uuid4()))
+        self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))
 
     @classmethod
     def in_directory(cls, directory: Path) -> "Catalog":
@@ -89,23 +98,24 @@ class Catalog:
                 returned=[place for settlement in settlements for place in settlement.returned],
             )
 
-    def take_over(self, mirror_id: str) -> None:
-        """Become the catalog of a tree that has an id already."""
-        self.remember("mirror_id", mirror_id)
+    def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:
+        """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""
+        with self._engine.begin() as connection:
+            self.projects.store(connection, list(rows))
+            _set(connection, Fact.MIRROR_ID, mirror_id)
         self.mirror_id = mirror_id
 
-    def remember(self, key: str, value: str) -> None:
+    def remember(self, key: "Fact", value: str) -> None:
         """Keep one small fact."""
         with self._engine.begin() as connection:
-            connection.execute(about.delete().where(about.c.key == key))
-            connection.execute(about.insert().values(key=key, value=value))
+            _set(connection, key, value)
 
-    def recall(self, key: str) -> str | None:
+    def recall(self, key: "Fact") -> str | None:
         """Return a fact kept before."""
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(about.c.value).where(about.c.key == key))
 
-    def _remembered(self, key: str, *, otherwise: str) -> str:
+    def _remembered(self, key: "Fact", *, otherwise: str) -> str:
         if (value := self.recall(key)) is None:
             self.remember(key, value := otherwise)
         return value
@@ -117,6 +127,11 @@ class Catalog:
         with self._engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _set(connection: sa.Connection, key: Fact, value: str) -> None:
+    connection.execute(about.delete().where(about.c.key == key))
+    connection.execute(about.insert().values(key=key, value=value))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own record

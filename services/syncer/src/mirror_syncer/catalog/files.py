@@ -5,10 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mirror_syncer.catalog.rows import Pending, Retirement
 from mirror_syncer.catalog.schema import pending, retired
+from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.names import PackagePath, Sha256
 
 _AT_ONCE = 400
@@ -28,18 +28,17 @@ class Files:
             The places among them that held other content once: no URL ever changes its bytes.
         """
         with self._engine.begin() as connection:
-            _replace(
-                connection,
-                pending,
-                [{"project": intent.project, "place": intent.place, "sha256": intent.sha256} for intent in intents],
-            )
+            upsert(connection, pending, [_values(intent, pending) for intent in intents])
             held = self._held(connection, [intent.place for intent in intents])
         return {intent.place for intent in intents if held.get(intent.place, intent.sha256) != intent.sha256}
 
-    def pending(self) -> list[Pending]:
-        """Return what publications that were broken off had in hand, by project."""
+    def pending(self, project: NormalizedName | None = None) -> list[Pending]:
+        """Return what publications that were broken off had in hand, by project; of one, where it is named."""
         with self._engine.connect() as connection:
-            return [Pending(*found) for found in connection.execute(sa.select(pending).order_by(pending.c.project))]
+            query = sa.select(pending).order_by(pending.c.project)
+            if project is not None:
+                query = query.where(pending.c.project == project)
+            return [Pending(*found) for found in connection.execute(query)]
 
     def settle(
         self,
@@ -55,25 +54,31 @@ class Files:
         if rows := [{"of": place} for place in returned]:
             stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
             connection.execute(stays, rows)
-        names = [column.name for column in retired.columns]
-        _replace(connection, retired, [{name: getattr(leaving, name) for name in names} for leaving in retirements])
+        upsert(connection, retired, [_values(retirement, retired) for retirement in retirements])
 
     def recover(self, project: NormalizedName, retirements: Sequence[Retirement]) -> None:
         """Settle what a crash left of one project: files that no page names leave like any others."""
         with self._engine.begin() as connection:
             self.settle(connection, projects=[project], retirements=retirements, returned=())
 
-    def due(self, *, now: int, limit: int = 1_000) -> list[Retirement]:
-        """Return files whose time has come."""
-        query = sa.select(retired).where(retired.c.due_at <= now).order_by(retired.c.due_at).limit(limit)
+    def due_projects(self, *, now: int) -> list[NormalizedName]:
+        """Return the projects that have files whose time has come."""
+        with self._engine.connect() as connection:
+            query = sa.select(retired.c.project).where(retired.c.due_at <= now).distinct()
+            return [NormalizedName(name) for name in connection.scalars(query)]
+
+    def due(self, project: NormalizedName, *, now: int) -> list[Retirement]:
+        """Return a project's files whose time has come."""
+        query = sa.select(retired).where(retired.c.project == project, retired.c.due_at <= now)
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
     def removed(self, places: Sequence[PackagePath]) -> None:
         """Note that files are gone. Their rows stay, and keep their places for their content."""
-        with self._engine.begin() as connection:
-            query = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-            connection.execute(query, [{"of": place} for place in places])
+        if places:
+            with self._engine.begin() as connection:
+                query = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+                connection.execute(query, [{"of": place} for place in places])
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""
@@ -90,10 +95,5 @@ class Files:
         return held
 
 
-def _replace(connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
-    if not values:
-        return
-    keys = [column.name for column in table.primary_key]
-    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-    changes = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
-    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), values)
+def _values(row: Pending | Retirement, table: sa.Table) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in table.columns}

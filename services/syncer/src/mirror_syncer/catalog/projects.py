@@ -7,14 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog.rows import KeptPage, ProjectRow
 from mirror_syncer.catalog.schema import kept_page, project
+from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.upstream import Validators
-
-_ROWS_AT_ONCE = 500  # below SQLite's bound on a statement's parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +79,7 @@ class Projects:
 
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows."""
-        columns = [column.name for column in project.columns if column.name != "name"]
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(project)
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=["name"], set_={column: insert.excluded[column] for column in columns}
-                ),
-                [_values(row) for row in rows[start : start + _ROWS_AT_ONCE]],
-            )
+        upsert(connection, project, [_values(row) for row in rows])
 
     def keep_pages(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
         """Replace what is kept for these projects."""

@@ -60,6 +60,8 @@ class Pending:
     project: NormalizedName
     place: PackagePath
     sha256: Sha256
+    withdraw: bool = False
+    """It is dropped, and must not stay in the document root for its grace period."""
 
 
 @dataclass(frozen=True, slots=True)

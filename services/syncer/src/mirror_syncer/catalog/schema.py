@@ -53,10 +53,17 @@ run = Table(
     Column("kind", String, nullable=False),
     Column("state", String, nullable=False),
     Column("whole", Boolean, nullable=False),
-    Column("idempotency_key", String, unique=True),
     Column("finished_at", BigInteger),
     Column("document", Text, nullable=False),  # the Run, in JSON
     Index("run_state", "state", "id"),
+)
+
+# Which run a client's Idempotency-Key stands for; several may stand for one.
+run_key = Table(
+    "run_key",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("run_id", String, nullable=False),
 )
 
 # What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
@@ -66,6 +73,7 @@ pending = Table(
     Column("project", String, primary_key=True),
     Column("place", String, primary_key=True),
     Column("sha256", String, nullable=False),
+    Column("withdraw", Boolean, nullable=False, default=False),
 )
 
 # Files that no page names any more, and what once lay at a place that is empty now: no URL ever changes its bytes.
@@ -79,5 +87,5 @@ retired = Table(
     Column("due_at", BigInteger),
     # into .withdrawn instead of for ever
     Column("withdraw", Boolean, nullable=False, default=False),
-    Index("retired_due", "due_at"),
+    Index("retired_due", "due_at", "project"),
 )

@@ -15,6 +15,7 @@ from mirror_contract import Failure
 from mirror_syncer.catalog import Pending
 from mirror_syncer.errors import FileRejected, UpstreamError
 from mirror_syncer.names import PackagePath, Sha256, content_digest, full_path, metadata_name, short_path
+from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage
 from mirror_syncer.upstream import File, Index
 from mirror_syncer.volume import METADATA_MOST, Incoming, Volume, wheel_metadata
@@ -32,6 +33,7 @@ class Tally:
     failures: list[Failure] = field(default_factory=list)
     fetched: int = 0
     fetched_bytes: int = 0
+    metadata_fetched: int = 0
     metadata_missing: int = 0
 
 
@@ -55,7 +57,7 @@ class FileTransfer:
         files: Sequence[File],
         *,
         published: PublishedPage | None,
-        priority: int,
+        priority: Priority,
         force: bool = False,
         damaged: frozenset[str] = frozenset(),
     ) -> Tally:
@@ -74,7 +76,7 @@ class FileTransfer:
         missing = [file for file in files if not self._there(file, published, tally, force=force, damaged=damaged)]
         if not missing:
             return tally
-        self._volume.check(room=sum(file.size or 0 for file in missing))
+        await asyncio.to_thread(self._volume.check_room, sum(file.size or 0 for file in missing))
         claims = _Claims(name, self._intend, damaged=damaged)
         addresses = {file.filename: content_digest(urlsplit(file.url).path) for file in missing}
         await claims.claim(
@@ -117,7 +119,7 @@ class FileTransfer:
         if published is None or before is None or before.sha256 != file.sha256:
             return False
         place = published.places[file.filename]
-        if place in damaged or (force and self._volume.size(place) != before.size):
+        if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
             return False
         if file.core_metadata and not before.core_metadata and metadata_name(file.filename):
             return False  # it was published without its metadata, which failed then
@@ -125,8 +127,12 @@ class FileTransfer:
         tally.landed[file.filename] = (replace(file, size=before.size, core_metadata=before.core_metadata), place)
         return True
 
+    def _lies_there(self, place: PackagePath, file: File) -> bool:
+        metadata = not file.core_metadata or self._volume.size(PackagePath(f"{place}.metadata")) is not None
+        return metadata and self._volume.size(place) == file.size
+
     async def _land(
-        self, file: File, address: str | None, *, claims: "_Claims", priority: int, tally: Tally
+        self, file: File, address: str | None, *, claims: "_Claims", priority: Priority, tally: Tally
     ) -> tuple[File, PackagePath]:
         """Return a file that is whole and in its place, as the page may now name it."""
         place = None
@@ -167,7 +173,7 @@ class FileTransfer:
                 return place, True
         raise FileRejected("both of its places hold other content, and no URL ever changes its bytes")
 
-    async def _fetch(self, file: File, incoming: Incoming, *, priority: int) -> None:
+    async def _fetch(self, file: File, incoming: Incoming, *, priority: Priority) -> None:
         """Fill a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
             await self._index.file(file.url, incoming, priority=priority)
@@ -178,9 +184,11 @@ class FileTransfer:
                     raise
         raise AssertionError
 
-    async def _complete(self, file: File, place: PackagePath, *, source: Path, priority: int, tally: Tally) -> File:
+    async def _complete(
+        self, file: File, place: PackagePath, *, source: Path, priority: Priority, tally: Tally
+    ) -> File:
         """
-        Store the metadata that the page promises beside a file (PEP 658), and return the file with what it really has.
+        Store the metadata that the page promises beside a file (PEP 658); return the file with what it really has.
 
         A wheel's own METADATA saves a request where its digest is the promised one. Without either, the file is
         published without: clients fall back to the file itself, but die of a promise that is not kept.
@@ -194,6 +202,7 @@ class FileTransfer:
             memory = _Memory()
             try:
                 await self._index.metadata(file.url, memory, priority=priority)
+                tally.metadata_fetched += 1
                 body = memory.body if _promised(file, memory.body) else None
             except (UpstreamError, FileRejected):
                 body = None

@@ -12,7 +12,8 @@ from mirror_syncer.catalog import KeptPage, Pending, ProjectRow, Retirement, Set
 from mirror_syncer.catalog.rows import NO_VALIDATORS
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
 from mirror_syncer.policy import PolicySource, Selection, fingerprint
-from mirror_syncer.publish import Publication, PublishedPage, parse_published, render_page
+from mirror_syncer.priority import Priority
+from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
 from mirror_syncer.transfer.files import FileTransfer, Intend, Tally
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
 from mirror_syncer.volume import Volume
@@ -26,12 +27,14 @@ class Work:
     """One project to look at."""
 
     name: NormalizedName
-    priority: int
+    priority: Priority
     row: ProjectRow | None
     force: bool = False
     """Forget validators and check that files are there."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
+    may_withdraw: Callable[[], bool] = lambda: True
+    """Asked before a project that upstream has no more is withdrawn: the deletion guard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Outcome:
     tally: Tally = field(default_factory=Tally)
     unreachable: bool = False
     """Upstream gave no answer at all."""
+    withheld: bool = False
+    """It should be withdrawn, and the deletion guard holds that back."""
 
     @property
     def row(self) -> ProjectRow:
@@ -85,12 +90,13 @@ class Transfer:
         row = work.row or ProjectRow(work.name)
         selection = self._policy.current.selection(work.name)
         if selection is None:
-            raise ValueError(f"{work.name} is not selected")
+            failure = Failure(project=work.name, reason="not selected in mirror.toml any more, so nothing is fetched")
+            return Outcome(Publication(Settlement(row)), (failure,))
         try:
             answer = await self._ask(work, row)
             match answer:
                 case Gone():
-                    return await self._gone(row)
+                    return await self._gone(work, row)
                 case NotModified():
                     if self._settled(work, row, selection):
                         return _touched(row)
@@ -105,9 +111,9 @@ class Transfer:
 
     async def withdraw(self, row: ProjectRow, *, reason: str) -> Outcome:
         """Take a project out of the mirror: its page at once, its files after the grace period."""
-        published = self._published(row.name)
+        published = await asyncio.to_thread(self._published, row.name)
         leaving = self._retire(row.name, published, staying=frozenset(), at_once=False)
-        await self._intend([Pending(r.project, r.place, r.sha256) for r in leaving])
+        await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
         gone = replace(
             ProjectRow(row.name), state=ProjectState.WITHDRAWN, error=reason, checked_at=_now(), changed_at=_now()
         )
@@ -130,7 +136,7 @@ class Transfer:
         """Return whether a page that did not change leaves nothing to do."""
         if not row.published or row.fingerprint != fingerprint(selection):
             return False
-        return row.missing_files == 0 or (work.priority > 0 and (row.due_at or 0) > _now())
+        return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
     def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
         """Return the page that a 304 speaks of: what was kept of it, or what was published whole."""
@@ -165,17 +171,21 @@ class Transfer:
             force=work.force,
             damaged=work.damaged,
         )
-        refused = [Failure(project=work.name, file=r.filename, reason=r.reason) for r in page.refused]
-        failures = (*refused, *tally.failures)
+        # A quarantined page has nothing to offer, so nothing of it can be missing.
+        refused = () if quarantined else page.refused
+        failures = (*(Failure(project=work.name, file=r.filename, reason=r.reason) for r in refused), *tally.failures)
         if failures and not tally.landed:
             # Nobody is served by an empty page: the last good one stays, and a new project waits for its first file.
-            raise UpstreamError(f"none of its files could be had; {failures[-1].file}: {failures[-1].reason}")
+            first = f"{failures[-1].file}: {failures[-1].reason}"
+            failed = _failed(row, UpstreamError(f"none of its files could be had; {first}"))
+            return replace(failed, failures=failures, tally=tally)
         landed = [tally.landed[file.filename] for file in verdict.wanted if file.filename in tally.landed]
         places = frozenset(place for _, place in landed)
         leaving = self._retire(work.name, published, staying=places, at_once=quarantined)
-        await self._intend([Pending(r.project, r.place, r.sha256) for r in leaving])
+        await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
         staged = self._volume.stage(work.name, render_page(page, landed))
         missing = len(failures)
+        unfinished = missing > 0 or tally.metadata_missing > 0
         new = ProjectRow(
             work.name,
             state=ProjectState.PARTIAL if missing else ProjectState.CURRENT,
@@ -187,34 +197,39 @@ class Transfer:
             withheld_files=verdict.withheld,
             missing_files=missing,
             published=True,
-            attempts=row.attempts + 1 if missing else 0,
-            due_at=row.next_due() if missing else None,
+            attempts=row.attempts + 1 if unfinished else 0,
+            due_at=row.next_due() if unfinished else None,
             checked_at=_now(),
             changed_at=row.changed_at if staged is None else _now(),
-            error=f"{missing} file(s) missing; {failures[0].file}: {failures[0].reason}" if missing else None,
+            error=_lacking(missing, failures[0]) if failures else None,
         )
         before = frozenset(published.places.values()) if published else frozenset()
         settlement = Settlement(
             new,
             read=True,
-            kept=kept if missing or verdict.withheld or quarantined else None,
+            kept=kept if unfinished or verdict.withheld or quarantined else None,
             retirements=leaving,
             returned=tuple(places - before),
         )
         return Outcome(Publication(settlement, staged), failures, tally)
 
-    async def _gone(self, row: ProjectRow) -> Outcome:
+    async def _gone(self, work: Work, row: ProjectRow) -> Outcome:
         if not row.published:
             state: ProjectState = row.state
             if state is ProjectState.WITHDRAWN:
                 reason = "upstream has it no more; if it is not coming back, take it from mirror.toml"
             else:
                 state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
-            gone = replace(row, state=state, error=reason, attempts=row.attempts + 1, checked_at=_now())
-            return Outcome(Publication(Settlement(gone)), (Failure(project=row.name, reason=reason),))
-        reason = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
-        outcome = await self.withdraw(row, reason=reason)
-        return replace(outcome, failures=(Failure(project=row.name, reason=reason),))
+        elif work.may_withdraw():
+            reason = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
+            outcome = await self.withdraw(row, reason=reason)
+            return replace(outcome, failures=(Failure(project=row.name, reason=reason),))
+        else:
+            state, reason = ProjectState.BEHIND, "upstream has it no more; the deletion guard keeps it published"
+        gone = replace(row, state=state, error=reason, checked_at=_now())
+        withheld = state is ProjectState.BEHIND
+        failures = () if withheld else (Failure(project=row.name, reason=reason),)
+        return Outcome(Publication(Settlement(gone)), failures, withheld=withheld)
 
     def _retire(
         self, name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], at_once: bool
@@ -230,46 +245,40 @@ class Transfer:
         )
 
     def _published(self, name: NormalizedName) -> PublishedPage | None:
-        body = self._volume.page(name)
         try:
-            return None if body is None else parse_published(body, name=name)
+            return read_published(self._volume, name)
         except InvalidPage:
-            return None  # a damaged page is written anew, and its files are looked at
+            return None  # damaged: it is written anew, and its files are hashed before they are believed
 
 
 def _touched(row: ProjectRow) -> Outcome:
     """Return the outcome of a page that did not change."""
-    state = ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT
-    again = row.missing_files > 0
-    failures = (Failure(project=row.name, reason=row.error or ""),) if again else ()
-    return Outcome(
-        Publication(
-            Settlement(
-                replace(
-                    row,
-                    state=state,
-                    checked_at=_now(),
-                    attempts=row.attempts if again else 0,
-                    due_at=row.due_at if again else None,
-                    error=row.error if again else None,
-                )
-            )
-        ),
-        failures,
+    lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
+    touched = replace(
+        row,
+        state=ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT,
+        checked_at=_now(),
+        attempts=0 if row.due_at is None else row.attempts,
+        error=row.error if row.state is ProjectState.PARTIAL else lacking.reason if row.missing_files else None,
     )
+    return Outcome(Publication(Settlement(touched)), (lacking,) if row.missing_files else ())
 
 
 def _failed(row: ProjectRow, error: Exception) -> Outcome:
-    """Return the outcome of a project that could not be refreshed: what was published stays, and is tried again."""
+    """Return the outcome of a project that could not be refreshed: what is published stays."""
     state = ProjectState.BEHIND if isinstance(error, StalePage) else ProjectState.FAILING
-    failed = replace(
-        row, state=state, error=str(error), attempts=row.attempts + 1, due_at=row.next_due(), checked_at=_now()
-    )
+    # Attempts and due time are those of missing files, which a page that fails meanwhile does not change.
+    failed = replace(row, state=state, error=str(error), checked_at=_now())
     return Outcome(
         Publication(Settlement(failed)),
         (Failure(project=row.name, reason=str(error)),),
         unreachable=isinstance(error, Unreachable),
     )
+
+
+def _lacking(missing: int, first: Failure | None) -> str:
+    which = f"; {first.file}: {first.reason}" if first else ", to be tried again when their time has come"
+    return f"{missing} file(s) missing{which}"
 
 
 def _now() -> int:

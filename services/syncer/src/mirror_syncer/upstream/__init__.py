@@ -2,6 +2,7 @@
 
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.client import Answer, Client, Limits
+from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.index import Gone, Index, NotModified, PageAnswer, Validators, parse_page
 from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, parse_json
 
@@ -19,6 +20,7 @@ __all__ = [
     "ProjectStatus",
     "Refusal",
     "Validators",
+    "parse_html",
     "parse_json",
     "parse_page",
 ]

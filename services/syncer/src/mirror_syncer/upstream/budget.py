@@ -5,12 +5,14 @@ import heapq
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from mirror_syncer.priority import Priority
+
 
 class Budget:
     """
     So many connections, lent by priority.
 
-    With two or more, one is kept for projects that a person named (priority 0): ``sync requests`` must not wait for
+    With two or more, one is kept for projects that a person named: ``sync requests`` must not wait for
     somebody's 2 GB wheel.
     """
 
@@ -18,10 +20,10 @@ class Budget:
         self.connections = connections
         self._lent = 0
         self._asked = 0
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def connection(self, priority: int) -> AsyncIterator[None]:
+    async def connection(self, priority: Priority) -> AsyncIterator[None]:
         """Hold one connection; a cancelled wait gives up its place and nothing else."""
         await self._acquire(priority)
         try:
@@ -30,11 +32,11 @@ class Budget:
             self._lent -= 1
             self._wake()
 
-    def _free_for(self, priority: int) -> bool:
-        kept = 1 if priority > 0 and self.connections > 1 else 0
+    def _free_for(self, priority: Priority) -> bool:
+        kept = 1 if priority is not Priority.NAMED and self.connections > 1 else 0
         return self._lent < self.connections - kept
 
-    async def _acquire(self, priority: int) -> None:
+    async def _acquire(self, priority: Priority) -> None:
         if self._free_for(priority) and not self._waiting:
             self._lent += 1
             return

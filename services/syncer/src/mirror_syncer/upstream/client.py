@@ -22,6 +22,7 @@ import stamina
 from yarl import URL
 
 from mirror_syncer.errors import MirrorError, Refused, Unreachable, UpstreamError
+from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.budget import Budget
 
 T = TypeVar("T")
@@ -136,7 +137,7 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: int) -> Answer:
+    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
         """
         Return the answer to a GET, whole.
 
@@ -157,7 +158,7 @@ class Client:
 
         return await self._retrying(attempt)
 
-    async def download(self, url: str, sink: Sink, *, endpoint: str, priority: int) -> None:
+    async def download(self, url: str, sink: Sink, *, endpoint: str, priority: Priority) -> None:
         """
         Pour a file into a sink; what the sink holds already is not asked for again.
 
@@ -222,14 +223,14 @@ class Client:
 
     @asynccontextmanager
     async def _response(
-        self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: int
+        self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Yield the first response that is no redirect, holding one connection of the budget all the while."""
         if self._session is None:
             raise RuntimeError("the client is not open")
-        began = time.monotonic()
         outcome = "abandoned"
         async with self._budget.connection(priority):
+            began = time.monotonic()
             try:
                 for _ in range(_MOST_REDIRECTS + 1):
                     self._check_host(url)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage, Refused
+from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.client import Client, Sink
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.page import Page, parse_json, parse_serial
@@ -66,7 +67,7 @@ class Index:
         self._client = client
 
     async def page(
-        self, name: NormalizedName, *, validators: Validators, priority: int
+        self, name: NormalizedName, *, validators: Validators, priority: Priority
     ) -> PageAnswer | NotModified | Gone:
         """
         Ask for a project's page.
@@ -103,11 +104,11 @@ class Index:
         )
         return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
-    async def file(self, url: str, sink: Sink, *, priority: int) -> None:
+    async def file(self, url: str, sink: Sink, *, priority: Priority) -> None:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""
         await self._client.download(url, sink, endpoint="file", priority=priority)
 
-    async def metadata(self, url: str, sink: Sink, *, priority: int) -> None:
+    async def metadata(self, url: str, sink: Sink, *, priority: Priority) -> None:
         """Pour a file's ``.metadata`` into a sink (PEP 658)."""
         parts = urlsplit(url)
         await self._client.download(

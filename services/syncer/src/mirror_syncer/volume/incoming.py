@@ -9,8 +9,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from mirror_syncer.errors import FileRejected, VolumeError
+from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
+from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -48,13 +49,11 @@ class Incoming:
         self._address = address
         self._lasting = lasting
         self._durability = durability
-        try:
+        with disk_says(temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
-        except OSError as error:
-            raise VolumeError(f"{temporary} cannot be written: {error.strerror}") from error
-        self._begin()
-        self._resume()
+            self._begin()
+            self._resume()
 
     @property
     def position(self) -> int:
@@ -68,7 +67,8 @@ class Incoming:
 
     def restart(self) -> None:
         """Forget what it holds."""
-        self._file.truncate(0)
+        with disk_says(self.temporary):
+            self._file.truncate(0)
         self._begin()
 
     def write(self, chunk: bytes) -> None:
@@ -83,12 +83,10 @@ class Incoming:
         most = SIZE_MOST if self._size is None else self._size
         if self._position + len(chunk) > most:
             raise FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
-        try:
+        with disk_says(self.temporary):
             view = memoryview(chunk)
             while view:
                 view = view[self._file.write(view) :]
-        except OSError as error:
-            raise VolumeError(f"{self.temporary.parent} cannot be written: {error.strerror}") from error
         self._hash(chunk)
 
     def check(self) -> None:
@@ -112,15 +110,13 @@ class Incoming:
         Args:
             mtime: seconds since the epoch; upload time as mtime makes the ETags of two mirrors equal.
         """
-        try:
+        with disk_says(target):
             os.fchmod(self._file.fileno(), _MODE)
             if mtime is not None:
                 os.utime(self._file.fileno(), (mtime, mtime))
             self._durability.wrote(self._file.fileno())
             self._file.close()
             self.temporary.rename(target)
-        except OSError as error:
-            raise VolumeError(f"{target} cannot be written: {error.strerror}") from error
         self._durability.named(target.parent)
 
     def abandon(self) -> None:
@@ -163,13 +159,12 @@ def wheel_metadata(path: Path) -> bytes | None:
 
 def file_digest(path: Path) -> Sha256 | None:
     """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
-    try:
-        # A symlink that somebody planted is no file of ours, and a pipe would never end.
-        if not stat.S_ISREG(path.lstat().st_mode):
+    with disk_says(path, cannot_be="read"):
+        try:
+            # A symlink that somebody planted is no file of ours, and a pipe would never end.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return None
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+                return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+        except FileNotFoundError:
             return None
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-            return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise VolumeError(f"{path} cannot be read: {error.strerror}") from error

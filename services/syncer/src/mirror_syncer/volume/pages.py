@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.errors import VolumeError
+from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
 
 # 1,500 bytes of Ethernet less IP, TCP and its timestamps
@@ -45,24 +45,20 @@ class StagedPages:
         self.directory = directory
         self._names = tuple(files)
         self._durability = durability
-        times = _mtimes(directory)
-        try:
+        with disk_says(directory):
+            times = _mtimes(directory)
             directory.mkdir(exist_ok=True)
             for name, body in files.items():
                 self._write(name, body, mtime=times[name.removesuffix(".gz")])
-        except OSError as error:
-            raise VolumeError(f"{directory} cannot be written: {error.strerror}") from error
 
     def publish(self) -> None:
         """Make it visible: a twin no longer wanted goes first, each twin comes before its plain file."""
-        try:
+        with disk_says(self.directory):
             for name in NAMES:
                 if name not in self._names:
                     (self.directory / name).unlink(missing_ok=True)
             for name in self._names:
                 _temporary(self.directory, name).rename(self.directory / name)
-        except OSError as error:
-            raise VolumeError(f"{self.directory} cannot be written: {error.strerror}") from error
         self._durability.named(self.directory)
 
     def discard(self) -> None:

@@ -48,16 +48,21 @@ def upgrade() -> None:
         sa.Column("kind", sa.String, nullable=False),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("whole", sa.Boolean, nullable=False),
-        sa.Column("idempotency_key", sa.String, unique=True),
         sa.Column("finished_at", sa.BigInteger),
         sa.Column("document", sa.Text, nullable=False),
     )
     op.create_index("run_state", "run", ["state", "id"])
     op.create_table(
+        "run_key",
+        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("run_id", sa.String, nullable=False),
+    )
+    op.create_table(
         "pending",
         sa.Column("project", sa.String, primary_key=True),
         sa.Column("place", sa.String, primary_key=True),
         sa.Column("sha256", sa.String, nullable=False),
+        sa.Column("withdraw", sa.Boolean, nullable=False),
     )
     op.create_table(
         "retired",
@@ -67,4 +72,4 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger),
         sa.Column("withdraw", sa.Boolean, nullable=False),
     )
-    op.create_index("retired_due", "retired", ["due_at"])
+    op.create_index("retired_due", "retired", ["due_at", "project"])

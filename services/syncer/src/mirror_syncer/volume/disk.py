@@ -1,0 +1,40 @@
+"""What the disk says, as what a person can do about it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from mirror_syncer.errors import VolumeError, VolumeFull
+
+
+@contextmanager
+def disk_says(path: Path | None = None, *, cannot_be: Literal["read", "written"] = "written") -> Iterator[None]:
+    """
+    Raise what the disk says, in a block or in a function that this decorates, as a ``VolumeError`` with the remedy.
+
+    Args:
+        path: what it is about; otherwise what the system's error names.
+    """
+    try:
+        yield
+    except VolumeError:
+        raise
+    except OSError as error:
+        raise _explain(error, path or error.filename or "the volume", cannot_be) from error
+
+
+def _explain(error: OSError, path: object, cannot_be: str) -> VolumeError:
+    said = f"{path} cannot be {cannot_be}: {error.strerror}"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return VolumeFull(f"{said}; grow the disk, or select less in mirror.toml")
+        case errno.EROFS | errno.EIO:
+            return VolumeError(f"{said}; look at the kernel's log, mend or replace the disk, mount it again")
+        case errno.EACCES | errno.EPERM:
+            user = f"{os.getuid()}:{os.getgid()}"
+            return VolumeError(f"{said}; on the host: chown -R {user} the directory that MIRROR_DATA names")
+        case _:
+            return VolumeError(said)
