@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, model_validator
 
 from mirror_contract.names import ProjectName
 
@@ -95,7 +95,7 @@ class Failure(BaseModel):
 
     project: str | None = Field(default=None, description="Normalized name; absent where it concerns the whole run.")
     file: str | None = Field(default=None, description="The file, where only that one failed.")
-    reason: str
+    reason: Annotated[str, BeforeValidator(lambda text: text[:1000])] = Field(description="1,000 characters at most.")
 
 
 class Run(BaseModel):

@@ -4,8 +4,9 @@ import time
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, Retirement
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.names import possible_projects
 from mirror_syncer.publish import read_published
 from mirror_syncer.volume import Volume
 
@@ -15,19 +16,14 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
     Remove, or put aside, the retired files of a project that are due.
 
     Their rows were committed after a ``sync`` later than the page that dropped them, so no page that a power cut could
-    bring back names them. A file that the page names all the same stays; while the page is damaged, all do. No other
-    task has the project in hand meanwhile.
+    bring back names them. A file that a page names all the same stays: one project's page may have named another's
+    file, and dropped it. No other task has the project in hand meanwhile.
 
     Returns:
         How many files left the document root.
     """
     due = catalog.files.due(name, now=int(time.time()))
-    try:
-        published = read_published(volume, name)
-    except InvalidPage:
-        return 0
-    named = frozenset(published.places.values()) if published else frozenset()
-    leaving = [retirement for retirement in due if retirement.place not in named]
+    leaving = [retirement for retirement in due if not _named(volume, retirement)]
     for retirement in leaving:
         if retirement.withdraw:
             volume.withdraw(retirement.place)
@@ -35,3 +31,16 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
             volume.remove(retirement.place)
     catalog.files.removed([retirement.place for retirement in due])
     return len(leaving)
+
+
+def _named(volume: Volume, retirement: Retirement) -> bool:
+    """Return whether a page names a file: its project's, or that of one whose name the file's begins with."""
+    filename = retirement.place.rpartition("/")[2]
+    try:
+        return any(
+            retirement.place in published.places.values()
+            for name in {retirement.project, *possible_projects(filename)}
+            if (published := read_published(volume, name)) is not None
+        )
+    except InvalidPage:
+        return True  # a damaged page may name it

@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_syncer.api import MIRROR_ID
@@ -144,6 +145,12 @@ def _summarize(run: Run, *, console: Console) -> None:
         sys.stdout.write(f"{run.model_dump_json()}\n")  # for programs: the run's document, whole
     else:
         for failure in run.failures:
-            console.print(f"[red]{failure.project or ''} {failure.file or ''}[/red] {failure.reason}", highlight=False)
+            # Names and reasons are upstream's words: no markup, no control characters.
+            what = " ".join(filter(None, (failure.project, failure.file)))
+            console.print(Text(_plain(what), style="red"), Text(_plain(failure.reason)))
         colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
-        console.print(f"[{colour}]{run.state}[/{colour}] {run.message or ''}", highlight=False)
+        console.print(Text(run.state, style=colour), Text(_plain(run.message or "")))
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

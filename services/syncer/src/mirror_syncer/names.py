@@ -3,6 +3,8 @@
 import re
 from typing import NewType
 
+from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
+
 from mirror_syncer.errors import FileRejected
 
 Filename = NewType("Filename", str)
@@ -69,6 +71,13 @@ def parse_package_path(text: str) -> PackagePath:
         raise FileRejected(f"{text[:120]!r} is no place below packages/")
     parse_filename(match[1])
     return PackagePath(text)
+
+
+def possible_projects(filename: str) -> frozenset[NormalizedName]:
+    """Return the projects that a file may be of, by its name alone: ``foo-bar-1.0.tar.gz`` is foo's or foo-bar's."""
+    parts = filename.split("-")
+    prefixes = ("-".join(parts[:cut]) for cut in range(1, len(parts)))
+    return frozenset(canonicalize_name(prefix) for prefix in prefixes if is_normalized_name(canonicalize_name(prefix)))
 
 
 def content_digest(url_path: str) -> str | None:

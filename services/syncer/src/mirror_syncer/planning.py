@@ -83,6 +83,9 @@ def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
         return Step(name, Priority.NAMED, "named by a person")
     if row is None:
         return Step(name, Priority.BACKLOG, "new in mirror.toml")
+    if row.state is ProjectState.FAILING:
+        # Last: ten bad ones must not look like an upstream that is down.
+        return Step(name, Priority.BACKLOG, f"failing: {row.error}")
     if row.state is not ProjectState.CURRENT:
         return Step(name, Priority.RETRY, f"{row.state}: {row.error}" if row.error else str(row.state))
     return Step(name, Priority.RECHECK, "look for changes")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog, Pending, ProjectRow, Retirement
+from mirror_syncer.catalog import Catalog, ProjectRow, Retirement
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
 from mirror_syncer.publish import read_published
@@ -35,8 +35,8 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     """
     Put right what a publication left that was broken off.
 
-    A file that the project's page names is published. Of the others, a whole one stays for its grace period, so that
-    the next sync need not fetch it again, unless it was to leave at once; a damaged one goes. Temporaries go.
+    A file that the project's page names is published. The others stay for their grace period, so that the next sync
+    need not fetch them again, unless they were to leave at once. Temporaries go.
     """
     intents = catalog.files.pending(name)
     volume.clean_up(name, [(intent.place, intent.sha256) for intent in intents])
@@ -53,7 +53,8 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
             name, intent.place, intent.sha256, due_at=now if intent.withdraw else later, withdraw=intent.withdraw
         )
         for intent in intents
-        if intent.place not in named and intent.place not in held and _whole(volume, intent)
+        # Other content at the place is not this publication's: a file has its name only when it is whole.
+        if intent.place not in named and intent.place not in held and volume.digest(intent.place) == intent.sha256
     ]
     catalog.files.recover(name, leaving)
 
@@ -84,10 +85,3 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
                 stored_bytes=sum(file.size or 0 for file in published.files.values()),
                 published=True,
             )
-
-
-def _whole(volume: Volume, intent: Pending) -> bool:
-    found = volume.digest(intent.place)
-    if found is not None and found != intent.sha256:
-        volume.remove(intent.place)
-    return found == intent.sha256

@@ -148,7 +148,8 @@ class Workers:
         if task.action is not Action.COLLECT:
             run.document.counts.projects_done += 1
         if task.action is Action.REFRESH and outcome is not None:
-            run.unanswered = run.unanswered + 1 if outcome.unreachable else 0
+            if outcome.newly:  # those that failed before say nothing of the upstream as a whole
+                run.unanswered = run.unanswered + 1 if outcome.unreachable else 0
             run.unreachable += outcome.unreachable
             if run.unanswered >= _UNREACHABLE_IN_A_ROW:
                 await self.abort(run, Unreachable(f"upstream does not answer: {outcome.row.error}"))

@@ -25,12 +25,16 @@ class Files:
         Note what a publication is about to touch.
 
         Returns:
-            The places among them that held other content once: no URL ever changes its bytes.
+            The places among them that another project has in hand, or that held other content once. They may not be
+            touched, and are not noted.
         """
         with self._engine.begin() as connection:
-            upsert(connection, pending, [_values(intent, pending) for intent in intents])
-            held = self._held(connection, [intent.place for intent in intents])
-        return {intent.place for intent in intents if held.get(intent.place, intent.sha256) != intent.sha256}
+            places = [intent.place for intent in intents]
+            held = self._held(connection, places)
+            foreign = self._foreign(connection, {intent.project for intent in intents}, places)
+            taken = {i.place for i in intents if i.place in foreign or held.get(i.place, i.sha256) != i.sha256}
+            upsert(connection, pending, [_values(intent, pending) for intent in intents if intent.place not in taken])
+        return taken
 
     def pending(self, project: NormalizedName | None = None) -> list[Pending]:
         """Return what publications that were broken off had in hand, by project; of one, where it is named."""
@@ -84,6 +88,16 @@ class Files:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:
             return self._held(connection, places)
+
+    def _foreign(
+        self, connection: sa.Connection, projects: set[NormalizedName], places: Sequence[PackagePath]
+    ) -> set[str]:
+        foreign: set[str] = set()
+        for start in range(0, len(places), _AT_ONCE):
+            at_hand = pending.c.place.in_(places[start : start + _AT_ONCE])
+            query = sa.select(pending.c.place).where(at_hand, pending.c.project.not_in(projects))
+            foreign |= set(connection.scalars(query))
+        return foreign
 
     def _held(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         held: dict[str, Sha256] = {}

@@ -74,6 +74,7 @@ pending = Table(
     Column("place", String, primary_key=True),
     Column("sha256", String, nullable=False),
     Column("withdraw", Boolean, nullable=False, default=False),
+    Index("pending_place", "place"),
 )
 
 # Files that no page names any more, and what once lay at a place that is empty now: no URL ever changes its bytes.

@@ -4,7 +4,8 @@ The work unit: one project, from upstream's page to a publication that only wait
 It needs a name, the policy and a place to write, and nothing of its neighbours.
 """
 
-from mirror_syncer.transfer.files import FileTransfer, Tally
+from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.project import STALE_WAITS, Outcome, Transfer, Work
+from mirror_syncer.transfer.tally import Tally
 
 __all__ = ["STALE_WAITS", "FileTransfer", "Outcome", "Tally", "Transfer", "Work"]

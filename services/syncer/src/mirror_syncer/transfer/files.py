@@ -1,40 +1,29 @@
 """A project's files: which are there, and how the others get there."""
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Pending
-from mirror_syncer.errors import FileRejected, UpstreamError
-from mirror_syncer.names import PackagePath, Sha256, content_digest, full_path, metadata_name, short_path
+from mirror_syncer.errors import FileRejected, UpstreamError, VolumeError, VolumeFull
+from mirror_syncer.names import PackagePath, content_digest, full_path, metadata_name, short_path
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage
+from mirror_syncer.transfer.claims import Claims, Intend
+from mirror_syncer.transfer.metadata import MetadataTransfer
+from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import File, Index
-from mirror_syncer.volume import METADATA_MOST, Incoming, Volume, wheel_metadata
+from mirror_syncer.volume import Incoming, Volume
+
+log = structlog.get_logger()
 
 _ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
-Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
-"""Notes what is about to be touched, before its bytes; returns the places that held other content once."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What bringing files came to."""
-
-    landed: dict[str, tuple[File, PackagePath]] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    fetched: int = 0
-    fetched_bytes: int = 0
-    metadata_fetched: int = 0
-    metadata_missing: int = 0
 
 
 class FileTransfer:
@@ -50,6 +39,7 @@ class FileTransfer:
         self._volume = volume
         self._intend = intend
         self._at_once = at_once
+        self._metadata = MetadataTransfer(index=index, volume=volume)
 
     async def bring(
         self,
@@ -76,8 +66,9 @@ class FileTransfer:
         missing = [file for file in files if not self._there(file, published, tally, force=force, damaged=damaged)]
         if not missing:
             return tally
-        await asyncio.to_thread(self._volume.check_room, sum(file.size or 0 for file in missing))
-        claims = _Claims(name, self._intend, damaged=damaged)
+        await asyncio.to_thread(self._check_room, missing)
+        held = {} if published is None else {published.places[n]: file.sha256 for n, file in published.files.items()}
+        claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
         addresses = {file.filename: content_digest(urlsplit(file.url).path) for file in missing}
         await claims.claim(
             *(
@@ -95,6 +86,12 @@ class FileTransfer:
                     landed = await self._land(file, address, claims=claims, priority=priority, tally=tally)
                 except (UpstreamError, FileRejected) as error:
                     tally.failures.append(Failure(project=name, file=file.filename, reason=str(error)))
+                except VolumeError:
+                    raise
+                except Exception as error:
+                    log.exception("file failed", project=name, file=file.filename)
+                    reason = f"{type(error).__name__}: {error}"
+                    tally.failures.append(Failure(project=name, file=file.filename, reason=reason))
                 else:
                     tally.landed[file.filename] = landed
 
@@ -132,15 +129,16 @@ class FileTransfer:
         return metadata and self._volume.size(place) == file.size
 
     async def _land(
-        self, file: File, address: str | None, *, claims: "_Claims", priority: Priority, tally: Tally
+        self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
     ) -> tuple[File, PackagePath]:
         """Return a file that is whole and in its place, as the page may now name it."""
         place = None
         if address is not None:
             place, there = await self._choose(file, address, claims)
             if there:
+                file = file if file.size is not None else replace(file, size=self._volume.size(place))
                 source = self._volume.path(place)
-                return await self._complete(file, place, source=source, priority=priority, tally=tally), place
+                return await self._complete(file, place, source, claims=claims, priority=priority, tally=tally), place
         incoming = self._volume.incoming(file.filename, file.sha256, size=file.size, place=place)
         try:
             await self._fetch(file, incoming, priority=priority)
@@ -149,14 +147,32 @@ class FileTransfer:
             file = replace(file, size=incoming.position)
             if place is None:
                 place, _ = await self._choose(file, incoming.blake2b, claims)
-            file = await self._complete(file, place, source=incoming.temporary, priority=priority, tally=tally)
+            source = incoming.temporary
+            file = await self._complete(file, place, source, claims=claims, priority=priority, tally=tally)
             incoming.name_it(self._volume.path(place), mtime=_epoch(file.upload_time))
         except BaseException:
             incoming.abandon()
             raise
         return file, place
 
-    async def _choose(self, file: File, address: str, claims: "_Claims") -> tuple[PackagePath, bool]:
+    async def _complete(
+        self, file: File, place: PackagePath, source: Path, *, claims: Claims, priority: Priority, tally: Tally
+    ) -> File:
+        damaged = not {place, f"{place}.metadata"}.isdisjoint(claims.damaged)
+        return await self._metadata.complete(
+            file, place, source=source, damaged=damaged, priority=priority, tally=tally
+        )
+
+    def _check_room(self, files: Sequence[File]) -> None:
+        """Raise where there is no room; a project that merely claims more than there is fails alone."""
+        wanted = sum(file.size or 0 for file in files)
+        try:
+            self._volume.check_room(wanted)
+        except VolumeFull:
+            self._volume.check_room(0)
+            raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
+
+    async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
         """
         Return a file's place, and whether it lies there already.
 
@@ -183,74 +199,6 @@ class FileTransfer:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
-
-    async def _complete(
-        self, file: File, place: PackagePath, *, source: Path, priority: Priority, tally: Tally
-    ) -> File:
-        """
-        Store the metadata that the page promises beside a file (PEP 658); return the file with what it really has.
-
-        A wheel's own METADATA saves a request where its digest is the promised one. Without either, the file is
-        published without: clients fall back to the file itself, but die of a promise that is not kept.
-        """
-        if file.size is None:
-            file = replace(file, size=self._volume.size(place))
-        if not file.core_metadata or metadata_name(file.filename) is None:
-            return replace(file, core_metadata=False)
-        body = wheel_metadata(source) if file.filename.endswith(".whl") else None
-        if body is None or not _promised(file, body):
-            memory = _Memory()
-            try:
-                await self._index.metadata(file.url, memory, priority=priority)
-                tally.metadata_fetched += 1
-                body = memory.body if _promised(file, memory.body) else None
-            except (UpstreamError, FileRejected):
-                body = None
-        if body is None:
-            tally.metadata_missing += 1
-            return replace(file, core_metadata=False)
-        self._volume.write_metadata(place, body)
-        return replace(file, core_metadata=Sha256(hashlib.sha256(body).hexdigest()))
-
-
-class _Claims:
-    """The places that a project's files may take; each is noted in the catalog before its bytes."""
-
-    def __init__(self, name: NormalizedName, intend: Intend, *, damaged: frozenset[str]) -> None:
-        self._name = name
-        self.damaged = damaged
-        self._intend = intend
-        self._free: dict[tuple[PackagePath, Sha256], bool] = {}
-
-    async def claim(self, *wanted: tuple[PackagePath, Sha256]) -> bool:
-        """Return whether all of these places may hold these contents."""
-        if new := [one for one in wanted if one not in self._free]:
-            taken = await self._intend([Pending(self._name, place, sha256) for place, sha256 in new])
-            self._free |= {(place, sha256): place not in taken for place, sha256 in new}
-        return all(self._free[one] for one in wanted)
-
-
-class _Memory:
-    """A small file's sink."""
-
-    def __init__(self) -> None:
-        self.body = b""
-
-    @property
-    def position(self) -> int:
-        return len(self.body)
-
-    def restart(self) -> None:
-        self.body = b""
-
-    def write(self, chunk: bytes, /) -> None:
-        if len(self.body) + len(chunk) > METADATA_MOST:
-            raise FileRejected(f"its metadata has more than {METADATA_MOST:,} bytes")
-        self.body += chunk
-
-
-def _promised(file: File, body: bytes) -> bool:
-    return file.core_metadata is True or hashlib.sha256(body).hexdigest() == file.core_metadata
 
 
 def _epoch(upload_time: str | None) -> float | None:

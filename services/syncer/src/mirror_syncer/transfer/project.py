@@ -14,7 +14,9 @@ from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamEr
 from mirror_syncer.policy import PolicySource, Selection, fingerprint
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
-from mirror_syncer.transfer.files import FileTransfer, Intend, Tally
+from mirror_syncer.transfer.claims import Intend
+from mirror_syncer.transfer.files import FileTransfer
+from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
 from mirror_syncer.volume import Volume
 
@@ -48,6 +50,8 @@ class Outcome:
     """Upstream gave no answer at all."""
     withheld: bool = False
     """It should be withdrawn, and the deletion guard holds that back."""
+    newly: bool = True
+    """It was not failing before."""
 
     @property
     def row(self) -> ProjectRow:
@@ -128,13 +132,16 @@ class Transfer:
             if work.force or serial is None or row.serial is None or serial >= row.serial:
                 return answer
             if wait is None:
-                raise StalePage(f"upstream shows serial {serial}, we have {row.serial}: an older page")
+                raise StalePage(
+                    f"upstream shows an older page, of serial {serial}; ours is of {row.serial}. "
+                    "If it stays so, `sync --force` takes what upstream has"
+                )
             await asyncio.sleep(wait)
         raise AssertionError
 
     def _settled(self, work: Work, row: ProjectRow, selection: Selection) -> bool:
         """Return whether a page that did not change leaves nothing to do."""
-        if not row.published or row.fingerprint != fingerprint(selection):
+        if work.force or work.damaged or not row.published or row.fingerprint != fingerprint(selection):
             return False
         return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
@@ -268,11 +275,13 @@ def _failed(row: ProjectRow, error: Exception) -> Outcome:
     """Return the outcome of a project that could not be refreshed: what is published stays."""
     state = ProjectState.BEHIND if isinstance(error, StalePage) else ProjectState.FAILING
     # Attempts and due time are those of missing files, which a page that fails meanwhile does not change.
-    failed = replace(row, state=state, error=str(error), checked_at=_now())
+    failure = Failure(project=row.name, reason=str(error))
+    failed = replace(row, state=state, error=failure.reason, checked_at=_now())
     return Outcome(
         Publication(Settlement(failed)),
-        (Failure(project=row.name, reason=str(error)),),
+        (failure,),
         unreachable=isinstance(error, Unreachable),
+        newly=row.state is not ProjectState.FAILING,
     )
 
 

@@ -5,6 +5,7 @@ It keeps the budget of connections, retries what is worth it, obeys Retry-After,
 that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
 """
 
+import asyncio
 import email.utils
 import ssl
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import stamina
@@ -127,7 +129,7 @@ class Client:
             ),
             headers={"User-Agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,  # HTTPS_PROXY and NO_PROXY
+            # Not trust_env: that would send what a netrc holds for a host to every port of it. Proxies: see _proxy.
         )
         return self
 
@@ -234,9 +236,12 @@ class Client:
             try:
                 for _ in range(_MOST_REDIRECTS + 1):
                     self._check_host(url)
-                    async with self._session.get(
-                        URL(url, encoded=True), headers=headers, allow_redirects=False
-                    ) as response:
+                    # A head that drips, or is preceded by 103s without end, is bounded here; a body in _chunks.
+                    async with asyncio.timeout(self._limits.connect_seconds + self._limits.silence_seconds):
+                        response = await self._session.get(
+                            URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=_proxy(url)
+                        )
+                    async with response:
                         outcome = str(response.status)
                         if response.status in _LATER:
                             raise _TryLater(
@@ -261,11 +266,17 @@ class Client:
                 self._on_request(endpoint, outcome, time.monotonic() - began)
 
     async def _chunks(self, response: aiohttp.ClientResponse, url: str) -> AsyncIterator[bytes]:
-        began, received = time.monotonic(), 0
-        async for chunk in response.content.iter_any():
+        """Yield a body's bytes, decoded; a pause is measured between these, not between those on the wire."""
+        loop = asyncio.get_running_loop()
+        began, received = loop.time(), 0
+        while True:
+            async with asyncio.timeout(self._limits.silence_seconds):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
             yield chunk
             received += len(chunk)
-            seconds = time.monotonic() - began
+            seconds = loop.time() - began
             if seconds > _PATIENCE_SECONDS and received < seconds * self._limits.slowest_bytes_a_second:
                 raise _TryLater(f"{url}: {received:,} bytes in {seconds:.0f} s, too slow to be meant", reason="slow")
 
@@ -287,6 +298,14 @@ def _continues(response: aiohttp.ClientResponse, position: int) -> bool:
     )
 
 
+def _proxy(url: str) -> str | None:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a URL."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
+
+
 def _target(url: str, location: str) -> str:
     """Return where a redirect leads; a port past 65535 is found out only when it is asked for."""
     try:
@@ -305,7 +324,7 @@ def _retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -108,6 +108,12 @@ class _Page(msgspec.Struct):
     project_status: _Status | None = msgspec.field(name="project-status", default=None)
 
 
+# The largest projects of PyPI have some 10,000 files. An entry has about ten commas.
+_FILES_MOST = 200_000
+_COMMAS_MOST = 20 * _FILES_MOST
+_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
+_URL_MOST = 8_192
+
 _page = msgspec.json.Decoder(_Page)
 _file = msgspec.json.Decoder(_File)
 
@@ -125,6 +131,8 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
     Raises:
         InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
     """
+    if body.count(b",") > _COMMAS_MOST:
+        raise InvalidPage(f"the page has more than {_FILES_MOST:,} files")
     try:
         raw = _page.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -174,6 +182,8 @@ def sort_out(candidates: Iterable[File | Refusal], *, url: str) -> tuple[tuple[F
     for candidate in candidates:
         if isinstance(candidate, Refusal):
             refused.append(candidate)
+            if len(refused) > _REFUSALS_MOST:
+                raise InvalidPage(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {candidate}")
         elif candidate.filename in files:
             refused.append(Refusal(candidate.filename, "the page names it twice"))
         else:
@@ -240,6 +250,8 @@ def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
 
 def _absolute(page: str, url: str) -> str:
     """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
+    if len(url) > _URL_MOST:
+        raise FileRejected(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)

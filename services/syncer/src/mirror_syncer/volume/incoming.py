@@ -1,7 +1,6 @@
 """A file on its way into the tree."""
 
 import hashlib
-import lzma
 import os
 import re
 import stat
@@ -17,6 +16,8 @@ from mirror_syncer.volume.durability import Durability
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
+_DIRECTORY_MOST = 8 * 2**20  # of a ZIP archive; the largest wheel on PyPI has 100,000 entries of 80 bytes
+_END_MOST = 22 + 65_535  # the end record and the longest comment
 # The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
 METADATA_MOST = 16 * 2**20
 
@@ -82,6 +83,7 @@ class Incoming:
         # A body without a size in its page ends somewhere, too.
         most = SIZE_MOST if self._size is None else self._size
         if self._position + len(chunk) > most:
+            self.restart()
             raise FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
         with disk_says(self.temporary):
             view = memoryview(chunk)
@@ -145,16 +147,37 @@ class Incoming:
 
 
 def wheel_metadata(path: Path) -> bytes | None:
-    """Return the METADATA of the wheel that a file is (PEP 427), or None where it cannot be read."""
+    """
+    Return the METADATA of the wheel that a file is (PEP 427), or None where it cannot be read.
+
+    What is read is bounded, whatever the archive says of itself: a directory of millions of entries, and zipfile's
+    unbounded decompressors (bzip2, LZMA: 3 kB became 6 GB), are no wheel's.
+    """
     try:
+        if path.stat().st_size > _DIRECTORY_MOST and not _modest(path):
+            return None
         with zipfile.ZipFile(path) as wheel:
             names = [name for name in wheel.namelist() if _METADATA.fullmatch(name)]
-            if len(names) != 1 or wheel.getinfo(names[0]).file_size > METADATA_MOST:
+            if len(names) != 1:
                 return None
-            with wheel.open(names[0]) as member:
+            entry = wheel.getinfo(names[0])
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > METADATA_MOST:
+                return None
+            with wheel.open(entry) as member:
                 return member.read(METADATA_MOST)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, OSError, ValueError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, ValueError, EOFError, NotImplementedError):
         return None
+
+
+def _modest(path: Path) -> bool:
+    """Return whether a ZIP archive's directory is of a size that reading it is no danger."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _END_MOST))
+        end = file.read()
+    # APPNOTE 4.3.16: signature, 8 bytes of counts, then the directory's size; with ZIP64, all ones
+    at = end.rfind(b"PK\5\6")
+    return at >= 0 and int.from_bytes(end[at + 12 : at + 16], "little") <= _DIRECTORY_MOST
 
 
 def file_digest(path: Path) -> Sha256 | None:

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String, nullable=False),
         sa.Column("withdraw", sa.Boolean, nullable=False),
     )
+    op.create_index("pending_place", "pending", ["place"])
     op.create_table(
         "retired",
         sa.Column("place", sa.String, primary_key=True),

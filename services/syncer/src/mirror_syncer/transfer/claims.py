@@ -1,0 +1,43 @@
+"""The places that a project's files may take; each is noted in the catalog before its bytes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog import Pending
+from mirror_syncer.names import PackagePath, Sha256
+
+Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
+"""Notes what is about to be touched; returns the places that another has in hand, or that once held other content."""
+
+
+class Claims:
+    """
+    One project's, for one refresh.
+
+    Args:
+        published: what its page names now, by place. Nothing else may lie there: no URL ever changes its bytes.
+        damaged: places whose content is known to be wrong; they alone are written over.
+    """
+
+    def __init__(
+        self,
+        name: NormalizedName,
+        *,
+        intend: Intend,
+        published: Mapping[PackagePath, Sha256],
+        damaged: frozenset[str],
+    ) -> None:
+        self._name = name
+        self._intend = intend
+        self._published = published
+        self.damaged = damaged
+        self._free: dict[tuple[PackagePath, Sha256], bool] = {}
+
+    async def claim(self, *wanted: tuple[PackagePath, Sha256]) -> bool:
+        """Return whether all of these places may hold these contents."""
+        if new := [one for one in wanted if one not in self._free]:
+            taken = await self._intend([Pending(self._name, place, sha256) for place, sha256 in new])
+            for place, sha256 in new:
+                self._free[place, sha256] = place not in taken and self._published.get(place, sha256) == sha256
+        return all(self._free[one] for one in wanted)

@@ -1,0 +1,81 @@
+"""A file's ``.metadata``, which spares clients the download of a wheel (PEP 658)."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from mirror_syncer.errors import FileRejected, UpstreamError
+from mirror_syncer.names import PackagePath, Sha256, metadata_name
+from mirror_syncer.priority import Priority
+from mirror_syncer.transfer.tally import Tally
+from mirror_syncer.upstream import File, Index
+from mirror_syncer.volume import METADATA_MOST, Volume, wheel_metadata
+
+
+class MetadataTransfer:
+    """Brings the metadata that pages promise."""
+
+    def __init__(self, *, index: Index, volume: Volume) -> None:
+        self._index = index
+        self._volume = volume
+
+    async def complete(
+        self, file: File, place: PackagePath, *, source: Path, damaged: bool, priority: Priority, tally: Tally
+    ) -> File:
+        """
+        Store the promised metadata beside a file, and return the file with what it really has.
+
+        A wheel's own METADATA saves a request where its digest is the promised one; what lies there already is not
+        written over, unless it is damaged. Without any, the file is published without: clients fall back to the file
+        itself, but die of a promise that is not kept.
+
+        Args:
+            source: where the file's content is now.
+        """
+        if not file.core_metadata or metadata_name(file.filename) is None:
+            return replace(file, core_metadata=False)
+        beside = PackagePath(f"{place}.metadata")
+        if not damaged and (found := await asyncio.to_thread(self._volume.digest, beside)) is not None:
+            return replace(file, core_metadata=found)
+        body = wheel_metadata(source) if file.filename.endswith(".whl") else None
+        if body is None or not _promised(file, body):
+            body = await self._fetch(file, priority=priority, tally=tally)
+        if body is None:
+            tally.metadata_missing += 1
+            return replace(file, core_metadata=False)
+        self._volume.write_metadata(place, body)
+        return replace(file, core_metadata=Sha256(hashlib.sha256(body).hexdigest()))
+
+    async def _fetch(self, file: File, *, priority: Priority, tally: Tally) -> bytes | None:
+        memory = _Memory()
+        try:
+            await self._index.metadata(file.url, memory, priority=priority)
+        except (UpstreamError, FileRejected):
+            return None
+        tally.metadata_fetched += 1
+        return memory.body if _promised(file, memory.body) else None
+
+
+class _Memory:
+    """A small file's sink."""
+
+    def __init__(self) -> None:
+        self.body = b""
+
+    @property
+    def position(self) -> int:
+        return len(self.body)
+
+    def restart(self) -> None:
+        self.body = b""
+
+    def write(self, chunk: bytes, /) -> None:
+        if len(self.body) + len(chunk) > METADATA_MOST:
+            raise FileRejected(f"its metadata has more than {METADATA_MOST:,} bytes")
+        self.body += chunk
+
+
+def _promised(file: File, body: bytes) -> bool:
+    return file.core_metadata is True or hashlib.sha256(body).hexdigest() == file.core_metadata
