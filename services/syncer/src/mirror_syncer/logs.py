@@ -29,7 +29,7 @@ def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -
         structlog.processors.JSONRenderer(),
     ]
     if console:
-        final = [structlog.dev.ConsoleRenderer()]
+        final = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

@@ -7,10 +7,8 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 
 import asyncio
 import email.utils
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -19,13 +17,13 @@ from typing import Protocol, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import stamina
-from yarl import URL
 
-from mirror_syncer.errors import MirrorError, Refused, Unreachable, UpstreamError
+from mirror_syncer.errors import Refused, Unreachable, UpstreamError
 from mirror_syncer.priority import Priority
+from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.budget import Budget
+from mirror_syncer.upstream.curl import Curl, Head, Options, Receive, TransferError
 
 T = TypeVar("T")
 
@@ -34,6 +32,8 @@ _LATER = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _PATIENCE_SECONDS = 60
+_UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
+_CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +115,25 @@ class Client:
         self._ca_file = ca_file
         self._on_request = on_request
         self._on_retry = on_retry
-        self._session: aiohttp.ClientSession | None = None
+        self._curl: Curl | None = None
+        self._bundle: Path | None = None
 
     async def __aenter__(self) -> Self:
-        context = ssl.create_default_context()
-        if self._ca_file:
-            context.load_verify_locations(cafile=self._ca_file)
-        self._session = aiohttp.ClientSession(
-            # limit=0: the budget knows priorities; the connector only keeps connections alive.
-            connector=aiohttp.TCPConnector(limit=0, ssl=context, ttl_dns_cache=300, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._limits.connect_seconds, sock_read=self._limits.silence_seconds
-            ),
-            headers={"User-Agent": self._user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Not trust_env: that would send what a netrc holds for a host to every port of it. Proxies: see _proxy.
+        self._bundle = authorities(self._ca_file)
+        options = Options(
+            user_agent=self._user_agent,
+            connections=self._budget.connections,
+            connect_seconds=self._limits.connect_seconds,
+            authorities=self._bundle,
         )
+        self._curl = Curl(options)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._curl is not None:
+            self._curl.close()
 
     async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
         """
@@ -149,14 +145,17 @@ class Client:
         """
 
         async def attempt() -> Answer:
-            async with self._response(url, endpoint=endpoint, headers=headers, priority=priority) as response:
-                body = bytearray()
-                async for chunk in self._chunks(response, url):
-                    body += chunk
-                    if len(body) > self._limits.page_bytes:
-                        raise Refused(f"{url}: the answer is larger than {self._limits.page_bytes:,} bytes")
-                lower = {key.lower(): value for key, value in response.headers.items()}
-                return Answer(response.status, lower, bytes(body), str(response.url))
+            body = bytearray()
+
+            def receive(_: Head, chunk: bytes) -> None:
+                body.extend(chunk)
+                if len(body) > self._limits.page_bytes:
+                    raise Refused(f"{url}: the answer is larger than {self._limits.page_bytes:,} bytes")
+
+            head, place = await self._exchange(
+                url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+            )
+            return Answer(head.status, head.headers, bytes(body), place)
 
         return await self._retrying(attempt)
 
@@ -172,19 +171,26 @@ class Client:
         """
 
         async def attempt() -> None:
-            headers = {"Accept-Encoding": "identity"}
-            if sink.position:
-                headers["Range"] = f"bytes={sink.position}-"
-            async with self._response(url, endpoint=endpoint, headers=headers, priority=priority) as response:
-                if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                    sink.restart()  # what it holds is no beginning of the file
-                    raise _TryLater(f"{url}: answered 416 to a range", reason="range")
-                if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-                    raise Refused(f"{url}: answered {_status(response)}")
-                if not _continues(response, sink.position):
+            begun = False
+
+            def receive(head: Head, chunk: bytes) -> None:
+                nonlocal begun
+                if head.status not in _CONTENT:
+                    return
+                if not begun and not _continues(head, sink.position):
                     sink.restart()
-                async for chunk in self._chunks(response, url):
-                    sink.write(chunk)
+                begun = True
+                sink.write(chunk)
+
+            headers = {"Range": f"bytes={sink.position}-"} if sink.position else {}
+            head, place = await self._exchange(
+                url, endpoint=endpoint, headers=headers, encoding=None, priority=priority, receive=receive
+            )
+            if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                sink.restart()  # what it holds is no beginning of the file
+                raise _TryLater(f"{place}: answered 416 to a range", reason="range")
+            if head.status not in _CONTENT:
+                raise Refused(f"{place}: answered {head.words}")
 
         while True:
             before = sink.position
@@ -223,62 +229,69 @@ class Client:
             raise Unreachable(str(error)) from error
         raise AssertionError("a retry context that neither returned nor raised")
 
-    @asynccontextmanager
-    async def _response(
-        self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield the first response that is no redirect, holding one connection of the budget all the while."""
-        if self._session is None:
-            raise RuntimeError("the client is not open")
-        outcome = "abandoned"
+    async def _exchange(
+        self,
+        url: str,
+        *,
+        endpoint: str,
+        headers: Mapping[str, str],
+        encoding: str | None,
+        priority: Priority,
+        receive: Receive,
+    ) -> tuple[Head, str]:
+        """Return the first answer that is no redirect, and whose it is; its body goes to ``receive``."""
         async with self._budget.connection(priority):
-            began = time.monotonic()
-            try:
-                for _ in range(_MOST_REDIRECTS + 1):
-                    self._check_host(url)
-                    # A head that drips, or is preceded by 103s without end, is bounded here; a body in _chunks.
-                    async with asyncio.timeout(self._limits.connect_seconds + self._limits.silence_seconds):
-                        response = await self._session.get(
-                            URL(url, encoded=True), headers=headers, allow_redirects=False, proxy=_proxy(url)
-                        )
-                    async with response:
-                        outcome = str(response.status)
-                        if response.status in _LATER:
-                            raise _TryLater(
-                                f"{url}: answered {_status(response)}",
-                                reason=outcome,
-                                wait=_retry_after(response.headers.get("Retry-After")),
-                            )
-                        if response.status not in _REDIRECTS or "Location" not in response.headers:
-                            yield response
-                            return
-                        target = _target(url, response.headers["Location"])
-                        if url.startswith("https:") and not target.startswith("https:"):
-                            raise Refused(f"{url}: redirects from https to {target[:200]!r}")
-                        url = target
-                raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
-            except MirrorError:
-                raise  # ours, though some are OSErrors: a full disk is not upstream's fault
-            except (aiohttp.ClientError, OSError) as error:
-                outcome = "timeout" if isinstance(error, TimeoutError) else "connection"
-                raise _TryLater(f"{url}: {_words(error)}", reason=outcome) from error
-            finally:
-                self._on_request(endpoint, outcome, time.monotonic() - began)
+            for _ in range(_MOST_REDIRECTS + 1):
+                self._check_host(url)
+                head = await self._one(url, endpoint, headers=headers, encoding=encoding, receive=receive)
+                if head.multiplexed:
+                    self._budget.widen()
+                if head.status in _LATER:
+                    raise _TryLater(
+                        f"{url}: answered {head.words}",
+                        reason=str(head.status),
+                        wait=_retry_after(head.headers.get("retry-after")),
+                    )
+                if head.status not in _REDIRECTS or "location" not in head.headers:
+                    return head, url
+                target = _target(url, head.headers["location"])
+                if url.startswith("https:") and not target.startswith("https:"):
+                    raise Refused(f"{url}: redirects from https to {target[:200]!r}")
+                url = target
+        raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
-    async def _chunks(self, response: aiohttp.ClientResponse, url: str) -> AsyncIterator[bytes]:
-        """Yield a body's bytes, decoded; a pause is measured between these, not between those on the wire."""
-        loop = asyncio.get_running_loop()
-        began, received = loop.time(), 0
-        while True:
-            async with asyncio.timeout(self._limits.silence_seconds):
-                chunk = await response.content.readany()
-            if not chunk:
-                return
-            yield chunk
+    async def _one(
+        self, url: str, endpoint: str, *, headers: Mapping[str, str], encoding: str | None, receive: Receive
+    ) -> Head:
+        """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
+        if self._curl is None:
+            raise RuntimeError("the client is not open")
+        loop, limits = asyncio.get_running_loop(), self._limits
+        began, received, outcome = loop.time(), 0, "abandoned"
+
+        def take(head: Head, chunk: bytes) -> None:
+            nonlocal received
             received += len(chunk)
-            seconds = loop.time() - began
-            if seconds > _PATIENCE_SECONDS and received < seconds * self._limits.slowest_bytes_a_second:
-                raise _TryLater(f"{url}: {received:,} bytes in {seconds:.0f} s, too slow to be meant", reason="slow")
+            now = loop.time()
+            patience.reschedule(now + limits.silence_seconds)
+            if now - began > _PATIENCE_SECONDS and received < (now - began) * limits.slowest_bytes_a_second:
+                raise _TryLater(f"{url}: {received:,} bytes in {now - began:.0f} s: too slow", reason="slow")
+            if head.status not in _LATER and head.status not in _REDIRECTS:
+                receive(head, chunk)
+            elif received > _UNWANTED_MOST:
+                raise _TryLater(f"{url}: answered {head.words} with an endless body", reason=str(head.status))
+
+        try:
+            async with asyncio.timeout(limits.connect_seconds + limits.silence_seconds) as patience:
+                head = await self._curl.get(url, headers=headers, encoding=encoding, proxy=_proxy(url), receive=take)
+            outcome = str(head.status)
+        except (TransferError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError) or error.timeout
+            outcome = "timeout" if late else "connection"
+            raise _TryLater(f"{url}: {'no answer in time' if late else error}", reason=outcome) from error
+        finally:
+            self._on_request(endpoint, outcome, loop.time() - began)
+        return head
 
     def _check_host(self, url: str) -> None:
         parts = urlsplit(url)
@@ -290,20 +303,20 @@ class Client:
             )
 
 
-def _continues(response: aiohttp.ClientResponse, position: int) -> bool:
+def _continues(head: Head, position: int) -> bool:
     # RFC 9110 15.3.7: a 206 says with Content-Range where its bytes belong
     return position == 0 or (
-        response.status == HTTPStatus.PARTIAL_CONTENT
-        and response.headers.get("Content-Range", "").startswith(f"bytes {position}-")
+        head.status == HTTPStatus.PARTIAL_CONTENT
+        and head.headers.get("content-range", "").startswith(f"bytes {position}-")
     )
 
 
-def _proxy(url: str) -> str | None:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a URL."""
+def _proxy(url: str) -> str:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a URL, or nothing."""
     parts = urlsplit(url)
     if proxy_bypass(parts.netloc):
-        return None
-    return getproxies().get(parts.scheme)
+        return ""
+    return getproxies().get(parts.scheme, "")
 
 
 def _target(url: str, location: str) -> str:
@@ -326,14 +339,3 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def _status(response: aiohttp.ClientResponse) -> str:
-    # The reason is upstream's own text, in any bytes; what is said here is kept in the catalog.
-    return ascii(f"{response.status} {response.reason}")[1:-1]
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return str(error) or type(error).__name__

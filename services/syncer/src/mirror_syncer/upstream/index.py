@@ -77,8 +77,8 @@ class Index:
             UpstreamError: it could not be had.
             InvalidPage: what came is none.
         """
-        # ETags of gzip and identity differ: the same Accept and Accept-Encoding each time, or no 304 ever.
-        headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip"}
+        # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
+        headers = {"Accept": _ACCEPT}
         if validators.etag:
             headers["If-None-Match"] = validators.etag
         if validators.last_modified:
