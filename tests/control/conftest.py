@@ -45,6 +45,7 @@ def settings(tmp_path: Path, syncer: FakeSyncer, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     monkeypatch.setenv("MIRROR_CONTROL_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("MIRROR_CONTROL_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("MIRROR_ACCESS_LOG", str(tmp_path / "logs"))
     monkeypatch.setenv("MIRROR_SYNCER_URL", syncer.url)
     return Settings.load()
 

@@ -26,7 +26,7 @@ KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 # In a container these are not the operator's to choose: compose.yaml gives them a value.
 FIXED = {
     *("MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"),
-    *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_SYNCER_URL"),
+    *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
 }
 
 

@@ -54,14 +54,14 @@ def test_memory(stack: Stack) -> None:
 
 
 def test_mounts(stack: Stack) -> None:
-    """The syncer alone can write to the tree; nginx and control write to their own small volumes."""
+    """The syncer alone can write to the tree; nginx and control share the access log's, and control has its own."""
     writable = {
         name: {mount["Destination"] for mount in inspected(stack, name)["Mounts"] if mount["RW"]} for name in SERVICES
     }
     assert writable == {
         "syncer": {"/srv/mirror", "/var/lib/pypi-mirror"},
         "nginx": {"/logs"},
-        "control": {"/var/lib/pypi-mirror-control"},
+        "control": {"/var/lib/pypi-mirror-control", "/logs"},
     }
     stack.execute("nginx", "touch", "/srv/mirror/x", status=1)
 

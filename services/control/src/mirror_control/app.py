@@ -1,16 +1,17 @@
 """Control as an ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Never
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from mirror_control import problems, syncer_client
+from mirror_control.access_log import AccessLog
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
 from mirror_control.routes import docs, health, projects, runs, schedule, status
@@ -43,18 +44,18 @@ class _Control(FastAPI):
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application; its lifespan owns the connections to the syncer and the watch over it."""
+    """Return the application; its lifespan owns the connections to the syncer and what goes on beside the requests."""
     token = settings.token_file
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer:
+        async with (
+            SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer,
+            _beside(syncer.watch()),
+            _beside(AccessLog(settings.access_log).keep_small()),
+        ):
             app.state.syncer = syncer
-            watch = asyncio.create_task(syncer.watch())
             yield
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
 
     app = _Control(
         title="pypi-mirror",
@@ -83,6 +84,17 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (health.router, status.metrics, docs.router):
         app.include_router(router, include_in_schema=False)
     return app
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, Never]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _operation_id(route: APIRoute) -> str:

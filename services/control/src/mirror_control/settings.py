@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     control_token_file: Annotated[Path | None, AfterValidator(_usable)] = None
     control_state: Annotated[Path, AfterValidator(_writable)] = Path("/var/lib/pypi-mirror-control")
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
+    access_log: Path = Path("/logs")
     syncer_url: Annotated[str, AfterValidator(_http_origin)] = "http://syncer:8090/"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO

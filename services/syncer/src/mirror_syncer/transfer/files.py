@@ -66,7 +66,7 @@ class FileTransfer:
         missing = [file for file in files if not self._there(file, published, tally, force=force, damaged=damaged)]
         if not missing:
             return tally
-        await asyncio.to_thread(self._check_room, missing)
+        self._check_room(missing)
         held = {} if published is None else {published.places[n]: file.sha256 for n, file in published.files.items()}
         claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
         addresses = {file.filename: content_digest(urlsplit(file.url).path) for file in missing}

@@ -1,6 +1,5 @@
 """A file's ``.metadata``, which spares clients the download of a wheel (PEP 658)."""
 
-import asyncio
 import hashlib
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class MetadataTransfer:
         if not file.core_metadata or metadata_name(file.filename) is None:
             return replace(file, core_metadata=False)
         beside = PackagePath(f"{place}.metadata")
-        if not damaged and (found := await asyncio.to_thread(self._volume.digest, beside)) is not None:
+        if not damaged and (found := self._volume.digest(beside)) is not None:
             return replace(file, core_metadata=found)
         body = wheel_metadata(source) if file.filename.endswith(".whl") else None
         if body is None or not _promised(file, body):

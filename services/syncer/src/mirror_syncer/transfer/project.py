@@ -169,7 +169,7 @@ class Transfer:
         quarantined = page.status is ProjectStatus.QUARANTINED
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         verdict = selection.judge(work.name, () if quarantined else page.files)
-        published = await asyncio.to_thread(self._published, work.name)
+        published = self._published(work.name)
         tally = await self._files.bring(
             work.name,
             verdict.wanted,
@@ -189,7 +189,8 @@ class Transfer:
         landed = [tally.landed[file.filename] for file in verdict.wanted if file.filename in tally.landed]
         places = frozenset(place for _, place in landed)
         leaving = self._retire(work.name, published, staying=places, at_once=quarantined)
-        await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
+        if leaving:
+            await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
         staged = self._volume.stage(work.name, render_page(page, landed))
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
@@ -17,6 +17,7 @@ from mirror_syncer.upstream.page import Page, parse_json, parse_serial
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
+_LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
 
 
@@ -96,9 +97,7 @@ class Index:
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # In a thread: a page of 50,000 files takes a second and a half.
-        page = await asyncio.to_thread(
-            parse_page,
+        page = await _parse_aside(
             answer.body,
             content_type=content_type,
             name=name,
@@ -117,6 +116,13 @@ class Index:
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
+
+
+async def _parse_aside(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
+    """Parse a page; a large one in a thread, since 50,000 files take a second and a half."""
+    if len(body) < _LARGE:
+        return parse_page(body, **said)
+    return await asyncio.to_thread(parse_page, body, **said)
 
 
 def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str, serial: int | None) -> Page:
