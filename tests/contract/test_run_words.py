@@ -1,0 +1,72 @@
+"""What may be asked of a run, and how it reads on the wire."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
+
+
+def test_equal_wishes_are_equal() -> None:
+    """Two requests that differ in spelling alone are one wish, so that a queued run is found again."""
+    one = RunRequest.model_validate({"kind": "sync", "projects": ["Zope.Interface", "six"]})
+    other = RunRequest.model_validate({"kind": "sync", "projects": ["zope-interface", "SIX"]})
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != RunRequest(kind=RunKind.SYNC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "named"),
+    [
+        ("verify", {"force": True}, "'force' goes with kind 'sync', not with 'verify'"),
+        ("verify", {"allow_removals": 3}, "'allow_removals' goes with kind 'sync'"),
+        ("collect", {"confirm": True}, "'confirm' goes with kind 'sync'"),
+        ("sync", {"repair": True}, "'repair' goes with kind 'verify', not with 'sync'"),
+        ("collect", {"projects": ["six"]}, "'projects' goes with kind 'sync' or 'verify'"),
+        ("sync", {"projects": []}, "at least 1 item"),
+        ("sync", {"projects": ["../etc"]}, "'../etc' is not a project name"),
+        ("sync", {"projects": ["six"] * 10_001}, "at most 10000 items"),
+        ("sync", {"allow_removals": -1}, "greater than or equal to 0"),
+        ("sync", {"forced": True}, "Extra inputs are not permitted"),
+        ("mirror", {}, "'sync', 'verify' or 'collect'"),
+    ],
+)
+def test_request_that_makes_no_sense(kind: str, options: dict[str, object], named: str) -> None:
+    """An option of another kind, an unknown one and a bad name are refused by a sentence that names them."""
+    with pytest.raises(ValidationError, match=named):
+        RunRequest.model_validate({"kind": kind, **options})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("sync", {"force": True, "confirm": True, "allow_removals": 0}),
+        ("verify", {"repair": True, "projects": ["six"]}),
+        ("collect", {}),
+    ],
+)
+def test_request_that_makes_sense(kind: str, options: dict[str, object]) -> None:
+    """Each option is accepted with its own kind, and comes back from the wire as it was."""
+    request = RunRequest.model_validate({"kind": kind, **options})
+    assert RunRequest.model_validate_json(request.model_dump_json()) == request
+
+
+def test_a_run_ends_once() -> None:
+    """Queued and running are the two states from which a run goes on."""
+    assert [state for state in RunState if not state.ended] == [RunState.QUEUED, RunState.RUNNING]
+
+
+def test_run_survives_the_wire() -> None:
+    """A run that is written as JSON and read again is the same run, times with their zone included."""
+    run = Run(
+        id="20261122T161233123-3fa9c1",
+        request=RunRequest(kind=RunKind.SYNC, projects=("six",)),
+        trigger=Trigger.API,
+        state=RunState.INCOMPLETE,
+        created_at=datetime(2026, 11, 22, 16, 12, 33, 123_000, tzinfo=UTC),
+        counts=Counts(projects_planned=1, projects_failed=1),
+        failures=[Failure(project="six", file="six-1.17.0.tar.gz", reason='"<no>" \0 ☃')],
+    )
+    assert Run.model_validate_json(run.model_dump_json()) == run

@@ -1,0 +1,244 @@
+"""The catalog remembers projects, files between two states, and runs; each test has a SQLite file of its own."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.catalog import Catalog, Fact, KeptPage, Pending, ProjectRow, Retirement, Settlement, run_log
+from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.upstream import Validators
+
+A, B = Sha256("a" * 64), Sha256("b" * 64)
+SIX, IDNA = NormalizedName("six"), NormalizedName("idna")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    """An empty catalog."""
+    opened = Catalog.in_directory(tmp_path)
+    yield opened
+    opened.close()
+
+
+def place(name: str) -> PackagePath:
+    """Return a file's place."""
+    return PackagePath(f"packages/ab/{name}")
+
+
+def retire(name: str, *, due_at: int, sha256: Sha256 = A, withdraw: bool = False) -> Settlement:
+    """Return what drops a file of six's page."""
+    leaving = Retirement(SIX, place(name), sha256, due_at=due_at, withdraw=withdraw)
+    return Settlement(ProjectRow(SIX), retirements=(leaving,))
+
+
+def run(identifier: str, *, state: RunState = RunState.QUEUED, kind: RunKind = RunKind.SYNC, whole: bool = True) -> Run:
+    """Return a run."""
+    ended = datetime.now(UTC) if state.ended else None
+    request = RunRequest(kind=kind, projects=None if whole else ("six",))
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    return Run(id=identifier, request=request, trigger=Trigger.API, state=state, created_at=created, finished_at=ended)
+
+
+def test_row_comes_back_as_it_was(catalog: Catalog, tmp_path: Path) -> None:
+    """Every field of a row survives the database and a restart, and a second settlement replaces all of them."""
+    row = ProjectRow(
+        SIX,
+        state=ProjectState.PARTIAL,
+        serial=2**62,
+        validators=Validators('W/"é"', "Sun, 22 Nov 2026 16:00:00 GMT"),
+        fingerprint="0" * 16,
+        file_count=3,
+        stored_bytes=2**50,
+        withheld_files=4,
+        missing_files=1,
+        published=True,
+        attempts=2,
+        due_at=1,
+        checked_at=2,
+        changed_at=3,
+        error='"; DROP TABLE project; -- \n☃',
+    )
+    assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
+    catalog.settle([Settlement(row)])
+    assert catalog.projects.get(SIX) == row
+    again = Catalog.in_directory(tmp_path)
+    assert (again.projects.get(SIX), again.mirror_id) == (row, catalog.mirror_id)
+    again.settle([Settlement(ProjectRow(SIX))])
+    assert catalog.projects.get(SIX) == ProjectRow(SIX)
+    again.close()
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(attempts=st.integers(0, 10**9))
+def test_backoff_is_bounded(attempts: int) -> None:
+    """The next try comes after five minutes at the soonest and a day at the latest, however often it has failed."""
+    wait = ProjectRow(SIX, attempts=attempts).next_due() - time.time()
+    assert 298 <= wait <= 86_400
+    assert attempts > 0 or wait <= 300
+
+
+def test_group_is_settled_whole_or_not_at_all(catalog: Catalog) -> None:
+    """A settlement that the database refuses takes its whole group back, so that rows never tell half."""
+    bad = dataclasses.replace(ProjectRow(IDNA), serial=2**70)
+    catalog.files.intend([Pending(SIX, place("x"), A)])
+    with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
+        catalog.settle([Settlement(ProjectRow(SIX)), Settlement(bad)])
+    assert catalog.projects.get(SIX) is None
+    assert catalog.files.pending() == [Pending(SIX, place("x"), A)]
+
+
+def test_kept_page_stays_until_upstreams_is_read_anew(catalog: Catalog) -> None:
+    """What was kept outlives a touch; the next page that is read replaces it, with another one or with none."""
+    page = KeptPage(SIX, "https://pypi.org/simple/six/", "text/html", 7, "\0☃".encode() * 1_000)
+    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=page)])
+    catalog.settle([Settlement(ProjectRow(SIX, attempts=1))])
+    assert catalog.projects.kept(SIX) == page
+    newer = dataclasses.replace(page, serial=None, body=b"")
+    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=newer), Settlement(ProjectRow(IDNA), read=True)])
+    assert catalog.projects.kept(SIX) == newer
+    catalog.settle([Settlement(ProjectRow(SIX), read=True)])
+    assert catalog.projects.kept(SIX) is None
+
+
+def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
+    """What a publication has in hand is remembered until that project, and no other, is settled."""
+    six, idna = Pending(SIX, place("six"), A), Pending(IDNA, place("idna"), B)
+    assert catalog.files.intend([six, idna]) == set()
+    assert catalog.files.intend([six]) == set(), "intending twice is intending once"
+    catalog.settle([Settlement(ProjectRow(SIX))])
+    assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
+    assert catalog.files.pending(SIX) == []
+    catalog.files.recover(IDNA, [])
+    assert catalog.files.pending() == []
+
+
+def test_place_keeps_its_content_for_ever(catalog: Catalog) -> None:
+    """A place that once held other content is named as taken, also after its file is gone; the same content is free."""
+    catalog.settle([retire("x", due_at=1)])
+    catalog.files.removed([place("x")])
+    same, other, new = (Pending(SIX, place(name), sha) for name, sha in (("x", A), ("x", B), ("y", B)))
+    assert catalog.files.intend([same, new]) == set()
+    assert catalog.files.intend([other, new]) == {place("x")}
+    assert catalog.files.held([place("x"), place("y")]) == {place("x"): A}
+
+
+def test_many_places_at_once(catalog: Catalog) -> None:
+    """A project of thousands of files is asked for in pieces, and none of them is lost between two."""
+    catalog.settle([retire(f"{number}", due_at=1) for number in range(0, 1_500, 3)])
+    intents = [Pending(SIX, place(f"{number}"), B) for number in range(1_500)]
+    assert catalog.files.intend(intents) == {place(f"{number}") for number in range(0, 1_500, 3)}
+
+
+def test_retired_files_fall_due(catalog: Catalog) -> None:
+    """A file is due when its time has come, by project; one that returned or is gone is due no more."""
+    catalog.settle([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
+    catalog.settle([Settlement(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
+    assert (catalog.files.due_projects(now=99), catalog.files.due(SIX, now=99)) == ([], [])
+    assert catalog.files.due_projects(now=300) == [SIX]
+    assert catalog.files.due(SIX, now=100) == [Retirement(SIX, place("soon"), A, due_at=100, withdraw=True)]
+    assert {leaving.place for leaving in catalog.files.due(SIX, now=300)} == {place("soon"), place("late")}
+    assert catalog.files.due(IDNA, now=300) == []
+    catalog.files.removed([place("soon")])
+    assert [leaving.place for leaving in catalog.files.due(SIX, now=300)] == [place("late")]
+
+
+def test_totals(catalog: Catalog) -> None:
+    """Totals count every project under its state, states without any included."""
+    assert catalog.projects.totals().projects == dict.fromkeys(ProjectState, 0)
+    rows = [
+        ProjectRow(NormalizedName(f"p{number}"), state=state, file_count=number, stored_bytes=2**40)
+        for number, state in enumerate([ProjectState.CURRENT, ProjectState.CURRENT, ProjectState.FAILING])
+    ]
+    catalog.settle([Settlement(row) for row in rows])
+    totals = catalog.projects.totals()
+    assert (totals.projects[ProjectState.CURRENT], totals.projects[ProjectState.FAILING]) == (2, 1)
+    assert (totals.files, totals.stored_bytes) == (3, 3 * 2**40)
+
+
+def test_paging_reaches_every_project_once(catalog: Catalog) -> None:
+    """Pages by name, each beginning after the last one's end, hold every project once, in order."""
+    names = sorted(f"p{number}" for number in range(25))
+    catalog.settle([Settlement(ProjectRow(NormalizedName(name))) for name in reversed(names)])
+    seen: list[str] = []
+    while page := catalog.projects.page(after=seen[-1] if seen else "", limit=7):
+        seen += [row.name for row in page]
+    assert seen == names == [row.name for row in catalog.projects.every()]
+
+
+def test_projects_by_state_and_prefix(catalog: Catalog) -> None:
+    """A prefix is a beginning and nothing else, also where it looks like a pattern; states narrow it further."""
+    for name in ("zope", "zope-interface", "zopex", "zopezz", "zop", "b"):
+        state = ProjectState.FAILING if name == "zopex" else ProjectState.CURRENT
+        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state))])
+    assert [row.name for row in catalog.projects.page(prefix="zope")] == [
+        "zope",
+        "zope-interface",
+        "zopex",
+        "zopezz",
+    ]
+    assert [row.name for row in catalog.projects.page(prefix="zope", states=[ProjectState.FAILING])] == ["zopex"]
+    assert catalog.projects.page(prefix="z%") == catalog.projects.page(prefix="_") == []
+
+
+def test_run_log_pages_backwards(catalog: Catalog) -> None:
+    """Runs come newest first, by state, by kind, whole or not, and older than a given one."""
+    for number in range(6):
+        catalog.runs.add(
+            run(f"{number}", state=RunState.SUCCEEDED if number < 4 else RunState.QUEUED, whole=number > 0)
+        )
+    catalog.runs.add(run("6", kind=RunKind.VERIFY))
+    assert [found.id for found in catalog.runs.page(limit=3)] == ["6", "5", "4"]
+    assert [found.id for found in catalog.runs.page(before="4", limit=3)] == ["3", "2", "1"]
+    assert [found.id for found in catalog.runs.page(states=[RunState.QUEUED], kind=RunKind.SYNC)] == ["5", "4"]
+    assert [found.id for found in catalog.runs.page(whole=False)] == ["0"]
+
+
+def test_run_is_updated_and_found_by_its_key(catalog: Catalog) -> None:
+    """A run comes back as it was last saved, by its id or by the key that asked for it; an unknown one is none."""
+    first = run("1")
+    catalog.runs.add(first, idempotency_key="k")
+    ended = first.model_copy(update={"state": RunState.FAILED, "finished_at": first.created_at + timedelta(1)})
+    catalog.runs.update(ended)
+    assert catalog.runs.get("1") == catalog.runs.by_key("k") == ended
+    catalog.runs.update(first)  # a progress that comes too late
+    assert catalog.runs.get("1") == ended, "what has ended stays so"
+    assert catalog.runs.get("2") is catalog.runs.by_key("l") is None
+    with pytest.raises(sa.exc.IntegrityError):
+        catalog.runs.add(run("2"), idempotency_key="k")
+
+
+def test_old_runs_go_and_unfinished_ones_stay(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many runs are kept, the newest; one that has not ended is never forgotten."""
+    monkeypatch.setattr(run_log, "_KEPT", 3)
+    for number in range(6):
+        catalog.runs.add(run(f"{number}", state=RunState.QUEUED if number == 1 else RunState.SUCCEEDED))
+    assert [found.id for found in catalog.runs.page()] == ["5", "4", "3", "1"]
+
+
+def test_small_facts(catalog: Catalog) -> None:
+    """A fact is recalled as it was last told; one that nobody told is none."""
+    assert catalog.recall(Fact.PAUSED) is None
+    for said in ("yes", "no"):
+        catalog.remember(Fact.PAUSED, said)
+    assert catalog.recall(Fact.PAUSED) == "no"
+
+
+def test_a_lost_catalogs_heir(catalog: Catalog, tmp_path: Path) -> None:
+    """A catalog that takes a tree over has its id and its projects at once, or neither."""
+    with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
+        catalog.take_over("tree", [ProjectRow(SIX), ProjectRow(IDNA, serial=2**70)])
+    assert catalog.projects.get(SIX) is None
+    assert catalog.recall(Fact.MIRROR_ID) == catalog.mirror_id != "tree"
+    catalog.take_over("tree", [ProjectRow(SIX)])
+    again = Catalog.in_directory(tmp_path)
+    assert (again.mirror_id, catalog.mirror_id, again.projects.get(SIX)) == ("tree", "tree", ProjectRow(SIX))
+    again.close()

@@ -1,0 +1,230 @@
+"""A JSON page is read as PyPI means it; whatever is wrong with one entry costs that entry alone."""
+
+from typing import Any
+
+import pytest
+from packaging.utils import NormalizedName
+
+import fakepypi
+from fakepypi.pages import Document, project_document, to_json
+from mirror_syncer.errors import InvalidPage
+from mirror_syncer.names import SIZE_MOST
+from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
+
+NAME = NormalizedName("foo-bar")
+URL = "https://pypi.org/simple/foo-bar/"
+ORIGIN = "https://files.pythonhosted.org"
+
+
+def document() -> Document:
+    """Return warehouse's page of two releases, one of them yanked, as a dictionary to be spoiled."""
+    project = fakepypi.Index().project("Foo.Bar")
+    project.upload("1.0", requires_python=">=3.9", provenance=True)
+    project.upload("2.0", wheel=False)
+    project.yank("1.0", reason="a <reason>")
+    return project_document(project.listing(), file_origin=ORIGIN)
+
+
+def parse(page: Document, *, serial: int | None = None) -> Page:
+    """Parse a page as upstream would send it."""
+    return parse_json(to_json(page), name=NAME, url=URL, serial=serial)
+
+
+def test_warehouses_page_is_read_whole() -> None:
+    """Everything that PyPI says of a file arrives, typed; nothing is refused."""
+    page = document()
+    parsed = parse(page)
+    assert parsed.refused == ()
+    assert [file.filename for file in parsed.files] == [entry["filename"] for entry in page["files"]]
+    wheel, entry = parsed.files[0], page["files"][0]
+    assert wheel == File(
+        filename=entry["filename"],
+        url=entry["url"],
+        sha256=entry["hashes"]["sha256"],
+        size=entry["size"],
+        upload_time=entry["upload-time"],
+        requires_python=">=3.9",
+        yanked="a <reason>",
+        core_metadata=entry["core-metadata"]["sha256"],
+        provenance=entry["provenance"],
+    )
+    assert (parsed.versions, parsed.api_version, parsed.serial) == (("1.0", "2.0"), "1.4", page["meta"]["_last-serial"])
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"filename": None},
+        {"filename": 3},
+        {"filename": "../../etc/cron.d/x"},
+        {"filename": "a\0b.whl"},
+        {"hashes": None},
+        {"hashes": {}},
+        {"hashes": {"md5": "0" * 32}},
+        {"hashes": {"sha256": None}},
+        {"hashes": {"sha256": "0" * 63}},
+        {"hashes": {"sha256": "０" * 64}},
+        {"hashes": ["sha256"]},
+        {"url": None},
+        {"url": {"href": "x"}},
+        {"url": "ftp://files.pythonhosted.org/x.whl"},
+        {"url": "javascript:alert(1)"},
+        {"url": "https://[::1/x.whl"},
+        {"url": "https://files.pythonhosted.org:99999/x.whl"},
+        {"url": "https://files.pythonhosted.org/a b.whl"},
+        {"size": -1},
+        {"size": 10**30},
+        {"size": SIZE_MOST + 1},
+        {"size": "100"},
+        {"size": 1.5},
+        {"size": True},
+        {"yanked": 3},
+        {"requires-python": 3.9},
+        {"upload-time": 1_700_000_000},
+        {"core-metadata": "yes"},
+        {"core-metadata": {"sha256": "short"}},
+        {"provenance": ["https://pypi.org/"]},
+    ],
+    ids=str,
+)
+def test_bad_entry_costs_only_itself(spoilt: dict[str, Any]) -> None:
+    """An entry with a field of the wrong type or value is refused with a reason; the others are taken as ever."""
+    page = document()
+    good = parse(page).files
+    page["files"][1] |= spoilt
+    parsed = parse(page)
+    assert parsed.files == (good[0], *good[2:])
+    assert len(parsed.refused) == 1
+    assert parsed.refused[0].reason
+
+
+@pytest.mark.parametrize("entry", [None, 1, "six.whl", [], {}], ids=str)
+def test_entry_that_is_none_costs_only_itself(entry: object) -> None:
+    """What is no object at all, where a file's entry should be, is refused like any bad entry."""
+    page = document()
+    good = parse(page).files
+    page["files"].insert(1, entry)
+    parsed = parse(page)
+    assert (parsed.files, len(parsed.refused)) == (good, 1)
+
+
+def test_optional_nulls_are_absences() -> None:
+    """Null for what may be absent means absent, as Artifactory and Nexus write it."""
+    page = document()
+    for key in ("requires-python", "size", "upload-time", "yanked", "core-metadata", "provenance"):
+        page["files"][0][key] = None
+    page["files"][0]["data-dist-info-metadata"] = None
+    page["project-status"] = None
+    first = parse(page).files[0]
+    assert first == File(filename=first.filename, url=first.url, sha256=first.sha256)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://files.pythonhosted.org/packages/../../etc/passwd",
+        "https://files.pythonhosted.org/packages/%2e%2e/x.whl",
+        "https://files.pythonhosted.org/packages/%2E./x.whl",
+        "https://files.pythonhosted.org/packages/..%2fx.whl",
+        "https://files.pythonhosted.org/packages/..\\x.whl",
+        "https://files.pythonhosted.org/packages/..%5Cx.whl",
+        "../../packages/../../x.whl",
+        "../../packages/%2e%2e/x.whl",
+        "/packages/../x.whl",
+        "..",
+    ],
+)
+def test_url_that_climbs(url: str) -> None:
+    """Dot segments inside a URL are refused in every encoding: no proxy and no server is to be led astray."""
+    page = document()
+    page["files"][0]["url"] = url
+    [refusal] = parse(page).refused
+    assert "climbs out of its directory" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "absolute"),
+    [
+        ("../../packages/ab/x.whl#sha256=0", "https://pypi.org/packages/ab/x.whl"),
+        ("./x.whl", "https://pypi.org/simple/foo-bar/x.whl"),
+        ("x.whl", "https://pypi.org/simple/foo-bar/x.whl"),
+        ("/packages/x%20y.whl", "https://pypi.org/packages/x%20y.whl"),
+        ("//files.example.org/x.whl", "https://files.example.org/x.whl"),
+        ("http://10.0.0.1:8081/repository/x.whl?download=1", "http://10.0.0.1:8081/repository/x.whl?download=1"),
+        ("../../../../../../x.whl", "https://pypi.org/x.whl"),
+    ],
+)
+def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
+    """A URL relative to the page is what a static mirror writes; it becomes absolute and never leaves the host."""
+    page = document()
+    page["files"][0]["url"] = url
+    assert parse(page).files[0].url == absolute
+
+
+def test_second_entry_of_a_name_is_refused() -> None:
+    """Of two entries of one name the first counts, whatever the second says."""
+    page = document()
+    good = parse(page).files
+    page["files"].append(page["files"][0] | {"hashes": {"sha256": "0" * 64}})
+    parsed = parse(page)
+    assert parsed.files == good
+    assert [refusal.reason for refusal in parsed.refused] == ["the page names it twice"]
+
+
+@pytest.mark.parametrize("said", ["foo", "", "foo-bar-baz", "../foo-bar"])
+def test_other_projects_page_is_refused(said: str) -> None:
+    """A page that names another project is none: a proxy that mixes pages up must not mix projects up."""
+    with pytest.raises(InvalidPage, match=r"not of 'foo-bar'"):
+        parse(document() | {"name": said})
+
+
+def test_display_name_is_the_projects_name() -> None:
+    """A page may spell the name as its author does."""
+    assert parse(document() | {"name": "Foo.Bar"}).name == NAME
+
+
+@pytest.mark.parametrize("said", ["2.0", "1", "1.", "0.9", "1.0.0", "01.0", "1.٣", "latest", "", 1.0, None])
+def test_unknown_major_version_is_refused(said: object) -> None:
+    """A page whose api-version is not 1.x is refused as a whole (PEP 629)."""
+    page = document()
+    page["meta"]["api-version"] = said
+    with pytest.raises(InvalidPage):
+        parse(page)
+
+
+@pytest.mark.parametrize(
+    "said", ["2025-02-31T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01", "２０25-01-01T00:00:00Z", "soon", ""]
+)
+def test_time_that_is_none_is_dropped(said: str) -> None:
+    """A time that clients would choke on never reaches our page; its file does."""
+    page = document()
+    page["files"][0]["upload-time"] = said
+    parsed = parse(page)
+    assert (parsed.files[0].upload_time, parsed.refused) == (None, ())
+
+
+@pytest.mark.parametrize(("said", "yanked"), [(True, True), (False, False), ("why", "why"), ("", False)])
+def test_yanked_is_truthy(said: object, yanked: object) -> None:
+    """A file is yanked where the value is truthy (PEP 691), and a reason is kept."""
+    page = document()
+    page["files"][0]["yanked"] = said
+    assert parse(page).files[0].yanked == yanked
+
+
+@pytest.mark.parametrize("said", [True, -1, 2**63, 10**4000, 1.0, None, [7]], ids=lambda said: str(said)[:20])
+def test_serial_that_is_none_is_forgotten(said: object) -> None:
+    """A serial that the catalog could not hold is none, and costs nothing else."""
+    page = document()
+    page["meta"]["_last-serial"] = said
+    assert parse(page).serial is None
+    assert parse(page, serial=7).serial == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("quarantined", ProjectStatus.QUARANTINED), ("archived", ProjectStatus.ARCHIVED), ("new", ProjectStatus.ACTIVE)],
+)
+def test_status_markers(said: str, status: ProjectStatus) -> None:
+    """A status is read with its reason; an unknown one counts as active (PEP 792)."""
+    parsed = parse(document() | {"project-status": {"status": said, "reason": "r"}})
+    assert (parsed.status, parsed.status_reason) == (status, "r")

@@ -1,0 +1,164 @@
+"""The environment is read whole or refused whole, with every problem and its remedy."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.settings import ELSEWHERE, Settings, is_default, read_settings
+
+Set = Callable[..., Settings]
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Set:
+    """Return a function that reads an environment in which nothing but its arguments is set."""
+    for key in list(os.environ):
+        if key.startswith(("MIRROR_", "CONTROL_")):
+            monkeypatch.delenv(key)
+
+    def read(**environment: str) -> Settings:
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        return read_settings()
+
+    return read
+
+
+def problems(setting: Set, **environment: str) -> list[str]:
+    """Return what is wrong with an environment."""
+    with pytest.raises(ConfigurationError) as refusal:
+        setting(**environment)
+    assert all(problem in str(refusal.value) for problem in refusal.value.problems)
+    return refusal.value.problems
+
+
+def test_nothing_needs_to_be_set(setting: Set) -> None:
+    """Every knob has a default that works."""
+    read = setting()
+    assert (read.upstream, read.connections, read.schedule) == ("https://pypi.org", 10, "*/30 * * * *")
+    assert read.hosts == {"pypi.org:443", "files.pythonhosted.org:443"}
+    assert read.address == ("127.0.0.1", 8090)
+
+
+def test_empty_is_unset(setting: Set) -> None:
+    """An empty value is the same as none, as compose passes on what .env leaves out."""
+    names = (f"MIRROR_{name.upper()}" for name in Settings.model_fields)
+    assert setting(**dict.fromkeys(names, "")) == Settings()
+
+
+def test_every_problem_at_once(setting: Set) -> None:
+    """One start tells all that is wrong with keys and with values, each by its name."""
+    found = problems(
+        setting,
+        MIRROR_UPSTREM="https://pypi.org",
+        MIRROR_COLOUR="blue",
+        CONTROL_PROT="8081",
+        MIRROR_CONNECTIONS="0",
+        MIRROR_SCHEDULE="hourly",
+        MIRROR_TZ="Mars/Olympus",
+        MIRROR_UPSTREAM="pypi.org",
+        MIRROR_LISTEN="8090",
+        MIRROR_DISK_RESERVE="5",
+        MIRROR_LOG_LEVEL="loud",
+        MIRROR_FILE_HOSTS="files.example.org, http://x",
+        MIRROR_CA_FILE="/nowhere/ca.pem",
+    )
+    text = "\n".join(found)
+    assert len(found) == 12
+    assert "CONTROL_PROT is no setting; did you mean CONTROL_PORT?" in found
+    assert "MIRROR_COLOUR is no setting; " in text
+    assert "MIRROR_UPSTREM is no setting; did you mean MIRROR_UPSTREAM?" in found
+    assert "MIRROR_CONNECTIONS = '0': " in text
+    assert "MIRROR_SCHEDULE = 'hourly': 'hourly' is not a crontab's five fields" in text
+    assert "MIRROR_TZ = 'Mars/Olympus': a time zone, as in Europe/Berlin" in found
+    assert "MIRROR_UPSTREAM = 'pypi.org': the URL of an index, as in https://pypi.org" in found
+    assert "MIRROR_LISTEN = '8090': an address and a port, as in 127.0.0.1:8090" in found
+    assert "MIRROR_DISK_RESERVE = '5': a share of the disk from 0% to 99%, as in 5%" in found
+    assert "MIRROR_LOG_LEVEL = 'loud': " in text
+    assert "'http://x' is not a host" in text
+    assert "/nowhere/ca.pem cannot be read" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MIRROR_UPSTREAM", "ftp://pypi.org"),
+        ("MIRROR_UPSTREAM", "https://"),
+        ("MIRROR_UPSTREAM", "https://user:secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://pypi.org:99999"),
+        ("MIRROR_UPSTREAM", "https://[::1"),
+        ("MIRROR_CONNECTIONS", "101"),
+        ("MIRROR_CONNECTIONS", "ten"),
+        ("MIRROR_DISK_RESERVE", "100%"),
+        ("MIRROR_DISK_RESERVE", "-1%"),
+        ("MIRROR_TZ", "../../etc/passwd"),
+        ("MIRROR_LISTEN", "127.0.0.1:"),
+        ("MIRROR_LISTEN", "127.0.0.1:65536"),
+        ("MIRROR_SCHEDULE", "* * * * 8"),
+    ],
+)
+def test_bad_value_is_named(setting: Set, key: str, value: str) -> None:
+    """A value that makes no sense is told with its key and itself, and nothing else is blamed."""
+    [problem] = problems(setting, **{key: value})
+    assert problem.startswith(f"{key} = {value!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "origin", "host"),
+    [
+        ("https://pypi.org/simple/", "https://pypi.org", "pypi.org:443"),
+        (
+            "http://nexus.example:8081/repository/pypi/",
+            "http://nexus.example:8081/repository/pypi",
+            "nexus.example:8081",
+        ),
+        ("http://Mirror.Example/simple", "http://Mirror.Example", "mirror.example:80"),
+    ],
+)
+def test_upstreams(setting: Set, upstream: str, origin: str, host: str) -> None:
+    """An index may be named with /simple/ as in pip's index-url, and its own host may be asked."""
+    read = setting(MIRROR_UPSTREAM=upstream)
+    assert read.upstream == origin
+    assert host in read.hosts
+
+
+def test_file_hosts(setting: Set) -> None:
+    """Hosts come apart at commas and blanks, count in any case, and without a port are meant with both schemes'."""
+    read = setting(MIRROR_FILE_HOSTS="Files.Example.org, cdn.example:8443")
+    assert {"files.example.org:443", "files.example.org:80", "cdn.example:8443"} <= read.hosts
+    assert "cdn.example:443" not in read.hosts
+
+
+@pytest.mark.parametrize(("said", "share"), [("5%", 0.05), ("0%", 0.0), ("2.5%", 0.025), ("99%", 0.99)])
+def test_disk_reserve(setting: Set, said: str, share: float) -> None:
+    """The reserve is a share, written as one."""
+    assert setting(MIRROR_DISK_RESERVE=said).disk_reserve == pytest.approx(share)
+
+
+def test_schedule_knows_its_zone(setting: Set) -> None:
+    """The trigger is in the zone that goes with it, and ``off`` is none."""
+    trigger = setting(MIRROR_SCHEDULE="0 3 * * 0", MIRROR_TZ="Europe/Berlin").trigger()
+    assert str(trigger and trigger.timezone) == "Europe/Berlin"
+    assert setting(MIRROR_SCHEDULE="off").trigger() is None
+
+
+def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
+    """/dev/null, which compose mounts where no file is named, is no file; a readable one is taken."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+    assert setting(MIRROR_CA_FILE="/dev/null").ca_file is None
+    assert setting(MIRROR_CA_FILE=str(ca)).ca_file == ca
+
+
+def test_other_services_knobs_are_known(setting: Set) -> None:
+    """The whole .env reaches the syncer, so that knobs of nginx and control are none of its problems."""
+    assert setting(**dict.fromkeys(ELSEWHERE, "1")) == Settings()
+
+
+def test_what_a_first_start_is(setting: Set) -> None:
+    """Paths that compose itself sets, and empty values, are nobody's choice; anything else is."""
+    assert is_default({"MIRROR_DATA": "/srv/mirror", "MIRROR_CONTACT": "", "PATH": "/bin"})
+    assert not is_default({"MIRROR_CONTACT": "ops@example.org"})
