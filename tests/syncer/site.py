@@ -3,13 +3,17 @@
 import asyncio
 import gzip
 import hashlib
+import itertools
+import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
 from mirror_syncer.assembly import Mirror, open_mirror
+from mirror_syncer.catalog import ProjectRow
 from mirror_syncer.publish import PublishedPage, parse_published
 from mirror_syncer.settings import Settings
 from mirror_syncer.upstream import Limits
@@ -24,6 +28,29 @@ IMPATIENT = Limits(
     retry_after_most_seconds=0.5,
 )
 STALE_WAITS = (0.01, 0.01)
+
+
+@contextmanager
+def memory_below(limit: int) -> Iterator[None]:
+    """Assert that no more memory than that is ever held at once within the block."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < limit, f"{peak:,} bytes"
+
+
+def same_directory(content: bytes) -> bytes:
+    """Return other content, of the same length, whose short path is in the same of the 256 directories."""
+    wanted, length = _digits(content), len(content)
+    candidates = (f"{number:0{length}}".encode() for number in itertools.count())
+    return next(other for other in candidates if other != content and _digits(other) == wanted)
+
+
+def _digits(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=32).hexdigest()[:2]
 
 
 @dataclass(frozen=True)
@@ -57,6 +84,12 @@ class Running:
     async def collect(self) -> Run:
         """Collect, and return the run when it has ended."""
         return await self.ended(self.ask(RunKind.COLLECT))
+
+    def row(self, name: str) -> ProjectRow:
+        """Return what the catalog knows of a project."""
+        row = self.mirror.catalog.projects.get(parse_project_name(name))
+        assert row is not None
+        return row
 
 
 class Site:
@@ -93,7 +126,9 @@ class Site:
         }
 
     @asynccontextmanager
-    async def running(self, *, limits: Limits = IMPATIENT, connections: int = 10) -> AsyncIterator[Running]:
+    async def running(
+        self, *, limits: Limits = IMPATIENT, connections: int = 10, reserve: float = 0.0
+    ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
             {
@@ -101,7 +136,7 @@ class Site:
                 "state": self.state,
                 "policy": self.policy,
                 "upstream": self.upstream,
-                "disk_reserve": 0.0,
+                "disk_reserve": reserve,
                 "connections": connections,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
@@ -118,6 +153,11 @@ class Site:
         """Start the mirror, sync once, stop it."""
         async with self.running() as running:
             return await running.sync(*projects, **options)
+
+    def sql(self, statement: str) -> None:
+        """Change the catalog behind the mirror's back."""
+        with closing(sqlite3.connect(self.state / "catalog.sqlite")) as catalog, catalog:
+            catalog.execute(statement)
 
     # What clients find
 

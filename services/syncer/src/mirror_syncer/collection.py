@@ -4,7 +4,7 @@ import time
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog, Retirement
+from mirror_syncer.catalog import Catalog, Pending, Retirement
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import possible_projects
 from mirror_syncer.publish import read_published
@@ -17,12 +17,15 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
 
     Their rows were committed after a ``sync`` later than the page that dropped them, so no page that a power cut could
     bring back names them. A file that a page names all the same stays: one project's page may have named another's
-    file, and dropped it. No other task has the project in hand meanwhile.
+    file, and dropped it. One that another project has in hand stays for now. No other task has the project in hand
+    meanwhile.
 
     Returns:
         How many files left the document root.
     """
-    due = catalog.files.due(name, now=int(time.time()))
+    found = catalog.files.due(name, now=int(time.time()))
+    taken = catalog.files.intend([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
+    due = [retirement for retirement in found if retirement.place not in taken]
     leaving = [retirement for retirement in due if not _named(volume, retirement)]
     for retirement in leaving:
         if retirement.withdraw:

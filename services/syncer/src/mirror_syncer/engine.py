@@ -150,7 +150,7 @@ class Engine:
             # it may be what makes room.
             await self._list.publish(without=frozenset(plan.withdraw))
             await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
-            await self._collect(run)
+        await self._collect(run)
         await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
         await self._list.publish()
         await self._collect(run)

@@ -21,6 +21,7 @@ from mirror_contract import Run, RunRequest, Trigger
 from mirror_syncer.api import MIRROR_ID
 from mirror_syncer.assembly import open_mirror
 from mirror_syncer.errors import MirrorError
+from mirror_syncer.logs import plain
 from mirror_syncer.settings import Settings
 
 log = structlog.get_logger()
@@ -147,10 +148,6 @@ def _summarize(run: Run, *, console: Console) -> None:
         for failure in run.failures:
             # Names and reasons are upstream's words: no markup, no control characters.
             what = " ".join(filter(None, (failure.project, failure.file)))
-            console.print(Text(_plain(what), style="red"), Text(_plain(failure.reason)))
+            console.print(Text(plain(what), style="red"), Text(plain(failure.reason)))
         colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
-        console.print(Text(run.state, style=colour), Text(_plain(run.message or "")))
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+        console.print(Text(run.state, style=colour), Text(plain(run.message or "")))

@@ -8,6 +8,15 @@ import stamina.instrumentation
 import structlog
 
 
+def plain(text: str) -> str:
+    """Return upstream's words as a terminal may show them: its control characters are not obeyed."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
 def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     first = {key: line[key] for key in ("time", "level", "message", "run", "kind") if key in line}
     return {**first, **line}
@@ -29,7 +38,7 @@ def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -
         structlog.processors.JSONRenderer(),
     ]
     if console:
-        final = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        final = [_plain_values, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

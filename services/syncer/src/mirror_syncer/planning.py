@@ -60,8 +60,10 @@ def plan_sync(
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
     published = sum(row.published for row in rows.values())
-    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
-    guard = max(policy.removal.floor, int(policy.removal.guard * published))
+    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror. Nor
+    # do fifty removals every half hour: while it holds something back, it allows nothing but what a person confirms.
+    holding = any(row.guarded for row in rows.values())
+    guard = 0 if holding else max(policy.removal.floor, int(policy.removal.guard * published))
     allowed = guard if allow_removals is None else allow_removals
     held_back = len(leaving) > allowed
     return Plan(

@@ -6,6 +6,7 @@ The transitions are the contract's: ``queued → running → succeeded | incompl
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -37,7 +38,8 @@ class ActiveRun:
         self.unreachable = 0
         """Projects for which upstream gave no answer."""
         self.unanswered = 0
-        """Of them, those in a row up to now."""
+        """Of them, those in a row up to now that began after the last answer."""
+        self._answered_at = 0.0
         self.allowance = 0
         """How many more projects may be withdrawn because upstream has them no more."""
         self.policy_digest: str | None = None
@@ -79,6 +81,19 @@ class ActiveRun:
         )
         self.document.failures.clear()
         self.noted = 0
+
+    def heard(self, *, answered: bool, began: float, newly: bool) -> None:
+        """
+        Note whether upstream answered for a project whose turn began then.
+
+        A silence tells of the upstream as a whole only where nothing was heard since it began: the slow ends of a dozen
+        bad projects come together. Nor does it where the project failed before (not ``newly``).
+        """
+        if answered:
+            self._answered_at, self.unanswered = time.monotonic(), 0
+        else:
+            self.unreachable += 1
+            self.unanswered += newly and began > self._answered_at
 
     def may_withdraw(self) -> bool:
         """Take one removal from the allowance, where there is one left."""
@@ -171,7 +186,10 @@ class Runs:
         run.document.state = state
         run.document.message = message
         run.document.finished_at = datetime.now(UTC)
-        self._catalog.runs.update(run.document)
-        del self._active[run.id]
-        run.ended.set()
-        self.asked.set()
+        try:
+            self._catalog.runs.update(run.document)
+        finally:
+            # A catalog that cannot be told takes the run up again at the next start; nobody waits for it until then.
+            del self._active[run.id]
+            run.ended.set()
+            self.asked.set()

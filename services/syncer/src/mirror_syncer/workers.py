@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -60,7 +61,6 @@ class Workers:
         self._slots = [Priority.NAMED, *[Priority.BACKLOG] * at_once]
         self._tasks: list[asyncio.Task[None]] = []
         self._settling: set[asyncio.Task[None]] = set()
-        self._unanswered = 0
 
     def start(self) -> None:
         """Begin to work."""
@@ -92,8 +92,11 @@ class Workers:
                     await self._queue.done(task)
                     continue
                 structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
+                began = time.monotonic()
                 try:
                     outcome = await self._perform(task, run)
+                    if task.action is Action.REFRESH and outcome is not None:
+                        await self._listen(run, outcome, began=began)
                     settled = None if outcome is None else await self._group.submit(outcome.publication)
                 except asyncio.CancelledError:
                     raise
@@ -103,6 +106,12 @@ class Workers:
                     settling = asyncio.create_task(self._settle(task, run, outcome, settled))
                     self._settling.add(settling)
                     settling.add_done_callback(self._settling.discard)
+
+    async def _listen(self, run: ActiveRun, outcome: Outcome, *, began: float) -> None:
+        """End a run whose upstream has fallen silent."""
+        run.heard(answered=not outcome.unreachable, began=began, newly=outcome.newly)
+        if run.unanswered >= _UNREACHABLE_IN_A_ROW:
+            await self.abort(run, Unreachable(f"upstream does not answer: {outcome.row.error}"))
 
     async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
         if task.action is Action.COLLECT:
@@ -147,12 +156,6 @@ class Workers:
             self._count(run, outcome)
         if task.action is not Action.COLLECT:
             run.document.counts.projects_done += 1
-        if task.action is Action.REFRESH and outcome is not None:
-            if outcome.newly:  # those that failed before say nothing of the upstream as a whole
-                run.unanswered = run.unanswered + 1 if outcome.unreachable else 0
-            run.unreachable += outcome.unreachable
-            if run.unanswered >= _UNREACHABLE_IN_A_ROW:
-                await self.abort(run, Unreachable(f"upstream does not answer: {outcome.row.error}"))
         await self._queue.done(task)
         run.task_done()
 

@@ -1,6 +1,7 @@
 """Files between two states: about to be published or dropped, and retired."""
 
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,16 +20,18 @@ class Files:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._claiming = Lock()
 
     def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """
-        Note what a publication is about to touch.
+        Note what a publication, or a collection, is about to touch.
 
         Returns:
             The places among them that another project has in hand, or that held other content once. They may not be
             touched, and are not noted.
         """
-        with self._engine.begin() as connection:
+        # One at a time, looking included: sqlite3 begins a transaction no earlier than at its first write.
+        with self._claiming, self._engine.begin() as connection:
             places = [intent.place for intent in intents]
             held = self._held(connection, places)
             foreign = self._foreign(connection, {intent.project for intent in intents}, places)
@@ -79,10 +82,11 @@ class Files:
 
     def removed(self, places: Sequence[PackagePath]) -> None:
         """Note that files are gone. Their rows stay, and keep their places for their content."""
-        if places:
+        if rows := [{"of": place} for place in places]:
             with self._engine.begin() as connection:
-                query = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-                connection.execute(query, [{"of": place} for place in places])
+                gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+                connection.execute(gone, rows)
+                connection.execute(pending.delete().where(pending.c.place == sa.bindparam("of")), rows)
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""

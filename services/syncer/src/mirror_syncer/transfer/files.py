@@ -23,6 +23,7 @@ from mirror_syncer.volume import Incoming, Volume
 
 log = structlog.get_logger()
 
+_LITTLE = 2**20  # bytes; a disk without room for these is full, whoever asks
 _ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
 
 
@@ -169,7 +170,7 @@ class FileTransfer:
         try:
             self._volume.check_room(wanted)
         except VolumeFull:
-            self._volume.check_room(0)
+            self._volume.check_room(_LITTLE)
             raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
 
     async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:

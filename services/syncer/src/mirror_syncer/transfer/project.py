@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import KeptPage, Pending, ProjectRow, Retirement, Settlement
-from mirror_syncer.catalog.rows import NO_VALIDATORS
+from mirror_syncer.catalog.rows import GUARDED, NO_VALIDATORS
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
 from mirror_syncer.policy import PolicySource, Selection, fingerprint
 from mirror_syncer.priority import Priority
@@ -233,7 +233,7 @@ class Transfer:
             outcome = await self.withdraw(row, reason=reason)
             return replace(outcome, failures=(Failure(project=row.name, reason=reason),))
         else:
-            state, reason = ProjectState.BEHIND, "upstream has it no more; the deletion guard keeps it published"
+            state, reason = ProjectState.BEHIND, GUARDED
         gone = replace(row, state=state, error=reason, checked_at=_now())
         withheld = state is ProjectState.BEHIND
         failures = () if withheld else (Failure(project=row.name, reason=reason),)

@@ -124,7 +124,7 @@ class Curl:
     def _prepare(
         self, easy: pycurl.Curl, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: str
     ) -> None:
-        easy.setopt(pycurl.URL, url)
+        easy.setopt(pycurl.URL, url.encode())  # of a str it takes ASCII alone
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         easy.setopt(pycurl.PROXY, proxy)

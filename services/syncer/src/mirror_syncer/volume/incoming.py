@@ -17,7 +17,7 @@ _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
 _DIRECTORY_MOST = 8 * 2**20  # of a ZIP archive; the largest wheel on PyPI has 100,000 entries of 80 bytes
-_END_MOST = 22 + 65_535  # the end record and the longest comment
+_END_MOST = 20 + 22 + 65_535  # ZIP64's locator, the end record and the longest comment
 # The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
 METADATA_MOST = 16 * 2**20
 
@@ -170,14 +170,19 @@ def wheel_metadata(path: Path) -> bytes | None:
 
 
 def _modest(path: Path) -> bool:
-    """Return whether a ZIP archive's directory is of a size that reading it is no danger."""
+    """
+    Return whether a ZIP archive's directory is of a size that reading it is no danger.
+
+    Whatever zipfile might take for the end record counts. Where a locator of ZIP64's (APPNOTE 4.3.15) stands before it,
+    zipfile believes the record that this leads to, and so the archive is not modest.
+    """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _END_MOST))
         end = file.read()
-    # APPNOTE 4.3.16: signature, 8 bytes of counts, then the directory's size; with ZIP64, all ones
-    at = end.rfind(b"PK\5\6")
-    return at >= 0 and int.from_bytes(end[at + 12 : at + 16], "little") <= _DIRECTORY_MOST
+    # APPNOTE 4.3.16: signature, 8 bytes of counts, then the directory's size
+    sizes = [int.from_bytes(end[found.start() + 12 :][:4], "little") for found in re.finditer(b"(?=PK\5\6)", end)]
+    return bool(sizes) and max(sizes) <= _DIRECTORY_MOST and b"PK\6\7" not in end
 
 
 def file_digest(path: Path) -> Sha256 | None:

@@ -1,0 +1,83 @@
+"""A catalog that says no, or is told too late: runs end all the same, and none undoes another's end."""
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunKind, RunState
+from syncer.site import Site
+
+
+@pytest.fixture
+def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
+    """A host that is to mirror one small project."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    return site
+
+
+async def test_late_progress_changes_no_end(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run's progress, on its way to the catalog when the run ended, comes too late to undo that."""
+    gate = pypi.faults.on_page("six").gate()
+    async with six.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        under_way = run.model_copy(deep=True)
+        gate.open()
+        await running.ended(run)
+        running.mirror.catalog.runs.update(under_way)
+        kept = running.mirror.catalog.runs.get(run.id)
+
+    assert under_way.state is RunState.RUNNING
+    assert kept is not None
+    assert kept.state is RunState.SUCCEEDED
+
+
+def refuse(event: str) -> str:
+    """Return the SQL of a catalog that cannot write something."""
+    return f"CREATE TRIGGER broken BEFORE {event} BEGIN SELECT RAISE(ABORT, 'disk is ill'); END"
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended", "state", "words"),
+    [
+        pytest.param(
+            "ALTER TABLE retired RENAME TO hidden",
+            "ALTER TABLE hidden RENAME TO retired",
+            RunState.FAILED,
+            "no such table",
+            id="the run",
+        ),
+        pytest.param(
+            refuse("INSERT ON project"), "DROP TRIGGER broken", RunState.INCOMPLETE, "disk is ill", id="a project"
+        ),
+    ],
+)
+async def test_catalog_that_says_no_ends_the_run(
+    six: Site, broken: str, mended: str, state: RunState, words: str
+) -> None:
+    """Where the catalog fails in the middle of a run, that run ends, says so, and the next one runs."""
+    async with six.running() as running:
+        six.sql(broken)
+        first = await running.sync()
+        six.sql(mended)
+        second = await running.sync()
+
+    assert first.state is state
+    assert words in f"{first.message} {[failure.reason for failure in first.failures]}"
+    assert second.state is RunState.SUCCEEDED
+    six.assert_whole()
+
+
+async def test_end_that_cannot_be_kept_holds_up_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run whose end the catalog would not take has ended for those who wait, and the next one runs."""
+    gate = pypi.faults.on_page("six").times(1).gate()
+    async with six.running() as running:
+        first = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        second = running.ask(RunKind.SYNC)
+        six.sql(refuse(f"UPDATE ON run WHEN new.id = '{first.id}'"))
+        gate.open()
+        await running.ended(first)
+        ended = await running.ended(second)
+
+    assert ended.state is RunState.SUCCEEDED

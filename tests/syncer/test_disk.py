@@ -1,0 +1,188 @@
+"""A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+import fakepypi
+from fakepypi.pages import Document
+from mirror_contract import ProjectState, RunKind, RunState
+from syncer.site import Site
+
+DISK_BYTES = 4 * 2**20
+RESERVE = 0.25
+
+
+@pytest.fixture
+def small_disk(site: Site) -> Iterator[Site]:
+    """A mirror host whose data are on a disk of 4 MiB, a quarter of which stays free."""
+    as_root = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
+    options = f"size={DISK_BYTES},uid={os.getuid()},gid={os.getgid()},mode=0755"
+    subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", site.data], check=True)
+    try:
+        yield site
+    finally:
+        subprocess.run([*as_root, "umount", "--lazy", site.data], check=True)
+
+
+def fill(site: Site, *, leaving: int) -> None:
+    """Fill the disk with somebody else's data until so many bytes are free."""
+    free = shutil.disk_usage(site.data).free
+    (site.data / "ubuntu").write_bytes(bytes(free - leaving))
+
+
+async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where the reserve is reached the run fails and says what to do; with room again, the next one brings the rest."""
+    pypi.index.project("six").upload("1.0")
+    small_disk.select("six", "large")
+    pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync("six")
+        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
+        full = await running.sync()
+        (small_disk.data / "ubuntu").unlink()
+        roomy = await running.sync()
+
+    assert full.state is RunState.FAILED
+    assert "grow the disk, or select less in mirror.toml" in (full.message or "")
+    assert roomy.state is RunState.SUCCEEDED
+    assert small_disk.pages() == ["large", "six"]
+    small_disk.assert_whole()
+
+
+async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where the last byte goes in the middle of a file, it leaves nothing behind, and the run says what to do."""
+    pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
+    small_disk.select("large")
+    pypi.faults.on_page().edit_files(size=None)  # so that nobody can look ahead
+    async with small_disk.running() as running:
+        fill(small_disk, leaving=500_000)
+        full = await running.sync()
+        left = list(small_disk.temporaries())
+        (small_disk.data / "ubuntu").unlink()
+        roomy = await running.sync()
+
+    assert full.state is RunState.FAILED
+    assert "No space left on device; grow the disk, or select less" in (full.message or "")
+    assert left == []
+    assert roomy.state is RunState.SUCCEEDED
+    small_disk.assert_whole()
+
+
+async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where nothing at all is free, that is the disk's fault, and no project's that merely claims a size."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0")
+    small_disk.select("idna", "six")
+    async with small_disk.running() as running:
+        await running.sync("idna")
+        fill(small_disk, leaving=0)
+        run = await running.sync()
+
+    assert run.state is RunState.FAILED
+    assert "grow the disk" in (run.message or "")
+
+
+async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Beyond the reserve removals still happen, and first: what they free is there for the same run's downloads."""
+    for name in ("large", "large-too"):
+        pypi.index.project(name).upload("1.0", sdist=False, padding=1_000_000)
+    small_disk.select("large", grace="0h")
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync()
+        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
+        small_disk.select("large-too", grace="0h")
+        run = await running.sync()
+
+    assert (run.state, run.counts.projects_withdrawn, run.counts.files_removed) == (RunState.SUCCEEDED, 1, 1)
+    assert small_disk.pages() == ["large-too"]
+    small_disk.assert_whole()
+
+
+async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files that have become due leave a full disk before anything is asked for, though nothing is withdrawn."""
+    project = pypi.index.project("large")
+    project.upload("1.0", sdist=False, padding=1_000_000)
+    project.upload("0.9", sdist=False)
+    small_disk.select("large")
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync()
+        project.delete_release("1.0")
+        await running.sync()
+        small_disk.sql("UPDATE retired SET due_at = 1")
+        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
+        project.upload("1.1", sdist=False, padding=500_000)
+        run = await running.sync()
+
+    assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 1)
+    assert "large-1.1-py3-none-any.whl" in small_disk.filenames("large")
+    small_disk.assert_whole()
+
+
+async def test_size_that_lies_fails_its_project_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that claims 80 TB makes its own project fail, and is no full disk."""
+    for name in ("alpha", "liar", "omega"):
+        pypi.index.project(name).upload("1.0", sdist=False)
+    site.select("alpha", "liar", "omega")
+
+    def lie(page: Document) -> None:
+        (entry,) = page["files"]
+        page["files"] = [entry | {"filename": f"liar-{number}.zip", "size": 16 * 2**30} for number in range(5_000)]
+
+    pypi.faults.on_page("liar").edit(lie)
+    async with site.running(reserve=0.0001) as running:
+        run = await running.sync()
+        row = running.row("liar")
+
+    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
+    assert row.state is ProjectState.FAILING
+    assert "more than there is room for" in (row.error or "")
+    assert site.pages() == ["alpha", "omega"]
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("kind", list(RunKind))
+async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
+    """A tree that has lost its marker is an unmounted disk: no run asks upstream or touches anything, of any kind."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", grace="0h")
+    async with site.running() as running:
+        await running.sync()
+        (site.data / "pypi").rename(site.data / "unmounted")
+        (site.data / "pypi").mkdir()
+        pypi.index.project("six").delete()
+        pypi.log.forget()
+        away = await running.ended(running.ask(kind))
+        touched = list((site.data / "pypi").iterdir())
+        (site.data / "pypi").rmdir()
+        (site.data / "unmounted").rename(site.data / "pypi")
+
+    assert away.state is RunState.FAILED
+    assert "is the disk mounted?" in (away.message or "")
+    assert (touched, pypi.log.paths()) == ([], [])
+
+
+@pytest.mark.parametrize("at", ["packages", "simple/six"])
+async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.FakePyPI, at: str) -> None:
+    """A directory that turned into something else is told by its path, and when it is mended the next run runs."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    pypi.index.project("six").upload("2.0")
+    directory, aside = site.web / at, site.data / "aside"
+    async with site.running() as running:
+        directory.rename(aside)
+        directory.touch()
+        ill = await running.sync()
+        directory.unlink()
+        aside.rename(directory)
+        mended = await running.sync()
+
+    assert ill.state is RunState.FAILED
+    assert f"{directory}" in (ill.message or "")
+    assert mended.state is RunState.SUCCEEDED
+    assert "six-2.0.tar.gz" in site.filenames("six")
+    site.assert_whole()

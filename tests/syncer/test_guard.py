@@ -1,0 +1,164 @@
+"""What an upstream gone mad cannot do: empty the mirror, or make one bad project stop the others."""
+
+import pytest
+
+import fakepypi
+from mirror_contract import ProjectState, RunKind, RunState
+from syncer.site import Site
+
+MANY = 120
+SDIST = "bad-1.0.tar.gz"
+
+
+@pytest.fixture
+async def vanished(site: Site, pypi: fakepypi.FakePyPI) -> Site:
+    """A mirror of 120 projects, before an upstream that answers 404 to each of them from now on."""
+    names = [f"project-{number:03}" for number in range(MANY)]
+    for name in names:
+        pypi.index.project(name).create()
+    site.select(*names)
+    await site.sync()
+    pypi.faults.on_page().status(404)
+    return site
+
+
+def begin(site: Site, pypi: fakepypi.FakePyPI, *, good: int, bad: int) -> list[str]:
+    """Select bad projects first, then good ones; return the bad ones' names."""
+    names = {kind: [f"{kind}-{number:03}" for number in range(count)] for kind, count in (("bad", bad), ("good", good))}
+    for name in names["bad"] + names["good"]:
+        pypi.index.project(name).create()
+    site.select(*names["bad"], *names["good"])
+    return names["bad"]
+
+
+def asked(pypi: fakepypi.FakePyPI, kind: str) -> int:
+    """Return how many projects of a kind were asked for since the log was forgotten."""
+    return len({path for path in pypi.log.paths() if path.startswith(f"/simple/{kind}-")})
+
+
+async def test_404_to_everything_empties_no_mirror(vanished: Site) -> None:
+    """Beyond fifty the guard keeps projects that upstream answers 404 to, counts them, and names what confirms them."""
+    run = await vanished.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (50, 70)
+    assert "mirror-syncer sync --allow-removals 70" in (run.message or "")
+    assert len(vanished.pages()) == 70
+
+
+async def test_404_to_everything_is_not_confirmed_by_repetition(vanished: Site) -> None:
+    """What the guard kept stays in every later run, too, until a person confirms the removals; then it goes."""
+    await vanished.sync()
+
+    async with vanished.running() as running:
+        again = await running.sync()
+        row = running.row(vanished.pages()[0])
+        confirmed = await running.sync(allow_removals=70)
+
+    assert (again.state, again.counts.projects_withdrawn) == (RunState.INCOMPLETE, 0)
+    assert again.counts.projects_withheld == 70
+    assert (row.state, row.published) == (ProjectState.BEHIND, True)
+    assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (70, 0)
+    assert vanished.pages() == []
+
+
+async def test_guard_forgets_what_came_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An upstream that has its projects again has them all published again, and later removals need nobody."""
+    await vanished.sync()
+    pypi.faults.clear()
+    healed = await vanished.sync()
+    pypi.index.project("project-007").delete()
+
+    run = await vanished.sync()
+
+    assert (healed.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    assert len(vanished.pages()) == MANY - 1
+
+
+async def test_no_removal_allowed_is_none(vanished: Site) -> None:
+    """`--allow-removals 0` keeps every project that upstream has no more."""
+    run = await vanished.sync(allow_removals=0)
+
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, MANY)
+    assert len(vanished.pages()) == MANY
+
+
+async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Twelve projects among a hundred, whose silences end together when all others are done, are twelve failures."""
+    bad = begin(site, pypi, good=100, bad=12)
+    for name in bad:
+        pypi.faults.on_page(name).status(502)
+    gates = [pypi.faults.on_page(name).gate() for name in bad]
+    async with site.running(connections=20) as running:
+        run = running.ask(RunKind.SYNC)
+        await site.pages_become([f"good-{number:03}" for number in range(100)])
+        for gate in gates:
+            gate.open()
+        ended = await running.ended(run)
+
+    assert (ended.state, ended.counts.projects_failed) == (RunState.INCOMPLETE, 12)
+
+
+async def test_bad_projects_are_asked_last(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Projects that got no answer before come last, and are no reason to ask for no others."""
+    bad = begin(site, pypi, good=100, bad=12)
+    for name in bad:
+        pypi.faults.on_page(name).status(502)
+    for name in bad:
+        await site.sync(name)
+    pypi.log.forget()
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 12)
+    assert asked(pypi, "good") == 100
+
+
+async def test_outage_ends_the_run_early(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An upstream that is down is not asked for every project: the run fails, and what was published stays."""
+    begin(site, pypi, good=100, bad=0)
+    await site.sync()
+    pypi.log.forget()
+    pypi.faults.everywhere().status(503)
+
+    run = await site.sync()
+
+    assert run.state is RunState.FAILED
+    assert "upstream does not answer" in (run.message or "")
+    assert asked(pypi, "good") < 50
+    assert len(site.pages()) == 100
+
+
+async def test_outage_leaves_no_grudge(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """One project without an answer, in the run after an outage, is one failure."""
+    begin(site, pypi, good=30, bad=1)
+    async with site.running() as running:
+        await running.sync()
+        pypi.faults.everywhere().status(503)
+        outage = await running.sync()
+        pypi.faults.clear()
+        pypi.log.forget()
+        pypi.faults.on_page("bad-000").status(503)
+        run = await running.sync()
+
+    assert outage.state is RunState.FAILED
+    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
+    assert asked(pypi, "good") == 30
+
+
+async def test_bad_page_does_not_move_a_missing_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file's next attempt stays where its own failures put it, however often the page fails meanwhile."""
+    pypi.index.project("bad").upload("1.0")
+    pypi.index.project("idna").create()
+    site.select("bad", "idna")
+    pypi.faults.on_file(SDIST).corrupt()
+    async with site.running() as running:
+        await running.sync()
+        before = running.row("bad")
+        pypi.faults.on_page("bad").status(500)
+        for _ in range(3):
+            await running.sync()
+        after = running.row("bad")
+
+    assert before.due_at is not None
+    assert (after.state, after.due_at, after.attempts) == (ProjectState.FAILING, before.due_at, before.attempts)

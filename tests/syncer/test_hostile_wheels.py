@@ -1,0 +1,80 @@
+"""Archives made to hurt: what is read of a wheel is bounded, whatever it says of itself."""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunState
+from mirror_syncer.volume import wheel_metadata
+from syncer.site import Site, memory_below
+
+MIB = 2**20
+WHEEL = "bad-1.0-py3-none-any.whl"
+
+
+def bomb(method: int) -> bytes:
+    """Return a wheel whose METADATA claims a thousand bytes and has 64 MiB."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", method) as wheel:
+        wheel.writestr("bad-1.0.dist-info/METADATA", bytes(64 * MIB))
+    content = bytearray(archive.getvalue())
+    entry = content.rfind(b"PK\1\2")
+    content[entry + 24 : entry + 28] = struct.pack("<I", 1_000)  # APPNOTE 4.3.12: the uncompressed size
+    return bytes(content)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+async def test_wheel_that_is_a_bomb(site: Site, pypi: fakepypi.FakePyPI, method: int) -> None:
+    """A wheel whose METADATA explodes is published with the metadata that upstream has beside it."""
+    metadata = b"Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n"
+    pypi.index.project("bad").upload_file(WHEEL, bomb(method), version="1.0", metadata=metadata)
+    site.select("bad")
+    async with site.running() as running:
+        with memory_below(40 * MIB):  # deflate is unpacked by the 16 MiB that any METADATA may have
+            run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert (site.web / f"{site.published('bad').places[WHEEL]}.metadata").read_bytes() == metadata
+    site.assert_whole()
+
+
+def end_record(*, directory: int) -> bytes:
+    """Return a ZIP archive's end record that claims a directory of so many bytes."""
+    return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, directory, 0, 0)
+
+
+LARGE = int.from_bytes(b"PK\5\6", "little")  # 96 MiB
+ENDS = {
+    "said openly": end_record(directory=200 * MIB),
+    "whose size looks like another end record": end_record(directory=LARGE),
+    "that only ZIP64's record tells of": struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 200 * MIB, 0)
+    + struct.pack("<4sLQL", b"PK\6\7", 0, 200 * MIB, 1)
+    + end_record(directory=46),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_directory_past_all_bounds_is_not_read(tmp_path: Path, end: str) -> None:
+    """An archive with a directory of millions of entries, however it says so, is no wheel that anything is read of."""
+    path = tmp_path / WHEEL
+    with path.open("wb") as file:
+        file.truncate(LARGE if "looks" in end else 200 * MIB)  # a hole; an entry's absence is found after reading
+        file.seek(0, io.SEEK_END)
+        file.write(ENDS[end])
+
+    with memory_below(MIB):
+        assert wheel_metadata(path) is None
+
+
+def test_large_wheel_is_read(tmp_path: Path) -> None:
+    """A wheel that is large, and whose directory is not, has its METADATA read."""
+    path = tmp_path / WHEEL
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("bad/data.bin", bytes(20 * MIB))
+        wheel.writestr("bad-1.0.dist-info/METADATA", b"Name: bad\n")
+
+    assert wheel_metadata(path) == b"Name: bad\n"

@@ -1,0 +1,199 @@
+"""A place in the tree is one project's at a time, and keeps its bytes, whatever another project's page claims."""
+
+import hashlib
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunKind, RunState
+from syncer.site import Site, same_directory
+
+WHEEL = "six-1.0-py3-none-any.whl"
+SDIST = "six-1.0.tar.gz"
+PAIRS = 12
+
+
+@pytest.fixture
+def six(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
+    """A file of six's, on a host that mirrors evil, too; evil's page can name it by uploading it again."""
+    site.select("six", "evil")
+    pypi.index.project("evil").upload("1.0", wheel=False)
+    return pypi.index.project("six").upload("1.0", sdist=False).files[WHEEL]
+
+
+def name_it_too(pypi: fakepypi.FakePyPI, file: fakepypi.File, content: bytes | None = None) -> None:
+    """Let evil's page name six's file: the very same, or other content by its name."""
+    pypi.index.project("evil").upload_file(
+        file.filename, content or file.content, version="1.0", metadata=file.metadata, replace=True
+    )
+
+
+async def test_same_file_of_two_projects_at_once(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """Two projects that bring the very same file at the same time both publish it, whole."""
+    name_it_too(pypi, six)
+    gate = pypi.faults.on_file(WHEEL).gate()
+    async with site.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        await gate.arrival()
+        gate.open()
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.SUCCEEDED
+    assert WHEEL in site.filenames("six") & site.filenames("evil")
+    site.assert_whole()
+
+
+async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of two contents that want one short path at the same time, each ends at a place of its own."""
+    names = [f"{kind}{number}" for number in range(PAIRS) for kind in ("six", "evil")]
+    for number in range(PAIRS):
+        file = pypi.index.project(f"six{number}").upload_file(f"six{number}-1.0.zip", b"six" * 9, version="1.0")
+        other = same_directory(file.content)
+        pypi.index.project(f"evil{number}").upload_file(file.filename, other, version="1.0", replace=True)
+    site.select(*names)
+    gate = pypi.faults.on_file().gate()
+    async with site.running(connections=2 * PAIRS + 1) as running:
+        run = running.ask(RunKind.SYNC)
+        for _ in names:
+            await gate.arrival()
+        gate.open()
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.SUCCEEDED
+    assert len({place for name in names for place in site.published(name).places.values()}) == 2 * PAIRS
+    site.assert_whole()
+
+
+async def test_file_that_another_page_drops_stays(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """A file that evil's page named and dropped stays, since its own project's page names it."""
+    name_it_too(pypi, six)
+    site.select("six", "evil", grace="0h")
+    await site.sync("six")
+    await site.sync("evil")
+    assert WHEEL in site.filenames("evil")
+
+    pypi.index.project("evil").delete_file(WHEEL)
+    run = await site.sync()
+
+    assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 0)
+    assert (site.filenames("six"), WHEEL in site.filenames("evil")) == ({WHEEL}, False)
+    site.assert_whole()
+
+
+async def test_file_of_another_quarantined_page_stays(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """A quarantine takes the project's own files out of the document root, and none that another's page names."""
+    name_it_too(pypi, six)
+    await site.sync("six")
+    await site.sync("evil")
+
+    pypi.index.project("evil").quarantine()
+    run = await site.sync()
+
+    assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 1)
+    assert site.filenames("evil") == set()
+    site.assert_whole()
+
+
+async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """A stop while evil claims six's place with other content leaves six's file where it is, and for good."""
+    await site.sync("six")
+    site.select("six", "evil", grace="0h")
+    name_it_too(pypi, six, same_directory(six.content))
+    gate = pypi.faults.on_file(WHEEL).times(1).gate()
+    async with site.running() as running:
+        running.ask(RunKind.SYNC, "evil")
+        await gate.arrival()
+        running.mirror.engine.stop(grace_seconds=0)
+
+    async with site.running() as running:
+        await running.collect()
+
+    assert site.content("six", WHEEL) == six.content
+    site.assert_whole()
+
+
+async def test_metadata_of_another_page_is_not_written_over(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
+) -> None:
+    """The metadata beside a published file keeps its bytes, whatever another page says that they should be."""
+    await site.sync("six")
+    other = b"Metadata-Version: 2.1\nName: six\nVersion: 1.0\nRequires-Dist: evil\n"
+    pypi.index.project("evil").upload_file(WHEEL, six.content, version="1.0", metadata=other, replace=True)
+
+    await site.sync("evil")
+
+    beside = (site.web / f"{site.published('six').places[WHEEL]}.metadata").read_bytes()
+    assert beside == six.metadata
+    assert site.published("evil").files[WHEEL].core_metadata == hashlib.sha256(beside).hexdigest()
+    site.assert_whole()
+
+
+async def test_repair_never_changes_a_url(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """A lost file that upstream has replaced meanwhile is not mended by other bytes under its URL."""
+    await site.sync("six")
+    place = site.published("six").places[WHEEL]
+    (site.web / place).unlink()
+    other = same_directory(six.content)
+    pypi.index.project("six").upload_file(WHEEL, other, version="1.0", metadata=six.metadata, replace=True)
+
+    async with site.running() as running:
+        await running.verify(repair=True)
+
+    assert site.content("six", WHEEL) == other
+    assert site.published("six").places[WHEEL] != place
+    assert not (site.web / place).exists()
+
+
+async def test_collection_waits_for_a_file_that_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that is due, and that a refresh under way brings back, is not removed by another run's collection."""
+    project = pypi.index.project("six")
+    file = project.upload("1.0").files[SDIST]
+    pypi.index.project("idna").upload("1.0")
+    site.select("six", "idna")
+    await site.sync()
+    project.delete_file(SDIST)
+    await site.sync()
+    project.upload_file(SDIST, file.content, version="1.0", replace=True)
+    project.upload("2.0", wheel=False)
+    gate = pypi.faults.on_file("six-2.0.tar.gz").gate()
+
+    async with site.running() as running:
+        refresh = running.ask(RunKind.SYNC, "six")
+        await gate.arrival()
+        site.sql("UPDATE retired SET due_at = 1")
+        collection = running.ask(RunKind.COLLECT)
+        await running.sync("idna")
+        gate.open()
+        runs = [await running.ended(run) for run in (refresh, collection)]
+
+    assert [run.state for run in runs] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
+    assert sum(run.counts.files_removed for run in runs) == 0
+    assert {SDIST, "six-2.0.tar.gz"} <= site.filenames("six")
+    site.assert_whole()
+
+
+async def test_collection_spares_what_another_project_has_in_hand(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
+) -> None:
+    """A file that evil dropped, and that six's refresh is about to publish, is not removed between the two."""
+    site.select("six", "evil", grace="0h")
+    name_it_too(pypi, six)
+    await site.sync("evil")
+    site.select("six", "evil")
+    pypi.index.project("evil").delete_file(WHEEL)
+    await site.sync("evil")
+    site.sql("UPDATE retired SET due_at = 1")
+    pypi.index.project("six").upload("2.0", wheel=False)
+    gate = pypi.faults.on_file("six-2.0.tar.gz").gate()
+
+    async with site.running() as running:
+        refresh = running.ask(RunKind.SYNC, "six")
+        await gate.arrival()
+        collected = await running.collect()
+        gate.open()
+        ended = await running.ended(refresh)
+
+    assert (ended.state, collected.counts.files_removed) == (RunState.SUCCEEDED, 0)
+    assert WHEEL in site.filenames("six")
+    site.assert_whole()
