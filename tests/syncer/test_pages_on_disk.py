@@ -152,16 +152,6 @@ def test_staging_again_replaces_a_leftover(volume: Volume) -> None:
     assert (volume.page_directory(SIX) / "index.html").read_bytes() == b"<new>"
 
 
-def test_project_list_is_a_page(volume: Volume) -> None:
-    """The project list lies beside the projects' directories and is published as their pages are."""
-    publish(volume, page("six"))
-    staged = volume.stage(None, LARGE)
-    assert staged is not None
-    staged.publish()
-    assert {path.name for path in volume.page_directory(None).iterdir()} == {"six"} | NAMES | TWINS
-    assert volume.stage(None, LARGE) is None
-
-
 def test_removed_page_is_gone(volume: Volume) -> None:
     """A removed page takes its directory along; removing it twice is removing it once."""
     publish(volume, LARGE)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
-from pypi_simple import IndexPage, ProjectPage
+from pypi_simple import ProjectPage
 
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, Sha256, full_path, parse_filename, short_path
-from mirror_syncer.publish import ListedProject, parse_published, render_list, render_page
+from mirror_syncer.publish import parse_published, render_page
 from mirror_syncer.upstream import File, Page, ProjectStatus
 from mirror_syncer.upstream.html import parse_html
 
@@ -233,17 +233,3 @@ def test_damaged_page_is_told() -> None:
     for body, name in ((whole[:-20], FOO), (b"", FOO), (whole, NormalizedName("bar"))):
         with pytest.raises(InvalidPage):
             parse_published(body, name=name)
-
-
-@pytest.mark.parametrize("serials", [(3, 7, None), (None, None, None)])
-def test_project_list(serials: tuple[int | None, ...]) -> None:
-    """The list names every project in both formats, and its serial is the newest of theirs, where there is any."""
-    names = ("foo", "foo-bar", "zope-interface")
-    pages = render_list(
-        ListedProject(NormalizedName(name), serial) for name, serial in zip(names, serials, strict=True)
-    )
-    for page in (IndexPage.from_json_data(json.loads(pages.json)), IndexPage.from_html(pages.html)):
-        assert page.projects == list(names)
-    known = [serial for serial in serials if serial is not None]
-    assert json.loads(pages.json)["meta"].get("_last-serial") == max(known, default=None)
-    assert [url for url, _ in _Anchors(pages.html).anchors] == [f"{name}/" for name in names]

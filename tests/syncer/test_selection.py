@@ -21,6 +21,7 @@ class Named:
     """A file, for as much as a selection looks at."""
 
     filename: str
+    yanked: bool = False
 
 
 versions = st.from_regex(re.compile(r"[0-3]\.[0-9](\.[0-2])?((a|rc)[1-2])?(\.post1)?(\.dev1)?"), fullmatch=True)
@@ -149,3 +150,12 @@ def test_any_name_tells_a_version_or_none(filename: str) -> None:
 def test_number_past_all_bounds_is_no_version() -> None:
     """A version with more digits than Python reads is none, and no crash."""
     assert parse_version("9" * 5_000) is None
+
+
+def test_yanked_releases_do_not_count() -> None:
+    """`latest` gives what installers take: a yanked release takes nobody's place, unless there is nothing else."""
+    old, good, bad = (Named(f"foo-{v}.tar.gz", yanked=v == "3.0") for v in ("1.0", "2.0", "3.0"))
+
+    assert judged((old, good, bad), SpecifierSet(), 1) == {good}
+    assert judged((old, good, bad), SpecifierSet(), 3) == {old, good}
+    assert judged((bad,), SpecifierSet(), 1) == {bad}

@@ -101,6 +101,7 @@ async def open_mirror(
                     return await asyncio.to_thread(catalog.files.intend, intents)
 
                 index = Index(settings.upstream, client=client)
+                project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog)
                 workers = Workers(
                     catalog=catalog,
@@ -118,6 +119,7 @@ async def open_mirror(
                     ),
                     group=group,
                     metrics=metrics,
+                    project_list=project_list,
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
@@ -131,7 +133,7 @@ async def open_mirror(
                     queue=queue,
                     workers=workers,
                     group=group,
-                    project_list=ProjectList(catalog=catalog, volume=volume),
+                    project_list=project_list,
                     metrics=metrics,
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)

@@ -15,7 +15,7 @@ from mirror_syncer.collection import collect
 from mirror_syncer.errors import Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.priority import Priority
-from mirror_syncer.publish import CommitGroup
+from mirror_syncer.publish import CommitGroup, ProjectList
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.transfer import Outcome, Transfer, Work
 from mirror_syncer.verification import verify
@@ -47,6 +47,7 @@ class Workers:
         transfer: Transfer,
         group: CommitGroup,
         metrics: Metrics,
+        project_list: ProjectList,
         recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
@@ -57,6 +58,7 @@ class Workers:
         self._transfer = transfer
         self._group = group
         self._metrics = metrics
+        self._list = project_list
         self._recover = recover
         self._slots = [Priority.NAMED, *[Priority.BACKLOG] * at_once]
         self._tasks: list[asyncio.Task[None]] = []
@@ -162,6 +164,8 @@ class Workers:
     def _count(self, run: ActiveRun, outcome: Outcome) -> None:
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
         counts.projects_changed += outcome.publication.staged is not None
+        if outcome.publication.staged is not None or outcome.publication.withdrawn:
+            self._list.changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL
         counts.projects_failed += not outcome.withheld and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
         counts.projects_withdrawn += outcome.publication.withdrawn

@@ -28,6 +28,7 @@ class Fact(StrEnum):
 
     MIRROR_ID = "mirror_id"
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
+    LIST = "list"  # the digest of the published project list
     PAUSED = "paused"  # a pause outlives a restart
 
 

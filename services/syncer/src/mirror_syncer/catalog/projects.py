@@ -14,6 +14,8 @@ from mirror_syncer.catalog.schema import kept_page, project
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.upstream import Validators
 
+_LINES_AT_ONCE = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -41,6 +43,23 @@ class Projects:
         with self._engine.connect().execution_options(yield_per=2_000) as connection:
             for found in connection.execute(sa.select(project).order_by(project.c.name)):
                 yield _row(found)
+
+    def listed(self) -> Iterator[tuple[NormalizedName, int | None]]:
+        """Yield name and serial of each published project, by name."""
+        query = sa.select(project.c.name, project.c.serial).where(project.c.published).order_by(project.c.name)
+        with self._engine.connect() as connection:
+            # The driver's own cursor: 886,000 of SQLAlchemy's rows take two seconds, tuples a third of one.
+            cursor = connection.connection.cursor()
+            cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
+            while some := cursor.fetchmany(_LINES_AT_ONCE):
+                yield from some
+            cursor.close()
+
+    def newest_serial(self) -> int | None:
+        """Return the highest serial of a published project."""
+        with self._engine.connect() as connection:
+            newest: int | None = connection.scalar(sa.select(sa.func.max(project.c.serial)).where(project.c.published))
+        return newest
 
     def page(
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100

@@ -33,6 +33,8 @@ project = Table(
     Column("changed_at", BigInteger),
     Column("error", Text),
     Index("project_state", "state", "name"),
+    # The project list is read from this index alone.
+    Index("project_listed", "published", "name", "serial"),
 )
 
 # Upstream's page, where policy or failure held files of it back: what a 304 then stands for.

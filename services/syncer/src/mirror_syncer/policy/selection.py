@@ -16,12 +16,14 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 
-class _Named(Protocol):
+class _Released(Protocol):
     @property
     def filename(self) -> str: ...
+    @property
+    def yanked(self) -> bool | str: ...
 
 
-F = TypeVar("F", bound=_Named)
+F = TypeVar("F", bound=_Released)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,24 @@ class Selection:
         Part the files of a project.
 
         A specifier admits pre-releases, too: who asks ``pip --pre`` of the mirror should find them. ``latest`` counts
-        final releases, and pre-releases only of a project that has nothing else. A file whose version cannot be told is
-        wanted only where everything is.
+        final releases that are not yanked (PEP 592: installers pass them over), and others only of a project that has
+        nothing better. A file whose version cannot be told is wanted only where everything is.
         """
         if not self.specifier and self.latest is None:
             return Verdict(tuple(files), 0)
         versions = [version_of(name, file.filename) for file in files]
-        admitted = self._admitted(version for version in versions if version is not None)
+        told = [(version, bool(file.yanked)) for file, version in zip(files, versions, strict=True) if version]
+        admitted = self._admitted(told)
         wanted = tuple(file for file, version in zip(files, versions, strict=True) if version in admitted)
         return Verdict(wanted, len(files) - len(wanted))
 
-    def _admitted(self, versions: Iterable[Version]) -> set[Version]:
-        matching = {v for v in versions if self.specifier.contains(v, prereleases=True)}
+    def _admitted(self, versions: Iterable[tuple[Version, bool]]) -> set[Version]:
+        matching = {(v, yanked) for v, yanked in versions if self.specifier.contains(v, prereleases=True)}
         if self.latest is None:
-            return matching
-        finals = {v for v in matching if not v.is_prerelease}
-        return set(sorted(finals or matching, reverse=True)[: self.latest])
+            return {version for version, _ in matching}
+        offered = {version for version, yanked in matching if not yanked} or {version for version, _ in matching}
+        finals = {version for version in offered if not version.is_prerelease}
+        return set(sorted(finals or offered, reverse=True)[: self.latest])
 
 
 def version_of(name: NormalizedName, filename: str) -> Version | None:

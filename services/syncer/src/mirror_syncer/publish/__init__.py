@@ -2,11 +2,10 @@
 
 from mirror_syncer.publish.group import CommitGroup, Publication
 from mirror_syncer.publish.pages import PublishedPage, parse_published, read_published, render_page
-from mirror_syncer.publish.project_list import ListedProject, ProjectList, render_list
+from mirror_syncer.publish.project_list import ProjectList, render_list
 
 __all__ = [
     "CommitGroup",
-    "ListedProject",
     "ProjectList",
     "Publication",
     "PublishedPage",

@@ -33,6 +33,8 @@ class Publication:
 class _Entry:
     publication: Publication
     settled: asyncio.Future[None] = field(repr=False)
+    error: Exception | None = None
+    """Why its row could not be committed."""
 
 
 class CommitGroup:
@@ -62,14 +64,16 @@ class CommitGroup:
             group = await self._collect(wait=not visible)
             try:
                 await asyncio.to_thread(self._volume.durability.sync)
-                await asyncio.to_thread(self._settle, [entry.publication for entry in visible])
             except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                 _fail(visible + group, error)
                 visible = []
                 continue
+            await asyncio.to_thread(self._settle, visible)
             for entry in visible:
-                if not entry.settled.done():
+                if entry.error is None:
                     entry.settled.set_result(None)
+                else:
+                    _fail([entry], entry.error)
             visible = []
             for entry in group:
                 try:
@@ -100,8 +104,16 @@ class CommitGroup:
         if publication.withdrawn:
             self._volume.remove_page(publication.settlement.row.name)
 
-    def _settle(self, publications: Sequence[Publication]) -> None:
-        self._catalog.settle([publication.settlement for publication in publications])
+    def _settle(self, entries: Sequence[_Entry]) -> None:
+        """Commit the rows together; where the database refuses that, each by itself: one bad row costs one project."""
+        try:
+            self._catalog.settle([entry.publication.settlement for entry in entries])
+        except Exception:  # noqa: BLE001 - told below, by whose it is
+            for entry in entries:
+                try:
+                    self._catalog.settle([entry.publication.settlement])
+                except Exception as error:  # noqa: BLE001 - whoever waits for it decides
+                    entry.error = error
 
 
 def _fail(entries: Sequence[_Entry], error: Exception) -> None:

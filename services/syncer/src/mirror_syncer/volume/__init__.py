@@ -6,6 +6,7 @@ Nothing is visible half-written: a file has no name until it is whole and checke
 
 from mirror_syncer.volume.incoming import METADATA_MOST, Incoming, wheel_metadata
 from mirror_syncer.volume.pages import PageSet, StagedPages
+from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Volume
 
-__all__ = ["METADATA_MOST", "Incoming", "PageSet", "StagedPages", "Volume", "wheel_metadata"]
+__all__ = ["METADATA_MOST", "Incoming", "PageSet", "StagedPages", "StreamedPages", "Volume", "wheel_metadata"]

@@ -29,10 +29,15 @@ class PageSet:
         for name, body in (("index.html", self.html), ("index.v1_json", self.json)):
             if len(body) > _PACKET:
                 packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
-                if math.ceil(len(packed) / _PACKET) < math.ceil(len(body) / _PACKET):
+                if saves_a_packet(plain=len(body), packed=len(packed)):
                     files[f"{name}.gz"] = packed
             files[name] = body  # after its twin: nginx prefers the .gz, and both are renamed in this order
         return files
+
+
+def saves_a_packet(*, plain: int, packed: int) -> bool:
+    """Return whether a twin of so many bytes spares a client a packet."""
+    return math.ceil(packed / _PACKET) < math.ceil(plain / _PACKET)
 
 
 NAMES = ("index.html.gz", "index.html", "index.v1_json.gz", "index.v1_json")
@@ -46,10 +51,10 @@ class StagedPages:
         self._names = tuple(files)
         self._durability = durability
         with disk_says(directory):
-            times = _mtimes(directory)
+            self._times = _mtimes(directory)
             directory.mkdir(exist_ok=True)
             for name, body in files.items():
-                self._write(name, body, mtime=times[name.removesuffix(".gz")])
+                self._write(name, body, mtime=self._times[name.removesuffix(".gz")])
 
     def publish(self) -> None:
         """Make it visible: a twin no longer wanted goes first, each twin comes before its plain file."""
@@ -58,16 +63,20 @@ class StagedPages:
                 if name not in self._names:
                     (self.directory / name).unlink(missing_ok=True)
             for name in self._names:
-                _temporary(self.directory, name).rename(self.directory / name)
+                self.temporary(name).rename(self.directory / name)
         self._durability.named(self.directory)
 
     def discard(self) -> None:
         """Take it back."""
         discard_temporaries(self.directory)
 
+    def temporary(self, name: str) -> Path:
+        """Return where a form of it lies until then."""
+        return _temporary(self.directory, name)
+
     def _write(self, name: str, body: bytes, *, mtime: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(_temporary(self.directory, name), flags, 0o644), "wb") as file:
+        with os.fdopen(os.open(self.temporary(name), flags, 0o644), "wb") as file:
             file.write(body)
             file.flush()
             os.utime(file.fileno(), (mtime, mtime))

@@ -19,6 +19,7 @@ from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Incoming, file_digest
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
 from mirror_syncer.volume.possession import Possession
+from mirror_syncer.volume.stream import StreamedPages
 
 # From this size on a download lies in .staging and outlives a restart.
 _STAGED_FROM = 32 * 2**20
@@ -187,9 +188,9 @@ class Volume:
 
     # Pages
 
-    def page_directory(self, name: NormalizedName | None) -> Path:
-        """Return where a project's page lies, or the project list."""
-        return self.web / "simple" / name if name else self.web / "simple"
+    def page_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's page lies."""
+        return self.web / "simple" / name
 
     @disk_says(cannot_be="read")
     def page(self, name: NormalizedName) -> bytes | None:
@@ -205,7 +206,15 @@ class Volume:
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
-    def stage(self, name: NormalizedName | None, pages: PageSet) -> StagedPages | None:
+    def stream_list(self) -> StreamedPages:
+        """Begin a new project list beside the published one."""
+        return StreamedPages(self.web / "simple", durability=self.durability)
+
+    def lists(self) -> bool:
+        """Return whether a project list is published, in both formats."""
+        return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
+
+    def stage(self, name: NormalizedName, pages: PageSet) -> StagedPages | None:
         """Write a page beside its forerunner; None where it is published already, byte by byte."""
         directory, files = self.page_directory(name), pages.files()
         with disk_says(directory, cannot_be="read"):

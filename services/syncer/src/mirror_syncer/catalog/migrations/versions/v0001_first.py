@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text),
     )
     op.create_index("project_state", "project", ["state", "name"])
+    op.create_index("project_listed", "project", ["published", "name", "serial"])
     op.create_table(
         "kept_page",
         sa.Column("name", sa.String, primary_key=True),
