@@ -37,13 +37,13 @@ def asked(pypi: fakepypi.FakePyPI, kind: str) -> int:
 
 
 async def test_404_to_everything_empties_no_mirror(vanished: Site) -> None:
-    """Beyond fifty the guard keeps projects that upstream answers 404 to, counts them, and names what confirms them."""
+    """The guard keeps what upstream answers 404 to where that is too much, counts it, and names what confirms it."""
     run = await vanished.sync()
 
     assert run.state is RunState.INCOMPLETE
-    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (50, 70)
-    assert "mirror-syncer sync --allow-removals 70" in (run.message or "")
-    assert len(vanished.pages()) == 70
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, MANY)
+    assert f"mirrorctl sync --allow-removals {MANY}" in (run.message or "")
+    assert len(vanished.pages()) == MANY
 
 
 async def test_404_to_everything_is_not_confirmed_by_repetition(vanished: Site) -> None:
@@ -53,12 +53,12 @@ async def test_404_to_everything_is_not_confirmed_by_repetition(vanished: Site) 
     async with vanished.running() as running:
         again = await running.sync()
         row = running.row(vanished.pages()[0])
-        confirmed = await running.sync(allow_removals=70)
+        confirmed = await running.sync(allow_removals=MANY)
 
     assert (again.state, again.counts.projects_withdrawn) == (RunState.INCOMPLETE, 0)
-    assert again.counts.projects_withheld == 70
+    assert again.counts.projects_withheld == MANY
     assert (row.state, row.published) == (ProjectState.BEHIND, True)
-    assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (70, 0)
+    assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (MANY, 0)
     assert vanished.pages() == []
 
 
@@ -99,8 +99,8 @@ async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.Fak
     assert (ended.state, ended.counts.projects_failed) == (RunState.INCOMPLETE, 12)
 
 
-async def test_bad_projects_are_asked_last(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Projects that got no answer before come last, and are no reason to ask for no others."""
+async def test_known_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Twelve projects that got no answer before either, first in the list, keep no other from being asked."""
     bad = begin(site, pypi, good=100, bad=12)
     for name in bad:
         pypi.faults.on_page(name).status(502)
@@ -162,3 +162,51 @@ async def test_bad_page_does_not_move_a_missing_file(site: Site, pypi: fakepypi.
 
     assert before.due_at is not None
     assert (after.state, after.due_at, after.attempts) == (ProjectState.FAILING, before.due_at, before.attempts)
+
+
+async def test_small_mirror_is_never_emptied(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of a mirror of eleven projects, no more than half leave in one run without a person's word."""
+    names = [f"p{number}" for number in range(11)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", sdist=False)
+    site.select(*names)
+    await site.sync()
+
+    pypi.faults.on_page().status(404)
+    upstream_gone = await site.sync()
+    pypi.faults.clear()
+    site.select(*names[:5])
+    list_cut = await site.sync()
+
+    assert (upstream_gone.counts.projects_withheld, list_cut.counts.projects_withheld) == (11, 6)
+    assert len(site.pages()) == 11
+
+
+async def test_wrong_name_is_forgotten_once_it_is_mended(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A misspelt project is failing until mirror.toml is mended, and no longer."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", "sixx")
+    await site.sync()
+    site.select("six")
+
+    async with site.running() as running:
+        run = await running.sync()
+        totals = running.mirror.catalog.projects.totals()
+
+    assert run.state is RunState.SUCCEEDED
+    assert totals.projects[ProjectState.FAILING] == 0
+
+
+async def test_everything_failing_alike_is_the_upstream(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where every project fails, the run is failed and points at the upstream; what was published stays."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna")
+    await site.sync()
+    pypi.faults.on_page().login_page()
+
+    run = await site.sync()
+
+    assert run.state is RunState.FAILED
+    assert "MIRROR_UPSTREAM" in (run.message or "")
+    assert site.pages() == ["idna", "six"]

@@ -74,7 +74,7 @@ def test_the_guard(policy: Policy, rows: dict[NormalizedName, ProjectRow], allow
     plan = plan_sync(policy, rows, allow_removals=allow)
     assert not (plan.withdraw and plan.withheld)
     count = sum(row.published for row in rows.values())
-    allowed = max(policy.removal.floor, int(policy.removal.guard * count)) if allow is None else allow
+    allowed = policy.removal.allowed(count) if allow is None else allow
     assert len(plan.withdraw) + plan.allowance == allowed
     assert plan.allowance >= 0
     assert not plan.withheld or len(plan.withheld) > allowed
@@ -125,8 +125,8 @@ def test_the_urgent_come_first() -> None:
 @pytest.mark.parametrize(
     ("there", "leaving", "allow", "withheld"),
     [
-        (60, 50, None, False),  # up to fifty always
-        (60, 51, None, True),
+        (100, 50, None, False),  # up to fifty always
+        (100, 51, None, True),
         (60, 51, 51, False),  # a person said so
         (60, 60, 51, True),  # but not so many
         (60, 1, 0, True),  # or none at all
@@ -135,7 +135,7 @@ def test_the_urgent_come_first() -> None:
     ],
 )
 def test_bounds_of_the_guard(there: int, leaving: int, allow: int | None, *, withheld: bool) -> None:
-    """One per cent of the published projects, at least fifty, may leave in one run, or as many as a person allows."""
+    """One per cent of the published projects, at least fifty or half of them, may leave in one run; or as allowed."""
     rows = published(there)
     staying = list(rows)[leaving:]
     plan = plan_sync(policy(*staying), rows, allow_removals=allow)

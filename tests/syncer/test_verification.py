@@ -175,3 +175,19 @@ async def test_verify_does_not_block_a_sync(six: Site, pypi: fakepypi.FakePyPI) 
     assert under_way is not None
     assert [run.state for run in ended] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
     six.assert_whole()
+
+
+async def test_forced_sync_mends_a_file_of_wrong_size_in_its_place(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A published file that grew or shrank is fetched again into its place: lock files keep their URL."""
+    pypi.index.project("six").upload("1.0", sdist=False)
+    site.select("six")
+    await site.sync()
+    places = site.published("six").places
+    with (site.web / next(iter(places.values()))).open("ab") as file:
+        file.write(b"rot")
+
+    run = await site.sync(force=True)
+
+    assert (run.state, run.counts.files_fetched) == (RunState.SUCCEEDED, 1)
+    assert site.published("six").places == places
+    site.assert_whole()

@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog.rows import GONE
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.planning import Plan, plan_sync
@@ -151,13 +152,29 @@ class Engine:
             await self._list.publish(without=frozenset(plan.withdraw))
             await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
         await self._collect(run)
+        if plan.forget:
+            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
         await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
+        await self._let_go(run)
         await self._list.publish()
         await self._collect(run)
+
+    async def _let_go(self, run: ActiveRun) -> None:
+        """Withdraw what upstream has no more: all of it, or none where that is more than the guard allows."""
+        counts, gone = run.document.counts, tuple(run.gone)
+        if len(gone) > run.allowance:
+            counts.projects_withheld += len(gone)
+        elif gone and run.fatal is None:
+            counts.projects_planned += len(gone)
+            run.note(*(Failure(project=name, reason=GONE) for name in gone))
+            await self._list.publish(without=frozenset(gone))
+            await self._drain(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
 
     async def _verify(self, run: ActiveRun) -> None:
         published = await asyncio.to_thread(lambda: [r.name for r in self._catalog.projects.every() if r.published])
         names = [name for name in published if run.concerns(name)]
+        for name in sorted(set(run.request.projects or ()) - set(names)):
+            run.note(Failure(project=name, reason="not mirrored, so there is nothing to verify"))
         run.document.counts.projects_planned = len(names)
         log.info("plan", verify=len(names))
         await self._drain(run, (Task(run.id, name, Action.VERIFY, _patience(run)) for name in names))
@@ -245,6 +262,8 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
         return RunState.FAILED, str(run.fatal)
     if run.unreachable and run.unreachable == counts.projects_done:
         return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
+    if 1 < counts.projects_planned == counts.projects_failed:
+        return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
     parts = []
     if counts.projects_failed:
         parts.append(f"{counts.projects_failed} project(s) could not be refreshed")
@@ -253,7 +272,7 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
     if counts.projects_withheld:
         parts.append(
             f"{counts.projects_withheld} removals are withheld by the deletion guard; if they are meant: "
-            f"mirror-syncer sync --allow-removals {counts.projects_withheld}"
+            f"mirrorctl sync --allow-removals {counts.projects_withheld}"
         )
     if run.noted and not parts:
         parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")

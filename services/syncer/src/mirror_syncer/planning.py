@@ -30,6 +30,8 @@ class Plan:
     """Removals that the deletion guard holds back."""
     keep: tuple[NormalizedName, ...] = ()
     """Done already by this run, before it was interrupted."""
+    forget: tuple[NormalizedName, ...] = ()
+    """Never published, and not selected any more."""
     unselected: tuple[NormalizedName, ...] = ()
     """Named by the request, and not by the policy."""
     allowance: int = 0
@@ -60,17 +62,15 @@ def plan_sync(
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
     published = sum(row.published for row in rows.values())
-    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror. Nor
-    # do fifty removals every half hour: while it holds something back, it allows nothing but what a person confirms.
-    holding = any(row.guarded for row in rows.values())
-    guard = 0 if holding else max(policy.removal.floor, int(policy.removal.guard * published))
-    allowed = guard if allow_removals is None else allow_removals
+    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
+    allowed = policy.removal.allowed(published) if allow_removals is None else allow_removals
     held_back = len(leaving) > allowed
     return Plan(
         refresh=tuple(sorted(steps, key=lambda step: step.priority)),
         withdraw=() if held_back else leaving,
         withheld=leaving if held_back else (),
         keep=tuple(done),
+        forget=() if named is not None else _forgotten(policy, rows),
         unselected=() if named is None else tuple(name for name in named if name not in policy.projects),
         allowance=allowed if held_back else allowed - len(leaving),
     )
@@ -95,3 +95,11 @@ def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
     return tuple(name for name, row in rows.items() if row.published and name not in policy.projects)
+
+
+def _forgotten(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    return tuple(
+        name
+        for name, row in rows.items()
+        if not row.published and row.state is not ProjectState.WITHDRAWN and name not in policy.projects
+    )

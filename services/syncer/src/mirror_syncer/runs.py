@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import structlog
+from packaging.utils import NormalizedName
 
 from mirror_contract import Counts, Failure, Run, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
@@ -42,6 +43,8 @@ class ActiveRun:
         self._answered_at = 0.0
         self.allowance = 0
         """How many more projects may be withdrawn because upstream has them no more."""
+        self.gone = list[NormalizedName]()
+        """Published projects that upstream has no more."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
 
@@ -80,6 +83,7 @@ class ActiveRun:
             files_fetched=counts.files_fetched, bytes_fetched=counts.bytes_fetched, files_removed=counts.files_removed
         )
         self.document.failures.clear()
+        self.gone.clear()
         self.noted = 0
 
     def heard(self, *, answered: bool, began: float, newly: bool) -> None:
@@ -94,11 +98,6 @@ class ActiveRun:
         else:
             self.unreachable += 1
             self.unanswered += newly and began > self._answered_at
-
-    def may_withdraw(self) -> bool:
-        """Take one removal from the allowance, where there is one left."""
-        self.allowance -= 1
-        return self.allowance >= 0
 
     def note(self, *failures: Failure) -> None:
         """Log failures, and keep them for the document; past a hundred the counts alone grow."""

@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog, ProjectRow
+from mirror_syncer.catalog.rows import GONE
 from mirror_syncer.collection import collect
 from mirror_syncer.errors import Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 # So many projects in a row without an answer: the upstream is down, and the rest is not worth the waiting.
 _UNREACHABLE_IN_A_ROW = 10
+_REPAIR = "`mirrorctl verify --repair` fetches it again"
 
 
 class Workers:
@@ -121,12 +123,12 @@ class Workers:
             run.document.counts.files_removed += left
             return None
         row = await asyncio.to_thread(self._catalog.projects.get, task.name)
-        work = Work(task.name, task.priority, row, force=run.request.force, may_withdraw=run.may_withdraw)
+        work = Work(task.name, task.priority, row, force=run.request.force)
         match task.action:
             case Action.REFRESH:
                 return await self._transfer.refresh(work)
             case Action.WITHDRAW:
-                reason = "no longer selected in mirror.toml"
+                reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
                 return await self._transfer.withdraw(row or ProjectRow(task.name), reason=reason)
             case Action.VERIFY:
                 return await self._verify(work, run)
@@ -140,7 +142,10 @@ class Workers:
             log.warning("repairing", project=work.name, files=[damage.what for damage in verdict.damages])
             places = frozenset(damage.place for damage in verdict.damages)
             return await self._transfer.refresh(replace(work, force=True, damaged=places))
-        found = (Failure(project=work.name, file=one.what, reason=f"{one.reason} on disk") for one in verdict.damages)
+        found = (
+            Failure(project=work.name, file=one.what, reason=f"{one.reason} on disk; {_REPAIR}")
+            for one in verdict.damages
+        )
         run.note(*found)
         return None
 
@@ -167,9 +172,10 @@ class Workers:
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._list.changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL
-        counts.projects_failed += not outcome.withheld and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        counts.projects_failed += not outcome.gone and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        if outcome.gone:
+            run.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
-        counts.projects_withheld += outcome.withheld
         counts.files_fetched += tally.fetched
         counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes

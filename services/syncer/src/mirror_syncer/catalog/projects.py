@@ -100,6 +100,13 @@ class Projects:
         """Insert or replace rows."""
         upsert(connection, project, [_values(row) for row in rows])
 
+    def forget(self, names: Sequence[NormalizedName]) -> None:
+        """Remove rows of projects that have nothing published."""
+        with self._engine.begin() as connection:
+            for table in (project, kept_page):
+                gone = table.delete().where(table.c.name == sa.bindparam("of"))
+                connection.execute(gone, [{"of": name} for name in names])
+
     def keep_pages(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
         """Replace what is kept for these projects."""
         if names:

@@ -10,6 +10,7 @@ from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.upstream import Validators
 
 NO_VALIDATORS = Validators()
+GONE = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
 GUARDED = "upstream has it no more; the deletion guard keeps it published"
 _BACKOFF_SECONDS = 300
 _BACKOFF_MOST_SECONDS = 86_400
@@ -37,11 +38,6 @@ class ProjectRow:
     checked_at: int | None = None
     changed_at: int | None = None
     error: str | None = None
-
-    @property
-    def guarded(self) -> bool:
-        """Whether nothing but the deletion guard keeps it published."""
-        return self.published and self.error == GUARDED
 
     def next_due(self) -> int:
         """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""

@@ -1,7 +1,7 @@
 """A project's files: which are there, and how the others get there."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -64,6 +64,7 @@ class FileTransfer:
             VolumeError: the disk says no.
         """
         tally = Tally()
+        damaged |= frozenset(self._of_wrong_size(published) if force else ())
         missing = [file for file in files if not self._there(file, published, tally, force=force, damaged=damaged)]
         if not missing:
             return tally
@@ -124,6 +125,11 @@ class FileTransfer:
         # Its metadata is what the file's own METADATA said when it came: no URL ever changes its bytes.
         tally.landed[file.filename] = (replace(file, size=before.size, core_metadata=before.core_metadata), place)
         return True
+
+    def _of_wrong_size(self, published: PublishedPage | None) -> Iterator[str]:
+        for filename, place in published.places.items() if published else ():
+            if published and self._volume.size(place) not in (None, published.files[filename].size):
+                yield place
 
     def _lies_there(self, place: PackagePath, file: File) -> bool:
         metadata = not file.core_metadata or self._volume.size(PackagePath(f"{place}.metadata")) is not None

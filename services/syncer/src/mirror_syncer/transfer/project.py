@@ -35,8 +35,6 @@ class Work:
     """Forget validators and check that files are there."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
-    may_withdraw: Callable[[], bool] = lambda: True
-    """Asked before a project that upstream has no more is withdrawn: the deletion guard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +46,8 @@ class Outcome:
     tally: Tally = field(default_factory=Tally)
     unreachable: bool = False
     """Upstream gave no answer at all."""
-    withheld: bool = False
-    """It should be withdrawn, and the deletion guard holds that back."""
+    gone: bool = False
+    """Upstream has it no more, and it is published: to be withdrawn, unless the deletion guard holds that back."""
     newly: bool = True
     """It was not failing before."""
 
@@ -100,7 +98,7 @@ class Transfer:
             answer = await self._ask(work, row)
             match answer:
                 case Gone():
-                    return await self._gone(work, row)
+                    return self._gone(row)
                 case NotModified():
                     if self._settled(work, row, selection):
                         return _touched(row)
@@ -169,6 +167,9 @@ class Transfer:
         quarantined = page.status is ProjectStatus.QUARANTINED
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         verdict = selection.judge(work.name, () if quarantined else page.files)
+        if page.files and not verdict.wanted and not quarantined:
+            nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
+            return _failed(row, UpstreamError(nothing))
         published = self._published(work.name)
         tally = await self._files.bring(
             work.name,
@@ -221,23 +222,19 @@ class Transfer:
         )
         return Outcome(Publication(settlement, staged), failures, tally)
 
-    async def _gone(self, work: Work, row: ProjectRow) -> Outcome:
+    def _gone(self, row: ProjectRow) -> Outcome:
         if not row.published:
             state: ProjectState = row.state
             if state is ProjectState.WITHDRAWN:
                 reason = "upstream has it no more; if it is not coming back, take it from mirror.toml"
             else:
                 state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
-        elif work.may_withdraw():
-            reason = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
-            outcome = await self.withdraw(row, reason=reason)
-            return replace(outcome, failures=(Failure(project=row.name, reason=reason),))
         else:
-            state, reason = ProjectState.BEHIND, GUARDED
+            # How many there are decides, in the end of the run: see the deletion guard.
+            gone = replace(row, state=ProjectState.BEHIND, error=GUARDED, checked_at=_now())
+            return Outcome(Publication(Settlement(gone)), gone=True)
         gone = replace(row, state=state, error=reason, checked_at=_now())
-        withheld = state is ProjectState.BEHIND
-        failures = () if withheld else (Failure(project=row.name, reason=reason),)
-        return Outcome(Publication(Settlement(gone)), failures, withheld=withheld)
+        return Outcome(Publication(Settlement(gone)), (Failure(project=row.name, reason=reason),))
 
     def _retire(
         self, name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], at_once: bool

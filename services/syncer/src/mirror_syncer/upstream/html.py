@@ -23,7 +23,7 @@ from mirror_syncer.upstream.page import (
 _SERIAL = re.compile(r"SERIAL (\d+)")
 _TITLES = ("title", "h1")
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
-_LOGIN = "is no project page (an HTML page without pypi:repository-version, links to files or a 'Links for' title)"
+_LOGIN = "is no project page, but perhaps a login page, or a wrong path: it has no pypi:repository-version and no links"
 
 
 @dataclass
