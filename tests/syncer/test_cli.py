@@ -174,3 +174,12 @@ async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
     six.select("six", "idna")
     async with service(six):
         await six.pages_become(["idna", "six"])
+
+
+async def test_version_and_help_need_no_command(six: Site) -> None:
+    """`--version` and `--help` answer by themselves, without a setting or a tree."""
+    version = await mirror_syncer(six, "--version")
+    usage = await mirror_syncer(six, "--help")
+
+    assert (version.code, version.out.split()[0]) == (0, "mirror-syncer")
+    assert all(command in usage.out for command in ("serve", "sync", "verify", "plan"))

@@ -14,6 +14,8 @@ log = structlog.get_logger(__name__)
 
 _TOLD = "A changing call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows it."
 
+_WRONG = "This is not the token, or not any more; `docker compose exec control mirrorctl token` shows the one in force."
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # OpenAPI's word for it alone; RequireToken is what checks.
@@ -54,4 +56,5 @@ class RequireToken:
         log.warning("refused without the token", method=scope["method"], path=scope["path"])
         # RFC 6750, 3: an error code only if a token was tried.
         challenge = 'Bearer error="invalid_token"' if given else "Bearer"
-        return await problem_response(401, _TOLD, headers={"WWW-Authenticate": challenge})(scope, receive, send)
+        told = _WRONG if given else _TOLD
+        return await problem_response(401, told, headers={"WWW-Authenticate": challenge})(scope, receive, send)

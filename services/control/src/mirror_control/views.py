@@ -54,7 +54,8 @@ def status(found: Status) -> View:
     """Return the mirror's status: what needs a person first, then the facts."""
     facts = _facts()
     if not found.syncer_up:
-        facts.add_row("syncer", Text(f"does not answer; this is what it said {ago(found.as_of)}", style="bold red"))
+        told = f"does not answer: docker compose logs syncer. This is what it said {ago(found.as_of)}"
+        facts.add_row("syncer", Text(told, style="bold red"))
     facts.add_row("fresh", f"last success {ago(found.last_success_at)}, next run {_next(found)}")
     if found.last_run is not None:
         facts.add_row("last run", Text.assemble(_state(found.last_run), " ", plain(found.last_run.message)))

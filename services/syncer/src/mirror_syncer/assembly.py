@@ -102,7 +102,7 @@ async def open_mirror(
 
                 index = Index(settings.upstream, client=client)
                 project_list = ProjectList(catalog=catalog, volume=volume)
-                group = CommitGroup(volume=volume, catalog=catalog)
+                group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
                 workers = Workers(
                     catalog=catalog,
                     volume=volume,

@@ -32,15 +32,20 @@ _EXIT = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
 Projects = Annotated[list[str] | None, typer.Argument(help="These projects alone; all that are selected where absent.")]
 
 
-@app.callback()
-def version(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Show the version where that is all that is wanted."""
-    if version:
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own call
+    if wanted:
         typer.echo(f"mirror-syncer {VERSION}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
 
 
 @app.command()

@@ -58,6 +58,10 @@ class WorkQueue:
             depth[priority] += 1
         return dict(depth)
 
+    def in_hand(self) -> int:
+        """Return how many projects are being worked at."""
+        return len(self._in_hand)
+
     async def put(self, tasks: Iterable[Task]) -> None:
         """Add work."""
         async with self._changed:

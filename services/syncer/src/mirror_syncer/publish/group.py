@@ -8,7 +8,7 @@ it never leaves a page that names a missing file, or a row that claims a page wh
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mirror_syncer.catalog import Catalog, Settlement
@@ -38,11 +38,18 @@ class _Entry:
 
 
 class CommitGroup:
-    """Collects publications and commits them together; ``run`` is its task."""
+    """
+    Collects publications and commits them together; ``run`` is its task.
 
-    def __init__(self, *, volume: Volume, catalog: Catalog) -> None:
+    Args:
+        in_hand: how many projects somebody works at, those in the group included. While there are others, a group waits
+            for them: 400 small projects took 116 syncs when it did not.
+    """
+
+    def __init__(self, *, volume: Volume, catalog: Catalog, in_hand: Callable[[], int]) -> None:
         self._volume = volume
         self._catalog = catalog
+        self._in_hand = in_hand
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue(maxsize=4 * _MOST)
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
@@ -61,7 +68,7 @@ class CommitGroup:
         """Commit groups until cancelled."""
         visible: list[_Entry] = []
         while True:
-            group = await self._collect(wait=not visible)
+            group = await self._collect(visible=len(visible))
             try:
                 await asyncio.to_thread(self._volume.durability.sync)
             except Exception as error:  # noqa: BLE001 - whoever waits for it decides
@@ -83,11 +90,11 @@ class CommitGroup:
                 else:
                     visible.append(entry)
 
-    async def _collect(self, *, wait: bool) -> list[_Entry]:
-        """Return the next group; empty, where ``wait`` is false and nothing comes."""
+    async def _collect(self, *, visible: int) -> list[_Entry]:
+        """Return the next group; empty, where some are ``visible`` that wait for their rows, and nothing comes."""
         group: list[_Entry] = []
         closes = time.monotonic() + _LONGEST_SECONDS
-        if wait:
+        if not visible:
             group.append(await self._queue.get())
             closes = time.monotonic() + _LONGEST_SECONDS
         while len(group) < _MOST:
@@ -95,7 +102,8 @@ class CommitGroup:
                 patience = min(_IDLE_SECONDS, closes - time.monotonic())
                 group.append(await asyncio.wait_for(self._queue.get(), max(0.0, patience)))
             except TimeoutError:
-                break
+                if time.monotonic() >= closes or self._in_hand() <= visible + len(group):
+                    break
         return group
 
     def _show(self, publication: Publication) -> None:

@@ -188,9 +188,9 @@ class FileTransfer:
         for place in (short_path(address, file.filename), full_path(address, file.filename)):
             if not await claims.claim((place, file.sha256)):
                 continue
-            self._volume.make_directory(place)
             self._volume.restore(place)
             if self._volume.size(place) is None or place in claims.damaged:
+                self._volume.make_directory(place)
                 return place, False
             if await asyncio.to_thread(self._volume.digest, place) == file.sha256:
                 return place, True

@@ -25,6 +25,7 @@ from mirror_syncer.volume.stream import StreamedPages
 _STAGED_FROM = 32 * 2**20
 _STAGED_SECONDS = 7 * 86_400
 _FEWEST_INODES = 1_000
+_SHORT = 2  # slashes of a short path
 
 
 class Volume:
@@ -132,6 +133,8 @@ class Volume:
     @disk_says()
     def make_directory(self, place: PackagePath) -> None:
         """Make the directory of a full path; those of short ones are there."""
+        if place.count("/") == _SHORT:
+            return
         self.path(place).parent.mkdir(parents=True, exist_ok=True)
 
     def digest(self, place: PackagePath) -> Sha256 | None:

@@ -1,0 +1,201 @@
+"""A part of a PyPI that never was: pages and files, the same bytes each time."""
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+_UPLOADED = "2024-02-29T12:00:00"
+_SERIAL = 1_000_000  # plus the project's number, of six digits: nginx makes the header of the name alone
+_WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a corpus is like; equal shapes give equal bytes."""
+
+    projects: int
+    releases: float
+    """The mean; each project has one at least."""
+    smallest: int
+    largest: int
+    """Bytes of a distribution."""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A distribution, and what a mirror must hold of it."""
+
+    project: str
+    version: str
+    filename: str
+    size: int
+    sha256: str
+    blake2b: str
+    metadata_sha256: str | None
+    """Of the ``.metadata`` beside it (PEP 658); wheels have one."""
+
+    @property
+    def path(self) -> str:
+        """Where PyPI has it, below ``/packages/``."""
+        return f"{self.blake2b[:2]}/{self.blake2b[2:4]}/{self.blake2b[4:]}/{self.filename}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """What lies on upstream's disk."""
+
+    directory: Path
+    projects: tuple[str, ...]
+    files: tuple[File, ...]
+
+    @property
+    def file_count(self) -> int:
+        """How many files a mirror holds in the end, each ``.metadata`` counted."""
+        return len(self.files) + sum(file.metadata_sha256 is not None for file in self.files)
+
+    @property
+    def byte_count(self) -> int:
+        """What the distributions weigh."""
+        return sum(file.size for file in self.files)
+
+    def announce(self, projects: int) -> "Corpus":
+        """Have the project list name the first projects alone, and return that smaller corpus."""
+        names = self.projects[:projects]
+        listed = [{"name": name, "_last-serial": serial(name)} for name in names]
+        meta = {"api-version": "1.4", "_last-serial": serial(names[-1])}
+        _write_page(self.directory / "simple.json", {"meta": meta, "projects": listed})
+        chosen = frozenset(names)
+        return Corpus(
+            directory=self.directory,
+            projects=names,
+            files=tuple(file for file in self.files if file.project in chosen),
+        )
+
+
+def serial(project: str) -> int:
+    """Return a project's serial."""
+    return _SERIAL + int(project.rpartition("-")[2])
+
+
+def build_corpus(shape: Shape, directory: Path, *, origin: str) -> Corpus:
+    """Write pages, legacy JSON and files below a fresh directory; ``origin`` is where they will be served."""
+    for folder in ("simple", "legacy", "packages"):
+        (directory / folder).mkdir(parents=True)
+    names = tuple(f"{_WORDS[number % len(_WORDS)]}-{number:06}" for number in range(shape.projects))
+    files: list[File] = []
+    for name in names:
+        own = list(_build_project(name, shape, directory / "packages"))
+        _write_page(directory / "simple" / f"{name}.json", _page(name, own, origin))
+        _write_page(directory / "legacy" / f"{name}.json", _legacy(name, own, origin))
+        files += own
+    return Corpus(directory=directory, projects=names, files=tuple(files)).announce(len(names))
+
+
+def _build_project(name: str, shape: Shape, packages: Path) -> Iterator[File]:
+    dice = random.Random(f"{shape.seed} {name}")
+    stem = name.replace("-", "_")
+    extra = dice.expovariate(1 / (shape.releases - 1)) if shape.releases > 1 else 0.0
+    for number in range(1 + min(round(extra), 50)):
+        version = f"1.{number}.0"
+        store = partial(_store, project=name, version=version, packages=packages)
+        yield store(f"{stem}-{version}.tar.gz", _noise(dice, shape))
+        # Of PyPI's 20.8 M files 12.3 M are wheels with metadata: 1.4 a source distribution.
+        for tag in ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64")[: 1 + (dice.random() < 0.4)]:  # noqa: PLR2004
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {tag}\n".encode()
+            wheel = _wheel(f"{stem}-{version}", metadata, _noise(dice, shape))
+            yield store(f"{stem}-{version}-{tag}.whl", wheel, metadata)
+
+
+def _noise(dice: random.Random, shape: Shape) -> bytes:
+    """A source distribution's content: no mirror looks into one, and noise is what compressed files are like."""
+    return dice.randbytes(dice.randint(shape.smallest, shape.largest))
+
+
+def _wheel(stem: str, metadata: bytes, content: bytes) -> bytes:
+    """A wheel that can be opened: mirrors may read the metadata from it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(f"{stem.partition('-')[0]}/content.bin"), content)
+        archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/METADATA"), metadata)
+    return buffer.getvalue()
+
+
+def _store(
+    filename: str, content: bytes, metadata: bytes | None = None, *, project: str, version: str, packages: Path
+) -> File:
+    file = File(
+        project=project,
+        version=version,
+        filename=filename,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        blake2b=hashlib.blake2b(content, digest_size=32).hexdigest(),
+        metadata_sha256=None if metadata is None else hashlib.sha256(metadata).hexdigest(),
+    )
+    path = packages / file.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    if metadata is not None:
+        path.with_name(f"{filename}.metadata").write_bytes(metadata)
+    return file
+
+
+def _page(name: str, files: list[File], origin: str) -> dict[str, Any]:
+    return {
+        "meta": {"api-version": "1.4", "_last-serial": serial(name)},
+        "name": name,
+        "versions": sorted({file.version for file in files}),
+        "files": [
+            {
+                "filename": file.filename,
+                "url": f"{origin}/packages/{file.path}",
+                "hashes": {"sha256": file.sha256},
+                "requires-python": ">=3.9",
+                "size": file.size,
+                "upload-time": f"{_UPLOADED}.000000Z",
+                "yanked": False,
+                "core-metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
+                "data-dist-info-metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
+                "provenance": None,
+            }
+            for file in files
+        ],
+    }
+
+
+def _legacy(name: str, files: list[File], origin: str) -> dict[str, Any]:
+    releases: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        releases.setdefault(file.version, []).append(
+            {
+                "filename": file.filename,
+                "url": f"{origin}/packages/{file.path}",
+                "digests": {"sha256": file.sha256, "blake2b_256": file.blake2b},
+                "requires_python": ">=3.9",
+                "size": file.size,
+                "upload_time": _UPLOADED,
+                "upload_time_iso_8601": f"{_UPLOADED}.000000Z",
+                "packagetype": "bdist_wheel" if file.metadata_sha256 else "sdist",
+                "yanked": False,
+                "yanked_reason": None,
+                "core-metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
+            }
+        )
+    info = {"name": name, "version": files[-1].version, "summary": "Made for a measurement"}
+    return {"info": info, "last_serial": serial(name), "releases": releases, "urls": releases[files[-1].version]}
+
+
+def _write_page(path: Path, document: dict[str, Any]) -> None:
+    """Write a page and its gzip twin, which nginx sends as it is."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    path.write_bytes(body)
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(body, compresslevel=3, mtime=0))

@@ -1,0 +1,101 @@
+"""What was measured, in order, and what follows from it."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.corpus import Corpus
+from bench.measure import Cost
+
+BASELINE = "bandersnatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One timed run."""
+
+    contender: str
+    projects: int
+    files: int
+    bytes: int
+    cost: Cost
+
+    @classmethod
+    def of(cls, contender: str, corpus: Corpus, cost: Cost) -> "Timing":
+        """Put a cost beside what it was paid for."""
+        return cls(
+            contender=contender,
+            projects=len(corpus.projects),
+            files=corpus.file_count,
+            bytes=corpus.byte_count,
+            cost=cost,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The runs of one contender over one corpus, by their medians."""
+
+    contender: str
+    projects: int
+    files: int
+    bytes: int
+    runs: int
+    wall: float
+    fastest: float
+    slowest: float
+    user: float
+    system: float
+    rss: int
+    times_baseline: float | None
+    """How often its wall clock goes into the baseline's, of the same scenario and run."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """A scenario's."""
+
+    scenario: str
+    what: str
+    quick: bool
+    machine: dict[str, str]
+    versions: dict[str, str]
+    measured: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    timings: list[Timing] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The name of its files."""
+        return f"{self.scenario}-quick" if self.quick else self.scenario
+
+    def summaries(self) -> list[Summary]:
+        """Return a summary a size and contender, smaller sizes first."""
+        groups: dict[tuple[int, str], list[Timing]] = {}
+        for timing in self.timings:
+            groups.setdefault((timing.projects, timing.contender), []).append(timing)
+        return [self._summary(groups[key], groups.get((key[0], BASELINE))) for key in sorted(groups)]
+
+    def document(self) -> dict[str, Any]:
+        """Return everything, for programs."""
+        return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries()]}
+
+    def _summary(self, timings: Sequence[Timing], baseline: Sequence[Timing] | None) -> Summary:
+        walls = [timing.cost.wall for timing in timings]
+        wall = statistics.median(walls)
+        against = statistics.median(timing.cost.wall for timing in baseline) / wall if baseline else None
+        return Summary(
+            contender=timings[0].contender,
+            projects=timings[0].projects,
+            files=timings[0].files,
+            bytes=timings[0].bytes,
+            runs=len(timings),
+            wall=wall,
+            fastest=min(walls),
+            slowest=max(walls),
+            user=statistics.median(timing.cost.user for timing in timings),
+            system=statistics.median(timing.cost.system for timing in timings),
+            rss=round(statistics.median(timing.cost.rss for timing in timings)),
+            times_baseline=against,
+        )

@@ -1,0 +1,87 @@
+"""Upstream: nginx over a corpus, plain or, behind a line of 40 ms, with TLS."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DELAY_SECONDS = 0.02  # each way
+_NGINX_TLS_PORT = 8444
+_START_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How contenders reach upstream."""
+
+    origin: str
+    authority: Path | None = None
+    """The certificate to trust, where the line has TLS."""
+
+
+PLAIN = Line("http://127.0.0.1:8000")
+
+
+def delayed(directory: Path) -> Line:
+    """Return the line over TLS, with a certificate made for it."""
+    certificate = directory / "upstream.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -subj /CN=localhost"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    target = ["-addext", names, "-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)]
+    subprocess.run([*command.split(), *target], check=True, capture_output=True)  # noqa: S603 - our own arguments
+    return Line("https://localhost:8443", certificate)
+
+
+@contextmanager
+def serving(corpus: Path, line: Line, *, directory: Path) -> Iterator[None]:
+    """Serve a corpus for as long as the block lasts; nginx keeps its files in ``directory``."""
+    tls = directory / "tls.conf"
+    tls.write_text(_tls(line.authority))
+    template = Path(__file__).with_name("nginx.conf").read_text(encoding="utf-8")
+    configuration = directory / "nginx.conf"
+    configuration.write_text(template.replace("@corpus@", str(corpus)).replace("@tls@", str(tls)))
+    commands = {8000: ["nginx", "-p", str(directory), "-c", str(configuration)]}
+    if line.authority:
+        commands[8443] = [sys.executable, "-m", "bench.delay", "8443", str(_NGINX_TLS_PORT), str(DELAY_SECONDS)]
+    processes = [subprocess.Popen(command) for command in commands.values()]  # noqa: S603 - our own arguments
+    try:
+        for port, process in zip(commands, processes, strict=True):
+            _await_port(port, process)
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(timeout=_START_SECONDS)
+
+
+def _tls(certificate: Path | None) -> str:
+    if certificate is None:
+        return ""
+    lines = (
+        f"listen 127.0.0.1:{_NGINX_TLS_PORT} ssl;",
+        "http2 on;",
+        f"ssl_certificate {certificate};",
+        f"ssl_certificate_key {certificate.with_suffix('.key')};",
+        # Handshakes as with PyPI's edge: TLS 1.3, tickets.
+        "ssl_protocols TLSv1.3;",
+    )
+    return "\n".join(lines) + os.linesep
+
+
+def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"upstream's {process.args!r} ended with {process.returncode} before it listened")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError(f"upstream does not listen on port {port} after {_START_SECONDS} s")
