@@ -48,7 +48,10 @@ def refuse(event: str) -> str:
             id="the run",
         ),
         pytest.param(
-            refuse("INSERT ON project"), "DROP TRIGGER broken", RunState.INCOMPLETE, "disk is ill", id="a project"
+            refuse("INSERT ON pending"), "DROP TRIGGER broken", RunState.INCOMPLETE, "disk is ill", id="a transfer"
+        ),
+        pytest.param(
+            refuse("INSERT ON project"), "DROP TRIGGER broken", RunState.INCOMPLETE, "disk is ill", id="a publication"
         ),
     ],
 )

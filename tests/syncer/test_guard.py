@@ -4,7 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
-from syncer.site import Site
+from syncer.site import IMPATIENT, Site
 
 MANY = 120
 SDIST = "bad-1.0.tar.gz"
@@ -100,18 +100,26 @@ async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.Fak
 
 
 async def test_known_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Twelve projects that got no answer before either, first in the list, keep no other from being asked."""
-    bad = begin(site, pypi, good=100, bad=12)
-    for name in bad:
-        pypi.faults.on_page(name).status(502)
-    for name in bad:
-        await site.sync(name)
-    pypi.log.forget()
+    """Twelve projects that got no answer before either, and end before any other, keep no other from being asked."""
+    bad = begin(site, pypi, good=3, bad=12)
+    silences = [pypi.faults.on_page(name).status(502).gate() for name in bad]
+    for silence in silences:
+        silence.open()
+    async with site.running() as running:
+        for name, silence in zip(bad, silences, strict=True):
+            await running.sync(name)
+            for _ in range(IMPATIENT.attempts):
+                await silence.arrival()
+        gates = [pypi.faults.on_page(f"good-{number:03}").gate() for number in range(3)]
+        run = running.ask(RunKind.SYNC)
+        for silence in silences * IMPATIENT.attempts:
+            await silence.arrival()
+        for gate in gates:
+            gate.open()
+        ended = await running.ended(run)
 
-    run = await site.sync()
-
-    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 12)
-    assert asked(pypi, "good") == 100
+    assert (ended.state, ended.counts.projects_failed) == (RunState.INCOMPLETE, 12)
+    assert len(site.pages()) == 3
 
 
 async def test_outage_ends_the_run_early(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -130,20 +138,25 @@ async def test_outage_ends_the_run_early(site: Site, pypi: fakepypi.FakePyPI) ->
 
 
 async def test_outage_leaves_no_grudge(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """One project without an answer, in the run after an outage, is one failure."""
-    begin(site, pypi, good=30, bad=1)
+    """One project without an answer, the first to end in the run after an outage, is one failure."""
+    begin(site, pypi, good=30, bad=0)
     async with site.running() as running:
         await running.sync()
         pypi.faults.everywhere().status(503)
         outage = await running.sync()
         pypi.faults.clear()
-        pypi.log.forget()
-        pypi.faults.on_page("bad-000").status(503)
-        run = await running.sync()
+        silent = pypi.faults.on_page("good-029").status(503).gate()
+        silent.open()
+        gate = pypi.faults.on_page("good-000").gate()
+        run = running.ask(RunKind.SYNC, "good-029", "good-000")
+        for _ in range(IMPATIENT.attempts):
+            await silent.arrival()
+        gate.open()
+        ended = await running.ended(run)
 
     assert outage.state is RunState.FAILED
-    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
-    assert asked(pypi, "good") == 30
+    assert (ended.state, ended.counts.projects_done) == (RunState.INCOMPLETE, 2)
+    assert [failure.project for failure in ended.failures] == ["good-029"]
 
 
 async def test_bad_page_does_not_move_a_missing_file(site: Site, pypi: fakepypi.FakePyPI) -> None:

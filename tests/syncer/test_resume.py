@@ -7,13 +7,15 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunKind, RunState
 from syncer.site import Running, Site
 
 SDIST = "bad-1.0.tar.gz"
 
-# Death at a chosen moment: between a group's pages and its rows, or at a lost catalog's second page.
+# Death at a chosen moment: between a group's pages and its rows, at a lost catalog's second page, or at its first row.
 IN_SETTLE = """
 from mirror_syncer.catalog import Catalog
 settle = Catalog.settle
@@ -31,6 +33,10 @@ def die(volume, name):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(volume, name)
 recovery.read_published = die
+"""
+IN_TAKE_OVER = """
+from mirror_syncer.catalog.projects import Projects
+Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -135,7 +141,8 @@ async def test_same_command_goes_on(site: Site, pypi: fakepypi.FakePyPI) -> None
     assert site.pages() == names
 
 
-async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
+@pytest.mark.parametrize("dying", [IN_REBUILD, IN_TAKE_OVER], ids=["reading", "writing"])
+async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI, dying: str) -> None:
     """A catalog that was being made anew when the process died is made anew by the next, whole, from the pages."""
     names = ["idna", "six", "toml"]
     for name in names:
@@ -144,7 +151,7 @@ async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI)
     await site.sync()
     for path in site.state.iterdir():
         path.unlink()
-    await killed(site, dying=IN_REBUILD)
+    await killed(site, dying=dying)
     pypi.log.forget()
 
     async with site.running() as running:

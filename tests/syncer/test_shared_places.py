@@ -96,8 +96,9 @@ async def test_file_of_another_quarantined_page_stays(site: Site, pypi: fakepypi
 
 
 async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
-    """A stop while evil claims six's place with other content leaves six's file where it is, and for good."""
+    """A stop while evil claims six's place with other content leaves six's file where it is, and its place six's."""
     await site.sync("six")
+    place = site.published("six").places[WHEEL]
     site.select("six", "evil", grace="0h")
     name_it_too(pypi, six, same_directory(six.content))
     gate = pypi.faults.on_file(WHEEL).times(1).gate()
@@ -108,8 +109,11 @@ async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.F
 
     async with site.running() as running:
         await running.collect()
+        site.assert_whole()
+        (site.web / place).unlink()
+        await running.verify("six", repair=True)
 
-    assert site.content("six", WHEEL) == six.content
+    assert site.published("six").places[WHEEL] == place
     site.assert_whole()
 
 
