@@ -15,6 +15,8 @@ from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.upstream import Validators
 
 _LINES_AT_ONCE = 10_000
+_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at"}
+_COLUMNS = [column for column in project.columns if column.name not in _NOT_TRANSFERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,13 @@ class Projects:
     def get(self, name: NormalizedName) -> ProjectRow | None:
         """Return a project's row."""
         with self._engine.connect() as connection:
-            found = connection.execute(sa.select(project).where(project.c.name == name)).one_or_none()
+            found = connection.execute(sa.select(*_COLUMNS).where(project.c.name == name)).one_or_none()
         return None if found is None else _row(found)
 
     def every(self) -> Iterator[ProjectRow]:
         """Yield all rows by name, a few thousand in memory at once."""
         with self._engine.connect().execution_options(yield_per=2_000) as connection:
-            for found in connection.execute(sa.select(project).order_by(project.c.name)):
+            for found in connection.execute(sa.select(*_COLUMNS).order_by(project.c.name)):
                 yield _row(found)
 
     def listed(self) -> Iterator[tuple[NormalizedName, int | None]]:
@@ -65,7 +67,7 @@ class Projects:
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
     ) -> list[ProjectRow]:
         """Return some rows by name: those of these states whose name begins so, after a name."""
-        query = sa.select(project).where(project.c.name > after).order_by(project.c.name).limit(limit)
+        query = sa.select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
         if states := tuple(states):
             query = query.where(project.c.state.in_(states))
         if prefix:
@@ -133,5 +135,5 @@ def _row(found: Any) -> ProjectRow:  # noqa: ANN401 - a row of SQLAlchemy's
 
 
 def _values(row: ProjectRow) -> dict[str, Any]:
-    values = {column.name: getattr(row, column.name) for column in project.columns if hasattr(row, column.name)}
+    values = {column.name: getattr(row, column.name) for column in _COLUMNS if hasattr(row, column.name)}
     return values | {"etag": row.validators.etag, "last_modified": row.validators.last_modified}

@@ -32,6 +32,12 @@ project = Table(
     Column("checked_at", BigInteger),
     Column("changed_at", BigInteger),
     Column("error", Text),
+    # These three are not the transfer's, so a project's publication leaves them as they are.
+    # the serial that upstream's list gives it
+    Column("wanted_serial", BigInteger),
+    # the serial of the first list that lacks it
+    Column("absent_since", BigInteger),
+    Column("verified_at", BigInteger),
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
     Index("project_listed", "published", "name", "serial"),

@@ -10,10 +10,14 @@ _AT_ONCE = 500  # rows a statement: SQLite bounds its parameters
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Store rows, each in place of the one with its key."""
-    keys = [column.name for column in table.primary_key]
+    """Store rows of one shape, each in place of the one with its key; columns that they lack stay as they are."""
+    if not rows:
+        return
+    keys = {column.name for column in table.primary_key}
     insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-    changes = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
-    statement = insert.on_conflict_do_update(index_elements=keys, set_=changes)
+    changes = {
+        column.name: insert.excluded[column.name] for column in table.columns if column.name in rows[0].keys() - keys
+    }
+    statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
     for start in range(0, len(rows), _AT_ONCE):
         connection.execute(statement, rows[start : start + _AT_ONCE])
