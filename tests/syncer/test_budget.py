@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,17 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.upstream import Budget
 
 NAMED, CHANGED, BACKLOG = Priority.NAMED, Priority.CHANGED, Priority.BACKLOG
+
+
+@contextlib.asynccontextmanager
+async def connection(budget: Budget, priority: Priority) -> AsyncIterator[None]:
+    """Hold a connection."""
+    if not budget.take(priority):
+        await budget.wait(priority)
+    try:
+        yield
+    finally:
+        budget.give_back()
 
 
 class Ledger:
@@ -27,7 +39,7 @@ class Ledger:
         return asyncio.create_task(self._borrow(priority, until, name))
 
     async def _borrow(self, priority: Priority, until: asyncio.Event, name: str) -> None:
-        async with self.budget.connection(priority):
+        async with connection(self.budget, priority):
             self.held.append(priority)
             self.order.append((priority, name))
             assert len(self.held) <= self.budget.connections
@@ -111,7 +123,7 @@ async def test_cancelled_wait_passes_the_place_on(*, lent_first: bool) -> None:
     """A wait that is cancelled, even in the very turn in which it is lent a connection, leaves it to the next."""
     ledger, over = Ledger(Budget(1)), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(ledger.budget.connection(CHANGED))
+        await stack.enter_async_context(connection(ledger.budget, CHANGED))
         waiting = ledger.borrow(CHANGED, until=over)
         behind = ledger.borrow(CHANGED, until=over, name="behind")
         await turns()

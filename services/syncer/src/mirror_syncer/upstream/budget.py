@@ -2,8 +2,6 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from mirror_syncer.priority import Priority
 
@@ -27,27 +25,20 @@ class Budget:
 
     def widen(self) -> None:
         """Let each connection carry several requests, now that upstream has shown that it multiplexes them."""
+        if self._most > self.connections:
+            return
         self._most = self.connections * _STREAMS
         self._wake()
 
-    @asynccontextmanager
-    async def connection(self, priority: Priority) -> AsyncIterator[None]:
-        """Hold one connection; a cancelled wait gives up its place and nothing else."""
-        await self._acquire(priority)
-        try:
-            yield
-        finally:
-            self._lent -= 1
-            self._wake()
+    def take(self, priority: Priority) -> bool:
+        """Take a connection if one is free and nobody waits; ``give_back`` returns it."""
+        if self._waiting or not self._free_for(priority):
+            return False
+        self._lent += 1
+        return True
 
-    def _free_for(self, priority: Priority) -> bool:
-        kept = 1 if priority is not Priority.NAMED and self._most > 1 else 0
-        return self._lent < self._most - kept
-
-    async def _acquire(self, priority: Priority) -> None:
-        if self._free_for(priority) and not self._waiting:
-            self._lent += 1
-            return
+    async def wait(self, priority: Priority) -> None:
+        """Take one as soon as it is free; a cancelled wait gives up its place and nothing else."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asked += 1
         heapq.heappush(self._waiting, (priority, self._asked, place))
@@ -56,9 +47,17 @@ class Budget:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():  # lent and cancelled in the same turn of the loop
-                self._lent -= 1
-                self._wake()
+                self.give_back()
             raise
+
+    def give_back(self) -> None:
+        """Return what was taken."""
+        self._lent -= 1
+        self._wake()
+
+    def _free_for(self, priority: Priority) -> bool:
+        kept = 1 if priority is not Priority.NAMED and self._most > 1 else 0
+        return self._lent < self._most - kept
 
     def _wake(self) -> None:
         while self._waiting:

@@ -5,9 +5,7 @@ It keeps the budget of connections, retries what is worth it, obeys Retry-After,
 that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
 """
 
-import asyncio
 import email.utils
-import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ T = TypeVar("T")
 _LATER = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
+_SCHEME_MOST = len("https://")
 _PATIENCE_SECONDS = 60
 _UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
 _CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
@@ -117,6 +116,8 @@ class Client:
         self._on_request = on_request
         self._on_retry = on_retry
         self._curl: Curl | None = None
+        self._proxies: dict[str, str] = {}
+        """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
         self._bundle: Path | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,6 +126,7 @@ class Client:
             user_agent=self._user_agent,
             connections=self._budget.connections,
             connect_seconds=self._limits.connect_seconds,
+            silence_seconds=self._limits.silence_seconds,
             authorities=self._bundle,
         )
         self._curl = Curl(options)
@@ -247,12 +249,13 @@ class Client:
         receive: Receive,
     ) -> tuple[Head, str]:
         """Return the first answer that is no redirect, and whose it is; its body goes to ``receive``."""
-        async with self._budget.connection(priority):
+        if not self._budget.take(priority):
+            await self._budget.wait(priority)
+        try:
             for _ in range(_MOST_REDIRECTS + 1):
-                self._check_host(url)
                 head = await self._one(url, endpoint, headers=headers, encoding=encoding, receive=receive)
-                if head.multiplexed:
-                    self._budget.widen()
+                if head.status in _CONTENT:
+                    break
                 if head.status in _LATER:
                     raise _TryLater(
                         f"{url}: answered {head.words}",
@@ -260,12 +263,18 @@ class Client:
                         wait=_retry_after(head.headers.get("retry-after")),
                     )
                 if head.status not in _REDIRECTS or "location" not in head.headers:
-                    return head, url
+                    break
                 target = _target(url, head.headers["location"])
                 if url.startswith("https:") and not target.startswith("https:"):
                     raise Refused(f"{url}: redirects from https to {target[:200]!r}")
                 url = target
-        raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
+            else:
+                raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
+            if head.multiplexed:
+                self._budget.widen()
+            return head, url
+        finally:
+            self._budget.give_back()
 
     async def _one(
         self, url: str, endpoint: str, *, headers: Mapping[str, str], encoding: str | None, receive: Receive
@@ -273,35 +282,40 @@ class Client:
         """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
         if self._curl is None:
             raise RuntimeError("the client is not open")
-        loop, limits = asyncio.get_running_loop(), self._limits
-        began, received, outcome = loop.time(), 0, "abandoned"
+        proxy = self._proxies.get(origin := url[: url.find("/", _SCHEME_MOST)])
+        if proxy is None:
+            proxy = self._proxies[origin] = self._proxy(url)
+        limits = self._limits
+        began, received, outcome = time.monotonic(), 0, "abandoned"
 
         def take(head: Head, chunk: bytes) -> None:
             nonlocal received
             received += len(chunk)
-            now = loop.time()
-            patience.reschedule(now + limits.silence_seconds)
-            if now - began > _PATIENCE_SECONDS and received < (now - began) * limits.slowest_bytes_a_second:
-                raise _TryLater(f"{url}: {received:,} bytes in {now - began:.0f} s: too slow", reason="slow")
-            if head.status not in _LATER and head.status not in _REDIRECTS:
+            if head.status in _CONTENT:
                 receive(head, chunk)
             elif received > _UNWANTED_MOST:
                 raise _TryLater(f"{url}: answered {head.words} with an endless body", reason=str(head.status))
+            passed = time.monotonic() - began
+            if passed > _PATIENCE_SECONDS and received < passed * limits.slowest_bytes_a_second:
+                raise _TryLater(f"{url}: {received:,} bytes in {passed:.0f} s: too slow", reason="slow")
 
         try:
-            async with asyncio.timeout(limits.connect_seconds + limits.silence_seconds) as patience:
-                proxy = _proxy(*urlsplit(url)[:2])
-                head = await self._curl.get(url, headers=headers, encoding=encoding, proxy=proxy, receive=take)
+            head = await self._curl.get(url, headers=headers, encoding=encoding, proxy=proxy, receive=take)
             outcome = str(head.status)
-        except (TransferError, TimeoutError) as error:
-            late = isinstance(error, TimeoutError) or error.timeout
-            outcome = "timeout" if late else "connection"
-            raise _TryLater(f"{url}: {'no answer in time' if late else error}", reason=outcome) from error
+        except TransferError as error:
+            outcome = "timeout" if error.timeout else "connection"
+            raise _TryLater(f"{url}: {'no answer in time' if error.timeout else error}", reason=outcome) from error
         finally:
-            self._on_request(endpoint, outcome, loop.time() - began)
+            self._on_request(endpoint, outcome, time.monotonic() - began)
         return head
 
-    def _check_host(self, url: str) -> None:
+    def _proxy(self, url: str) -> str:
+        """
+        Return the proxy for a URL's host that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, or nothing.
+
+        Raises:
+            Refused: the host may not be asked at all.
+        """
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         if port is None or f"{parts.hostname}:{port}" not in self._hosts:
@@ -309,6 +323,7 @@ class Client:
                 f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
                 f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
             )
+        return "" if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme, "")
 
 
 def _continues(head: Head, position: int) -> bool:
@@ -317,12 +332,6 @@ def _continues(head: Head, position: int) -> bool:
         head.status == HTTPStatus.PARTIAL_CONTENT
         and head.headers.get("content-range", "").startswith(f"bytes {position}-")
     )
-
-
-@functools.cache  # asking the environment for each request took a twentieth of a sync
-def _proxy(scheme: str, host: str) -> str:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a host, or nothing."""
-    return "" if proxy_bypass(host) else getproxies().get(scheme, "")
 
 
 def _target(url: str, location: str) -> str:

@@ -113,6 +113,9 @@ _FILES_MOST = 200_000
 _COMMAS_MOST = 20 * _FILES_MOST
 _REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
 _URL_MOST = 8_192
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+# What nearly every URL of PyPI's is, and needs no more looks: no port, no query, no escapes, no dot segments.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,4})?(?:/[A-Za-z0-9_+!-][A-Za-z0-9_.+!-]*)+")
 
 _page = msgspec.json.Decoder(_Page)
 _file = msgspec.json.Decoder(_File)
@@ -250,6 +253,8 @@ def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
 
 def _absolute(page: str, url: str) -> str:
     """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
+    if len(url) <= _URL_MOST and _PLAIN_URL.fullmatch(url):
+        return url
     if len(url) > _URL_MOST:
         raise FileRejected(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
     try:
@@ -266,6 +271,6 @@ def _absolute(page: str, url: str) -> str:
             path = path.partition("/")[2]
     if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
         raise FileRejected(f"its URL {url[:200]!r} climbs out of its directory ('..')")
-    if whole.scheme not in ("http", "https") or any(ord(c) <= ord(" ") or c == "\x7f" for c in absolute):
+    if whole.scheme not in ("http", "https") or _UNPRINTABLE.search(absolute):
         raise FileRejected(f"its URL {url[:200]!r} is not http(s)")
     return absolute.partition("#")[0]
