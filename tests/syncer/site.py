@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
 from mirror_syncer.assembly import Mirror, open_mirror
-from mirror_syncer.catalog import ProjectRow
 from mirror_syncer.publish import PublishedPage, parse_published
+from mirror_syncer.rows import ProjectRow
 from mirror_syncer.settings import Settings
 from mirror_syncer.upstream import Limits
 
@@ -127,7 +127,7 @@ class Site:
 
     @asynccontextmanager
     async def running(
-        self, *, limits: Limits = IMPATIENT, connections: int = 10, reserve: float = 0.0
+        self, *, limits: Limits = IMPATIENT, connections: int = 10, workers: int = 1, reserve: float = 0.0
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -138,6 +138,7 @@ class Site:
                 "upstream": self.upstream,
                 "disk_reserve": reserve,
                 "connections": connections,
+                "workers": workers,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
         )
@@ -178,7 +179,7 @@ class Site:
 
     def pages(self) -> list[str]:
         """Return the projects that have a page."""
-        return sorted(path.parent.name for path in self.web.glob("simple/*/index.v1_json"))
+        return sorted(path.parent.name for path in self.web.glob("simple/[!.]*/index.v1_json"))
 
     def content(self, name: str, filename: str) -> bytes:
         """Return a published file."""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger
-from mirror_syncer.catalog import Catalog, Fact, KeptPage, Pending, ProjectRow, Retirement, Settlement, run_log
+from mirror_syncer.catalog import Catalog, Fact, run_log
 from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.rows import KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.upstream import Validators
 
 A, B = Sha256("a" * 64), Sha256("b" * 64)
@@ -124,7 +125,7 @@ def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
 def test_place_keeps_its_content_for_ever(catalog: Catalog) -> None:
     """A place that once held other content is named as taken, also after its file is gone; the same content is free."""
     catalog.settle([retire("x", due_at=1)])
-    catalog.files.removed([place("x")])
+    catalog.files.removed(SIX, [place("x")])
     same, other, new = (Pending(SIX, place(name), sha) for name, sha in (("x", A), ("x", B), ("y", B)))
     assert catalog.files.intend([same, new]) == set()
     assert catalog.files.intend([other, new]) == {place("x")}
@@ -141,13 +142,14 @@ def test_many_places_at_once(catalog: Catalog) -> None:
 def test_retired_files_fall_due(catalog: Catalog) -> None:
     """A file is due when its time has come, by project; one that returned or is gone is due no more."""
     catalog.settle([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
+    catalog.files.intend([Pending(SIX, place("back"), A), Pending(SIX, place("never-left"), A)])
     catalog.settle([Settlement(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
     assert (catalog.files.due_projects(now=99), catalog.files.due(SIX, now=99)) == ([], [])
     assert catalog.files.due_projects(now=300) == [SIX]
     assert catalog.files.due(SIX, now=100) == [Retirement(SIX, place("soon"), A, due_at=100, withdraw=True)]
     assert {leaving.place for leaving in catalog.files.due(SIX, now=300)} == {place("soon"), place("late")}
     assert catalog.files.due(IDNA, now=300) == []
-    catalog.files.removed([place("soon")])
+    catalog.files.removed(SIX, [place("soon")])
     assert [leaving.place for leaving in catalog.files.due(SIX, now=300)] == [place("late")]
 
 

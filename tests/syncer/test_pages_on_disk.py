@@ -36,7 +36,7 @@ def publish(volume: Volume, content: PageSet) -> dict[str, tuple[int, int]]:
     """Publish a page; return each file's mtime and size, which is what nginx makes an ETag of."""
     staged = volume.stage(SIX, content)
     assert staged is not None
-    staged.publish()
+    staged.publish(volume.durability)
     directory = volume.page_directory(SIX)
     return {path.name: (int(path.stat().st_mtime), path.stat().st_size) for path in directory.iterdir()}
 
@@ -46,9 +46,9 @@ def test_page_is_visible_when_it_is_published(volume: Volume) -> None:
     staged = volume.stage(SIX, LARGE)
     assert staged is not None
     directory = volume.page_directory(SIX)
-    assert all(path.name.startswith(".") for path in directory.iterdir())
+    assert all(path.name.startswith(".") for path in directory.parent.iterdir())
     assert volume.page(SIX) is None
-    staged.publish()
+    staged.publish(volume.durability)
     assert {path.name for path in directory.iterdir()} == NAMES | TWINS
     assert (directory / "index.html").read_bytes() == LARGE.html
     assert volume.page(SIX) == LARGE.json
@@ -164,5 +164,7 @@ def test_removed_page_is_gone(volume: Volume) -> None:
 def test_page_that_cannot_be_written(volume: Volume) -> None:
     """A tree that says no is a VolumeError that names the place."""
     volume.page_directory(SIX).write_bytes(b"a file where a directory should be")
-    with pytest.raises(VolumeError, match="six cannot be read: Not a directory"):
-        volume.stage(SIX, LARGE)
+    staged = volume.stage(SIX, LARGE)
+    assert staged is not None
+    with pytest.raises(VolumeError, match="six cannot be written: Not a directory"):
+        staged.publish(volume.durability)

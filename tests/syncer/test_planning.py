@@ -9,10 +9,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import ProjectRow
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import Policy, Removal, Selection
 from mirror_syncer.priority import Priority
+from mirror_syncer.rows import ProjectRow
 
 law = settings(derandomize=True, deadline=None, max_examples=100)
 NAMES = tuple(NormalizedName(f"p{number}") for number in range(12))

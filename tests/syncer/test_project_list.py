@@ -10,8 +10,9 @@ from packaging.utils import NormalizedName
 from pypi_simple import IndexPage
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import Catalog, ProjectRow, Settlement
-from mirror_syncer.publish import ProjectList
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.rows import ProjectRow, Settlement
 from mirror_syncer.volume import Volume
 
 FORMS = ("index.html", "index.v1_json")

@@ -22,7 +22,7 @@ def task(name: str, priority: Priority = BACKLOG, run: str = "r") -> Task:
 
 async def take(queue: WorkQueue, *, at_most: Priority = BACKLOG) -> Task | None:
     """Return the next task if there is one right now."""
-    getting = asyncio.create_task(queue.get(at_most=at_most))
+    getting = asyncio.create_task(queue.get(at_most=lambda: at_most))
     for _ in range(5):
         await asyncio.sleep(0)
     if getting.done():
@@ -76,7 +76,7 @@ async def test_priority_then_order() -> None:
     """The lowest number comes first, and of one priority who came first."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG), task("b", CHANGED), task("c", NAMED), task("d", CHANGED)])
-    taken = [await queue.get(at_most=BACKLOG) for _ in range(4)]
+    taken = [await queue.get(at_most=lambda: BACKLOG) for _ in range(4)]
     assert [one.name for one in taken] == ["c", "b", "d", "a"]
 
 
@@ -84,18 +84,18 @@ async def test_a_project_in_hand_does_not_block_others() -> None:
     """A second wish for a project in hand waits aside, others pass it, and it comes when the first is done."""
     queue = WorkQueue()
     await queue.put([task("a", NAMED, "first"), task("a", NAMED, "second"), task("b", BACKLOG)])
-    first = await queue.get(at_most=BACKLOG)
-    assert (await queue.get(at_most=BACKLOG)).name == "b"
+    first = await queue.get(at_most=lambda: BACKLOG)
+    assert (await queue.get(at_most=lambda: BACKLOG)).name == "b"
     assert await take(queue) is None
     await queue.done(first)
-    assert (await queue.get(at_most=BACKLOG)).run_id == "second"
+    assert (await queue.get(at_most=lambda: BACKLOG)).run_id == "second"
 
 
 async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
     """Who asks for what a person named alone waits for it, though other work is there, and gets it as it comes."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG)])
-    urgent = asyncio.create_task(queue.get(at_most=NAMED))
+    urgent = asyncio.create_task(queue.get(at_most=lambda: NAMED))
     assert await take(queue, at_most=NAMED) is None
     await queue.put([task("b", NAMED)])
     async with asyncio.timeout(5):
@@ -105,7 +105,7 @@ async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
 async def test_cancelled_wait_takes_nothing() -> None:
     """A hand that is cancelled while it waits takes no task with it."""
     queue = WorkQueue()
-    waiting = [asyncio.create_task(queue.get(at_most=BACKLOG)) for _ in range(3)]
+    waiting = [asyncio.create_task(queue.get(at_most=lambda: BACKLOG)) for _ in range(3)]
     await asyncio.sleep(0)
     await queue.put([task("a")])
     for one in waiting[:2]:
@@ -118,13 +118,13 @@ async def test_closed_queue_gives_nothing() -> None:
     """Closing wakes those who wait and refuses those who come, whatever is left; what is in hand may be given back."""
     queue = WorkQueue()
     await queue.put([task("a"), task("a")])
-    held = await queue.get(at_most=BACKLOG)
-    waiting = asyncio.create_task(queue.get(at_most=BACKLOG))
+    held = await queue.get(at_most=lambda: BACKLOG)
+    waiting = asyncio.create_task(queue.get(at_most=lambda: BACKLOG))
     await asyncio.sleep(0)
     await queue.close()
     with pytest.raises(Closed):
         await waiting
     await queue.done(held)
     with pytest.raises(Closed):
-        await queue.get(at_most=BACKLOG)
+        await queue.get(at_most=lambda: BACKLOG)
     assert queue.depth() == {BACKLOG: 1}

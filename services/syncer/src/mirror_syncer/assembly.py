@@ -1,7 +1,6 @@
 """How the parts are put together, once, for the service and for the command line."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,19 +8,21 @@ from importlib.metadata import version
 import structlog
 
 from mirror_contract import RunKind
-from mirror_syncer.catalog import Catalog, Pending
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.crew import open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics, Snapshot
-from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import PolicySource
-from mirror_syncer.publish import CommitGroup, ProjectList
+from mirror_syncer.publish.group import CommitGroup
+from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
-from mirror_syncer.transfer import STALE_WAITS, FileTransfer, Transfer
-from mirror_syncer.upstream import Budget, Client, Index, Limits
+from mirror_syncer.transfer import STALE_WAITS
+from mirror_syncer.upstream import Limits
 from mirror_syncer.volume import Volume
+from mirror_syncer.work.setup import Setup
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
 
@@ -87,43 +88,39 @@ async def open_mirror(
             for kind in RunKind:
                 for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
                     metrics.show_run(ended)
-            async with Client(
+            setup = Setup(
+                root=settings.data,
+                reserve=settings.disk_reserve,
+                upstream=settings.upstream,
                 user_agent=f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})",
-                budget=Budget(settings.connections),
                 hosts=settings.hosts,
-                limits=limits,
+                connections=settings.connections,
+                files_at_once=settings.connections,
                 ca_file=settings.ca_file,
-                on_request=metrics.observe_request,
-                on_retry=metrics.count_retry,
-            ) as client:
-
-                async def intend(intents: Sequence[Pending]) -> set[PackagePath]:
-                    return await asyncio.to_thread(catalog.files.intend, intents)
-
-                index = Index(settings.upstream, client=client)
+                limits=limits or Limits(),
+                stale_waits=stale_waits,
+                log_level=settings.log_level,
+                log_format=settings.log_format,
+            )
+            async with open_crew(
+                setup, workers=settings.worker_count, catalog=catalog, volume=volume, observations=metrics
+            ) as crew:
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
                 workers = Workers(
+                    policy=policy,
                     catalog=catalog,
                     volume=volume,
                     runs=runs,
                     queue=queue,
-                    transfer=Transfer(
-                        policy=policy,
-                        index=index,
-                        volume=volume,
-                        files=FileTransfer(index=index, volume=volume, intend=intend, at_once=settings.connections),
-                        intend=intend,
-                        kept=catalog.projects.kept,
-                        stale_waits=stale_waits,
-                    ),
+                    crew=crew,
                     group=group,
                     metrics=metrics,
                     project_list=project_list,
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
-                    at_once=settings.connections,
+                    at_once=settings.connections * crew.workers,
                 )
                 engine = Engine(
                     policy=policy,

@@ -4,10 +4,11 @@ import time
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog, Pending, Retirement
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import possible_projects
 from mirror_syncer.publish import read_published
+from mirror_syncer.rows import Pending, Retirement
 from mirror_syncer.volume import Volume
 
 
@@ -32,7 +33,7 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
             volume.withdraw(retirement.place)
         else:
             volume.remove(retirement.place)
-    catalog.files.removed([retirement.place for retirement in due])
+    catalog.files.removed(name, [retirement.place for retirement in due])
     return len(leaving)
 
 

@@ -14,13 +14,14 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
-from mirror_syncer.catalog.rows import GONE
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
-from mirror_syncer.publish import CommitGroup, ProjectList
+from mirror_syncer.publish.group import CommitGroup
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.rows import GONE
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers

@@ -9,6 +9,7 @@ MirrorError
 │   └── StalePage                     an older page than the one we have
 ├── InvalidPage (ValueError)          upstream's page breaks the specification or our bounds
 ├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
+├── WorkerLost                        the process that had a project in hand ended
 └── VolumeError (OSError)             the tree cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
     ├── VolumeFull                    less free than the reserve
@@ -60,6 +61,10 @@ class InvalidPage(MirrorError, ValueError):
 
 class FileRejected(MirrorError, ValueError):
     """A file is not what its page says, or may not be stored."""
+
+
+class WorkerLost(MirrorError):
+    """The process that had a project in hand ended."""
 
 
 class VolumeError(MirrorError, OSError):

@@ -9,18 +9,15 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-import aiohttp
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from mirror_contract import Run, RunRequest, Trigger
-from mirror_syncer.api import MIRROR_ID
 from mirror_syncer.assembly import open_mirror
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, VolumeInUse
 from mirror_syncer.logs import plain
 from mirror_syncer.settings import Settings
 
@@ -40,14 +37,16 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
     Raises:
         MirrorError: it could not even begin.
     """
-    host, port = settings.address
-    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"  # noqa: S104 - compared, not bound
-    timeout = aiohttp.ClientTimeout(total=30, connect=2)
-    async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Trigger": Trigger.CLI}) as session:
-        if await _answers(session, settings.data):
-            run = await _ask(session, request)
-            return await _follow(run, lambda: _look(session, run.id))
-    return await _run_here(settings, request)
+    try:
+        return await _run_here(settings, request)
+    except VolumeInUse as held:
+        from mirror_syncer.beside import service_of  # noqa: PLC0415 - an HTTP client takes 0.1 s to import
+
+        async with service_of(settings) as service:
+            if service is None:
+                raise held from None
+            run = await service.ask(request)
+            return await _follow(run, lambda: service.look(run.id))
 
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
@@ -70,32 +69,6 @@ async def _run_here(settings: Settings, request: RunRequest) -> Run:
         finally:
             mirror.engine.stop()
             await asyncio.wait([engine])
-
-
-async def _answers(session: aiohttp.ClientSession, data: Path) -> bool:
-    """Return whether a service answers that holds this tree, and not another mirror's on the same host."""
-    try:
-        async with session.get("/healthz") as response:
-            marker = await asyncio.to_thread((data / "pypi" / ".mirror-id").read_text)
-            return response.headers.get(MIRROR_ID) == marker.strip()
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
-
-
-async def _ask(session: aiohttp.ClientSession, request: RunRequest) -> Run:
-    async with session.post("/runs", data=request.model_dump_json()) as response:
-        if not response.ok:
-            raise MirrorError(f"the running service refuses: {(await response.json(content_type=None))['detail']}")
-        return Run.model_validate_json(await response.read())
-
-
-async def _look(session: aiohttp.ClientSession, identifier: str) -> Run:
-    try:
-        async with session.get(f"/runs/{identifier}") as response:
-            response.raise_for_status()
-            return Run.model_validate_json(await response.read())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise MirrorError(f"the running service is gone ({error}); run {identifier} goes on when it is back") from error
 
 
 async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool = False) -> Run:

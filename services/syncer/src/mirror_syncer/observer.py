@@ -6,9 +6,10 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Disk, Project, ProjectFile, ProjectState, RunKind, RunState, Schedule, Status
 from mirror_syncer.assembly import VERSION, Mirror
-from mirror_syncer.catalog import Fact, ProjectRow
+from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import InvalidPage, VolumeError
 from mirror_syncer.publish import read_published
+from mirror_syncer.rows import ProjectRow
 from mirror_syncer.schedule import Timetable
 
 _FAILING_SHOWN = 20

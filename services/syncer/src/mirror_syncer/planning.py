@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import ProjectRow
 from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
+from mirror_syncer.rows import ProjectRow
 
 
 @dataclass(frozen=True, slots=True)

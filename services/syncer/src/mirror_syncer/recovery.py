@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog, ProjectRow, Retirement
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
 from mirror_syncer.publish import read_published
+from mirror_syncer.rows import ProjectRow, Retirement
 from mirror_syncer.volume import Volume
 
 

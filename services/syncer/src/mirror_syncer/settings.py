@@ -30,6 +30,7 @@ ELSEWHERE = frozenset(
         "CONTROL_BIND",
     }
 )
+_CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
 FILES_OF_PYPI = "files.pythonhosted.org:443"
 
 
@@ -40,6 +41,10 @@ def _share(value: object) -> object:
     if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)%", value.strip())):
         return float(match[1]) / 100
     raise ValueError("a share of the disk from 0% to 99%, as in 5%")
+
+
+def _number_or_auto(value: object) -> object:
+    return None if value == "auto" else value
 
 
 def _words(value: object) -> object:
@@ -65,6 +70,9 @@ class Settings(BaseSettings):
     ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
     connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
+    workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
+        default=None, ge=1, le=64, description="Processes that transfer; auto: one a core, with three connections each."
+    )
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
         default=0.05, description="The share of the disk that a sync leaves free."
     )
@@ -128,6 +136,13 @@ class Settings(BaseSettings):
     def trigger(self) -> CronTrigger | None:
         """Return when to sync, or None where the schedule is off."""
         return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many processes transfer; never more than there are connections to share out."""
+        if self.workers is not None:
+            return min(self.workers, self.connections)
+        return max(1, min(os.cpu_count() or 1, self.connections // _CONNECTIONS_A_WORKER))
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,20 +69,29 @@ class WorkQueue:
                 heapq.heappush(self._heap, (task.priority, next(self._order), task))
             self._changed.notify_all()
 
-    async def get(self, *, at_most: Priority) -> Task:
+    async def get(self, *, at_most: Callable[[], Priority | None]) -> Task:
         """
-        Return the next task of this priority or a more urgent one; ``done`` gives its project back.
+        Return the next task of some priority or a more urgent one; ``done`` gives its project back.
+
+        Args:
+            at_most: asked whenever something changed; None: nothing now. ``wake`` says that its answer did.
 
         Raises:
             Closed: the queue was closed, whatever it holds.
         """
         async with self._changed:
-            while self._closed or (task := self._next(at_most)) is None:
+            while True:
                 if self._closed:
                     raise Closed
+                if (most := at_most()) is not None and (task := self._next(most)) is not None:
+                    self._in_hand.add(task.name)
+                    return task
                 await self._changed.wait()
-            self._in_hand.add(task.name)
-            return task
+
+    async def wake(self) -> None:
+        """Have whoever waits look again."""
+        async with self._changed:
+            self._changed.notify_all()
 
     async def done(self, task: Task) -> None:
         """Give a project back."""

@@ -1,5 +1,7 @@
 """Files between two states: about to be published or dropped, and retired."""
 
+import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any
@@ -7,20 +9,33 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.rows import Pending, Retirement
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.rows import Pending, Retirement
 
 _AT_ONCE = 400
 
 
 class Files:
-    """The pending and the retired table."""
+    """
+    The pending and the retired table.
+
+    What is pending is also held in memory: this process alone writes it, and it is as much as is in hand.
+
+    Attributes:
+        guard: whoever writes here holds it from before its transaction until after it: SQLite has one writer at a time,
+            and a second one would find out by sleeping.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._claiming = Lock()
+        self.guard = Lock()
+        self._in_hand: dict[NormalizedName, dict[PackagePath, Pending]] | None = None
+        self._holders: dict[PackagePath, NormalizedName] = {}
+        self._any_retired = True
+        """Whether a look into that table can find anything: in a first sync it cannot."""
+        self._known: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
 
     def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """
@@ -30,22 +45,38 @@ class Files:
             The places among them that another project has in hand, or that held other content once. They may not be
             touched, and are not noted.
         """
-        # One at a time, looking included: sqlite3 begins a transaction no earlier than at its first write.
-        with self._claiming, self._engine.begin() as connection:
-            places = [intent.place for intent in intents]
-            held = self._held(connection, places)
-            foreign = self._foreign(connection, {intent.project for intent in intents}, places)
-            taken = {i.place for i in intents if i.place in foreign or held.get(i.place, i.sha256) != i.sha256}
-            upsert(connection, pending, [_values(intent, pending) for intent in intents if intent.place not in taken])
-        return taken
+        return self.intend_all([intents])[0]
+
+    def intend_all(self, wishes: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
+        """Note several such wishes in one transaction; the earlier has the place that two of them want."""
+        with self.guard, self._engine.begin() as connection:
+            in_hand = self._load(connection)
+            places = [intent.place for intents in wishes for intent in intents]
+            held = self._held(connection, places) if self._any_retired else {}
+            touched = set[NormalizedName]()
+            answers = []
+            for intents in wishes:
+                taken = set[PackagePath]()
+                for intent in intents:
+                    project, place = intent.project, intent.place
+                    if self._holders.get(place, project) != project or held.get(place, intent.sha256) != intent.sha256:
+                        taken.add(place)
+                        continue
+                    self._holders[place] = project
+                    in_hand.setdefault(project, {})[place] = intent
+                    touched.add(project)
+                    if place in held:
+                        self._known[project].add(place)
+                answers.append(taken)
+            upsert(connection, pending, [_pending_row(project, in_hand[project].values()) for project in touched])
+        return answers
 
     def pending(self, project: NormalizedName | None = None) -> list[Pending]:
         """Return what publications that were broken off had in hand, by project; of one, where it is named."""
-        with self._engine.connect() as connection:
-            query = sa.select(pending).order_by(pending.c.project)
-            if project is not None:
-                query = query.where(pending.c.project == project)
-            return [Pending(*found) for found in connection.execute(query)]
+        with self.guard, self._engine.connect() as connection:
+            in_hand = self._load(connection)
+            projects = sorted(in_hand) if project is None else [project]
+            return [intent for name in projects for intent in in_hand.get(name, {}).values()]
 
     def settle(
         self,
@@ -55,18 +86,31 @@ class Files:
         retirements: Iterable[Retirement],
         returned: Iterable[PackagePath],
     ) -> None:
-        """Forget what these projects had in hand, since it is done; plan what leaves."""
-        done = pending.delete().where(pending.c.project == sa.bindparam("of"))
-        connection.execute(done, [{"of": project} for project in projects])
-        if rows := [{"of": place} for place in returned]:
+        """Forget what these projects had in hand, since it is done; plan what leaves. Then, committed: ``release``."""
+        in_hand = self._load(connection)
+        if rows := [{"of": project} for project in projects if project in in_hand]:
+            connection.execute(pending.delete().where(pending.c.project == sa.bindparam("of")), rows)
+        known = {place for project in projects for place in self._known.get(project, ())}
+        if back := [{"of": place} for place in returned if place in known]:
             stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-            connection.execute(stays, rows)
-        upsert(connection, retired, [_values(retirement, retired) for retirement in retirements])
+            connection.execute(stays, back)
+        leaving = [_values(retirement) for retirement in retirements]
+        self._any_retired |= bool(leaving)
+        upsert(connection, retired, leaving)
+
+    def release(self, projects: Iterable[NormalizedName]) -> None:
+        """Let others have what these projects had in hand."""
+        for project in projects:
+            self._known.pop(project, None)
+            for place in (self._in_hand or {}).pop(project, ()):
+                del self._holders[place]
 
     def recover(self, project: NormalizedName, retirements: Sequence[Retirement]) -> None:
         """Settle what a crash left of one project: files that no page names leave like any others."""
-        with self._engine.begin() as connection:
-            self.settle(connection, projects=[project], retirements=retirements, returned=())
+        with self.guard:
+            with self._engine.begin() as connection:
+                self.settle(connection, projects=[project], retirements=retirements, returned=())
+            self.release([project])
 
     def due_projects(self, *, now: int) -> list[NormalizedName]:
         """Return the projects that have files whose time has come."""
@@ -80,28 +124,34 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
-    def removed(self, places: Sequence[PackagePath]) -> None:
-        """Note that files are gone. Their rows stay, and keep their places for their content."""
-        if rows := [{"of": place} for place in places]:
+    def removed(self, project: NormalizedName, places: Sequence[PackagePath]) -> None:
+        """Note that a project's files are gone. Their rows stay, and keep their places for their content."""
+        with self.guard:
             with self._engine.begin() as connection:
-                gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-                connection.execute(gone, rows)
-                connection.execute(pending.delete().where(pending.c.place == sa.bindparam("of")), rows)
+                self.settle(connection, projects=[project], retirements=(), returned=())
+                if rows := [{"of": place} for place in places]:
+                    gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+                    connection.execute(gone, rows)
+            self.release([project])
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:
             return self._held(connection, places)
 
-    def _foreign(
-        self, connection: sa.Connection, projects: set[NormalizedName], places: Sequence[PackagePath]
-    ) -> set[str]:
-        foreign: set[str] = set()
-        for start in range(0, len(places), _AT_ONCE):
-            at_hand = pending.c.place.in_(places[start : start + _AT_ONCE])
-            query = sa.select(pending.c.place).where(at_hand, pending.c.project.not_in(projects))
-            foreign |= set(connection.scalars(query))
-        return foreign
+    def _load(self, connection: sa.Connection) -> dict[NormalizedName, dict[PackagePath, Pending]]:
+        """Return what is in hand; the first time as an earlier process left it."""
+        if self._in_hand is None:
+            self._in_hand = {}
+            self._any_retired = connection.scalar(sa.select(retired.c.place).limit(1)) is not None
+            for name, files in connection.execute(sa.select(pending.c.project, pending.c.files)):
+                project = NormalizedName(name)
+                intents = [
+                    Pending(project, PackagePath(p), Sha256(sha256), aside) for p, sha256, aside in json.loads(files)
+                ]
+                self._in_hand[project] = {intent.place: intent for intent in intents}
+                self._holders |= dict.fromkeys(self._in_hand[project], project)
+        return self._in_hand
 
     def _held(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         held: dict[str, Sha256] = {}
@@ -113,5 +163,10 @@ class Files:
         return held
 
 
-def _values(row: Pending | Retirement, table: sa.Table) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.columns}
+def _pending_row(project: NormalizedName, intents: Iterable[Pending]) -> dict[str, Any]:
+    files = [[intent.place, intent.sha256, intent.withdraw] for intent in intents]
+    return {"project": project, "files": json.dumps(files)}
+
+
+def _values(row: Retirement) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in retired.columns}

@@ -1,10 +1,10 @@
 """Insert or replace, in the words of the database at hand."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 _AT_ONCE = 500  # rows a statement: SQLite bounds its parameters
 
@@ -14,7 +14,8 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, 
     if not rows:
         return
     keys = {column.name for column in table.primary_key}
-    insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    # Each dialect takes 0.05 s to import, and one of them is enough.
+    insert: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
     changes = {
         column.name: insert.excluded[column.name] for column in table.columns if column.name in rows[0].keys() - keys
     }

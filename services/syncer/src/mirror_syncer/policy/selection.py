@@ -15,6 +15,8 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from mirror_syncer.portable import Portable
+
 
 class _Released(Protocol):
     @property
@@ -36,7 +38,7 @@ class Verdict(Generic[F]):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Portable):
     """A line of ``mirror.toml``: which releases of a project are wanted."""
 
     line: str

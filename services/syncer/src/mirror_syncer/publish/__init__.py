@@ -1,16 +1,6 @@
 """What clients read: project pages and the project list, and how they become durable, visible and remembered."""
 
-from mirror_syncer.publish.group import CommitGroup, Publication
 from mirror_syncer.publish.pages import PublishedPage, parse_published, read_published, render_page
-from mirror_syncer.publish.project_list import ProjectList, render_list
+from mirror_syncer.publish.publication import Publication
 
-__all__ = [
-    "CommitGroup",
-    "ProjectList",
-    "Publication",
-    "PublishedPage",
-    "parse_published",
-    "read_published",
-    "render_list",
-    "render_page",
-]
+__all__ = ["Publication", "PublishedPage", "parse_published", "read_published", "render_page"]

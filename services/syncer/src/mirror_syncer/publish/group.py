@@ -11,22 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mirror_syncer.catalog import Catalog, Settlement
-from mirror_syncer.volume import StagedPages, Volume
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.publish.publication import Publication
+from mirror_syncer.volume import Volume
 
 _MOST = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
 _LONGEST_SECONDS = 1.0
 _IDLE_SECONDS = 0.02  # nothing more is coming: close the group, so that a lone `sync requests` is done at once
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One project, ready: its files are in place, its page is written and not yet visible."""
-
-    settlement: Settlement
-    staged: StagedPages | None = None
-    withdrawn: bool = False
-    """Its page goes."""
 
 
 @dataclass(slots=True)
@@ -108,7 +99,7 @@ class CommitGroup:
 
     def _show(self, publication: Publication) -> None:
         if publication.staged is not None:
-            publication.staged.publish()
+            publication.staged.publish(self._volume.durability)
         if publication.withdrawn:
             self._volume.remove_page(publication.settlement.row.name)
 

@@ -45,19 +45,19 @@ class ProjectList:
                 await asyncio.to_thread(self._write, without)
 
     def _write(self, without: frozenset[NormalizedName]) -> None:
-        staged = self._volume.stream_list()
+        streamed = self._volume.stream_list()
         try:
             listed = (line for line in self._catalog.projects.listed() if line[0] not in without)
-            render_list(listed, newest=self._catalog.projects.newest_serial(), into=staged)
-            digest = staged.finish()
+            render_list(listed, newest=self._catalog.projects.newest_serial(), into=streamed)
+            page, digest = streamed.finish()
             if digest == self._catalog.recall(Fact.LIST) and self._volume.lists():
-                staged.discard()
+                page.discard()
                 return
             self._volume.durability.sync()
-            staged.publish()
+            page.publish(self._volume.durability)
             self._catalog.remember(Fact.LIST, digest)
         except BaseException:
-            staged.discard()
+            streamed.discard()
             self._changed = True
             raise
 

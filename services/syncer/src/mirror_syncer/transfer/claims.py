@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Pending
 from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.rows import Pending
 
 Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
 """Notes what is about to be touched; returns the places that another has in hand, or that once held other content."""

@@ -19,9 +19,12 @@ from mirror_syncer.transfer.claims import Claims, Intend
 from mirror_syncer.transfer.metadata import MetadataTransfer
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import File, Index
-from mirror_syncer.volume import Incoming, Volume
+from mirror_syncer.volume import Arrival, Tree
 
 log = structlog.get_logger()
+
+Landed = dict[str, tuple[File, PackagePath]]
+"""Files that are in place, as a page may name them, and where; by file name."""
 
 _LITTLE = 2**20  # bytes; a disk without room for these is full, whoever asks
 _ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
@@ -29,18 +32,18 @@ _ATTEMPTS = 2  # at a content that is not what its page says; a third has never 
 
 class FileTransfer:
     """
-    Brings files into the volume, several of a project at once.
+    Brings files into the tree, several of a project at once.
 
     Args:
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
-    def __init__(self, *, index: Index, volume: Volume, intend: Intend, at_once: int) -> None:
+    def __init__(self, *, index: Index, tree: Tree, intend: Intend, at_once: int) -> None:
         self._index = index
-        self._volume = volume
+        self._tree = tree
         self._intend = intend
         self._at_once = at_once
-        self._metadata = MetadataTransfer(index=index, volume=volume)
+        self._metadata = MetadataTransfer(index=index, tree=tree)
 
     async def bring(
         self,
@@ -51,7 +54,7 @@ class FileTransfer:
         priority: Priority,
         force: bool = False,
         damaged: frozenset[str] = frozenset(),
-    ) -> Tally:
+    ) -> tuple[Landed, Tally]:
         """
         Bring what is missing of a project's files; a file that cannot be had costs only itself.
 
@@ -64,10 +67,13 @@ class FileTransfer:
             VolumeError: the disk says no.
         """
         tally = Tally()
-        damaged |= frozenset(self._of_wrong_size(published) if force else ())
-        missing = [file for file in files if not self._there(file, published, tally, force=force, damaged=damaged)]
+        if force:
+            damaged |= frozenset(self._of_wrong_size(published))
+        there = ((file, self._there(file, published, force=force, damaged=damaged)) for file in files if published)
+        landed: Landed = {file.filename: found for file, found in there if found}
+        missing = [file for file in files if file.filename not in landed]
         if not missing:
-            return tally
+            return landed, tally
         self._check_room(missing)
         held = {} if published is None else {published.places[n]: file.sha256 for n, file in published.files.items()}
         claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
@@ -81,59 +87,54 @@ class FileTransfer:
         )
         ahead = iter(missing)
 
-        async def worker() -> None:
+        async def bring_next() -> None:
             for file in ahead:
                 address = addresses[file.filename]
                 try:
-                    landed = await self._land(file, address, claims=claims, priority=priority, tally=tally)
-                except (UpstreamError, FileRejected) as error:
-                    tally.failures.append(Failure(project=name, file=file.filename, reason=str(error)))
+                    landed[file.filename] = await self._land(
+                        file, address, claims=claims, priority=priority, tally=tally
+                    )
                 except VolumeError:
                     raise
-                except Exception as error:
-                    log.exception("file failed", project=name, file=file.filename)
-                    reason = f"{type(error).__name__}: {error}"
-                    tally.failures.append(Failure(project=name, file=file.filename, reason=reason))
-                else:
-                    tally.landed[file.filename] = landed
+                except Exception as error:  # noqa: BLE001 - a bad file never freezes its project
+                    tally.failures.append(_failure(name, file, error))
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._at_once, len(missing))):
-                    group.create_task(worker())
+                    group.create_task(bring_next())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return tally
+        return landed, tally
 
     def _there(
         self,
         file: File,
         published: PublishedPage | None,
-        tally: Tally,
         *,
         force: bool,
         damaged: frozenset[str],
-    ) -> bool:
+    ) -> tuple[File, PackagePath] | None:
+        """Return a file that is published as upstream has it, and where it lies."""
         before = None if published is None else published.files.get(file.filename)
         if published is None or before is None or before.sha256 != file.sha256:
-            return False
+            return None
         place = published.places[file.filename]
         if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
-            return False
+            return None
         if file.core_metadata and not before.core_metadata and metadata_name(file.filename):
-            return False  # it was published without its metadata, which failed then
+            return None  # it was published without its metadata, which failed then
         # Its metadata is what the file's own METADATA said when it came: no URL ever changes its bytes.
-        tally.landed[file.filename] = (replace(file, size=before.size, core_metadata=before.core_metadata), place)
-        return True
+        return replace(file, size=before.size, core_metadata=before.core_metadata), place
 
     def _of_wrong_size(self, published: PublishedPage | None) -> Iterator[str]:
         for filename, place in published.places.items() if published else ():
-            if published and self._volume.size(place) not in (None, published.files[filename].size):
+            if published and self._tree.size(place) not in (None, published.files[filename].size):
                 yield place
 
     def _lies_there(self, place: PackagePath, file: File) -> bool:
-        metadata = not file.core_metadata or self._volume.size(PackagePath(f"{place}.metadata")) is not None
-        return metadata and self._volume.size(place) == file.size
+        metadata = not file.core_metadata or self._tree.size(PackagePath(f"{place}.metadata")) is not None
+        return metadata and self._tree.size(place) == file.size
 
     async def _land(
         self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
@@ -143,10 +144,10 @@ class FileTransfer:
         if address is not None:
             place, there = await self._choose(file, address, claims)
             if there:
-                file = file if file.size is not None else replace(file, size=self._volume.size(place))
-                source = self._volume.path(place)
-                return await self._complete(file, place, source, claims=claims, priority=priority, tally=tally), place
-        incoming = self._volume.incoming(file.filename, file.sha256, size=file.size, place=place)
+                file = file if file.size is not None else replace(file, size=self._tree.size(place))
+                content = self._tree.path(place)
+                return await self._complete(file, place, content, claims=claims, priority=priority, tally=tally), place
+        incoming = self._tree.incoming(file.filename, file.sha256, size=file.size, place=place)
         try:
             await self._fetch(file, incoming, priority=priority)
             tally.fetched += 1
@@ -154,29 +155,29 @@ class FileTransfer:
             file = replace(file, size=incoming.position)
             if place is None:
                 place, _ = await self._choose(file, incoming.blake2b, claims)
-            source = incoming.temporary
-            file = await self._complete(file, place, source, claims=claims, priority=priority, tally=tally)
-            incoming.name_it(self._volume.path(place), mtime=_epoch(file.upload_time))
+            held = incoming.content
+            file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
+            incoming.name_it(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
         except BaseException:
             incoming.abandon()
             raise
         return file, place
 
     async def _complete(
-        self, file: File, place: PackagePath, source: Path, *, claims: Claims, priority: Priority, tally: Tally
+        self, file: File, place: PackagePath, content: Path | bytes, *, claims: Claims, priority: Priority, tally: Tally
     ) -> File:
-        damaged = not {place, f"{place}.metadata"}.isdisjoint(claims.damaged)
+        damaged = bool(claims.damaged) and not claims.damaged.isdisjoint({place, f"{place}.metadata"})
         return await self._metadata.complete(
-            file, place, source=source, damaged=damaged, priority=priority, tally=tally
+            file, place, content=content, damaged=damaged, priority=priority, tally=tally
         )
 
     def _check_room(self, files: Sequence[File]) -> None:
         """Raise where there is no room; a project that merely claims more than there is fails alone."""
         wanted = sum(file.size or 0 for file in files)
         try:
-            self._volume.check_room(wanted)
+            self._tree.check_room(wanted)
         except VolumeFull:
-            self._volume.check_room(_LITTLE)
+            self._tree.check_room(_LITTLE)
             raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
 
     async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
@@ -188,15 +189,15 @@ class FileTransfer:
         for place in (short_path(address, file.filename), full_path(address, file.filename)):
             if not await claims.claim((place, file.sha256)):
                 continue
-            self._volume.restore(place)
-            if self._volume.size(place) is None or place in claims.damaged:
-                self._volume.make_directory(place)
+            self._tree.restore(place)
+            if self._tree.size(place) is None or place in claims.damaged:
+                self._tree.make_directory(place)
                 return place, False
-            if await asyncio.to_thread(self._volume.digest, place) == file.sha256:
+            if await asyncio.to_thread(self._tree.digest, place) == file.sha256:
                 return place, True
         raise FileRejected("both of its places hold other content, and no URL ever changes its bytes")
 
-    async def _fetch(self, file: File, incoming: Incoming, *, priority: Priority) -> None:
+    async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
         """Fill a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
             await self._index.file(file.url, incoming, priority=priority)
@@ -206,6 +207,13 @@ class FileTransfer:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
+
+
+def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:
+    if isinstance(error, (UpstreamError, FileRejected)):
+        return Failure(project=name, file=file.filename, reason=str(error))
+    log.error("file failed", project=name, file=file.filename, exc_info=error)
+    return Failure(project=name, file=file.filename, reason=f"{type(error).__name__}: {error}")
 
 
 def _epoch(upload_time: str | None) -> float | None:

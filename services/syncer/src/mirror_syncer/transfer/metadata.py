@@ -1,5 +1,6 @@
 """A file's ``.metadata``, which spares clients the download of a wheel (PEP 658)."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -10,18 +11,18 @@ from mirror_syncer.names import PackagePath, Sha256, metadata_name
 from mirror_syncer.priority import Priority
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import File, Index
-from mirror_syncer.volume import METADATA_MOST, Volume, wheel_metadata
+from mirror_syncer.volume import METADATA_MOST, Tree, wheel_metadata
 
 
 class MetadataTransfer:
     """Brings the metadata that pages promise."""
 
-    def __init__(self, *, index: Index, volume: Volume) -> None:
+    def __init__(self, *, index: Index, tree: Tree) -> None:
         self._index = index
-        self._volume = volume
+        self._tree = tree
 
     async def complete(
-        self, file: File, place: PackagePath, *, source: Path, damaged: bool, priority: Priority, tally: Tally
+        self, file: File, place: PackagePath, *, content: Path | bytes, damaged: bool, priority: Priority, tally: Tally
     ) -> File:
         """
         Store the promised metadata beside a file, and return the file with what it really has.
@@ -31,20 +32,20 @@ class MetadataTransfer:
         itself, but die of a promise that is not kept.
 
         Args:
-            source: where the file's content is now.
+            content: the file's, or where it is now.
         """
         if not file.core_metadata or metadata_name(file.filename) is None:
             return replace(file, core_metadata=False)
         beside = PackagePath(f"{place}.metadata")
-        if not damaged and (found := self._volume.digest(beside)) is not None:
-            return replace(file, core_metadata=found)
-        body = wheel_metadata(source) if file.filename.endswith(".whl") else None
+        if not damaged and self._tree.size(beside) is not None:
+            return replace(file, core_metadata=self._tree.digest(beside) or False)
+        body = await _of_wheel(content) if file.filename.endswith(".whl") else None
         if body is None or not _promised(file, body):
             body = await self._fetch(file, priority=priority, tally=tally)
         if body is None:
             tally.metadata_missing += 1
             return replace(file, core_metadata=False)
-        self._volume.write_metadata(place, body)
+        self._tree.write_metadata(place, body)
         return replace(file, core_metadata=Sha256(hashlib.sha256(body).hexdigest()))
 
     async def _fetch(self, file: File, *, priority: Priority, tally: Tally) -> bytes | None:
@@ -55,6 +56,13 @@ class MetadataTransfer:
             return None
         tally.metadata_fetched += 1
         return memory.body if _promised(file, memory.body) else None
+
+
+async def _of_wheel(content: Path | bytes) -> bytes | None:
+    """Read a wheel's METADATA; of a large wheel in a thread: a directory of 100,000 entries takes 0.8 s."""
+    if isinstance(content, bytes):
+        return wheel_metadata(content)
+    return await asyncio.to_thread(wheel_metadata, content)
 
 
 class _Memory:

@@ -2,35 +2,38 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
-from mirror_syncer.catalog import KeptPage, Pending, ProjectRow, Retirement, Settlement
-from mirror_syncer.catalog.rows import GUARDED, NO_VALIDATORS
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
-from mirror_syncer.policy import PolicySource, Selection, fingerprint
+from mirror_syncer.policy import Selection, fingerprint
+from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
+from mirror_syncer.rows import GUARDED, NO_VALIDATORS, KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import Tree
 
 # An edge of the CDN serves the old page for some seconds after a change: 2 + 4 + 8 s, holding no connection.
 STALE_WAITS = (2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Work(Portable):
     """One project to look at."""
 
     name: NormalizedName
     priority: Priority
     row: ProjectRow | None
+    selection: Selection
+    grace: int
+    """Seconds that a file which the page drops stays."""
     force: bool = False
     """Forget validators and check that files are there."""
     damaged: frozenset[str] = frozenset()
@@ -38,7 +41,17 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Withdrawal(Portable):
+    """One project to take out of the mirror."""
+
+    row: ProjectRow
+    reason: str
+    grace: int
+    """Seconds that its files stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Portable):
     """What came of it."""
 
     publication: Publication
@@ -63,17 +76,15 @@ class Transfer:
     def __init__(
         self,
         *,
-        policy: PolicySource,
         index: Index,
-        volume: Volume,
+        tree: Tree,
         files: FileTransfer,
         intend: Intend,
-        kept: Callable[[NormalizedName], KeptPage | None],
+        kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         stale_waits: tuple[float, ...] = STALE_WAITS,
     ) -> None:
-        self._policy = policy
         self._index = index
-        self._volume = volume
+        self._tree = tree
         self._files = files
         self._intend = intend
         self._kept = kept
@@ -90,34 +101,31 @@ class Transfer:
             VolumeError: the disk says no.
         """
         row = work.row or ProjectRow(work.name)
-        selection = self._policy.current.selection(work.name)
-        if selection is None:
-            failure = Failure(project=work.name, reason="not selected in mirror.toml any more, so nothing is fetched")
-            return Outcome(Publication(Settlement(row)), (failure,))
         try:
             answer = await self._ask(work, row)
             match answer:
                 case Gone():
                     return self._gone(row)
                 case NotModified():
-                    if self._settled(work, row, selection):
+                    if self._settled(work, row):
                         return _touched(row)
-                    page, kept = await asyncio.to_thread(self._before, row)
+                    page, kept = await self._before(row)
                     validators = row.validators
                 case PageAnswer():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
-            return await self._publish(work, row, selection, page, kept=kept, validators=validators)
+            return await self._publish(work, row, page, kept=kept, validators=validators)
         except (UpstreamError, InvalidPage) as error:
             return _failed(row, error)
 
-    async def withdraw(self, row: ProjectRow, *, reason: str) -> Outcome:
+    async def withdraw(self, work: Withdrawal) -> Outcome:
         """Take a project out of the mirror: its page at once, its files after the grace period."""
+        row = work.row
         published = await asyncio.to_thread(self._published, row.name)
-        leaving = self._retire(row.name, published, staying=frozenset(), at_once=False)
+        leaving = _retire(row.name, published, staying=frozenset(), grace=work.grace)
         await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
         gone = replace(
-            ProjectRow(row.name), state=ProjectState.WITHDRAWN, error=reason, checked_at=_now(), changed_at=_now()
+            ProjectRow(row.name), state=ProjectState.WITHDRAWN, error=work.reason, checked_at=_now(), changed_at=_now()
         )
         return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
 
@@ -137,20 +145,20 @@ class Transfer:
             await asyncio.sleep(wait)
         raise AssertionError
 
-    def _settled(self, work: Work, row: ProjectRow, selection: Selection) -> bool:
+    def _settled(self, work: Work, row: ProjectRow) -> bool:
         """Return whether a page that did not change leaves nothing to do."""
-        if work.force or work.damaged or not row.published or row.fingerprint != fingerprint(selection):
+        if work.force or work.damaged or not row.published or row.fingerprint != fingerprint(work.selection):
             return False
         return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
-    def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
+    async def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
         """Return the page that a 304 speaks of: what was kept of it, or what was published whole."""
-        if kept := self._kept(row.name):
+        if kept := await self._kept(row.name):
             page = parse_page(
                 kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
             )
             return page, kept
-        if published := self._published(row.name):
+        if published := await asyncio.to_thread(self._published, row.name):
             return published.page, None
         raise InvalidPage("upstream says that its page did not change, and ours is lost; `sync --force` fetches it")
 
@@ -158,7 +166,6 @@ class Transfer:
         self,
         work: Work,
         row: ProjectRow,
-        selection: Selection,
         page: Page,
         *,
         kept: KeptPage | None,
@@ -166,12 +173,13 @@ class Transfer:
     ) -> Outcome:
         quarantined = page.status is ProjectStatus.QUARANTINED
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
+        selection = work.selection
         verdict = selection.judge(work.name, () if quarantined else page.files)
         if page.files and not verdict.wanted and not quarantined:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return _failed(row, UpstreamError(nothing))
         published = self._published(work.name)
-        tally = await self._files.bring(
+        landed, tally = await self._files.bring(
             work.name,
             verdict.wanted,
             published=published,
@@ -182,17 +190,17 @@ class Transfer:
         # A quarantined page has nothing to offer, so nothing of it can be missing.
         refused = () if quarantined else page.refused
         failures = (*(Failure(project=work.name, file=r.filename, reason=r.reason) for r in refused), *tally.failures)
-        if failures and not tally.landed:
+        if failures and not landed:
             # Nobody is served by an empty page: the last good one stays, and a new project waits for its first file.
             first = f"{failures[-1].file}: {failures[-1].reason}"
             failed = _failed(row, UpstreamError(f"none of its files could be had; {first}"))
             return replace(failed, failures=failures, tally=tally)
-        landed = [tally.landed[file.filename] for file in verdict.wanted if file.filename in tally.landed]
-        places = frozenset(place for _, place in landed)
-        leaving = self._retire(work.name, published, staying=places, at_once=quarantined)
+        offered = [landed[file.filename] for file in verdict.wanted if file.filename in landed]
+        places = frozenset(place for _, place in offered)
+        leaving = _retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
         if leaving:
             await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
-        staged = self._volume.stage(work.name, render_page(page, landed))
+        staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0
         new = ProjectRow(
@@ -201,8 +209,8 @@ class Transfer:
             serial=page.serial,
             validators=validators,
             fingerprint=fingerprint(selection),
-            file_count=len(landed),
-            stored_bytes=sum(file.size or 0 for file, _ in landed),
+            file_count=len(offered),
+            stored_bytes=sum(file.size or 0 for file, _ in offered),
             withheld_files=verdict.withheld,
             missing_files=missing,
             published=True,
@@ -236,24 +244,24 @@ class Transfer:
         gone = replace(row, state=state, error=reason, checked_at=_now())
         return Outcome(Publication(Settlement(gone)), (Failure(project=row.name, reason=reason),))
 
-    def _retire(
-        self, name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], at_once: bool
-    ) -> tuple[Retirement, ...]:
-        """Return what leaves of a published page; quarantined files go at once, and may come back."""
-        if published is None:
-            return ()
-        due = _now() if at_once else _now() + int(self._policy.current.removal.grace.total_seconds())
-        return tuple(
-            Retirement(name, place, file.sha256, due_at=due, withdraw=at_once)
-            for file in published.page.files
-            if (place := published.places[file.filename]) not in staying
-        )
-
     def _published(self, name: NormalizedName) -> PublishedPage | None:
         try:
-            return read_published(self._volume, name)
+            return read_published(self._tree, name)
         except InvalidPage:
             return None  # damaged: it is written anew, and its files are hashed before they are believed
+
+
+def _retire(
+    name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], grace: int | None
+) -> tuple[Retirement, ...]:
+    """Return what leaves of a published page after a grace; with none, quarantined, at once, and it may come back."""
+    if published is None:
+        return ()
+    return tuple(
+        Retirement(name, place, file.sha256, due_at=_now() + (grace or 0), withdraw=grace is None)
+        for file in published.page.files
+        if (place := published.places[file.filename]) not in staying
+    )
 
 
 def _touched(row: ProjectRow) -> Outcome:

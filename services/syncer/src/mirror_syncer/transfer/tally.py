@@ -3,16 +3,13 @@
 from dataclasses import dataclass, field
 
 from mirror_contract import Failure
-from mirror_syncer.names import PackagePath
-from mirror_syncer.upstream import File
+from mirror_syncer.portable import Portable
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts, and the files that are in place now."""
+class Tally(Portable):
+    """Counts, and what could not be had."""
 
-    landed: dict[str, tuple[File, PackagePath]] = field(default_factory=dict)
-    """By file name."""
     failures: list[Failure] = field(default_factory=list)
     fetched: int = 0
     fetched_bytes: int = 0

@@ -11,7 +11,7 @@ from mirror_syncer.errors import VolumeError, VolumeFull
 
 
 @contextmanager
-def disk_says(path: Path | None = None, *, cannot_be: Literal["read", "written"] = "written") -> Iterator[None]:
+def disk_says(path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written") -> Iterator[None]:
     """
     Raise what the disk says, in a block or in a function that this decorates, as a ``VolumeError`` with the remedy.
 
@@ -24,6 +24,13 @@ def disk_says(path: Path | None = None, *, cannot_be: Literal["read", "written"]
         raise
     except OSError as error:
         raise _explain(error, path or error.filename or "the volume", cannot_be) from error
+
+
+def write_whole(descriptor: int, body: bytes | bytearray) -> None:
+    """Write all of it; one ``write`` may take less, on a disk that fills up."""
+    view = memoryview(body)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _explain(error: OSError, path: object, cannot_be: str) -> VolumeError:

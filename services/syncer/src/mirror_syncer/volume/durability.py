@@ -28,7 +28,7 @@ class Durability:
         self.file_system = _file_system(root)
         self.by_group = self.file_system in _KNOWN
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._directories: set[Path] = set()
+        self._directories: set[str] = set()
         self._guard = Lock()
 
     def close(self) -> None:
@@ -40,11 +40,11 @@ class Durability:
         if not self.by_group:
             os.fsync(descriptor)
 
-    def named(self, directory: Path) -> None:
+    def named(self, directory: Path | str) -> None:
         """Note that a name in a directory came, went or changed."""
         if not self.by_group:
             with self._guard:
-                self._directories.add(directory)
+                self._directories.add(str(directory))
 
     def sync(self) -> None:
         """
@@ -64,7 +64,7 @@ class Durability:
             _sync_directory(directory)
 
 
-def _sync_directory(directory: Path) -> None:
+def _sync_directory(directory: str) -> None:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:

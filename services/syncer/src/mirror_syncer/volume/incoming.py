@@ -1,25 +1,17 @@
-"""A file on its way into the tree."""
+"""A file on its way into the tree: a small one gathered in memory, any other in a temporary that grows."""
 
 import hashlib
 import os
-import re
 import stat
-import zipfile
-import zlib
 from pathlib import Path
 
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, write_whole
 from mirror_syncer.volume.durability import Durability
 
-_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
-_DIRECTORY_MOST = 8 * 2**20  # of a ZIP archive; the largest wheel on PyPI has 100,000 entries of 80 bytes
-_END_MOST = 20 + 22 + 65_535  # ZIP64's locator, the end record and the longest comment
-# The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
-METADATA_MOST = 16 * 2**20
 
 
 class Incoming:
@@ -62,6 +54,11 @@ class Incoming:
         return self._position
 
     @property
+    def content(self) -> Path:
+        """Where to read what it holds."""
+        return self.temporary
+
+    @property
     def blake2b(self) -> str:
         """The content's blake2b-256, where ``address`` asked for it."""
         return self._blake2b.hexdigest()
@@ -84,7 +81,7 @@ class Incoming:
         most = SIZE_MOST if self._size is None else self._size
         if self._position + len(chunk) > most:
             self.restart()
-            raise FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
+            raise _too_much(most)
         with disk_says(self.temporary):
             view = memoryview(chunk)
             while view:
@@ -100,12 +97,12 @@ class Incoming:
         if self._size is not None and self._position != self._size:
             held = self._position
             self.restart()
-            raise FileRejected(f"the page gives it {self._size:,} bytes, upstream sent {held:,}")
+            raise _other_size(self._size, held)
         if (found := self._sha256.hexdigest()) != self._wanted:
             self.restart()
-            raise FileRejected(f"its sha256 is {found}, the page says {self._wanted}")
+            raise _other_digest(self._wanted, found)
 
-    def name_it(self, target: Path, *, mtime: float | None) -> None:
+    def name_it(self, target: Path | str, *, mtime: float | None) -> None:
         """
         Give it its name, replacing what has it.
 
@@ -118,8 +115,8 @@ class Incoming:
                 os.utime(self._file.fileno(), (mtime, mtime))
             self._durability.wrote(self._file.fileno())
             self._file.close()
-            self.temporary.rename(target)
-        self._durability.named(target.parent)
+            os.rename(self.temporary, target)  # noqa: PTH104 - text, see Tree
+        self._durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
 
     def abandon(self) -> None:
         """Stop here: a lasting one stays, to go on later, any other goes."""
@@ -146,43 +143,102 @@ class Incoming:
             self._blake2b.update(chunk)
 
 
-def wheel_metadata(path: Path) -> bytes | None:
+class Gathered:
     """
-    Return the METADATA of the wheel that a file is (PEP 427), or None where it cannot be read.
+    A small file, gathered in memory, written at once when it is right.
 
-    What is read is bounded, whatever the archive says of itself: a directory of millions of entries, and zipfile's
-    unbounded decompressors (bzip2, LZMA: 3 kB became 6 GB), are no wheel's.
+    Args:
+        temporary: what it is called for the moment between its first byte on disk and its name.
+        size: what it must weigh, in bytes.
     """
-    try:
-        if path.stat().st_size > _DIRECTORY_MOST and not _modest(path):
-            return None
-        with zipfile.ZipFile(path) as wheel:
-            names = [name for name in wheel.namelist() if _METADATA.fullmatch(name)]
-            if len(names) != 1:
-                return None
-            entry = wheel.getinfo(names[0])
-            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > METADATA_MOST:
-                return None
-            with wheel.open(entry) as member:
-                return member.read(METADATA_MOST)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, ValueError, EOFError, NotImplementedError):
-        return None
+
+    def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability) -> None:
+        self.temporary = temporary
+        self._wanted = sha256
+        self._size = size
+        self._durability = durability
+        self.restart()
+
+    @property
+    def position(self) -> int:
+        """How many bytes it holds."""
+        return len(self._body)
+
+    @property
+    def content(self) -> bytes:
+        """What it holds."""
+        return bytes(self._body)
+
+    @property
+    def blake2b(self) -> str:
+        """The content's blake2b-256."""
+        return hashlib.blake2b(self._body, digest_size=32).hexdigest()
+
+    def restart(self) -> None:
+        """Forget what it holds."""
+        self._body = bytearray()
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; errors as of ``Incoming.write``."""
+        if len(self._body) + len(chunk) > self._size:
+            self.restart()
+            raise _too_much(self._size)
+        self._body += chunk
+
+    def check(self) -> None:
+        """Raise as ``Incoming.check`` does."""
+        if (held := len(self._body)) != self._size:
+            self.restart()
+            raise _other_size(self._size, held)
+        if (found := hashlib.sha256(self._body).hexdigest()) != self._wanted:
+            self.restart()
+            raise _other_digest(self._wanted, found)
+
+    def name_it(self, target: Path | str, *, mtime: float | None) -> None:
+        """Write it and give it its name, as ``Incoming.name_it`` does."""
+        store(self._body, temporary=self.temporary, target=target, durability=self._durability, mtime=mtime)
+
+    def abandon(self) -> None:
+        """Stop here."""
+        self.restart()
 
 
-def _modest(path: Path) -> bool:
-    """
-    Return whether a ZIP archive's directory is of a size that reading it is no danger.
+Arrival = Incoming | Gathered
 
-    Whatever zipfile might take for the end record counts. Where a locator of ZIP64's (APPNOTE 4.3.15) stands before it,
-    zipfile believes the record that this leads to, and so the archive is not modest.
-    """
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _END_MOST))
-        end = file.read()
-    # APPNOTE 4.3.16: signature, 8 bytes of counts, then the directory's size
-    sizes = [int.from_bytes(end[found.start() + 12 :][:4], "little") for found in re.finditer(b"(?=PK\5\6)", end)]
-    return bool(sizes) and max(sizes) <= _DIRECTORY_MOST and b"PK\6\7" not in end
+
+def store(
+    body: bytes | bytearray, *, temporary: str, target: Path | str, durability: Durability, mtime: float | None = None
+) -> None:
+    """Write a small file whole and give it its name, replacing what has it."""
+    with disk_says(target):
+        # What a crash left under this name is written over.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(temporary, flags, _MODE)
+        try:
+            write_whole(file, body)
+            os.fchmod(file, _MODE)  # whatever the umask, and whatever the mode of what a crash left
+            if mtime is not None:
+                os.utime(file, (mtime, mtime))
+            durability.wrote(file)
+            os.rename(temporary, target)  # noqa: PTH104 - text, see Tree
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
+    durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
+
+
+def _too_much(most: int) -> FileRejected:
+    return FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
+
+
+def _other_size(wanted: int, held: int) -> FileRejected:
+    return FileRejected(f"the page gives it {wanted:,} bytes, upstream sent {held:,}")
+
+
+def _other_digest(wanted: Sha256, found: str) -> FileRejected:
+    return FileRejected(f"its sha256 is {found}, the page says {wanted}")
 
 
 def file_digest(path: Path) -> Sha256 | None:

@@ -2,13 +2,15 @@
 
 import math
 import os
+import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, write_whole
 from mirror_syncer.volume.durability import Durability
 
 # 1,500 bytes of Ethernet less IP, TCP and its timestamps
@@ -44,46 +46,61 @@ NAMES = ("index.html.gz", "index.html", "index.v1_json.gz", "index.v1_json")
 
 
 class StagedPages:
-    """A page written, not yet visible."""
+    """
+    A page written, not yet visible. It may have been written by another process.
 
-    def __init__(self, directory: Path, *, files: dict[str, bytes], durability: Durability) -> None:
+    Args:
+        directory: the page's.
+        names: the forms that it has.
+        first: it is the project's first page, in a directory of its own that becomes the page's: one rename shows it.
+    """
+
+    def __init__(self, directory: Path, *, names: Sequence[str], first: bool = False) -> None:
         self.directory = directory
-        self._names = tuple(files)
-        self._durability = durability
-        with disk_says(directory):
-            self._times = _mtimes(directory)
-            directory.mkdir(exist_ok=True)
-            for name, body in files.items():
-                self._write(name, body, mtime=self._times[name.removesuffix(".gz")])
+        self.names = tuple(names)
+        self._first = first
 
-    def publish(self) -> None:
+    def publish(self, durability: Durability) -> None:
         """Make it visible: a twin no longer wanted goes first, each twin comes before its plain file."""
         with disk_says(self.directory):
+            if self._first:
+                first_directory(self.directory).rename(self.directory)
+                durability.named(self.directory.parent)
+                return
             for name in NAMES:
-                if name not in self._names:
+                if name not in self.names:
                     (self.directory / name).unlink(missing_ok=True)
-            for name in self._names:
-                self.temporary(name).rename(self.directory / name)
-        self._durability.named(self.directory)
+            for name in self.names:
+                temporary(self.directory, name).rename(self.directory / name)
+        durability.named(self.directory)
 
     def discard(self) -> None:
         """Take it back."""
         discard_temporaries(self.directory)
 
-    def temporary(self, name: str) -> Path:
-        """Return where a form of it lies until then."""
-        return _temporary(self.directory, name)
 
-    def _write(self, name: str, body: bytes, *, mtime: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self.temporary(name), flags, 0o644), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.utime(file.fileno(), (mtime, mtime))
-            self._durability.wrote(file.fileno())
+def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, durability: Durability) -> StagedPages:
+    """Write a page's forms; ``first`` as for ``StagedPages``."""
+    with disk_says(directory):
+        if first:
+            home = first_directory(directory)
+            try:
+                home.mkdir()
+            except FileExistsError:  # of a publication that was broken off
+                discard_temporaries(directory)
+                home.mkdir()
+            times = mtimes(None)
+        else:
+            times = mtimes(directory)
+        for name, body in files.items():
+            path = home / name if first else temporary(directory, name)
+            _write(path, body, mtime=times[name.removesuffix(".gz")], durability=durability)
+        if first:
+            durability.named(home)
+    return StagedPages(directory, names=tuple(files), first=first)
 
 
-def published(directory: Path, files: dict[str, bytes]) -> bool:
+def published(directory: Path, files: Mapping[str, bytes]) -> bool:
     """Return whether exactly these files are a directory's page already."""
     for name in NAMES:
         try:
@@ -97,28 +114,47 @@ def published(directory: Path, files: dict[str, bytes]) -> bool:
 
 def discard_temporaries(directory: Path) -> None:
     """Remove what a broken-off publication left, and a directory that never held a page."""
+    home = first_directory(directory)
+    if home.is_dir():
+        shutil.rmtree(home)
     for name in NAMES:
-        _temporary(directory, name).unlink(missing_ok=True)
+        temporary(directory, name).unlink(missing_ok=True)
     if directory.is_dir() and not any(directory.iterdir()):
         directory.rmdir()
 
 
-def _temporary(directory: Path, name: str) -> Path:
+def temporary(directory: Path, name: str) -> Path:
+    """Return where a form of a directory's next page lies until it is published."""
     return directory / f".{name}.new"
 
 
-def _mtimes(directory: Path) -> dict[str, int]:
+def first_directory(directory: Path) -> Path:
+    """Return where a project's first page lies until it is published. No project's name begins with a dot."""
+    return directory.parent / f".{directory.name}.new"
+
+
+def mtimes(directory: Path | None) -> dict[str, int]:
     """
-    Return the mtimes of a directory's next page.
+    Return the mtimes of a directory's next page; of the first, where there is none.
 
     nginx's ETag is mtime and size. HTML and JSON share a URL, so no mtime may come twice in a directory: each new one
     is past all old ones, and the two formats differ. The clock may stand still or go back; mtimes do not.
     """
     newest = 0
-    for name in NAMES:
+    for path in (directory / name for name in NAMES) if directory else ():
         try:
-            newest = max(newest, int((directory / name).stat().st_mtime))
+            newest = max(newest, int(path.stat().st_mtime))
         except FileNotFoundError:
             continue
     later = max(int(time.time()), newest + 2)
     return {"index.html": later - 1, "index.v1_json": later}
+
+
+def _write(path: Path, body: bytes, *, mtime: int, durability: Durability) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        write_whole(file, body)
+        os.utime(file, (mtime, mtime))
+        durability.wrote(file)
+    finally:
+        os.close(file)

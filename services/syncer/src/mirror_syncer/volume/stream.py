@@ -8,7 +8,7 @@ from isal import isal_zlib
 
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.pages import StagedPages, saves_a_packet
+from mirror_syncer.volume.pages import StagedPages, discard_temporaries, mtimes, saves_a_packet, temporary
 
 _LEVEL = 1  # isal's: 90 MB of project list in 0.5 s, where zlib's 6 takes 1.4 s
 _GZIP = 31  # zlib's wbits for a gzip frame; its header holds no time
@@ -56,25 +56,32 @@ class StreamedForm:
         return self._digest.hexdigest(), twin
 
 
-class StreamedPages(StagedPages):
-    """A page in both formats, each written in pieces; then ``finish``, and ``publish`` or ``discard``."""
+class StreamedPages:
+    """A page in both formats, each written in pieces; ``finish`` returns what to publish, or to discard."""
 
     def __init__(self, directory: Path, *, durability: Durability) -> None:
-        super().__init__(directory, files={}, durability=durability)
+        self._directory = directory
+        self._durability = durability
+        with disk_says(directory):
+            self._times = mtimes(directory)
         self.html = self._form("index.html")
         self.json = self._form("index.v1_json")
 
-    def finish(self) -> str:
-        """Close it; return a digest of all it says."""
+    def finish(self) -> tuple[StagedPages, str]:
+        """Close it; return the page, and a digest of all it says."""
         digests = []
         names: list[str] = []
         for form, name in ((self.html, "index.html"), (self.json, "index.v1_json")):
             digest, twin = form.finish(mtime=self._times[name])
             digests.append(digest)
             names += [f"{name}.gz", name] if twin else [name]
-        self._names = tuple(names)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        staged = StagedPages(self._directory, names=names)
+        return staged, hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def discard(self) -> None:
+        """Take it back."""
+        discard_temporaries(self._directory)
 
     def _form(self, name: str) -> StreamedForm:
-        paths = (self.temporary(name), self.temporary(f"{name}.gz"))
+        paths = (temporary(self._directory, name), temporary(self._directory, f"{name}.gz"))
         return StreamedForm(*paths, durability=self._durability)

@@ -1,109 +1,78 @@
-"""The tree as a whole: taking it, room on it, and where its files and pages lie."""
+"""The tree: where its files and pages lie, and every write to them that one project's turn makes."""
 
 import hashlib
 import os
 import shutil
-import time
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from packaging.utils import NormalizedName
 
 from mirror_contract import Disk
-from mirror_syncer.errors import VolumeAbsent, VolumeFull
+from mirror_syncer.errors import VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.incoming import Incoming, file_digest
-from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
-from mirror_syncer.volume.possession import Possession
-from mirror_syncer.volume.stream import StreamedPages
+from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, file_digest, store
+from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
 
 # From this size on a download lies in .staging and outlives a restart.
 _STAGED_FROM = 32 * 2**20
-_STAGED_SECONDS = 7 * 86_400
+# Up to this size it is gathered in memory and written at once: five system calls instead of nine.
+_GATHERED_TO = 256 * 2**10
 _FEWEST_INODES = 1_000
 _SHORT = 2  # slashes of a short path
 
 
-class Volume:
+class Tree:
     """
-    A mirror's tree, taken by this process until ``close``.
+    A mirror's tree, which a ``Volume`` has taken.
 
     Every method may raise a VolumeError that says what to do about it.
 
     Args:
         root: nginx's document root; other mirrors may lie beside ``pypi/``.
-        mirror_id, known: as for ``Possession``.
         reserve: the share of the file system that is left free.
     """
 
-    @disk_says()
-    def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
+    def __init__(self, root: Path, *, reserve: float = 0.0) -> None:
         self.root = root
         self.base = root / "pypi"
         self.web = self.base / "web"
         self._staging = self.base / ".staging"
         self._withdrawn = self.base / ".withdrawn"
         self._reserve = reserve
-        self._possession = Possession(self.base, mirror_id=mirror_id, known=known)
-        try:
-            for directory in ("simple", *(f"packages/{number:02x}" for number in range(256))):
-                (self.web / directory).mkdir(parents=True, exist_ok=True)
-            for hidden in (self._staging, self._withdrawn):
-                hidden.mkdir(mode=0o700, exist_ok=True)
+        # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
+        self._web_text, self._withdrawn_text = str(self.web), str(self._withdrawn)
+        with disk_says(self.base):
             self.durability = Durability(self.base)
-        except BaseException:
-            self._possession.release()
-            raise
-
-    @property
-    def mirror_id(self) -> str:
-        """What the tree bears."""
-        return self._possession.mirror_id
-
-    def close(self) -> None:
-        """Let go of the tree; another syncer may take it."""
-        self.durability.close()
-        self._possession.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # Room
 
     @disk_says()
     def disk(self) -> Disk:
         """Return the size of the file system, and what of it is free for us."""
-        stat = os.statvfs(self.root)
+        found = os.statvfs(self.root)
         return Disk(
-            size_bytes=stat.f_blocks * stat.f_frsize,
-            free_bytes=stat.f_bavail * stat.f_frsize,
-            free_inodes=stat.f_favail if stat.f_files else None,
+            size_bytes=found.f_blocks * found.f_frsize,
+            free_bytes=found.f_bavail * found.f_frsize,
+            free_inodes=found.f_favail if found.f_files else None,
         )
-
-    def check_present(self) -> None:
-        """Raise ``VolumeAbsent`` where its disk was unmounted under us; before each run."""
-        if not self._possession.present:
-            raise VolumeAbsent(
-                f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
-            )
 
     def check_room(self, wanted: int) -> None:
         """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
-        disk = self.disk()
-        if disk.free_bytes - wanted < disk.size_bytes * self._reserve:
+        with disk_says(self.root):
+            found = os.statvfs(self.root)
+        free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        if free - wanted < size * self._reserve:
             raise VolumeFull(
-                f"{self.root}: {disk.free_bytes:,} bytes are free, {wanted:,} are wanted and {self._reserve:.0%} stay "
+                f"{self.root}: {free:,} bytes are free, {wanted:,} are wanted and {self._reserve:.0%} stay "
                 "free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
             )
-        if disk.free_inodes is not None and disk.free_inodes < _FEWEST_INODES:
-            raise VolumeFull(f"{self.root}: {disk.free_inodes} inodes are free: grow the file system")
+        if found.f_files and found.f_favail < _FEWEST_INODES:
+            raise VolumeFull(f"{self.root}: {found.f_favail} inodes are free: grow the file system")
 
     # Files
 
@@ -111,16 +80,18 @@ class Volume:
         """Return where a file lies."""
         return self.web / place
 
-    def incoming(self, filename: Filename, sha256: Sha256, *, size: int | None, place: PackagePath | None) -> Incoming:
+    def incoming(self, filename: Filename, sha256: Sha256, *, size: int | None, place: PackagePath | None) -> Arrival:
         """
         Begin, or go on with, a file.
 
         It grows beside its place, which is the fastest on ext4, unless that is not known yet or the file is large.
         """
+        if place is not None and size is not None and size <= _GATHERED_TO:
+            return Gathered(self._beside(place, sha256), sha256=sha256, size=size, durability=self.durability)
         if place is None or (size or 0) >= _STAGED_FROM:
             temporary, lasting = self._staging / _token(filename, sha256), True
         else:
-            temporary, lasting = self._beside(place, sha256), False
+            temporary, lasting = Path(self._beside(place, sha256)), False
         return Incoming(
             temporary,
             sha256=sha256,
@@ -130,30 +101,24 @@ class Volume:
             lasting=lasting,
         )
 
-    @disk_says()
     def make_directory(self, place: PackagePath) -> None:
         """Make the directory of a full path; those of short ones are there."""
-        if place.count("/") == _SHORT:
-            return
-        self.path(place).parent.mkdir(parents=True, exist_ok=True)
+        if place.count("/") != _SHORT:
+            with disk_says():
+                self.path(place).parent.mkdir(parents=True, exist_ok=True)
 
     def digest(self, place: PackagePath) -> Sha256 | None:
         """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
         return file_digest(self.path(place))
 
-    @disk_says(cannot_be="read")
     def size(self, place: PackagePath) -> int | None:
         """Return the bytes of what lies at a place, or None where no plain file does."""
-        path = self.path(place)
-        return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+        return _size(f"{self._web_text}/{place}")
 
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
-        target = self.path(place).with_name(f"{self.path(place).name}.metadata")
-        incoming = Incoming(self._beside_metadata(place), sha256=Sha256(""), size=None, durability=self.durability)
-        incoming.restart()
-        incoming.write(body)
-        incoming.name_it(target, mtime=None)
+        beside = self._beside(PackagePath(f"{place}.metadata"), Sha256(""))
+        store(body, temporary=beside, target=f"{self._web_text}/{place}.metadata", durability=self.durability)
 
     @disk_says()
     def remove(self, place: PackagePath) -> None:
@@ -168,11 +133,11 @@ class Volume:
         """Take a file and its metadata out of the document root; ``restore`` brings them back."""
         self._move(self.web, self._withdrawn, place)
 
-    @disk_says()
     def restore(self, place: PackagePath) -> None:
         """Bring a withdrawn file back, if there is one and its place is free."""
-        if (self._withdrawn / place).is_file() and not self.path(place).exists():
-            self._move(self._withdrawn, self.web, place)
+        if _size(f"{self._withdrawn_text}/{place}") is not None and not os.path.lexists(f"{self._web_text}/{place}"):
+            with disk_says():
+                self._move(self._withdrawn, self.web, place)
 
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:
         (target / place).parent.mkdir(parents=True, exist_ok=True)
@@ -182,12 +147,9 @@ class Volume:
         for root in (source, target):
             self.durability.named((root / place).parent)
 
-    def _beside(self, place: PackagePath, sha256: Sha256) -> Path:
-        path = self.path(place)
-        return path.with_name(f".{_token(path.name, sha256)}.part")
-
-    def _beside_metadata(self, place: PackagePath) -> Path:
-        return self._beside(PackagePath(f"{place}.metadata"), Sha256(""))
+    def _beside(self, place: PackagePath, sha256: Sha256) -> str:
+        directory, _, name = place.rpartition("/")
+        return f"{self._web_text}/{directory}/.{_token(name, sha256)}.part"
 
     # Pages
 
@@ -199,7 +161,8 @@ class Volume:
     def page(self, name: NormalizedName) -> bytes | None:
         """Return a project's published page in JSON, or None where it has none."""
         try:
-            return (self.page_directory(name) / "index.v1_json").read_bytes()
+            with open(f"{self._web_text}/simple/{name}/index.v1_json", "rb", buffering=0) as file:  # noqa: PTH123 - see above
+                return file.read()
         except FileNotFoundError:
             return None
 
@@ -209,21 +172,14 @@ class Volume:
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
-    def stream_list(self) -> StreamedPages:
-        """Begin a new project list beside the published one."""
-        return StreamedPages(self.web / "simple", durability=self.durability)
-
-    def lists(self) -> bool:
-        """Return whether a project list is published, in both formats."""
-        return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
-
     def stage(self, name: NormalizedName, pages: PageSet) -> StagedPages | None:
         """Write a page beside its forerunner; None where it is published already, byte by byte."""
         directory, files = self.page_directory(name), pages.files()
         with disk_says(directory, cannot_be="read"):
-            if published(directory, files):
+            first = not directory.is_dir()
+            if not first and published(directory, files):
                 return None
-        return StagedPages(directory, files=files, durability=self.durability)
+        return stage_pages(directory, files=files, first=first, durability=self.durability)
 
     @disk_says()
     def remove_page(self, name: NormalizedName) -> None:
@@ -233,13 +189,6 @@ class Volume:
             shutil.rmtree(directory)
             self.durability.named(directory.parent)
 
-    def projects(self) -> Iterator[NormalizedName]:
-        """Yield the projects that have a page, in no order."""
-        with os.scandir(self.web / "simple") as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
-                    yield NormalizedName(entry.name)
-
     # After a crash
 
     @disk_says()
@@ -247,15 +196,19 @@ class Volume:
         """Remove the temporaries of a publication that was broken off."""
         discard_temporaries(self.page_directory(name))
         for place, sha256 in places:
-            for path in (self._beside(place, sha256), self._beside_metadata(place)):
-                path.unlink(missing_ok=True)
+            for path in (self._beside(place, sha256), self._beside(PackagePath(f"{place}.metadata"), Sha256(""))):
+                Path(path).unlink(missing_ok=True)
 
-    @disk_says()
-    def clean_staging(self) -> None:
-        """Remove staged downloads that nobody went on with for a week."""
-        for path in self._staging.iterdir():
-            if path.stat().st_mtime < time.time() - _STAGED_SECONDS:
-                path.unlink()
+
+def _size(path: str) -> int | None:
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        with disk_says(path, cannot_be="read"):
+            raise error from None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _token(filename: str, sha256: Sha256) -> str:

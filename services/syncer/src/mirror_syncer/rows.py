@@ -1,4 +1,4 @@
-"""The catalog's rows as values."""
+"""The catalog's rows as values; worker processes know these, and no database."""
 
 import time
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.portable import Portable
 from mirror_syncer.upstream import Validators
 
 NO_VALIDATORS = Validators()
@@ -17,7 +18,7 @@ _BACKOFF_MOST_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectRow:
+class ProjectRow(Portable):
     """What is known of a project between runs."""
 
     name: NormalizedName
@@ -45,7 +46,7 @@ class ProjectRow:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPage:
+class KeptPage(Portable):
     """Upstream's page, as it came."""
 
     name: NormalizedName
@@ -56,7 +57,7 @@ class KeptPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Portable):
     """A file that a publication is about to bring or to drop."""
 
     project: NormalizedName
@@ -67,7 +68,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Retirement:
+class Retirement(Portable):
     """A file that its page no longer names, and when it leaves the document root."""
 
     project: NormalizedName
@@ -76,3 +77,16 @@ class Retirement:
     due_at: int
     withdraw: bool = False
     """Keep it aside, since it may come back: quarantined or blocked, not deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement(Portable):
+    """What a project's publication changes in the catalog, once its page is durable."""
+
+    row: ProjectRow
+    read: bool = False
+    """Upstream's page was read anew; ``kept`` replaces what was kept before."""
+    kept: KeptPage | None = None
+    retirements: tuple[Retirement, ...] = ()
+    returned: tuple[PackagePath, ...] = ()
+    """Published now, whatever the catalog planned for them."""

@@ -1,0 +1,233 @@
+"""The crew: workers in this process or in processes of their own, and the parent's end of the wire to each."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.errors import WorkerLost
+from mirror_syncer.names import PackagePath
+from mirror_syncer.rows import KeptPage, Pending
+from mirror_syncer.transfer import Outcome
+from mirror_syncer.volume import Volume
+from mirror_syncer.work.setup import Errands, Observations, Setup
+from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Wire
+from mirror_syncer.work.worker import Job, open_worker
+
+log = structlog.get_logger()
+
+_GOING_SECONDS = 5.0
+_TOGETHER_SECONDS = 0.003  # that an intent waits for others; a project takes ten times as long
+
+
+class Hand(Protocol):
+    """A worker, wherever it is."""
+
+    async def perform(self, job: Job) -> Outcome:
+        """See ``Worker.perform``."""
+
+
+class CatalogErrands:
+    """
+    Does workers' errands at the catalog, those that come together in one transaction.
+
+    A transaction in a thread costs 0.5 ms, whether it notes one project's intents or fifty's.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._waiting: list[tuple[Sequence[Pending], asyncio.Future[set[PackagePath]]]] = []
+        self._noting: asyncio.Task[None] | None = None
+
+    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """Note what is about to be touched."""
+        noted: asyncio.Future[set[PackagePath]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((intents, noted))
+        if self._noting is None:
+            self._noting = asyncio.create_task(self._note())
+        return await noted
+
+    async def kept(self, name: NormalizedName) -> KeptPage | None:
+        """Return upstream's page, as it was kept for a project."""
+        return await asyncio.to_thread(self._catalog.projects.kept, name)
+
+    async def _note(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(_TOGETHER_SECONDS)
+            waiting, self._waiting = self._waiting, []
+            try:
+                taken = await asyncio.to_thread(self._catalog.files.intend_all, [intents for intents, _ in waiting])
+            except Exception as error:  # noqa: BLE001 - whoever waits for it decides
+                for _, noted in waiting:
+                    if not noted.done():
+                        noted.set_exception(error)
+                continue
+            for (_, noted), places in zip(waiting, taken, strict=True):
+                if not noted.done():
+                    noted.set_result(places)
+        self._noting = None
+
+
+class WorkerProcess:
+    """
+    A worker in a process of its own, which is started again where it dies.
+
+    What it had in hand then fails with ``WorkerLost``; the next run looks at it again.
+    """
+
+    def __init__(self, setup: Setup, *, errands: Errands, observations: Observations) -> None:
+        self._setup = setup
+        self._errands = errands
+        self._observations = observations
+        self._wire: Wire | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._jobs: dict[int, asyncio.Future[Outcome]] = {}
+        self._errand_tasks: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+        self._given = 0
+
+    async def perform(self, job: Job) -> Outcome:
+        """See ``Worker.perform``."""
+        wire = self._wire or await self.start()
+        self._given += 1
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        number = self._given
+        self._jobs[number] = done
+        wire.send(Do(number, job))
+        try:
+            return await done
+        finally:
+            self._jobs.pop(number, None)
+
+    async def start(self) -> Wire:
+        """Start the process, unless it runs."""
+        async with self._starting:
+            if self._wire is None:
+                ours, theirs = socket.socketpair()
+                with theirs:
+                    self._process = await asyncio.create_subprocess_exec(
+                        sys.executable, "-m", "mirror_syncer.work", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                    )
+                self._wire = await Wire.over(ours, receive=self._receive, lost=self._lost)
+                self._wire.send(Begin(self._setup))
+            return self._wire
+
+    async def stop(self) -> None:
+        """Hang up: what is under way is abandoned."""
+        if self._wire is None or self._process is None:
+            return
+        self._wire.close()
+        try:
+            async with asyncio.timeout(_GOING_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Done():
+                for observed in message.requests:
+                    self._observations.observe_request(*observed)
+                for reason in message.retries:
+                    self._observations.count_retry(reason)
+                done = self._jobs.get(message.number)
+                if done is None or done.done():
+                    return  # whoever waited for it was cancelled
+                if isinstance(message.outcome, Exception):
+                    done.set_exception(message.outcome)
+                else:
+                    done.set_result(message.outcome)
+            case Ask():
+                task = asyncio.create_task(self._do_errand(message))
+                self._errand_tasks.add(task)
+                task.add_done_callback(self._errand_tasks.discard)
+
+    async def _do_errand(self, ask: Ask) -> None:
+        try:
+            found: set[PackagePath] | KeptPage | Exception | None
+            if isinstance(ask.wish, tuple):
+                found = await self._errands.intend(ask.wish)
+            else:
+                found = await self._errands.kept(ask.wish)
+        except Exception as error:  # noqa: BLE001 - the worker decides
+            found = error
+        if self._wire is not None:
+            self._wire.send(Answer(ask.number, found))
+
+    def _lost(self) -> None:
+        self._wire = None
+        if self._jobs:
+            log.error("worker lost", projects=len(self._jobs))
+        for done in self._jobs.values():
+            if not done.done():
+                done.set_exception(
+                    WorkerLost("its worker process ended; look for an end of memory in the kernel's log")
+                )
+
+
+class Crew:
+    """All workers; a job goes to the one that has the fewest in hand."""
+
+    def __init__(self, hands: Sequence[Hand]) -> None:
+        self._hands = dict.fromkeys(hands, 0)
+
+    @property
+    def workers(self) -> int:
+        """How many there are."""
+        return len(self._hands)
+
+    async def perform(self, job: Job) -> Outcome:
+        """See ``Worker.perform``; raises ``WorkerLost`` besides."""
+        hand = min(self._hands, key=self._hands.__getitem__)
+        self._hands[hand] += 1
+        try:
+            return await hand.perform(job)
+        finally:
+            self._hands[hand] -= 1
+
+
+@asynccontextmanager
+async def open_crew(
+    setup: Setup, *, workers: int, catalog: Catalog, volume: Volume, observations: Observations
+) -> AsyncIterator[Crew]:
+    """
+    Put a crew together, and send it home in the end.
+
+    Args:
+        setup: for all of them together; connections and bandwidth are shared out.
+        workers: 1 works in this process; more of them each in their own.
+    """
+    errands = CatalogErrands(catalog)
+    async with AsyncExitStack() as stack:
+        if workers == 1:
+            worker = await stack.enter_async_context(
+                open_worker(setup, tree=volume, errands=errands, observations=observations)
+            )
+            yield Crew([worker])
+            return
+        hands = []
+        for number in range(workers):
+            share = replace(
+                setup,
+                connections=_share(setup.connections, workers, number),
+                bandwidth=setup.bandwidth and _share(setup.bandwidth, workers, number),
+            )
+            hands.append(hand := WorkerProcess(share, errands=errands, observations=observations))
+            stack.push_async_callback(hand.stop)
+        async with asyncio.TaskGroup() as starting:
+            for hand in hands:
+                starting.create_task(hand.start())
+        yield Crew(hands)
+
+
+def _share(whole: int, parts: int, number: int) -> int:
+    """Return a part's share of a whole number; all parts together have the whole."""
+    return whole // parts + (number < whole % parts)

@@ -1,0 +1,17 @@
+"""What a project's turn leaves to its group's commit."""
+
+from dataclasses import dataclass
+
+from mirror_syncer.portable import Portable
+from mirror_syncer.rows import Settlement
+from mirror_syncer.volume import StagedPages
+
+
+@dataclass(frozen=True, slots=True)
+class Publication(Portable):
+    """One project, ready: its files are in place, its page is written and not yet visible."""
+
+    settlement: Settlement
+    staged: StagedPages | None = None
+    withdrawn: bool = False
+    """Its page goes."""

@@ -1,0 +1,124 @@
+"""A worker process: ``python -m mirror_syncer.work <descriptor of its end of the socket pair>``."""
+
+import asyncio
+import ctypes
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import structlog
+from packaging.utils import NormalizedName
+
+from mirror_syncer.logs import configure_logging
+from mirror_syncer.names import PackagePath
+from mirror_syncer.rows import KeptPage, Pending
+from mirror_syncer.volume import Tree
+from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Wire
+from mirror_syncer.work.worker import Job, Worker, open_worker
+
+log = structlog.get_logger()
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Process:
+    """The worker's side of the wire: performs what it is told, and passes on what its worker asks."""
+
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+        self._begin: asyncio.Future[Begin] = asyncio.get_running_loop().create_future()
+        self._hung_up = asyncio.Event()
+        self._worker: Worker | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._answers: dict[int, asyncio.Future[set[PackagePath] | KeptPage | None]] = {}
+        self._asked = 0
+        self._requests: list[tuple[str, str, float]] = []
+        self._retries: list[str] = []
+
+    async def run(self, end: socket.socket) -> None:
+        """Work until the parent hangs up; then abandon what is under way."""
+        self._wire = await Wire.over(end, receive=self._receive, lost=self._hung_up.set)
+        setup = (await self._begin).setup
+        configure_logging(level=setup.log_level, form=setup.log_format)
+        tree = Tree(setup.root, reserve=setup.reserve)
+        async with open_worker(setup, tree=tree, errands=self, observations=self) as self._worker:
+            await self._hung_up.wait()
+            for job in self._jobs:
+                job.cancel()
+            await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    # Errands, and observations
+
+    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """Have the parent note it."""
+        found = await self._ask(tuple(intents))
+        return found if isinstance(found, set) else set()
+
+    async def kept(self, name: NormalizedName) -> KeptPage | None:
+        """Have the parent look it up."""
+        found = await self._ask(name)
+        return found if isinstance(found, KeptPage) else None
+
+    def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
+        """Keep it for the next message."""
+        self._requests.append((endpoint, outcome, seconds))
+
+    def count_retry(self, reason: str) -> None:
+        """Keep it for the next message."""
+        self._retries.append(reason)
+
+    async def _ask(self, wish: tuple[Pending, ...] | NormalizedName) -> set[PackagePath] | KeptPage | None:
+        self._asked += 1
+        answer = self._answers[self._asked] = asyncio.get_running_loop().create_future()
+        self._send(Ask(self._asked, wish))
+        found: set[PackagePath] | KeptPage | None = await answer
+        return found
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Begin():
+                self._begin.set_result(message)
+            case Do():
+                task = asyncio.create_task(self._perform(message.number, message.job))
+                self._jobs.add(task)
+                task.add_done_callback(self._jobs.discard)
+            case Answer():
+                answer = self._answers.pop(message.number)
+                if answer.done():
+                    return  # whoever asked was cancelled
+                if isinstance(message.found, Exception):
+                    answer.set_exception(message.found)
+                else:
+                    answer.set_result(message.found)
+
+    async def _perform(self, number: int, job: Job) -> None:
+        if self._worker is None:
+            raise RuntimeError("a job came before its worker was ready")
+        try:
+            outcome = await self._worker.perform(job)
+        except Exception as error:  # noqa: BLE001 - the parent decides
+            self._send(Done(number, error, *self._observed()))
+        else:
+            self._send(Done(number, outcome, *self._observed()))
+
+    def _observed(self) -> tuple[list[tuple[str, str, float]], list[str]]:
+        observed = self._requests, self._retries
+        self._requests, self._retries = [], []
+        return observed
+
+    def _send(self, message: Message) -> None:
+        if self._wire is not None:
+            self._wire.send(message)
+
+
+async def _main(descriptor: int) -> None:
+    await Process().run(socket.socket(fileno=descriptor))
+
+
+if __name__ == "__main__":
+    # A parent that was killed takes its workers with it: the next one may have the tree at once.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a terminal's ^C goes to all; the parent says when to stop
+    asyncio.run(_main(int(sys.argv[1])))

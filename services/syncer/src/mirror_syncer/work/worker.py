@@ -1,0 +1,58 @@
+"""One worker: a client, a hand in the tree, and the turns of projects; the same in the parent as in a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mirror_syncer.transfer import FileTransfer, Outcome, Transfer, Withdrawal, Work
+from mirror_syncer.upstream import Budget, Client, Index
+from mirror_syncer.volume import Tree
+from mirror_syncer.work.setup import Errands, Observations, Setup
+
+Job = Work | Withdrawal
+
+
+class Worker:
+    """Performs jobs; any number of them may be under way together."""
+
+    def __init__(self, transfer: Transfer, tree: Tree) -> None:
+        self._transfer = transfer
+        self._tree = tree
+
+    async def perform(self, job: Job) -> Outcome:
+        """
+        See a project through to a publication that waits for its group's commit.
+
+        Raises:
+            VolumeError: the disk says no.
+        """
+        match job:
+            case Work():
+                return await self._transfer.refresh(job)
+            case Withdrawal():
+                return await self._transfer.withdraw(job)
+
+
+@asynccontextmanager
+async def open_worker(
+    setup: Setup, *, tree: Tree, errands: Errands, observations: Observations
+) -> AsyncIterator[Worker]:
+    """Put a worker together; its connections are closed in the end."""
+    async with Client(
+        user_agent=setup.user_agent,
+        budget=Budget(setup.connections),
+        hosts=setup.hosts,
+        limits=setup.limits,
+        ca_file=setup.ca_file,
+        on_request=observations.observe_request,
+        on_retry=observations.count_retry,
+    ) as client:
+        index = Index(setup.upstream, client=client)
+        transfer = Transfer(
+            index=index,
+            tree=tree,
+            files=FileTransfer(index=index, tree=tree, intend=errands.intend, at_once=setup.files_at_once),
+            intend=errands.intend,
+            kept=errands.kept,
+            stale_waits=setup.stale_waits,
+        )
+        yield Worker(transfer, tree)
