@@ -19,8 +19,8 @@ from mirror_syncer.publish import CommitGroup, ProjectList
 from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
-from mirror_syncer.transfer import STALE_WAITS, FileTransfer, Transfer
-from mirror_syncer.upstream import Budget, Client, Index, Limits
+from mirror_syncer.transfer import STALE_WAITS, FileTransfer, LegacyTransfer, Transfer
+from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex, Limits
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
@@ -115,6 +115,9 @@ async def open_mirror(
                         files=FileTransfer(index=index, volume=volume, intend=intend, at_once=settings.connections),
                         intend=intend,
                         kept=catalog.projects.kept,
+                        legacy=LegacyTransfer(
+                            LegacyIndex(settings.upstream, client=client), volume=volume, stale_waits=stale_waits
+                        ),
                         stale_waits=stale_waits,
                     ),
                     group=group,

@@ -1,6 +1,7 @@
 """What clients read: project pages and the project list, and how they become durable, visible and remembered."""
 
 from mirror_syncer.publish.group import CommitGroup, Publication
+from mirror_syncer.publish.legacy import Releases, render_legacy
 from mirror_syncer.publish.pages import PublishedPage, parse_published, read_published, render_page
 from mirror_syncer.publish.project_list import ProjectList, render_list
 
@@ -9,8 +10,10 @@ __all__ = [
     "ProjectList",
     "Publication",
     "PublishedPage",
+    "Releases",
     "parse_published",
     "read_published",
+    "render_legacy",
     "render_list",
     "render_page",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mirror_syncer.catalog import Catalog, Settlement
-from mirror_syncer.volume import StagedPages, Volume
+from mirror_syncer.volume import StagedDocument, StagedPages, Volume
 
 _MOST = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
 _LONGEST_SECONDS = 1.0
@@ -27,6 +27,8 @@ class Publication:
     staged: StagedPages | None = None
     withdrawn: bool = False
     """Its page goes."""
+    legacy: StagedDocument | None = None
+    """Its legacy document, or that this goes."""
 
 
 @dataclass(slots=True)
@@ -109,6 +111,8 @@ class CommitGroup:
     def _show(self, publication: Publication) -> None:
         if publication.staged is not None:
             publication.staged.publish()
+        if publication.legacy is not None:
+            publication.legacy.publish()
         if publication.withdrawn:
             self._volume.remove_page(publication.settlement.row.name)
 

@@ -16,6 +16,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
+from mirror_syncer.transfer.legacy import LegacyTransfer
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
 from mirror_syncer.volume import Volume
@@ -69,6 +70,7 @@ class Transfer:
         files: FileTransfer,
         intend: Intend,
         kept: Callable[[NormalizedName], KeptPage | None],
+        legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
     ) -> None:
         self._policy = policy
@@ -77,6 +79,7 @@ class Transfer:
         self._files = files
         self._intend = intend
         self._kept = kept
+        self._legacy = legacy
         self._stale_waits = stale_waits
 
     async def refresh(self, work: Work) -> Outcome:
@@ -139,7 +142,9 @@ class Transfer:
 
     def _settled(self, work: Work, row: ProjectRow, selection: Selection) -> bool:
         """Return whether a page that did not change leaves nothing to do."""
-        if work.force or work.damaged or not row.published or row.fingerprint != fingerprint(selection):
+        if work.force or work.damaged or not row.published:
+            return False
+        if row.fingerprint != fingerprint(selection, serve=self._policy.current.serve):
             return False
         return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
@@ -170,7 +175,7 @@ class Transfer:
         if page.files and not verdict.wanted and not quarantined:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return _failed(row, UpstreamError(nothing))
-        published = self._published(work.name)
+        published, serve = self._published(work.name), self._policy.current.serve
         tally = await self._files.bring(
             work.name,
             verdict.wanted,
@@ -192,15 +197,16 @@ class Transfer:
         leaving = self._retire(work.name, published, staying=places, at_once=quarantined)
         if leaving:
             await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
+        legacy = await self._legacy.bring(page, landed, wanted=serve.legacy_json, priority=work.priority, tally=tally)
         staged = self._volume.stage(work.name, render_page(page, landed))
         missing = len(failures)
-        unfinished = missing > 0 or tally.metadata_missing > 0
+        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
         new = ProjectRow(
             work.name,
             state=ProjectState.PARTIAL if missing else ProjectState.CURRENT,
             serial=page.serial,
             validators=validators,
-            fingerprint=fingerprint(selection),
+            fingerprint=fingerprint(selection, serve=serve),
             file_count=len(landed),
             stored_bytes=sum(file.size or 0 for file, _ in landed),
             withheld_files=verdict.withheld,
@@ -220,7 +226,8 @@ class Transfer:
             retirements=leaving,
             returned=tuple(places - before),
         )
-        return Outcome(Publication(settlement, staged), failures, tally)
+        told = failures if legacy.failure is None else (*failures, legacy.failure)
+        return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
     def _gone(self, row: ProjectRow) -> Outcome:
         if not row.published:

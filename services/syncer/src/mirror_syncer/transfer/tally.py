@@ -18,3 +18,5 @@ class Tally:
     fetched_bytes: int = 0
     metadata_fetched: int = 0
     metadata_missing: int = 0
+    legacy_fetched: int = 0
+    legacy_failed: int = 0

@@ -15,6 +15,7 @@ from mirror_contract import Disk
 from mirror_syncer.errors import VolumeAbsent, VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.document import StagedDocument, discard_temporary, remove_document
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Incoming, file_digest
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
@@ -147,6 +148,11 @@ class Volume:
         path = self.path(place)
         return path.stat().st_size if path.is_file() and not path.is_symlink() else None
 
+    @disk_says(cannot_be="read")
+    def landed_at(self, place: PackagePath) -> int:
+        """Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch."""
+        return int(self.path(place).stat().st_mtime)
+
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
         target = self.path(place).with_name(f"{self.path(place).name}.metadata")
@@ -227,11 +233,12 @@ class Volume:
 
     @disk_says()
     def remove_page(self, name: NormalizedName) -> None:
-        """Remove a project's page, and its directory."""
+        """Remove a project's page, its directory, and its legacy document."""
         directory = self.page_directory(name)
         if directory.is_dir():
             shutil.rmtree(directory)
             self.durability.named(directory.parent)
+        remove_document(self.legacy_directory(name), durability=self.durability)
 
     def projects(self) -> Iterator[NormalizedName]:
         """Yield the projects that have a page, in no order."""
@@ -240,12 +247,34 @@ class Volume:
                 if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
                     yield NormalizedName(entry.name)
 
+    # The legacy JSON API
+
+    def legacy_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's legacy document lies."""
+        return self.web / "pypi" / name
+
+    @disk_says(cannot_be="read")
+    def legacy(self, name: NormalizedName) -> bytes | None:
+        """Return a project's published legacy document, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
+        """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
+        directory = self.legacy_directory(name)
+        if body == self.legacy(name):
+            return None
+        return StagedDocument(directory, body=body, durability=self.durability)
+
     # After a crash
 
     @disk_says()
     def clean_up(self, name: NormalizedName, places: Iterable[tuple[PackagePath, Sha256]]) -> None:
         """Remove the temporaries of a publication that was broken off."""
         discard_temporaries(self.page_directory(name))
+        discard_temporary(self.legacy_directory(name))
         for place, sha256 in places:
             for path in (self._beside(place, sha256), self._beside_metadata(place)):
                 path.unlink(missing_ok=True)
