@@ -284,3 +284,34 @@ async def test_answer_that_is_none(foo: Site, pypi: fakepypi.FakePyPI, fault: st
     run = await foo.sync()
     assert run.state is RunState.INCOMPLETE
     assert document(foo)["info"]["summary"] is None
+
+
+def forget_a_file(body: bytes) -> bytes:
+    """Return a document whose releases lack one."""
+    read = json.loads(body)
+    del read["releases"]["2.0"]
+    return json.dumps(read).encode()
+
+
+@pytest.mark.parametrize(
+    ("form", "damage"),
+    [
+        ("json", forget_a_file),
+        ("json", lambda body: body.replace(b"a", b"b")),
+        ("json", lambda body: b""),
+        ("json.gz", lambda body: body[:-9]),
+        ("json.gz", lambda body: gzip.compress(b"other")),
+    ],
+)
+async def test_verify_finds_and_mends_a_document(foo: Site, form: str, damage: Any) -> None:
+    """A document that tells other than its page, or other than its twin, is found, and on request made anew."""
+    await foo.sync()
+    path = foo.web / "pypi/foo" / form
+    before = path.read_bytes()
+    path.write_bytes(damage(before))
+    async with foo.running() as running:
+        run = await running.verify()
+        assert {failure.file for failure in run.failures} >= {form}
+        assert (await running.verify(repair=True)).state is RunState.SUCCEEDED
+        assert (await running.verify()).state is RunState.SUCCEEDED
+    assert path.read_bytes() == before

@@ -57,6 +57,12 @@ class StagedDocument:
             self._durability.wrote(file.fileno())
 
 
+def is_published(directory: Path, body: bytes | None) -> bool:
+    """Return whether exactly this document lies there already, with its twin."""
+    forms = {} if body is None else _forms(body)
+    return all(_read(directory / name) == forms.get(name) for name in _FORMS)
+
+
 def remove_document(directory: Path, *, durability: Durability) -> None:
     """Remove a document in all its forms, temporaries included, and its directory."""
     if not directory.is_dir():
@@ -74,6 +80,13 @@ def discard_temporary(directory: Path) -> None:
         _temporary(directory, name).unlink(missing_ok=True)
     with suppress(OSError):  # it is not there, or holds something
         directory.rmdir()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _forms(body: bytes) -> dict[str, bytes]:

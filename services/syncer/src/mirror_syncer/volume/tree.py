@@ -15,7 +15,7 @@ from mirror_contract import Disk
 from mirror_syncer.errors import VolumeAbsent, VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
-from mirror_syncer.volume.document import StagedDocument, discard_temporary, remove_document
+from mirror_syncer.volume.document import StagedDocument, discard_temporary, is_published, remove_document
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Incoming, file_digest
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
@@ -261,11 +261,20 @@ class Volume:
         except FileNotFoundError:
             return None
 
+    @disk_says(cannot_be="read")
+    def legacy_twin(self, name: NormalizedName) -> bytes | None:
+        """Return its ``.gz`` twin as it lies there, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json.gz").read_bytes()
+        except FileNotFoundError:
+            return None
+
     def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
         """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
         directory = self.legacy_directory(name)
-        if body == self.legacy(name):
-            return None
+        with disk_says(directory, cannot_be="read"):
+            if is_published(directory, body):
+                return None
         return StagedDocument(directory, body=body, durability=self.durability)
 
     # After a crash
