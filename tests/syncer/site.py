@@ -128,7 +128,12 @@ class Site:
 
     @asynccontextmanager
     async def running(
-        self, *, limits: Limits = IMPATIENT, connections: int = 10, reserve: float = 0.0
+        self,
+        *,
+        limits: Limits = IMPATIENT,
+        connections: int = 10,
+        reserve: float = 0.0,
+        netrc: Path | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -137,6 +142,7 @@ class Site:
                 "state": self.state,
                 "policy": self.policy,
                 "upstream": self.upstream,
+                "upstream_netrc": netrc,
                 "disk_reserve": reserve,
                 "connections": connections,
                 "file_hosts": "127.0.0.1 127.0.0.2",

@@ -20,7 +20,7 @@ from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
 from mirror_syncer.transfer import STALE_WAITS, FileTransfer, LegacyTransfer, Transfer
-from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex, Limits
+from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex, Limits, read_credentials
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
@@ -70,6 +70,9 @@ async def open_mirror(
         VolumeError: the tree cannot be had; another syncer may hold it.
     """
     policy = PolicySource(settings.policy)
+    credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
+    if credentials is not None and credentials.in_clear:
+        log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
     catalog = open_catalog(settings)
     try:
         known = bool(catalog.projects.page(limit=1))
@@ -93,6 +96,7 @@ async def open_mirror(
                 hosts=settings.hosts,
                 limits=limits,
                 ca_file=settings.ca_file,
+                credentials=credentials,
                 on_request=metrics.observe_request,
                 on_retry=metrics.count_retry,
             ) as client:

@@ -2,6 +2,7 @@
 
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.client import Answer, Client, Limits
+from mirror_syncer.upstream.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.index import Gone, Index, NotModified, PageAnswer, Validators, parse_page
 from mirror_syncer.upstream.legacy import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy
@@ -11,6 +12,7 @@ __all__ = [
     "Answer",
     "Budget",
     "Client",
+    "Credentials",
     "File",
     "Gone",
     "Index",
@@ -28,4 +30,5 @@ __all__ = [
     "parse_json",
     "parse_legacy",
     "parse_page",
+    "read_credentials",
 ]
