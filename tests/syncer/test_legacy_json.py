@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 from packaging.utils import NormalizedName
 
 import fakepypi
+from fakepypi.answer import Answer
 from mirror_contract import ProjectState, Run, RunState
 from syncer.site import Site
 
@@ -155,6 +157,31 @@ async def test_policy_narrows_the_document(foo: Site, pypi: fakepypi.FakePyPI) -
     assert list(read["releases"]) == ["1.0", "2.0"]
     assert (read["info"]["version"], read["info"]["summary"]) == ("2.0", "Made for a test")
     assert [seen.path for seen in pypi.log.to("/json")] == ["/pypi/foo/json", "/pypi/foo/2.0/json"]
+
+
+async def test_upstream_without_documents_of_releases(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where upstream tells only of its newest release, which is not here, nothing of that one is said of another."""
+
+    def absent(request: web.Request, answer: Answer) -> None:
+        if request.path != "/pypi/foo/json":
+            answer.status, answer.body = 404, b""
+
+    def newest(shown: dict[str, Any]) -> None:
+        shown["info"]["requires_dist"] = ["bar; extra == '3.0'"]
+        shown["vulnerabilities"] = [{"id": "of 3.0"}]
+
+    pypi.faults.on_legacy().edit(newest).change(absent)
+    foo.select("foo<3", legacy_json=True)
+    assert (await foo.sync()).state is RunState.SUCCEEDED
+    read = document(foo)
+    assert {key: read["info"][key] for key in ("name", "summary", "version", "requires_python")} == {
+        "name": "Foo",
+        "summary": "Made for a test",
+        "version": "2.0",
+        "requires_python": ">=3.9",
+    }
+    assert (read["info"]["requires_dist"], read["vulnerabilities"]) == (None, [])
+    assert read["ownership"] == {"organization": None, "roles": []}
 
 
 async def test_upstream_without_the_api(foo: Site, pypi: fakepypi.FakePyPI) -> None:

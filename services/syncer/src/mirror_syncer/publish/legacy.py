@@ -27,6 +27,8 @@ _TYPES = {
     ".rpm": "bdist_rpm",
     ".dmg": "bdist_dmg",
 }
+# What all releases of a project have in common, mostly; the rest of ``info`` is one release's own.
+_COMMON = ("name", "package_url", "project_url", "summary")
 # What Warehouse says where it knows nothing.
 _EMPTY_INFO: dict[str, Any] = {
     "author": None,
@@ -87,21 +89,31 @@ class Releases:
             return self._upstream.version
         return max(self._files, key=self._rank)
 
+    @property
+    def ownership(self) -> dict[str, Any] | None:
+        """Who owns the project, where upstream tells."""
+        return None if self._upstream is None else self._upstream.ownership
+
     def documents(self) -> dict[str, list[dict[str, Any]]]:
         """Return all entries by release, oldest first."""
         return {version: [self._entry(*landed) for landed in files] for version, files in self._files.items()}
 
     def info(self) -> dict[str, Any]:
-        """Return what the page knows about the release shown."""
+        """Return what the page knows about the release shown, and upstream about the project."""
+        common = {} if self._upstream is None else {key: self._upstream.info.get(key) for key in _COMMON}
         files = [file for file, _ in self._files[self.shown]]
         yanked = next((file.yanked for file in files if file.yanked), False)
-        return _EMPTY_INFO | {
-            "name": self.page.name,
-            "requires_python": next((file.requires_python for file in files if file.requires_python), None),
-            "version": self.shown,
-            "yanked": bool(yanked),
-            "yanked_reason": yanked if isinstance(yanked, str) else None,
-        }
+        return (
+            _EMPTY_INFO
+            | {"name": self.page.name}
+            | common
+            | {
+                "requires_python": next((file.requires_python for file in files if file.requires_python), None),
+                "version": self.shown,
+                "yanked": bool(yanked),
+                "yanked_reason": yanked if isinstance(yanked, str) else None,
+            }
+        )
 
     def _version(self, file: File) -> str:
         if file.filename in self._known:
@@ -153,7 +165,7 @@ def render_legacy(releases: Releases, *, about: LegacyDocument | None, serial: i
         # First, where nginx reads it: see nginx/legacy.js.
         "last_serial": serial,
         "info": releases.info() if about is None else about.info,
-        "ownership": None if about is None else about.ownership,
+        "ownership": releases.ownership,
         "releases": entries,
         "urls": entries[releases.shown],
         "vulnerabilities": [] if about is None else about.vulnerabilities,
