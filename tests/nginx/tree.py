@@ -1,6 +1,7 @@
 """A document root as the syncer leaves it, with other mirrors beside it."""
 
 import gzip
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,13 @@ class Tree:
                 self.write(f"{directory}{name}.gz", gzip.compress(content, mtime=0), mtime=mtime + offset)
             self.write(f"{directory}{name}", content, mtime=mtime + offset)
 
+    def document(self, project: str, said: dict[str, object], *, mtime: int = PUBLISHED, twins: bool = True) -> None:
+        """Write a project's legacy document."""
+        content = json.dumps(said, separators=(",", ":")).encode()
+        if twins:
+            self.write(f"pypi/web/pypi/{project}/json.gz", gzip.compress(content, mtime=0), mtime=mtime)
+        self.write(f"pypi/web/pypi/{project}/json", content, mtime=mtime)
+
 
 def plant(root: Path) -> Tree:
     """Make a small mirror of everything that nginx has to serve or to hide."""
@@ -84,7 +92,8 @@ def plant(root: Path) -> Tree:
         f"pypi/web/packages/{long_path(OTHER_DIGEST, 'foo_bar-1.0.tar.gz')}", b"other content, same short name\n"
     )
 
-    tree.write("pypi/web/pypi/foo-bar/json", b'{"info":{}}\n')
+    tree.document("foo-bar", {"last_serial": 25_000_000, "info": {}})
+    tree.document("tiny", {"last_serial": 7}, twins=False)
     tree.write("pypi/web/status.json", b'{"serial":1}\n')
     tree.write("pypi/.mirror-id", b"secret\n")
     tree.write("pypi/.staging/half.whl", b"secret\n")

@@ -29,6 +29,9 @@ FIXED = {
     *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
 }
 
+# The syncer's, of which it sees the place inside the container.
+SECRETS = {"MIRROR_CA_FILE", "MIRROR_UPSTREAM_NETRC"}
+
 
 def fields(settings: type[Settings] | type[ControlSettings]) -> set[str]:
     """Return the variables that a settings class reads."""
@@ -86,7 +89,7 @@ def test_compose_has_the_same_defaults() -> None:
     """Where compose.yaml has a default, it is the one that .env.example shows."""
     for key, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_FILES):
         # A compose secret has a file; none is /dev/null.
-        assert default == (KNOBS[key] if key != "MIRROR_CA_FILE" else "/dev/null"), key
+        assert default == (KNOBS[key] if key not in SECRETS else "/dev/null"), key
 
 
 def test_syncer_is_passed_everything() -> None:
@@ -94,7 +97,7 @@ def test_syncer_is_passed_everything() -> None:
     assert "env_file: [{ path: .env, required: false }]" in COMPOSE
     assert fields(Settings) <= set(environment("syncer"))
     fixed = {key for key, value in environment("syncer").items() if value}
-    assert fixed == (fields(Settings) & FIXED) | {"MIRROR_CA_FILE"}
+    assert fixed == (fields(Settings) & FIXED) | SECRETS
 
 
 def test_control_is_passed_everything() -> None:
@@ -128,7 +131,9 @@ def test_starter_policy() -> None:
 
 def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
     """Every commented key of the shipped mirror.toml, uncommented, changes nothing."""
-    shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
+    shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+|true|false))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
     assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard"}
+    assert set(tomllib.loads(shown)["serve"]) == {"legacy_json"}
     (tmp_path / "mirror.toml").write_text(shown)
-    assert read_policy(tmp_path / "mirror.toml").removal == Policy().removal
+    read = read_policy(tmp_path / "mirror.toml")
+    assert (read.removal, read.serve) == (Policy().removal, Policy().serve)

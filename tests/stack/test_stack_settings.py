@@ -105,19 +105,21 @@ def test_unwritable_path(other: Stack, tmp_path: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
-def test_own_token_and_authority(other: Stack, tmp_path: Path) -> None:
-    """The operator's own token is control's, and the operator's own certificate authorities are the syncer's."""
-    token, authority = tmp_path / "token", tmp_path / "authority.pem"
+def test_own_secrets(other: Stack, tmp_path: Path) -> None:
+    """The operator's own token is control's; the operator's own certificate authorities and netrc are the syncer's."""
+    token, authority, netrc = tmp_path / "token", tmp_path / "authority.pem", tmp_path / "netrc"
     token.write_text("0123456789abcdef0123456789abcdef\n")
     authority.write_text("not read before the syncer trusts it\n")
-    for path in (token, authority):
+    netrc.write_text("machine fakepypi login operator password secret\n")
+    for path in (token, authority, netrc):
         path.chmod(0o644)
     files = {"MIRROR_CONTROL_TOKEN_FILE": str(token), "MIRROR_CA_FILE": str(authority)}
+    files["MIRROR_UPSTREAM_NETRC"] = str(netrc)
     own = Stack(settings={**other.settings, **files}, project=other.project)
     once = ("run", "--rm", "--no-deps", "--no-TTY")
     assert own.compose(*once, "control", "mirrorctl", "token") == token.read_text().strip()
-    printed = own.compose(*once, "--entrypoint=sh", "syncer", "-c", 'cat "$MIRROR_CA_FILE"')
-    assert printed == authority.read_text().strip()
+    printed = own.compose(*once, "--entrypoint=sh", "syncer", "-c", 'cat "$MIRROR_CA_FILE" "$MIRROR_UPSTREAM_NETRC"')
+    assert printed == f"{authority.read_text()}{netrc.read_text()}".strip()
 
 
 def test_example_uncommented(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """A mirror host in a temporary directory, before a PyPI that misbehaves on demand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 import fakepypi
+import postgres
+from mirror_syncer.catalog import Catalog
 from syncer.site import Site
 
 
@@ -20,3 +22,27 @@ async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
 def site(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
     """A mirror host whose upstream is that index."""
     return Site(tmp_path, upstream=pypi.url)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL, started for the first test that wants it."""
+    with postgres.serve() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.docker)])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty database is, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    server: postgres.Server = request.getfixturevalue("postgres_server")
+    return server.new_database()
+
+
+@pytest.fixture
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    """An empty catalog, on each kind of database in turn; the same one opens again by ``catalog_url``."""
+    opened = Catalog(catalog_url)
+    yield opened
+    opened.close()

@@ -108,11 +108,12 @@ class Site:
         """What nginx serves."""
         return self.data / "pypi" / "web"
 
-    def select(self, *lines: str, latest: int | None = None, grace: str = "24h") -> None:
+    def select(self, *lines: str, latest: int | None = None, grace: str = "24h", legacy_json: bool = False) -> None:
         """Write mirror.toml."""
         projects = ", ".join(f'"{line}"' for line in lines)
         newest = "" if latest is None else f"latest = {latest}\n"
-        self.policy.write_text(f'[mirror]\nprojects = [{projects}]\n{newest}[removal]\ngrace = "{grace}"\n')
+        serve = f"[serve]\nlegacy_json = {str(legacy_json).lower()}\n"
+        self.policy.write_text(f'[mirror]\nprojects = [{projects}]\n{newest}[removal]\ngrace = "{grace}"\n{serve}')
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return what the syncer is told."""
@@ -127,7 +128,13 @@ class Site:
 
     @asynccontextmanager
     async def running(
-        self, *, limits: Limits = IMPATIENT, connections: int = 10, workers: int = 1, reserve: float = 0.0
+        self,
+        *,
+        limits: Limits = IMPATIENT,
+        connections: int = 10,
+        workers: int = 1,
+        reserve: float = 0.0,
+        netrc: Path | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -136,6 +143,7 @@ class Site:
                 "state": self.state,
                 "policy": self.policy,
                 "upstream": self.upstream,
+                "upstream_netrc": netrc,
                 "disk_reserve": reserve,
                 "connections": connections,
                 "workers": workers,

@@ -1,10 +1,8 @@
-"""The catalog remembers projects, files between two states, and runs; each test has a SQLite file of its own."""
+"""The catalog remembers projects, files between two states, and runs: on SQLite and on PostgreSQL alike."""
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,17 +15,10 @@ from mirror_syncer.catalog import Catalog, Fact, run_log
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.rows import KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.upstream import Validators
+from syncer.site import memory_below
 
 A, B = Sha256("a" * 64), Sha256("b" * 64)
 SIX, IDNA = NormalizedName("six"), NormalizedName("idna")
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    """An empty catalog."""
-    opened = Catalog.in_directory(tmp_path)
-    yield opened
-    opened.close()
 
 
 def place(name: str) -> PackagePath:
@@ -49,7 +40,7 @@ def run(identifier: str, *, state: RunState = RunState.QUEUED, kind: RunKind = R
     return Run(id=identifier, request=request, trigger=Trigger.API, state=state, created_at=created, finished_at=ended)
 
 
-def test_row_comes_back_as_it_was(catalog: Catalog, tmp_path: Path) -> None:
+def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
     """Every field of a row survives the database and a restart, and a second settlement replaces all of them."""
     row = ProjectRow(
         SIX,
@@ -71,7 +62,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, tmp_path: Path) -> None:
     assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
     catalog.settle([Settlement(row)])
     assert catalog.projects.get(SIX) == row
-    again = Catalog.in_directory(tmp_path)
+    again = Catalog(catalog_url)
     assert (again.projects.get(SIX), again.mirror_id) == (row, catalog.mirror_id)
     again.settle([Settlement(ProjectRow(SIX))])
     assert catalog.projects.get(SIX) == ProjectRow(SIX)
@@ -164,6 +155,7 @@ def test_totals(catalog: Catalog) -> None:
     totals = catalog.projects.totals()
     assert (totals.projects[ProjectState.CURRENT], totals.projects[ProjectState.FAILING]) == (2, 1)
     assert (totals.files, totals.stored_bytes) == (3, 3 * 2**40)
+    assert type(totals.files) is type(totals.stored_bytes) is int, "a Decimal is no number for JSON"
 
 
 def test_paging_reaches_every_project_once(catalog: Catalog) -> None:
@@ -189,6 +181,34 @@ def test_projects_by_state_and_prefix(catalog: Catalog) -> None:
     ]
     assert [row.name for row in catalog.projects.page(prefix="zope", states=[ProjectState.FAILING])] == ["zopex"]
     assert catalog.projects.page(prefix="z%") == catalog.projects.page(prefix="_") == []
+
+
+def test_names_are_in_the_order_of_their_bytes(catalog: Catalog) -> None:
+    """Whatever language a database sorts by, every list of names comes in the order that Python sorts it in."""
+    names = ["a", "a-b", "a0", "ab", "b", "b-a", "b0", "ba"]
+    catalog.settle([Settlement(ProjectRow(NormalizedName(name), published=True)) for name in reversed(names)])
+    assert [row.name for row in catalog.projects.every()] == sorted(names) == names
+    assert [name for name, _ in catalog.projects.listed()] == names
+    assert [row.name for row in catalog.projects.page(after="a0", prefix="")] == names[names.index("a0") + 1 :]
+    catalog.files.intend([Pending(NormalizedName(name), place(name), A) for name in reversed(names)])
+    assert [intent.project for intent in catalog.files.pending()] == names
+
+
+def test_list_of_projects_is_streamed(catalog: Catalog) -> None:
+    """Names and serials of all published projects come some thousands at once; none is held, none left open."""
+    rows = [ProjectRow(NormalizedName(f"p{n:06}"), serial=n, published=n % 100 > 0) for n in range(20_000)]
+    with catalog._engine.begin() as connection:
+        catalog.projects.store(connection, rows)
+    del rows
+    with memory_below(3 * 2**20):
+        assert sum(1 for _ in catalog.projects.listed()) == 19_800
+    listed = catalog.projects.listed()
+    assert next(listed) == ("p000001", 1)
+    if catalog._engine.dialect.name == "postgresql":
+        # The driver's memory is not Python's: only the server knows that it was asked for a part.
+        with catalog._engine.connect() as connection:
+            asked = connection.scalars(sa.text("SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in%'"))
+            assert [query.split()[:2] for query in asked] == [["FETCH", "FORWARD"]]
 
 
 def test_run_log_pages_backwards(catalog: Catalog) -> None:
@@ -234,13 +254,13 @@ def test_small_facts(catalog: Catalog) -> None:
     assert catalog.recall(Fact.PAUSED) == "no"
 
 
-def test_a_lost_catalogs_heir(catalog: Catalog, tmp_path: Path) -> None:
+def test_a_lost_catalogs_heir(catalog: Catalog, catalog_url: str) -> None:
     """A catalog that takes a tree over has its id and its projects at once, or neither."""
     with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
         catalog.take_over("tree", [ProjectRow(SIX), ProjectRow(IDNA, serial=2**70)])
     assert catalog.projects.get(SIX) is None
     assert catalog.recall(Fact.MIRROR_ID) == catalog.mirror_id != "tree"
     catalog.take_over("tree", [ProjectRow(SIX)])
-    again = Catalog.in_directory(tmp_path)
+    again = Catalog(catalog_url)
     assert (again.mirror_id, catalog.mirror_id, again.projects.get(SIX)) == ("tree", "tree", ProjectRow(SIX))
     again.close()

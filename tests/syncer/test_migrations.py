@@ -1,5 +1,7 @@
 """The migrations and the schema in the code are one and the same."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,28 +9,57 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+import postgres
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.catalog.schema import metadata
 from mirror_syncer.errors import ConfigurationError
 
 
-def test_migrations_make_the_schema(tmp_path: Path) -> None:
-    """From an empty file, the migrations make exactly the tables, types and indexes that the code expects."""
-    Catalog.in_directory(tmp_path).close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    with engine.connect() as connection:
+@contextmanager
+def connected(url: str) -> Iterator[sa.Connection]:
+    """Talk to a database beside the catalog."""
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def test_migrations_make_the_schema(catalog_url: str) -> None:
+    """From an empty database, the migrations make exactly the tables, types and indexes that the code expects."""
+    Catalog(catalog_url).close()
+    with connected(catalog_url) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:
+    """SQLite's file keeps a write-ahead log."""
+    Catalog.in_directory(tmp_path).close()
+    with connected(f"sqlite:///{tmp_path / 'catalog.sqlite'}") as connection:
         assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
-    engine.dispose()
 
 
-def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("catalog_url", [pytest.param("postgresql", marks=pytest.mark.docker)], indirect=True)
+def test_words_have_no_language(catalog_url: str) -> None:
+    """On PostgreSQL no column compares by the database's language, except texts, which nobody compares."""
+    Catalog(catalog_url).close()
+    with connected(catalog_url) as connection:
+        columns = sa.text(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
+            "AND table_name <> 'alembic_version' AND data_type = 'character varying' "
+            "AND collation_name IS DISTINCT FROM 'C'"
+        )
+        assert list(connection.execute(columns)) == []
+
+
+def test_opening_again_changes_nothing(catalog_url: str) -> None:
     """A catalog of this version is opened as it is, with the same identity and the same facts."""
-    first = Catalog.in_directory(tmp_path)
+    first = Catalog(catalog_url)
     first.remember(Fact.PAUSED, "yes")
     first.close()
-    second = Catalog.in_directory(tmp_path)
+    second = Catalog(catalog_url)
     assert (second.mirror_id, second.recall(Fact.PAUSED)) == (first.mirror_id, "yes")
     second.close()
 
@@ -44,17 +75,25 @@ def test_catalogs_are_told_apart(tmp_path: Path) -> None:
     assert len(identities) == 2
 
 
-def test_catalog_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_catalog_of_a_newer_version_is_refused(catalog_url: str) -> None:
     """A catalog that a newer version wrote is left alone, with a sentence that says why."""
-    Catalog.in_directory(tmp_path).close()
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
-    with engine.begin() as connection:
+    Catalog(catalog_url).close()
+    with connected(catalog_url) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.commit()
     with pytest.raises(ConfigurationError, match="this version not older than the one that wrote it"):
-        Catalog.in_directory(tmp_path)
-    with engine.connect() as connection:
+        Catalog(catalog_url)
+    with connected(catalog_url) as connection:
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "9999"
-    engine.dispose()
+
+
+@pytest.mark.docker
+def test_database_that_does_not_answer_is_refused(postgres_server: postgres.Server) -> None:
+    """A server that is not there is told of in one sentence, which keeps the password to itself."""
+    nowhere = sa.make_url(postgres_server.new_database()).set(port=1, password="hunter2")
+    with pytest.raises(ConfigurationError, match="cannot be opened") as refused:
+        Catalog(nowhere.render_as_string(hide_password=False))
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("damage", [b"garbage" * 1_000, b"SQLite format 3\0" + b"\xff" * 4_096])

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.policy import Policy, PolicySource, Selection, fingerprint, read_policy
+from mirror_syncer.policy import Policy, PolicySource, Selection, Serve, fingerprint, read_policy
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -44,8 +44,11 @@ def test_whole_document(tmp_path: Path) -> None:
         [removal]
         grace = "90m"
         guard = "2.5%"
+        [serve]
+        legacy_json = true
         """,
     )
+    assert read.serve == Serve(legacy_json=True)
     assert list(read.projects) == ["zope-interface", "requests"]
     selection = read.selection(NormalizedName("requests"))
     assert selection == Selection(
@@ -69,6 +72,9 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         [removal]
         grace = "1 day"
         guard = "101%"
+        [serve]
+        legacy_json = "yes"
+        legacy-json = true
         """,
     )
     assert found == [
@@ -80,6 +86,8 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         "mirror.projects: 'six' is named twice ('six', 'SIX>1')",
         "removal.grace = '1 day': a number with m, h, d or w, as in '24h'",
         "removal.guard = '101%': a share of all projects, as in '1%'",
+        "serve.legacy-json is not a key of mirror.toml; did you mean serve.legacy_json?",
+        "serve.legacy_json = 'yes': true or false, without quotes",
     ]
 
 
@@ -120,7 +128,9 @@ def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> No
         ('[mirror]\nprojects = ["six"]\nlatest = "3"', "mirror.latest = '3'"),
         ('[mirror]\nprojects = ["six"]\n[removal]\ngrace = 24', "removal.grace = 24: a number with m, h, d or w"),
         ('[mirror]\nprojects = ["six"]\n[removal]\nguard = 0.01', "removal.guard = 0.01: a share of all projects"),
-        ('[mirror]\nprojects = ["six"]\n[serve]', "serve is not a key of mirror.toml; known: mirror, removal"),
+        ('[mirror]\nprojects = ["six"]\n[sieve]', "sieve is not a key of mirror.toml; did you mean serve?"),
+        ('[mirror]\nprojects = ["six"]\n[other]', "other is not a key of mirror.toml; known: mirror, removal, serve"),
+        ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: true or false"),
         ('[mirror]\nprojects = ["six"', "is not TOML: "),
     ],
 )
@@ -161,13 +171,15 @@ def test_bad_reload_leaves_the_policy_in_force(tmp_path: Path) -> None:
 
 
 def test_fingerprint_is_of_what_is_wanted() -> None:
-    """Only what changes the wanted files changes the fingerprint: not the spelling, not the specifiers' order."""
+    """Only what changes what is published changes the fingerprint: not the spelling, not the specifiers' order."""
 
-    def of(specifier: str, latest: int | None = None, line: str = "") -> str:
-        return fingerprint(Selection(line=line, specifier=SpecifierSet(specifier), latest=latest))
+    def of(specifier: str, latest: int | None = None, line: str = "", *, legacy_json: bool = False) -> str:
+        selection = Selection(line=line, specifier=SpecifierSet(specifier), latest=latest)
+        return fingerprint(selection, serve=Serve(legacy_json=legacy_json))
 
     assert of(">=1,<2,!=1.5") == of("!=1.5, <2, >=1", line="Six")
     assert len({of(""), of(">=1"), of("", 3), of("", 30), of(">=1", 3)}) == 5
+    assert of("", legacy_json=True) != of(""), "or a page that did not change would hide what else is published"
 
 
 def test_digests_outlive_the_process(tmp_path: Path) -> None:
@@ -176,7 +188,8 @@ def test_digests_outlive_the_process(tmp_path: Path) -> None:
     told = (
         "import sys, pathlib; from mirror_syncer.policy import PolicySource, fingerprint;"
         "source = PolicySource(pathlib.Path(sys.argv[1]));"
-        "print(source.digest, *map(fingerprint, source.current.projects.values()))"
+        "policy = source.current;"
+        "print(source.digest, *(fingerprint(one, serve=policy.serve) for one in policy.projects.values()))"
     )
     said = {
         subprocess.run(

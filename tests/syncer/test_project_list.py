@@ -21,10 +21,9 @@ FORMS = ("index.html", "index.v1_json")
 class Shelf:
     """A catalog, a tree, and the list between them."""
 
-    def __init__(self, directory: Path) -> None:
-        (directory / "state").mkdir()
+    def __init__(self, directory: Path, *, catalog: Catalog) -> None:
         (directory / "data").mkdir()
-        self.catalog = Catalog.in_directory(directory / "state")
+        self.catalog = catalog
         self.volume = Volume(directory / "data", mirror_id=self.catalog.mirror_id, known=False)
         self.list = ProjectList(catalog=self.catalog, volume=self.volume)
 
@@ -43,12 +42,11 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
+def shelf(tmp_path: Path, catalog: Catalog) -> Iterator[Shelf]:
     """An empty mirror."""
-    shelf = Shelf(tmp_path)
+    shelf = Shelf(tmp_path, catalog=catalog)
     yield shelf
     shelf.volume.close()
-    shelf.catalog.close()
 
 
 @pytest.mark.parametrize("serials", [(3, 7, None), (None, None, None)])

@@ -82,12 +82,18 @@ def test_every_problem_at_once(setting: Set) -> None:
     assert "/nowhere/ca.pem cannot be read" in text
 
 
+def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
+    """User and password do not belong into the URL, and the refusal, which logs show, leaves them out."""
+    [problem] = problems(setting, MIRROR_UPSTREAM="https://operator:secret@pypi.org/simple")
+    assert problem.startswith("MIRROR_UPSTREAM = 'https://…@pypi.org/simple': no user or password in the URL")
+    assert "MIRROR_UPSTREAM_NETRC" in problem
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("MIRROR_UPSTREAM", "ftp://pypi.org"),
         ("MIRROR_UPSTREAM", "https://"),
-        ("MIRROR_UPSTREAM", "https://user:secret@pypi.org"),
         ("MIRROR_UPSTREAM", "https://pypi.org:99999"),
         ("MIRROR_UPSTREAM", "https://[::1"),
         ("MIRROR_CONNECTIONS", "101"),
@@ -150,6 +156,7 @@ def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text("")
     assert setting(MIRROR_CA_FILE="/dev/null").ca_file is None
+    assert setting(MIRROR_UPSTREAM_NETRC="/dev/null").upstream_netrc is None
     assert setting(MIRROR_CA_FILE=str(ca)).ca_file == ca
 
 

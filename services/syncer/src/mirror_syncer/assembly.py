@@ -20,7 +20,7 @@ from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
 from mirror_syncer.transfer import STALE_WAITS
-from mirror_syncer.upstream import Limits
+from mirror_syncer.upstream import Limits, read_credentials
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.workers import Workers
@@ -71,6 +71,9 @@ async def open_mirror(
         VolumeError: the tree cannot be had; another syncer may hold it.
     """
     policy = PolicySource(settings.policy)
+    credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
+    if credentials is not None and credentials.in_clear:
+        log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
     catalog = open_catalog(settings)
     try:
         known = bool(catalog.projects.page(limit=1))
@@ -97,6 +100,7 @@ async def open_mirror(
                 connections=settings.connections,
                 files_at_once=settings.connections,
                 ca_file=settings.ca_file,
+                credentials=credentials,
                 limits=limits or Limits(),
                 stale_waits=stale_waits,
                 log_level=settings.log_level,

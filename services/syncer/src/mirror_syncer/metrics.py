@@ -15,7 +15,7 @@ from mirror_syncer.transfer import Tally
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
 PREFIX = "pypi_mirror"
-_ENDPOINTS = ("page", "file", "metadata")
+_ENDPOINTS = ("page", "file", "metadata", "legacy_json")
 _ENDS = tuple(state for state in RunState if state.ended)
 _RETRIES = ("429", "500", "502", "503", "504", "connection", "timeout", "slow", "range")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
@@ -96,6 +96,8 @@ class Metrics:
         self._transfers.labels("file", "failed").inc(len(tally.failures))
         self._transfers.labels("metadata", "fetched").inc(tally.metadata_fetched)
         self._transfers.labels("metadata", "failed").inc(tally.metadata_missing)
+        self._transfers.labels("legacy_json", "fetched").inc(tally.legacy_fetched)
+        self._transfers.labels("legacy_json", "failed").inc(tally.legacy_failed)
         self._bytes.inc(tally.fetched_bytes)
 
     def count_damage(self, reason: str) -> None:
@@ -140,7 +142,7 @@ class Metrics:
                 family.labels(kind)
         for action in ("refresh", "withdraw", "keep", "withheld"):
             self._plan.labels(action)
-        for transferred in ("file", "metadata"):
+        for transferred in ("file", "metadata", "legacy_json"):
             for outcome in ("fetched", "failed"):
                 self._transfers.labels(transferred, outcome)
         for damage in ("missing", "wrong"):

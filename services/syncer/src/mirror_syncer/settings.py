@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
     policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
     upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
+    upstream_netrc: Path | None = Field(default=None, description="A netrc with user and password for the index.")
     file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
     )
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("the URL of an index, as in https://pypi.org")
         if parts.username or parts.password:
-            raise ValueError("no user or password in the URL, where logs would show them")
+            raise ValueError("no user or password in the URL, which logs show; MIRROR_UPSTREAM_NETRC is for them")
         return value.rstrip("/").removesuffix("/simple")
 
     @field_validator("file_hosts")
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{host!r} is not a host, or host:port, as in files.example.org")
         return tuple(host.lower() for host in value)
 
-    @field_validator("ca_file")
+    @field_validator("ca_file", "upstream_netrc")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value == Path("/dev/null"):
@@ -195,4 +196,5 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
 
 
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    return f"{PREFIX}{str(error['loc'][0]).upper()} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+    given = re.sub(r"//[^/]*@", "//…@", repr(error["input"]))  # a password where none belongs
+    return f"{PREFIX}{str(error['loc'][0]).upper()} = {given}: {error['msg'].removeprefix('Value error, ')}"

@@ -1,4 +1,4 @@
-"""Is what is published what its page says, and does the page say one thing in all its forms?"""
+"""Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
 
 import gzip
 import zlib
@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published
-from mirror_syncer.upstream import File, parse_html
+from mirror_syncer.upstream import File, parse_html, parse_legacy
 from mirror_syncer.volume import Volume
 
 
@@ -36,7 +36,7 @@ class Verdict:
 
 def verify(volume: Volume, name: NormalizedName) -> Verdict:
     """
-    Hash a published project's files and metadata, and compare its page's forms. It blocks for the disk.
+    Hash a published project's files and metadata, and compare all forms of its page. It blocks for the disk.
 
     Raises:
         VolumeError: something cannot be read.
@@ -47,7 +47,12 @@ def verify(volume: Volume, name: NormalizedName) -> Verdict:
         return Verdict(0, (_page(name, "index.v1_json", "wrong"),))
     if published is None:
         return Verdict(0, (_page(name, "index.v1_json", "missing"),))
-    return Verdict(len(published.files), (*_in_files(volume, published), *_in_page(volume, name, published)))
+    damages = (
+        *_in_files(volume, published),
+        *_in_page(volume, name, published),
+        *_in_legacy(volume, name, published),
+    )
+    return Verdict(len(published.files), damages)
 
 
 def _in_files(volume: Volume, published: PublishedPage) -> Iterator[Damage]:
@@ -72,6 +77,20 @@ def _in_page(volume: Volume, name: NormalizedName, published: PublishedPage) -> 
     for form, body in forms.items():
         if form.endswith(".gz") and _unpacked(body) != forms.get(form.removesuffix(".gz")):
             yield _page(name, form, "wrong")
+
+
+def _in_legacy(volume: Volume, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
+    if (body := volume.legacy(name)) is None:
+        return
+    place = f"pypi/{name}/json"
+    try:
+        told = {filename: file.sha256 for filename, file in parse_legacy(body, name=name).files.items()}
+    except InvalidPage:
+        told = {}
+    if told != {filename: file.sha256 for filename, file in published.files.items()}:
+        yield Damage("json", place, "wrong")
+    if (twin := volume.legacy_twin(name)) is not None and _unpacked(twin) != body:
+        yield Damage("json.gz", f"{place}.gz", "wrong")
 
 
 def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:

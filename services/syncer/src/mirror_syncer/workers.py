@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
-from mirror_syncer.errors import Unreachable, VolumeError
+from mirror_syncer.errors import MirrorError, Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
@@ -166,7 +166,16 @@ class Workers:
         if selection is None:
             failure = Failure(project=task.name, reason="not selected in mirror.toml any more, so nothing is fetched")
             return Outcome(Publication(Settlement(row or ProjectRow(task.name))), (failure,))
-        work = Work(task.name, task.priority, row, selection, self._grace, force=force, damaged=damaged)
+        work = Work(
+            task.name,
+            task.priority,
+            row,
+            selection,
+            self._policy.current.serve,
+            self._grace,
+            force=force,
+            damaged=damaged,
+        )
         return await self._crew.perform(work)
 
     @property
@@ -210,9 +219,11 @@ class Workers:
         if isinstance(error, VolumeError):
             await self.abort(run, error)
         else:
-            log.error("project failed", project=task.name, exc_info=error)
             run.document.counts.projects_failed += 1
-            run.note(Failure(project=task.name, reason=f"{type(error).__name__}: {error}"))
+            reason = str(error) if isinstance(error, MirrorError) else f"{type(error).__name__}: {error}"
+            if not isinstance(error, MirrorError):
+                log.error("project failed", project=task.name, exc_info=error)
+            run.note(Failure(project=task.name, reason=reason))
         # What it had in hand is put right now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)

@@ -7,10 +7,13 @@ SCHEMA_VERSION = "0003"
 
 metadata = MetaData()
 
+# By bytes on both databases, since lists are merged in that order; PostgreSQL's own may be a language's.
+Word = String().with_variant(String(collation="C"), "postgresql")
+
 about = Table(
     "about",
     metadata,
-    Column("key", String, primary_key=True),
+    Column("key", Word, primary_key=True),
     Column("value", Text, nullable=False),
 )
 
@@ -18,13 +21,13 @@ about = Table(
 project = Table(
     "project",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("state", String, nullable=False),
+    Column("name", Word, primary_key=True),
+    Column("state", Word, nullable=False),
     Column("serial", BigInteger),
     Column("etag", Text),
     Column("last_modified", Text),
     # of the policy that the published page was made by
-    Column("fingerprint", String),
+    Column("fingerprint", Word),
     Column("file_count", Integer, nullable=False, default=0),
     Column("stored_bytes", BigInteger, nullable=False, default=0),
     Column("withheld_files", Integer, nullable=False, default=0),
@@ -50,9 +53,9 @@ project = Table(
 kept_page = Table(
     "kept_page",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", Word, primary_key=True),
     Column("url", Text, nullable=False),
-    Column("content_type", String, nullable=False),
+    Column("content_type", Word, nullable=False),
     Column("serial", BigInteger),
     Column("body", LargeBinary, nullable=False),  # gzip
 )
@@ -60,9 +63,9 @@ kept_page = Table(
 run = Table(
     "run",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("state", String, nullable=False),
+    Column("id", Word, primary_key=True),
+    Column("kind", Word, nullable=False),
+    Column("state", Word, nullable=False),
     Column("whole", Boolean, nullable=False),
     Column("finished_at", BigInteger),
     Column("document", Text, nullable=False),  # the Run, in JSON
@@ -73,8 +76,8 @@ run = Table(
 run_key = Table(
     "run_key",
     metadata,
-    Column("key", String, primary_key=True),
-    Column("run_id", String, nullable=False),
+    Column("key", Word, primary_key=True),
+    Column("run_id", Word, nullable=False),
 )
 
 # What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
@@ -82,7 +85,7 @@ run_key = Table(
 pending = Table(
     "pending",
     metadata,
-    Column("project", String, primary_key=True),
+    Column("project", Word, primary_key=True),
     Column("files", Text, nullable=False),  # a list of [place, sha256, withdraw], in JSON
 )
 
@@ -90,9 +93,9 @@ pending = Table(
 retired = Table(
     "retired",
     metadata,
-    Column("place", String, primary_key=True),
-    Column("sha256", String, nullable=False),
-    Column("project", String, nullable=False),
+    Column("place", Word, primary_key=True),
+    Column("sha256", Word, nullable=False),
+    Column("project", Word, nullable=False),
     # when it goes; NULL: it is published again, or gone
     Column("due_at", BigInteger),
     # into .withdrawn instead of for ever

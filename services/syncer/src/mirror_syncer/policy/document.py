@@ -51,6 +51,14 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """What is published besides the Simple API."""
+
+    legacy_json: bool = False
+    """``/pypi/<project>/json``; it costs a request for each project that changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """What is mirrored."""
 
@@ -59,15 +67,17 @@ class Policy:
     """Each named project with what is wanted of it."""
     latest: int | None = None
     removal: Removal = Removal()
+    serve: Serve = Serve()
 
     def selection(self, name: NormalizedName) -> Selection | None:
         """Return what is wanted of a project, or None where it is not selected."""
         return self.projects.get(name)
 
 
-def fingerprint(selection: Selection) -> str:
-    """Return a digest that changes when what is wanted of a project does, or how its page is written."""
-    return hashlib.sha256(repr((_FORMAT, str(selection.specifier), selection.latest)).encode()).hexdigest()[:16]
+def fingerprint(selection: Selection, *, serve: Serve) -> str:
+    """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
+    wanted = (_FORMAT, str(selection.specifier), selection.latest, serve)
+    return hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
 
 
 def read_policy(path: Path) -> Policy:
@@ -99,7 +109,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def policy(self, document: dict[str, Any]) -> Policy:
-        self._known("", document, {"mirror", "removal"})
+        self._known("", document, {"mirror", "removal", "serve"})
         mirror = self._table(document, "mirror")
         self._known("mirror.", mirror, {"scope", "projects", "latest"})
         scope = mirror.get("scope", "selected")
@@ -110,7 +120,12 @@ class _Reader:
             self.problems.append(f"mirror.latest = {latest!r}: a whole number of releases, 1 or more; without it, all")
             latest = None
         projects = self._projects(mirror.get("projects", []), latest=latest)
-        return Policy(projects=projects, latest=latest, removal=self._removal(self._table(document, "removal")))
+        return Policy(
+            projects=projects,
+            latest=latest,
+            removal=self._removal(self._table(document, "removal")),
+            serve=self._serve(self._table(document, "serve")),
+        )
 
     def _projects(self, lines: object, *, latest: int | None) -> dict[NormalizedName, Selection]:
         if not isinstance(lines, list):
@@ -154,6 +169,14 @@ class _Reader:
             else:
                 self.problems.append(f"removal.guard = {table['guard']!r}: a share of all projects, as in '1%'")
         return Removal(grace=grace, guard=guard)
+
+    def _serve(self, table: dict[str, Any]) -> Serve:
+        self._known("serve.", table, {"legacy_json"})
+        legacy_json = table.get("legacy_json", False)
+        if not isinstance(legacy_json, bool):
+            self.problems.append(f"serve.legacy_json = {legacy_json!r}: true or false, without quotes")
+            legacy_json = False
+        return Serve(legacy_json=legacy_json)
 
     def _table(self, document: dict[str, Any], key: str) -> dict[str, Any]:
         table = document.get(key, {})

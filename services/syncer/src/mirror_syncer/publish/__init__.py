@@ -1,6 +1,15 @@
 """What clients read: project pages and the project list, and how they become durable, visible and remembered."""
 
+from mirror_syncer.publish.legacy import Releases, render_legacy
 from mirror_syncer.publish.pages import PublishedPage, parse_published, read_published, render_page
 from mirror_syncer.publish.publication import Publication
 
-__all__ = ["Publication", "PublishedPage", "parse_published", "read_published", "render_page"]
+__all__ = [
+    "Publication",
+    "PublishedPage",
+    "Releases",
+    "parse_published",
+    "read_published",
+    "render_legacy",
+    "render_page",
+]

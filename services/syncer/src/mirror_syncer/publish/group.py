@@ -100,6 +100,8 @@ class CommitGroup:
     def _show(self, publication: Publication) -> None:
         if publication.staged is not None:
             publication.staged.publish(self._volume.durability)
+        if publication.legacy is not None:
+            publication.legacy.publish(self._volume.durability)
         if publication.withdrawn:
             self._volume.remove_page(publication.settlement.row.name)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mirror_syncer.portable import Portable
 from mirror_syncer.rows import Settlement
-from mirror_syncer.volume import StagedPages
+from mirror_syncer.volume import StagedDocument, StagedPages
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +15,5 @@ class Publication(Portable):
     staged: StagedPages | None = None
     withdrawn: bool = False
     """Its page goes."""
+    legacy: StagedDocument | None = None
+    """Its legacy document, or that this goes."""

@@ -9,13 +9,14 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
-from mirror_syncer.policy import Selection, fingerprint
+from mirror_syncer.policy import Selection, Serve, fingerprint
 from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
 from mirror_syncer.rows import GUARDED, NO_VALIDATORS, KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
+from mirror_syncer.transfer.legacy import LegacyTransfer
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators, parse_page
 from mirror_syncer.volume import Tree
@@ -32,6 +33,7 @@ class Work(Portable):
     priority: Priority
     row: ProjectRow | None
     selection: Selection
+    serve: Serve
     grace: int
     """Seconds that a file which the page drops stays."""
     force: bool = False
@@ -81,6 +83,7 @@ class Transfer:
         files: FileTransfer,
         intend: Intend,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
+        legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
     ) -> None:
         self._index = index
@@ -88,6 +91,7 @@ class Transfer:
         self._files = files
         self._intend = intend
         self._kept = kept
+        self._legacy = legacy
         self._stale_waits = stale_waits
 
     async def refresh(self, work: Work) -> Outcome:
@@ -147,7 +151,7 @@ class Transfer:
 
     def _settled(self, work: Work, row: ProjectRow) -> bool:
         """Return whether a page that did not change leaves nothing to do."""
-        if work.force or work.damaged or not row.published or row.fingerprint != fingerprint(work.selection):
+        if work.force or work.damaged or not row.published or row.fingerprint != _fingerprint(work):
             return False
         return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
@@ -200,15 +204,18 @@ class Transfer:
         leaving = _retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
         if leaving:
             await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
+        legacy = await self._legacy.bring(
+            page, offered, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
+        )
         staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
-        unfinished = missing > 0 or tally.metadata_missing > 0
+        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
         new = ProjectRow(
             work.name,
             state=ProjectState.PARTIAL if missing else ProjectState.CURRENT,
             serial=page.serial,
             validators=validators,
-            fingerprint=fingerprint(selection),
+            fingerprint=_fingerprint(work),
             file_count=len(offered),
             stored_bytes=sum(file.size or 0 for file, _ in offered),
             withheld_files=verdict.withheld,
@@ -228,7 +235,8 @@ class Transfer:
             retirements=leaving,
             returned=tuple(places - before),
         )
-        return Outcome(Publication(settlement, staged), failures, tally)
+        told = failures if legacy.failure is None else (*failures, legacy.failure)
+        return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
     def _gone(self, row: ProjectRow) -> Outcome:
         if not row.published:
@@ -294,6 +302,10 @@ def _failed(row: ProjectRow, error: Exception) -> Outcome:
 def _lacking(missing: int, first: Failure | None) -> str:
     which = f"; {first.file}: {first.reason}" if first else ", to be tried again when their time has come"
     return f"{missing} file(s) missing{which}"
+
+
+def _fingerprint(work: Work) -> str:
+    return fingerprint(work.selection, serve=work.serve)
 
 
 def _now() -> int:

@@ -15,3 +15,5 @@ class Tally(Portable):
     fetched_bytes: int = 0
     metadata_fetched: int = 0
     metadata_missing: int = 0
+    legacy_fetched: int = 0
+    legacy_failed: int = 0

@@ -2,17 +2,23 @@
 
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.client import Answer, Client, Limits
+from mirror_syncer.upstream.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.index import Gone, Index, NotModified, PageAnswer, Validators, parse_page
+from mirror_syncer.upstream.legacy import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy
 from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, parse_json
 
 __all__ = [
     "Answer",
     "Budget",
     "Client",
+    "Credentials",
     "File",
     "Gone",
     "Index",
+    "LegacyDocument",
+    "LegacyFile",
+    "LegacyIndex",
     "Limits",
     "NotModified",
     "Page",
@@ -22,5 +28,7 @@ __all__ = [
     "Validators",
     "parse_html",
     "parse_json",
+    "parse_legacy",
     "parse_page",
+    "read_credentials",
 ]

@@ -22,6 +22,7 @@ from mirror_syncer.errors import Refused, Unreachable, UpstreamError
 from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.budget import Budget
+from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl, Head, Options, Receive, TransferError
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class Client:
         hosts: frozenset[str],
         limits: Limits | None = None,
         ca_file: Path | None = None,
+        credentials: Credentials | None = None,
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -113,6 +115,7 @@ class Client:
         self._hosts = hosts
         self._limits = limits or Limits()
         self._ca_file = ca_file
+        self._credentials = credentials
         self._on_request = on_request
         self._on_retry = on_retry
         self._curl: Curl | None = None
@@ -300,6 +303,8 @@ class Client:
                 raise _TryLater(f"{url}: {received:,} bytes in {passed:.0f} s: too slow", reason="slow")
 
         try:
+            if self._credentials is not None:
+                headers = {**headers, **self._credentials.headers(url)}  # of each hop's own URL
             head = await self._curl.get(url, headers=headers, encoding=encoding, proxy=proxy, receive=take)
             outcome = str(head.status)
         except TransferError as error:

@@ -95,6 +95,8 @@ class Index:
                 return Gone()
             case 200:
                 pass
+            case 401:
+                raise Refused(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -4,6 +4,7 @@ The tree that nginx serves. Every write to it goes through here: names, temporar
 Nothing is visible half-written: a file has no name until it is whole and checked, a page is renamed over the old one.
 """
 
+from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.stream import StreamedPages
@@ -17,6 +18,7 @@ __all__ = [
     "Gathered",
     "Incoming",
     "PageSet",
+    "StagedDocument",
     "StagedPages",
     "StreamedPages",
     "Tree",

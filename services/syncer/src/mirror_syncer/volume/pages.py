@@ -94,7 +94,7 @@ def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, dur
             times = mtimes(directory)
         for name, body in files.items():
             path = home / name if first else temporary(directory, name)
-            _write(path, body, mtime=times[name.removesuffix(".gz")], durability=durability)
+            write_page(path, body, mtime=times[name.removesuffix(".gz")], durability=durability)
         if first:
             durability.named(home)
     return StagedPages(directory, names=tuple(files), first=first)
@@ -150,7 +150,8 @@ def mtimes(directory: Path | None) -> dict[str, int]:
     return {"index.html": later - 1, "index.v1_json": later}
 
 
-def _write(path: Path, body: bytes, *, mtime: int, durability: Durability) -> None:
+def write_page(path: Path, body: bytes, *, mtime: int, durability: Durability) -> None:
+    """Write one form of a page whole."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         write_whole(file, body)

@@ -14,6 +14,13 @@ from mirror_contract import Disk
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.document import (
+    StagedDocument,
+    discard_temporary,
+    is_published,
+    remove_document,
+    stage_document,
+)
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, file_digest, store
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
@@ -115,6 +122,11 @@ class Tree:
         """Return the bytes of what lies at a place, or None where no plain file does."""
         return _size(f"{self._web_text}/{place}")
 
+    @disk_says(cannot_be="read")
+    def landed_at(self, place: PackagePath) -> int:
+        """Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch."""
+        return int(self.path(place).stat().st_mtime)
+
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
         beside = self._beside(PackagePath(f"{place}.metadata"), Sha256(""))
@@ -183,11 +195,42 @@ class Tree:
 
     @disk_says()
     def remove_page(self, name: NormalizedName) -> None:
-        """Remove a project's page, and its directory."""
+        """Remove a project's page, its directory, and its legacy document."""
         directory = self.page_directory(name)
         if directory.is_dir():
             shutil.rmtree(directory)
             self.durability.named(directory.parent)
+        remove_document(self.legacy_directory(name), durability=self.durability)
+
+    # The legacy JSON API
+
+    def legacy_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's legacy document lies."""
+        return self.web / "pypi" / name
+
+    @disk_says(cannot_be="read")
+    def legacy(self, name: NormalizedName) -> bytes | None:
+        """Return a project's published legacy document, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @disk_says(cannot_be="read")
+    def legacy_twin(self, name: NormalizedName) -> bytes | None:
+        """Return its ``.gz`` twin as it lies there, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json.gz").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
+        """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
+        directory = self.legacy_directory(name)
+        with disk_says(directory, cannot_be="read"):
+            if is_published(directory, body):
+                return None
+        return stage_document(directory, body=body, durability=self.durability)
 
     # After a crash
 
@@ -195,6 +238,7 @@ class Tree:
     def clean_up(self, name: NormalizedName, places: Iterable[tuple[PackagePath, Sha256]]) -> None:
         """Remove the temporaries of a publication that was broken off."""
         discard_temporaries(self.page_directory(name))
+        discard_temporary(self.legacy_directory(name))
         for place, sha256 in places:
             for path in (self._beside(place, sha256), self._beside(PackagePath(f"{place}.metadata"), Sha256(""))):
                 Path(path).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.transfer import STALE_WAITS
-from mirror_syncer.upstream import Limits
+from mirror_syncer.upstream import Credentials, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Setup:
     files_at_once: int
     bandwidth: int | None = None
     ca_file: Path | None = None
+    credentials: Credentials | None = None
     limits: Limits = field(default_factory=Limits)
     stale_waits: tuple[float, ...] = STALE_WAITS
     log_level: str = "info"

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mirror_syncer.transfer import FileTransfer, Outcome, Transfer, Withdrawal, Work
-from mirror_syncer.upstream import Budget, Client, Index
+from mirror_syncer.transfer import FileTransfer, LegacyTransfer, Outcome, Transfer, Withdrawal, Work
+from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.setup import Errands, Observations, Setup
 
@@ -43,6 +43,7 @@ async def open_worker(
         hosts=setup.hosts,
         limits=setup.limits,
         ca_file=setup.ca_file,
+        credentials=setup.credentials,
         on_request=observations.observe_request,
         on_retry=observations.count_retry,
     ) as client:
@@ -53,6 +54,7 @@ async def open_worker(
             files=FileTransfer(index=index, tree=tree, intend=errands.intend, at_once=setup.files_at_once),
             intend=errands.intend,
             kept=errands.kept,
+            legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
             stale_waits=setup.stale_waits,
         )
         yield Worker(transfer, tree)

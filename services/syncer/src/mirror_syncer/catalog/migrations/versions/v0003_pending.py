@@ -6,6 +6,8 @@ from collections import defaultdict
 import sqlalchemy as sa
 from alembic import op
 
+_Word = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
 revision = "0003"
 down_revision = "0002"
 
@@ -22,7 +24,7 @@ def upgrade() -> None:
     op.drop_table("pending")
     pending = op.create_table(
         "pending",
-        sa.Column("project", sa.String, primary_key=True),
+        sa.Column("project", _Word, primary_key=True),
         sa.Column("files", sa.Text, nullable=False),
     )
     rows = [{"project": project, "files": json.dumps(files)} for project, files in gathered.items()]

@@ -1,0 +1,106 @@
+"""A project's legacy document and its ``.gz`` twin: written beside their forerunners, renamed over them together."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from isal import igzip
+
+from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.pages import saves_a_packet, write_page
+
+_LEVEL = 2  # as for pages
+_PLAIN, _TWIN = "json", "json.gz"
+_FORMS = (_TWIN, _PLAIN)  # nginx prefers the twin, so it comes first
+
+
+class StagedDocument:
+    """
+    A document written, not yet visible, by this process or another; or the plan that there is none any more.
+
+    Args:
+        names: its forms; none: it goes.
+    """
+
+    def __init__(self, directory: Path, *, names: Sequence[str]) -> None:
+        self.directory = directory
+        self._names = tuple(names)
+
+    def publish(self, durability: Durability) -> None:
+        """Make it visible, or remove what was: a twin no longer wanted goes first."""
+        if not self._names:
+            remove_document(self.directory, durability=durability)
+            return
+        with disk_says(self.directory):
+            if _TWIN not in self._names:
+                (self.directory / _TWIN).unlink(missing_ok=True)
+            for name in self._names:
+                _temporary(self.directory, name).rename(self.directory / name)
+        durability.named(self.directory)
+        durability.named(self.directory.parent)
+
+
+def stage_document(directory: Path, *, body: bytes | None, durability: Durability) -> StagedDocument:
+    """Write a document beside its forerunner; None: it goes."""
+    forms = {} if body is None else _forms(body)
+    with disk_says(directory):
+        mtime = _mtime(directory)
+        if forms:
+            directory.mkdir(parents=True, exist_ok=True)
+        for name, content in forms.items():
+            write_page(_temporary(directory, name), content, mtime=mtime, durability=durability)
+    return StagedDocument(directory, names=tuple(forms))
+
+
+def is_published(directory: Path, body: bytes | None) -> bool:
+    """Return whether exactly this document lies there already, with its twin."""
+    forms = {} if body is None else _forms(body)
+    return all(_read(directory / name) == forms.get(name) for name in _FORMS)
+
+
+def remove_document(directory: Path, *, durability: Durability) -> None:
+    """Remove a document in all its forms, temporaries included, and its directory."""
+    if not directory.is_dir():
+        return
+    with disk_says(directory):
+        for name in _FORMS:
+            (directory / name).unlink(missing_ok=True)
+        discard_temporary(directory)
+    durability.named(directory.parent)
+
+
+def discard_temporary(directory: Path) -> None:
+    """Remove what a broken-off publication left, and a directory that holds nothing."""
+    for name in _FORMS:
+        _temporary(directory, name).unlink(missing_ok=True)
+    with suppress(OSError):  # it is not there, or holds something
+        directory.rmdir()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _forms(body: bytes) -> dict[str, bytes]:
+    """Return the files to write, in the order in which they become visible."""
+    packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
+    twin = {_TWIN: packed} if saves_a_packet(plain=len(body), packed=len(packed)) else {}
+    return twin | {_PLAIN: body}
+
+
+def _temporary(directory: Path, name: str) -> Path:
+    return directory / f".{name}.new"
+
+
+def _mtime(directory: Path) -> int:
+    """Return the next document's mtime, which nginx's ETag is made of: now, but past the last one's."""
+    try:
+        last = int((directory / _PLAIN).stat().st_mtime)
+    except FileNotFoundError:
+        last = 0
+    return max(int(time.time()), last + 1)
