@@ -38,9 +38,9 @@ def alive(pid: int) -> bool:
 
 
 async def test_processes_mirror_as_one_does(site: Site, many: fakepypi.FakePyPI) -> None:
-    """Two worker processes bring every project, file and metadata; a second sync finds nothing to do."""
+    """Two processes besides our own bring every project, file and metadata; a second sync finds nothing to do."""
     site.select(*PROJECTS)
-    async with site.running(workers=2) as running:
+    async with site.running(workers=3) as running:
         assert len(workers_of(os.getpid())) == 2
         first = await running.sync()
         second = await running.sync()
@@ -108,7 +108,7 @@ async def test_workers_die_with_their_parent(site: Site, many: fakepypi.FakePyPI
     gate = many.faults.on_page(PROJECTS[0]).times(1).gate()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mirror_syncer", "sync"),
-        env=os.environ | site.environment(MIRROR_WORKERS="2"),
+        env=os.environ | site.environment(MIRROR_WORKERS="3"),
         stderr=asyncio.subprocess.DEVNULL,
     )
     await gate.arrival()

@@ -201,30 +201,29 @@ async def open_crew(
     """
     Put a crew together, and send it home in the end.
 
+    One of them works in this process, which has its rows at hand and is spared 60 MB and the wire.
+
     Args:
         setup: for all of them together; connections and bandwidth are shared out.
-        workers: 1 works in this process; more of them each in their own.
+        workers: how many; each besides the first in a process of its own.
     """
     errands = CatalogErrands(catalog)
+    shares = [
+        replace(
+            setup,
+            connections=_share(setup.connections, workers, number),
+            bandwidth=setup.bandwidth and _share(setup.bandwidth, workers, number),
+        )
+        for number in range(workers)
+    ]
     async with AsyncExitStack() as stack:
-        if workers == 1:
-            worker = await stack.enter_async_context(
-                open_worker(setup, tree=volume, errands=errands, observations=observations)
-            )
-            yield Crew([worker])
-            return
-        hands = []
-        for number in range(workers):
-            share = replace(
-                setup,
-                connections=_share(setup.connections, workers, number),
-                bandwidth=setup.bandwidth and _share(setup.bandwidth, workers, number),
-            )
-            hands.append(hand := WorkerProcess(share, errands=errands, observations=observations))
-            stack.push_async_callback(hand.stop)
-        async with asyncio.TaskGroup() as starting:
-            for hand in hands:
-                starting.create_task(hand.start())
+        here = open_worker(shares[0], tree=volume, errands=errands, observations=observations)
+        hands: list[Hand] = [await stack.enter_async_context(here)]
+        for share in shares[1:]:
+            process = WorkerProcess(share, errands=errands, observations=observations)
+            stack.push_async_callback(process.stop)
+            hands.append(process)
+            await process.start()
         yield Crew(hands)
 
 

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
     connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
     workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
-        default=None, ge=1, le=64, description="Processes that transfer; auto: one a core, with three connections each."
+        default=None, ge=1, le=64, description="Processes that transfer, this one included; auto: one a core."
     )
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
         default=0.05, description="The share of the disk that a sync leaves free."
