@@ -17,6 +17,7 @@ from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Incoming, file_digest
+from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
 from mirror_syncer.volume.possession import Possession
 from mirror_syncer.volume.stream import StreamedPages
@@ -162,6 +163,9 @@ class Volume:
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.metadata").unlink(missing_ok=True)
         self.durability.named(path.parent)
+        if place.count("/") > _SHORT:
+            with suppress(OSError):  # not empty: a program before us left something there
+                path.parent.rmdir()
 
     @disk_says()
     def withdraw(self, place: PackagePath) -> None:
@@ -239,6 +243,34 @@ class Volume:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
                     yield NormalizedName(entry.name)
+
+    # From another tree
+
+    def link(self, source: Path, place: PackagePath) -> bool:
+        """Give a file of another tree a name in this one too; return False where something else has that name."""
+        self.make_directory(place)
+        linked = link(source, self.path(place))
+        self.durability.named(self.path(place).parent)
+        return linked
+
+    def link_metadata(self, source: Path, place: PackagePath) -> bool:
+        """As ``link``, of the metadata of the file at a place."""
+        beside = self.path(place)
+        return link(source, beside.with_name(f"{beside.name}.metadata"))
+
+    @disk_says()
+    def forward(self, directory: Path, form: str, *, name: NormalizedName | None) -> None:
+        """
+        Let another name of a page, below ``simple/``, lead to the page, so that it never grows old.
+
+        Args:
+            name: the page's project; None is the list of all.
+        """
+        home = self.web / "simple" if name is None else self.page_directory(name)
+        page = home / (form if form in NAMES else "index.html")
+        if page.is_file():
+            forward(directory / form, to=page)
+            self.durability.named(directory)
 
     # After a crash
 
