@@ -80,6 +80,7 @@ class ProjectAdoption:
 
     Args:
         in_place: the old tree is this volume's own.
+        resumed: another attempt broke off, and left names in the catalog.
         hashing: believe no file before it is hashed.
         volume: none, to look and touch nothing.
     """
@@ -92,6 +93,7 @@ class ProjectAdoption:
         catalog: Catalog,
         volume: Volume | None,
         in_place: bool,
+        resumed: bool,
         hashing: bool,
     ) -> None:
         self._old = old
@@ -99,6 +101,7 @@ class ProjectAdoption:
         self._catalog = catalog
         self._volume = volume
         self._in_place = in_place
+        self._resumed = resumed
         self._hashing = hashing
 
     def adopt(self, name: NormalizedName, directory: Path) -> Outcome:
@@ -142,7 +145,6 @@ class ProjectAdoption:
         if self._volume is not None:
             # Without its serial: it says that all up to it is here, and files may be missing.
             rendered = render_page(with_changes(page, serial=None), landed)
-            staying = {place: file.sha256 for file, place in landed}
             row = ProjectRow(
                 name,
                 file_count=len(landed),
@@ -156,8 +158,8 @@ class ProjectAdoption:
             settlement = Settlement(
                 row,
                 read=True,
-                retirements=(*wrong, *self._leaving(self._volume, name, staying)),
-                returned=tuple(staying),
+                retirements=(*wrong, *self._leaving(self._volume, name, candidates, landed)),
+                returned=tuple(place for _, place in landed),
             )
             outcome.publication = Publication(settlement, self._volume.stage(name, rendered))
         return outcome
@@ -236,11 +238,11 @@ class ProjectAdoption:
         promised, path = one.file.core_metadata, one.found.path
         if not promised or metadata_name(one.file.filename) is None:
             return replace(one.file, core_metadata=False)
-        beside = path.with_name(f"{path.name}.metadata")
+        beside = f"{path}.metadata"
         body = _small(beside) if isinstance(promised, str) else None
         link = body is not None and _sha256(body) == promised
         if not link:
-            body = wheel_metadata(path) if path.name.endswith(".whl") else None
+            body = wheel_metadata(Path(path)) if path.endswith(".whl") else None
         if body is None or (promised is not True and _sha256(body) != promised):
             return replace(one.file, core_metadata=False)
         digest = _sha256(body)
@@ -250,17 +252,25 @@ class ProjectAdoption:
         return replace(one.file, core_metadata=digest)
 
     def _leaving(
-        self, volume: Volume, name: NormalizedName, staying: dict[PackagePath, Sha256]
+        self,
+        volume: Volume,
+        name: NormalizedName,
+        candidates: list[_Candidate],
+        landed: list[tuple[File, PackagePath]],
     ) -> Iterator[Retirement]:
         """Yield the names that files leave after their grace period: of this attempt, and of one that broke off."""
-        contents = {sha256: volume.path(place) for place, sha256 in staying.items()}
-        for intent in self._catalog.files.pending(name):
-            if intent.place in staying:
-                continue
-            now = contents.get(intent.sha256)
-            path = volume.path(intent.place)
-            if (now is not None and _same_file(path, now)) or volume.digest(intent.place) == intent.sha256:
-                yield Retirement(name, intent.place, intent.sha256, due_at=self._due())
+        places = {file.filename: place for file, place in landed}
+        done = set(places.values())
+        for one in candidates:
+            if one.old is not None and one.old not in done and one.file.filename in places:
+                done.add(one.old)
+                yield Retirement(name, one.old, one.file.sha256, due_at=self._due())
+        contents = {file.sha256: volume.path(place) for file, place in landed} if self._resumed else {}
+        for intent in self._catalog.files.pending(name) if self._resumed else ():
+            if intent.place not in done:
+                now, path = contents.get(intent.sha256), volume.path(intent.place)
+                if (now is not None and _same_file(path, now)) or volume.digest(intent.place) == intent.sha256:
+                    yield Retirement(name, intent.place, intent.sha256, due_at=self._due())
 
     def _due(self) -> int:
         return int(time.time()) + int(self._policy.removal.grace.total_seconds())
@@ -277,7 +287,7 @@ def _package_path(place: str) -> PackagePath | None:
         return None
 
 
-def _digests(path: Path) -> tuple[str, str]:
+def _digests(path: str) -> tuple[str, str]:
     """Return a file's sha256 and blake2b-256."""
     digests = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     try:
@@ -294,7 +304,7 @@ def _sha256(body: bytes) -> Sha256:
     return Sha256(hashlib.sha256(body).hexdigest())
 
 
-def _small(path: Path) -> bytes | None:
+def _small(path: str) -> bytes | None:
     """Return the content of a plain file that may be metadata, or None."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

@@ -54,9 +54,17 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
     report = Report(dry_run=dry_run)
     catalog = open_catalog(settings)
 
+    resumed = bool(catalog.recall(Fact.ADOPTING))
+
     def adoption_of(volume: Volume | None) -> ProjectAdoption:
         return ProjectAdoption(
-            old=old, policy=policy, catalog=catalog, volume=volume, in_place=in_place, hashing=hashing
+            old=old,
+            policy=policy,
+            catalog=catalog,
+            volume=volume,
+            in_place=in_place,
+            resumed=resumed,
+            hashing=hashing,
         )
 
     try:
@@ -65,7 +73,6 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
             if dry_run:
                 await _Adoption(old, adoption_of(None), None, teller, set()).run()
             else:
-                resumed = bool(catalog.recall(Fact.ADOPTING))
                 with _take(settings, catalog, old, resumed=resumed) as volume:
                     if not resumed:  # else what was in hand is this adoption's, and is gone on with
                         recover(catalog=catalog, volume=volume, removal=policy.removal)

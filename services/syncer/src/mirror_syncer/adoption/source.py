@@ -31,7 +31,7 @@ _KNOWN_MOST = 200_000  # directories known to be real ones: 65,792 of bandersnat
 class Found:
     """A file that lies in the old tree."""
 
-    path: Path
+    path: str
     place: str
     """Below the old document root."""
     stat: os.stat_result
@@ -48,6 +48,8 @@ class OldTree:
     def __init__(self, web: Path) -> None:
         self.web = web
         self.simple = web / "simple"
+        self._root = f"{web}/"
+        self._packages = f"{web}/packages"
         self._real = set[str]()
 
     @classmethod
@@ -114,26 +116,26 @@ class OldTree:
         place = _place(file.url)
         if place is None:
             return None
-        path = self.web / place
+        path = self._root + place
         try:
-            found = path.lstat()
+            found = os.lstat(path)
         except OSError:
             return None
-        if not stat.S_ISREG(found.st_mode) or not self._is_real(path.parent):
+        if not stat.S_ISREG(found.st_mode) or not self._is_real(path.rpartition("/")[0]):
             return None
         return Found(path, place, found)
 
-    def _is_real(self, directory: Path) -> bool:
+    def _is_real(self, directory: str) -> bool:
         """Return whether no directory on the way is a symlink. ``packages`` itself may be one: an operator's own."""
-        text = str(directory)
-        if text in self._real or directory == self.web / "packages":
+        if directory in self._real or directory == self._packages:
             return True
-        if directory == self.web or directory.is_symlink():
+        parent, _, name = directory.rpartition("/")
+        if len(directory) < len(self._root) or stat.S_ISLNK(os.lstat(directory).st_mode):
             return False
-        if directory.parent != self.web and not self._is_real(directory.parent):
+        if len(parent) >= len(self._root) and not self._is_real(parent):
             return False
-        if len(self._real) < _KNOWN_MOST and len(directory.name) <= len("ff"):
-            self._real.add(text)
+        if len(self._real) < _KNOWN_MOST and len(name) <= len("ff"):
+            self._real.add(directory)
         return True
 
 
@@ -144,15 +146,14 @@ def _place(url: str) -> str | None:
     A relative one means what it says. An absolute one (bandersnatch's ``root_uri``, or PyPI's own) is known by its
     ``/packages/``.
     """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if f"{parts.scheme}://{parts.netloc}" != _HOST:
-        _, found, rest = path.partition("/packages/")
+    if url.startswith(f"{_HOST}/"):
+        path = unquote(url[len(_HOST) + 1 :].partition("?")[0])
+    else:
+        _, found, rest = unquote(urlsplit(url).path).partition("/packages/")
         path = f"packages/{rest}" if found else ""
-    segments = path.removeprefix("/").split("/")
-    if "\0" in path or {"", ".", ".."} & set(segments):
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
         return None
-    return "/".join(segments)
+    return path
 
 
 def _subdirectories(directory: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from mirror_syncer.errors import VolumeError
 from mirror_syncer.volume.disk import disk_says
 
 
-def link(source: Path, target: Path) -> bool:
+def link(source: str, target: str) -> bool:
     """
     Give a file a second name.
 
@@ -21,7 +21,7 @@ def link(source: Path, target: Path) -> bool:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        return os.path.samestat(source.lstat(), target.lstat())
+        return os.path.samestat(os.lstat(source), os.lstat(target))
     except OSError as error:
         raise _explain(error, source, target) from error
     return True
@@ -38,11 +38,11 @@ def forward(path: Path, *, to: Path) -> None:
     temporary.rename(path)
 
 
-def _explain(error: OSError, source: Path, target: Path) -> OSError:
+def _explain(error: OSError, source: str, target: str) -> OSError:
     match error.errno:
         case errno.EXDEV:
             return VolumeError(
-                f"{source} and {target.parent} are on two file systems, or two mounts of one, and a hard link reaches "
+                f"{source} and {target} are on two file systems, or two mounts of one, and a hard link reaches "
                 "across neither: give the container one mount that holds both (MIRROR_DATA, or a directory above), or "
                 "move the old tree to the disk of the new one"
             )
@@ -54,7 +54,7 @@ def _explain(error: OSError, source: Path, target: Path) -> OSError:
             )
         case _:
             try:
-                with disk_says(target):
+                with disk_says(Path(target)):
                     raise error
             except VolumeError as explained:
                 return explained

@@ -246,17 +246,18 @@ class Volume:
 
     # From another tree
 
-    def link(self, source: Path, place: PackagePath) -> bool:
+    def link(self, source: str, place: PackagePath) -> bool:
         """Give a file of another tree a name in this one too; return False where something else has that name."""
         self.make_directory(place)
-        linked = link(source, self.path(place))
-        self.durability.named(self.path(place).parent)
+        # Text, not Path: the making of paths took longer than the linking.
+        target = f"{self.web}/{place}"
+        linked = link(source, target)
+        self.durability.named(Path(os.path.dirname(target)))  # noqa: PTH120 - as said
         return linked
 
-    def link_metadata(self, source: Path, place: PackagePath) -> bool:
+    def link_metadata(self, source: str, place: PackagePath) -> bool:
         """As ``link``, of the metadata of the file at a place."""
-        beside = self.path(place)
-        return link(source, beside.with_name(f"{beside.name}.metadata"))
+        return link(source, f"{self.web}/{place}.metadata")
 
     @disk_says()
     def forward(self, directory: Path, form: str, *, name: NormalizedName | None) -> None:
