@@ -77,9 +77,9 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
                     if not resumed:  # else what was in hand is this adoption's, and is gone on with
                         recover(catalog=catalog, volume=volume, removal=policy.removal)
                     await _commit(old, adoption_of(volume), catalog=catalog, volume=volume, teller=teller)
+                    await ProjectList(catalog=catalog, volume=volume).publish()
                     if in_place:
                         await asyncio.to_thread(_forward, old, catalog=catalog, volume=volume)
-                    await ProjectList(catalog=catalog, volume=volume).publish()
                     if (report.files_adopted or resumed) and not hashing:
                         _ask_to_verify(catalog)
                     # What an attempt that broke off had in hand, and this one not: a project taken from mirror.toml.
