@@ -1,6 +1,7 @@
 """Another program's tree becomes the mirror: nothing is fetched, no client notices, and nothing good is lost."""
 
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 import fakepypi
 from mirror_contract import RunKind, RunState
 from mirror_syncer.adoption import Report, adopt
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import MirrorError, VolumeError, VolumeInUse
 from mirror_syncer.settings import Settings
 from syncer.old_mirror import OldMirror, installing
@@ -105,6 +107,7 @@ async def test_tree_is_adopted_in_place(site: Site, pypi: fakepypi.FakePyPI, old
     assert (report.projects_adopted, report.files_adopted, report.files_left_out) == (2, 24, 0)
     assert site.filenames("six") == {file.filename for file in pypi.index.project("six").files}
     assert all(place.count("/") == 2 for place in site.published("six").places.values())
+    assert site.published("six").page.serial is None  # or whoever reads it back thinks that all is there
     site.assert_whole()
     with installing(site.web, "six", "foo-bar", remembered=[]):
         run = await site.sync()
@@ -273,6 +276,28 @@ async def test_killed_adoption_goes_on(site: Site, pypi: fakepypi.FakePyPI, old:
     site.assert_whole()
 
 
+async def test_visible_page_without_its_row(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off between a page and its row, the old page is gone; the old names leave all the same."""
+    site.select("six", grace="0m")
+
+    def refuse(*_: object) -> None:
+        raise OSError("the database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "settle", refuse)
+        with pytest.raises(OSError, match="locked"):
+            await adopted(site)
+    assert all(place.count("/") == 2 for place in site.published("six").places.values())
+
+    await adopted(site)
+    run = await site.sync()
+
+    assert (run.state, fetched(pypi), old.urls()) == (RunState.SUCCEEDED, [], [])
+    site.assert_whole()
+
+
 async def test_half_adopted_tree_is_not_synced(site: Site, six: fakepypi.Project) -> None:
     """Between an adoption that broke off and its end nothing else writes; the refusal says what to do."""
     await adopted(site)
@@ -377,7 +402,7 @@ async def test_hashing_first_leaves_the_wrong_out(site: Site, pypi: fakepypi.Fak
 async def test_missing_and_truncated_files_are_left_out(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project
 ) -> None:
-    """Files that are not there, or not of their size, are left out; once synced, no long URL hides the right content."""
+    """Files not there, or not of their size, are left out; once synced, no long URL hides the right content."""
     six.upload("2.0", wheel=False)
     old.write(six)
     site.select("six", grace="0m")
@@ -451,7 +476,7 @@ async def test_hostile_links(site: Site, old: OldMirror, tmp_path: Path, url: st
         link.symlink_to(secret.parent)
     (site.web / "packages/aa/six-1.0.zip").symlink_to(secret)
     site.select("six")
-    entry = {"filename": "six-1.0.zip", "hashes": {"sha256": "0" * 64}, "url": url, "size": 6}
+    entry = {"filename": "six-1.0.zip", "hashes": {"sha256": hashlib.sha256(b"secret").hexdigest()}, "url": url, "size": 6}
     old.write_page("six", [entry])
 
     report = await adopted(site)
