@@ -21,6 +21,8 @@ from fakepypi.release import ListedFile
 from mirror_contract import parse_project_name
 from mirror_syncer.upstream import parse_html, parse_json
 
+FORMS = ("index.v1_json", "index.html", "index.v1_html")
+
 
 class OldMirror:
     """
@@ -114,9 +116,9 @@ class Client:
     projects: list[str]
     remembered: list[str]
     """URLs from a lock file."""
+    forms: tuple[str, ...]
     failures: list[str] = field(default_factory=list)
     rounds: int = 0
-    forms: tuple[str, ...] = ("index.v1_json", "index.html", "index.v1_html")
 
     def round(self) -> None:
         """Install everything once."""
@@ -153,11 +155,11 @@ class Client:
 
 
 @contextmanager
-def installing(web: Path, *projects: str, remembered: list[str], ends_well: bool = True) -> Iterator[Client]:
+def installing(web: Path, *projects: str, remembered: list[str], forms: tuple[str, ...] = FORMS) -> Iterator[Client]:
     """Serve a tree by a plain file server, and keep a client installing from it until the block ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(web)))
     server.daemon_threads = True
-    client = Client(f"http://127.0.0.1:{server.server_port}", list(projects), remembered)
+    client = Client(f"http://127.0.0.1:{server.server_port}", list(projects), remembered, forms)
     stop = threading.Event()
 
     def install() -> None:
@@ -177,6 +179,5 @@ def installing(web: Path, *projects: str, remembered: list[str], ends_well: bool
         server.shutdown()
         threads[0].join()
         server.server_close()
-    if ends_well:
-        assert client.failures == []
-        assert client.rounds > 1
+    assert client.failures == []
+    assert client.rounds > 1

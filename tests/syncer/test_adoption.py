@@ -476,7 +476,7 @@ async def test_hostile_links(site: Site, old: OldMirror, tmp_path: Path, url: st
         link.symlink_to(secret.parent)
     (site.web / "packages/aa/six-1.0.zip").symlink_to(secret)
     site.select("six")
-    entry = {"filename": "six-1.0.zip", "hashes": {"sha256": hashlib.sha256(b"secret").hexdigest()}, "url": url, "size": 6}
+    entry = {"filename": "six-1.0.zip", "hashes": {"sha256": hashlib.sha256(b"secret").hexdigest()}, "url": url}
     old.write_page("six", [entry])
 
     report = await adopted(site)
