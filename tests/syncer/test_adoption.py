@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import fakepypi
+from fakepypi.legacy import legacy_document
 from mirror_contract import RunKind, RunState
 from mirror_syncer.adoption import Report, adopt
 from mirror_syncer.catalog import Catalog
@@ -527,6 +528,34 @@ async def test_page_without_sha256(site: Site, old: OldMirror, six: fakepypi.Pro
 
     assert (report.projects_failed, report.files_left_out) == (1, 2)
     assert old.urls() == lock_file
+
+
+@pytest.mark.parametrize("place", ["json/six", "pypi/six/json"])
+async def test_legacy_json_tells_more(
+    site: Site, old: OldMirror, pypi: fakepypi.FakePyPI, six: fakepypi.Project, place: str
+) -> None:
+    """bandersnatch's copy of the legacy JSON tells sizes that HTML does not, and hashes that md5 pages do not."""
+    six.upload("2.0")
+    old.write(six, json_too=False)
+    document = site.web / place
+    document.parent.mkdir(parents=True)
+    document.write_text(json.dumps(legacy_document(six, None, file_origin="https://files.pythonhosted.org")))
+    (site.web / "simple/six/index.v1_json").unlink()
+    (wheel,) = site.web.glob(f"packages/??/??/*/{WHEEL}")
+    wheel.write_bytes(b"half")
+
+    report = await adopted(site, dry_run=True)
+    assert (report.files_adopted, report.files_left_out) == (3, 1)
+
+    for form in ("index.html", "index.v1_html"):
+        page = site.web / "simple/six" / form
+        page.write_text(page.read_text().replace("sha256", "md5"))
+    report = await adopted(site)
+    assert (report.files_adopted, report.files_left_out) == (3, 1)
+    assert all(file.upload_time for file in site.published("six").files.values())
+    await site.sync()
+    assert [path.rpartition("/")[2] for path in fetched(pypi)] == [WHEEL]
+    site.assert_whole()
 
 
 async def test_taken_place(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project) -> None:

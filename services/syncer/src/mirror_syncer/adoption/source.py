@@ -9,14 +9,17 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace as struct_replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
+from mirror_syncer.adoption.legacy import parse_legacy
 from mirror_syncer.errors import InvalidPage, VolumeError
+from mirror_syncer.names import Filename, Sha256
 from mirror_syncer.upstream import File, Page, parse_html, parse_json
 
 # The forms of a page, the one that says the most first; bandersnatch and shadowmire write HTML under two names.
@@ -96,20 +99,39 @@ class OldTree:
         """
         Return a project's page.
 
+        What HTML does not say, sizes and upload times, is taken from the legacy JSON, where that is kept; and so is all
+        of a page that names no sha256.
+
         Raises:
             InvalidPage: none of its forms can be read; the message is of the one that says the most.
         """
+        # By its URL, not by its directory: rewrite rules hide the deeper ones from those who follow its links.
+        url = f"{_HOST}/simple/{name}/"
         first: InvalidPage | None = None
         for form in FORMS:
             if (path := _page_file(directory, form)) is None:
                 continue
             try:
                 body = _read(path)
-                # By its URL, not by its directory: rewrite rules hide the deeper ones from those who follow its links.
-                return _PARSERS.get(form, parse_html)(body, name=name, url=f"{_HOST}/simple/{name}/")
+                page = _PARSERS.get(form, parse_html)(body, name=name, url=url)
+                return self._completed(page, url=url)
             except InvalidPage as error:
                 first = first or error
         raise first or InvalidPage(f"{directory} holds no page that is a plain file")
+
+    def _completed(self, page: Page, *, url: str) -> Page:
+        if all(file.size is not None for file in page.files) and (page.files or not page.refused):
+            return page
+        for path in (self.web / "pypi" / page.name / "json", self.web / "json" / page.name):
+            try:
+                legacy = parse_legacy(_read(path), name=page.name, url=url)
+            except InvalidPage:
+                continue
+            if not page.files:
+                return replace(page, files=legacy.files, refused=legacy.refused)
+            known = {(file.filename, file.sha256): file for file in legacy.files}
+            return replace(page, files=tuple(_sized(file, known) for file in page.files))
+        return page
 
     def locate(self, file: File) -> Found | None:
         """Return where a file of a page lies, or None where no plain file does, or only by way of a symlink."""
@@ -137,6 +159,13 @@ class OldTree:
         if len(self._real) < _KNOWN_MOST and len(name) <= len("ff"):
             self._real.add(directory)
         return True
+
+
+def _sized(file: File, known: dict[tuple[Filename, Sha256], File]) -> File:
+    legacy = known.get((file.filename, file.sha256))
+    if legacy is None or file.size is not None:
+        return file
+    return struct_replace(file, size=legacy.size, upload_time=legacy.upload_time)
 
 
 def _place(url: str) -> str | None:
@@ -195,7 +224,10 @@ def _page_file(directory: Path, form: str) -> Path | None:
 
 def _read(path: Path) -> bytes:
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        # A pipe would be waited for, for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidPage(f"{path} is no plain file")
             body = file.read(_PAGE_MOST + 1)
     except OSError as error:
         raise InvalidPage(f"{path} cannot be read: {error.strerror}") from error
