@@ -49,8 +49,9 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
         case errno.EPERM | errno.EACCES:
             user = f"{os.getuid()}:{os.getgid()}"
             return VolumeError(
-                f"{source} cannot be linked: {error.strerror}. The kernel lets nobody but its owner link a file that "
-                f"he cannot write (fs.protected_hardlinks); on the host: chown -R {user} the old tree"
+                f"{source} cannot be linked to {target}: {error.strerror}. Only its owner may link a file "
+                "(fs.protected_hardlinks), and write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
+                f"or on the host: chown -R {user} the old tree"
             )
         case _:
             try:
