@@ -50,7 +50,7 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
             user = f"{os.getuid()}:{os.getgid()}"
             return VolumeError(
                 f"{source} cannot be linked to {target}: {error.strerror}. Only its owner may link a file "
-                "(fs.protected_hardlinks), and write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
+                "(fs.protected_hardlinks), or write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
                 f"or on the host: chown -R {user} the old tree"
             )
         case _:
