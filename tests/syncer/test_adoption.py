@@ -214,6 +214,22 @@ async def test_other_page_directories(site: Site, pypi: fakepypi.FakePyPI, old: 
     assert fetched(pypi) == []
 
 
+async def test_withdrawal_spares_deeper_pages(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
+    """By ``hash-index``, f's directory holds the pages of foo: they stay when f leaves the mirror."""
+    for name in ("f", "foo", "six"):
+        pypi.index.project(name).upload("1.0")
+        old.write(pypi.index.project(name), directory=f"{name[0]}/{name}")
+    site.select("f", "six")
+    await adopted(site)
+    foo = snapshot(site.web / "simple/f/foo")
+
+    site.select("six")
+    assert (await site.sync()).counts.projects_withdrawn == 1
+
+    assert site.pages() == ["six"]
+    assert snapshot(site.web / "simple/f/foo") == foo
+
+
 async def test_shadowmire_tree(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
     """shadowmire's ``index.html`` is a symlink to its neighbour; both are ours in the end."""
     page = site.web / "simple/six"

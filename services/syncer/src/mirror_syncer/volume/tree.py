@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -231,10 +230,15 @@ class Volume:
 
     @disk_says()
     def remove_page(self, name: NormalizedName) -> None:
-        """Remove a project's page, and its directory."""
+        """Remove a project's page and its directory; not what lies deeper: by ``hash-index``, other projects' pages."""
         directory = self.page_directory(name)
         if directory.is_dir():
-            shutil.rmtree(directory)
+            for path in directory.iterdir():
+                if path.is_symlink() or not path.is_dir():
+                    path.unlink()
+            self.durability.named(directory)
+            with suppress(OSError):  # not empty, as said
+                directory.rmdir()
             self.durability.named(directory.parent)
 
     def projects(self) -> Iterator[NormalizedName]:
