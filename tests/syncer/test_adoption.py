@@ -329,6 +329,20 @@ async def test_half_adopted_tree_is_not_synced(site: Site, six: fakepypi.Project
     assert (await site.sync()).state is RunState.SUCCEEDED
 
 
+async def test_one_adoption_at_a_time(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
+    """Another tree waits until the one that was begun is adopted; one that is no more is waited for by nobody."""
+    other = tmp_path / "other"
+    shutil.copytree(site.web, other / "web")
+    await adopted(site)
+    site.sql(f"UPDATE about SET value = '{other / 'web'}' WHERE key = 'adopting'")
+
+    with pytest.raises(MirrorError, match="end that one first"):
+        await adopted(site)
+    shutil.rmtree(other)
+    await adopted(site)
+    assert (await site.sync()).state is RunState.SUCCEEDED
+
+
 async def test_stopped_adoption_goes_on(site: Site, old: OldMirror, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM lets the current projects finish and begins no other; the error names what goes on."""
     names = [f"project{number}" for number in range(100)]

@@ -28,7 +28,7 @@ def open_tree(settings: Settings, *, catalog: Catalog, adopting: bool = False) -
         if begun := catalog.recall(Fact.ADOPTING):
             raise VolumeError(
                 f"the adoption of {begun} was begun and is not done: run the same `mirror-syncer adopt` again, "
-                "which goes on where it stopped"
+                "which goes on where it stopped; if that tree is no more, `mirror-syncer adopt` without --from ends it"
             )
         if not known:
             _refuse_unadopted(settings)

@@ -1,9 +1,6 @@
 """One project: from the page that another program left to a publication of ours, by hard links."""
 
-import hashlib
-import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,12 +12,12 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
+from mirror_syncer.adoption.contents import digests, same_file, sha256, small
 from mirror_syncer.adoption.source import Found, OldTree
 from mirror_syncer.catalog import Catalog, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import (
     PackagePath,
-    Sha256,
     content_digest,
     full_path,
     metadata_name,
@@ -30,11 +27,10 @@ from mirror_syncer.names import (
 from mirror_syncer.policy import Policy
 from mirror_syncer.publish import Publication, render_page
 from mirror_syncer.upstream import File, ProjectStatus
-from mirror_syncer.volume import METADATA_MOST, Volume, wheel_metadata
+from mirror_syncer.volume import Volume, wheel_metadata
 
 _SHORT = re.compile(r"packages/([0-9a-f]{2})/[^/]+")  # this mirror's own, whose rest of the digest is not known
 ADOPTED = "adopted: the next sync asks upstream what is missing"
-_CHUNK = 2**20
 
 
 class Fate(StrEnum):
@@ -191,7 +187,7 @@ class ProjectAdoption:
             raise FileRejected(f"the page gives it {file.size:,} bytes, on disk it has {found.stat.st_size:,}")
         address, short = content_digest(f"/{found.place}"), _SHORT.fullmatch(found.place)
         if self._hashing or (address is None and short is None):
-            sha256, blake2b = _digests(found.path)
+            sha256, blake2b = digests(found.path)
             if sha256 != file.sha256:
                 raise FileRejected(f"its sha256 is {sha256}, the page says {file.sha256}")
             address = address or blake2b
@@ -239,13 +235,13 @@ class ProjectAdoption:
         if not promised or metadata_name(one.file.filename) is None:
             return replace(one.file, core_metadata=False)
         beside = f"{path}.metadata"
-        body = _small(beside) if isinstance(promised, str) else None
-        link = body is not None and _sha256(body) == promised
+        body = small(beside) if isinstance(promised, str) else None
+        link = body is not None and sha256(body) == promised
         if not link:
             body = wheel_metadata(Path(path)) if path.endswith(".whl") else None
-        if body is None or (promised is not True and _sha256(body) != promised):
+        if body is None or (promised is not True and sha256(body) != promised):
             return replace(one.file, core_metadata=False)
-        digest = _sha256(body)
+        digest = sha256(body)
         link = link and volume.link_metadata(beside, place)
         if not link and volume.digest(PackagePath(f"{place}.metadata")) != digest:
             volume.write_metadata(place, body)
@@ -269,7 +265,7 @@ class ProjectAdoption:
         for intent in self._catalog.files.pending(name) if self._resumed else ():
             if intent.place not in done:
                 now, path = contents.get(intent.sha256), volume.path(intent.place)
-                if (now is not None and _same_file(path, now)) or volume.digest(intent.place) == intent.sha256:
+                if (now is not None and same_file(path, now)) or volume.digest(intent.place) == intent.sha256:
                     yield Retirement(name, intent.place, intent.sha256, due_at=self._due())
 
     def _due(self) -> int:
@@ -285,37 +281,3 @@ def _package_path(place: str) -> PackagePath | None:
         return parse_package_path(place)
     except FileRejected:
         return None
-
-
-def _digests(path: str) -> tuple[str, str]:
-    """Return a file's sha256 and blake2b-256."""
-    digests = hashlib.sha256(), hashlib.blake2b(digest_size=32)
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
-                for digest in digests:
-                    digest.update(chunk)
-    except OSError as error:
-        raise FileRejected(f"{path} cannot be read: {error.strerror}") from error
-    return digests[0].hexdigest(), digests[1].hexdigest()
-
-
-def _sha256(body: bytes) -> Sha256:
-    return Sha256(hashlib.sha256(body).hexdigest())
-
-
-def _small(path: str) -> bytes | None:
-    """Return the content of a plain file that may be metadata, or None."""
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            return file.read() if stat.S_ISREG(found.st_mode) and found.st_size <= METADATA_MOST else None
-    except OSError:
-        return None
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
-        return False

@@ -53,8 +53,7 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
     in_place = _is_same(old.web, settings.data / "pypi" / "web")
     report = Report(dry_run=dry_run)
     catalog = open_catalog(settings)
-
-    resumed = bool(catalog.recall(Fact.ADOPTING))
+    begun = catalog.recall(Fact.ADOPTING)
 
     def adoption_of(volume: Volume | None) -> ProjectAdoption:
         return ProjectAdoption(
@@ -63,24 +62,26 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
             catalog=catalog,
             volume=volume,
             in_place=in_place,
-            resumed=resumed,
+            resumed=bool(begun),
             hashing=hashing,
         )
 
     try:
         with Teller(report) as teller, _still(old, in_place=in_place):
             _check_file_system(old, settings.data)
+            if begun and not _is_same(Path(begun), old.web) and (Path(begun) / "simple").is_dir():
+                raise MirrorError(f"the adoption of {begun} was begun and is not done: end that one first")
             if dry_run:
                 await _Adoption(old, adoption_of(None), None, teller, set()).run()
             else:
-                with _take(settings, catalog, old, resumed=resumed) as volume:
-                    if not resumed:  # else what was in hand is this adoption's, and is gone on with
+                with _take(settings, catalog, old, resumed=bool(begun)) as volume:
+                    if not begun:  # else what was in hand is this adoption's, and is gone on with
                         recover(catalog=catalog, volume=volume, removal=policy.removal)
                     await _commit(old, adoption_of(volume), catalog=catalog, volume=volume, teller=teller)
                     await ProjectList(catalog=catalog, volume=volume).publish()
                     if in_place:
                         await asyncio.to_thread(_forward, old, catalog=catalog, volume=volume)
-                    if (report.files_adopted or resumed) and not hashing:
+                    if (report.files_adopted or begun) and not hashing:
                         _ask_to_verify(catalog)
                     # What an attempt that broke off had in hand, and this one not: a project taken from mirror.toml.
                     recover(catalog=catalog, volume=volume, removal=policy.removal)
