@@ -182,4 +182,4 @@ async def test_version_and_help_need_no_command(six: Site) -> None:
     usage = await mirror_syncer(six, "--help")
 
     assert (version.code, version.out.split()[0]) == (0, "mirror-syncer")
-    assert all(command in usage.out for command in ("serve", "sync", "verify", "plan"))
+    assert all(command in usage.out for command in ("serve", "sync", "verify", "plan", "adopt"))

@@ -13,10 +13,11 @@ from mirror_syncer.crew import open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics, Snapshot
+from mirror_syncer.opening import open_tree
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
-from mirror_syncer.recovery import rebuild, recover, recover_project
+from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
 from mirror_syncer.transfer import STALE_WAITS
@@ -76,13 +77,7 @@ async def open_mirror(
         log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
     catalog = open_catalog(settings)
     try:
-        known = bool(catalog.projects.page(limit=1))
-        with Volume(settings.data, mirror_id=catalog.mirror_id, known=known, reserve=settings.disk_reserve) as volume:
-            if not volume.durability.by_group:
-                log.warning("each file is synced by itself", file_system=volume.durability.file_system)
-            if volume.mirror_id != catalog.mirror_id:
-                projects = rebuild(catalog=catalog, volume=volume)
-                log.warning("the catalog was lost, and is made anew from the pages", projects=projects)
+        with open_tree(settings, catalog=catalog) as volume:
             if broken_off := recover(catalog=catalog, volume=volume, removal=policy.current.removal):
                 log.info("recovered", projects=broken_off)
             runs = Runs(catalog)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState, parse_project_name
+from mirror_syncer.adoption import adopt as adopt_tree
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
@@ -109,6 +111,24 @@ def plan(
     for line in lines:
         table.add_row(*line)
     Console().print(table)
+
+
+@app.command()
+def adopt(
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="The old tree, on the same file system; without it, the one at MIRROR_DATA."),
+    ] = None,
+    hashing: Annotated[
+        bool, typer.Option("--hash", help="Hash each file before it is adopted, instead of in a verify afterwards.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and touch nothing.")] = False,
+) -> None:
+    """Make a tree of bandersnatch's, shadowmire's or another mirror like this one this mirror's, by hard links."""
+    settings = _settings()
+    report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
+    raise typer.Exit(3 if report.incomplete else 0)
 
 
 def _settings() -> Settings:

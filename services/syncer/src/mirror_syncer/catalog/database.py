@@ -27,6 +27,7 @@ class Fact(StrEnum):
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
     LIST = "list"  # the digest of the published project list
     PAUSED = "paused"  # a pause outlives a restart
+    ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 
 
 class Catalog:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from mirror_syncer.volume.document import (
 )
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, file_digest, store
+from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
 
 # From this size on a download lies in .staging and outlives a restart.
@@ -139,6 +139,9 @@ class Tree:
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.metadata").unlink(missing_ok=True)
         self.durability.named(path.parent)
+        if place.count("/") > _SHORT:
+            with suppress(OSError):  # not empty: a program before us left something there
+                path.parent.rmdir()
 
     @disk_says()
     def withdraw(self, place: PackagePath) -> None:
@@ -195,10 +198,15 @@ class Tree:
 
     @disk_says()
     def remove_page(self, name: NormalizedName) -> None:
-        """Remove a project's page, its directory, and its legacy document."""
+        """Remove a project's page and legacy document; what lies deeper stays: others' pages, by ``hash-index``."""
         directory = self.page_directory(name)
         if directory.is_dir():
-            shutil.rmtree(directory)
+            for path in directory.iterdir():
+                if path.is_symlink() or not path.is_dir():
+                    path.unlink()
+            self.durability.named(directory)
+            with suppress(OSError):  # not empty, as said
+                directory.rmdir()
             self.durability.named(directory.parent)
         remove_document(self.legacy_directory(name), durability=self.durability)
 
@@ -231,6 +239,35 @@ class Tree:
             if is_published(directory, body):
                 return None
         return stage_document(directory, body=body, durability=self.durability)
+
+    # From another tree
+
+    def link(self, source: str, place: PackagePath) -> bool:
+        """Give a file of another tree a name in this one too; return False where something else has that name."""
+        self.make_directory(place)
+        # Text, not Path: the making of paths took longer than the linking.
+        target = f"{self.web}/{place}"
+        linked = link(source, target)
+        self.durability.named(os.path.dirname(target))  # noqa: PTH120 - as said
+        return linked
+
+    def link_metadata(self, source: str, place: PackagePath) -> bool:
+        """As ``link``, of the metadata of the file at a place."""
+        return link(source, f"{self.web}/{place}.metadata")
+
+    @disk_says()
+    def forward(self, directory: Path, form: str, *, name: NormalizedName | None) -> None:
+        """
+        Let another name of a page, below ``simple/``, lead to the page, so that it never grows old.
+
+        Args:
+            name: the page's project; None is the list of all.
+        """
+        home = self.web / "simple" if name is None else self.page_directory(name)
+        page = home / (form if form in NAMES else "index.html")
+        if page.is_file():
+            forward(directory / form, to=page)
+            self.durability.named(directory)
 
     # After a crash
 

@@ -1,0 +1,61 @@
+"""Second names: a hard link for a file that lies in another tree, a symlink for a page that had another name."""
+
+import errno
+import os
+from pathlib import Path
+
+from mirror_syncer.errors import VolumeError
+from mirror_syncer.volume.disk import disk_says
+
+
+def link(source: str, target: str) -> bool:
+    """
+    Give a file a second name.
+
+    Returns:
+        Whether it has that name now; False where something else has it.
+
+    Raises:
+        VolumeError: the kernel says no, to this file and so to all of them.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return os.path.samestat(os.lstat(source), os.lstat(target))
+    except OSError as error:
+        raise _explain(error, source, target) from error
+    return True
+
+
+def forward(path: Path, *, to: Path) -> None:
+    """Make a path a relative symlink to a page, in one step."""
+    target = os.path.relpath(to, path.parent)
+    if path.is_symlink() and path.readlink() == Path(target):
+        return
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.rename(path)
+
+
+def _explain(error: OSError, source: str, target: str) -> OSError:
+    match error.errno:
+        case errno.EXDEV:
+            return VolumeError(
+                f"{source} and {target} are on two file systems, or two mounts of one, and a hard link reaches "
+                "across neither: give the container one mount that holds both (MIRROR_DATA, or a directory above), or "
+                "move the old tree to the disk of the new one"
+            )
+        case errno.EPERM | errno.EACCES:
+            user = f"{os.getuid()}:{os.getgid()}"
+            return VolumeError(
+                f"{source} cannot be linked to {target}: {error.strerror}. Only its owner may link a file "
+                "(fs.protected_hardlinks), or write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
+                f"or on the host: chown -R {user} the old tree"
+            )
+        case _:
+            try:
+                with disk_says(Path(target)):
+                    raise error
+            except VolumeError as explained:
+                return explained
