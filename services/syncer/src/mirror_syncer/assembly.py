@@ -21,6 +21,7 @@ from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
 from mirror_syncer.transfer import STALE_WAITS, FileTransfer, Transfer
 from mirror_syncer.upstream import Budget, Client, Index, Limits
+from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
@@ -103,6 +104,9 @@ async def open_mirror(
                 index = Index(settings.upstream, client=client)
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
+                verifier = Verifier(
+                    catalog=catalog, volume=volume, queue=queue, metrics=metrics, bandwidth=settings.verify_bandwidth
+                )
                 workers = Workers(
                     catalog=catalog,
                     volume=volume,
@@ -120,6 +124,7 @@ async def open_mirror(
                     group=group,
                     metrics=metrics,
                     project_list=project_list,
+                    verifier=verifier,
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
@@ -134,6 +139,7 @@ async def open_mirror(
                     workers=workers,
                     group=group,
                     project_list=project_list,
+                    verifier=verifier,
                     metrics=metrics,
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from packaging.utils import NormalizedName
@@ -19,7 +18,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish import CommitGroup, ProjectList
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.transfer import Outcome, Transfer, Work
-from mirror_syncer.verification import verify
+from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
 
@@ -27,7 +26,6 @@ log = structlog.get_logger()
 
 # So many projects in a row without an answer: the upstream is down, and the rest is not worth the waiting.
 _UNREACHABLE_IN_A_ROW = 10
-_REPAIR = "`mirrorctl verify --repair` fetches it again"
 
 
 class Workers:
@@ -50,6 +48,7 @@ class Workers:
         group: CommitGroup,
         metrics: Metrics,
         project_list: ProjectList,
+        verifier: Verifier,
         recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
@@ -61,6 +60,7 @@ class Workers:
         self._group = group
         self._metrics = metrics
         self._list = project_list
+        self._verifier = verifier
         self._recover = recover
         self._slots = [Priority.NAMED, *[Priority.BACKLOG] * at_once]
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +99,15 @@ class Workers:
                 began = time.monotonic()
                 try:
                     outcome = await self._perform(task, run)
+                except SliceOver:
+                    await self._later(task, run)
+                    continue
+                except asyncio.CancelledError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one project must not take the others with it
+                    await self._failed(task, run, error)
+                    continue
+                try:
                     if task.action is Action.REFRESH and outcome is not None:
                         await self._listen(run, outcome, began=began)
                     settled = None if outcome is None else await self._group.submit(outcome.publication)
@@ -122,32 +131,32 @@ class Workers:
             left = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
             run.document.counts.files_removed += left
             return None
+        if task.action is Action.VERIFY:
+            return await self._verify(task, run)
         row = await asyncio.to_thread(self._catalog.projects.get, task.name)
         work = Work(task.name, task.priority, row, force=run.request.force)
-        match task.action:
-            case Action.REFRESH:
-                return await self._transfer.refresh(work)
-            case Action.WITHDRAW:
-                reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
-                return await self._transfer.withdraw(row or ProjectRow(task.name), reason=reason)
-            case Action.VERIFY:
-                return await self._verify(work, run)
+        if task.action is Action.WITHDRAW:
+            reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
+            return await self._transfer.withdraw(row or ProjectRow(task.name), reason=reason)
+        return await self._transfer.refresh(work)
 
-    async def _verify(self, work: Work, run: ActiveRun) -> Outcome | None:
-        verdict = await asyncio.to_thread(verify, self._volume, work.name)
-        run.document.counts.files_verified += verdict.files
-        for damage in verdict.damages:
-            self._metrics.count_damage(damage.reason)
-        if verdict.damages and run.request.repair:
-            log.warning("repairing", project=work.name, files=[damage.what for damage in verdict.damages])
-            places = frozenset(damage.place for damage in verdict.damages)
-            return await self._transfer.refresh(replace(work, force=True, damaged=places))
-        found = (
-            Failure(project=work.name, file=one.what, reason=f"{one.reason} on disk; {_REPAIR}")
-            for one in verdict.damages
-        )
-        run.note(*found)
-        return None
+    async def _verify(self, task: Task, run: ActiveRun) -> Outcome | None:
+        verdict = await self._verifier.look(task, run)
+        if not (verdict.damages and run.request.repair):
+            return None
+        log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
+        places = frozenset(damage.place for damage in verdict.damages)
+        row = await asyncio.to_thread(self._catalog.projects.get, task.name)
+        return await self._transfer.refresh(Work(task.name, task.priority, row, force=True, damaged=places))
+
+    async def _later(self, task: Task, run: ActiveRun) -> None:
+        """Let others have their turn before the next slice of a project."""
+        await self._queue.done(task)
+        if run.over:
+            self._verifier.give_up(task.name, run)
+            run.task_done()
+        else:
+            await self._queue.put([task])
 
     async def _settle(
         self, task: Task, run: ActiveRun, outcome: Outcome | None, settled: asyncio.Future[None] | None
@@ -161,6 +170,8 @@ class Workers:
             return
         if outcome is not None:
             self._count(run, outcome)
+        if task.action is Action.VERIFY:
+            self._verifier.settle(task.name, run)
         if task.action is not Action.COLLECT:
             run.document.counts.projects_done += 1
         await self._queue.done(task)
@@ -190,6 +201,7 @@ class Workers:
             log.error("project failed", project=task.name, exc_info=error)
             run.document.counts.projects_failed += 1
             run.note(Failure(project=task.name, reason=f"{type(error).__name__}: {error}"))
+        self._verifier.give_up(task.name, run)
         # What it had in hand is put right now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from packaging.utils import NormalizedName
 
+from mirror_contract import Run
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.rows import KeptPage, ProjectRow, Retirement
@@ -98,6 +100,12 @@ class Catalog:
                 retirements=[r for settlement in settlements for r in settlement.retirements],
                 returned=[place for settlement in settlements for place in settlement.returned],
             )
+
+    def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
+        """Store how far a verify is: what it counted, and of which projects, in one transaction."""
+        with self._engine.begin() as connection:
+            self.projects.mark_verified(connection, verified)
+            self.runs.store(connection, run)
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:
         """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""

@@ -46,6 +46,11 @@ def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSe
     return PageSet(html=_html(page, files), json=_json(page, files))
 
 
+def render_html(published: PublishedPage) -> bytes:
+    """Render again in HTML what is published."""
+    return _html(published.page, [(file, published.places[file.filename]) for file in published.page.files])
+
+
 def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     """
     Read our own page back.

@@ -4,9 +4,21 @@ The tree that nginx serves. Every write to it goes through here: names, temporar
 Nothing is visible half-written: a file has no name until it is whole and checked, a page is renamed over the old one.
 """
 
+from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.incoming import METADATA_MOST, Incoming, wheel_metadata
 from mirror_syncer.volume.pages import PageSet, StagedPages
+from mirror_syncer.volume.reading import digest_by_pieces
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Volume
 
-__all__ = ["METADATA_MOST", "Incoming", "PageSet", "StagedPages", "StreamedPages", "Volume", "wheel_metadata"]
+__all__ = [
+    "METADATA_MOST",
+    "Incoming",
+    "PageSet",
+    "StagedPages",
+    "StreamedPages",
+    "Volume",
+    "digest_by_pieces",
+    "disk_says",
+    "wheel_metadata",
+]

@@ -209,6 +209,15 @@ class Volume:
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
+    @disk_says(cannot_be="read")
+    def page_state(self, name: NormalizedName) -> tuple[int, ...]:
+        """Return what changes whenever a project's page does; empty where it has none."""
+        try:
+            status = (self.page_directory(name) / "index.v1_json").stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
     def stream_list(self) -> StreamedPages:
         """Begin a new project list beside the published one."""
         return StreamedPages(self.web / "simple", durability=self.durability)

@@ -1,0 +1,178 @@
+"""
+The work of a verify: every published project looked at in slices, on all cores, from where an interruption left it.
+
+What was counted is stored together with which projects it was counted of, so that a restart neither forgets a failure
+nor counts a file twice.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import structlog
+from packaging.utils import NormalizedName
+
+from mirror_contract import Failure
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.metrics import Metrics
+from mirror_syncer.priority import Priority
+from mirror_syncer.runs import ActiveRun
+from mirror_syncer.throttle import Throttle
+from mirror_syncer.verification import Damage, Inspection, Verdict
+from mirror_syncer.volume import Volume
+from mirror_syncer.workqueue import Action, Task, WorkQueue
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Whoever waits for a project that is being looked at, or for a worker, waits for a few of these.
+_SLICE_SECONDS = 0.5
+_NAMES_AT_ONCE = 500
+# Projects of a run in the queue or in hand, a thread: enough that no thread waits for the event loop, and so few that a
+# slice comes soon.
+_AHEAD = 4
+_REPAIR = "`mirrorctl verify --repair` fetches it again"
+
+
+class SliceOver(Exception):
+    """A project is not looked at to its end; its task belongs back into the queue."""
+
+
+class Verifier:
+    """
+    Looks at projects on behalf of runs.
+
+    Args:
+        bandwidth: bytes a second that are read, all threads together; None for no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        volume: Volume,
+        queue: WorkQueue,
+        metrics: Metrics,
+        bandwidth: int | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._volume = volume
+        self._queue = queue
+        self._metrics = metrics
+        self._throttle = Throttle(bandwidth)
+        self._threads = len(os.sched_getaffinity(0))
+        # Its own: in the event loop's pool a slow disk would hold up everybody's look into the catalog.
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
+        self._inspections: defaultdict[str, dict[NormalizedName, Inspection]] = defaultdict(dict)
+        self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
+
+    def close(self) -> None:
+        """Begin nothing more; a slice under way ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, run: ActiveRun) -> None:
+        """Have every published project that a run concerns looked at, except those that it has behind it."""
+        since = _since(run) if run.resumed else None
+        only = run.request.projects
+        absent, left = await asyncio.to_thread(self._survey, run, since)
+        known = {failure.project for failure in run.document.failures}
+        for name in absent:
+            if name not in known:
+                run.note(Failure(project=name, reason="not mirrored, so there is nothing to verify"))
+        counts = run.document.counts
+        counts.projects_planned = counts.projects_done + left
+        log.info("plan", verify=left, **({"verified_before": counts.projects_done} if run.resumed else {}))
+        after = ""
+        while names := await asyncio.to_thread(
+            self._catalog.projects.to_verify, since=since, only=only, after=after, limit=_NAMES_AT_ONCE
+        ):
+            after = names[-1]
+            await self._feed(run, names)
+            if run.over:
+                break
+        await run.drained.wait()
+        await self.checkpoint(run)
+        self._inspections.pop(run.id, None)
+
+    async def look(self, task: Task, run: ActiveRun) -> Verdict:
+        """
+        Look at a project for a slice; ``settle`` counts what was found.
+
+        Raises:
+            SliceOver: there is more to look at.
+            VolumeError: the disk says no.
+        """
+        under_way = self._inspections[run.id]
+        inspection = under_way.get(task.name)
+        if inspection is None:
+            inspection = under_way[task.name] = Inspection(self._volume, task.name, throttle=self._throttle)
+        if not await self.aside(inspection.go_on, seconds=_SLICE_SECONDS):
+            raise SliceOver
+        verdict = inspection.verdict
+        for damage in verdict.damages:
+            self._metrics.count_damage(damage.reason)
+        return verdict
+
+    def settle(self, name: NormalizedName, run: ActiveRun) -> None:
+        """Count what was found of a project, and note that it is verified."""
+        verdict = self._inspections[run.id].pop(name).verdict
+        counts = run.document.counts
+        counts.files_verified += verdict.files
+        counts.bytes_verified += verdict.bytes
+        counts.files_damaged += len(verdict.damages)
+        damaged = bool(verdict.damages) and not run.request.repair
+        if damaged:
+            run.note(*(_failure(name, damage) for damage in verdict.damages))
+        # A whole run keeps what it found in its document. What another one found must not be passed over by a whole run
+        # that was interrupted meanwhile.
+        looked_at = max(int(time.time()), _since(run))
+        self._verified[run.id][name] = None if damaged and run.request.projects is not None else looked_at
+
+    def give_up(self, name: NormalizedName, run: ActiveRun) -> None:
+        """Forget a look that broke off."""
+        self._inspections[run.id].pop(name, None)
+
+    async def checkpoint(self, run: ActiveRun) -> None:
+        """Store how far a run is; a restart goes on from there."""
+        verified, document = self._verified.pop(run.id, {}), run.document.model_copy(deep=True)
+        await asyncio.to_thread(self._catalog.checkpoint, document, verified=verified)
+
+    async def aside(self, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+        """Call what reads much in a thread of the verify's own."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*arguments, **options))
+
+    async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
+        """Put projects into the queue, few at a time."""
+        most = _AHEAD * self._threads
+        priority = Priority.BACKLOG if run.request.projects is None else Priority.NAMED
+        ahead = deque(names)
+        while ahead:
+            await run.room(most // 2)
+            if run.over:
+                return
+            some = [ahead.popleft() for _ in range(min(len(ahead), most - run.left))]
+            run.expect(len(some))
+            await self._queue.put(Task(run.id, name, Action.VERIFY, priority) for name in some)
+
+    def _survey(self, run: ActiveRun, since: int | None) -> tuple[list[str], int]:
+        """Return the projects that are asked for in vain, and how many are to be looked at."""
+        only = run.request.projects
+        published = self._catalog.projects.to_verify(only=only, limit=len(only)) if only is not None else []
+        return sorted(set(only or ()) - set(published)), self._catalog.projects.count_to_verify(since=since, only=only)
+
+
+def _since(run: ActiveRun) -> int:
+    """Return the first whole second of a run: what was verified from then on, it has behind it."""
+    began = run.document.started_at
+    return 0 if began is None else math.ceil(began.timestamp())
+
+
+def _failure(name: NormalizedName, damage: Damage) -> Failure:
+    return Failure(project=name, file=damage.what, reason=f"{damage.reason} on disk; {_REPAIR}")
