@@ -14,7 +14,7 @@ from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html
-from mirror_syncer.volume import Volume, digest_by_pieces, disk_says
+from mirror_syncer.volume import Volume, disk_says
 
 Reason = Literal["missing", "wrong", "unreadable"]
 _GZIP = 31  # zlib's wbits for a gzip frame
@@ -108,7 +108,7 @@ class Inspection:
             return
         found = None
         reason: Reason | None = None
-        pieces = digest_by_pieces(self._volume.path(place), piece=self._throttle.piece)
+        pieces = self._volume.digest_by_pieces(place, piece=self._throttle.piece)
         try:
             while True:
                 count = next(pieces)
@@ -165,7 +165,7 @@ def _unpacked(twin: bytes) -> bytes | None:
     packed = isal_zlib.decompressobj(_GZIP)
     try:
         body = packed.decompress(twin)
-    except isal_zlib.error:
+    except isal_zlib.error:  # type: ignore[misc] # the stub calls it an object
         return None
     return body if packed.eof and not packed.unused_data else None
 

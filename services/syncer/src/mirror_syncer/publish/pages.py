@@ -58,9 +58,11 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     Raises:
         InvalidPage: it is not ours, or damaged.
     """
-    base = f"http://mirror.invalid/pypi/web/simple/{name}/"
-    page = parse_json(body, name=name, url=base)
     root = "http://mirror.invalid/pypi/web/"
+    # As joined with the page's own URL, which takes a third of the time that a page takes. Within a string of JSON no
+    # quotation mark stands without a backslash, so nothing but URLs is met.
+    body = body.replace(b'"url":"../../', f'"url":"{root}'.encode())
+    page = parse_json(body, name=name, url=f"{root}simple/{name}/")
     try:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejected as error:

@@ -113,6 +113,9 @@ _FILES_MOST = 200_000
 _COMMAS_MOST = 20 * _FILES_MOST
 _REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
 _URL_MOST = 8_192
+# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
+# further look, which takes 30 µs a file.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
 
 _page = msgspec.json.Decoder(_Page)
 _file = msgspec.json.Decoder(_File)
@@ -252,6 +255,8 @@ def _absolute(page: str, url: str) -> str:
     """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
     if len(url) > _URL_MOST:
         raise FileRejected(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
+    if _PLAIN_URL.fullmatch(url):
+        return url
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)

@@ -7,7 +7,6 @@ Nothing is visible half-written: a file has no name until it is whole and checke
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.incoming import METADATA_MOST, Incoming, wheel_metadata
 from mirror_syncer.volume.pages import PageSet, StagedPages
-from mirror_syncer.volume.reading import digest_by_pieces
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Volume
 
@@ -18,7 +17,6 @@ __all__ = [
     "StagedPages",
     "StreamedPages",
     "Volume",
-    "digest_by_pieces",
     "disk_says",
     "wheel_metadata",
 ]

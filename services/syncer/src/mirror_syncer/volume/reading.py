@@ -4,7 +4,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Generator
-from pathlib import Path
 from threading import local
 
 from mirror_syncer.names import Sha256
@@ -12,7 +11,7 @@ from mirror_syncer.names import Sha256
 _mine = local()  # a buffer a thread: hashlib.file_digest's own, made for each file, costs small ones a third
 
 
-def digest_by_pieces(path: Path, *, piece: int) -> Generator[int, None, Sha256 | None]:
+def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:
     """
     Yield the bytes of each piece before it is read; return the sha256, or None where there is no such plain file.
 
@@ -27,7 +26,7 @@ def digest_by_pieces(path: Path, *, piece: int) -> Generator[int, None, Sha256 |
     except FileNotFoundError:
         return None
     except OSError:
-        if path.is_symlink():
+        if os.path.islink(path):
             return None
         raise
     try:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Incoming, file_digest
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
 from mirror_syncer.volume.possession import Possession
+from mirror_syncer.volume.reading import digest_by_pieces
 from mirror_syncer.volume.stream import StreamedPages
 
 # From this size on a download lies in .staging and outlives a restart.
@@ -140,6 +141,10 @@ class Volume:
     def digest(self, place: PackagePath) -> Sha256 | None:
         """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
         return file_digest(self.path(place))
+
+    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
+        """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
+        return digest_by_pieces(f"{self.web}/{place}", piece=piece)  # a Path costs as much as the open
 
     @disk_says(cannot_be="read")
     def size(self, place: PackagePath) -> int | None:
