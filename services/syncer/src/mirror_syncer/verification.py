@@ -14,7 +14,7 @@ from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html
-from mirror_syncer.volume import Volume, disk_says
+from mirror_syncer.volume import View, disk_says
 
 Reason = Literal["missing", "wrong", "unreadable"]
 _GZIP = 31  # zlib's wbits for a gzip frame
@@ -49,7 +49,7 @@ class Inspection:
     passes over files that were found right and have stayed.
     """
 
-    def __init__(self, volume: Volume, name: NormalizedName, *, throttle: Throttle) -> None:
+    def __init__(self, volume: View, name: NormalizedName, *, throttle: Throttle) -> None:
         self._volume = volume
         self._name = name
         self._throttle = throttle
@@ -128,7 +128,7 @@ class Inspection:
             self._damages.append(Damage(place.rpartition("/")[2], place, reason))
 
 
-def _in_page(volume: Volume, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
+def _in_page(volume: View, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
     forms = volume.page_forms(name)
     html = forms.get("index.html")
     if html is None:

@@ -17,7 +17,7 @@ from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, parse_package_path
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, Page, parse_json
-from mirror_syncer.volume import PageSet, Volume
+from mirror_syncer.volume import PageSet, View
 
 # The newest version of the specification that these pages speak.
 API_VERSION = "1.4"
@@ -70,7 +70,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
 
 
-def read_published(volume: Volume, name: NormalizedName) -> PublishedPage | None:
+def read_published(volume: View, name: NormalizedName) -> PublishedPage | None:
     """
     Return what is published of a project, or None where it has no page. It blocks for the disk.
 

@@ -9,6 +9,7 @@ from mirror_syncer.volume.incoming import METADATA_MOST, Incoming, wheel_metadat
 from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Volume
+from mirror_syncer.volume.view import View
 
 __all__ = [
     "METADATA_MOST",
@@ -16,6 +17,7 @@ __all__ = [
     "PageSet",
     "StagedPages",
     "StreamedPages",
+    "View",
     "Volume",
     "disk_says",
     "wheel_metadata",

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Generator
+from pathlib import Path
 from threading import local
 
 from mirror_syncer.names import Sha256
@@ -26,7 +27,7 @@ def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | 
     except FileNotFoundError:
         return None
     except OSError:
-        if os.path.islink(path):
+        if Path(path).is_symlink():
             return None
         raise
     try:

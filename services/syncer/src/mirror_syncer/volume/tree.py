@@ -1,26 +1,24 @@
 """The tree as a whole: taking it, room on it, and where its files and pages lie."""
 
 import hashlib
-import os
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from packaging.utils import NormalizedName
 
-from mirror_contract import Disk
 from mirror_syncer.errors import VolumeAbsent, VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.incoming import Incoming, file_digest
-from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published
+from mirror_syncer.volume.incoming import Incoming
+from mirror_syncer.volume.pages import PageSet, StagedPages, discard_temporaries, published
 from mirror_syncer.volume.possession import Possession
-from mirror_syncer.volume.reading import digest_by_pieces
 from mirror_syncer.volume.stream import StreamedPages
+from mirror_syncer.volume.view import View
 
 # From this size on a download lies in .staging and outlives a restart.
 _STAGED_FROM = 32 * 2**20
@@ -29,7 +27,7 @@ _FEWEST_INODES = 1_000
 _SHORT = 2  # slashes of a short path
 
 
-class Volume:
+class Volume(View):
     """
     A mirror's tree, taken by this process until ``close``.
 
@@ -43,9 +41,7 @@ class Volume:
 
     @disk_says()
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
-        self.root = root
-        self.base = root / "pypi"
-        self.web = self.base / "web"
+        super().__init__(root)
         self._staging = self.base / ".staging"
         self._withdrawn = self.base / ".withdrawn"
         self._reserve = reserve
@@ -78,16 +74,6 @@ class Volume:
 
     # Room
 
-    @disk_says()
-    def disk(self) -> Disk:
-        """Return the size of the file system, and what of it is free for us."""
-        stat = os.statvfs(self.root)
-        return Disk(
-            size_bytes=stat.f_blocks * stat.f_frsize,
-            free_bytes=stat.f_bavail * stat.f_frsize,
-            free_inodes=stat.f_favail if stat.f_files else None,
-        )
-
     def check_present(self) -> None:
         """Raise ``VolumeAbsent`` where its disk was unmounted under us; before each run."""
         if not self._possession.present:
@@ -107,10 +93,6 @@ class Volume:
             raise VolumeFull(f"{self.root}: {disk.free_inodes} inodes are free: grow the file system")
 
     # Files
-
-    def path(self, place: PackagePath) -> Path:
-        """Return where a file lies."""
-        return self.web / place
 
     def incoming(self, filename: Filename, sha256: Sha256, *, size: int | None, place: PackagePath | None) -> Incoming:
         """
@@ -137,20 +119,6 @@ class Volume:
         if place.count("/") == _SHORT:
             return
         self.path(place).parent.mkdir(parents=True, exist_ok=True)
-
-    def digest(self, place: PackagePath) -> Sha256 | None:
-        """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
-        return file_digest(self.path(place))
-
-    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
-        """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
-        return digest_by_pieces(f"{self.web}/{place}", piece=piece)  # a Path costs as much as the open
-
-    @disk_says(cannot_be="read")
-    def size(self, place: PackagePath) -> int | None:
-        """Return the bytes of what lies at a place, or None where no plain file does."""
-        path = self.path(place)
-        return path.stat().st_size if path.is_file() and not path.is_symlink() else None
 
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
@@ -196,33 +164,6 @@ class Volume:
 
     # Pages
 
-    def page_directory(self, name: NormalizedName) -> Path:
-        """Return where a project's page lies."""
-        return self.web / "simple" / name
-
-    @disk_says(cannot_be="read")
-    def page(self, name: NormalizedName) -> bytes | None:
-        """Return a project's published page in JSON, or None where it has none."""
-        try:
-            return (self.page_directory(name) / "index.v1_json").read_bytes()
-        except FileNotFoundError:
-            return None
-
-    @disk_says(cannot_be="read")
-    def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
-        """Return a project's page in every form that lies there, by file name."""
-        directory = self.page_directory(name)
-        return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
-
-    @disk_says(cannot_be="read")
-    def page_state(self, name: NormalizedName) -> tuple[int, ...]:
-        """Return what changes whenever a project's page does; empty where it has none."""
-        try:
-            status = (self.page_directory(name) / "index.v1_json").stat()
-        except FileNotFoundError:
-            return ()
-        return status.st_ino, status.st_mtime_ns, status.st_size
-
     def stream_list(self) -> StreamedPages:
         """Begin a new project list beside the published one."""
         return StreamedPages(self.web / "simple", durability=self.durability)
@@ -246,13 +187,6 @@ class Volume:
         if directory.is_dir():
             shutil.rmtree(directory)
             self.durability.named(directory.parent)
-
-    def projects(self) -> Iterator[NormalizedName]:
-        """Yield the projects that have a page, in no order."""
-        with os.scandir(self.web / "simple") as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
-                    yield NormalizedName(entry.name)
 
     # After a crash
 

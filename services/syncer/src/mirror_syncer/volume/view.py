@@ -1,0 +1,96 @@
+"""The tree as it is read: by its owner, and beside it by whoever takes nothing."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import Disk
+from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.incoming import file_digest
+from mirror_syncer.volume.pages import NAMES
+from mirror_syncer.volume.reading import digest_by_pieces
+
+
+class View:
+    """
+    What may be asked of a tree without holding it; nothing is written, and nothing needs to be there.
+
+    Every method may raise a VolumeError that says what to do about it.
+
+    Args:
+        root: nginx's document root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.base = root / "pypi"
+        self.web = self.base / "web"
+
+    @disk_says()
+    def disk(self) -> Disk:
+        """Return the size of the file system, and what of it is free for us."""
+        stat = os.statvfs(self.root)
+        return Disk(
+            size_bytes=stat.f_blocks * stat.f_frsize,
+            free_bytes=stat.f_bavail * stat.f_frsize,
+            free_inodes=stat.f_favail if stat.f_files else None,
+        )
+
+    # Files
+
+    def path(self, place: PackagePath) -> Path:
+        """Return where a file lies."""
+        return self.web / place
+
+    def digest(self, place: PackagePath) -> Sha256 | None:
+        """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
+        return file_digest(self.path(place))
+
+    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
+        """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
+        return digest_by_pieces(f"{self.web}/{place}", piece=piece)  # a Path costs as much as the open
+
+    @disk_says(cannot_be="read")
+    def size(self, place: PackagePath) -> int | None:
+        """Return the bytes of what lies at a place, or None where no plain file does."""
+        path = self.path(place)
+        return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+
+    # Pages
+
+    def page_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's page lies."""
+        return self.web / "simple" / name
+
+    @disk_says(cannot_be="read")
+    def page(self, name: NormalizedName) -> bytes | None:
+        """Return a project's published page in JSON, or None where it has none."""
+        try:
+            return (self.page_directory(name) / "index.v1_json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @disk_says(cannot_be="read")
+    def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
+        """Return a project's page in every form that lies there, by file name."""
+        directory = self.page_directory(name)
+        return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
+
+    @disk_says(cannot_be="read")
+    def page_state(self, name: NormalizedName) -> tuple[int, ...]:
+        """Return what changes whenever a project's page does; empty where it has none."""
+        try:
+            status = (self.page_directory(name) / "index.v1_json").stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def projects(self) -> Iterator[NormalizedName]:
+        """Yield the projects that have a page, in no order."""
+        with os.scandir(self.web / "simple") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
+                    yield NormalizedName(entry.name)
