@@ -127,7 +127,12 @@ class Site:
 
     @asynccontextmanager
     async def running(
-        self, *, limits: Limits = IMPATIENT, connections: int = 10, reserve: float = 0.0
+        self,
+        *,
+        limits: Limits = IMPATIENT,
+        connections: int = 10,
+        reserve: float = 0.0,
+        verify_bandwidth: str | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -138,6 +143,7 @@ class Site:
                 "upstream": self.upstream,
                 "disk_reserve": reserve,
                 "connections": connections,
+                "verify_bandwidth": verify_bandwidth,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
         )

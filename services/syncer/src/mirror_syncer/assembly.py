@@ -14,11 +14,13 @@ from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.names import PackagePath
+from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish import CommitGroup, ProjectList
 from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
+from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS, FileTransfer, Transfer
 from mirror_syncer.upstream import Budget, Client, Index, Limits
 from mirror_syncer.verifier import Verifier
@@ -104,8 +106,21 @@ async def open_mirror(
                 index = Index(settings.upstream, client=client)
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
+                throttle = Throttle(settings.verify_bandwidth)
                 verifier = Verifier(
-                    catalog=catalog, volume=volume, queue=queue, metrics=metrics, bandwidth=settings.verify_bandwidth
+                    catalog=catalog,
+                    volume=volume,
+                    queue=queue,
+                    metrics=metrics,
+                    project_list=project_list,
+                    orphans=Orphans(
+                        catalog=catalog,
+                        volume=volume,
+                        removal=lambda: policy.current.removal,
+                        scratch=settings.state / "orphans",
+                        throttle=throttle,
+                    ),
+                    throttle=throttle,
                 )
                 workers = Workers(
                     catalog=catalog,

@@ -286,7 +286,8 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
         )
     if run.noted and not parts:
         parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")
-    return (RunState.INCOMPLETE, "; ".join(parts)) if parts else (RunState.SUCCEEDED, None)
+    state = RunState.INCOMPLETE if parts else RunState.SUCCEEDED
+    return state, "; ".join(parts + run.remarks) or None
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

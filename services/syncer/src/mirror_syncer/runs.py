@@ -46,6 +46,8 @@ class ActiveRun:
         """How many more projects may be withdrawn because upstream has them no more."""
         self.gone = list[NormalizedName]()
         """Published projects that upstream has no more."""
+        self.remarks = list[str]()
+        """What its message tells besides, though nothing of it is a failure."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
 

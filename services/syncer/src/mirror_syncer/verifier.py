@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -20,7 +20,9 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.metrics import Metrics
+from mirror_syncer.orphans import Orphans
 from mirror_syncer.priority import Priority
+from mirror_syncer.publish import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.verification import Damage, Inspection, Verdict
@@ -50,7 +52,7 @@ class Verifier:
     Looks at projects on behalf of runs.
 
     Args:
-        bandwidth: bytes a second that are read, all threads together; None for no limit.
+        orphans: looks for them where a run concerns the whole mirror.
     """
 
     def __init__(
@@ -60,13 +62,17 @@ class Verifier:
         volume: Volume,
         queue: WorkQueue,
         metrics: Metrics,
-        bandwidth: int | None = None,
+        project_list: ProjectList,
+        orphans: Orphans,
+        throttle: Throttle,
     ) -> None:
         self._catalog = catalog
         self._volume = volume
         self._queue = queue
         self._metrics = metrics
-        self._throttle = Throttle(bandwidth)
+        self._list = project_list
+        self._orphans = orphans
+        self._throttle = throttle
         self._threads = len(os.sched_getaffinity(0))
         # Its own: in the event loop's pool a slow disk would hold up everybody's look into the catalog.
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
@@ -98,6 +104,9 @@ class Verifier:
             if run.over:
                 break
         await run.drained.wait()
+        if only is None and not run.over:
+            await self._look_at_list(run)
+            await self._look_for_orphans(run)
         await self.checkpoint(run)
         self._inspections.pop(run.id, None)
 
@@ -148,6 +157,24 @@ class Verifier:
         """Call what reads much in a thread of the verify's own."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*arguments, **options))
 
+    async def _look_at_list(self, run: ActiveRun) -> None:
+        for form, reason in await self._list.damages():
+            self._metrics.count_damage(reason)
+            run.document.counts.files_damaged += 1
+            if not run.request.repair:
+                run.note(Failure(file=f"simple/{form}", reason=f"{reason} on disk; {_REPAIR}"))
+        if run.request.repair:
+            await self._list.mend()
+
+    async def _look_for_orphans(self, run: ActiveRun) -> None:
+        log.info("looking for orphans")
+        search = self._orphans.search(run)
+        try:
+            while not run.over and await self.aside(_step, search):
+                pass
+        finally:
+            await self.aside(search.close)
+
     async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
         """Put projects into the queue, few at a time."""
         most = _AHEAD * self._threads
@@ -166,6 +193,12 @@ class Verifier:
         only = run.request.projects
         published = self._catalog.projects.to_verify(only=only, limit=len(only)) if only is not None else []
         return sorted(set(only or ()) - set(published)), self._catalog.projects.count_to_verify(since=since, only=only)
+
+
+def _step(search: Generator[None, None, None]) -> bool:
+    """Go on for a slice; return whether there is more."""
+    ends = time.monotonic() + _SLICE_SECONDS
+    return any(time.monotonic() > ends for _ in search)
 
 
 def _since(run: ActiveRun) -> int:

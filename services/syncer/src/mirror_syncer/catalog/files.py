@@ -1,6 +1,7 @@
 """Files between two states: about to be published or dropped, and retired."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -92,6 +93,32 @@ class Files:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:
             return self._held(connection, places)
+
+    def known(self, directory: str) -> frozenset[str]:
+        """Return the places of a directory, such as ``packages/ab/``, that are in hand or due to leave."""
+        with self._engine.connect() as connection:
+            known: set[str] = set()
+            for table, terms in ((pending, ()), (retired, (retired.c.due_at.is_not(None),))):
+                # A range, not LIKE: both databases answer it from the index.
+                span = (table.c.place >= directory, table.c.place < f"{directory[:-1]}0")
+                known |= set(connection.scalars(sa.select(table.c.place).where(*span, *terms)))
+        return frozenset(known)
+
+    def retire(self, orphans: Sequence[Retirement]) -> int:
+        """
+        Plan that files leave which nobody knew; what somebody has in hand by now stays.
+
+        Returns:
+            How many leave.
+        """
+        with self._claiming, self._engine.begin() as connection:
+            places = [orphan.place for orphan in orphans]
+            taken = self._foreign(connection, set(), places)
+            held = self._held(connection, places)
+            # What a place once held stays on record: no URL ever changes its bytes.
+            leaving = [replace(o, sha256=held.get(o.place, o.sha256)) for o in orphans if o.place not in taken]
+            upsert(connection, retired, [_values(orphan, retired) for orphan in leaving])
+        return len(leaving)
 
     def _foreign(
         self, connection: sa.Connection, projects: set[NormalizedName], places: Sequence[PackagePath]

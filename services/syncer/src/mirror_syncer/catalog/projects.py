@@ -112,6 +112,13 @@ class Projects:
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
+    def changed_since(self, moment: int, *, after: str = "", limit: int = 500) -> list[NormalizedName]:
+        """Return some published projects by name, after a name, whose page changed since then."""
+        terms = (project.c.published, project.c.changed_at >= moment, project.c.name > after)
+        query = sa.select(project.c.name).where(*terms).order_by(project.c.name).limit(limit)
+        with self._engine.connect() as connection:
+            return [NormalizedName(name) for name in connection.scalars(query)]
+
     def mark_verified(self, connection: sa.Connection, verified: Mapping[NormalizedName, int | None]) -> None:
         """Note when projects were verified; None where that is to be done again."""
         if rows := [{"of": name, "at": at} for name, at in verified.items()]:

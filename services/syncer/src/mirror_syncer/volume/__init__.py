@@ -7,7 +7,7 @@ Nothing is visible half-written: a file has no name until it is whole and checke
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.incoming import METADATA_MOST, Incoming, wheel_metadata
 from mirror_syncer.volume.pages import PageSet, StagedPages
-from mirror_syncer.volume.stream import StreamedPages
+from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Volume
 from mirror_syncer.volume.view import View
 
@@ -19,6 +19,7 @@ __all__ = [
     "StreamedPages",
     "View",
     "Volume",
+    "digest_of",
     "disk_says",
     "wheel_metadata",
 ]

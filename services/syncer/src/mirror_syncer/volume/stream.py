@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from isal import isal_zlib
@@ -73,8 +74,13 @@ class StreamedPages(StagedPages):
             digests.append(digest)
             names += [f"{name}.gz", name] if twin else [name]
         self._names = tuple(names)
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return digest_of(digests)
 
     def _form(self, name: str) -> StreamedForm:
         paths = (self.temporary(name), self.temporary(f"{name}.gz"))
         return StreamedForm(*paths, durability=self._durability)
+
+
+def digest_of(forms: Iterable[str]) -> str:
+    """Return the digest of a page as a whole, of its forms' digests: HTML's, then JSON's."""
+    return hashlib.sha256("".join(forms).encode()).hexdigest()

@@ -11,7 +11,7 @@ from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.incoming import file_digest
 from mirror_syncer.volume.pages import NAMES
-from mirror_syncer.volume.reading import digest_by_pieces
+from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
 
 
 class View:
@@ -78,6 +78,14 @@ class View:
         """Return a project's page in every form that lies there, by file name."""
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
+
+    @disk_says(cannot_be="read")
+    def list_digests(self, form: str) -> tuple[str | None, str | None]:
+        """Return the sha256 of the project list in a form, and of what its twin holds; None of what is not there."""
+        plain = self.web / "simple" / form
+        twin = plain.with_name(f"{form}.gz")
+        digest = twin_digest(twin) if twin.is_file() else None
+        return file_digest(plain), digest
 
     @disk_says(cannot_be="read")
     def page_state(self, name: NormalizedName) -> tuple[int, ...]:
