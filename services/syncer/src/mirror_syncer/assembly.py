@@ -46,6 +46,11 @@ class Mirror:
     metrics: Metrics
 
 
+def user_agent(settings: Settings) -> str:
+    """Return how the mirror introduces itself to upstream."""
+    return f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})"
+
+
 def open_catalog(settings: Settings) -> Catalog:
     """
     Open the catalog.
@@ -91,7 +96,7 @@ async def open_mirror(
                 for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
                     metrics.show_run(ended)
             async with Client(
-                user_agent=f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})",
+                user_agent=user_agent(settings),
                 budget=Budget(settings.connections),
                 hosts=settings.hosts,
                 limits=limits,
