@@ -9,6 +9,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
+from mirror_syncer.service import ask_to_verify
 from mirror_syncer.throttle import Throttle
 from syncer.site import Running, Site
 
@@ -182,6 +183,19 @@ async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakeP
     assert [failure.file for failure in found.failures] == ([] if twin_gone else [f"simple/{form}"])
     assert [mended.state, again.state] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
     assert twin_gone or path.read_bytes() == before
+
+
+async def test_scheduled_verify_comes_alone(three: Site) -> None:
+    """By its schedule, a verify of the whole mirror runs that repairs nothing; none begins while one is under way."""
+    async with three.running(verify_bandwidth="1kB") as running:
+        ask_to_verify(running.mirror)
+        (first,) = running.mirror.runs.waiting()
+        await asyncio.sleep(0.05)
+        ask_to_verify(running.mirror)
+        runs = [*running.mirror.runs.waiting(), *running.mirror.runs.running()]
+
+    assert [run.id for run in runs] == [first.id]
+    assert (first.request.projects, first.request.repair, first.document.trigger) == (None, False, "schedule")
 
 
 def test_throttle_is_shared() -> None:

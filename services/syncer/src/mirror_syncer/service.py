@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
             settings.trigger(),
             sync=lambda: _ask(mirror, Trigger.SCHEDULE),
             verify_trigger=settings.verify_trigger(),
-            verify=lambda: _ask_to_verify(mirror),
+            verify=lambda: ask_to_verify(mirror),
             paused=mirror.catalog.recall(Fact.PAUSED) == "yes",
         )
         observer = Observer(mirror, timetable)
@@ -82,7 +82,7 @@ def _ask(mirror: Mirror, trigger: Trigger) -> None:
     mirror.runs.request(_WHOLE, trigger=trigger)
 
 
-def _ask_to_verify(mirror: Mirror) -> None:
+def ask_to_verify(mirror: Mirror) -> None:
     """Ask for a whole verify that only reports: whether to write on a disk that may be failing, a person decides."""
     if any(run.request.kind is RunKind.VERIFY and run.request.projects is None for run in mirror.runs.running()):
         log.info("the verify before is still under way, so none is begun")  # all of PyPI takes days
