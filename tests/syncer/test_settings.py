@@ -147,7 +147,7 @@ def test_disk_reserve(setting: Set, said: str, share: float) -> None:
         ("1.5 GB/s", 1_500_000_000),
         ("800k", 800_000),
         ("2GiB", 2**31),
-        ("1000", 1_000),
+        ("64000", 64_000),
     ],
 )
 def test_bandwidth(setting: Set, said: str, rate: int) -> None:
@@ -156,13 +156,13 @@ def test_bandwidth(setting: Set, said: str, rate: int) -> None:
     assert setting(MIRROR_VERIFY_BANDWIDTH="").verify_bandwidth is None
 
 
-@pytest.mark.parametrize("said", ["0", "0.1", "fast", "-1", "50Mb", "50Mbit", "1e9", "MB", "²MB", "none"])
+@pytest.mark.parametrize("said", ["0", "63kB", "fast", "-1", "50Mb", "50Mbit", "1e9", "MB", "²MB", "none"])
 def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
     """Bits, nothing and words are refused by a sentence that shows how it is written."""
     [problem] = problems(setting, MIRROR_VERIFY_BANDWIDTH=said)
     assert (
         problem
-        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: bytes a second, 1 or more, as in 50MB or 200MiB; empty: no limit"
+        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit"
     )
 
 

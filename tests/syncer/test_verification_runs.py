@@ -187,7 +187,7 @@ async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakeP
 
 async def test_scheduled_verify_comes_alone(three: Site) -> None:
     """By its schedule, a verify of the whole mirror runs that repairs nothing; none begins while one is under way."""
-    async with three.running(verify_bandwidth="1kB") as running:
+    async with three.running(verify_bandwidth="64kB") as running:
         ask_to_verify(running.mirror)
         (first,) = running.mirror.runs.waiting()
         await asyncio.sleep(0.05)

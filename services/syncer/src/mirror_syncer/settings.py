@@ -31,6 +31,7 @@ ELSEWHERE = frozenset(
     }
 )
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
+_SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
 _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 FILES_OF_PYPI = "files.pythonhosted.org:443"
 
@@ -49,8 +50,11 @@ def _bytes_a_second(value: object) -> object:
     if value is None:
         return value  # the default
     match = _BYTES.fullmatch(value.strip().replace("K", "k")) if isinstance(value, str) else None
-    if match is None or (read := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2] or ""])) < 1:
-        raise ValueError("bytes a second, 1 or more, as in 50MB or 200MiB; empty: no limit")
+    if (
+        match is None
+        or (read := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2] or ""])) < _SLOWEST
+    ):
+        raise ValueError("bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit")
     return read
 
 

@@ -4,7 +4,6 @@ import time
 from threading import Lock
 
 _PIECE_MOST = 2**20
-_PIECE_LEAST = 2**12
 _PIECES_A_SECOND = 10
 
 
@@ -23,8 +22,7 @@ class Throttle:
         self._rate = bytes_a_second
         self._free_at = 0.0
         self._guard = Lock()
-        share = _PIECE_MOST if bytes_a_second is None else bytes_a_second // _PIECES_A_SECOND
-        self.piece = min(max(share, _PIECE_LEAST), _PIECE_MOST)
+        self.piece = min(_PIECE_MOST, (bytes_a_second or _PIECE_MOST * _PIECES_A_SECOND) // _PIECES_A_SECOND)
 
     def take(self, count: int) -> None:
         """Wait until so many bytes more may pass. Blocks: call it in a thread."""
