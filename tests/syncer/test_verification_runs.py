@@ -1,6 +1,7 @@
 """A verify goes on where it stopped, holds nobody up, and reads no faster than it may."""
 
 import asyncio
+import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
+from mirror_syncer import verifier
 from mirror_syncer.service import ask_to_verify
 from mirror_syncer.throttle import Throttle
 from syncer.site import Running, Site
@@ -150,6 +152,36 @@ async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
     assert 0 < deepest <= 64
 
 
+async def test_processes_find_what_threads_find(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verify of much is done by processes, in slices and within the bandwidth, and tells what a small one does."""
+    monkeypatch.setattr(verifier, "_MANY", 1)
+    async with three.running(verify_bandwidth="3MB") as running:
+        run = running.ask(RunKind.VERIFY)
+        await at_work(running, run, done=2)
+        began = time.monotonic()
+        ended = await running.ended(run)
+        seconds = time.monotonic() - began
+
+    assert (ended.counts.files_verified, ended.counts.files_damaged) == (3, 1)
+    assert [failure.project for failure in ended.failures] == ["alpha"]
+    assert seconds > 0.6
+
+
+async def test_process_that_dies_costs_what_it_was_looking_at(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel kills a process that hashes, its project fails by name, and the run goes on without it."""
+    monkeypatch.setattr(verifier, "_MANY", 1)
+    async with three.running(verify_bandwidth=SLOW) as running:
+        run = running.ask(RunKind.VERIFY)
+        await at_work(running, run, done=2)
+        for process in multiprocessing.active_children():
+            process.kill()
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.INCOMPLETE
+    assert sorted(failure.project or "" for failure in ended.failures) == ["alpha", "big"]
+    assert any("has died" in failure.reason for failure in ended.failures)
+
+
 async def test_what_is_not_mirrored_is_told(three: Site) -> None:
     """A verify of a project that is not here says so, and looks at the others."""
     async with three.running() as running:
@@ -218,10 +250,10 @@ def test_throttle_is_shared() -> None:
 
 
 def test_throttle_without_a_limit_waits_for_nobody() -> None:
-    """No limit is no wait, and pieces of a megabyte."""
+    """No limit is no wait, and pieces that fit into a cache."""
     throttle = Throttle(None)
     began = time.monotonic()
     for _ in range(1_000):
         throttle.take(2**30)
     assert time.monotonic() - began < 0.1
-    assert throttle.piece == 2**20
+    assert throttle.piece == 2**18

@@ -19,13 +19,14 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.clerks import Clerk, ClerkGone, HouseClerk, close_clerks, start_clerks
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.throttle import Throttle
-from mirror_syncer.verification import Damage, Inspection, Verdict
+from mirror_syncer.verification import Damage, Verdict
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Task, WorkQueue
 
@@ -40,6 +41,8 @@ _NAMES_AT_ONCE = 500
 # Projects of a run in the queue or in hand, a thread: enough that no thread waits for the event loop, and so few that a
 # slice comes soon.
 _AHEAD = 4
+# From so many projects on, processes are worth their start.
+_MANY = 1_000
 _REPAIR = "`mirrorctl verify --repair` fetches it again"
 
 
@@ -76,11 +79,16 @@ class Verifier:
         self._threads = len(os.sched_getaffinity(0))
         # Its own: in the event loop's pool a slow disk would hold up everybody's look into the catalog.
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
-        self._inspections: defaultdict[str, dict[NormalizedName, Inspection]] = defaultdict(dict)
+        self._house = HouseClerk(volume, throttle=throttle, pool=self._pool)
+        self._clerks: dict[str, list[Clerk]] = {}
+        self._under_way: dict[tuple[str, NormalizedName], Clerk] = {}
+        self._verdicts: dict[tuple[str, NormalizedName], Verdict] = {}
         self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
 
     def close(self) -> None:
         """Begin nothing more; a slice under way ends by itself."""
+        for clerks in self._clerks.values():
+            close_clerks(clerks)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, run: ActiveRun) -> None:
@@ -95,20 +103,18 @@ class Verifier:
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + left
         log.info("plan", verify=left, **({"verified_before": counts.projects_done} if run.resumed else {}))
-        after = ""
-        while names := await asyncio.to_thread(
-            self._catalog.projects.to_verify, since=since, only=only, after=after, limit=_NAMES_AT_ONCE
-        ):
-            after = names[-1]
-            await self._feed(run, names)
-            if run.over:
-                break
-        await run.drained.wait()
+        if left >= _MANY:
+            self._clerks[run.id] = await asyncio.to_thread(
+                start_clerks, self._volume, throttle=self._throttle, count=self._threads
+            )
+        try:
+            await self._feed_all(run, since=since)
+        finally:
+            close_clerks(self._clerks.pop(run.id, ()))
         if only is None and not run.over:
             await self._look_at_list(run)
             await self._look_for_orphans(run)
         await self.checkpoint(run)
-        self._inspections.pop(run.id, None)
 
     async def look(self, task: Task, run: ActiveRun) -> Verdict:
         """
@@ -118,20 +124,26 @@ class Verifier:
             SliceOver: there is more to look at.
             VolumeError: the disk says no.
         """
-        under_way = self._inspections[run.id]
-        inspection = under_way.get(task.name)
-        if inspection is None:
-            inspection = under_way[task.name] = Inspection(self._volume, task.name, throttle=self._throttle)
-        if not await self.aside(inspection.go_on, seconds=_SLICE_SECONDS):
+        key = (run.id, task.name)
+        clerks = self._clerks.get(run.id) or [self._house]
+        clerk = self._under_way.pop(key, None) or min(clerks, key=lambda clerk: clerk.load)
+        try:
+            verdict = await clerk.look((*key, _SLICE_SECONDS))
+        except ClerkGone:
+            if clerk in clerks:
+                clerks.remove(clerk)  # the others go on; after the last, threads of this process
+            raise
+        if verdict is None:
+            self._under_way[key] = clerk
             raise SliceOver
-        verdict = inspection.verdict
+        self._verdicts[key] = verdict
         for damage in verdict.damages:
             self._metrics.count_damage(damage.reason)
         return verdict
 
     def settle(self, name: NormalizedName, run: ActiveRun) -> None:
         """Count what was found of a project, and note that it is verified."""
-        verdict = self._inspections[run.id].pop(name).verdict
+        verdict = self._verdicts.pop((run.id, name))
         counts = run.document.counts
         counts.files_verified += verdict.files
         counts.bytes_verified += verdict.bytes
@@ -144,9 +156,12 @@ class Verifier:
         looked_at = max(int(time.time()), _since(run))
         self._verified[run.id][name] = None if damaged and run.request.projects is not None else looked_at
 
-    def give_up(self, name: NormalizedName, run: ActiveRun) -> None:
+    async def give_up(self, name: NormalizedName, run: ActiveRun) -> None:
         """Forget a look that broke off."""
-        self._inspections[run.id].pop(name, None)
+        key = (run.id, name)
+        self._verdicts.pop(key, None)
+        if (clerk := self._under_way.pop(key, None)) is not None:
+            await clerk.look((*key, 0))
 
     async def checkpoint(self, run: ActiveRun) -> None:
         """Store how far a run is; a restart goes on from there."""
@@ -174,6 +189,16 @@ class Verifier:
                 pass
         finally:
             await self.aside(search.close)
+
+    async def _feed_all(self, run: ActiveRun, *, since: int | None) -> None:
+        """Put all projects into the queue, and wait until they are done."""
+        page, only, after = self._catalog.projects.to_verify, run.request.projects, ""
+        while names := await asyncio.to_thread(page, since=since, only=only, after=after, limit=_NAMES_AT_ONCE):
+            after = names[-1]
+            await self._feed(run, names)
+            if run.over:
+                break
+        await run.drained.wait()
 
     async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
         """Put projects into the queue, few at a time."""

@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog, ProjectRow
 from mirror_syncer.catalog.rows import GONE
 from mirror_syncer.collection import collect
-from mirror_syncer.errors import Unreachable, VolumeError
+from mirror_syncer.errors import MirrorError, Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import CommitGroup, ProjectList
@@ -153,7 +153,7 @@ class Workers:
         """Let others have their turn before the next slice of a project."""
         await self._queue.done(task)
         if run.over:
-            self._verifier.give_up(task.name, run)
+            await self._verifier.give_up(task.name, run)
             run.task_done()
         else:
             await self._queue.put([task])
@@ -201,7 +201,8 @@ class Workers:
             log.error("project failed", project=task.name, exc_info=error)
             run.document.counts.projects_failed += 1
             run.note(Failure(project=task.name, reason=f"{type(error).__name__}: {error}"))
-        self._verifier.give_up(task.name, run)
+        with contextlib.suppress(MirrorError):
+            await self._verifier.give_up(task.name, run)
         # What it had in hand is put right now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)
