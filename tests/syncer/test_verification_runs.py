@@ -182,6 +182,15 @@ async def test_process_that_dies_costs_what_it_was_looking_at(three: Site, monke
     assert any("has died" in failure.reason for failure in ended.failures)
 
 
+async def test_nothing_is_verified_soon(site: Site) -> None:
+    """A mirror that holds nothing is verified at once."""
+    site.select("six")
+    async with site.running() as running:
+        run = await running.verify()
+
+    assert (run.state, run.counts.projects_planned, run.message) == (RunState.SUCCEEDED, 0, None)
+
+
 async def test_what_is_not_mirrored_is_told(three: Site) -> None:
     """A verify of a project that is not here says so, and looks at the others."""
     async with three.running() as running:

@@ -198,6 +198,7 @@ class Verifier:
             await self._feed(run, names)
             if run.over:
                 break
+        run.expect(0)  # where there was none
         await run.drained.wait()
 
     async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
