@@ -135,6 +135,7 @@ class Site:
         workers: int = 1,
         reserve: float = 0.0,
         netrc: Path | None = None,
+        verify_bandwidth: str | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -147,6 +148,7 @@ class Site:
                 "disk_reserve": reserve,
                 "connections": connections,
                 "workers": workers,
+                "verify_bandwidth": verify_bandwidth,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
         )

@@ -125,13 +125,48 @@ async def test_wrong_name_exits_2(six: Site) -> None:
     assert "'/etc/x' is not a project name" in done.err
 
 
-async def test_plan_explains_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`plan` tells what a sync would do to each project and why; it asks nobody."""
-    done = await mirror_syncer(six, "plan", "--json")
+async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan --offline` tells what a sync would do to each project and why, weighs nothing, and says so."""
+    done = await mirror_syncer(six, "plan", "--offline", "--json")
+    shown = await mirror_syncer(six, "plan", "--offline")
 
-    assert json.loads(done.out) == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
+    document = json.loads(done.out)
+    assert document["projects"] == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
+    assert (document["totals"]["projects"], document["totals"]["not_weighed"]) == (1, 1)
+    assert "fetch_bytes" not in document["totals"]
+    assert "1 projects are not weighed: upstream was not asked (--offline)" in shown.out
     assert pypi.log.paths() == []
     assert not list(six.data.iterdir())
+
+
+async def test_plan_weighs_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` asks upstream for pages alone, and writes nothing into the tree."""
+    done = await mirror_syncer(six, "plan", "six")
+
+    assert done.code == 0
+    assert all(
+        word in done.out for word in ("named by a person", "fetch", "six-1.0.tar.gz", "2 files to fetch", "free now")
+    )
+    assert pypi.log.paths() == ["/simple/six/"]
+    assert not list(six.data.iterdir())
+
+
+async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the service holds the tree, `plan` is answered all the same, and does not disturb it."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+        done = await mirror_syncer(six, "plan", "--json", MIRROR_LISTEN=listen)
+
+    (project,) = json.loads(done.out)["projects"]
+    assert (done.code, project["action"], project["have_files"], project["fetch_files"]) == (0, "keep", 2, 0)
+
+
+async def test_plan_of_a_silent_upstream(six: Site) -> None:
+    """Where upstream does not answer, `plan` ends with 1 and names what asks nobody."""
+    done = await mirror_syncer(six, "plan", MIRROR_UPSTREAM="http://127.0.0.1:9")
+
+    assert done.code == 1
+    assert "plan --offline" in done.err
 
 
 async def test_absent_disk_is_refused(six: Site) -> None:

@@ -170,6 +170,21 @@ async def test_pause_and_resume() -> None:
     timetable.stop()
 
 
+async def test_verify_has_a_trigger_of_its_own() -> None:
+    """A verify comes by its own trigger, with the sync's or without; a pause holds both; the next run is the sync's."""
+    synced, verified = asyncio.Event(), asyncio.Event()
+    timetable = Timetable(None, sync=synced.set, verify_trigger=soon(), verify=verified.set, paused=True)
+    timetable.start()
+    await asyncio.sleep(1.1)
+    assert not verified.is_set()
+    timetable.resume()
+    async with asyncio.timeout(5):
+        await verified.wait()
+    assert shown(timetable) is None
+    assert not synced.is_set()
+    timetable.stop()
+
+
 async def test_missed_runs_are_one() -> None:
     """After a night in which the machine slept, one run is made up for, not one for each time missed."""
     calls: list[datetime] = []

@@ -104,6 +104,7 @@ def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
         ("MIRROR_LISTEN", "127.0.0.1:"),
         ("MIRROR_LISTEN", "127.0.0.1:65536"),
         ("MIRROR_SCHEDULE", "* * * * 8"),
+        ("MIRROR_VERIFY_SCHEDULE", "weekly"),
     ],
 )
 def test_bad_value_is_named(setting: Set, key: str, value: str) -> None:
@@ -144,11 +145,41 @@ def test_disk_reserve(setting: Set, said: str, share: float) -> None:
     assert setting(MIRROR_DISK_RESERVE=said).disk_reserve == pytest.approx(share)
 
 
+@pytest.mark.parametrize(
+    ("said", "rate"),
+    [
+        ("50MB", 50_000_000),
+        ("200MiB", 209_715_200),
+        ("1.5 GB/s", 1_500_000_000),
+        ("800k", 800_000),
+        ("2GiB", 2**31),
+        ("64000", 64_000),
+    ],
+)
+def test_bandwidth(setting: Set, said: str, rate: int) -> None:
+    """A bandwidth is bytes a second, as people write them; unset, there is no limit."""
+    assert setting(MIRROR_VERIFY_BANDWIDTH=said).verify_bandwidth == rate
+    assert setting(MIRROR_VERIFY_BANDWIDTH="").verify_bandwidth is None
+
+
+@pytest.mark.parametrize("said", ["0", "63kB", "fast", "-1", "50Mb", "50Mbit", "1e9", "MB", "²MB", "none"])
+def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
+    """Bits, nothing and words are refused by a sentence that shows how it is written."""
+    [problem] = problems(setting, MIRROR_VERIFY_BANDWIDTH=said)
+    assert (
+        problem
+        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit"
+    )
+
+
 def test_schedule_knows_its_zone(setting: Set) -> None:
     """The trigger is in the zone that goes with it, and ``off`` is none."""
     trigger = setting(MIRROR_SCHEDULE="0 3 * * 0", MIRROR_TZ="Europe/Berlin").trigger()
     assert str(trigger and trigger.timezone) == "Europe/Berlin"
     assert setting(MIRROR_SCHEDULE="off").trigger() is None
+    assert setting().verify_trigger() is None
+    verify = setting(MIRROR_VERIFY_SCHEDULE="0 2 * * 6", MIRROR_TZ="Europe/Berlin").verify_trigger()
+    assert str(verify and verify.timezone) == "Europe/Berlin"
 
 
 def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:

@@ -18,14 +18,10 @@ class RunKind(StrEnum):
 
 
 class RunState(StrEnum):
-    """
-    Where a run is: ``queued → running → succeeded | incomplete | failed | cancelled``, and never back.
-
-    A queued run may be cancelled too. A restart of the syncer returns running ones to the queue.
-    """
+    """Where a run is: ``queued → running → succeeded | incomplete | failed | cancelled``, or cancelled while queued."""
 
     QUEUED = "queued"
-    RUNNING = "running"
+    RUNNING = "running"  # a restart of the syncer returns it to the queue
     SUCCEEDED = "succeeded"
     INCOMPLETE = "incomplete"  # done, but something failed or was withheld
     FAILED = "failed"  # could not be done: upstream down, disk full or absent
@@ -87,7 +83,10 @@ class Counts(BaseModel):
     files_failed: int = 0
     files_removed: int = 0
     files_verified: int = 0
+    files_damaged: int = Field(default=0, description="Published files and pages found missing or wrong.")
+    files_orphaned: int = Field(default=0, description="Files that no page names and nobody knows (a whole verify).")
     bytes_fetched: int = 0
+    bytes_verified: int = 0
 
 
 class Failure(BaseModel):

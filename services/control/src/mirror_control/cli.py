@@ -79,10 +79,12 @@ def verify(
     context: typer.Context,
     projects: Projects = None,
     *,
-    repair: Annotated[bool, typer.Option("--repair", help="Fetch again what is wrong or missing.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Fetch again what is wrong or missing; let go what nothing names.")
+    ] = False,
     following: Follow = False,
 ) -> None:
-    """Hash the published files of projects, or of the whole mirror."""
+    """Hash the published files of projects, or of the whole mirror, and there look for files that nothing names."""
     _start(context, RunKind.VERIFY, projects, {"repair": repair}, following=following)
 
 

@@ -137,7 +137,8 @@ def _state(run: Run) -> Text:
 
 def _progress(run: Run) -> str:
     counts = run.counts
-    told = f"{counts.projects_done:,} of {counts.projects_planned:,} projects, {decimal(counts.bytes_fetched)}"
+    size = decimal(counts.bytes_fetched or counts.bytes_verified)
+    told = f"{counts.projects_done:,} of {counts.projects_planned:,} projects, {size}"
     failed = counts.projects_failed + counts.projects_partial
     return f"{told}, {failed:,} failed or partial" if failed else told
 

@@ -14,14 +14,17 @@ from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.opening import open_tree
+from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
+from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
 from mirror_syncer.upstream import Limits, read_credentials
+from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.workers import Workers
@@ -43,6 +46,11 @@ class Mirror:
     runs: Runs
     engine: Engine
     metrics: Metrics
+
+
+def user_agent(settings: Settings) -> str:
+    """Return how the mirror introduces itself to upstream."""
+    return f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})"
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -90,7 +98,7 @@ async def open_mirror(
                 root=settings.data,
                 reserve=settings.disk_reserve,
                 upstream=settings.upstream,
-                user_agent=f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})",
+                user_agent=user_agent(settings),
                 hosts=settings.hosts,
                 connections=settings.connections,
                 files_at_once=settings.connections,
@@ -106,6 +114,22 @@ async def open_mirror(
             ) as crew:
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
+                throttle = Throttle(settings.verify_bandwidth)
+                verifier = Verifier(
+                    catalog=catalog,
+                    volume=volume,
+                    queue=queue,
+                    metrics=metrics,
+                    project_list=project_list,
+                    orphans=Orphans(
+                        catalog=catalog,
+                        volume=volume,
+                        removal=lambda: policy.current.removal,
+                        scratch=settings.state / "orphans",
+                        throttle=throttle,
+                    ),
+                    throttle=throttle,
+                )
                 workers = Workers(
                     policy=policy,
                     catalog=catalog,
@@ -116,6 +140,7 @@ async def open_mirror(
                     group=group,
                     metrics=metrics,
                     project_list=project_list,
+                    verifier=verifier,
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
@@ -130,6 +155,7 @@ async def open_mirror(
                     workers=workers,
                     group=group,
                     project_list=project_list,
+                    verifier=verifier,
                     metrics=metrics,
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)

@@ -9,16 +9,15 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 
-from mirror_contract import RunKind, RunRequest, RunState, parse_project_name
+from mirror_contract import RunKind, RunRequest, RunState
 from mirror_syncer.adoption import adopt as adopt_tree
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging
-from mirror_syncer.planning import plan_sync
 from mirror_syncer.policy import read_policy
+from mirror_syncer.report import make_report
 from mirror_syncer.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -75,9 +74,9 @@ def sync(
 def verify(
     projects: Projects = None,
     *,
-    repair: Annotated[bool, typer.Option(help="Fetch again what is wrong or missing.")] = False,
+    repair: Annotated[bool, typer.Option(help="Fetch what is wrong or missing; let go what nothing names.")] = False,
 ) -> None:
-    """Hash published files and compare them with their pages."""
+    """Hash published files, compare them with their pages, and look for files that nothing names."""
     _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair})
 
 
@@ -85,32 +84,24 @@ def verify(
 def plan(
     projects: Projects = None,
     *,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody, and so weigh nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what a sync would do, and why. Asks nobody, changes nothing."""
+    """Show what a sync would do, why, and what it would weigh; of named projects, file by file. Changes nothing."""
     settings = _settings()
+    request = _request({"kind": RunKind.SYNC, "projects": projects or None})
     try:
         policy = read_policy(settings.policy)
         catalog = open_catalog(settings)
     except ConfigurationError as error:
         _fail(error)
-    request = _request({"kind": RunKind.SYNC, "projects": projects or None})
-    rows = {row.name: row for row in catalog.projects.every()}
-    only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
-    found = plan_sync(policy, rows, only=only)
-    lines = [(step.name, "refresh", step.reason) for step in found.refresh]
-    lines += [(name, "withdraw", "no longer selected in mirror.toml") for name in found.withdraw]
-    lines += [(name, "withheld", "the deletion guard holds the removal back") for name in found.withheld]
-    lines += [(name, "none", "not selected in mirror.toml") for name in found.unselected]
+    report = _guarded(make_report(settings, request, policy=policy, catalog=catalog, offline=offline))
     catalog.close()
     if as_json:
-        keys = ("project", "action", "reason")
-        typer.echo(json.dumps([dict(zip(keys, line, strict=True)) for line in lines], indent=2))
-        return
-    table = Table("project", "action", "why", box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+        typer.echo(json.dumps(report.document(), indent=2))
+    else:
+        report.show(Console())
+    raise typer.Exit(_EXIT[RunState.INCOMPLETE] if report.failed else 0)
 
 
 @app.command()

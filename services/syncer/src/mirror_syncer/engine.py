@@ -23,6 +23,7 @@ from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE
 from mirror_syncer.runs import ActiveRun, Runs
+from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import Action, Task, WorkQueue
@@ -51,6 +52,7 @@ class Engine:
         workers: Workers,
         group: CommitGroup,
         project_list: ProjectList,
+        verifier: Verifier,
         metrics: Metrics,
         grace_seconds: float = 60,
     ) -> None:
@@ -62,6 +64,7 @@ class Engine:
         self._workers = workers
         self._group = group
         self._list = project_list
+        self._verifier = verifier
         self._metrics = metrics
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
@@ -87,8 +90,9 @@ class Engine:
         finally:
             await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
             await _cancel([*executions, committer])
+            self._verifier.close()
             for run in self._runs.running():
-                self._runs.save(run)
+                await self._save(run)
 
     def stop(self, *, grace_seconds: float | None = None) -> None:
         """Finish the current projects within their grace, begin no other; the runs go on after the next start."""
@@ -172,13 +176,7 @@ class Engine:
             await self._drain(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
 
     async def _verify(self, run: ActiveRun) -> None:
-        published = await asyncio.to_thread(lambda: [r.name for r in self._catalog.projects.every() if r.published])
-        names = [name for name in published if run.concerns(name)]
-        for name in sorted(set(run.request.projects or ()) - set(names)):
-            run.note(Failure(project=name, reason="not mirrored, so there is nothing to verify"))
-        run.document.counts.projects_planned = len(names)
-        log.info("plan", verify=len(names))
-        await self._drain(run, (Task(run.id, name, Action.VERIFY, _patience(run)) for name in names))
+        await self._verifier.run(run)
         if run.request.repair:
             await self._list.publish()
             await self._collect(run)
@@ -232,18 +230,25 @@ class Engine:
         numbers = {key: value for key, value in document.counts.model_dump().items() if value}
         say("run ended", state=state, seconds=round(seconds, 1), **numbers, **({"why": message} if message else {}))
 
+    async def _save(self, run: ActiveRun) -> None:
+        """Keep a run's progress; a verify's together with what it has behind it."""
+        if run.request.kind is RunKind.VERIFY:
+            await self._verifier.checkpoint(run)
+        else:
+            await asyncio.to_thread(self._runs.save, run)
+
     async def _report(self, run: ActiveRun) -> None:
         """Keep a run's progress, and tell of it."""
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
             counts = run.document.counts
-            await asyncio.to_thread(self._runs.save, run)
+            await self._save(run)
             log.info(
                 "progress",
                 done=counts.projects_done,
                 of=counts.projects_planned,
                 files=counts.files_fetched or counts.files_verified,
-                bytes=counts.bytes_fetched,
+                bytes=counts.bytes_fetched or counts.bytes_verified,
             )
 
 
@@ -275,9 +280,15 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
             f"{counts.projects_withheld} removals are withheld by the deletion guard; if they are meant: "
             f"mirrorctl sync --allow-removals {counts.projects_withheld}"
         )
+    if counts.files_damaged and not run.request.repair:
+        parts.append(
+            f"{counts.files_damaged} published file(s) or page(s) are damaged; mirrorctl verify --repair "
+            "fetches them again"
+        )
     if run.noted and not parts:
         parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")
-    return (RunState.INCOMPLETE, "; ".join(parts)) if parts else (RunState.SUCCEEDED, None)
+    state = RunState.INCOMPLETE if parts else RunState.SUCCEEDED
+    return state, "; ".join(parts + run.remarks) or None
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mirror_contract import Run, RunRequest, Trigger
+from mirror_contract import Run, RunKind, RunRequest, Trigger
 from mirror_syncer.assembly import open_mirror
 from mirror_syncer.errors import MirrorError, VolumeInUse
 from mirror_syncer.logs import plain
@@ -92,7 +92,10 @@ async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool 
                 await asyncio.sleep(_LOOK_SECONDS)
                 run = await look()
                 counts = run.counts
-                fetched = f"{counts.files_fetched} files, {counts.bytes_fetched / 1e6:,.1f} MB"
+                files, size = counts.files_fetched, counts.bytes_fetched
+                if run.request.kind is RunKind.VERIFY:
+                    files, size = counts.files_verified, counts.bytes_verified
+                fetched = f"{files} files, {size / 1e6:,.1f} MB"
                 progress.update(
                     bar, total=counts.projects_planned or None, completed=counts.projects_done, fetched=fetched
                 )

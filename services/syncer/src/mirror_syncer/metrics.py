@@ -145,7 +145,7 @@ class Metrics:
         for transferred in ("file", "metadata", "legacy_json"):
             for outcome in ("fetched", "failed"):
                 self._transfers.labels(transferred, outcome)
-        for damage in ("missing", "wrong"):
+        for damage in ("missing", "wrong", "unreadable"):
             self._verification_failures.labels(damage)
         for endpoint in _ENDPOINTS:
             self._requests.labels(endpoint, "200")

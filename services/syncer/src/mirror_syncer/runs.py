@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Counts, Failure, Run, RunRequest, RunState, Trigger
+from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
 
 log = structlog.get_logger()
@@ -30,6 +30,7 @@ class ActiveRun:
         self.left = 0
         """Tasks that are not done."""
         self.drained = asyncio.Event()
+        self._moved = asyncio.Event()
         self.ended = asyncio.Event()
         self.cancelled = False
         self.fatal: Exception | None = None
@@ -45,6 +46,8 @@ class ActiveRun:
         """How many more projects may be withdrawn because upstream has them no more."""
         self.gone = list[NormalizedName]()
         """Published projects that upstream has no more."""
+        self.remarks = list[str]()
+        """What its message tells besides, though nothing of it is a failure."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
 
@@ -62,6 +65,17 @@ class ActiveRun:
         """Return whether a project is one of those that it was asked for."""
         return self.request.projects is None or name in self.request.projects
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of it is to begin."""
+        return self.cancelled or self.fatal is not None
+
+    async def room(self, most: int) -> None:
+        """Wait until no more than so many tasks are left, or until it is over."""
+        while self.left > most and not self.over:
+            self._moved.clear()
+            await self._moved.wait()
+
     def expect(self, tasks: int) -> None:
         """Wait for so many tasks."""
         self.left += tasks
@@ -73,11 +87,18 @@ class ActiveRun:
     def task_done(self, tasks: int = 1) -> None:
         """Note that tasks are done, or dropped."""
         self.left -= tasks
+        self._moved.set()
         if self.left <= 0:
             self.drained.set()
 
     def begin_again(self) -> None:
-        """Forget what an earlier process counted of what is looked at once more; what was fetched stays fetched."""
+        """
+        Forget what an earlier process counted of what is looked at once more; what was fetched stays fetched.
+
+        A verify looks at nothing once more, and forgets nothing.
+        """
+        if self.request.kind is RunKind.VERIFY:
+            return
         counts = self.document.counts
         self.document.counts = Counts(
             files_fetched=counts.files_fetched, bytes_fetched=counts.bytes_fetched, files_removed=counts.files_removed

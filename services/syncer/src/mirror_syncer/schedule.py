@@ -66,19 +66,30 @@ def _day(text: str) -> int:
 
 class Timetable:
     """
-    Calls for a sync when the trigger says so; the job only enqueues, so it takes no time.
+    Calls for runs when their triggers say so; the jobs only enqueue, so they take no time.
 
     Args:
-        trigger: None where the schedule is off.
+        trigger: of the sync; None where its schedule is off.
+        verify_trigger: of the verify; None likewise.
+        paused: neither comes until ``resume``.
     """
 
-    def __init__(self, trigger: CronTrigger | None, *, sync: Callable[[], None], paused: bool) -> None:
-        self._trigger = trigger
+    def __init__(
+        self,
+        trigger: CronTrigger | None,
+        *,
+        sync: Callable[[], None],
+        verify_trigger: CronTrigger | None = None,
+        verify: Callable[[], None] = lambda: None,
+        paused: bool,
+    ) -> None:
         self._scheduler = AsyncIOScheduler(
             # coalesce: after a suspended night one sync, not sixteen; no misfire is too late to be made up for.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._job = None if trigger is None else self._scheduler.add_job(sync, trigger, id="sync")
+        if verify_trigger is not None:
+            self._scheduler.add_job(verify, verify_trigger, id="verify")
         self.paused = paused
 
     def start(self) -> None:
@@ -102,7 +113,7 @@ class Timetable:
 
     @property
     def next_run_at(self) -> datetime | None:
-        """When the next run comes by itself."""
+        """When the next sync comes by itself."""
         # A job has no such time before the scheduler has started.
         return None if self.paused or self._job is None else getattr(self._job, "next_run_time", None)
 

@@ -33,6 +33,8 @@ async def serve(settings: Settings) -> None:
         timetable = Timetable(
             settings.trigger(),
             sync=lambda: _ask(mirror, Trigger.SCHEDULE),
+            verify_trigger=settings.verify_trigger(),
+            verify=lambda: ask_to_verify(mirror),
             paused=mirror.catalog.recall(Fact.PAUSED) == "yes",
         )
         observer = Observer(mirror, timetable)
@@ -65,6 +67,7 @@ def _greet(mirror: Mirror) -> None:
         scope=policy.scope,
         projects=len(policy.projects),
         schedule=mirror.settings.schedule,
+        verify_schedule=mirror.settings.verify_schedule,
         data=str(mirror.settings.data),
     )
     if is_default(os.environ):
@@ -77,6 +80,14 @@ def _greet(mirror: Mirror) -> None:
 
 def _ask(mirror: Mirror, trigger: Trigger) -> None:
     mirror.runs.request(_WHOLE, trigger=trigger)
+
+
+def ask_to_verify(mirror: Mirror) -> None:
+    """Ask for a whole verify that only reports: whether to write on a disk that may be failing, a person decides."""
+    if any(run.request.kind is RunKind.VERIFY and run.request.projects is None for run in mirror.runs.running()):
+        log.info("the verify before is still under way, so none is begun")  # all of PyPI takes days
+        return
+    mirror.runs.request(RunRequest(kind=RunKind.VERIFY), trigger=Trigger.SCHEDULE)
 
 
 def _stop(mirror: Mirror, number: signal.Signals) -> None:

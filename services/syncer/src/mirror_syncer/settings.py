@@ -31,6 +31,9 @@ ELSEWHERE = frozenset(
     }
 )
 _CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
+_BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
+_SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
+_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 FILES_OF_PYPI = "files.pythonhosted.org:443"
 
 
@@ -45,6 +48,23 @@ def _share(value: object) -> object:
 
 def _number_or_auto(value: object) -> object:
     return None if value == "auto" else value
+
+
+def _bytes_a_second(value: object) -> object:
+    """Read ``50MB`` as 50,000,000 and ``200MiB`` as 209,715,200."""
+    if value is None:
+        return value  # the default
+    match = _BYTES.fullmatch(value.strip().replace("K", "k")) if isinstance(value, str) else None
+    if (
+        match is None
+        or (read := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2] or ""])) < _SLOWEST
+    ):
+        raise ValueError("bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit")
+    return read
+
+
+Bandwidth = Annotated[int | None, BeforeValidator(_bytes_a_second)]
+"""Bytes a second, of what people write; None: no limit."""
 
 
 def _words(value: object) -> object:
@@ -79,6 +99,8 @@ class Settings(BaseSettings):
     )
     tz: str = Field(default="UTC", description="The time zone of the schedule.")
     schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
+    verify_schedule: str = Field(default="off", description="Cron of a whole verify, or off.")
+    verify_bandwidth: Bandwidth = Field(default=None, description="Bytes a second that a verify reads.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     listen: str = Field(default="127.0.0.1:8090", description="Where control finds the private API.")
@@ -119,7 +141,7 @@ class Settings(BaseSettings):
             raise ValueError("a time zone, as in Europe/Berlin") from None
         return value
 
-    @field_validator("schedule")
+    @field_validator("schedule", "verify_schedule")
     @classmethod
     def _is_a_schedule(cls, value: str, info: ValidationInfo) -> str:
         if value != "off":
@@ -137,6 +159,10 @@ class Settings(BaseSettings):
     def trigger(self) -> CronTrigger | None:
         """Return when to sync, or None where the schedule is off."""
         return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
+
+    def verify_trigger(self) -> CronTrigger | None:
+        """Return when to verify, or None where that is off."""
+        return None if self.verify_schedule == "off" else crontab(self.verify_schedule, time_zone=self.tz)
 
     @property
     def worker_count(self) -> int:

@@ -1,18 +1,24 @@
 """Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
 
-import gzip
-import zlib
+import errno
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from isal import isal_zlib
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import Filename, PackagePath
-from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.publish import PublishedPage, read_published, render_html
+from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import View, disk_says
+
+Reason = Literal["missing", "wrong", "unreadable"]
+_GZIP = 31  # zlib's wbits for a gzip frame
+REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class Damage:
     """A file's name, or the page's."""
     place: str
     """Below ``pypi/web``."""
-    reason: Literal["missing", "wrong"]
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,43 +37,99 @@ class Verdict:
     """What a look at all that is published of a project told."""
 
     files: int
+    bytes: int
     damages: tuple[Damage, ...]
 
 
-def verify(volume: Volume, name: NormalizedName) -> Verdict:
+class Inspection:
     """
-    Hash a published project's files and metadata, and compare all forms of its page. It blocks for the disk.
+    A look at all that is published of a project, in slices: ``go_on`` until it returns True, then see ``verdict``.
 
-    Raises:
-        VolumeError: something cannot be read.
+    Nobody may change the project during a slice. Between two slices its page may change: then the look begins anew, and
+    passes over files that were found right and have stayed.
     """
-    try:
-        published = read_published(volume, name)
-    except InvalidPage:
-        return Verdict(0, (_page(name, "index.v1_json", "wrong"),))
-    if published is None:
-        return Verdict(0, (_page(name, "index.v1_json", "missing"),))
-    damages = (
-        *_in_files(volume, published),
-        *_in_page(volume, name, published),
-        *_in_legacy(volume, name, published),
-    )
-    return Verdict(len(published.files), damages)
+
+    def __init__(self, volume: View, name: NormalizedName, *, throttle: Throttle) -> None:
+        self._volume = volume
+        self._name = name
+        self._throttle = throttle
+        self._right: dict[PackagePath, str] = {}
+        self._begin()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was found so far."""
+        return Verdict(self._files, self._bytes, tuple(self._damages))
+
+    def go_on(self, *, seconds: float) -> bool:
+        """
+        Look on for so long; return whether it is over. Blocks for the disk: call it in a thread.
+
+        Raises:
+            VolumeError: something cannot be read, other than one file's content.
+        """
+        ends = time.monotonic() + seconds
+        if self._page is not None and self._page != self._volume.page_state(self._name):
+            self._begin()
+        with disk_says(cannot_be="read"):
+            for _ in self._steps:
+                if time.monotonic() > ends:
+                    return False
+        return True
+
+    def _begin(self) -> None:
+        self._page: tuple[int, ...] | None = None
+        self._damages: list[Damage] = []
+        self._files = self._bytes = 0
+        self._steps = self._look()
+
+    def _look(self) -> Iterator[None]:
+        # Its state first: a page that changes right after is looked at anew, not overlooked.
+        self._page = self._volume.page_state(self._name)
+        try:
+            published = read_published(self._volume, self._name)
+        except InvalidPage:
+            self._damages.append(_page(self._name, "index.v1_json", "wrong"))
+            return
+        if published is None:
+            self._damages.append(_page(self._name, "index.v1_json", "missing"))
+            return
+        self._damages += _in_page(self._volume, self._name, published)
+        self._damages += _in_legacy(self._volume, self._name, published)
+        for file in published.page.files:
+            place = published.places[file.filename]
+            yield from self._check(place, file.sha256)
+            if isinstance(file.core_metadata, str):
+                yield from self._check(PackagePath(f"{place}.metadata"), file.core_metadata)
+            self._files += 1
+            yield
+
+    def _check(self, place: PackagePath, promised: str) -> Iterator[None]:
+        if self._right.get(place) == promised:
+            return
+        found = None
+        reason: Reason | None = None
+        pieces = self._volume.digest_by_pieces(place, piece=self._throttle.piece)
+        try:
+            while True:
+                count = next(pieces)
+                self._throttle.take(count)
+                self._bytes += count
+                yield
+        except StopIteration as end:
+            found = end.value
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            reason = "unreadable"  # a bad sector is one file's, until a write says that the disk is bad
+        if found == promised:
+            self._right[place] = promised
+        else:
+            reason = reason or ("missing" if found is None else "wrong")
+            self._damages.append(Damage(place.rpartition("/")[2], place, reason))
 
 
-def _in_files(volume: Volume, published: PublishedPage) -> Iterator[Damage]:
-    for file in published.page.files:
-        place = published.places[file.filename]
-        promised = {place: file.sha256}
-        if isinstance(file.core_metadata, str):
-            promised[PackagePath(f"{place}.metadata")] = file.core_metadata
-        for path, digest in promised.items():
-            found = volume.digest(path)
-            if found != digest:
-                yield Damage(path.rpartition("/")[2], path, "missing" if found is None else "wrong")
-
-
-def _in_page(volume: Volume, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
+def _in_page(volume: View, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
     forms = volume.page_forms(name)
     html = forms.get("index.html")
     if html is None:
@@ -79,7 +141,7 @@ def _in_page(volume: Volume, name: NormalizedName, published: PublishedPage) -> 
             yield _page(name, form, "wrong")
 
 
-def _in_legacy(volume: Volume, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
+def _in_legacy(volume: View, name: NormalizedName, published: PublishedPage) -> Iterator[Damage]:
     if (body := volume.legacy(name)) is None:
         return
     place = f"pypi/{name}/json"
@@ -94,6 +156,11 @@ def _in_legacy(volume: Volume, name: NormalizedName, published: PublishedPage) -
 
 
 def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
+    """Return whether a page says in HTML what it says in JSON."""
+    if html == render_html(published):
+        return (
+            True  # a page that another version wrote may say the same in other words; parsing takes ten times as long
+        )
     try:
         page = parse_html(html, name=name, url=f"http://mirror.invalid/pypi/web/simple/{name}/")
     except InvalidPage:
@@ -109,11 +176,14 @@ def _said(file: File) -> tuple[object, ...]:
 
 
 def _unpacked(twin: bytes) -> bytes | None:
+    """Return what a twin holds, or None where it is not one gzip frame and nothing else."""
+    packed = isal_zlib.decompressobj(_GZIP)
     try:
-        return gzip.decompress(twin)
-    except (OSError, EOFError, zlib.error):
+        body = packed.decompress(twin)
+    except isal_zlib.error:  # type: ignore[misc] # the stub calls it an object
         return None
+    return body if packed.eof and not packed.unused_data else None
 
 
-def _page(name: NormalizedName, form: str, reason: Literal["missing", "wrong"]) -> Damage:
+def _page(name: NormalizedName, form: str, reason: Reason) -> Damage:
     return Damage(form, f"simple/{name}/{form}", reason)

@@ -22,7 +22,7 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.transfer import Outcome, Withdrawal, Work
-from mirror_syncer.verification import verify
+from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
 
@@ -30,7 +30,6 @@ log = structlog.get_logger()
 
 # So many projects in a row without an answer: the upstream is down, and the rest is not worth the waiting.
 _UNREACHABLE_IN_A_ROW = 10
-_REPAIR = "`mirrorctl verify --repair` fetches it again"
 
 
 class Workers:
@@ -54,6 +53,7 @@ class Workers:
         group: CommitGroup,
         metrics: Metrics,
         project_list: ProjectList,
+        verifier: Verifier,
         recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
@@ -66,6 +66,7 @@ class Workers:
         self._group = group
         self._metrics = metrics
         self._list = project_list
+        self._verifier = verifier
         self._recover = recover
         self._at_once = at_once
         self._under_way = 0
@@ -127,11 +128,16 @@ class Workers:
                 await self._queue.wake()
             if settled is not None:
                 await settled
+        except SliceOver:
+            await self._later(task, run)
+            return
         except Exception as error:  # noqa: BLE001 - one project must not take the others with it
             await self._failed(task, run, error)
             return
         if outcome is not None:
             self._count(run, outcome)
+        if task.action is Action.VERIFY:
+            self._verifier.settle(task.name, run)
         if task.action is not Action.COLLECT:
             run.document.counts.projects_done += 1
         await self._queue.done(task)
@@ -157,7 +163,7 @@ class Workers:
                 reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
                 return await self._crew.perform(Withdrawal(row or ProjectRow(task.name), reason, self._grace))
             case Action.VERIFY:
-                return await self._verify(task, row, run)
+                return await self._verify(task, run)
 
     async def _refresh(
         self, task: Task, row: ProjectRow | None, *, force: bool, damaged: frozenset[str] = frozenset()
@@ -182,21 +188,22 @@ class Workers:
     def _grace(self) -> int:
         return int(self._policy.current.removal.grace.total_seconds())
 
-    async def _verify(self, task: Task, row: ProjectRow | None, run: ActiveRun) -> Outcome | None:
-        verdict = await asyncio.to_thread(verify, self._volume, task.name)
-        run.document.counts.files_verified += verdict.files
-        for damage in verdict.damages:
-            self._metrics.count_damage(damage.reason)
-        if verdict.damages and run.request.repair:
-            log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
-            places = frozenset(damage.place for damage in verdict.damages)
-            return await self._refresh(task, row, force=True, damaged=places)
-        found = (
-            Failure(project=task.name, file=one.what, reason=f"{one.reason} on disk; {_REPAIR}")
-            for one in verdict.damages
-        )
-        run.note(*found)
-        return None
+    async def _verify(self, task: Task, run: ActiveRun) -> Outcome | None:
+        verdict = await self._verifier.look(task, run)
+        if not (verdict.damages and run.request.repair):
+            return None
+        log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
+        places = frozenset(damage.place for damage in verdict.damages)
+        return await self._refresh(task, self._catalog.projects.get(task.name), force=True, damaged=places)
+
+    async def _later(self, task: Task, run: ActiveRun) -> None:
+        """Let others have their turn before the next slice of a project."""
+        await self._queue.done(task)
+        if run.over:
+            await self._verifier.give_up(task.name, run)
+            run.task_done()
+        else:
+            await self._queue.put([task])
 
     def _count(self, run: ActiveRun, outcome: Outcome) -> None:
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
@@ -224,6 +231,8 @@ class Workers:
             if not isinstance(error, MirrorError):
                 log.error("project failed", project=task.name, exc_info=error)
             run.note(Failure(project=task.name, reason=reason))
+        with contextlib.suppress(MirrorError):
+            await self._verifier.give_up(task.name, run)
         # What it had in hand is put right now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)

@@ -2,13 +2,15 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from packaging.utils import NormalizedName
 
+from mirror_contract import Run
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
@@ -85,6 +87,12 @@ class Catalog:
                     returned=[place for settlement in settlements for place in settlement.returned],
                 )
             self.files.release(names)
+
+    def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
+        """Store how far a verify is: what it counted, and of which projects, in one transaction."""
+        with self._engine.begin() as connection:
+            self.projects.mark_verified(connection, verified)
+            self.runs.store(connection, run)
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:
         """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -125,19 +126,54 @@ class Files:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
     def removed(self, project: NormalizedName, places: Sequence[PackagePath]) -> None:
-        """Note that a project's files are gone. Their rows stay, and keep their places for their content."""
-        with self.guard:
-            with self._engine.begin() as connection:
-                self.settle(connection, projects=[project], retirements=(), returned=())
-                if rows := [{"of": place} for place in places]:
-                    gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
-                    connection.execute(gone, rows)
-            self.release([project])
+        """
+        Note that files are gone which were in hand for a project; the rest of what it has in hand stays.
+
+        Their rows stay, and keep their places for their content.
+        """
+        with self.guard, self._engine.begin() as connection:
+            in_hand = self._load(connection).get(project, {})
+            for place in places:
+                if in_hand.pop(place, None) is not None:
+                    del self._holders[place]
+            if in_hand:
+                upsert(connection, pending, [_pending_row(project, in_hand.values())])
+            else:
+                connection.execute(pending.delete().where(pending.c.project == project))
+                self.release([project])
+            if rows := [{"of": place} for place in places]:
+                gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
+                connection.execute(gone, rows)
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:
             return self._held(connection, places)
+
+    def known(self, directory: str) -> frozenset[str]:
+        """Return the places of a directory, such as ``packages/ab/``, that are in hand or due to leave."""
+        # A range, not LIKE: both databases answer it from the index.
+        span = (retired.c.place >= directory, retired.c.place < f"{directory[:-1]}0", retired.c.due_at.is_not(None))
+        with self.guard, self._engine.connect() as connection:
+            self._load(connection)
+            held = {place for place in self._holders if place.startswith(directory)}
+            return frozenset(held | set(connection.scalars(sa.select(retired.c.place).where(*span))))
+
+    def retire(self, orphans: Sequence[Retirement]) -> int:
+        """
+        Plan that files leave which nobody knew; what somebody has in hand by now stays.
+
+        Returns:
+            How many leave.
+        """
+        with self.guard, self._engine.begin() as connection:
+            self._load(connection)
+            held = self._held(connection, [orphan.place for orphan in orphans])
+            # What a place once held stays on record: no URL ever changes its bytes.
+            leaving = [replace(o, sha256=held.get(o.place, o.sha256)) for o in orphans if o.place not in self._holders]
+            self._any_retired |= bool(leaving)
+            upsert(connection, retired, [_values(orphan) for orphan in leaving])
+        return len(leaving)
 
     def _load(self, connection: sa.Connection) -> dict[NormalizedName, dict[PackagePath, Pending]]:
         """Return what is in hand; the first time as an earlier process left it."""

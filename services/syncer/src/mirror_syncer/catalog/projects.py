@@ -1,7 +1,7 @@
 """Projects' rows, and upstream's pages kept beside them."""
 
 import gzip
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +110,33 @@ class Projects:
         parameters = self._one.construct_params({"name": name})
         return str(self._one), tuple(parameters.values()) if self._one.positional else parameters
 
+    def to_verify(
+        self, *, since: int | None = None, only: Sequence[str] | None = None, after: str = "", limit: int = 500
+    ) -> list[NormalizedName]:
+        """Return some published projects by name, after a name: those not verified since then, of these alone."""
+        query = sa.select(project.c.name).where(*_unverified(since, only), project.c.name > after)
+        with self._engine.connect() as connection:
+            return [NormalizedName(name) for name in connection.scalars(query.order_by(project.c.name).limit(limit))]
+
+    def count_to_verify(self, *, since: int | None = None, only: Sequence[str] | None = None) -> int:
+        """Return how many there are of them."""
+        query = sa.select(sa.func.count()).select_from(project).where(*_unverified(since, only))
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def changed_since(self, moment: int, *, after: str = "", limit: int = 500) -> list[NormalizedName]:
+        """Return some published projects by name, after a name, whose page changed since then."""
+        terms = (project.c.published, project.c.changed_at >= moment, project.c.name > after)
+        query = sa.select(project.c.name).where(*terms).order_by(project.c.name).limit(limit)
+        with self._engine.connect() as connection:
+            return [NormalizedName(name) for name in connection.scalars(query)]
+
+    def mark_verified(self, connection: sa.Connection, verified: Mapping[NormalizedName, int | None]) -> None:
+        """Note when projects were verified; None where that is to be done again."""
+        if rows := [{"of": name, "at": at} for name, at in verified.items()]:
+            mark = project.update().where(project.c.name == sa.bindparam("of"))
+            connection.execute(mark.values(verified_at=sa.bindparam("at")), rows)
+
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows."""
         upsert(connection, project, [_values(row) for row in rows])
@@ -147,6 +174,15 @@ def _row(values: dict[str, Any]) -> ProjectRow:
     # The driver's own booleans: SQLite has none.
     values["published"] = bool(values["published"])
     return ProjectRow(**values)
+
+
+def _unverified(since: int | None, only: Sequence[str] | None) -> list[sa.ColumnElement[bool]]:
+    terms: list[sa.ColumnElement[bool]] = [project.c.published]
+    if since is not None:
+        terms.append(sa.or_(project.c.verified_at.is_(None), project.c.verified_at < since))
+    if only is not None:
+        terms.append(project.c.name.in_(only))
+    return terms
 
 
 def _values(row: ProjectRow) -> dict[str, Any]:

@@ -35,9 +35,13 @@ class RunLog:
     def update(self, changed: Run) -> None:
         """Store a run's progress."""
         with self._engine.begin() as connection:
-            # What has ended stays so: a progress that was on its way in a thread comes too late.
-            going = run.update().where(run.c.id == changed.id, run.c.finished_at.is_(None))
-            connection.execute(going.values(**_values(changed)))
+            self.store(connection, changed)
+
+    def store(self, connection: sa.Connection, changed: Run) -> None:
+        """Store a run's progress with what else a transaction holds."""
+        # What has ended stays so: a progress that was on its way in a thread comes too late.
+        going = run.update().where(run.c.id == changed.id, run.c.finished_at.is_(None))
+        connection.execute(going.values(**_values(changed)))
 
     def get(self, identifier: str) -> Run | None:
         """Return a run."""

@@ -17,7 +17,7 @@ from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, parse_package_path
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, Page, parse_json
-from mirror_syncer.volume import PageSet, Tree
+from mirror_syncer.volume import PageSet, View
 
 # The newest version of the specification that these pages speak.
 API_VERSION = "1.4"
@@ -46,6 +46,11 @@ def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSe
     return PageSet(html=_html(page, files), json=_json(page, files))
 
 
+def render_html(published: PublishedPage) -> bytes:
+    """Render again in HTML what is published."""
+    return _html(published.page, [(file, published.places[file.filename]) for file in published.page.files])
+
+
 def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     """
     Read our own page back.
@@ -53,9 +58,11 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     Raises:
         InvalidPage: it is not ours, or damaged.
     """
-    base = f"http://mirror.invalid/pypi/web/simple/{name}/"
-    page = parse_json(body, name=name, url=base)
     root = "http://mirror.invalid/pypi/web/"
+    # As joined with the page's own URL, which takes a third of the time that a page takes. Within a string of JSON no
+    # quotation mark stands without a backslash, so nothing but URLs is met.
+    body = body.replace(b'"url":"../../', f'"url":"{root}'.encode())
+    page = parse_json(body, name=name, url=f"{root}simple/{name}/")
     try:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejected as error:
@@ -63,7 +70,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
 
 
-def read_published(tree: Tree, name: NormalizedName) -> PublishedPage | None:
+def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     """
     Return what is published of a project, or None where it has no page. It blocks for the disk.
 

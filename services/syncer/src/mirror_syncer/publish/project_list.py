@@ -1,15 +1,17 @@
 """The project list, ``/simple/``, in JSON and HTML: streamed, since PyPI's has 890,000 lines and 90 MB."""
 
 import asyncio
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable
+from typing import Literal, Protocol
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.publish.pages import API_VERSION
-from mirror_syncer.volume import StreamedPages, Volume
+from mirror_syncer.volume import Volume, digest_of
 
 _LINES_AT_ONCE = 5_000
 _HEAD = f"""<!DOCTYPE html>
@@ -22,6 +24,42 @@ _HEAD = f"""<!DOCTYPE html>
   <body>
 """
 _FOOT = "  </body>\n</html>\n"
+
+
+_FORMS = ("index.html", "index.v1_json")
+
+ListDamage = tuple[str, Literal["missing", "wrong"]]
+"""A form of the list, and what it is."""
+
+
+class _Text(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
+class _Into(Protocol):
+    @property
+    def html(self) -> _Text: ...
+    @property
+    def json(self) -> _Text: ...
+
+
+class _Digest:
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+
+    def write(self, text: str, /) -> None:
+        self._whole.update(text.encode())
+
+    def hexdigest(self) -> str:
+        return self._whole.hexdigest()
+
+
+class _Digests:
+    """A list that is rendered for its digests alone."""
+
+    def __init__(self) -> None:
+        self.html = _Digest()
+        self.json = _Digest()
 
 
 class ProjectList:
@@ -44,6 +82,37 @@ class ProjectList:
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
+    async def damages(self) -> list[ListDamage]:
+        """Return the forms of the published list that are missing, or do not say what was published last."""
+        async with self._writing:
+            return await asyncio.to_thread(self._damages)
+
+    async def mend(self) -> None:
+        """Publish the list anew where it is damaged."""
+        async with self._writing:
+            if await asyncio.to_thread(self._damages):
+                await asyncio.to_thread(self._catalog.remember, Fact.LIST, "")  # what lies there is not believed
+                await asyncio.to_thread(self._write, frozenset())
+
+    def _damages(self) -> list[ListDamage]:
+        said = self._catalog.recall(Fact.LIST)
+        if said is None:
+            return []  # nothing was published by this catalog
+        found = {form: self._volume.list_digests(form) for form in _FORMS}
+        right = {form: plain for form, (plain, _) in found.items()}
+        if said != digest_of(plain or "" for plain in right.values()):
+            # Which of the two it is; or none, where a power cut kept the list and lost the catalog's word of it.
+            rendered = _Digests()
+            render_list(self._catalog.projects.listed(), newest=self._catalog.projects.newest_serial(), into=rendered)
+            right = dict(zip(_FORMS, (rendered.html.hexdigest(), rendered.json.hexdigest()), strict=True))
+        damages: list[ListDamage] = []
+        for form, (plain, twin) in found.items():
+            if plain != right[form]:
+                damages.append((form, "missing" if plain is None else "wrong"))
+            if twin not in (None, right[form]):
+                damages.append((f"{form}.gz", "wrong"))
+        return damages
+
     def _write(self, without: frozenset[NormalizedName]) -> None:
         streamed = self._volume.stream_list()
         try:
@@ -62,9 +131,7 @@ class ProjectList:
             raise
 
 
-def render_list(
-    projects: Iterable[tuple[NormalizedName, int | None]], *, newest: int | None, into: StreamedPages
-) -> None:
+def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, newest: int | None, into: _Into) -> None:
     """
     Render the project list.
 

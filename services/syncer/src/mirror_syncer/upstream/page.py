@@ -114,8 +114,9 @@ _COMMAS_MOST = 20 * _FILES_MOST
 _REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
 _URL_MOST = 8_192
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
-# What nearly every URL of PyPI's is, and needs no more looks: no port, no query, no escapes, no dot segments.
-_PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,4})?(?:/[A-Za-z0-9_+!-][A-Za-z0-9_.+!-]*)+")
+# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
+# further look, which takes 30 µs a file.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
 
 _page = msgspec.json.Decoder(_Page)
 _file = msgspec.json.Decoder(_File)

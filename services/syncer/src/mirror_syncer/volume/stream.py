@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from isal import isal_zlib
@@ -76,7 +77,7 @@ class StreamedPages:
             digests.append(digest)
             names += [f"{name}.gz", name] if twin else [name]
         staged = StagedPages(self._directory, names=names)
-        return staged, hashlib.sha256("".join(digests).encode()).hexdigest()
+        return staged, digest_of(digests)
 
     def discard(self) -> None:
         """Take it back."""
@@ -85,3 +86,8 @@ class StreamedPages:
     def _form(self, name: str) -> StreamedForm:
         paths = (temporary(self._directory, name), temporary(self._directory, f"{name}.gz"))
         return StreamedForm(*paths, durability=self._durability)
+
+
+def digest_of(forms: Iterable[str]) -> str:
+    """Return the digest of a page as a whole, of its forms' digests: HTML's, then JSON's."""
+    return hashlib.sha256("".join(forms).encode()).hexdigest()

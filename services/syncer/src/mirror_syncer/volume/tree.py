@@ -2,14 +2,12 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from mirror_contract import Disk
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
@@ -21,9 +19,10 @@ from mirror_syncer.volume.document import (
     stage_document,
 )
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, file_digest, store
+from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, store
 from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
+from mirror_syncer.volume.view import View, file_size
 
 # From this size on a download lies in .staging and outlives a restart.
 _STAGED_FROM = 32 * 2**20
@@ -33,7 +32,7 @@ _FEWEST_INODES = 1_000
 _SHORT = 2  # slashes of a short path
 
 
-class Tree:
+class Tree(View):
     """
     A mirror's tree, which a ``Volume`` has taken.
 
@@ -45,28 +44,15 @@ class Tree:
     """
 
     def __init__(self, root: Path, *, reserve: float = 0.0) -> None:
-        self.root = root
-        self.base = root / "pypi"
-        self.web = self.base / "web"
+        super().__init__(root)
         self._staging = self.base / ".staging"
         self._withdrawn = self.base / ".withdrawn"
         self._reserve = reserve
-        # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
-        self._web_text, self._withdrawn_text = str(self.web), str(self._withdrawn)
+        self._withdrawn_text = str(self._withdrawn)
         with disk_says(self.base):
             self.durability = Durability(self.base)
 
     # Room
-
-    @disk_says()
-    def disk(self) -> Disk:
-        """Return the size of the file system, and what of it is free for us."""
-        found = os.statvfs(self.root)
-        return Disk(
-            size_bytes=found.f_blocks * found.f_frsize,
-            free_bytes=found.f_bavail * found.f_frsize,
-            free_inodes=found.f_favail if found.f_files else None,
-        )
 
     def check_room(self, wanted: int) -> None:
         """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
@@ -82,10 +68,6 @@ class Tree:
             raise VolumeFull(f"{self.root}: {found.f_favail} inodes are free: grow the file system")
 
     # Files
-
-    def path(self, place: PackagePath) -> Path:
-        """Return where a file lies."""
-        return self.web / place
 
     def incoming(self, filename: Filename, sha256: Sha256, *, size: int | None, place: PackagePath | None) -> Arrival:
         """
@@ -114,19 +96,6 @@ class Tree:
             with disk_says():
                 self.path(place).parent.mkdir(parents=True, exist_ok=True)
 
-    def digest(self, place: PackagePath) -> Sha256 | None:
-        """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
-        return file_digest(self.path(place))
-
-    def size(self, place: PackagePath) -> int | None:
-        """Return the bytes of what lies at a place, or None where no plain file does."""
-        return _size(f"{self._web_text}/{place}")
-
-    @disk_says(cannot_be="read")
-    def landed_at(self, place: PackagePath) -> int:
-        """Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch."""
-        return int(self.path(place).stat().st_mtime)
-
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
         beside = self._beside(PackagePath(f"{place}.metadata"), Sha256(""))
@@ -150,7 +119,8 @@ class Tree:
 
     def restore(self, place: PackagePath) -> None:
         """Bring a withdrawn file back, if there is one and its place is free."""
-        if _size(f"{self._withdrawn_text}/{place}") is not None and not os.path.lexists(f"{self._web_text}/{place}"):
+        aside, target = f"{self._withdrawn_text}/{place}", f"{self._web_text}/{place}"
+        if file_size(aside) is not None and not os.path.lexists(target):
             with disk_says():
                 self._move(self._withdrawn, self.web, place)
 
@@ -167,25 +137,6 @@ class Tree:
         return f"{self._web_text}/{directory}/.{_token(name, sha256)}.part"
 
     # Pages
-
-    def page_directory(self, name: NormalizedName) -> Path:
-        """Return where a project's page lies."""
-        return self.web / "simple" / name
-
-    @disk_says(cannot_be="read")
-    def page(self, name: NormalizedName) -> bytes | None:
-        """Return a project's published page in JSON, or None where it has none."""
-        try:
-            with open(f"{self._web_text}/simple/{name}/index.v1_json", "rb", buffering=0) as file:  # noqa: PTH123 - see above
-                return file.read()
-        except FileNotFoundError:
-            return None
-
-    @disk_says(cannot_be="read")
-    def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
-        """Return a project's page in every form that lies there, by file name."""
-        directory = self.page_directory(name)
-        return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
     def stage(self, name: NormalizedName, pages: PageSet) -> StagedPages | None:
         """Write a page beside its forerunner; None where it is published already, byte by byte."""
@@ -211,26 +162,6 @@ class Tree:
         remove_document(self.legacy_directory(name), durability=self.durability)
 
     # The legacy JSON API
-
-    def legacy_directory(self, name: NormalizedName) -> Path:
-        """Return where a project's legacy document lies."""
-        return self.web / "pypi" / name
-
-    @disk_says(cannot_be="read")
-    def legacy(self, name: NormalizedName) -> bytes | None:
-        """Return a project's published legacy document, or None where it has none."""
-        try:
-            return (self.legacy_directory(name) / "json").read_bytes()
-        except FileNotFoundError:
-            return None
-
-    @disk_says(cannot_be="read")
-    def legacy_twin(self, name: NormalizedName) -> bytes | None:
-        """Return its ``.gz`` twin as it lies there, or None where it has none."""
-        try:
-            return (self.legacy_directory(name) / "json.gz").read_bytes()
-        except FileNotFoundError:
-            return None
 
     def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
         """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
@@ -279,17 +210,6 @@ class Tree:
         for place, sha256 in places:
             for path in (self._beside(place, sha256), self._beside(PackagePath(f"{place}.metadata"), Sha256(""))):
                 Path(path).unlink(missing_ok=True)
-
-
-def _size(path: str) -> int | None:
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        with disk_says(path, cannot_be="read"):
-            raise error from None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _token(filename: str, sha256: Sha256) -> str:

@@ -1,12 +1,8 @@
 """The volume: a tree that this process has taken, and what concerns it as a whole."""
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
-
-from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import VolumeAbsent
 from mirror_syncer.volume.disk import disk_says
@@ -72,17 +68,6 @@ class Volume(Tree):
     def lists(self) -> bool:
         """Return whether a project list is published, in both formats."""
         return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
-
-    def projects(self) -> Iterator[NormalizedName]:
-        """Yield the projects that have a page, in no order."""
-        with os.scandir(self.web / "simple") as entries:
-            for entry in entries:
-                if (
-                    entry.is_dir(follow_symlinks=False)
-                    and not entry.name.startswith(".")
-                    and (Path(entry.path) / "index.v1_json").is_file()
-                ):
-                    yield NormalizedName(entry.name)
 
     # After a crash
 

@@ -1,0 +1,237 @@
+"""
+The work of a verify: every published project looked at in slices, on all cores, from where an interruption left it.
+
+What was counted is stored together with which projects it was counted of, so that a restart neither forgets a failure
+nor counts a file twice.
+"""
+
+import asyncio
+import math
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import structlog
+from packaging.utils import NormalizedName
+
+from mirror_contract import Failure
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.clerks import Clerk, ClerkGone, HouseClerk, close_clerks, start_clerks
+from mirror_syncer.metrics import Metrics
+from mirror_syncer.orphans import Orphans
+from mirror_syncer.priority import Priority
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.runs import ActiveRun
+from mirror_syncer.throttle import Throttle
+from mirror_syncer.verification import Damage, Verdict
+from mirror_syncer.volume import Volume
+from mirror_syncer.workqueue import Action, Task, WorkQueue
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Whoever waits for a project that is being looked at, or for a worker, waits for a few of these.
+_SLICE_SECONDS = 0.5
+_NAMES_AT_ONCE = 500
+# Projects of a run in the queue or in hand, a thread: enough that no thread waits for the event loop, and so few that a
+# slice comes soon.
+_AHEAD = 4
+# From so many projects on, processes are worth their start.
+_MANY = 1_000
+_REPAIR = "`mirrorctl verify --repair` fetches it again"
+
+
+class SliceOver(Exception):
+    """A project is not looked at to its end; its task belongs back into the queue."""
+
+
+class Verifier:
+    """
+    Looks at projects on behalf of runs.
+
+    Args:
+        orphans: looks for them where a run concerns the whole mirror.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        volume: Volume,
+        queue: WorkQueue,
+        metrics: Metrics,
+        project_list: ProjectList,
+        orphans: Orphans,
+        throttle: Throttle,
+    ) -> None:
+        self._catalog = catalog
+        self._volume = volume
+        self._queue = queue
+        self._metrics = metrics
+        self._list = project_list
+        self._orphans = orphans
+        self._throttle = throttle
+        self._threads = len(os.sched_getaffinity(0))
+        # Its own: in the event loop's pool a slow disk would hold up everybody's look into the catalog.
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
+        self._house = HouseClerk(volume, throttle=throttle, pool=self._pool)
+        self._clerks: dict[str, list[Clerk]] = {}
+        self._under_way: dict[tuple[str, NormalizedName], Clerk] = {}
+        self._verdicts: dict[tuple[str, NormalizedName], Verdict] = {}
+        self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
+
+    def close(self) -> None:
+        """Begin nothing more; a slice under way ends by itself."""
+        for clerks in self._clerks.values():
+            close_clerks(clerks)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, run: ActiveRun) -> None:
+        """Have every published project that a run concerns looked at, except those that it has behind it."""
+        since = _since(run) if run.resumed else None
+        only = run.request.projects
+        absent, left = await asyncio.to_thread(self._survey, run, since)
+        known = {failure.project for failure in run.document.failures}
+        for name in absent:
+            if name not in known:
+                run.note(Failure(project=name, reason="not mirrored, so there is nothing to verify"))
+        counts = run.document.counts
+        counts.projects_planned = counts.projects_done + left
+        log.info("plan", verify=left, **({"verified_before": counts.projects_done} if run.resumed else {}))
+        if left >= _MANY:
+            self._clerks[run.id] = await asyncio.to_thread(
+                start_clerks, self._volume, throttle=self._throttle, count=self._threads
+            )
+        try:
+            await self._feed_all(run, since=since)
+        finally:
+            close_clerks(self._clerks.pop(run.id, ()))
+        if only is None and not run.over:
+            await self._look_at_list(run)
+            await self._look_for_orphans(run)
+        await self.checkpoint(run)
+
+    async def look(self, task: Task, run: ActiveRun) -> Verdict:
+        """
+        Look at a project for a slice; ``settle`` counts what was found.
+
+        Raises:
+            SliceOver: there is more to look at.
+            VolumeError: the disk says no.
+        """
+        key = (run.id, task.name)
+        clerks = self._clerks.get(run.id) or [self._house]
+        clerk = self._under_way.pop(key, None) or min(clerks, key=lambda clerk: clerk.load)
+        try:
+            verdict = await clerk.look((*key, _SLICE_SECONDS))
+        except ClerkGone:
+            if clerk in clerks:
+                clerks.remove(clerk)  # the others go on; after the last, threads of this process
+            raise
+        if verdict is None:
+            self._under_way[key] = clerk
+            raise SliceOver
+        self._verdicts[key] = verdict
+        for damage in verdict.damages:
+            self._metrics.count_damage(damage.reason)
+        return verdict
+
+    def settle(self, name: NormalizedName, run: ActiveRun) -> None:
+        """Count what was found of a project, and note that it is verified."""
+        verdict = self._verdicts.pop((run.id, name))
+        counts = run.document.counts
+        counts.files_verified += verdict.files
+        counts.bytes_verified += verdict.bytes
+        counts.files_damaged += len(verdict.damages)
+        damaged = bool(verdict.damages) and not run.request.repair
+        if damaged:
+            run.note(*(_failure(name, damage) for damage in verdict.damages))
+        # A whole run keeps what it found in its document. What another one found must not be passed over by a whole run
+        # that was interrupted meanwhile.
+        looked_at = max(int(time.time()), _since(run))
+        self._verified[run.id][name] = None if damaged and run.request.projects is not None else looked_at
+
+    async def give_up(self, name: NormalizedName, run: ActiveRun) -> None:
+        """Forget a look that broke off."""
+        key = (run.id, name)
+        self._verdicts.pop(key, None)
+        if (clerk := self._under_way.pop(key, None)) is not None:
+            await clerk.look((*key, 0))
+
+    async def checkpoint(self, run: ActiveRun) -> None:
+        """Store how far a run is; a restart goes on from there."""
+        verified, document = self._verified.pop(run.id, {}), run.document.model_copy(deep=True)
+        await asyncio.to_thread(self._catalog.checkpoint, document, verified=verified)
+
+    async def aside(self, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+        """Call what reads much in a thread of the verify's own."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*arguments, **options))
+
+    async def _look_at_list(self, run: ActiveRun) -> None:
+        for form, reason in await self._list.damages():
+            self._metrics.count_damage(reason)
+            run.document.counts.files_damaged += 1
+            if not run.request.repair:
+                run.note(Failure(file=f"simple/{form}", reason=f"{reason} on disk; {_REPAIR}"))
+        if run.request.repair:
+            await self._list.mend()
+
+    async def _look_for_orphans(self, run: ActiveRun) -> None:
+        log.info("looking for orphans")
+        search = self._orphans.search(run)
+        try:
+            while not run.over and await self.aside(_step, search):
+                pass
+        finally:
+            await self.aside(search.close)
+
+    async def _feed_all(self, run: ActiveRun, *, since: int | None) -> None:
+        """Put all projects into the queue, and wait until they are done."""
+        page, only, after = self._catalog.projects.to_verify, run.request.projects, ""
+        while names := await asyncio.to_thread(page, since=since, only=only, after=after, limit=_NAMES_AT_ONCE):
+            after = names[-1]
+            await self._feed(run, names)
+            if run.over:
+                break
+        run.expect(0)  # where there was none
+        await run.drained.wait()
+
+    async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
+        """Put projects into the queue, few at a time."""
+        most = _AHEAD * self._threads
+        priority = Priority.BACKLOG if run.request.projects is None else Priority.NAMED
+        ahead = deque(names)
+        while ahead:
+            await run.room(most // 2)
+            if run.over:
+                return
+            some = [ahead.popleft() for _ in range(min(len(ahead), most - run.left))]
+            run.expect(len(some))
+            await self._queue.put(Task(run.id, name, Action.VERIFY, priority) for name in some)
+
+    def _survey(self, run: ActiveRun, since: int | None) -> tuple[list[str], int]:
+        """Return the projects that are asked for in vain, and how many are to be looked at."""
+        only = run.request.projects
+        published = self._catalog.projects.to_verify(only=only, limit=len(only)) if only is not None else []
+        return sorted(set(only or ()) - set(published)), self._catalog.projects.count_to_verify(since=since, only=only)
+
+
+def _step(search: Generator[None, None, None]) -> bool:
+    """Go on for a slice; return whether there is more."""
+    ends = time.monotonic() + _SLICE_SECONDS
+    return any(time.monotonic() > ends for _ in search)
+
+
+def _since(run: ActiveRun) -> int:
+    """Return the first whole second of a run: what was verified from then on, it has behind it."""
+    began = run.document.started_at
+    return 0 if began is None else math.ceil(began.timestamp())
+
+
+def _failure(name: NormalizedName, damage: Damage) -> Failure:
+    return Failure(project=name, file=damage.what, reason=f"{damage.reason} on disk; {_REPAIR}")

@@ -1,0 +1,147 @@
+"""The tree as it is read: by its owner, and beside it by whoever takes nothing."""
+
+import os
+import stat
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import Disk
+from mirror_syncer.names import PackagePath, Sha256
+from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.incoming import file_digest
+from mirror_syncer.volume.pages import NAMES
+from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
+
+
+class View:
+    """
+    What may be asked of a tree without holding it; nothing is written, and nothing needs to be there.
+
+    Every method may raise a VolumeError that says what to do about it.
+
+    Args:
+        root: nginx's document root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.base = root / "pypi"
+        self.web = self.base / "web"
+        # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
+        self._web_text = str(self.web)
+
+    @disk_says()
+    def disk(self) -> Disk:
+        """Return the size of the file system, and what of it is free for us."""
+        found = os.statvfs(self.root)
+        return Disk(
+            size_bytes=found.f_blocks * found.f_frsize,
+            free_bytes=found.f_bavail * found.f_frsize,
+            free_inodes=found.f_favail if found.f_files else None,
+        )
+
+    # Files
+
+    def path(self, place: PackagePath) -> Path:
+        """Return where a file lies."""
+        return self.web / place
+
+    def digest(self, place: PackagePath) -> Sha256 | None:
+        """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
+        return file_digest(self.path(place))
+
+    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
+        """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
+        return digest_by_pieces(f"{self._web_text}/{place}", piece=piece)
+
+    def size(self, place: PackagePath) -> int | None:
+        """Return the bytes of what lies at a place, or None where no plain file does."""
+        return file_size(f"{self._web_text}/{place}")
+
+    @disk_says(cannot_be="read")
+    def landed_at(self, place: PackagePath) -> int:
+        """Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch."""
+        return int(self.path(place).stat().st_mtime)
+
+    # Pages
+
+    def page_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's page lies."""
+        return self.web / "simple" / name
+
+    @disk_says(cannot_be="read")
+    def page(self, name: NormalizedName) -> bytes | None:
+        """Return a project's published page in JSON, or None where it has none."""
+        try:
+            with open(f"{self._web_text}/simple/{name}/index.v1_json", "rb", buffering=0) as file:  # noqa: PTH123
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    @disk_says(cannot_be="read")
+    def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
+        """Return a project's page in every form that lies there, by file name."""
+        directory = self.page_directory(name)
+        return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
+
+    @disk_says(cannot_be="read")
+    def list_digests(self, form: str) -> tuple[str | None, str | None]:
+        """Return the sha256 of the project list in a form, and of what its twin holds; None of what is not there."""
+        plain = self.web / "simple" / form
+        twin = plain.with_name(f"{form}.gz")
+        digest = twin_digest(twin) if twin.is_file() else None
+        return file_digest(plain), digest
+
+    @disk_says(cannot_be="read")
+    def page_state(self, name: NormalizedName) -> tuple[int, ...]:
+        """Return what changes whenever a project's page does; empty where it has none."""
+        try:
+            status = (self.page_directory(name) / "index.v1_json").stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def projects(self) -> Iterator[NormalizedName]:
+        """Yield the projects that have a page, in no order."""
+        with os.scandir(self.web / "simple") as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue  # a first page that is not published yet
+                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "index.v1_json").is_file():
+                    yield NormalizedName(entry.name)
+
+    # The legacy JSON API
+
+    def legacy_directory(self, name: NormalizedName) -> Path:
+        """Return where a project's legacy document lies."""
+        return self.web / "pypi" / name
+
+    @disk_says(cannot_be="read")
+    def legacy(self, name: NormalizedName) -> bytes | None:
+        """Return a project's published legacy document, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @disk_says(cannot_be="read")
+    def legacy_twin(self, name: NormalizedName) -> bytes | None:
+        """Return its ``.gz`` twin as it lies there, or None where it has none."""
+        try:
+            return (self.legacy_directory(name) / "json.gz").read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def file_size(path: str) -> int | None:
+    """Return a plain file's bytes, or None where there is none."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        with disk_says(path, cannot_be="read"):
+            raise error from None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
