@@ -15,7 +15,7 @@ from mirror_syncer.transfer import Tally
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
 PREFIX = "pypi_mirror"
-_ENDPOINTS = ("page", "file", "metadata")
+_ENDPOINTS = ("list", "page", "file", "metadata")
 _ENDS = tuple(state for state in RunState if state.ended)
 _RETRIES = ("429", "500", "502", "503", "504", "connection", "timeout", "slow", "range")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)

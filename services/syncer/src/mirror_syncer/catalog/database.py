@@ -14,7 +14,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 
+from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.files import Files
+from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.rows import KeptPage, ProjectRow, Retirement
 from mirror_syncer.catalog.run_log import RunLog
@@ -72,6 +74,8 @@ class Catalog:
         self.projects = Projects(self._engine)
         self.files = Files(self._engine)
         self.runs = RunLog(self._engine)
+        self.listing = Listing(self._engine)
+        self.due = Due(self._engine)
         self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))
 
     @classmethod

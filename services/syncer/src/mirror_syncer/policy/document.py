@@ -26,12 +26,14 @@ _FORMAT = 1  # of the pages; a new number has every page written anew
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_ANY = SpecifierSet()
 
 
 class Scope(StrEnum):
     """How much of upstream is wanted."""
 
     SELECTED = "selected"
+    EVERYTHING = "everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,21 @@ class Policy:
 
     scope: Scope = Scope.SELECTED
     projects: dict[NormalizedName, Selection] = field(default_factory=dict)
-    """Each named project with what is wanted of it."""
+    """Each named project with what is wanted of it; with everything, those that differ from all others."""
     latest: int | None = None
     removal: Removal = Removal()
 
+    @property
+    def everything(self) -> bool:
+        """Whether upstream's list of projects says what is mirrored."""
+        return self.scope is Scope.EVERYTHING
+
     def selection(self, name: NormalizedName) -> Selection | None:
         """Return what is wanted of a project, or None where it is not selected."""
-        return self.projects.get(name)
+        named = self.projects.get(name)
+        if named is None and self.everything:
+            return Selection(line='scope = "everything"', specifier=_ANY, latest=self.latest)
+        return named
 
 
 def fingerprint(selection: Selection) -> str:
@@ -105,18 +115,21 @@ class _Reader:
         scope = mirror.get("scope", "selected")
         if scope not in list(Scope):
             self.problems.append(f"mirror.scope = {scope!r}: one of {', '.join(map(repr, map(str, Scope)))}")
+            scope = Scope.SELECTED
         latest = mirror.get("latest")
         if latest is not None and (not isinstance(latest, int) or isinstance(latest, bool) or latest < 1):
             self.problems.append(f"mirror.latest = {latest!r}: a whole number of releases, 1 or more; without it, all")
             latest = None
-        projects = self._projects(mirror.get("projects", []), latest=latest)
-        return Policy(projects=projects, latest=latest, removal=self._removal(self._table(document, "removal")))
+        scope = Scope(scope)
+        projects = self._projects(mirror.get("projects", []), latest=latest, needed=scope is Scope.SELECTED)
+        removal = self._removal(self._table(document, "removal"))
+        return Policy(scope=scope, projects=projects, latest=latest, removal=removal)
 
-    def _projects(self, lines: object, *, latest: int | None) -> dict[NormalizedName, Selection]:
+    def _projects(self, lines: object, *, latest: int | None, needed: bool) -> dict[NormalizedName, Selection]:
         if not isinstance(lines, list):
             self.problems.append(f"mirror.projects = {lines!r}: a list of strings")
             return {}
-        if not lines:
+        if needed and not lines:
             self.problems.append('mirror.projects names no project; write, say, projects = ["requests", "idna>=3"]')
         projects: dict[NormalizedName, Selection] = {}
         for line in lines:

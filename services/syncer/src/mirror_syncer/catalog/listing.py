@@ -1,0 +1,190 @@
+"""What upstream's list says, merged into the catalog: new projects, changed ones, and those that it lacks."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog.rows import NO_VALIDATORS
+from mirror_syncer.catalog.schema import about, project
+from mirror_syncer.catalog.upsert import insertion, upsert
+from mirror_syncer.upstream import Validators
+
+_AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
+_KEY = "upstream_list"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownList:
+    """The last list of upstream's that was merged to its end."""
+
+    origin: str
+    edition: int
+    """Its serial; of an upstream without serials, the time when it came."""
+    serial: int | None = None
+    first: int = 0
+    """The edition of the first list: what it names and was never looked at is the backlog."""
+    unnumbered: int = 0
+    """How many projects it gives no serial."""
+    validators: Validators = NO_VALIDATORS
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a list changed."""
+
+    new: int = 0
+    changed: int = 0
+    absent: int = 0
+    back: int = 0
+    """Listed again."""
+
+    def __add__(self, other: "Merged") -> "Merged":
+        mine, its = asdict(self), asdict(other)
+        return Merged(**{key: mine[key] + its[key] for key in mine})
+
+
+class Listing:
+    """The columns of the project table that are the list's, and what is known of the list itself."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def known(self) -> KnownList | None:
+        """Return the last list that was merged to its end."""
+        with self._engine.connect() as connection:
+            text = connection.scalar(sa.select(about.c.value).where(about.c.key == _KEY))
+        if text is None:
+            return None
+        said = json.loads(text)
+        return KnownList(**said | {"validators": Validators(**said["validators"])})
+
+    def merge(
+        self,
+        parts: Iterable[tuple[str, Mapping[NormalizedName, int]]],
+        known: KnownList,
+        *,
+        now: int,
+        anew: bool = False,
+    ) -> Merged:
+        """
+        Merge a whole list.
+
+        Each part is compared with the rows of its names, and what differs is written a few thousand rows at a time.
+        Broken off, it leaves what the parts so far say; only the end makes the list known, its validators with it.
+
+        Args:
+            parts: a first character, and the serials of all listed projects that begin with it; 0: without one.
+            known: what is known of the list when it is merged.
+            now: what waits for another attempt and changed upstream is due from then on.
+            anew: believe lower serials, too: a person says so, or it is another upstream.
+        """
+        merged = Merged()
+        for character, listed in parts:
+            merged += self._merge(character, dict(listed), edition=known.edition, now=now, anew=anew)
+        before = self.known()
+        first = known.edition if before is None or before.origin != known.origin else before.first
+        self._store(replace(known, first=first))
+        return merged
+
+    def _store(self, known: KnownList) -> None:
+        with self._engine.begin() as connection:
+            upsert(connection, about, [{"key": _KEY, "value": json.dumps(asdict(known))}])
+
+    def _merge(
+        self, character: str, listed: dict[NormalizedName, int], *, edition: int, now: int, anew: bool
+    ) -> Merged:
+        of = f"name >= '{character}' AND name < '{chr(ord(character) + 1)}'"
+        wanted = self._column("wanted_serial", f"{of} AND absent_since IS NULL")
+        lacked = self._column("absent_since", f"{of} AND absent_since IS NOT NULL")
+        if wanted == listed and not lacked:
+            return Merged()
+        # Comprehensions: 886,000 turns of a loop would take longer than all the reading.
+        differ = [(name, serial) for name, serial in listed.items() if wanted.get(name) != serial]
+        new, changed = {}, []
+        for name, serial in differ:
+            before = wanted.get(name)
+            if name in lacked or (name in wanted and (before is None or serial > before or anew)):
+                changed.append({"of": name, "wanted": serial, "now": now, "anew": anew})
+            elif name not in wanted:
+                new[name] = serial
+        # First seen to be absent in this list, or in one that was counted otherwise.
+        absent = [name for name in wanted if name not in listed]
+        absent += [name for name, since in lacked.items() if since > edition and name not in listed]
+        back = sum(name in listed for name in lacked)
+        self._write(_CHANGED, changed)
+        self._write(_ABSENT, [{"of": name, "edition": edition} for name in absent])
+        self._insert(new)
+        return Merged(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
+
+    def _column(self, column: str, condition: str) -> dict[NormalizedName, int]:
+        with self._engine.connect() as connection:
+            # The driver's own cursor, for its plain tuples: see Projects.listed.
+            cursor = connection.connection.cursor()
+            cursor.execute(f"SELECT name, {column} FROM project WHERE {condition}")  # noqa: S608 - our own words
+            found = dict(cursor)
+            cursor.close()
+        return found
+
+    def _write(self, statement: sa.Update, rows: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._engine.begin() as connection:
+                connection.execute(statement, rows[start : start + _AT_ONCE])
+
+    def _insert(self, listed: Mapping[NormalizedName, int]) -> None:
+        insert = insertion(self._engine.dialect, project).values(**_INSERT)
+        # A person may have named one meanwhile, and its row be there.
+        insert = insert.on_conflict_do_update(
+            index_elements=["name"], set_={"wanted_serial": insert.excluded.wanted_serial}
+        )
+        compiled = insert.compile(self._engine)
+        order = compiled.positiontup
+        rows = list(listed.items())
+        for start in range(0, len(rows), _AT_ONCE):
+            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _AT_ONCE]]
+            values = some if order is None else [tuple(row[key] for key in order) for row in some]
+            with self._engine.begin() as connection:
+                # The statement as the driver takes it: SQLAlchemy's own way takes twice the time.
+                connection.exec_driver_sql(str(compiled), values)
+
+_INSERT = {
+    "name": sa.bindparam("of"),
+    "wanted_serial": sa.bindparam("wanted"),
+    "state": sa.literal_column("'behind'"),
+    "published": sa.false(),
+    **dict.fromkeys(("file_count", "stored_bytes", "withheld_files", "missing_files", "attempts"), sa.literal_column("0")),
+}
+_CHANGED = (
+    project.update()
+    .where(project.c.name == sa.bindparam("of"))
+    .values(
+        # Lower than known only where the list is to be believed anew.
+        wanted_serial=sa.case(
+            (sa.and_(project.c.wanted_serial > sa.bindparam("wanted"), sa.not_(sa.bindparam("anew"))), project.c.wanted_serial),
+            else_=sa.bindparam("wanted"),
+        ),
+        absent_since=None,
+        state=sa.case(
+            (
+                sa.and_(project.c.state == "current", sa.func.coalesce(project.c.serial, 0) < sa.bindparam("wanted")),
+                "behind",
+            ),
+            else_=project.c.state,
+        ),
+        # It waited for another attempt at what is past now.
+        due_at=sa.case((project.c.due_at.is_not(None), sa.bindparam("now")), else_=None),
+    )
+)
+# A list older than what is known of a project says nothing of its absence.
+_ABSENT = (
+    project.update()
+    .where(
+        project.c.name == sa.bindparam("of"),
+        sa.func.coalesce(project.c.serial, 0) <= sa.bindparam("edition"),
+        sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),
+    )
+    .values(absent_since=sa.bindparam("edition"))
+)
