@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -12,6 +13,7 @@ from mirror_contract import RunKind
 from mirror_syncer.catalog import Catalog, Pending
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import PolicySource
@@ -125,6 +127,17 @@ async def open_mirror(
                     ),
                     at_once=settings.connections,
                 )
+                everything = partial(
+                    Everything,
+                    origin=settings.upstream,
+                    directory=settings.state,
+                    policy=policy,
+                    catalog=catalog,
+                    index=index,
+                    queue=queue,
+                    project_list=project_list,
+                    metrics=metrics,
+                )
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -135,6 +148,7 @@ async def open_mirror(
                     group=group,
                     project_list=project_list,
                     metrics=metrics,
+                    everything=lambda collect: everything(collect=collect),
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)
     finally:

@@ -7,15 +7,16 @@ sync is under way at a time; runs that name projects go beside it.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, RunKind, RunRequest, RunState
-from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog import Catalog, Fact, ProjectRow
 from mirror_syncer.catalog.rows import GONE
 from mirror_syncer.errors import MirrorError
+from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
@@ -36,6 +37,7 @@ class Engine:
     Works until stopped.
 
     Args:
+        everything: makes the sync of everything, of the way to let go of what is due.
         grace_seconds: how long ``stop`` lets current projects finish.
     """
 
@@ -51,6 +53,7 @@ class Engine:
         group: CommitGroup,
         project_list: ProjectList,
         metrics: Metrics,
+        everything: Callable[[Callable[[ActiveRun], Awaitable[None]]], Everything],
         grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
@@ -62,6 +65,7 @@ class Engine:
         self._group = group
         self._list = project_list
         self._metrics = metrics
+        self._everything = everything(self._collect)
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
 
@@ -134,16 +138,20 @@ class Engine:
         self._finish(run)
 
     async def _sync(self, run: ActiveRun) -> None:
-        rows = await asyncio.to_thread(lambda: {row.name: row for row in self._catalog.projects.every()})
         began = run.document.started_at
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
+        if self._policy.current.everything and run.request.projects is None:
+            await self._everything.sync(run)
+            return
+        rows, published = await asyncio.to_thread(self._rows, _names(run))
         plan = plan_sync(
             self._policy.current,
             rows,
             only=_names(run),
             allow_removals=run.request.allow_removals,
             since=int(began.timestamp()) if run.resumed and began else None,
+            published=published,
         )
         self._announce(run, plan)
         if plan.withdraw:
@@ -156,8 +164,17 @@ class Engine:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
         await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
         await self._let_go(run)
-        await self._list.publish()
+        counts = run.document.counts
+        # For a named project that did not change, the list of a first sync of everything is not written anew.
+        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
+            await self._list.publish()
         await self._collect(run)
+
+    def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
+        """Return what the catalog knows of these projects, or of all, and how many are published."""
+        projects = self._catalog.projects
+        found = projects.every() if names is None else filter(None, map(projects.get, names))
+        return {row.name: row for row in found}, projects.count_published()
 
     async def _let_go(self, run: ActiveRun) -> None:
         """Withdraw what upstream has no more: all of it, or none where that is more than the guard allows."""

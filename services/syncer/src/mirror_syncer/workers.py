@@ -123,12 +123,12 @@ class Workers:
             run.document.counts.files_removed += left
             return None
         row = await asyncio.to_thread(self._catalog.projects.get, task.name)
-        work = Work(task.name, task.priority, row, force=run.request.force)
+        work = Work(task.name, task.priority, row, wanted=task.wanted, force=run.request.force)
         match task.action:
             case Action.REFRESH:
                 return await self._transfer.refresh(work)
             case Action.WITHDRAW:
-                reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
+                reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
                 return await self._transfer.withdraw(row or ProjectRow(task.name), reason=reason)
             case Action.VERIFY:
                 return await self._verify(work, run)
@@ -172,8 +172,10 @@ class Workers:
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._list.changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL
-        counts.projects_failed += not outcome.gone and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
-        if outcome.gone:
+        # A page that lags behind the list is behind, and no failure.
+        counts.projects_failed += bool(outcome.failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        # With everything, the catalog knows them: there may be any number.
+        if outcome.gone and not run.follows_list:
             run.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched

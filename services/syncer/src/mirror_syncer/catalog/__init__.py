@@ -1,6 +1,21 @@
 """What the mirror remembers: projects, runs, and files between two states. SQLite, or PostgreSQL."""
 
 from mirror_syncer.catalog.database import Catalog, Fact, Settlement
+from mirror_syncer.catalog.due import Amounts, Due, DueProject
+from mirror_syncer.catalog.listing import KnownList, Merged
 from mirror_syncer.catalog.rows import KeptPage, Pending, ProjectRow, Retirement
 
-__all__ = ["Catalog", "Fact", "KeptPage", "Pending", "ProjectRow", "Retirement", "Settlement"]
+__all__ = [
+    "Amounts",
+    "Catalog",
+    "Due",
+    "DueProject",
+    "Fact",
+    "KeptPage",
+    "KnownList",
+    "Merged",
+    "Pending",
+    "ProjectRow",
+    "Retirement",
+    "Settlement",
+]

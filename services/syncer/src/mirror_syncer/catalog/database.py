@@ -30,6 +30,7 @@ class Fact(StrEnum):
 
     MIRROR_ID = "mirror_id"
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
+    FED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
     LIST = "list"  # the digest of the published project list
     PAUSED = "paused"  # a pause outlives a restart
 
@@ -45,6 +46,8 @@ class Settlement:
     retirements: tuple[Retirement, ...] = ()
     returned: tuple[PackagePath, ...] = ()
     """Published now, whatever the catalog planned for them."""
+    gone: bool = False
+    """Upstream answers that it has no such project, and its page is still published."""
 
 
 class Catalog:
@@ -96,6 +99,11 @@ class Catalog:
             self.projects.store(connection, [settlement.row for settlement in settlements])
             kept = [settlement.kept for settlement in settlements if settlement.kept is not None]
             self.projects.keep_pages(connection, [s.row.name for s in settlements if s.read], kept)
+            self.listing.settle(
+                connection,
+                gone=[s.row.name for s in settlements if s.gone],
+                there=[s.row.name for s in settlements if s.row.published and not s.gone],
+            )
             self.files.settle(
                 connection,
                 projects=names,

@@ -86,6 +86,13 @@ class Due:
         with self._engine.connect() as connection:
             return [NormalizedName(name) for name in connection.scalars(query.order_by(project.c.name).limit(limit))]
 
+    def count_absent(self, *, edition: int) -> int:
+        """Return how many published projects ``absent`` returns."""
+        query = sa.select(sa.func.count()).select_from(project)
+        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
     def amounts(self, *, now: int, first: int) -> Amounts:
         """
         Count what is to do.

@@ -15,6 +15,8 @@ from mirror_syncer.upstream import Validators
 
 _AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
 _KEY = "upstream_list"
+GONE_AT_ONCE = 0
+"""An edition before all others: absent, and no second list needs to agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,15 @@ class Listing:
         first = known.edition if before is None or before.origin != known.origin else before.first
         self._store(replace(known, first=first))
         return merged
+
+    def settle(
+        self, connection: sa.Connection, *, gone: Sequence[NormalizedName], there: Sequence[NormalizedName]
+    ) -> None:
+        """Note which projects upstream itself says to be gone, whatever its list says, and which have come back."""
+        if gone:
+            connection.execute(_GONE, [{"of": name} for name in gone])
+        if there:
+            connection.execute(_THERE, [{"of": name} for name in there])
 
     def _store(self, known: KnownList) -> None:
         with self._engine.begin() as connection:
@@ -187,4 +198,10 @@ _ABSENT = (
         sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),
     )
     .values(absent_since=sa.bindparam("edition"))
+)
+_GONE = project.update().where(project.c.name == sa.bindparam("of")).values(absent_since=GONE_AT_ONCE)
+_THERE = (
+    project.update()
+    .where(project.c.name == sa.bindparam("of"), project.c.absent_since == GONE_AT_ONCE)
+    .values(absent_since=None)
 )

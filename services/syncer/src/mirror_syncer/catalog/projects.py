@@ -63,6 +63,12 @@ class Projects:
             newest: int | None = connection.scalar(sa.select(sa.func.max(project.c.serial)).where(project.c.published))
         return newest
 
+    def count_published(self) -> int:
+        """Return how many projects are published."""
+        query = sa.select(sa.func.count()).select_from(project).where(project.c.published)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
     def page(
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
     ) -> list[ProjectRow]:
