@@ -126,7 +126,10 @@ def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> No
         ('[mirror]\nprojects = "six"', "mirror.projects = 'six': a list of strings"),
         ('mirror = "six"', "mirror = 'six': a table, [mirror]"),
         ('removal = 1\n[mirror]\nprojects = ["six"]', "removal = 1: a table, [removal]"),
-        ('[mirror]\nprojects = ["six"]\nscope = ["selected"]', "mirror.scope = ['selected']: one of 'selected', 'everything'"),
+        (
+            '[mirror]\nprojects = ["six"]\nscope = ["selected"]',
+            "mirror.scope = ['selected']: one of 'selected', 'everything'",
+        ),
         ('[mirror]\nprojects = ["six"]\nlatest = true', "mirror.latest = True"),
         ('[mirror]\nprojects = ["six"]\nlatest = "3"', "mirror.latest = '3'"),
         ('[mirror]\nprojects = ["six"]\n[removal]\ngrace = 24', "removal.grace = 24: a number with m, h, d or w"),

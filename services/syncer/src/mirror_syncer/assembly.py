@@ -18,6 +18,7 @@ from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish import CommitGroup, ProjectList
+from mirror_syncer.recheck import Recheck
 from mirror_syncer.recovery import rebuild, recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
@@ -85,7 +86,7 @@ async def open_mirror(
                 log.info("recovered", projects=broken_off)
             runs = Runs(catalog)
             queue = WorkQueue()
-            metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(catalog, volume, runs, queue))
+            metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(policy, catalog, volume, runs, queue))
             for kind in RunKind:
                 for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
                     metrics.show_run(ended)
@@ -149,18 +150,22 @@ async def open_mirror(
                     project_list=project_list,
                     metrics=metrics,
                     everything=lambda collect: everything(collect=collect),
+                    recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)
     finally:
         catalog.close()
 
 
-def _snapshot(catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:
+def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:
     totals = catalog.projects.totals()
+    serials = catalog.serials() if policy.current.everything else None
     return Snapshot(
         projects=totals.projects,
         files=totals.files,
         stored_bytes=totals.stored_bytes,
+        serial=serials and serials[0],
+        upstream_serial=serials and serials[1],
         queue=queue.depth(),
         running=frozenset(run.request.kind for run in runs.running()),
         disk=volume.disk(),

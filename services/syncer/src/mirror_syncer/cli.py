@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -12,10 +13,11 @@ from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState, parse_project_name
 from mirror_syncer.assembly import VERSION, open_catalog
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging
-from mirror_syncer.planning import plan_sync
+from mirror_syncer.planning import everything_amounts, plan_sync
 from mirror_syncer.policy import read_policy
 from mirror_syncer.service import serve as serve_until_stopped
 from mirror_syncer.settings import Settings, read_settings
@@ -63,9 +65,11 @@ def sync(
     allow_removals: Annotated[
         int | None, typer.Option(min=0, help="Remove up to so many projects, whatever the guard says.")
     ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force everything.")] = False,
 ) -> None:
     """Bring the mirror, or the named projects, to what upstream has. Beside a running service, the service does it."""
-    _run({"kind": RunKind.SYNC, "projects": projects or None, "force": force, "allow_removals": allow_removals})
+    options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
+    _run({"kind": RunKind.SYNC, "projects": projects or None, **options})
 
 
 @app.command()
@@ -92,6 +96,9 @@ def plan(
     except ConfigurationError as error:
         _fail(error)
     request = _request({"kind": RunKind.SYNC, "projects": projects or None})
+    if policy.everything and request.projects is None:
+        _show_amounts(catalog, as_json=as_json)
+        return
     rows = {row.name: row for row in catalog.projects.every()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
     found = plan_sync(policy, rows, only=only)
@@ -107,6 +114,20 @@ def plan(
     table = Table("project", "action", "why", box=None, pad_edge=False)
     for line in lines:
         table.add_row(*line)
+    Console().print(table)
+
+
+def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
+    """Show what a sync of everything would do by what the last list said, in numbers: there are 890,000 projects."""
+    lines = everything_amounts(catalog, now=int(time.time()))
+    catalog.close()
+    if as_json:
+        keys = ("projects", "action", "reason")
+        typer.echo(json.dumps([dict(zip(keys, line, strict=True)) for line in lines], indent=2))
+        return
+    table = Table("projects", "action", "why", box=None, pad_edge=False)
+    for number, action, reason in lines:
+        table.add_row(f"{number:,}", action, reason)
     Console().print(table)
 
 

@@ -22,6 +22,7 @@ from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import CommitGroup, ProjectList
+from mirror_syncer.recheck import Recheck
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
@@ -54,6 +55,7 @@ class Engine:
         project_list: ProjectList,
         metrics: Metrics,
         everything: Callable[[Callable[[ActiveRun], Awaitable[None]]], Everything],
+        recheck: Recheck,
         grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
@@ -66,6 +68,7 @@ class Engine:
         self._list = project_list
         self._metrics = metrics
         self._everything = everything(self._collect)
+        self._recheck = recheck
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
 
@@ -76,6 +79,7 @@ class Engine:
         Cancelled, it leaves what ``stop`` leaves, and does not wait for current projects.
         """
         committer = asyncio.create_task(self._group.run())
+        recheck = asyncio.create_task(self._recheck.run())
         executions: set[asyncio.Task[None]] = set()
         self._workers.start()
         try:
@@ -88,8 +92,9 @@ class Engine:
                         execution.add_done_callback(executions.discard)
                 await self._runs.asked.wait()
         finally:
+            recheck.cancel()
             await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
-            await _cancel([*executions, committer])
+            await _cancel([*executions, committer, recheck])
             for run in self._runs.running():
                 self._runs.save(run)
 

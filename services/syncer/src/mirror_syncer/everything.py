@@ -1,8 +1,8 @@
 """
 A sync of everything: upstream's list says what changed, and the catalog what is to do.
 
-It may take half a second or, the first time, weeks; nothing of it is kept in memory but the two thousand tasks that wait
-next. Asked again meanwhile, it reads the list once more, and what changed comes before the backlog. A process that
+It may take half a second or, the first time, weeks; nothing of it is kept in memory but the two thousand tasks that
+wait next. Asked again meanwhile, it reads the list once more, and what changed comes before the backlog. A process that
 starts anew goes on from what the catalog says.
 """
 
@@ -79,7 +79,10 @@ class Everything:
             UpstreamError, InvalidPage: the list could not be had at the start; later that is noted, and work goes on.
         """
         run.follows_list = run.rereads = True
-        publisher = asyncio.create_task(self._publish_now_and_then())
+        if not await asyncio.to_thread(self._catalog.projects.count_published):
+            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+        ended = asyncio.Event()
+        publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
             await self._read_list(run)
             while True:
@@ -89,6 +92,8 @@ class Everything:
                 if not run.reread or not self._goes_on(run):
                     break
                 await self._read_again(run)
+                if not self._policy.current.everything:
+                    break  # the rest is another run's
             # From here on a wish is a run of its own; what was wished up to here was heard.
             run.rereads = False
             await _drained(run)
@@ -96,14 +101,14 @@ class Everything:
             await _drained(run)
         finally:
             run.rereads = False
-            publisher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await publisher
+            ended.set()
+            await publisher
         await self._list.publish()
         await self._collect(run)
         counts = run.document.counts
         if self._goes_on(run):
             counts.projects_planned = counts.projects_done
+        if self._goes_on(run) and self._policy.current.everything:
             await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
 
     # The list
@@ -115,6 +120,7 @@ class Everything:
             await asyncio.to_thread(self._policy.reload)
         except ConfigurationError as error:
             run.note(Failure(reason=f"{error}; what was in force before still is"))
+        run.policy_digest = self._policy.digest
         try:
             await self._read_list(run)
         except (UpstreamError, InvalidPage) as error:
@@ -201,7 +207,7 @@ class Everything:
             total = await asyncio.to_thread(self._catalog.due.count_listed)
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + total
-        keep = sum((await asyncio.to_thread(self._catalog.projects.totals)).projects.values()) - total
+        keep = await asyncio.to_thread(self._catalog.due.count_listed) - total
         numbers = {"refresh": total, "keep": max(0, keep), "withheld": counts.projects_withheld}
         self._metrics.show_plan(numbers | {"withdraw": run.left if run.left < total else 0})
         log.info("plan", **numbers, changed=amounts.changed, new=amounts.new, retry=amounts.retried)
@@ -242,22 +248,21 @@ class Everything:
 
     def _unlike(self, policy: Policy) -> Pages:
         """Yield what was published by another policy than is in force."""
+        others = {name: fingerprint(selection) for name, selection in policy.projects.items()}
+        usual = fingerprint(policy.usual)
         for page in self._catalog.due.fingerprints():
-            unlike = []
-            for due, by in page:
-                selection = policy.selection(due.name)
-                if selection is not None and fingerprint(selection) != by:
-                    unlike.append(due)
-            yield unlike
+            yield [due for due, by in page if by != others.get(due.name, usual)]
 
     async def _put(self, run: ActiveRun, tasks: list[Task]) -> None:
         if tasks and self._goes_on(run):
             run.expect(len(tasks))
             await self._queue.put(tasks)
 
-    async def _publish_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(self._publish_seconds)
+    async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._publish_seconds)
+                return
             with contextlib.suppress(MirrorError):  # the run's end publishes again, and tells
                 await self._list.publish()
 

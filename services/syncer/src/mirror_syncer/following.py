@@ -20,6 +20,7 @@ from rich.text import Text
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_syncer.api import MIRROR_ID
 from mirror_syncer.assembly import open_mirror
+from mirror_syncer.confirmation import question, requests_to_confirm
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.logs import plain
 from mirror_syncer.settings import Settings
@@ -52,6 +53,9 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
     async with open_mirror(settings) as mirror:
+        requests = requests_to_confirm(request, policy=mirror.policy.current, catalog=mirror.catalog)
+        if requests is not None:
+            raise MirrorError(question(requests))
         mirror.runs.restore()
         document = mirror.runs.request(request, trigger=Trigger.CLI)
         loop = asyncio.get_running_loop()

@@ -28,6 +28,9 @@ class Snapshot:
     projects: dict[ProjectState, int] = field(default_factory=dict)
     files: int = 0
     stored_bytes: int = 0
+    serial: int | None = None
+    """Both serials: with scope everything alone, of an upstream that has some."""
+    upstream_serial: int | None = None
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
@@ -164,6 +167,13 @@ class _Gauges(Collector):
         yield projects
         yield GaugeMetricFamily(f"{PREFIX}_files", "Published files.", now.files)
         yield GaugeMetricFamily(f"{PREFIX}_stored_bytes", "Bytes of published files.", now.stored_bytes)
+        if now.serial is not None and now.upstream_serial is not None:
+            yield GaugeMetricFamily(
+                f"{PREFIX}_serial",
+                "The serial up to which every changed project is current, or listed as failing.",
+                now.serial,
+            )
+            yield GaugeMetricFamily(f"{PREFIX}_upstream_serial", "The serial of upstream's list.", now.upstream_serial)
         queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Projects that wait, by priority.", labels=("priority",))
         for priority in Priority:
             queue.add_metric((priority.name.lower(),), now.queue.get(priority, 0))

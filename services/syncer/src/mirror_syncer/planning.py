@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog import ProjectRow
+from mirror_syncer.catalog import Catalog, ProjectRow
 from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
 
@@ -58,6 +58,7 @@ def plan_sync(
         published: how many projects there are, where ``rows`` are but some of them.
         since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
     """
+
     def selected(name: NormalizedName) -> bool:
         return policy.selection(name) is not None
 
@@ -80,6 +81,23 @@ def plan_sync(
         unselected=() if named is None else tuple(name for name in named if not selected(name)),
         allowance=allowed if held_back else allowed - len(leaving),
     )
+
+
+def everything_amounts(catalog: Catalog, *, now: int) -> list[tuple[int, str, str]]:
+    """Return how many projects a sync of everything would do what to, and why, by what the last list said."""
+    known = catalog.listing.known()
+    if known is None:
+        return [(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
+    amounts = catalog.due.amounts(now=now, first=known.first)
+    refreshed = amounts.total
+    return [
+        (amounts.changed, "refresh", "changed upstream"),
+        (amounts.new, "refresh", "new upstream"),
+        (amounts.retried, "refresh", "failed before, and due again"),
+        (amounts.backlog, "refresh", "not looked at yet"),
+        (catalog.due.count_absent(edition=known.edition), "withdraw", "upstream has it no more"),
+        (max(0, catalog.due.count_listed() - refreshed), "keep", "no news"),
+    ]
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:

@@ -118,6 +118,13 @@ class Catalog:
             _set(connection, Fact.MIRROR_ID, mirror_id)
         self.mirror_id = mirror_id
 
+    def serials(self) -> tuple[int, int] | None:
+        """Return up to which serial every change was looked at, and that of upstream's list, where it has one."""
+        known = self.listing.known()
+        if known is None or known.serial is None:
+            return None
+        return self.due.settled_serial(upstream=known.serial), known.serial
+
     def remember(self, key: "Fact", value: str) -> None:
         """Keep one small fact."""
         with self._engine.begin() as connection:

@@ -134,7 +134,7 @@ class Due:
                 connection.scalar(sa.select(sa.func.min(project.c.wanted_serial)).where(condition))
                 for condition in (CHANGED, NEW)
             ]
-        return min([upstream, *(serial - 1 for serial in oldest if serial is not None)])
+        return min(upstream, *(int(serial) - 1 for serial in oldest if serial is not None), upstream)
 
     def _by_serial(self, condition: sa.TextClause) -> Iterator[list[DueProject]]:
         key = sa.tuple_(project.c.wanted_serial, project.c.name)

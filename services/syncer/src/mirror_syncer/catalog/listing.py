@@ -1,9 +1,9 @@
 """What upstream's list says, merged into the catalog: new projects, changed ones, and those that it lacks."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
@@ -136,7 +136,7 @@ class Listing:
             # The driver's own cursor, for its plain tuples: see Projects.listed.
             cursor = connection.connection.cursor()
             cursor.execute(f"SELECT name, {column} FROM project WHERE {condition}")  # noqa: S608 - our own words
-            found = dict(cursor)
+            found: dict[NormalizedName, int] = dict(cast("Iterable[tuple[NormalizedName, int]]", cursor))
             cursor.close()
         return found
 
@@ -161,12 +161,15 @@ class Listing:
                 # The statement as the driver takes it: SQLAlchemy's own way takes twice the time.
                 connection.exec_driver_sql(str(compiled), values)
 
+
 _INSERT = {
     "name": sa.bindparam("of"),
     "wanted_serial": sa.bindparam("wanted"),
     "state": sa.literal_column("'behind'"),
     "published": sa.false(),
-    **dict.fromkeys(("file_count", "stored_bytes", "withheld_files", "missing_files", "attempts"), sa.literal_column("0")),
+    **dict.fromkeys(
+        ("file_count", "stored_bytes", "withheld_files", "missing_files", "attempts"), sa.literal_column("0")
+    ),
 }
 _CHANGED = (
     project.update()
@@ -174,7 +177,10 @@ _CHANGED = (
     .values(
         # Lower than known only where the list is to be believed anew.
         wanted_serial=sa.case(
-            (sa.and_(project.c.wanted_serial > sa.bindparam("wanted"), sa.not_(sa.bindparam("anew"))), project.c.wanted_serial),
+            (
+                sa.and_(project.c.wanted_serial > sa.bindparam("wanted"), sa.not_(sa.bindparam("anew"))),
+                project.c.wanted_serial,
+            ),
             else_=sa.bindparam("wanted"),
         ),
         absent_since=None,

@@ -74,13 +74,14 @@ class Projects:
     ) -> list[ProjectRow]:
         """Return some rows by name: those of these states whose name begins so, after a name."""
         query = sa.select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
-        if states := tuple(states):
-            query = query.where(project.c.state.in_(states))
         if prefix:
             # A range, not LIKE: both databases answer it from the index.
             query = query.where(project.c.name >= prefix, project.c.name < f"{prefix}\x7f")
+        # A query a state: for several at once SQLite would sort all their rows, or look at all there are.
+        queries = [query.where(project.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
-            return [_row(found) for found in connection.execute(query)]
+            found = [_row(row) for query in queries for row in connection.execute(query)]
+        return sorted(found, key=lambda row: row.name)[:limit]
 
     def totals(self) -> Totals:
         """Return how many projects there are by state, and what they weigh."""

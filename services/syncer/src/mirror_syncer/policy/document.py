@@ -67,11 +67,16 @@ class Policy:
         """Whether upstream's list of projects says what is mirrored."""
         return self.scope is Scope.EVERYTHING
 
+    @property
+    def usual(self) -> Selection:
+        """What is wanted, with everything, of a project that is not named."""
+        return Selection(line='scope = "everything"', specifier=_ANY, latest=self.latest)
+
     def selection(self, name: NormalizedName) -> Selection | None:
         """Return what is wanted of a project, or None where it is not selected."""
         named = self.projects.get(name)
         if named is None and self.everything:
-            return Selection(line='scope = "everything"', specifier=_ANY, latest=self.latest)
+            return self.usual
         return named
 
 

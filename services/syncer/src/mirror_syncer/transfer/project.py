@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import KeptPage, Pending, ProjectRow, Retirement, Settlement
-from mirror_syncer.catalog.rows import GUARDED, NO_VALIDATORS
+from mirror_syncer.catalog.rows import GONE, GUARDED, NO_VALIDATORS
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
 from mirror_syncer.policy import PolicySource, Selection, fingerprint
 from mirror_syncer.priority import Priority

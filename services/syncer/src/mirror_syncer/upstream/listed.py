@@ -90,7 +90,8 @@ class ListedProjects:
         firsts = [name[0] for name in names]
         if firsts != sorted(firsts):
             order = sorted(range(len(names)), key=firsts.__getitem__)
-            firsts, names, serials = ([column[place] for place in order] for column in (firsts, names, serials))
+            firsts = [firsts[place] for place in order]
+            names, serials = [names[place] for place in order], [serials[place] for place in order]
         begin = 0
         while begin < len(names):
             end = bisect_right(firsts, firsts[begin], begin)
@@ -100,9 +101,7 @@ class ListedProjects:
             self._file.write(array("q", serials[begin:end]).tobytes())
             begin = end
 
-    def _collided(
-        self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]
-    ) -> dict[NormalizedName, int]:
+    def _collided(self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]) -> dict[NormalizedName, int]:
         """Return pairs of which some have a name that there was before: the highest serial is the project's."""
         more: dict[NormalizedName, int] = {}
         for said, serial in pairs:
@@ -141,4 +140,3 @@ class ListedProjects:
     def _fault(self, reason: str) -> None:
         if len(self.faults) < _FAULTS_KEPT:
             self.faults.append(reason)
-

@@ -1,6 +1,7 @@
 """
-The list of all projects, read from a file block by block: PyPI's has 890,000 entries and 45 MB, of which no more than
-a block is decoded at once.
+The list of all projects, read from a file block by block.
+
+PyPI's has 890,000 entries and 45 MB, of which no more than a block is decoded at once.
 
 Essential reading: PEP 503 and 691, "root URL".
 """
