@@ -7,12 +7,14 @@ revision = "0004"
 down_revision = "0002"
 
 _LISTED = "wanted_serial IS NOT NULL AND absent_since IS NULL"
+_CHANGED = (
+    "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL AND (checked_at IS NOT NULL OR serial IS NOT NULL)"
+)
 _PARTIAL = {
     "project_new": (["wanted_serial", "name"], f"{_LISTED} AND checked_at IS NULL AND serial IS NULL"),
     "project_changed": (
         ["wanted_serial", "name"],
-        "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL"
-        " AND (checked_at IS NOT NULL OR serial IS NOT NULL) AND (serial IS NULL OR serial < wanted_serial)",
+        f"{_CHANGED} AND (serial IS NULL OR serial < wanted_serial)",
     ),
     "project_absent": (["name", "absent_since"], "absent_since IS NOT NULL AND state <> 'withdrawn'"),
     "project_retried": (["due_at", "name"], "due_at IS NOT NULL"),
