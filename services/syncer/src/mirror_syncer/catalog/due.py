@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.schema import ABSENT, CHANGED, LISTED, NEW, RETRIED, project
+from mirror_syncer.catalog.schema import ABSENT, CHANGED, CHECKED, LISTED, NEW, RETRIED, project
 
 _AT_ONCE = 1_000
 
@@ -59,7 +59,7 @@ class Due:
 
     def stale(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what is listed and was last looked at before then, the longest ago first."""
-        return self._by_time(project.c.checked_at, LISTED, before=before)
+        return self._by_time(project.c.checked_at, CHECKED, before=before)
 
     def unnumbered(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list gives no serial, and was not looked at since."""

@@ -7,6 +7,7 @@ metadata = MetaData()
 # What scope everything has to do, each condition with an index of just the rows that it holds for: whatever there are
 # of others, a look costs nothing where nothing is to do. Queries must repeat them word for word.
 LISTED = text("wanted_serial IS NOT NULL AND absent_since IS NULL")
+CHECKED = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NOT NULL")
 NEW = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NULL AND serial IS NULL")
 # A wanted serial of 0: listed without one.
 CHANGED = text(
@@ -61,7 +62,7 @@ project = Table(
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
     Index("project_absent", "name", "absent_since", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
-    Index("project_checked", "checked_at", "name", sqlite_where=LISTED, postgresql_where=LISTED),
+    Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
 
 # Upstream's page, where policy or failure held files of it back: what a 304 then stands for.

@@ -18,7 +18,7 @@ _PARTIAL = {
     ),
     "project_absent": (["name", "absent_since"], "absent_since IS NOT NULL AND state <> 'withdrawn'"),
     "project_retried": (["due_at", "name"], "due_at IS NOT NULL"),
-    "project_checked": (["checked_at", "name"], _LISTED),
+    "project_checked": (["checked_at", "name"], f"{_LISTED} AND checked_at IS NOT NULL"),
 }
 
 
