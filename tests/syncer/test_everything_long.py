@@ -27,7 +27,7 @@ Listing._merge = die
 async def waits(running: Running, name: str) -> None:
     """Wait until a project waits for its turn; the queue tells nobody, so it is looked at."""
     async with asyncio.timeout(10):
-        while name not in running.mirror.engine._queue.names():
+        while name not in running.mirror.engine._queue.names():  # noqa: ASYNC110 - as said
             await asyncio.sleep(0.01)
 
 

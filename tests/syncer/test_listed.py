@@ -4,6 +4,7 @@ import io
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,7 +46,7 @@ ENTRIES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(1, 2**62)),
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(entries=ENTRIES, indent=st.sampled_from([None, 0, 2]), meta_last=st.booleans(), compact=st.booleans())
 def test_any_list_in_json(
-    tmp_path: Path, small_blocks: None, *, entries: list, indent: int | None, meta_last: bool, compact: bool
+    tmp_path: Path, small_blocks: None, *, entries: list[Any], indent: int | None, meta_last: bool, compact: bool
 ) -> None:
     """White space, other keys, nested objects, any order and any collisions: all names arrive with their serials."""
     projects = [

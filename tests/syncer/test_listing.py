@@ -1,8 +1,10 @@
 """Merging a list into the catalog is what a dictionary would do, however it is cut, broken off and repeated."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
+from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, KnownList, ProjectRow, Settlement
 from mirror_syncer.catalog.schema import project
 
@@ -112,11 +115,12 @@ def test_gone_at_once_and_back(catalog: Catalog) -> None:
     catalog.close()
 
 
-QUERIES = {
+QUERIES: dict[str, Callable[[Catalog], object]] = {
     "changed": lambda catalog: list(catalog.due.changed()),
     "new": lambda catalog: list(catalog.due.new()),
     "retried": lambda catalog: list(catalog.due.retried(now=9)),
     "stale": lambda catalog: list(catalog.due.stale(before=9)),
+    "absent and unpublished": lambda catalog: catalog.due.absent(edition=9, published=False, limit=9),
     "absent": lambda catalog: catalog.due.absent(edition=9, published=True, limit=9),
     "count absent": lambda catalog: catalog.due.count_absent(edition=9),
     "amounts": lambda catalog: catalog.due.amounts(now=9, first=9),
@@ -124,15 +128,15 @@ QUERIES = {
     "count listed": lambda catalog: catalog.due.count_listed(),
     "totals": lambda catalog: catalog.projects.totals(),
     "count published": lambda catalog: catalog.projects.count_published(),
-    "failing": lambda catalog: catalog.projects.page(states=("failing", "partial"), limit=20),
+    "failing": lambda catalog: catalog.projects.page(states=(ProjectState.FAILING, ProjectState.PARTIAL), limit=20),
     "due files": lambda catalog: catalog.files.due_projects(now=9),
 }
 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None:
-    """Each look that a sync without news, a scrape or a status takes is answered from an index, never from the table."""
-    statements: list[tuple[str, object]] = []
+    """Each look that a sync without news, a scrape or a status takes is answered from an index, not from the table."""
+    statements: list[tuple[str, Any]] = []
     sa.event.listen(catalog._engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
     QUERIES[name](catalog)
     catalog.close()
@@ -141,5 +145,7 @@ def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None
             plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
             scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step]
             assert scans == [], (statement, plan)
+            if "absent" in name:
+                assert "INDEX project_absent" in plan[0]
             if name not in ("failing", "due files"):
                 assert not any("TEMP B-TREE" in step for step in plan), (statement, plan)

@@ -79,7 +79,7 @@ class Everything:
             UpstreamError, InvalidPage: the list could not be had at the start; later that is noted, and work goes on.
         """
         run.follows_list = run.rereads = True
-        if not await asyncio.to_thread(self._catalog.projects.count_published):
+        if not await asyncio.to_thread(self._catalog.projects.any_published):
             await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_now_and_then(ended))

@@ -84,7 +84,8 @@ class Due:
         query = sa.select(project.c.name).where(ABSENT, project.c.absent_since < edition)
         query = query.where(project.c.published if published else sa.not_(project.c.published))
         with self._engine.connect() as connection:
-            return [NormalizedName(name) for name in connection.scalars(query.order_by(project.c.name).limit(limit))]
+            found = connection.scalars(query.order_by(project.c.absent_since, project.c.name).limit(limit))
+            return [NormalizedName(name) for name in found]
 
     def count_absent(self, *, edition: int) -> int:
         """Return how many published projects ``absent`` returns."""

@@ -63,6 +63,11 @@ class Projects:
             newest: int | None = connection.scalar(sa.select(sa.func.max(project.c.serial)).where(project.c.published))
         return newest
 
+    def any_published(self) -> bool:
+        """Return whether a project is published."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(project.c.name).where(project.c.published).limit(1)) is not None
+
     def count_published(self) -> int:
         """Return how many projects are published."""
         query = sa.select(sa.func.count()).select_from(project).where(project.c.published)

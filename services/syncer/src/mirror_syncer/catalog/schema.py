@@ -60,7 +60,7 @@ project = Table(
     Index("project_wanted", "name", "wanted_serial", "absent_since"),
     Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
-    Index("project_absent", "name", "absent_since", sqlite_where=ABSENT, postgresql_where=ABSENT),
+    Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )

@@ -16,7 +16,7 @@ _PARTIAL = {
         ["wanted_serial", "name"],
         f"{_CHANGED} AND (serial IS NULL OR serial < wanted_serial)",
     ),
-    "project_absent": (["name", "absent_since"], "absent_since IS NOT NULL AND state <> 'withdrawn'"),
+    "project_absent": (["published", "absent_since", "name"], "absent_since IS NOT NULL AND state <> 'withdrawn'"),
     "project_retried": (["due_at", "name"], "due_at IS NOT NULL"),
     "project_checked": (["checked_at", "name"], f"{_LISTED} AND checked_at IS NOT NULL"),
 }
