@@ -83,6 +83,20 @@ async def test_no_news_still_does_what_is_due(site: Site, pypi: fakepypi.FakePyP
     assert site.pages() == ["bad", "good"]
 
 
+async def test_bad_projects_alone_are_no_failed_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync that has nothing to do but to try a few bad projects again, in vain, is incomplete: upstream is well."""
+    publish(pypi, "good", "bad", "worse")
+    pypi.faults.on_page("bad").status(503)
+    pypi.faults.on_page("worse").status(403)
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        site.sql("UPDATE project SET due_at = 1 WHERE due_at IS NOT NULL")
+        run = await running.sync()
+
+    assert (run.state, run.counts.projects_failed, run.counts.projects_done) == (RunState.INCOMPLETE, 2, 2)
+
+
 async def test_change_is_not_kept_waiting_by_an_earlier_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project that waits for another attempt, and changes upstream, is looked at in the next sync."""
     publish(pypi, "bad")

@@ -282,9 +282,10 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
         return RunState.CANCELLED, f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"
     if run.fatal is not None:
         return RunState.FAILED, str(run.fatal)
-    if run.unreachable and run.unreachable == counts.projects_done:
+    # With everything, upstream's list was had; what is tried again may be a few bad projects and no others.
+    if not run.follows_list and run.unreachable and run.unreachable == counts.projects_done:
         return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
-    if 1 < counts.projects_planned == counts.projects_failed:
+    if not run.follows_list and 1 < counts.projects_planned == counts.projects_failed:
         return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
     parts = []
     if counts.projects_failed:

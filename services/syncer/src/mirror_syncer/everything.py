@@ -31,7 +31,7 @@ from mirror_syncer.workqueue import Action, Task, WorkQueue
 log = structlog.get_logger()
 
 _PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
-_GONE_AT_ONCE = 1_000
+_FORGOTTEN_AT_ONCE = 1_000
 
 Pages = Iterator[list[DueProject]]
 
@@ -166,31 +166,37 @@ class Everything:
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None or not self._goes_on(run):
             return
-        forgotten = 0
+        due, counts = self._catalog.due, run.document.counts
         while names := await asyncio.to_thread(
-            self._catalog.due.absent, edition=known.edition, published=False, limit=_GONE_AT_ONCE
+            due.absent, edition=known.edition, published=False, limit=_FORGOTTEN_AT_ONCE
         ):
             await asyncio.to_thread(self._catalog.projects.forget, names)
-            forgotten += len(names)
-        counts = run.document.counts
         counts.projects_withheld = 0
-        gone = await asyncio.to_thread(self._catalog.due.count_absent, edition=known.edition)
-        if not gone:
+        if not (gone := await asyncio.to_thread(due.count_absent, edition=known.edition)):
             return
-        published = await asyncio.to_thread(self._catalog.projects.count_published)
-        allowed = self._policy.current.removal.allowed(published) if run.allow_removals is None else run.allow_removals
+        allowed = await self._allowed(run)
+        at_hand = self._queue.names()
+        if gone <= allowed + len(at_hand):
+            names = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=gone)
+            names = [name for name in names if name not in at_hand]
+            gone = len(names)
         if gone > allowed:
             counts.projects_withheld = gone
             log.warning("removals are withheld", projects=gone, allowed=allowed)
             return
-        at_hand = self._queue.names()
-        names = await asyncio.to_thread(
-            self._catalog.due.absent, edition=known.edition, published=True, limit=gone + len(at_hand)
-        )
-        leaving = [name for name in names if name not in at_hand]
+        if run.request.allow_removals is None:
+            run.allow_removals = None  # what a person allowed meanwhile was for once
         # Removal goes the other way round: the list before the page, the page before its files.
-        await self._list.publish(without=frozenset(leaving))
-        await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in leaving])
+        await self._list.publish(without=frozenset(names))
+        await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
+
+    async def _allowed(self, run: ActiveRun) -> int:
+        """Return how many more projects the run may remove."""
+        if run.allow_removals is not None:
+            return run.allow_removals
+        published = await asyncio.to_thread(self._catalog.projects.count_published)
+        withdrawn = run.document.counts.projects_withdrawn
+        return max(0, self._policy.current.removal.allowed(published + withdrawn) - withdrawn)
 
     # What is looked at
 
