@@ -16,10 +16,10 @@ from syncer.test_resume import killed
 IN_MERGE = """
 from mirror_syncer.catalog.listing import Listing
 merge = Listing._merge
-def die(self, character, listed, **options):
-    if character == "m":
+def die(self, beginning, listed, **options):
+    if beginning == "m":
         os.kill(os.getpid(), signal.SIGKILL)
-    return merge(self, character, listed, **options)
+    return merge(self, beginning, listed, **options)
 Listing._merge = die
 """
 

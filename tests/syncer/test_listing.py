@@ -15,18 +15,16 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, KnownList, ProjectRow, Settlement
 from mirror_syncer.catalog.schema import project
+from mirror_syncer.upstream.listed import PARTS
 
 NAMES = st.sampled_from(["0-core", "a", "a-b", "ab", "abc", "b", "z", "z9"])
 LISTS = st.lists(st.dictionaries(NAMES, st.integers(1, 30)), min_size=1, max_size=5)
 
 
 def parts(listed: dict[str, int]) -> list[tuple[str, dict[NormalizedName, int]]]:
-    """Return a list in parts by first character."""
-    characters = "0123456789abcdefghijklmnopqrstuvwxyz"
-    return [
-        (first, {NormalizedName(name): serial for name, serial in listed.items() if name[0] == first})
-        for first in characters
-    ]
+    """Return a list in its parts."""
+    names = {part: {NormalizedName(name): listed[name] for name in listed if name[:2] == part} for part in PARTS}
+    return list(names.items())
 
 
 def known(serial: int) -> KnownList:
@@ -42,7 +40,7 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
-@given(lists=LISTS, broken=st.integers(0, 35), data=st.data())
+@given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
 def test_merge_is_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
 ) -> None:
@@ -57,8 +55,8 @@ def test_merge_is_a_dictionary(
                 model[name] = (max(wanted, listed[name]), None)
             else:
                 model[name] = (wanted, edition if since is None else since)
-        for _, part in parts(listed)[:broken]:
-            catalog.listing._merge(next(iter(part), "0")[0], part, edition=edition, now=0, anew=False)
+        for beginning, part in parts(listed)[:broken]:
+            catalog.listing._merge(beginning, part, edition=edition, now=0, anew=False)
         catalog.listing.merge(parts(listed), known(edition), now=0)
     assert rows(catalog) == model
     catalog.close()

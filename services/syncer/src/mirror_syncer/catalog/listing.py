@@ -79,14 +79,14 @@ class Listing:
         Broken off, it leaves what the parts so far say; only the end makes the list known, its validators with it.
 
         Args:
-            parts: a first character, and the serials of all listed projects that begin with it; 0: without one.
+            parts: what names begin with, in one or two characters, and the serials of all listed ones; 0: without one.
             known: what is known of the list when it is merged.
             now: what waits for another attempt and changed upstream is due from then on.
             anew: believe lower serials, too: a person says so, or it is another upstream.
         """
         merged = Merged()
-        for character, listed in parts:
-            merged += self._merge(character, dict(listed), edition=known.edition, now=now, anew=anew)
+        for beginning, listed in parts:
+            merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew)
         before = self.known()
         first = known.edition if before is None or before.origin != known.origin else before.first
         self._store(replace(known, first=first))
@@ -106,37 +106,37 @@ class Listing:
             upsert(connection, about, [{"key": _KEY, "value": json.dumps(asdict(known))}])
 
     def _merge(
-        self, character: str, listed: dict[NormalizedName, int], *, edition: int, now: int, anew: bool
+        self, beginning: str, listed: Mapping[NormalizedName, int], *, edition: int, now: int, anew: bool
     ) -> Merged:
-        of = f"name >= '{character}' AND name < '{chr(ord(character) + 1)}'"
-        wanted = self._column("wanted_serial", f"{of} AND absent_since IS NULL")
-        lacked = self._column("absent_since", f"{of} AND absent_since IS NOT NULL")
-        if wanted == listed and not lacked:
+        known = self._known(beginning)
+        if known == listed:
             return Merged()
         # Comprehensions: 886,000 turns of a loop would take longer than all the reading.
-        differ = [(name, serial) for name, serial in listed.items() if wanted.get(name) != serial]
-        new, changed = {}, []
+        differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
+        missing = [name for name in known if name not in listed]
+        new, changed, back = {}, [], 0
         for name, serial in differ:
-            before = wanted.get(name)
-            if name in lacked or (name in wanted and (before is None or serial > before or anew)):
-                changed.append({"of": name, "wanted": serial, "now": now, "anew": anew})
-            elif name not in wanted:
+            before = known.get(name)
+            if name not in known:
                 new[name] = serial
+            elif before is None or before < serial or anew:
+                changed.append({"of": name, "wanted": serial, "now": now, "anew": anew})
+                back += before is not None and before < 0
         # First seen to be absent in this list, or in one that was counted otherwise.
-        absent = [name for name in wanted if name not in listed]
-        absent += [name for name, since in lacked.items() if since > edition and name not in listed]
-        back = sum(name in listed for name in lacked)
+        absent = [name for name in missing if (known[name] or 0) >= 0 or _since(known[name]) > edition]
         self._write(_CHANGED, changed)
         self._write(_ABSENT, [{"of": name, "edition": edition} for name in absent])
         self._insert(new)
         return Merged(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
 
-    def _column(self, column: str, condition: str) -> dict[NormalizedName, int]:
+    def _known(self, beginning: str) -> dict[NormalizedName, int | None]:
+        """Return the wanted serials of all names that begin so; of absent ones -1 less the edition since when."""
+        after = f"{beginning[0]}{chr(ord(beginning[1]) + 1)}" if len(beginning) > 1 else f"{beginning}-"
         with self._engine.connect() as connection:
             # The driver's own cursor, for its plain tuples: see Projects.listed.
             cursor = connection.connection.cursor()
-            cursor.execute(f"SELECT name, {column} FROM project WHERE {condition}")  # noqa: S608 - our own words
-            found: dict[NormalizedName, int] = dict(cast("Iterable[tuple[NormalizedName, int]]", cursor))
+            cursor.execute(f"{_KNOWN} WHERE name >= '{beginning}' AND name < '{after}'")
+            found = dict(cast("Iterable[tuple[NormalizedName, int | None]]", cursor))
             cursor.close()
         return found
 
@@ -162,6 +162,7 @@ class Listing:
                 connection.exec_driver_sql(str(compiled), values)
 
 
+_KNOWN = "SELECT name, CASE WHEN absent_since IS NULL THEN wanted_serial ELSE -1 - absent_since END FROM project"
 _INSERT = {
     "name": sa.bindparam("of"),
     "wanted_serial": sa.bindparam("wanted"),
@@ -211,3 +212,7 @@ _THERE = (
     .where(project.c.name == sa.bindparam("of"), project.c.absent_since == GONE_AT_ONCE)
     .values(absent_since=None)
 )
+
+
+def _since(known: int | None) -> int:
+    return -1 - (known or 0)

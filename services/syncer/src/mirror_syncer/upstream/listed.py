@@ -1,8 +1,9 @@
 """
 What upstream lists: names normalized, in parts that each fit into memory.
 
-Parts go by a name's first character, not in order: PyPI sorts by its database's collation, in which ``0-core`` comes
-after ``090807``, and a merge of two orders would have to sort 890,000 names first. Each part is compared by itself.
+Parts go by a name's first two characters, whatever the order: PyPI sorts by its database's collation, in which
+``0-core`` comes after ``090807``, and a merge of two orders would have to sort 890,000 names first. Each part is compared
+by itself.
 """
 
 import re
@@ -20,8 +21,9 @@ from mirror_contract import parse_project_name
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream.project_list import Block
 
-CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
-"""What a normalized name begins with."""
+_FIRST = "0123456789abcdefghijklmnopqrstuvwxyz"
+PARTS = tuple(first + second for first in _FIRST for second in ("", "-", *_FIRST))
+"""What a normalized name begins with, two characters, or one where it has no more; in the order of names."""
 
 _PROJECTS_MOST = 5_000_000  # PyPI has 890,000
 _LONGEST = 100  # characters of a name that nobody need look at by itself
@@ -40,7 +42,7 @@ class ListedProjects:
 
     def __init__(self, directory: Path) -> None:
         self._file = TemporaryFile(dir=directory)  # noqa: SIM115 - closed by close
-        self._places = {character: array("q") for character in CHARACTERS}
+        self._places = {part: array("q") for part in PARTS}
         self.count = 0
         self.unnumbered = 0
         """How many have no serial."""
@@ -73,8 +75,8 @@ class ListedProjects:
             raise InvalidPage("the list names no project at all")
 
     def parts(self) -> Iterator[tuple[str, dict[NormalizedName, int]]]:
-        """Yield each character, and the projects whose names begin with it."""
-        for character, places in self._places.items():
+        """Yield what names begin with, and the projects whose names do."""
+        for beginning, places in self._places.items():
             part: dict[NormalizedName, int] = {}
             for start, length, count in zip(places[::3], places[1::3], places[2::3], strict=True):
                 self._file.seek(start)
@@ -84,10 +86,10 @@ class ListedProjects:
                 if len(more) < count or not part.keys().isdisjoint(more):
                     more = self._collided(part, zip(names, serials, strict=True))
                 part |= more
-            yield character, part
+            yield beginning, part
 
     def _write(self, names: list[str], serials: list[int]) -> None:
-        firsts = [name[0] for name in names]
+        firsts = [name[:2] for name in names]
         if firsts != sorted(firsts):
             order = sorted(range(len(names)), key=firsts.__getitem__)
             firsts = [firsts[place] for place in order]
