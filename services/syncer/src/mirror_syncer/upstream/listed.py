@@ -2,8 +2,8 @@
 What upstream lists: names normalized, in parts that each fit into memory.
 
 Parts go by a name's first two characters, whatever the order: PyPI sorts by its database's collation, in which
-``0-core`` comes after ``090807``, and a merge of two orders would have to sort 890,000 names first. Each part is compared
-by itself.
+``0-core`` comes after ``090807``, and a merge of two orders would have to sort 890,000 names first. Each part is
+compared by itself.
 """
 
 import re
