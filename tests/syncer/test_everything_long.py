@@ -8,6 +8,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
+from mirror_syncer.catalog import Fact
 from mirror_syncer.recheck import EVERY_SECONDS, PACE_SECONDS, Recheck
 from syncer.site import Running, Site
 from syncer.test_everything import asked, publish, stubs
@@ -213,6 +214,19 @@ async def test_weekly_look_finds_what_moves_no_serial(site: Site, pypi: fakepypi
     assert due.slept[:-1] == [0.5] * 3
     assert runs == []
     assert str(site.published("beta").page.status) == "archived"
+
+
+async def test_pause_is_one_of_the_weekly_look_too(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the schedule is paused, nothing is asked of upstream by itself."""
+    publish(pypi, "alpha")
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        running.mirror.catalog.remember(Fact.PAUSED, "yes")
+        pypi.log.forget()
+        await recheck(running, now=time.time() + EVERY_SECONDS + 60)
+
+    assert asked(pypi) == []
 
 
 async def test_failure_of_the_weekly_look_is_in_the_row(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -86,8 +86,8 @@ class Everything:
         try:
             await self._read_list(run)
             while True:
-                await self._withdraw(run)
-                await self._announce(run)
+                leaving = await self._withdraw(run)
+                await self._announce(run, leaving=leaving)
                 await self._feed(run)
                 if not run.reread or not self._goes_on(run):
                     break
@@ -161,11 +161,11 @@ class Everything:
 
     # What leaves
 
-    async def _withdraw(self, run: ActiveRun) -> None:
-        """Withdraw what is gone: all of it, or none where that is more than the guard allows."""
+    async def _withdraw(self, run: ActiveRun) -> int:
+        """Withdraw what is gone, and return how many that is: all, or none where the guard does not allow as many."""
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None or not self._goes_on(run):
-            return
+            return 0
         due, counts = self._catalog.due, run.document.counts
         while names := await asyncio.to_thread(
             due.absent, edition=known.edition, published=False, limit=_FORGOTTEN_AT_ONCE
@@ -173,7 +173,7 @@ class Everything:
             await asyncio.to_thread(self._catalog.projects.forget, names)
         counts.projects_withheld = 0
         if not (gone := await asyncio.to_thread(due.count_absent, edition=known.edition)):
-            return
+            return 0
         allowed = await self._allowed(run)
         at_hand = self._queue.names()
         if gone <= allowed + len(at_hand):
@@ -183,12 +183,13 @@ class Everything:
         if gone > allowed:
             counts.projects_withheld = gone
             log.warning("removals are withheld", projects=gone, allowed=allowed)
-            return
+            return 0
         if run.request.allow_removals is None:
             run.allow_removals = None  # what a person allowed meanwhile was for once
         # Removal goes the other way round: the list before the page, the page before its files.
         await self._list.publish(without=frozenset(names))
         await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
+        return len(names)
 
     async def _allowed(self, run: ActiveRun) -> int:
         """Return how many more projects the run may remove."""
@@ -200,7 +201,7 @@ class Everything:
 
     # What is looked at
 
-    async def _announce(self, run: ActiveRun) -> None:
+    async def _announce(self, run: ActiveRun, *, leaving: int) -> None:
         known = await asyncio.to_thread(self._catalog.listing.known)
         amounts = await asyncio.to_thread(
             self._catalog.due.amounts, now=int(time.time()), first=known.first if known else 0
@@ -212,10 +213,11 @@ class Everything:
         if run.request.force:
             total = await asyncio.to_thread(self._catalog.due.count_listed)
         counts = run.document.counts
-        counts.projects_planned = counts.projects_done + total
+        counts.projects_planned = counts.projects_done + leaving + total
         keep = await asyncio.to_thread(self._catalog.due.count_listed) - total
-        numbers = {"refresh": total, "keep": max(0, keep), "withheld": counts.projects_withheld}
-        self._metrics.show_plan(numbers | {"withdraw": run.left if run.left < total else 0})
+        withheld = counts.projects_withheld
+        numbers = {"refresh": total, "withdraw": leaving, "keep": max(0, keep), "withheld": withheld}
+        self._metrics.show_plan(numbers)
         log.info("plan", **numbers, changed=amounts.changed, new=amounts.new, retry=amounts.retried)
 
     async def _feed(self, run: ActiveRun) -> None:
@@ -263,6 +265,8 @@ class Everything:
         if tasks and self._goes_on(run):
             run.expect(len(tasks))
             await self._queue.put(tasks)
+            if not self._goes_on(run):  # it ended in this very moment, and what it had in the queue was dropped before
+                run.task_done(await self._queue.drop(run.id))
 
     async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
         while not ended.is_set():

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 
 from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
-from mirror_syncer.catalog import Catalog, DueProject
+from mirror_syncer.catalog import Catalog, DueProject, Fact
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
 from mirror_syncer.runs import ActiveRun, Runs
@@ -57,7 +57,7 @@ class Recheck:
         """Go on until cancelled; an outage, or a disk that says no, is waited out."""
         while True:
             try:
-                pause = await self._round() if self._policy.current.everything else _IDLE_SECONDS
+                pause = await self._round() if self._wanted() else _IDLE_SECONDS
             except Exception:
                 log.exception("re-check failed")
                 pause = _PAUSE_SECONDS
@@ -67,7 +67,7 @@ class Recheck:
         """Have all that is due looked at; return how long to rest."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
         run = self._runs.background = ActiveRun(_document())
-        while page := await asyncio.to_thread(next, pages, None):
+        while self._wanted() and (page := await asyncio.to_thread(next, pages, None)):
             for due in page:
                 if run.fatal is not None:
                     log.warning("re-check pauses", why=str(run.fatal))
@@ -76,6 +76,10 @@ class Recheck:
         if run.left:
             await run.drained.wait()
         return _IDLE_SECONDS
+
+    def _wanted(self) -> bool:
+        # A pause of the schedule is a pause of all that comes by itself.
+        return self._policy.current.everything and self._catalog.recall(Fact.PAUSED) != "yes"
 
     async def _look(self, run: ActiveRun, due: DueProject) -> None:
         if due.name in self._queue.names():
