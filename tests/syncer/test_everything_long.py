@@ -95,6 +95,31 @@ async def test_list_that_fails_meanwhile_is_told(site: Site, pypi: fakepypi.Fake
     assert "login page" in (ended.message or "")
 
 
+async def test_files_leave_in_the_middle_of_a_first_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What was retired and is due leaves when the list is read again, long before a first sync ends."""
+    publish(pypi, "changes", "held")
+    gate = pypi.faults.on_page("held").gate()
+    site.everything(grace="0m")
+    async with site.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        await site.pages_become(["changes"])
+        path = site.web / site.published("changes").places["changes-1.0.tar.gz"]
+        pypi.index.project("changes").delete_release("1.0")
+        pypi.index.project("changes").upload("2.0")
+        await running.sync("changes")
+        running.ask(RunKind.SYNC)
+        async with asyncio.timeout(10):
+            while path.exists():  # noqa: ASYNC110 - as for pages
+                await asyncio.sleep(0.01)
+        state = run.state
+        gate.open()
+        await running.ended(run)
+
+    assert state is RunState.RUNNING
+    assert site.filenames("changes") == {"changes-2.0.tar.gz", "changes-2.0-py3-none-any.whl"}
+
+
 async def test_restart_goes_on_with_what_is_left(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A first sync that was stopped goes on as the same run, and asks for no page twice."""
     names = stubs(pypi, 20)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -128,17 +127,6 @@ async def open_mirror(
                     ),
                     at_once=settings.connections,
                 )
-                everything = partial(
-                    Everything,
-                    origin=settings.upstream,
-                    directory=settings.state,
-                    policy=policy,
-                    catalog=catalog,
-                    index=index,
-                    queue=queue,
-                    project_list=project_list,
-                    metrics=metrics,
-                )
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -149,7 +137,16 @@ async def open_mirror(
                     group=group,
                     project_list=project_list,
                     metrics=metrics,
-                    everything=lambda collect: everything(collect=collect),
+                    everything=Everything(
+                        origin=settings.upstream,
+                        directory=settings.state,
+                        policy=policy,
+                        catalog=catalog,
+                        index=index,
+                        queue=queue,
+                        project_list=project_list,
+                        metrics=metrics,
+                    ),
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)

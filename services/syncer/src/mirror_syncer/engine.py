@@ -7,7 +7,7 @@ sync is under way at a time; runs that name projects go beside it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 from packaging.utils import NormalizedName
@@ -38,7 +38,6 @@ class Engine:
     Works until stopped.
 
     Args:
-        everything: makes the sync of everything, of the way to let go of what is due.
         grace_seconds: how long ``stop`` lets current projects finish.
     """
 
@@ -54,7 +53,7 @@ class Engine:
         group: CommitGroup,
         project_list: ProjectList,
         metrics: Metrics,
-        everything: Callable[[Callable[[ActiveRun], Awaitable[None]]], Everything],
+        everything: Everything,
         recheck: Recheck,
         grace_seconds: float = 60,
     ) -> None:
@@ -67,7 +66,7 @@ class Engine:
         self._group = group
         self._list = project_list
         self._metrics = metrics
-        self._everything = everything(self._collect)
+        self._everything = everything
         self._recheck = recheck
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()

@@ -9,7 +9,7 @@ starts anew goes on from what the catalog says.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -43,7 +43,6 @@ class Everything:
     Args:
         origin: the upstream that the list is of.
         directory: where the list lies while it is read, in a file without a name; PyPI's has 45 MB.
-        collect: lets go of what is due, on a run's behalf.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class Everything:
         queue: WorkQueue,
         project_list: ProjectList,
         metrics: Metrics,
-        collect: Callable[[ActiveRun], Awaitable[None]],
         publish_seconds: float = _PUBLISH_SECONDS,
     ) -> None:
         self._origin = origin
@@ -68,7 +66,6 @@ class Everything:
         self._queue = queue
         self._list = project_list
         self._metrics = metrics
-        self._collect = collect
         self._publish_seconds = publish_seconds
 
     async def sync(self, run: ActiveRun) -> None:
@@ -87,6 +84,7 @@ class Everything:
             await self._read_list(run)
             while True:
                 leaving = await self._withdraw(run)
+                await self._collect(run)
                 await self._announce(run, leaving=leaving)
                 await self._feed(run)
                 if not run.reread or not self._goes_on(run):
@@ -105,6 +103,7 @@ class Everything:
             await publisher
         await self._list.publish()
         await self._collect(run)
+        await _drained(run)
         counts = run.document.counts
         if self._goes_on(run):
             counts.projects_planned = counts.projects_done
@@ -190,6 +189,13 @@ class Everything:
         await self._list.publish(without=frozenset(names))
         await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
         return len(names)
+
+    async def _collect(self, run: ActiveRun) -> None:
+        """Let go of files whose time has come: it may be what makes room."""
+        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+        at_hand = self._queue.names()
+        tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
+        await self._put(run, tasks)
 
     async def _allowed(self, run: ActiveRun) -> int:
         """Return how many more projects the run may remove."""
