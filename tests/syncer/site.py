@@ -115,6 +115,15 @@ class Site:
         serve = f"[serve]\nlegacy_json = {str(legacy_json).lower()}\n"
         self.policy.write_text(f'[mirror]\nprojects = [{projects}]\n{newest}[removal]\ngrace = "{grace}"\n{serve}')
 
+    def everything(self, *lines: str, latest: int | None = None, grace: str = "24h", guard: str = "1%") -> None:
+        """Write a mirror.toml that wants all that upstream lists."""
+        projects = ", ".join(f'"{line}"' for line in lines)
+        newest = "" if latest is None else f"latest = {latest}\n"
+        self.policy.write_text(
+            f'[mirror]\nscope = "everything"\nprojects = [{projects}]\n{newest}'
+            f'[removal]\ngrace = "{grace}"\nguard = "{guard}"\n'
+        )
+
     def environment(self, **more: str) -> dict[str, str]:
         """Return what the syncer is told."""
         return {

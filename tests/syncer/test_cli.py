@@ -218,3 +218,30 @@ async def test_version_and_help_need_no_command(six: Site) -> None:
 
     assert (version.code, version.out.split()[0]) == (0, "mirror-syncer")
     assert all(command in usage.out for command in ("serve", "sync", "verify", "plan", "adopt"))
+
+
+async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything `plan` counts by action and reason, and weighs a project by itself where it is named."""
+    for name in ("alpha", "beta"):
+        pypi.index.project(name).upload("1.0")
+    site.everything()
+    await site.sync()
+    site.sql("UPDATE project SET wanted_serial = wanted_serial + 9 WHERE name = 'beta'")
+
+    whole, named = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan", "beta", "--json")
+    numbers = {line["reason"]: line["projects"] for line in json.loads(whole.out)}
+    assert (numbers["changed upstream"], numbers["no news"], numbers["not looked at yet"]) == (1, 1, 0)
+    (beta,) = json.loads(named.out)["projects"]
+    assert (beta["project"], beta["reason"]) == ("beta", "named by a person")
+
+
+async def test_forcing_everything_wants_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync --force` of everything says how many requests it would make; with `--confirm` it makes them."""
+    pypi.index.project("alpha").upload("1.0")
+    site.everything()
+    await site.sync()
+
+    refused = await mirror_syncer(site, "sync", "--force")
+    confirmed = await mirror_syncer(site, "sync", "--force", "--confirm")
+    assert (refused.code, "2 requests" in refused.err, "--confirm" in refused.err) == (1, True, True)
+    assert confirmed.code == 0, confirmed.err

@@ -58,6 +58,17 @@ def test_whole_document(tmp_path: Path) -> None:
     assert (read.removal.grace, read.removal.guard) == (timedelta(minutes=90), 0.025)
 
 
+def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
+    """With everything each name is selected, by `latest` alone unless it has a line; and no line is needed."""
+    read = policy(tmp_path, '[mirror]\nscope = "everything"\nlatest = 2\nprojects = ["django>=5"]')
+    django, other = read.selection(NormalizedName("django")), read.selection(NormalizedName("anything"))
+    assert django is not None
+    assert other is not None
+    assert (str(django.specifier), django.latest) == (">=5", 2)
+    assert (str(other.specifier), other.latest) == ("", 2)
+    assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
+
+
 def test_every_problem_at_once(tmp_path: Path) -> None:
     """One start tells all that is wrong, so that nobody fixes one line a restart."""
     found = problems(
@@ -80,7 +91,7 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
     assert found == [
         "miror is not a key of mirror.toml; did you mean mirror?",
         "mirror.project is not a key of mirror.toml; did you mean mirror.projects?",
-        "mirror.scope = 'all': one of 'selected'",
+        "mirror.scope = 'all': one of 'selected', 'everything'",
         "mirror.latest = 0: a whole number of releases, 1 or more; without it, all",
         "mirror.projects: 'a b' is no requirement (Expected semicolon (after name with no version specifier) or end)",
         "mirror.projects: 'six' is named twice ('six', 'SIX>1')",
@@ -123,7 +134,10 @@ def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> No
         ('[mirror]\nprojects = "six"', "mirror.projects = 'six': a list of strings"),
         ('mirror = "six"', "mirror = 'six': a table, [mirror]"),
         ('removal = 1\n[mirror]\nprojects = ["six"]', "removal = 1: a table, [removal]"),
-        ('[mirror]\nprojects = ["six"]\nscope = ["selected"]', "mirror.scope = ['selected']: one of 'selected'"),
+        (
+            '[mirror]\nprojects = ["six"]\nscope = ["selected"]',
+            "mirror.scope = ['selected']: one of 'selected', 'everything'",
+        ),
         ('[mirror]\nprojects = ["six"]\nlatest = true', "mirror.latest = True"),
         ('[mirror]\nprojects = ["six"]\nlatest = "3"', "mirror.latest = '3'"),
         ('[mirror]\nprojects = ["six"]\n[removal]\ngrace = 24', "removal.grace = 24: a number with m, h, d or w"),

@@ -144,3 +144,32 @@ async def test_metrics_begin_at_zero_and_count(service: Service) -> None:
     assert 'pypi_mirror_upstream_requests_total{code="404",endpoint="page"} 1.0' in after
     assert 'pypi_mirror_projects{state="failing"} 1.0' in after
     assert "pypi_mirror_next_run_timestamp_seconds" in after
+
+
+async def test_forcing_everything_wants_a_confirmation(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything a forced whole sync is a 409 with the number of requests; confirmed, or named, it goes."""
+    pypi.index.project("toml").upload("1.0")
+    site.everything()
+    await service.running.sync()
+    refused = await service.http.post("/runs", json={"kind": "sync", "force": True})
+    body = await refused.json(content_type=None)
+    named = await service.http.post("/runs", json={"kind": "sync", "force": True, "projects": ["six"]})
+    confirmed = await service.http.post("/runs", json={"kind": "sync", "force": True, "confirm": True})
+
+    assert (refused.status, body["requests"], refused.content_type) == (409, 3, "application/problem+json")
+    assert "--confirm" in body["detail"]
+    assert (named.status, confirmed.status) == (202, 202)
+    for answer in (named, confirmed):
+        await service.running.ended(Run.model_validate_json(await answer.read()))
+
+
+async def test_status_with_everything(service: Service, site: Site) -> None:
+    """With scope everything the status tells the mirror's serial and upstream's."""
+    before = Status.model_validate_json(await (await service.http.get("/status")).read())
+    site.everything()
+    await service.running.sync()
+    after = Status.model_validate_json(await (await service.http.get("/status")).read())
+
+    assert (before.serial, before.upstream_serial) == (None, None)
+    assert after.serial is not None
+    assert (after.serial, after.scope) == (after.upstream_serial, "everything")

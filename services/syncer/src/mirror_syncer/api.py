@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_syncer.assembly import Mirror
+from mirror_syncer.confirmation import question, requests_to_confirm
 from mirror_syncer.observer import Observer
 
 log = structlog.get_logger()
@@ -101,6 +102,12 @@ class PrivateApi:
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
             raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
         trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
+        mirror = self._mirror
+        requests = await asyncio.to_thread(
+            requests_to_confirm, wish, policy=mirror.policy.current, catalog=mirror.catalog
+        )
+        if requests is not None:
+            raise Problem(HTTPStatus.CONFLICT, question(requests), requests=requests)
         run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
         return _json(run, status=HTTPStatus.ACCEPTED)
 

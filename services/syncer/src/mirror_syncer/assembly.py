@@ -12,12 +12,14 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.crew import open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import Metrics, Snapshot
 from mirror_syncer.opening import open_tree
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.recheck import Recheck
 from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.settings import Settings
@@ -90,7 +92,7 @@ async def open_mirror(
                 log.info("recovered", projects=broken_off)
             runs = Runs(catalog)
             queue = WorkQueue()
-            metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(catalog, volume, runs, queue))
+            metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(policy, catalog, volume, runs, queue))
             for kind in RunKind:
                 for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
                     metrics.show_run(ended)
@@ -157,18 +159,32 @@ async def open_mirror(
                     project_list=project_list,
                     verifier=verifier,
                     metrics=metrics,
+                    everything=Everything(
+                        origin=settings.upstream,
+                        directory=settings.state,
+                        policy=policy,
+                        catalog=catalog,
+                        index=crew.index,
+                        queue=queue,
+                        project_list=project_list,
+                        metrics=metrics,
+                    ),
+                    recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                 )
                 yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)
     finally:
         catalog.close()
 
 
-def _snapshot(catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:
+def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:
     totals = catalog.projects.totals()
+    serials = catalog.serials() if policy.current.everything else None
     return Snapshot(
         projects=totals.projects,
         files=totals.files,
         stored_bytes=totals.stored_bytes,
+        serial=serials and serials[0],
+        upstream_serial=serials and serials[1],
         queue=queue.depth(),
         running=frozenset(run.request.kind for run in runs.running()),
         disk=volume.disk(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -9,13 +10,16 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState
 from mirror_syncer.adoption import adopt as adopt_tree
 from mirror_syncer.assembly import VERSION, open_catalog
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging
+from mirror_syncer.planning import everything_amounts
 from mirror_syncer.policy import read_policy
 from mirror_syncer.report import make_report
 from mirror_syncer.settings import Settings, read_settings
@@ -65,9 +69,11 @@ def sync(
     allow_removals: Annotated[
         int | None, typer.Option(min=0, help="Remove up to so many projects, whatever the guard says.")
     ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force everything.")] = False,
 ) -> None:
     """Bring the mirror, or the named projects, to what upstream has. Beside a running service, the service does it."""
-    _run({"kind": RunKind.SYNC, "projects": projects or None, "force": force, "allow_removals": allow_removals})
+    options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
+    _run({"kind": RunKind.SYNC, "projects": projects or None, **options})
 
 
 @app.command()
@@ -95,6 +101,9 @@ def plan(
         catalog = open_catalog(settings)
     except ConfigurationError as error:
         _fail(error)
+    if policy.everything and request.projects is None:
+        _show_amounts(catalog, as_json=as_json)
+        return
     report = _guarded(make_report(settings, request, policy=policy, catalog=catalog, offline=offline))
     catalog.close()
     if as_json:
@@ -120,6 +129,20 @@ def adopt(
     settings = _settings()
     report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
     raise typer.Exit(3 if report.incomplete else 0)
+
+
+def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
+    """Show what a sync of everything would do by what the last list said, in numbers: there are 890,000 projects."""
+    lines = everything_amounts(catalog, now=int(time.time()))
+    catalog.close()
+    if as_json:
+        keys = ("projects", "action", "reason")
+        typer.echo(json.dumps([dict(zip(keys, line, strict=True)) for line in lines], indent=2))
+        return
+    table = Table("projects", "action", "why", box=None, pad_edge=False)
+    for number, action, reason in lines:
+        table.add_row(f"{number:,}", action, reason)
+    Console().print(table)
 
 
 def _settings() -> Settings:

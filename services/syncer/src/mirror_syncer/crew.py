@@ -19,7 +19,7 @@ from mirror_syncer.transfer import Outcome
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.setup import Errands, Observations, Setup
 from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Wire
-from mirror_syncer.work.worker import Job, open_worker
+from mirror_syncer.work.worker import Job, Worker, open_worker
 
 log = structlog.get_logger()
 
@@ -176,8 +176,10 @@ class WorkerProcess:
 class Crew:
     """All workers; a job goes to the one that has the fewest in hand."""
 
-    def __init__(self, hands: Sequence[Hand]) -> None:
-        self._hands = dict.fromkeys(hands, 0)
+    def __init__(self, here: Worker, processes: Sequence[WorkerProcess] = ()) -> None:
+        self._hands: dict[Hand, int] = dict.fromkeys((here, *processes), 0)
+        self.index = here.index
+        """Upstream, as the worker in this process asks it."""
 
     @property
     def workers(self) -> int:
@@ -218,13 +220,14 @@ async def open_crew(
     ]
     async with AsyncExitStack() as stack:
         here = open_worker(shares[0], tree=volume, errands=errands, observations=observations)
-        hands: list[Hand] = [await stack.enter_async_context(here)]
+        worker = await stack.enter_async_context(here)
+        processes = []
         for share in shares[1:]:
             process = WorkerProcess(share, errands=errands, observations=observations)
             stack.push_async_callback(process.stop)
-            hands.append(process)
+            processes.append(process)
             await process.start()
-        yield Crew(hands)
+        yield Crew(worker, processes)
 
 
 def _share(whole: int, parts: int, number: int) -> int:

@@ -15,13 +15,15 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import MirrorError
+from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
-from mirror_syncer.rows import GONE
+from mirror_syncer.recheck import Recheck
+from mirror_syncer.rows import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
@@ -54,6 +56,8 @@ class Engine:
         project_list: ProjectList,
         verifier: Verifier,
         metrics: Metrics,
+        everything: Everything,
+        recheck: Recheck,
         grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
@@ -66,6 +70,8 @@ class Engine:
         self._list = project_list
         self._verifier = verifier
         self._metrics = metrics
+        self._everything = everything
+        self._recheck = recheck
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
 
@@ -76,6 +82,7 @@ class Engine:
         Cancelled, it leaves what ``stop`` leaves, and does not wait for current projects.
         """
         committer = asyncio.create_task(self._group.run())
+        recheck = asyncio.create_task(self._recheck.run())
         executions: set[asyncio.Task[None]] = set()
         self._workers.start()
         try:
@@ -88,8 +95,9 @@ class Engine:
                         execution.add_done_callback(executions.discard)
                 await self._runs.asked.wait()
         finally:
+            recheck.cancel()
             await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
-            await _cancel([*executions, committer])
+            await _cancel([*executions, committer, recheck])
             self._verifier.close()
             for run in self._runs.running():
                 await self._save(run)
@@ -139,16 +147,20 @@ class Engine:
         self._finish(run)
 
     async def _sync(self, run: ActiveRun) -> None:
-        rows = await asyncio.to_thread(lambda: {row.name: row for row in self._catalog.projects.every()})
         began = run.document.started_at
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
+        if self._policy.current.everything and run.request.projects is None:
+            await self._everything.sync(run)
+            return
+        rows, published = await asyncio.to_thread(self._rows, _names(run))
         plan = plan_sync(
             self._policy.current,
             rows,
             only=_names(run),
             allow_removals=run.request.allow_removals,
             since=int(began.timestamp()) if run.resumed and began else None,
+            published=published,
         )
         self._announce(run, plan)
         if plan.withdraw:
@@ -161,8 +173,17 @@ class Engine:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
         await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
         await self._let_go(run)
-        await self._list.publish()
+        counts = run.document.counts
+        # For a named project that did not change, the list of a first sync of everything is not written anew.
+        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
+            await self._list.publish()
         await self._collect(run)
+
+    def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
+        """Return what the catalog knows of these projects, or of all, and how many are published."""
+        projects = self._catalog.projects
+        found = projects.every() if names is None else filter(None, map(projects.get, names))
+        return {row.name: row for row in found}, projects.count_published()
 
     async def _let_go(self, run: ActiveRun) -> None:
         """Withdraw what upstream has no more: all of it, or none where that is more than the guard allows."""
@@ -266,9 +287,10 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
         return RunState.CANCELLED, f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"
     if run.fatal is not None:
         return RunState.FAILED, str(run.fatal)
-    if run.unreachable and run.unreachable == counts.projects_done:
+    # With everything, upstream's list was had; what is tried again may be a few bad projects and no others.
+    if not run.follows_list and run.unreachable and run.unreachable == counts.projects_done:
         return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
-    if 1 < counts.projects_planned == counts.projects_failed:
+    if not run.follows_list and 1 < counts.projects_planned == counts.projects_failed:
         return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
     parts = []
     if counts.projects_failed:

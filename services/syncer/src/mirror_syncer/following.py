@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger
 from mirror_syncer.assembly import open_mirror
+from mirror_syncer.confirmation import question, requests_to_confirm
 from mirror_syncer.errors import MirrorError, VolumeInUse
 from mirror_syncer.logs import plain
 from mirror_syncer.settings import Settings
@@ -51,6 +52,9 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
     async with open_mirror(settings) as mirror:
+        requests = requests_to_confirm(request, policy=mirror.policy.current, catalog=mirror.catalog)
+        if requests is not None:
+            raise MirrorError(question(requests))
         mirror.runs.restore()
         document = mirror.runs.request(request, trigger=Trigger.CLI)
         loop = asyncio.get_running_loop()

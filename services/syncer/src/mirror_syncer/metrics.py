@@ -15,7 +15,7 @@ from mirror_syncer.transfer import Tally
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
 PREFIX = "pypi_mirror"
-_ENDPOINTS = ("page", "file", "metadata", "legacy_json")
+_ENDPOINTS = ("list", "page", "file", "metadata", "legacy_json")
 _ENDS = tuple(state for state in RunState if state.ended)
 _RETRIES = ("429", "500", "502", "503", "504", "connection", "timeout", "slow", "range")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
@@ -28,6 +28,9 @@ class Snapshot:
     projects: dict[ProjectState, int] = field(default_factory=dict)
     files: int = 0
     stored_bytes: int = 0
+    serial: int | None = None
+    """Both serials: with scope everything alone, of an upstream that has some."""
+    upstream_serial: int | None = None
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
@@ -172,6 +175,13 @@ class _Gauges(Collector):
         yield projects
         yield GaugeMetricFamily(f"{PREFIX}_files", "Published files.", now.files)
         yield GaugeMetricFamily(f"{PREFIX}_stored_bytes", "Bytes of published files.", now.stored_bytes)
+        if now.serial is not None and now.upstream_serial is not None:
+            yield GaugeMetricFamily(
+                f"{PREFIX}_serial",
+                "The serial up to which every changed project is current, or listed as failing.",
+                now.serial,
+            )
+            yield GaugeMetricFamily(f"{PREFIX}_upstream_serial", "The serial of upstream's list.", now.upstream_serial)
         queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Projects that wait, by priority.", labels=("priority",))
         for priority in Priority:
             queue.add_metric((priority.name.lower(),), now.queue.get(priority, 0))

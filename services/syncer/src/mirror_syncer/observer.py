@@ -30,9 +30,11 @@ class Observer:
         ended = tuple(state for state in RunState if state.ended)
         last = mirror.catalog.runs.page(states=ended, kind=RunKind.SYNC, whole=True, limit=1)
         success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
-        failing = mirror.catalog.projects.page(
-            states=(ProjectState.FAILING, ProjectState.PARTIAL, ProjectState.BEHIND), limit=_FAILING_SHOWN
-        )
+        everything = mirror.policy.current.everything
+        serials = mirror.catalog.serials() if everything else None
+        # With everything, those that are behind only wait for their turn.
+        amiss = (ProjectState.FAILING, ProjectState.PARTIAL, *(() if everything else (ProjectState.BEHIND,)))
+        failing = mirror.catalog.projects.page(states=amiss, limit=_FAILING_SHOWN)
         return Status(
             syncer_up=True,
             as_of=datetime.now(UTC),
@@ -45,6 +47,8 @@ class Observer:
             last_success_at=success[0].finished_at if success else None,
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
+            serial=serials and serials[0],
+            upstream_serial=serials and serials[1],
             projects=totals.projects,
             files=totals.files,
             stored_bytes=totals.stored_bytes,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
+from mirror_syncer.catalog import Catalog
 from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
 from mirror_syncer.rows import ProjectRow
@@ -45,6 +46,7 @@ def plan_sync(
     only: Iterable[NormalizedName] | None = None,
     allow_removals: int | None = None,
     since: int | None = None,
+    published: int | None = None,
 ) -> Plan:
     """
     Plan a sync of the selected projects.
@@ -54,14 +56,20 @@ def plan_sync(
         rows: every project that the catalog knows.
         only: these projects alone; nothing is withdrawn then.
         allow_removals: so many removals are allowed, whatever the guard says.
+        published: how many projects there are, where ``rows`` are but some of them.
         since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
     """
+
+    def selected(name: NormalizedName) -> bool:
+        return policy.selection(name) is not None
+
     named = None if only is None else tuple(dict.fromkeys(only))
-    wanted = tuple(policy.projects) if named is None else tuple(name for name in named if name in policy.projects)
+    wanted = tuple(policy.projects) if named is None else tuple(name for name in named if selected(name))
     done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
-    published = sum(row.published for row in rows.values())
+    if published is None:
+        published = sum(row.published for row in rows.values())
     # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
     allowed = policy.removal.allowed(published) if allow_removals is None else allow_removals
     held_back = len(leaving) > allowed
@@ -71,9 +79,26 @@ def plan_sync(
         withheld=leaving if held_back else (),
         keep=tuple(done),
         forget=() if named is not None else _forgotten(policy, rows),
-        unselected=() if named is None else tuple(name for name in named if name not in policy.projects),
+        unselected=() if named is None else tuple(name for name in named if not selected(name)),
         allowance=allowed if held_back else allowed - len(leaving),
     )
+
+
+def everything_amounts(catalog: Catalog, *, now: int) -> list[tuple[int, str, str]]:
+    """Return how many projects a sync of everything would do what to, and why, by what the last list said."""
+    known = catalog.listing.known()
+    if known is None:
+        return [(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
+    amounts = catalog.due.amounts(now=now, first=known.first)
+    refreshed = amounts.total
+    return [
+        (amounts.changed, "refresh", "changed upstream"),
+        (amounts.new, "refresh", "new upstream"),
+        (amounts.retried, "refresh", "failed before, and due again"),
+        (amounts.backlog, "refresh", "not looked at yet"),
+        (catalog.due.count_absent(edition=known.edition), "withdraw", "upstream has it no more"),
+        (max(0, catalog.due.count_listed() - refreshed), "keep", "no news"),
+    ]
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:

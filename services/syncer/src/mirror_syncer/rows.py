@@ -90,3 +90,5 @@ class Settlement(Portable):
     retirements: tuple[Retirement, ...] = ()
     returned: tuple[PackagePath, ...] = ()
     """Published now, whatever the catalog planned for them."""
+    gone: bool = False
+    """Upstream answers that it has no such project, and its page is still published."""

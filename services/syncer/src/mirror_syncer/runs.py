@@ -19,6 +19,8 @@ from mirror_syncer.catalog import Catalog
 log = structlog.get_logger()
 
 _FAILURES_KEPT = 100
+FEW = 1_000
+"""Of a run that is fed as it goes, so many tasks that wait: time for more."""
 
 
 class ActiveRun:
@@ -50,6 +52,16 @@ class ActiveRun:
         """What its message tells besides, though nothing of it is a failure."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
+        self.allow_removals = document.request.allow_removals
+        """How many removals a person allows, whatever the guard says."""
+        self.follows_list = False
+        """It is of everything: the catalog knows what it has to do, and there may be any amount of that."""
+        self.rereads = False
+        """It would read upstream's list once more, if asked."""
+        self.reread = False
+        """It was asked to."""
+        self.stirred = asyncio.Event()
+        """Set when few of its tasks are left, or it is to read the list once more."""
 
     @property
     def id(self) -> str:
@@ -90,6 +102,23 @@ class ActiveRun:
         self._moved.set()
         if self.left <= 0:
             self.drained.set()
+        if self.left <= FEW:
+            self.stirred.set()
+
+    def joins(self, request: RunRequest) -> bool:
+        """
+        Take a wish for a whole sync as one's own, where that is possible: read the list once more, changes first.
+
+        A first sync of everything takes weeks, and nothing should wait behind it.
+        """
+        whole = request.kind is RunKind.SYNC and request.projects is None
+        if not self.rereads or not whole or (request.force and not self.request.force):
+            return False
+        if request.allow_removals is not None:
+            self.allow_removals = request.allow_removals
+        self.reread = True
+        self.stirred.set()
+        return True
 
     def begin_again(self) -> None:
         """
@@ -140,6 +169,8 @@ class Runs:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._active: dict[str, ActiveRun] = {}
+        self.background: ActiveRun | None = None
+        """What is done on nobody's behalf; it is no run that anybody sees."""
         self.asked = asyncio.Event()
         """Set when there may be a run to start."""
 
@@ -155,13 +186,15 @@ class Runs:
         Ask for a run.
 
         Returns:
-            The new run; or the one that this key asked for before; or one that waits for the very same.
+            The new run; or the one that this key asked for before; or one that waits for the very same; or the sync of
+            everything that is under way, and now reads upstream's list once more.
         """
         if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key)):
             active = self._active.get(known.id)
             return active.document if active else known
         for active in self._active.values():
-            if active.document.state is RunState.QUEUED and active.request == request:
+            queued = active.document.state is RunState.QUEUED
+            if (queued and active.request == request) or (not queued and active.joins(request)):
                 if idempotency_key:
                     self._catalog.runs.add_key(active.id, idempotency_key)
                 return active.document
@@ -183,6 +216,8 @@ class Runs:
 
     def active(self, identifier: str) -> ActiveRun | None:
         """Return a run that has not ended."""
+        if self.background is not None and self.background.id == identifier:
+            return self.background
         return self._active.get(identifier)
 
     def get(self, identifier: str) -> Run | None:

@@ -72,6 +72,8 @@ class Workers:
         self._under_way = 0
         self._giving: asyncio.Task[None] | None = None
         self._turns: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
+        """Of them, those that only wait for their group, which may be visible already: these are never abandoned."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -84,7 +86,7 @@ class Workers:
             await self._giving
         if self._turns:
             _, late = await asyncio.wait(self._turns, timeout=grace_seconds)
-            for turn in late:
+            for turn in late - self._settling:
                 turn.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
@@ -126,7 +128,9 @@ class Workers:
             finally:
                 self._under_way -= 1
                 await self._queue.wake()
-            if settled is not None:
+            if settled is not None and (turn := asyncio.current_task()):
+                self._settling.add(turn)
+                turn.add_done_callback(self._settling.discard)
                 await settled
         except SliceOver:
             await self._later(task, run)
@@ -160,7 +164,7 @@ class Workers:
             case Action.REFRESH:
                 return await self._refresh(task, row, force=run.request.force)
             case Action.WITHDRAW:
-                reason = GONE if task.name in run.gone else "no longer selected in mirror.toml"
+                reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
                 return await self._crew.perform(Withdrawal(row or ProjectRow(task.name), reason, self._grace))
             case Action.VERIFY:
                 return await self._verify(task, run)
@@ -179,6 +183,7 @@ class Workers:
             selection,
             self._policy.current.serve,
             self._grace,
+            wanted=task.wanted,
             force=force,
             damaged=damaged,
         )
@@ -211,8 +216,10 @@ class Workers:
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._list.changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL
-        counts.projects_failed += not outcome.gone and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
-        if outcome.gone:
+        # A page that lags behind the list is behind, and no failure.
+        counts.projects_failed += bool(outcome.failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        # With everything, the catalog knows them: there may be any number.
+        if outcome.gone and not run.follows_list:
             run.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched

@@ -30,6 +30,10 @@ class Task:
     name: NormalizedName
     action: Action
     priority: Priority
+    wanted: int | None = None
+    """The serial that upstream's list gives the project; 0: listed without one."""
+    reason: str | None = None
+    """Why it is withdrawn."""
 
 
 class Closed(Exception):
@@ -57,6 +61,11 @@ class WorkQueue:
         for priority, _, _ in itertools.chain(self._heap, *self._parked.values()):
             depth[priority] += 1
         return dict(depth)
+
+    def names(self) -> set[NormalizedName]:
+        """Return the projects that wait or are being worked at."""
+        waiting = (task.name for _, _, task in itertools.chain(self._heap, *self._parked.values()))
+        return self._in_hand.union(waiting)
 
     def in_hand(self) -> int:
         """Return how many projects are being worked at."""

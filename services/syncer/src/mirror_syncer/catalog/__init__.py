@@ -1,5 +1,15 @@
 """What the mirror remembers: projects, runs, and files between two states. SQLite, or PostgreSQL."""
 
 from mirror_syncer.catalog.database import Catalog, Fact
+from mirror_syncer.catalog.due import Amounts, Due, DueProject
+from mirror_syncer.catalog.listing import KnownList, Merged
 
-__all__ = ["Catalog", "Fact"]
+__all__ = [
+    "Amounts",
+    "Catalog",
+    "Due",
+    "DueProject",
+    "Fact",
+    "KnownList",
+    "Merged",
+]

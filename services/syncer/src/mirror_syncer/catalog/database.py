@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import Run
+from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.files import Files
+from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata
@@ -27,6 +29,7 @@ class Fact(StrEnum):
 
     MIRROR_ID = "mirror_id"
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
+    FED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
     LIST = "list"  # the digest of the published project list
     PAUSED = "paused"  # a pause outlives a restart
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
@@ -59,6 +62,8 @@ class Catalog:
         self.projects = Projects(self._engine)
         self.files = Files(self._engine)
         self.runs = RunLog(self._engine)
+        self.listing = Listing(self._engine)
+        self.due = Due(self._engine)
         self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))
 
     @classmethod
@@ -80,6 +85,11 @@ class Catalog:
                 self.projects.store(connection, [settlement.row for settlement in settlements])
                 kept = [settlement.kept for settlement in settlements if settlement.kept is not None]
                 self.projects.keep_pages(connection, [s.row.name for s in settlements if s.read], kept)
+                self.listing.settle(
+                    connection,
+                    gone=[s.row.name for s in settlements if s.gone],
+                    there=[s.row.name for s in settlements if s.row.published and not s.gone],
+                )
                 self.files.settle(
                     connection,
                     projects=names,
@@ -100,6 +110,13 @@ class Catalog:
             self.projects.store(connection, list(rows))
             _set(connection, Fact.MIRROR_ID, mirror_id)
         self.mirror_id = mirror_id
+
+    def serials(self) -> tuple[int, int] | None:
+        """Return up to which serial every change was looked at, and that of upstream's list, where it has one."""
+        known = self.listing.known()
+        if known is None or known.serial is None:
+            return None
+        return self.due.settled_serial(upstream=known.serial), known.serial
 
     def remember(self, key: "Fact", value: str) -> None:
         """Keep one small fact."""

@@ -71,18 +71,30 @@ class Projects:
             newest: int | None = connection.scalar(sa.select(sa.func.max(project.c.serial)).where(project.c.published))
         return newest
 
+    def any_published(self) -> bool:
+        """Return whether a project is published."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(project.c.name).where(project.c.published).limit(1)) is not None
+
+    def count_published(self) -> int:
+        """Return how many projects are published."""
+        query = sa.select(sa.func.count()).select_from(project).where(project.c.published)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
     def page(
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
     ) -> list[ProjectRow]:
         """Return some rows by name: those of these states whose name begins so, after a name."""
         query = sa.select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
-        if states := tuple(states):
-            query = query.where(project.c.state.in_(states))
         if prefix:
             # A range, not LIKE: both databases answer it from the index.
             query = query.where(project.c.name >= prefix, project.c.name < f"{prefix}\x7f")
+        # A query a state: for several at once SQLite would sort all their rows, or look at all there are.
+        queries = [query.where(project.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
-            return [_row(dict(found._mapping)) for found in connection.execute(query)]  # noqa: SLF001 - as above
+            found = [_row(dict(row._mapping)) for query in queries for row in connection.execute(query)]  # noqa: SLF001
+        return sorted(found, key=lambda row: row.name)[:limit]
 
     def totals(self) -> Totals:
         """Return how many projects there are by state, and what they weigh."""

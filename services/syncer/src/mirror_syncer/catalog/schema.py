@@ -1,14 +1,26 @@
 """The catalog's tables. There is no row for a published file: the page is the list."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
 
 # By bytes on both databases, since lists are merged in that order; PostgreSQL's own may be a language's.
 Word = String().with_variant(String(collation="C"), "postgresql")
+# What scope everything has to do, each condition with an index of just the rows that it holds for: whatever there are
+# of others, a look costs nothing where nothing is to do. Queries must repeat them word for word.
+LISTED = text("wanted_serial IS NOT NULL AND absent_since IS NULL")
+CHECKED = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NOT NULL")
+NEW = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NULL AND serial IS NULL")
+# A wanted serial of 0: listed without one.
+CHANGED = text(
+    "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL AND (checked_at IS NOT NULL OR serial IS NOT NULL)"
+    " AND (serial IS NULL OR serial < wanted_serial)"
+)
+ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
+RETRIED = text("due_at IS NOT NULL")
 
 about = Table(
     "about",
@@ -47,6 +59,15 @@ project = Table(
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
     Index("project_listed", "published", "name", "serial"),
+    # The totals are read from this one, at each scrape.
+    Index("project_totals", "state", "file_count", "stored_bytes"),
+    # Upstream's list is compared with this one alone.
+    Index("project_wanted", "name", "wanted_serial", "absent_since"),
+    Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
+    Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
+    Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
+    Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
+    Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
 
 # Upstream's page, where policy or failure held files of it back: what a 304 then stands for.

@@ -26,12 +26,14 @@ _FORMAT = 1  # of the pages; a new number has every page written anew
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_ANY = SpecifierSet()
 
 
 class Scope(StrEnum):
     """How much of upstream is wanted."""
 
     SELECTED = "selected"
+    EVERYTHING = "everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,27 @@ class Policy:
 
     scope: Scope = Scope.SELECTED
     projects: dict[NormalizedName, Selection] = field(default_factory=dict)
-    """Each named project with what is wanted of it."""
+    """Each named project with what is wanted of it; with everything, those that differ from all others."""
     latest: int | None = None
     removal: Removal = Removal()
     serve: Serve = Serve()
 
+    @property
+    def everything(self) -> bool:
+        """Whether upstream's list of projects says what is mirrored."""
+        return self.scope is Scope.EVERYTHING
+
+    @property
+    def usual(self) -> Selection:
+        """What is wanted, with everything, of a project that is not named."""
+        return Selection(line='scope = "everything"', specifier=_ANY, latest=self.latest, named=False)
+
     def selection(self, name: NormalizedName) -> Selection | None:
         """Return what is wanted of a project, or None where it is not selected."""
-        return self.projects.get(name)
+        named = self.projects.get(name)
+        if named is None and self.everything:
+            return self.usual
+        return named
 
 
 def fingerprint(selection: Selection, *, serve: Serve) -> str:
@@ -115,23 +130,25 @@ class _Reader:
         scope = mirror.get("scope", "selected")
         if scope not in list(Scope):
             self.problems.append(f"mirror.scope = {scope!r}: one of {', '.join(map(repr, map(str, Scope)))}")
+            scope = Scope.SELECTED
         latest = mirror.get("latest")
         if latest is not None and (not isinstance(latest, int) or isinstance(latest, bool) or latest < 1):
             self.problems.append(f"mirror.latest = {latest!r}: a whole number of releases, 1 or more; without it, all")
             latest = None
-        projects = self._projects(mirror.get("projects", []), latest=latest)
+        scope = Scope(scope)
         return Policy(
-            projects=projects,
+            scope=scope,
+            projects=self._projects(mirror.get("projects", []), latest=latest, needed=scope is Scope.SELECTED),
             latest=latest,
             removal=self._removal(self._table(document, "removal")),
             serve=self._serve(self._table(document, "serve")),
         )
 
-    def _projects(self, lines: object, *, latest: int | None) -> dict[NormalizedName, Selection]:
+    def _projects(self, lines: object, *, latest: int | None, needed: bool) -> dict[NormalizedName, Selection]:
         if not isinstance(lines, list):
             self.problems.append(f"mirror.projects = {lines!r}: a list of strings")
             return {}
-        if not lines:
+        if needed and not lines:
             self.problems.append('mirror.projects names no project; write, say, projects = ["requests", "idna>=3"]')
         projects: dict[NormalizedName, Selection] = {}
         for line in lines:

@@ -44,6 +44,8 @@ class Selection(Portable):
     line: str
     specifier: SpecifierSet
     latest: int | None
+    named: bool = True
+    """A line of its own says so: if it matches nothing, somebody erred."""
 
     def judge(self, name: NormalizedName, files: Sequence[F]) -> Verdict[F]:
         """

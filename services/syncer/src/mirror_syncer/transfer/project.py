@@ -13,7 +13,7 @@ from mirror_syncer.policy import Selection, Serve, fingerprint
 from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
-from mirror_syncer.rows import GUARDED, NO_VALIDATORS, KeptPage, Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.rows import GONE, GUARDED, NO_VALIDATORS, KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.legacy import LegacyTransfer
@@ -36,6 +36,8 @@ class Work(Portable):
     serve: Serve
     grace: int
     """Seconds that a file which the page drops stays."""
+    wanted: int | None = None
+    """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
     force: bool = False
     """Forget validators and check that files are there."""
     damaged: frozenset[str] = frozenset()
@@ -109,10 +111,10 @@ class Transfer:
             answer = await self._ask(work, row)
             match answer:
                 case Gone():
-                    return self._gone(row)
+                    return self._gone(row, work.wanted)
                 case NotModified():
                     if self._settled(work, row):
-                        return _touched(row)
+                        return _touched(row, work.wanted)
                     page, kept = await self._before(row)
                     validators = row.validators
                 case PageAnswer():
@@ -134,12 +136,19 @@ class Transfer:
         return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
 
     async def _ask(self, work: Work, row: ProjectRow) -> PageAnswer | NotModified | Gone:
-        """Ask for the page; one older than ours is asked for again, a little later."""
+        """
+        Ask for the page; one older than ours is asked for again, a little later.
+
+        So is, once, one older than upstream's list: the first answer after a purge may still be the old one. If it
+        stays so, the page is taken: an invitation moves the serial, but not the page.
+        """
         validators = NO_VALIDATORS if work.force else row.validators
-        for wait in (*self._stale_waits, None):
+        for attempt, wait in enumerate((*self._stale_waits, None)):
             answer = await self._index.page(work.name, validators=validators, priority=work.priority)
             serial = answer.page.serial if isinstance(answer, PageAnswer) else None
-            if work.force or serial is None or row.serial is None or serial >= row.serial:
+            older = not work.force and None not in (serial, row.serial) and (serial or 0) < (row.serial or 0)
+            shown = row.serial if isinstance(answer, NotModified) else serial
+            if not older and (attempt or wait is None or not _lags(shown, work.wanted)):
                 return answer
             if wait is None:
                 raise StalePage(
@@ -179,7 +188,7 @@ class Transfer:
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         selection = work.selection
         verdict = selection.judge(work.name, () if quarantined else page.files)
-        if page.files and not verdict.wanted and not quarantined:
+        if page.files and not verdict.wanted and not quarantined and selection.named:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return _failed(row, UpstreamError(nothing))
         published = self._published(work.name)
@@ -210,10 +219,13 @@ class Transfer:
         staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
+        serial = page.serial if page.serial is not None else work.wanted or None
+        lags = _lags(serial, work.wanted)
+        later = unfinished or lags
         new = ProjectRow(
             work.name,
-            state=ProjectState.PARTIAL if missing else ProjectState.CURRENT,
-            serial=page.serial,
+            state=ProjectState.PARTIAL if missing else ProjectState.BEHIND if lags else ProjectState.CURRENT,
+            serial=serial,
             validators=validators,
             fingerprint=_fingerprint(work),
             file_count=len(offered),
@@ -221,11 +233,11 @@ class Transfer:
             withheld_files=verdict.withheld,
             missing_files=missing,
             published=True,
-            attempts=row.attempts + 1 if unfinished else 0,
-            due_at=row.next_due() if unfinished else None,
+            attempts=row.attempts + 1 if later else 0,
+            due_at=row.next_due() if later else None,
             checked_at=_now(),
             changed_at=row.changed_at if staged is None else _now(),
-            error=_lacking(missing, failures[0]) if failures else None,
+            error=_lacking(missing, failures[0]) if failures else _lagging(serial, work.wanted) if lags else None,
         )
         before = frozenset(published.places.values()) if published else frozenset()
         settlement = Settlement(
@@ -238,7 +250,13 @@ class Transfer:
         told = failures if legacy.failure is None else (*failures, legacy.failure)
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
-    def _gone(self, row: ProjectRow) -> Outcome:
+    def _gone(self, row: ProjectRow, wanted: int | None) -> Outcome:
+        if not row.published and wanted is not None:
+            # The list is up to an hour old: what was deleted since is no failure.
+            gone = replace(
+                ProjectRow(row.name), state=ProjectState.WITHDRAWN, serial=wanted or None, error=GONE, checked_at=_now()
+            )
+            return Outcome(Publication(Settlement(gone, read=True)))
         if not row.published:
             state: ProjectState = row.state
             if state is ProjectState.WITHDRAWN:
@@ -247,8 +265,15 @@ class Transfer:
                 state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
         else:
             # How many there are decides, in the end of the run: see the deletion guard.
-            gone = replace(row, state=ProjectState.BEHIND, error=GUARDED, checked_at=_now())
-            return Outcome(Publication(Settlement(gone)), gone=True)
+            gone = replace(
+                row,
+                state=ProjectState.BEHIND,
+                error=GUARDED,
+                attempts=row.attempts + 1,
+                due_at=row.next_due(),
+                checked_at=_now(),
+            )
+            return Outcome(Publication(Settlement(gone, gone=True)), gone=True)
         gone = replace(row, state=state, error=reason, checked_at=_now())
         return Outcome(Publication(Settlement(gone)), (Failure(project=row.name, reason=reason),))
 
@@ -272,12 +297,24 @@ def _retire(
     )
 
 
-def _touched(row: ProjectRow) -> Outcome:
+def _touched(row: ProjectRow, wanted: int | None) -> Outcome:
     """Return the outcome of a page that did not change."""
+    serial = row.serial if row.serial is not None else wanted or None
+    if _lags(serial, wanted):
+        behind = replace(
+            row,
+            state=ProjectState.PARTIAL if row.missing_files else ProjectState.BEHIND,
+            checked_at=_now(),
+            attempts=row.attempts + 1,
+            due_at=row.next_due(),
+            error=_lagging(serial, wanted),
+        )
+        return Outcome(Publication(Settlement(behind)))
     lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
     touched = replace(
         row,
         state=ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT,
+        serial=serial,
         checked_at=_now(),
         attempts=0 if row.due_at is None else row.attempts,
         error=row.error if row.state is ProjectState.PARTIAL else lacking.reason if row.missing_files else None,
@@ -288,15 +325,31 @@ def _touched(row: ProjectRow) -> Outcome:
 def _failed(row: ProjectRow, error: Exception) -> Outcome:
     """Return the outcome of a project that could not be refreshed: what is published stays."""
     state = ProjectState.BEHIND if isinstance(error, StalePage) else ProjectState.FAILING
-    # Attempts and due time are those of missing files, which a page that fails meanwhile does not change.
     failure = Failure(project=row.name, reason=str(error))
-    failed = replace(row, state=state, error=failure.reason, checked_at=_now())
+    # Attempts and due time may be those of missing files, which a page that fails meanwhile does not change.
+    waits = row.missing_files > 0
+    failed = replace(
+        row,
+        state=state,
+        error=failure.reason,
+        checked_at=_now(),
+        attempts=row.attempts if waits else row.attempts + 1,
+        due_at=row.due_at if waits else row.next_due(),
+    )
     return Outcome(
         Publication(Settlement(failed)),
         (failure,),
         unreachable=isinstance(error, Unreachable),
         newly=row.state is not ProjectState.FAILING,
     )
+
+
+def _lags(serial: int | None, wanted: int | None) -> bool:
+    return serial is not None and wanted is not None and serial < wanted
+
+
+def _lagging(serial: int | None, wanted: int | None) -> str:
+    return f"upstream's list has it at serial {wanted}, its page at {serial}; it is asked again"
 
 
 def _lacking(missing: int, first: Failure | None) -> str:

@@ -165,6 +165,30 @@ class Client:
 
         return await self._retrying(attempt)
 
+    async def stream(
+        self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
+    ) -> Answer:
+        """
+        Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
+
+        Raises:
+            Unreachable, Refused: as by ``get``; what the sink raises ends it, too.
+        """
+
+        async def attempt() -> Answer:
+            sink.restart()
+
+            def receive(head: Head, chunk: bytes) -> None:
+                if head.status == HTTPStatus.OK:
+                    sink.write(chunk)
+
+            head, place = await self._exchange(
+                url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+            )
+            return Answer(head.status, head.headers, b"", place)
+
+        return await self._retrying(attempt)
+
     async def download(self, url: str, sink: Sink, *, endpoint: str, priority: Priority) -> None:
         """
         Pour a file into a sink; what the sink holds already is not asked for again.

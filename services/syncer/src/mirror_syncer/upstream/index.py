@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
@@ -11,13 +11,14 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import InvalidPage, Refused
 from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.client import Client, Sink
+from mirror_syncer.upstream.client import Answer, Client, Sink
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.page import Page, parse_json, parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
+_LIST_MOST = 2**30  # bytes, twenty times PyPI's
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
 
@@ -45,6 +46,22 @@ class PageAnswer:
     body: bytes
     content_type: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """What came with the project list, whose body was poured into a file."""
+
+    content_type: str
+    serial: int | None
+    """What the header says."""
+    validators: Validators
+    url: str
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is in JSON (PEP 691); else it is in HTML (PEP 503)."""
+        return self.content_type in _JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +96,7 @@ class Index:
             UpstreamError: it could not be had.
             InvalidPage: what came is none.
         """
-        # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
-        headers = {"Accept": _ACCEPT}
-        if validators.etag:
-            headers["If-None-Match"] = validators.etag
-        if validators.last_modified:
-            headers["If-Modified-Since"] = validators.last_modified
+        headers = _conditional(validators)
         answer = await self._client.get(
             f"{self._origin}/simple/{name}/", endpoint="page", headers=headers, priority=priority
         )
@@ -99,7 +111,7 @@ class Index:
                 raise Refused(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
-        content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = _content_type(answer)
         page = await _parse_aside(
             answer.body,
             content_type=content_type,
@@ -108,6 +120,32 @@ class Index:
             serial=parse_serial(answer.headers.get("x-pypi-last-serial")),
         )
         return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
+
+    async def project_list(
+        self, *, validators: Validators, into: BinaryIO, priority: Priority
+    ) -> ListAnswer | NotModified:
+        """
+        Ask for the list of all projects, and pour it into an empty file: PyPI's has 45 MB.
+
+        Raises:
+            UpstreamError: it could not be had.
+            InvalidPage: what came is none, or larger than any.
+        """
+        url = f"{self._origin}/simple/"
+        answer = await self._client.stream(
+            url, _Spool(into), endpoint="list", headers=_conditional(validators), priority=priority
+        )
+        match answer.status:
+            case 304 if validators.etag or validators.last_modified:
+                return NotModified()
+            case 200:
+                pass
+            case status:
+                raise Refused(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
+        if (content_type := _content_type(answer)) not in _JSON | _HTML:
+            raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+        serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
+        return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
 
     async def file(self, url: str, sink: Sink, *, priority: Priority) -> None:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""
@@ -119,6 +157,40 @@ class Index:
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
+
+
+class _Spool:
+    """A file that a body is poured into; what goes on for ever is no list."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    @property
+    def position(self) -> int:
+        return self._file.tell()
+
+    def restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+
+    def write(self, chunk: bytes, /) -> None:
+        if self.position + len(chunk) > _LIST_MOST:
+            raise InvalidPage(f"the list of projects is larger than {_LIST_MOST:,} bytes")
+        self._file.write(chunk)
+
+
+def _conditional(validators: Validators) -> dict[str, str]:
+    # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
+    headers = {"Accept": _ACCEPT}
+    if validators.etag:
+        headers["If-None-Match"] = validators.etag
+    if validators.last_modified:
+        headers["If-Modified-Since"] = validators.last_modified
+    return headers
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _parse_aside(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments

@@ -23,7 +23,7 @@ from mirror_syncer.names import SIZE_MOST, Filename, Sha256, parse_filename, par
 _API_VERSION = re.compile(r"1\.[0-9]{1,4}")
 # PEP 700: ISO 8601, UTC with a Z, at most six digits of a second
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
-_SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
+SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
 
 
 class ProjectStatus(StrEnum):
@@ -161,9 +161,9 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
 
 def parse_serial(said: object) -> int | None:
     """Return a serial, from JSON or from a header's digits, or None of anything else: serials are PyPI's own."""
-    if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(_SERIAL_MOST)):
+    if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(SERIAL_MOST)):
         said = int(said)
-    return said if type(said) is int and 0 <= said <= _SERIAL_MOST else None
+    return said if type(said) is int and 0 <= said <= SERIAL_MOST else None
 
 
 def check_name(said: str, *, asked: NormalizedName) -> None:

@@ -14,9 +14,9 @@ Job = Work | Withdrawal
 class Worker:
     """Performs jobs; any number of them may be under way together."""
 
-    def __init__(self, transfer: Transfer, tree: Tree) -> None:
+    def __init__(self, transfer: Transfer, index: Index) -> None:
         self._transfer = transfer
-        self._tree = tree
+        self.index = index
 
     async def perform(self, job: Job) -> Outcome:
         """
@@ -57,4 +57,4 @@ async def open_worker(
             legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
             stale_waits=setup.stale_waits,
         )
-        yield Worker(transfer, tree)
+        yield Worker(transfer, index)

@@ -1,0 +1,169 @@
+"""
+What is to do with scope everything, page by page: no look reads more than it returns.
+
+Each query repeats the condition of an index that holds just the rows that it is for; see ``schema``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog.schema import ABSENT, CHANGED, CHECKED, LISTED, NEW, RETRIED, project
+
+_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DueProject:
+    """A project to look at, and the serial that upstream's list gives it."""
+
+    name: NormalizedName
+    wanted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """How much there is to do, by reason."""
+
+    changed: int = 0
+    new: int = 0
+    retried: int = 0
+    backlog: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.changed + self.new + self.retried + self.backlog
+
+
+class Due:
+    """Reads what is to do off the project table. Pages are lists of at most a thousand."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def changed(self) -> Iterator[list[DueProject]]:
+        """Yield what was looked at before, and changed since; what changed last comes first."""
+        return self._by_serial(CHANGED)
+
+    def new(self) -> Iterator[list[DueProject]]:
+        """Yield what was never looked at; what changed last comes first, so the newest before the backlog."""
+        return self._by_serial(NEW)
+
+    def retried(self, *, now: int) -> Iterator[list[DueProject]]:
+        """Yield what failed, in whole or in part, and whose time has come."""
+        return self._by_time(project.c.due_at, RETRIED, before=now + 1)
+
+    def stale(self, *, before: int) -> Iterator[list[DueProject]]:
+        """Yield what is listed and was last looked at before then, the longest ago first."""
+        return self._by_time(project.c.checked_at, CHECKED, before=before)
+
+    def unnumbered(self, *, before: int) -> Iterator[list[DueProject]]:
+        """Yield what the list gives no serial, and was not looked at since."""
+        return self._by_name(project.c.wanted_serial == 0, project.c.checked_at < before)
+
+    def everything(self, *, before: int) -> Iterator[list[DueProject]]:
+        """Yield all that is listed and was not looked at since."""
+        return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at < before))
+
+    def fingerprints(self) -> Iterator[list[tuple[DueProject, str | None]]]:
+        """Yield all that is listed and published, and the fingerprint of the policy that it was published by."""
+        after = ""
+        query = sa.select(project.c.name, project.c.wanted_serial, project.c.fingerprint).where(
+            LISTED, project.c.published
+        )
+        while page := self._fetch(query.where(project.c.name > after).order_by(project.c.name)):
+            after = page[-1].name
+            yield [(DueProject(NormalizedName(row.name), row.wanted_serial), row.fingerprint) for row in page]
+
+    def absent(self, *, edition: int, published: bool, limit: int) -> list[NormalizedName]:
+        """Return some that an older list than this edition lacked first, and that were not listed since."""
+        query = sa.select(project.c.name).where(ABSENT, project.c.absent_since < edition)
+        query = query.where(project.c.published if published else sa.not_(project.c.published))
+        with self._engine.connect() as connection:
+            found = connection.scalars(query.order_by(project.c.absent_since, project.c.name).limit(limit))
+            return [NormalizedName(name) for name in found]
+
+    def count_absent(self, *, edition: int) -> int:
+        """Return how many published projects ``absent`` returns."""
+        query = sa.select(sa.func.count()).select_from(project)
+        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def amounts(self, *, now: int, first: int) -> Amounts:
+        """
+        Count what is to do.
+
+        Args:
+            first: the edition of the first list, which parts what is new from the backlog.
+        """
+        new = project.c.wanted_serial > first
+        with self._engine.connect() as connection:
+
+            def count(*conditions: sa.ColumnElement[bool] | sa.TextClause) -> int:
+                return connection.scalar(sa.select(sa.func.count()).select_from(project).where(*conditions)) or 0
+
+            return Amounts(
+                changed=count(CHANGED),
+                new=count(NEW, new),
+                retried=count(RETRIED, project.c.due_at <= now),
+                backlog=count(NEW, sa.not_(new)),
+            )
+
+    def count_listed(self) -> int:
+        """Return how many projects upstream lists, as far as is known."""
+        query = sa.select(sa.func.count()).select_from(project).where(LISTED)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def count_unnumbered(self, *, before: int) -> int:
+        """Return how many projects ``unnumbered`` yields."""
+        query = sa.select(sa.func.count()).select_from(project)
+        with self._engine.connect() as connection:
+            return (
+                connection.scalar(query.where(LISTED, project.c.wanted_serial == 0, project.c.checked_at < before)) or 0
+            )
+
+    def settled_serial(self, *, upstream: int) -> int:
+        """Return the highest serial up to which every listed change was looked at."""
+        with self._engine.connect() as connection:
+            oldest = [
+                connection.scalar(sa.select(sa.func.min(project.c.wanted_serial)).where(condition))
+                for condition in (CHANGED, NEW)
+            ]
+        return min(upstream, *(int(serial) - 1 for serial in oldest if serial is not None), upstream)
+
+    def _by_serial(self, condition: sa.TextClause) -> Iterator[list[DueProject]]:
+        key = sa.tuple_(project.c.wanted_serial, project.c.name)
+        query = sa.select(project.c.name, project.c.wanted_serial).where(condition)
+        query = query.order_by(project.c.wanted_serial.desc(), project.c.name.desc())
+        page = self._fetch(query)
+        while page:
+            yield [DueProject(NormalizedName(row.name), row.wanted_serial) for row in page]
+            page = self._fetch(query.where(key < sa.tuple_(page[-1].wanted_serial, page[-1].name)))
+
+    def _by_time(
+        self, column: sa.Column[int | None], condition: sa.TextClause, *, before: int
+    ) -> Iterator[list[DueProject]]:
+        key = sa.tuple_(column, project.c.name)
+        query = sa.select(project.c.name, project.c.wanted_serial, column.label("at")).where(condition, column < before)
+        query = query.order_by(column, project.c.name)
+        page = self._fetch(query)
+        while page:
+            yield [DueProject(NormalizedName(row.name), row.wanted_serial) for row in page]
+            page = self._fetch(query.where(key > sa.tuple_(page[-1].at, page[-1].name)))
+
+    def _by_name(self, *conditions: sa.ColumnElement[bool]) -> Iterator[list[DueProject]]:
+        after = ""
+        query = sa.select(project.c.name, project.c.wanted_serial).where(LISTED, *conditions).order_by(project.c.name)
+        while page := self._fetch(query.where(project.c.name > after)):
+            after = page[-1].name
+            yield [DueProject(NormalizedName(row.name), row.wanted_serial) for row in page]
+
+    def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(query.limit(_AT_ONCE)))

@@ -1,0 +1,322 @@
+"""
+A sync of everything: upstream's list says what changed, and the catalog what is to do.
+
+It may take half a second or, the first time, weeks; nothing of it is kept in memory but the two thousand tasks that
+wait next. Asked again meanwhile, it reads the list once more, and what changed comes before the backlog. A process that
+starts anew goes on from what the catalog says.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import structlog
+
+from mirror_contract import Failure
+from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
+from mirror_syncer.catalog.due import DueProject
+from mirror_syncer.errors import ConfigurationError, InvalidPage, MirrorError, UpstreamError
+from mirror_syncer.metrics import Metrics
+from mirror_syncer.policy import Policy, PolicySource, fingerprint
+from mirror_syncer.priority import Priority
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.rows import GONE
+from mirror_syncer.runs import FEW, ActiveRun
+from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified, Validators
+from mirror_syncer.workqueue import Action, Task, WorkQueue
+
+log = structlog.get_logger()
+
+_PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
+_FORGOTTEN_AT_ONCE = 1_000
+
+Pages = Iterator[list[DueProject]]
+
+
+class Everything:
+    """
+    Syncs all that upstream lists.
+
+    Args:
+        origin: the upstream that the list is of.
+        directory: where the list lies while it is read, in a file without a name; PyPI's has 45 MB.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: str,
+        directory: Path,
+        policy: PolicySource,
+        catalog: Catalog,
+        index: Index,
+        queue: WorkQueue,
+        project_list: ProjectList,
+        metrics: Metrics,
+        publish_seconds: float = _PUBLISH_SECONDS,
+    ) -> None:
+        self._origin = origin
+        self._directory = directory
+        self._policy = policy
+        self._catalog = catalog
+        self._index = index
+        self._queue = queue
+        self._list = project_list
+        self._metrics = metrics
+        self._publish_seconds = publish_seconds
+
+    async def sync(self, run: ActiveRun) -> None:
+        """
+        Do all that there is to do, the list read once more as often as somebody asks; return when all is done.
+
+        Raises:
+            UpstreamError, InvalidPage: the list could not be had at the start; later that is noted, and work goes on.
+        """
+        run.follows_list = run.rereads = True
+        if not await asyncio.to_thread(self._catalog.projects.any_published):
+            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+        ended = asyncio.Event()
+        publisher = asyncio.create_task(self._publish_now_and_then(ended))
+        try:
+            await self._read_list(run)
+            while True:
+                leaving = await self._withdraw(run)
+                await self._collect(run)
+                await self._announce(run, leaving=leaving)
+                await self._feed(run)
+                if not run.reread or not self._goes_on(run):
+                    break
+                await self._read_again(run)
+                if not self._policy.current.everything:
+                    break  # the rest is another run's
+            # From here on a wish is a run of its own; what was wished up to here was heard.
+            run.rereads = False
+            await _drained(run)
+            await self._withdraw(run)
+            await _drained(run)
+        finally:
+            run.rereads = False
+            ended.set()
+            await publisher
+        await self._list.publish()
+        await self._collect(run)
+        await _drained(run)
+        counts = run.document.counts
+        if self._goes_on(run):
+            counts.projects_planned = counts.projects_done
+        if self._goes_on(run) and self._policy.current.everything:
+            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+
+    # The list
+
+    async def _read_again(self, run: ActiveRun) -> None:
+        """Read policy and list while the workers have enough to do; what can't be had is told, and changes nothing."""
+        run.reread = False
+        try:
+            await asyncio.to_thread(self._policy.reload)
+        except ConfigurationError as error:
+            run.note(Failure(reason=f"{error}; what was in force before still is"))
+        run.policy_digest = self._policy.digest
+        try:
+            await self._read_list(run)
+        except (UpstreamError, InvalidPage) as error:
+            run.note(Failure(reason=str(error)))
+
+    async def _read_list(self, run: ActiveRun) -> None:
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        if known is not None and known.origin != self._origin:
+            known = None
+        force = run.request.force
+        validators = known.validators if known and not force else Validators()
+        with TemporaryFile(dir=self._directory) as body, ListedProjects(self._directory) as listed:
+            answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
+            if isinstance(answer, NotModified):
+                log.info("list", news="none")
+                return
+            body.seek(0)
+            reader = ListReader(body, is_json=answer.is_json)
+            await asyncio.to_thread(listed.take, reader)
+            new = _known(answer, reader, listed, origin=self._origin)
+            if known is not None and not force and (new.serial or 0) < (known.serial or 0):
+                # An edge of the CDN that has not heard yet, for up to an hour.
+                log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
+                return
+            merged: Merged = await asyncio.to_thread(
+                self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
+            )
+        log.info(
+            "list",
+            projects=listed.count,
+            serial=new.serial,
+            new=merged.new,
+            changed=merged.changed,
+            absent=merged.absent,
+            back=merged.back,
+        )
+        run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
+
+    # What leaves
+
+    async def _withdraw(self, run: ActiveRun) -> int:
+        """Withdraw what is gone, and return how many that is: all, or none where the guard does not allow as many."""
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        if known is None or not self._goes_on(run):
+            return 0
+        due, counts = self._catalog.due, run.document.counts
+        while names := await asyncio.to_thread(
+            due.absent, edition=known.edition, published=False, limit=_FORGOTTEN_AT_ONCE
+        ):
+            await asyncio.to_thread(self._catalog.projects.forget, names)
+        counts.projects_withheld = 0
+        if not (gone := await asyncio.to_thread(due.count_absent, edition=known.edition)):
+            return 0
+        allowed = await self._allowed(run)
+        at_hand = self._queue.names()
+        if gone <= allowed + len(at_hand):
+            names = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=gone)
+            names = [name for name in names if name not in at_hand]
+            gone = len(names)
+        if gone > allowed:
+            counts.projects_withheld = gone
+            log.warning("removals are withheld", projects=gone, allowed=allowed)
+            return 0
+        if run.request.allow_removals is None:
+            run.allow_removals = None  # what a person allowed meanwhile was for once
+        # Removal goes the other way round: the list before the page, the page before its files.
+        await self._list.publish(without=frozenset(names))
+        await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
+        return len(names)
+
+    async def _collect(self, run: ActiveRun) -> None:
+        """Let go of files whose time has come: it may be what makes room."""
+        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+        at_hand = self._queue.names()
+        tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
+        await self._put(run, tasks)
+
+    async def _allowed(self, run: ActiveRun) -> int:
+        """Return how many more projects the run may remove."""
+        if run.allow_removals is not None:
+            return run.allow_removals
+        published = await asyncio.to_thread(self._catalog.projects.count_published)
+        withdrawn = run.document.counts.projects_withdrawn
+        return max(0, self._policy.current.removal.allowed(published + withdrawn) - withdrawn)
+
+    # What is looked at
+
+    async def _announce(self, run: ActiveRun, *, leaving: int) -> None:
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        amounts = await asyncio.to_thread(
+            self._catalog.due.amounts, now=int(time.time()), first=known.first if known else 0
+        )
+        total = amounts.total
+        began = _began(run)
+        if known is not None and known.unnumbered:
+            total += await asyncio.to_thread(self._catalog.due.count_unnumbered, before=began)
+        if run.request.force:
+            total = await asyncio.to_thread(self._catalog.due.count_listed)
+        counts = run.document.counts
+        counts.projects_planned = counts.projects_done + leaving + total
+        keep = await asyncio.to_thread(self._catalog.due.count_listed) - total
+        withheld = counts.projects_withheld
+        numbers = {"refresh": total, "withdraw": leaving, "keep": max(0, keep), "withheld": withheld}
+        self._metrics.show_plan(numbers)
+        log.info("plan", **numbers, changed=amounts.changed, new=amounts.new, retry=amounts.retried)
+
+    async def _feed(self, run: ActiveRun) -> None:
+        """Put tasks into the queue as the workers need them; return when all are done, or the list is to be read."""
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        for priority, pages in self._sources(run, known):
+            while self._goes_on(run) and not run.reread:
+                page = await asyncio.to_thread(next, pages, None)
+                if page is None:
+                    break
+                at_hand = self._queue.names()
+                first = known.first if known else 0
+                tasks = [
+                    # What came after the first list is news, although it was never looked at.
+                    Task(run.id, due.name, Action.REFRESH, _priority(priority, due, first=first), wanted=due.wanted)
+                    for due in page
+                    if due.name not in at_hand
+                ]
+                await self._put(run, tasks)
+                await _stirred(run, until_drained=False)
+        while self._goes_on(run) and not run.reread and run.left > 0:
+            await _stirred(run, until_drained=True)
+
+    def _sources(self, run: ActiveRun, known: KnownList | None) -> Iterator[tuple[Priority, Pages]]:
+        due, began, now = self._catalog.due, _began(run), int(time.time())
+        if run.request.force:
+            yield Priority.BACKLOG, due.everything(before=began)
+            return
+        yield Priority.CHANGED, due.changed()
+        yield Priority.RETRY, due.retried(now=now)
+        if self._catalog.recall(Fact.FED_POLICY) != self._policy.digest:
+            yield Priority.RECHECK, self._unlike(self._policy.current)
+        if known is not None and known.unnumbered:
+            yield Priority.RECHECK, due.unnumbered(before=began)
+        yield Priority.BACKLOG, due.new()
+
+    def _unlike(self, policy: Policy) -> Pages:
+        """Yield what was published by another policy than is in force."""
+        others = {name: fingerprint(selection, serve=policy.serve) for name, selection in policy.projects.items()}
+        usual = fingerprint(policy.usual, serve=policy.serve)
+        for page in self._catalog.due.fingerprints():
+            yield [due for due, by in page if by != others.get(due.name, usual)]
+
+    async def _put(self, run: ActiveRun, tasks: list[Task]) -> None:
+        if tasks and self._goes_on(run):
+            run.expect(len(tasks))
+            await self._queue.put(tasks)
+            if not self._goes_on(run):  # it ended in this very moment, and what it had in the queue was dropped before
+                run.task_done(await self._queue.drop(run.id))
+
+    async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._publish_seconds)
+                return
+            with contextlib.suppress(MirrorError):  # the run's end publishes again, and tells
+                await self._list.publish()
+
+    @staticmethod
+    def _goes_on(run: ActiveRun) -> bool:
+        return not run.cancelled and run.fatal is None
+
+
+def _known(answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str) -> KnownList:
+    said = reader.serial if reader.serial is not None else answer.serial
+    serial = said if said is not None else listed.newest or None
+    return KnownList(
+        origin=origin,
+        edition=serial if serial is not None else int(time.time()),
+        serial=serial,
+        unnumbered=listed.unnumbered,
+        validators=answer.validators,
+    )
+
+
+def _began(run: ActiveRun) -> int:
+    began = run.document.started_at
+    return int(time.time() if began is None else began.timestamp())
+
+
+def _priority(priority: Priority, due: DueProject, *, first: int) -> Priority:
+    return Priority.CHANGED if priority is Priority.BACKLOG and (due.wanted or 0) > first else priority
+
+
+async def _stirred(run: ActiveRun, *, until_drained: bool) -> None:
+    """Wait until few of a run's tasks are left, or none; or it is to read the list once more."""
+    few = 0 if until_drained else FEW
+    while run.left > few and not run.reread:
+        run.stirred.clear()
+        if run.left > few and not run.reread:
+            await run.stirred.wait()
+
+
+async def _drained(run: ActiveRun) -> None:
+    if run.left > 0:
+        await run.drained.wait()

@@ -1,0 +1,167 @@
+"""
+The list of all projects, read from a file block by block.
+
+PyPI's has 890,000 entries and 45 MB, of which no more than a block is decoded at once.
+
+Essential reading: PEP 503 and 691, "root URL".
+"""
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import msgspec
+
+from mirror_syncer.errors import InvalidPage
+from mirror_syncer.upstream.page import SERIAL_MOST, check_api_version, parse_serial
+
+Block = tuple[list[str], list[int]]
+"""
+Names as upstream writes them, and their serials (PyPI's own key, ``_last-serial``); 0 where there is none.
+
+Two lists, since 890,000 pairs would keep the garbage collector busy for a second.
+"""
+
+_BLOCK = 2**20
+_ENTRY_MOST = 8 * _BLOCK  # an entry that does not end within that is none
+_HEAD_MOST = 64 * 1024
+_PROJECTS = re.compile(rb'"projects"\s*:\s*\[')
+_BETWEEN = re.compile(rb"\}\s*(,)\s*\{")
+_LAST_PART = 64 * 1024  # where the last boundary of a block is looked for
+_BOUNDARIES_TRIED = 32  # an entry's own objects may look like the boundary between two entries
+
+_ANCHOR = re.compile(rb"<a\s(?P<attributes>[^>]*)>(?P<text>[^<]*)</a\s*>", re.IGNORECASE)
+_HREF = re.compile(rb"""href\s*=\s*["']?(?P<url>[^"'\s>]*)""", re.IGNORECASE)
+# PyPI and most others say so; without it each link must be a project's, so that a login page is none.
+_IS_INDEX = re.compile(rb"pypi:repository-version|<title>[^<]*simple[^<]*</title>", re.IGNORECASE)
+_HTML_END = re.compile(rb"</(?:html|body)\s*>\s*$", re.IGNORECASE)
+
+
+class _Entry(msgspec.Struct):
+    name: str
+    last_serial: Any = msgspec.field(name="_last-serial", default=None)
+
+
+class _Meta(msgspec.Struct):
+    api_version: str = msgspec.field(name="api-version", default="1.0")
+    last_serial: Any = msgspec.field(name="_last-serial", default=None)
+
+
+class _List(msgspec.Struct):
+    meta: _Meta
+    projects: list[_Entry]
+
+
+_entries = msgspec.json.Decoder(list[_Entry])
+_list = msgspec.json.Decoder(_List)
+
+
+class ListReader:
+    """
+    Iterates over the list's blocks, once; what it says as a whole is known when it has come to its end.
+
+    Args:
+        body: the whole list, at its beginning.
+
+    Raises:
+        InvalidPage: by the iteration: it is no list, or breaks off.
+    """
+
+    def __init__(self, body: BinaryIO, *, is_json: bool) -> None:
+        self._body = body
+        self._blocks = self._json() if is_json else self._html()
+        self.serial: int | None = None
+        """The list's own."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return self._blocks
+
+    def _json(self) -> Iterator[Block]:
+        head, rest = self._head()
+        while more := self._body.read(_BLOCK):
+            # Never the whole of what is there: the last entries are decoded with the document's end.
+            entries, rest = _cut(rest)
+            if entries:
+                yield _block(entries)
+            rest += more
+            if len(rest) > _ENTRY_MOST:
+                raise InvalidPage(f"the list of projects has an entry of more than {_ENTRY_MOST:,} bytes")
+        try:
+            # What is left, put behind the head, is the whole document with its last entries alone: so a list that
+            # breaks off anywhere is no JSON.
+            end = _list.decode(head + rest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidPage(f"the list of projects is not JSON by PEP 691, or breaks off: {error}") from error
+        check_api_version(end.meta.api_version)
+        self.serial = parse_serial(end.meta.last_serial)
+        yield _block(end.projects)
+
+    def _head(self) -> tuple[bytes, bytes]:
+        """Return what comes before the first entry, and the beginning of what comes after it."""
+        beginning = self._body.read(_HEAD_MOST)
+        found = _PROJECTS.search(beginning)
+        if found is None:
+            raise InvalidPage("the list of projects is not JSON by PEP 691: it has no 'projects'")
+        return beginning[: found.end()], beginning[found.end() :]
+
+    def _html(self) -> Iterator[Block]:
+        rest = self._body.read(_BLOCK)
+        told, strange, read = _IS_INDEX.search(rest[:_HEAD_MOST]) is not None, 0, 0
+        while True:
+            more = self._body.read(_BLOCK)
+            names: list[str] = []
+            end = 0
+            for anchor in _ANCHOR.finditer(rest):
+                end = anchor.end()
+                if (name := _named(anchor)) is None:
+                    strange += 1
+                else:
+                    names.append(name)
+            read += len(names)
+            if strange and not told:
+                break
+            if names:
+                yield names, [0] * len(names)
+            last, rest = rest, rest[end:] + more
+            if not more:
+                break
+            if len(rest) > _ENTRY_MOST:
+                raise InvalidPage(f"the list of projects has {_ENTRY_MOST:,} bytes without a link")
+        if not told and (strange or not read):
+            raise InvalidPage("the list of projects is none, but perhaps a login page, or a wrong path")
+        if not _HTML_END.search(last[-1024:]):
+            raise InvalidPage("the list of projects breaks off: its HTML has no end")
+
+
+def _cut(text: bytes) -> tuple[list[_Entry], bytes]:
+    """Return the entries up to a boundary between two of them, and what comes after it; none where none is sure."""
+    begin = max(0, len(text) - _LAST_PART)
+    boundaries = [found.start(1) for found in _BETWEEN.finditer(text, begin)]
+    for comma in reversed(boundaries[-_BOUNDARIES_TRIED:]):
+        try:
+            return _entries.decode(b"[%b]" % text[:comma]), text[comma + 1 :]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue  # inside an entry, or the text is no JSON, which the end will tell
+    return [], text
+
+
+def _block(entries: list[_Entry]) -> Block:
+    serials = [entry.last_serial for entry in entries]
+    if set(map(type, serials)) != {int} or not 0 <= min(serials) <= max(serials) <= SERIAL_MOST:
+        serials = [parse_serial(serial) or 0 for serial in serials]
+    return [entry.name for entry in entries], serials
+
+
+def _named(anchor: re.Match[bytes]) -> str | None:
+    """Return the project that an anchor names, or None of one that leads elsewhere."""
+    text = html.unescape(anchor["text"].decode("utf-8", errors="replace")).strip()
+    href = _HREF.search(anchor["attributes"])
+    url = "" if href is None else href["url"].decode("utf-8", errors="replace").partition("#")[0].partition("?")[0]
+    # PEP 503: the text MUST be the name, the URL ends with the normalized one and a slash; Nexus leaves the slash out.
+    last = url.rstrip("/").rpartition("/")[2]
+    return text if text and _plain(last) == _plain(text) else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
