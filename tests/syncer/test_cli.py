@@ -232,7 +232,7 @@ async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI
     numbers = {line["reason"]: line["projects"] for line in json.loads(whole.out)}
     assert (numbers["changed upstream"], numbers["no news"], numbers["not looked at yet"]) == (1, 1, 0)
     (beta,) = json.loads(named.out)["projects"]
-    assert (beta["project"], beta["reason"]) == ("beta", "named by a person")
+    assert (beta["project"], beta["reason"]) == ("beta", "nothing to fetch")
 
 
 async def test_forcing_everything_wants_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
