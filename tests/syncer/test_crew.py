@@ -4,20 +4,22 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 import fakepypi
-from mirror_contract import ProjectState, RunKind, RunState
-from syncer.site import Site
+from mirror_contract import ProjectState, Run, RunKind, RunState
+from syncer.site import Running, Site
 
-PROJECTS = [f"project{number}" for number in range(12)]
+PROJECTS = [f"project{number}" for number in range(24)]
 
 
 @pytest.fixture
 def many(pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
-    """Upstream with a dozen projects of a wheel and an sdist each."""
+    """Upstream with two dozen projects of a wheel and an sdist each."""
     for name in PROJECTS:
         pypi.index.project(name).upload("1.0")
     return pypi
@@ -37,12 +39,25 @@ def alive(pid: int) -> bool:
         return False
 
 
+@asynccontextmanager
+async def at_work(site: Site, pypi: fakepypi.FakePyPI, *, workers: int = 2) -> AsyncIterator[tuple[Running, Run]]:
+    """Run a sync of everybody's projects of which all workers have some."""
+    gate = pypi.faults.on_page().gate()
+    async with site.running(workers=workers, connections=workers) as running:
+        run = running.ask(RunKind.SYNC)
+        async with asyncio.timeout(20):
+            while running.mirror.crew.at_work < workers:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        gate.open()
+        yield running, run
+
+
 async def test_processes_mirror_as_one_does(site: Site, many: fakepypi.FakePyPI) -> None:
-    """Two processes besides our own bring every project, file and metadata; a second sync finds nothing to do."""
+    """A process besides our own brings its share of projects, files and metadata; a second sync finds nothing to do."""
     site.select(*PROJECTS)
-    async with site.running(workers=3) as running:
-        assert len(workers_of(os.getpid())) == 2
-        first = await running.sync()
+    async with at_work(site, many) as (running, run):
+        assert len(workers_of(os.getpid())) == 1
+        first = await running.ended(run)
         second = await running.sync()
     assert (first.state, first.counts.projects_changed) == (RunState.SUCCEEDED, len(PROJECTS))
     assert (second.state, second.counts.projects_changed, second.counts.files_fetched) == (RunState.SUCCEEDED, 0, 0)
@@ -55,18 +70,18 @@ async def test_processes_share_the_connections(site: Site, many: fakepypi.FakePy
     """However many processes there are, upstream never sees more connections than configured."""
     site.select(*PROJECTS)
     many.faults.everywhere().delay(0.01)
-    async with site.running(workers=2, connections=5) as running:
-        assert (await running.sync()).state is RunState.SUCCEEDED
-    assert 2 <= many.log.peak <= 5
+    async with at_work(site, many) as (running, run):
+        assert (await running.ended(run)).state is RunState.SUCCEEDED
+    assert many.log.peak <= 2
 
 
 async def test_lost_worker_costs_what_it_had_in_hand(site: Site, many: fakepypi.FakePyPI) -> None:
     """A worker that is killed fails its projects with a reason; the next run starts another and brings them."""
     site.select(*PROJECTS)
-    gate = many.faults.on_page(PROJECTS[0]).times(1).gate()
-    async with site.running(workers=2) as running:
-        run = running.ask(RunKind.SYNC)
-        await gate.arrival()
+    async with at_work(site, many) as (running, run):
+        gate = many.faults.on_file().gate()
+        for _ in range(2):  # each has one connection, so two requests are both workers'
+            await gate.arrival()
         os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
         gate.open()
         failed = await running.ended(run)
@@ -80,24 +95,36 @@ async def test_lost_worker_costs_what_it_had_in_hand(site: Site, many: fakepypi.
     site.assert_whole()
 
 
+def leave_it_to_the_process(running: Running) -> None:
+    """Let the worker in this process have no further job."""
+    crew = running.mirror.crew
+    crew._in_hand.pop(next(iter(crew._in_hand)))
+
+
 async def test_errors_cross_the_wire(site: Site, many: fakepypi.FakePyPI) -> None:
-    """A disk that says no to a worker ends the run with the disk's own words, as in one process."""
+    """A disk that says no to a worker process ends the run with the disk's own words, as in one process."""
     site.select(*PROJECTS)
-    async with site.running(workers=2, reserve=1.0) as running:
-        run = await running.sync()
-    assert run.state is RunState.FAILED
-    assert "MIRROR_DISK_RESERVE" in (run.message or "")
+    async with at_work(site, many) as (running, run):
+        await running.ended(run)
+        leave_it_to_the_process(running)
+        (site.web / "simple" / PROJECTS[0]).rename(site.web / "aside")
+        (site.web / "simple" / PROJECTS[0]).write_text("in the way")
+        failed = await running.sync(PROJECTS[0], force=True)
+    assert failed.state is RunState.FAILED
+    assert "Not a directory" in (failed.message or "")
 
 
-async def test_kept_pages_cross_the_wire(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What a policy withheld is published from the kept page by a worker that knows no catalog, with no new page."""
+async def test_kept_pages_cross_the_wire(site: Site, many: fakepypi.FakePyPI) -> None:
+    """What a policy withheld is published from the kept page by a process that knows no catalog, with no new page."""
     for version in ("1.0", "2.0"):
-        pypi.index.project("six").upload(version)
-    site.select("six<2")
-    async with site.running(workers=2) as running:
+        many.index.project("six").upload(version)
+    site.select(*PROJECTS, "six<2")
+    async with at_work(site, many) as (running, run):
+        await running.ended(run)
+        leave_it_to_the_process(running)
+        site.select(*PROJECTS, "six")
         await running.sync()
-        site.select("six")
-        await running.sync()
+    assert many.log.to("/simple/six/")[-1].status == 304
     assert {"six-1.0.tar.gz", "six-2.0.tar.gz"} <= site.filenames("six")
     site.assert_whole()
 
@@ -112,8 +139,9 @@ async def test_workers_die_with_their_parent(site: Site, many: fakepypi.FakePyPI
         stderr=asyncio.subprocess.DEVNULL,
     )
     await gate.arrival()
-    workers = workers_of(process.pid)
-    assert len(workers) == 2
+    async with asyncio.timeout(10):
+        while not (workers := workers_of(process.pid)):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
     process.kill()
     await process.wait()
     async with asyncio.timeout(5):

@@ -9,7 +9,7 @@ import structlog
 
 from mirror_contract import RunKind
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.crew import open_crew
+from mirror_syncer.crew import Crew, open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.everything import Everything
@@ -34,6 +34,7 @@ from mirror_syncer.workqueue import WorkQueue
 
 log = structlog.get_logger()
 
+_AT_ONCE = 4  # projects a connection: while one is asked for, another is hashed, written or rendered
 VERSION = version("pypi-mirror-syncer")
 
 
@@ -46,6 +47,7 @@ class Mirror:
     catalog: Catalog
     volume: Volume
     runs: Runs
+    crew: Crew
     engine: Engine
     metrics: Metrics
 
@@ -146,7 +148,7 @@ async def open_mirror(
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
-                    at_once=settings.connections * crew.workers,
+                    at_once=_AT_ONCE * settings.connections,
                 )
                 engine = Engine(
                     policy=policy,
@@ -171,7 +173,7 @@ async def open_mirror(
                     ),
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                 )
-                yield Mirror(settings, policy, catalog, volume, runs, engine, metrics)
+                yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics)
     finally:
         catalog.close()
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState
-from mirror_syncer.adoption import adopt as adopt_tree
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
@@ -21,7 +20,6 @@ from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.planning import everything_amounts
 from mirror_syncer.policy import read_policy
-from mirror_syncer.report import make_report
 from mirror_syncer.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -104,6 +102,8 @@ def plan(
     if policy.everything and request.projects is None:
         _show_amounts(catalog, as_json=as_json)
         return
+    from mirror_syncer.report import make_report  # noqa: PLC0415 - as above
+
     report = _guarded(make_report(settings, request, policy=policy, catalog=catalog, offline=offline))
     catalog.close()
     if as_json:
@@ -126,6 +126,8 @@ def adopt(
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and touch nothing.")] = False,
 ) -> None:
     """Make a tree of bandersnatch's, shadowmire's or another mirror like this one this mirror's, by hard links."""
+    from mirror_syncer.adoption import adopt as adopt_tree  # noqa: PLC0415 - as above
+
     settings = _settings()
     report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
     raise typer.Exit(3 if report.incomplete else 0)

@@ -1,6 +1,7 @@
 """The crew: workers in this process or in processes of their own, and the parent's end of the wire to each."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -18,12 +19,13 @@ from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.transfer import Outcome
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.setup import Errands, Observations, Setup
-from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Wire
+from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Worker, open_worker
 
 log = structlog.get_logger()
 
 _GOING_SECONDS = 5.0
+_ENOUGH = 4  # jobs that each worker has in hand; a process takes 0.4 s to start, and does 200 projects in a second
 _TOGETHER_SECONDS = 0.003  # that an intent waits for others; a project takes ten times as long
 
 
@@ -91,6 +93,7 @@ class WorkerProcess:
         self._jobs: dict[int, asyncio.Future[Outcome]] = {}
         self._errand_tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._ready: asyncio.Future[None] | None = None
         self._given = 0
 
     async def perform(self, job: Job) -> Outcome:
@@ -107,23 +110,35 @@ class WorkerProcess:
             self._jobs.pop(number, None)
 
     async def start(self) -> Wire:
-        """Start the process, unless it runs."""
+        """
+        Start the process, unless it runs; return when it is ready.
+
+        Raises:
+            WorkerLost: it ended before it was.
+        """
         async with self._starting:
             if self._wire is None:
+                self._ready = asyncio.get_running_loop().create_future()
                 ours, theirs = socket.socketpair()
                 with theirs:
                     self._process = await asyncio.create_subprocess_exec(
                         sys.executable, "-m", "mirror_syncer.work", str(theirs.fileno()), pass_fds=[theirs.fileno()]
                     )
-                self._wire = await Wire.over(ours, receive=self._receive, lost=self._lost)
-                self._wire.send(Begin(self._setup))
+                wire = await Wire.over(ours, receive=self._receive, lost=self._lost)
+                wire.send(Begin(self._setup))
+                await self._ready
+                self._wire = wire
             return self._wire
 
     async def stop(self) -> None:
         """Hang up: what is under way is abandoned."""
-        if self._wire is None or self._process is None:
+        if self._process is None:
             return
-        self._wire.close()
+        if self._wire is None or not self._jobs:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        else:
+            self._wire.close()
         try:
             async with asyncio.timeout(_GOING_SECONDS):
                 await self._process.wait()
@@ -133,6 +148,9 @@ class WorkerProcess:
 
     def _receive(self, message: Message) -> None:
         match message:
+            case Ready():
+                if self._ready is not None:
+                    self._ready.set_result(None)
             case Done():
                 for observed in message.requests:
                     self._observations.observe_request(*observed)
@@ -164,36 +182,55 @@ class WorkerProcess:
 
     def _lost(self) -> None:
         self._wire = None
+        lost = "its worker process ended; look for an end of memory in the kernel's log"
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(WorkerLost(lost))
         if self._jobs:
             log.error("worker lost", projects=len(self._jobs))
         for done in self._jobs.values():
             if not done.done():
-                done.set_exception(
-                    WorkerLost("its worker process ended; look for an end of memory in the kernel's log")
-                )
+                done.set_exception(WorkerLost(lost))
 
 
 class Crew:
-    """All workers; a job goes to the one that has the fewest in hand."""
+    """All workers; a job goes to the one that has the fewest in hand. Processes are started when there is enough."""
 
     def __init__(self, here: Worker, processes: Sequence[WorkerProcess] = ()) -> None:
-        self._hands: dict[Hand, int] = dict.fromkeys((here, *processes), 0)
+        self._in_hand: dict[Hand, int] = {here: 0}
+        self._to_start = list(processes)
+        self._starting: asyncio.Task[None] | None = None
         self.index = here.index
         """Upstream, as the worker in this process asks it."""
 
     @property
-    def workers(self) -> int:
-        """How many there are."""
-        return len(self._hands)
+    def at_work(self) -> int:
+        """How many of them are ready."""
+        return len(self._in_hand)
 
     async def perform(self, job: Job) -> Outcome:
         """See ``Worker.perform``; raises ``WorkerLost`` besides."""
-        hand = min(self._hands, key=self._hands.__getitem__)
-        self._hands[hand] += 1
+        hand = min(self._in_hand, key=self._in_hand.__getitem__)
+        self._in_hand[hand] += 1
+        if self._to_start and self._starting is None and self._in_hand[hand] >= _ENOUGH:
+            self._starting = asyncio.create_task(self._start(self._to_start.pop()))
         try:
             return await hand.perform(job)
         finally:
-            self._hands[hand] -= 1
+            self._in_hand[hand] -= 1
+
+    def close(self) -> None:
+        """Start no further process."""
+        self._to_start.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    async def _start(self, process: WorkerProcess) -> None:
+        try:
+            await process.start()
+            self._in_hand[process] = 0
+        except (WorkerLost, OSError) as error:
+            log.warning("a worker does not start; the others do its work", why=str(error))
+        self._starting = None
 
 
 @asynccontextmanager
@@ -226,8 +263,11 @@ async def open_crew(
             process = WorkerProcess(share, errands=errands, observations=observations)
             stack.push_async_callback(process.stop)
             processes.append(process)
-            await process.start()
-        yield Crew(worker, processes)
+        crew = Crew(worker, processes)
+        try:
+            yield crew
+        finally:
+            crew.close()
 
 
 def _share(whole: int, parts: int, number: int) -> int:

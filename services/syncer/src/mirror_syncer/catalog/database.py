@@ -73,6 +73,7 @@ class Catalog:
 
     def close(self) -> None:
         """Let go of the database."""
+        self.projects.close()
         self._engine.dispose()
 
     def settle(self, settlements: Sequence[Settlement]) -> None:

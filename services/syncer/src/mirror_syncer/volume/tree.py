@@ -167,7 +167,7 @@ class Tree(View):
         """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
         directory = self.legacy_directory(name)
         with disk_says(directory, cannot_be="read"):
-            if is_published(directory, body):
+            if (body is None and not directory.is_dir()) or is_published(directory, body):
                 return None
         return stage_document(directory, body=body, durability=self.durability)
 

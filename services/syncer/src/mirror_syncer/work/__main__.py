@@ -14,7 +14,7 @@ from mirror_syncer.logs import configure_logging
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.volume import Tree
-from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Wire
+from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Worker, open_worker
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ class Process:
         configure_logging(level=setup.log_level, form=setup.log_format)
         tree = Tree(setup.root, reserve=setup.reserve)
         async with open_worker(setup, tree=tree, errands=self, observations=self) as self._worker:
+            self._send(Ready())
             await self._hung_up.wait()
             for job in self._jobs:
                 job.cancel()

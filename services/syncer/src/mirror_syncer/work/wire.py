@@ -27,6 +27,11 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """Worker: waiting for jobs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Do(Portable):
     """Parent: perform this."""
 
@@ -61,7 +66,7 @@ class Answer(Portable):
     found: set[PackagePath] | KeptPage | Exception | None
 
 
-Message = Begin | Do | Done | Ask | Answer
+Message = Begin | Ready | Do | Done | Ask | Answer
 
 
 class Wire(asyncio.Protocol):
