@@ -145,6 +145,7 @@ class Site:
         reserve: float = 0.0,
         netrc: Path | None = None,
         verify_bandwidth: str | None = None,
+        bandwidth: str | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -158,6 +159,7 @@ class Site:
                 "connections": connections,
                 "workers": workers,
                 "verify_bandwidth": verify_bandwidth,
+                "bandwidth": bandwidth,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
         )

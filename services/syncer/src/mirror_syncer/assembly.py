@@ -34,7 +34,7 @@ from mirror_syncer.workqueue import WorkQueue
 
 log = structlog.get_logger()
 
-_AT_ONCE = 4  # projects a connection: while one is asked for, another is hashed, written or rendered
+_AT_ONCE = 2  # projects a connection: while one is asked for, another is hashed, written or rendered
 VERSION = version("pypi-mirror-syncer")
 
 
@@ -107,6 +107,7 @@ async def open_mirror(
                 connections=settings.connections,
                 files_at_once=settings.connections,
                 ca_file=settings.ca_file,
+                bandwidth=settings.bandwidth,
                 credentials=credentials,
                 limits=limits or Limits(),
                 stale_waits=stale_waits,

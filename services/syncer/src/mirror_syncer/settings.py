@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
         default=None, ge=1, le=64, description="Processes that transfer, this one included; auto: one a core."
     )
+    bandwidth: Bandwidth = Field(default=None, description="Bytes a second from the upstream, over everything.")
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
         default=0.05, description="The share of the disk that a sync leaves free."
     )

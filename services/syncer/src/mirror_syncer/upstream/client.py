@@ -106,6 +106,7 @@ class Client:
         hosts: frozenset[str],
         limits: Limits | None = None,
         ca_file: Path | None = None,
+        bandwidth: int | None = None,
         credentials: Credentials | None = None,
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
@@ -115,6 +116,9 @@ class Client:
         self._hosts = hosts
         self._limits = limits or Limits()
         self._ca_file = ca_file
+        self._bandwidth = bandwidth
+        # Who is slow because we are must not be blamed: a bandwidth is shared by up to 800 streams.
+        self._slowest = min(self._limits.slowest_bytes_a_second, (bandwidth or 2**40) // 1_000)
         self._credentials = credentials
         self._on_request = on_request
         self._on_retry = on_retry
@@ -131,6 +135,7 @@ class Client:
             connect_seconds=self._limits.connect_seconds,
             silence_seconds=self._limits.silence_seconds,
             authorities=self._bundle,
+            bandwidth=self._bandwidth,
         )
         self._curl = Curl(options)
         return self
@@ -312,7 +317,6 @@ class Client:
         proxy = self._proxies.get(origin := url[: url.find("/", _SCHEME_MOST)])
         if proxy is None:
             proxy = self._proxies[origin] = self._proxy(url)
-        limits = self._limits
         began, received, outcome = time.monotonic(), 0, "abandoned"
 
         def take(head: Head, chunk: bytes) -> None:
@@ -323,7 +327,7 @@ class Client:
             elif received > _UNWANTED_MOST:
                 raise _TryLater(f"{url}: answered {head.words} with an endless body", reason=str(head.status))
             passed = time.monotonic() - began
-            if passed > _PATIENCE_SECONDS and received < passed * limits.slowest_bytes_a_second:
+            if passed > _PATIENCE_SECONDS and received < passed * self._slowest:
                 raise _TryLater(f"{url}: {received:,} bytes in {passed:.0f} s: too slow", reason="slow")
 
         try:

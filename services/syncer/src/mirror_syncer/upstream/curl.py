@@ -70,17 +70,38 @@ class Options:
     """The longest pause between two pieces of a body."""
     authorities: Path | None = None
     """A file in PEM; None: libcurl's own choice."""
+    bandwidth: int | None = None
+    """Bytes a second, of all transfers together; None: as many as come."""
 
 
 Receive = Callable[[Head, bytes], None]
 """Takes the body's next bytes, decoded. What it raises ends the transfer and reaches the caller."""
 
 
+class _Bandwidth:
+    """Says when the next bytes may be taken, so that all transfers together keep within a rate."""
+
+    def __init__(self, bytes_a_second: int | None) -> None:
+        self._rate = bytes_a_second
+        self._free_at = 0.0
+
+    def wait(self) -> float:
+        """Return for how many seconds nothing may be taken."""
+        return 0.0 if self._rate is None else max(0.0, self._free_at - time.monotonic())
+
+    def took(self, count: int) -> None:
+        """Account for bytes; what was not used is lost, so that no pause is followed by a burst."""
+        if self._rate is not None:
+            self._free_at = max(time.monotonic(), self._free_at) + count / self._rate
+
+
 class _Transfer:
     """An easy handle, and the transfer that it is lent to; options that stay are set once in its life."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, bandwidth: _Bandwidth) -> None:
         self.easy = easy = pycurl.Curl()
+        self._bandwidth = bandwidth
+        self._resumption: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
         self._said: tuple[tuple[str, ...], str | None, str] | None = None
         self._receive: Receive = _nowhere
@@ -122,6 +143,9 @@ class _Transfer:
 
     def end(self) -> None:
         """Let go of what it was lent to."""
+        if self._resumption is not None:
+            self._resumption.cancel()
+            self._resumption = None
         self._receive, self.done, self.raised = _nowhere, None, None
 
     def head(self) -> Head:
@@ -131,6 +155,12 @@ class _Transfer:
         return self._head
 
     def _take(self, chunk: bytes) -> int | None:
+        if wait := self._bandwidth.wait():
+            # libcurl keeps these bytes, and reads no more: the server feels it by TCP's own means.
+            self.heard_at = time.monotonic() + wait
+            self._resumption = asyncio.get_running_loop().call_later(wait, self._resume)
+            return int(pycurl.WRITEFUNC_PAUSE)
+        self._bandwidth.took(len(chunk))
         self.heard_at = time.monotonic()
         try:
             self._receive(self.head(), chunk)
@@ -138,6 +168,10 @@ class _Transfer:
             self.raised = error
             return -1
         return None
+
+    def _resume(self) -> None:
+        self._resumption = None
+        self.easy.pause(pycurl.PAUSE_CONT)
 
 
 class Curl:
@@ -157,6 +191,7 @@ class Curl:
         self._sockets = select.epoll()
         self._watched: set[int] = set()
         self._loop.add_reader(self._sockets.fileno(), self._hear)
+        self._bandwidth = _Bandwidth(options.bandwidth)
         self._idle: list[_Transfer] = []
         self._under_way: dict[pycurl.Curl, _Transfer] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -188,7 +223,7 @@ class Curl:
         Raises:
             TransferError: no answer, or one that broke off or fell silent.
         """
-        transfer = self._idle.pop() if self._idle else _Transfer(self._options)
+        transfer = self._idle.pop() if self._idle else _Transfer(self._options, self._bandwidth)
         transfer.begin(url, headers=headers, encoding=encoding, proxy=proxy, receive=receive)
         transfer.heard_at = time.monotonic() + self._options.connect_seconds
         transfer.done = self._loop.create_future()

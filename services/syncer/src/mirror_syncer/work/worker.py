@@ -43,6 +43,7 @@ async def open_worker(
         hosts=setup.hosts,
         limits=setup.limits,
         ca_file=setup.ca_file,
+        bandwidth=setup.bandwidth,
         credentials=setup.credentials,
         on_request=observations.observe_request,
         on_retry=observations.count_retry,

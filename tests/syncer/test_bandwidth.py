@@ -1,0 +1,38 @@
+"""The bandwidth: what all transfers together take from the upstream in a second."""
+
+import asyncio
+import time
+
+import fakepypi
+from mirror_contract import RunKind, RunState
+from syncer.site import Site
+
+
+async def test_transfers_keep_within_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Several files at once come no faster than allowed, whole, and slowness of our own making is nobody's fault."""
+    for name in ("alpha", "beta", "gamma"):
+        pypi.index.project(name).upload_file(f"{name}-1.0.tar.gz", name.encode() * 40_000, version="1.0")
+    site.select("alpha", "beta", "gamma")
+    began = time.monotonic()
+    async with site.running(bandwidth="600kB") as running:
+        run = await running.sync()
+    seconds = time.monotonic() - began
+    assert (run.state, run.counts.bytes_fetched) == (RunState.SUCCEEDED, 560_000)
+    assert 0.5 < seconds < 5
+    site.assert_whole()
+
+
+async def test_paused_transfer_can_be_abandoned(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A stop in the middle of a pause leaves nothing behind, and nothing that rings later."""
+    pypi.index.project("alpha").upload_file("alpha-1.0.tar.gz", b"alpha" * 400_000, version="1.0")
+    site.select("alpha")
+    gate = pypi.faults.on_file().gate()
+    async with site.running(bandwidth="64kB") as running:
+        running.ask(RunKind.SYNC)
+        await gate.arrival()
+        gate.open()
+        async with asyncio.timeout(10):
+            while not list(site.temporaries()):  # noqa: ASYNC110 - the tree tells nobody
+                await asyncio.sleep(0.01)
+        running.mirror.engine.stop(grace_seconds=0)
+    assert (site.pages(), list(site.temporaries())) == ([], [])
