@@ -85,5 +85,5 @@ def test_equal_requests(mirror: Mirror, upstream: Upstream, held: str) -> None:
 def test_plan(stack: Stack) -> None:
     """`mirror-syncer plan` tells beside a running service what a sync would do, and why, project by project."""
     plan = json.loads(stack.execute("syncer", "mirror-syncer", "plan", "--json", "six", "large"))
-    assert sorted(line["project"] for line in plan) == ["large", "six"]
-    assert all(line["action"] == "refresh" and line["reason"] for line in plan)
+    assert sorted(line["project"] for line in plan["projects"]) == ["large", "six"]
+    assert all(line["action"] == "refresh" and line["reason"] for line in plan["projects"])

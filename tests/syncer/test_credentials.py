@@ -1,16 +1,18 @@
 """User and password for the upstream: its own origin is told them, and nobody else, nor any log."""
 
 import base64
+import io
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 import fakepypi
-from mirror_contract import RunState
+from mirror_contract import RunState, parse_project_name
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream import Budget, Client, Credentials, read_credentials
+from mirror_syncer.upstream import Budget, Client, Credentials, Index, Validators, read_credentials
 from syncer.site import IMPATIENT, Site
 
 USER, PASSWORD = "operator", "p%:ä'#secret"
@@ -61,6 +63,24 @@ async def test_upstream_that_wants_a_login(
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() not in everything
     everywhere = (path for path in (*site.data.rglob("*"), *site.state.rglob("*")) if path.is_file())
     assert not any(b"secret" in path.read_bytes() for path in everywhere)
+
+
+class _Into:
+    """What a file is poured into."""
+
+    def __init__(self, body: io.BytesIO) -> None:
+        self._body = body
+
+    @property
+    def position(self) -> int:
+        return self._body.tell()
+
+    def restart(self) -> None:
+        self._body.seek(0)
+        self._body.truncate()
+
+    def write(self, chunk: bytes, /) -> None:
+        self._body.write(chunk)
 
 
 async def ask(url: str, credentials: Credentials, *, hosts: frozenset[str]) -> int:
@@ -164,3 +184,28 @@ def test_entry_for_any_host(tmp_path: Path) -> None:
         "Authorization": f"Basic {base64.b64encode(b'operator:secret').decode()}"
     }
     assert read_credentials(None, upstream="https://nexus.example") is None
+
+
+async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
+    """A file on another host is asked for without the login, and without any other header, of the page before it."""
+    pypi.index.project("six").upload("1.0")
+    other.index.project("six").upload("1.0")
+    file = other.index.project("six").files[0]
+    body = io.BytesIO()
+    hosts = frozenset({urlsplit(pypi.url).netloc, urlsplit(other.url).netloc})
+    async with Client(
+        user_agent="test",
+        budget=Budget(1),
+        hosts=hosts,
+        limits=IMPATIENT,
+        credentials=read_credentials(netrc, upstream=pypi.url),
+    ) as client:
+        index = Index(pypi.url, client=client)
+        validators = Validators(etag='"none"', last_modified="Thu, 01 Jan 1970 00:00:00 GMT")
+        await index.page(parse_project_name("six"), validators=validators, priority=Priority.NAMED)
+        await index.file(f"{other.url}/{file.path}", _Into(body), priority=Priority.NAMED)
+
+    assert told(pypi) != [None]
+    assert body.getvalue() == file.content
+    (exchange,) = other.log
+    assert set(exchange.headers) == {"host", "user-agent", "accept"}

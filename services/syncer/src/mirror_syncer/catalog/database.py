@@ -31,6 +31,7 @@ class Fact(StrEnum):
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
     FED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
     LIST = "list"  # the digest of the published project list
+    LIST_SERIAL = "list_serial"  # and its serial
     PAUSED = "paused"  # a pause outlives a restart
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 

@@ -103,7 +103,7 @@ class ProjectList:
         if said != digest_of(plain or "" for plain in right.values()):
             # Which of the two it is; or none, where a power cut kept the list and lost the catalog's word of it.
             rendered = _Digests()
-            render_list(self._catalog.projects.listed(), newest=self._catalog.projects.newest_serial(), into=rendered)
+            render_list(self._catalog.projects.listed(), serial=self._published_serial(), into=rendered)
             right = dict(zip(_FORMS, (rendered.html.hexdigest(), rendered.json.hexdigest()), strict=True))
         damages: list[ListDamage] = []
         for form, (plain, twin) in found.items():
@@ -117,12 +117,15 @@ class ProjectList:
         streamed = self._volume.stream_list()
         try:
             listed = (line for line in self._catalog.projects.listed() if line[0] not in without)
-            render_list(listed, newest=self._catalog.projects.newest_serial(), into=streamed)
+            serial = self._serial()
+            render_list(listed, serial=serial, into=streamed)
             page, digest = streamed.finish()
             if digest == self._catalog.recall(Fact.LIST) and self._volume.lists():
                 page.discard()
                 return
             self._volume.durability.sync()
+            if serial is not None:
+                self._catalog.remember(Fact.LIST_SERIAL, str(serial))
             page.publish(self._volume.durability)
             self._catalog.remember(Fact.LIST, digest)
         except BaseException:
@@ -130,21 +133,36 @@ class ProjectList:
             self._changed = True
             raise
 
+    def _serial(self) -> int | None:
+        """
+        Return the list's own serial: up to where upstream's changes are in it. It never goes back.
 
-def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, newest: int | None, into: _Into) -> None:
+        The newest project's alone would, when that project is removed; and a mirror of this mirror passes over a list
+        that is older than its last, and believes an absence only when a newer list agrees.
+        """
+        settled = self._catalog.serials()
+        said = (self._published_serial(), self._catalog.projects.newest_serial(), settled and settled[0])
+        return max((serial for serial in said if serial is not None), default=None)
+
+    def _published_serial(self) -> int | None:
+        said = self._catalog.recall(Fact.LIST_SERIAL)
+        return self._catalog.projects.newest_serial() if said is None else int(said)
+
+
+def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Into) -> None:
     """
     Render the project list.
 
     Args:
         projects: name and serial of each, by name. A normalized name needs no escaping in either format.
-        newest: the highest serial.
+        serial: the list's own.
     """
     meta: dict[str, object] = (
         {"api-version": API_VERSION}
-        if newest is None
+        if serial is None
         else {
             # PyPI's own key: a mirror of this mirror sees what changed without asking for every page.
-            "_last-serial": newest,
+            "_last-serial": serial,
             "api-version": API_VERSION,
         }
     )
@@ -155,8 +173,7 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, newest
     while some := list(itertools.islice(lines, _LINES_AT_ONCE)):
         into.html.write("".join([f'    <a href="{name}/">{name}</a><br>\n' for name, _ in some]))
         entries = [
-            f'{{"name":"{name}"}}' if serial is None else f'{{"_last-serial":{serial},"name":"{name}"}}'
-            for name, serial in some
+            f'{{"name":"{name}"}}' if its is None else f'{{"_last-serial":{its},"name":"{name}"}}' for name, its in some
         ]
         into.json.write(comma + ",".join(entries))
         comma = ","

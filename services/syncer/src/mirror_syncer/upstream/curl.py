@@ -133,6 +133,8 @@ class _Transfer:
         self.easy.setopt(pycurl.URL, url.encode())  # of a str it takes ASCII alone
         wanted = (tuple(f"{name}: {value}" for name, value in headers.items()), encoding, proxy)
         if wanted != self._said:
+            # An empty list changes nothing, and the last request's headers, a login among them, would be sent again.
+            self.easy.unsetopt(pycurl.HTTPHEADER)
             self.easy.setopt(pycurl.HTTPHEADER, list(wanted[0]))
             if encoding is None:
                 self.easy.unsetopt(pycurl.ACCEPT_ENCODING)

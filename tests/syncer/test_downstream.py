@@ -1,0 +1,180 @@
+"""A mirror of this mirror, by a server that knows nothing but files."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunState
+from syncer.site import Site
+
+JSON, HTML = "index.v1_json", "index.html"
+_TYPES = {".v1_json": "application/vnd.pypi.simple.v1+json", ".html": "text/html", "": "application/zip"}
+Log = list[tuple[str, int]]
+
+
+class _Files(SimpleHTTPRequestHandler):
+    """Sends files, and of a directory the index; it has Last-Modified, and neither ETags nor serials."""
+
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, *arguments: object, index: str, log: Log, **options: object) -> None:
+        self._index, self._log = index, log
+        self.extensions_map = _TYPES
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+
+    def translate_path(self, path: str) -> str:
+        found = super().translate_path(path)
+        return f"{found.rstrip('/')}/{self._index}" if path.endswith("/") else found
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        self._log.append((self.path.removeprefix("/pypi/web"), int(code)))
+
+
+@contextmanager
+def plain_server(root: Path, *, index: str) -> Iterator[tuple[str, Log]]:
+    """Serve a directory; yield the URL, and what was asked for."""
+    log: Log = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=root, index=index, log=log)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", log
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+async def first(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
+    """A mirror of everything that upstream can say of a project."""
+    for name in ("alpha", "beta", "gamma", "Zeta.One"):
+        pypi.index.project(name).upload("1.0", requires_python=">=3.8")
+    pypi.index.project("beta").upload("1.1", provenance=True)
+    pypi.index.project("beta").yank("1.0", reason="<broken> & \u201cbad\u201d")
+    pypi.index.project("gamma").archive()
+    pypi.index.project("stub").create()
+    (tmp_path / "first").mkdir()
+    site = Site(tmp_path / "first", upstream=pypi.url)
+    site.everything()
+    async with site.running() as running:
+        assert (await running.sync()).state is RunState.SUCCEEDED
+        pypi.index.project("alpha").quarantine()
+        await running.sync("alpha")
+    return site
+
+
+def second(tmp_path: Path, url: str) -> Site:
+    """Return a mirror of what is served there."""
+    (tmp_path / "second").mkdir()
+    site = Site(tmp_path / "second", upstream=f"{url}/pypi/web")
+    site.everything()
+    return site
+
+
+def pages(site: Site, form: str) -> dict[str, bytes]:
+    """Return the list and every page, in one form."""
+    root = site.web / "simple"
+    return {str(path.parent.relative_to(root)): path.read_bytes() for path in root.rglob(form)}
+
+
+def files(site: Site) -> dict[str, bytes]:
+    """Return the content of everything in packages/, by path."""
+    root = site.web / "packages"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("index", [JSON, HTML])
+async def test_mirror_of_the_mirror_is_the_same(tmp_path: Path, first: Site, index: str) -> None:
+    """
+    A mirror of what plain files of this one are served has the same files in the same places, and the same pages.
+
+    By JSON to the byte, in both forms; by HTML in HTML alone, which tells no sizes and times, nor the list's serials.
+    """
+    with plain_server(first.data, index=index) as (url, _):
+        site = second(tmp_path, url)
+        run = await site.sync()
+
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    assert site.pages() == ["alpha", "beta", "gamma", "stub", "zeta-one"]
+    assert site.published("alpha").page.status == "quarantined"
+    # Of the quarantined project the first has its files no more, where clients could get at them.
+    assert files(site) == files(first)
+    assert pages(site, HTML) == pages(first, HTML)
+    if index == JSON:
+        assert pages(site, JSON) == pages(first, JSON)
+    site.assert_whole()
+
+
+async def test_mirror_of_the_mirror_asks_for_changes_alone(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
+) -> None:
+    """By the serials of our list, without a header that tells any, a sync asks for what changed and nothing else."""
+    with plain_server(first.data, index=JSON) as (url, log):
+        site = second(tmp_path, url)
+        async with site.running() as running, first.running() as ours:
+            await running.sync()
+            log.clear()
+            await running.sync()
+            unchanged, log[:] = list(log), []
+            pypi.index.project("beta").upload("2.0", sdist=False)
+            pypi.index.project("new").upload("1.0", wheel=False)
+            await ours.sync()
+            await running.sync()
+        changed = {path for path, _ in log}
+
+    assert unchanged == [("/simple/", 304)]
+    assert {path for path in changed if path.startswith("/simple/")} == {"/simple/", "/simple/beta/", "/simple/new/"}
+    assert {path.rpartition("/")[2] for path in changed if path.startswith("/packages/")} == {
+        "beta-2.0-py3-none-any.whl",
+        "new-1.0.tar.gz",
+    }
+    assert pages(site, JSON) == pages(first, JSON)
+
+
+async def test_mirror_of_the_mirror_loses_what_the_mirror_loses(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
+) -> None:
+    """Of the newest project of all, deleted, a second list is told, and the mirror of the mirror withdraws it, too."""
+    pypi.index.project("newest").upload("1.0")
+    left = []
+    with plain_server(first.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        async with site.running() as running, first.running() as ours:
+            for change in (None, "delete", "2.0", "3.0"):
+                if change == "delete":
+                    pypi.index.project("newest").delete()
+                elif change:
+                    pypi.index.project("beta").upload(change)
+                await ours.sync()
+                await running.sync()
+                left.append(("newest" in first.pages(), "newest" in site.pages()))
+
+    # Each believes the second of two lists that lack it: upstream's, and then ours.
+    assert left == [(True, True), (True, True), (False, True), (False, False)]
+    assert pages(site, JSON) == pages(first, JSON)
+
+
+async def test_mirror_without_its_newest_project_still_has_news(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
+) -> None:
+    """Of a mirror that gives up its newest project, what is added is mirrored, too, and what left leaves in the end."""
+    first.select("beta", "gamma")
+    await first.sync(allow_removals=3)
+    with plain_server(first.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        async with site.running() as running:
+            await running.sync()
+            first.select("gamma", "zeta-one")
+            await first.sync()
+            await running.sync()
+            added = site.pages()
+            pypi.index.project("gamma").upload("2.0")
+            await first.sync()
+            await running.sync()
+
+    assert (added, site.pages()) == (["beta", "gamma", "zeta-one"], ["gamma", "zeta-one"])
+    assert pages(site, JSON) == pages(first, JSON)
