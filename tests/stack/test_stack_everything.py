@@ -274,3 +274,13 @@ def test_mirror_of_the_mirror_stays_in_step(first: First, second: tuple[Stack, M
             left.append([one.client.get(f"/simple/filler-{number}/").status_code for number in ("00003", "00007")])
     assert left == [[404, 404], [200, 200], [404, 404], [404, 404]]
     assert tree(stack) == tree(first.stack)
+
+
+def test_verify_in_the_container(second: tuple[Stack, Mirror]) -> None:
+    """A whole verify, with its own processes and its scratch on the state volume, finds all right and no orphan."""
+    _, mirror = second
+    ended = mirror.wait(mirror.start(kind="verify"))
+
+    assert ended["state"] == "succeeded"
+    assert ended["counts"]["files_verified"] > 100
+    assert (ended["counts"]["files_damaged"], ended["counts"]["files_orphaned"]) == (0, 0)
