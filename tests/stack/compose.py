@@ -87,7 +87,7 @@ class Stack:
 
     def down(self) -> None:
         """Remove whatever there is of it, data included."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout=5")
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout=0")
 
     def execute(self, service: str, *command: str, status: int = 0, stdin: str | None = None) -> str:
         """Run a command in a service's container."""

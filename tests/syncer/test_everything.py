@@ -166,6 +166,50 @@ async def test_404_is_withdrawn_at_once(site: Site, pypi: fakepypi.FakePyPI) -> 
     assert site.pages() == ["alpha", "beta", "gamma"]
 
 
+async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """
+    What upstream quarantines it lists no more, and its page tells why: the files leave in the same run.
+
+    Out of quarantine they come back without a download; a second list that lacks it takes the page, too.
+    """
+    publish(pypi, "bad", "good", "other")
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("bad").quarantine()
+        pypi.log.forget()
+        run = await running.sync()
+        looked, left = asked(pypi), [path.name for path in site.web.rglob("bad-*")]
+        status = site.published("bad").page.status
+        pypi.index.project("bad").clear_quarantine()
+        pypi.log.forget()
+        await running.sync()
+        fetched, back = pypi.log.to(".whl"), site.filenames("bad")
+        pypi.index.project("bad").quarantine()
+        await running.sync()
+        pypi.index.project("other").upload("2.0")
+        await running.sync()
+
+    assert (run.state, looked, left, status) == (RunState.SUCCEEDED, ["bad"], [], "quarantined")
+    assert (run.counts.projects_planned, run.counts.projects_done) == (1, 1)
+    assert (fetched, back) == ([], {"bad-1.0-py3-none-any.whl", "bad-1.0.tar.gz"})
+    assert site.pages() == ["good", "other"]
+    assert list(site.web.rglob("bad-*")) == []
+
+
+async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that the list lacks and whose page is a 404 leaves in the same run."""
+    publish(pypi, "gone", "stays", "other")
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("gone").delete()
+        run = await running.sync()
+
+    assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    assert site.pages() == ["other", "stays"]
+
+
 async def test_deleted_since_the_list_is_no_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project that the list names and that has no page, never had here, is passed over, and not asked for again."""
     publish(pypi, "alpha", "beta")

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 _PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
 _FORGOTTEN_AT_ONCE = 1_000
+_ASKED_AFTER_MOST = 1_000  # PyPI loses some 300 projects a day; a list that lacks more is for the guard to judge
 
 Pages = Iterator[list[DueProject]]
 
@@ -81,15 +82,16 @@ class Everything:
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
-            await self._read_list(run)
+            absent = await self._read_list(run)
             while True:
                 leaving = await self._withdraw(run)
+                asked_after = await self._ask_after(run, absent)
                 await self._collect(run)
-                await self._announce(run, leaving=leaving)
+                await self._announce(run, leaving=leaving, asked_after=asked_after)
                 await self._feed(run)
                 if not run.reread or not self._goes_on(run):
                     break
-                await self._read_again(run)
+                absent = await self._read_again(run)
                 if not self._policy.current.everything:
                     break  # the rest is another run's
             # From here on a wish is a run of its own; what was wished up to here was heard.
@@ -112,8 +114,12 @@ class Everything:
 
     # The list
 
-    async def _read_again(self, run: ActiveRun) -> None:
-        """Read policy and list while the workers have enough to do; what can't be had is told, and changes nothing."""
+    async def _read_again(self, run: ActiveRun) -> int:
+        """
+        Read policy and list while the workers have enough to do; return how many projects the list lacks first.
+
+        What can't be had is told, and changes nothing.
+        """
         run.reread = False
         try:
             await asyncio.to_thread(self._policy.reload)
@@ -121,11 +127,13 @@ class Everything:
             run.note(Failure(reason=f"{error}; what was in force before still is"))
         run.policy_digest = self._policy.digest
         try:
-            await self._read_list(run)
+            return await self._read_list(run)
         except (UpstreamError, InvalidPage) as error:
             run.note(Failure(reason=str(error)))
+            return 0
 
-    async def _read_list(self, run: ActiveRun) -> None:
+    async def _read_list(self, run: ActiveRun) -> int:
+        """Read the list, and return how many projects it is the first to lack."""
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is not None and known.origin != self._origin:
             known = None
@@ -135,7 +143,7 @@ class Everything:
             answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
             if isinstance(answer, NotModified):
                 log.info("list", news="none")
-                return
+                return 0
             body.seek(0)
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
@@ -143,7 +151,7 @@ class Everything:
             if known is not None and not force and (new.serial or 0) < (known.serial or 0):
                 # An edge of the CDN that has not heard yet, for up to an hour.
                 log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
-                return
+                return 0
             merged: Merged = await asyncio.to_thread(
                 self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
             )
@@ -157,6 +165,7 @@ class Everything:
             back=merged.back,
         )
         run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
+        return merged.absent
 
     # What leaves
 
@@ -190,6 +199,26 @@ class Everything:
         await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
         return len(names)
 
+    async def _ask_after(self, run: ActiveRun, absent: int) -> int:
+        """
+        Ask for the pages of what the last list is the first to lack, and return how many that are.
+
+        PyPI does not list what it quarantined, and says so on the page alone; that and a 404 are believed at once. A
+        page that is there changes nothing: the next list decides.
+        """
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        if known is None or not 0 < absent <= _ASKED_AFTER_MOST:
+            return 0
+        due, at_hand = self._catalog.due, self._queue.names()
+        before = await asyncio.to_thread(due.count_absent, edition=known.edition)
+        if before > _ASKED_AFTER_MOST:
+            return 0
+        past = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=before)
+        names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=before + absent)
+        names = [name for name in names if name not in at_hand.union(past)]
+        await self._put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])
+        return len(names)
+
     async def _collect(self, run: ActiveRun) -> None:
         """Let go of files whose time has come: it may be what makes room."""
         due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
@@ -207,7 +236,7 @@ class Everything:
 
     # What is looked at
 
-    async def _announce(self, run: ActiveRun, *, leaving: int) -> None:
+    async def _announce(self, run: ActiveRun, *, leaving: int, asked_after: int) -> None:
         known = await asyncio.to_thread(self._catalog.listing.known)
         amounts = await asyncio.to_thread(
             self._catalog.due.amounts, now=int(time.time()), first=known.first if known else 0
@@ -218,6 +247,7 @@ class Everything:
             total += await asyncio.to_thread(self._catalog.due.count_unnumbered, before=began)
         if run.request.force:
             total = await asyncio.to_thread(self._catalog.due.count_listed)
+        total += asked_after
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + leaving + total
         keep = await asyncio.to_thread(self._catalog.due.count_listed) - total
