@@ -4,14 +4,20 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState, Run, RunKind, RunState
+from mirror_syncer.crew import WorkerProcess
+from mirror_syncer.names import PackagePath
+from mirror_syncer.rows import Pending
+from mirror_syncer.work.setup import Setup
+from mirror_syncer.work.wire import Answer, Ask
 from syncer.site import Running, Site
 
 PROJECTS = [f"project{number}" for number in range(24)]
@@ -147,3 +153,65 @@ async def test_workers_die_with_their_parent(site: Site, many: fakepypi.FakePyPI
         while any(map(alive, workers)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     gate.open()
+
+
+class Line:
+    """A wire that keeps what is said over it."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+
+    def send(self, message: object) -> None:
+        """Keep it."""
+        self.said.append(message)
+
+
+class Slow:
+    """Errands that take until they are let go, and observations that nobody keeps."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """Find each place taken."""
+        await self.gate.wait()
+        return {intent.place for intent in intents}
+
+    async def kept(self, name: NormalizedName) -> None:
+        """Find nothing."""
+        await self.gate.wait()
+
+    def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
+        """Pass over it."""
+
+    def count_retry(self, reason: str) -> None:
+        """Pass over it."""
+
+
+def worker_process(site: Site, errands: Slow) -> WorkerProcess:
+    """Return one that is not started."""
+    setup = Setup(
+        root=site.data,
+        reserve=0.0,
+        upstream=site.upstream,
+        user_agent="test",
+        hosts=frozenset(),
+        connections=1,
+        files_at_once=1,
+    )
+    return WorkerProcess(setup, errands=errands, observations=errands)
+
+
+async def test_answer_is_for_who_asked(site: Site) -> None:
+    """What a worker asked before it was lost is not answered to the one that is started in its stead."""
+    errands = Slow()
+    process = worker_process(site, errands)
+    first, second = Line(), Line()
+    process._wire = first  # type: ignore[assignment]
+    process._receive(Ask(1, NormalizedName("six")))
+    await asyncio.sleep(0)
+    process._lost()
+    process._wire = second  # type: ignore[assignment]
+    errands.gate.set()
+    await asyncio.gather(*process._errand_tasks)
+    assert (first.said, second.said) == ([Answer(1, None)], [])

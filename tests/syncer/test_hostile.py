@@ -1,5 +1,6 @@
 """What an upstream may send to hurt: it costs its own project, a bounded time and a bounded memory."""
 
+import contextlib
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,8 +11,9 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState, RunState
-from mirror_syncer.errors import InvalidPage
-from mirror_syncer.upstream import parse_json
+from mirror_syncer.errors import InvalidPage, Refused, UpstreamError
+from mirror_syncer.priority import Priority
+from mirror_syncer.upstream import Budget, Client, Limits, parse_json
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, drip, page, send, wire
 
@@ -114,6 +116,17 @@ async def test_absurd_redirect(tmp_path: Path, raw: Wire, location: bytes) -> No
         row = running.row("bad")
 
     assert (run.state, row.state) == (RunState.INCOMPLETE, ProjectState.FAILING)
+
+
+async def test_host_that_only_begins_like_ours() -> None:
+    """A URL without a path is asked for of its own host, however much that is like one asked before."""
+    hosts = frozenset({"127.0.0.1:80"})
+    async with Client(user_agent="test", budget=Budget(2), hosts=hosts, limits=Limits(attempts=1)) as client:
+        with contextlib.suppress(UpstreamError):
+            await client.get("http://127.0.0.1/", endpoint="page", headers={}, priority=Priority.NAMED)
+        for url in ("http://127.0.0.12", "http://127.0.0.12?/", "http://127.0.0.1:8", "http://127.0.0.1@[::1]"):
+            with pytest.raises(Refused, match="not a host of this upstream"):
+                await client.get(url, endpoint="page", headers={}, priority=Priority.NAMED)
 
 
 async def test_url_of_five_megabytes(site: Site, neighbours: fakepypi.FakePyPI) -> None:

@@ -1,8 +1,10 @@
 """Upstream's list is read block by block, whatever its shape; what is none is refused whole."""
 
+import contextlib
 import io
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,16 @@ def test_no_list_in_html(tmp_path: Path, body: str) -> None:
     """A portal's page, one that breaks off and one without projects are none."""
     with pytest.raises(InvalidPage):
         read(body.encode(), tmp_path, is_json=False)
+
+
+@pytest.mark.parametrize("part", ["<a ", "<a>", "<a b>", "<a b></a ", "<title>simple", "simple", "<a href=", "<A\n"])
+def test_html_that_keeps_nobody_busy(tmp_path: Path, part: str) -> None:
+    """A megabyte of what hardly begins is found out in no time: nothing else happens in the process meanwhile."""
+    body = HTML.format(title=part * (2**20 // len(part)), more="").encode()
+    began = time.process_time()
+    with contextlib.suppress(InvalidPage):
+        read(body, tmp_path, is_json=False)
+    assert time.process_time() - began < 1
 
 
 def test_memory(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +20,10 @@ from syncer.site import Site
 SDIST, WHEEL = "six-1.0.tar.gz", "six-1.0-py3-none-any.whl"
 
 
-async def weighed(site: Site, *projects: str, offline: bool = False, reserve: float = 0.0) -> Report:
-    """Return the plan of a sync, weighed."""
+async def weighed(site: Site, *projects: str, offline: bool = False, reserve: float = 0.0, **more: object) -> Report:
+    """Return the plan of a sync, weighed; ``more`` are settings."""
     settings = Settings.model_validate(
-        {"data": site.data, "state": site.state, "upstream": site.upstream, "disk_reserve": reserve}
+        {"data": site.data, "state": site.state, "upstream": site.upstream, "disk_reserve": reserve, **more}
     ).model_copy(update={"file_hosts": ("127.0.0.1",)})
     catalog = Catalog.in_directory(site.state)
     try:
@@ -65,6 +66,17 @@ async def test_plan_weighs_what_a_sync_fetches(site: Site, pypi: fakepypi.FakePy
     assert totals(before)["free_bytes_after"] == totals(before)["free_bytes"] - run.counts.bytes_fetched
     assert (after.sums.fetch_files, after.sums.have_files) == (0, 4)
     assert {weight.action for weight in after.weights} == {"keep"}
+
+
+async def test_upstream_that_wants_a_login_is_weighed(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """A plan says the same user and password as the sync after it."""
+    pypi.index.project("six").upload("1.0")
+    pypi.faults.everywhere().require_login("reader", "secret")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login reader password secret\n")
+    site.select("six")
+    assert totals(await weighed(site, upstream_netrc=netrc))["fetch_files"] == 2
+    assert (await weighed(site)).failed
 
 
 async def test_named_project_is_told_file_by_file(site: Site, pypi: fakepypi.FakePyPI) -> None:

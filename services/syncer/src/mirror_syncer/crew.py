@@ -164,11 +164,12 @@ class WorkerProcess:
                 else:
                     done.set_result(message.outcome)
             case Ask():
-                task = asyncio.create_task(self._do_errand(message))
+                task = asyncio.create_task(self._do_errand(message, self._wire))
                 self._errand_tasks.add(task)
                 task.add_done_callback(self._errand_tasks.discard)
 
-    async def _do_errand(self, ask: Ask) -> None:
+    async def _do_errand(self, ask: Ask, wire: Wire | None) -> None:
+        """Answer whoever asked: the process that was started in its stead counts its questions from one, too."""
         try:
             found: set[PackagePath] | KeptPage | Exception | None
             if isinstance(ask.wish, tuple):
@@ -177,8 +178,8 @@ class WorkerProcess:
                 found = await self._errands.kept(ask.wish)
         except Exception as error:  # noqa: BLE001 - the worker decides
             found = error
-        if self._wire is not None:
-            self._wire.send(Answer(ask.number, found))
+        if wire is not None:
+            wire.send(Answer(ask.number, found))
 
     def _lost(self) -> None:
         self._wire = None

@@ -34,6 +34,7 @@ from mirror_syncer.upstream import (
     ProjectStatus,
     Validators,
     parse_page,
+    read_credentials,
 )
 from mirror_syncer.volume import View
 
@@ -190,13 +191,20 @@ class Scale:
 
 @asynccontextmanager
 async def open_index(settings: Settings) -> AsyncIterator[Index]:
-    """Open the upstream, as a sync would ask it."""
+    """
+    Open the upstream, as a sync would ask it.
+
+    Raises:
+        ConfigurationError: its user and password cannot be read.
+    """
     async with Client(
         user_agent=user_agent(settings),
         budget=Budget(settings.connections),
         hosts=settings.hosts,
         limits=Limits(attempts=_ATTEMPTS),
         ca_file=settings.ca_file,
+        bandwidth=settings.bandwidth,
+        credentials=read_credentials(settings.upstream_netrc, upstream=settings.upstream),
     ) as client:
         yield Index(settings.upstream, client=client)
 

@@ -33,6 +33,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _SCHEME_MOST = len("https://")
 _PATIENCE_SECONDS = 60
+_PROXIES_MOST = 100  # origins that are remembered: pages may write one host in any number of ways
 _UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
 _CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
@@ -314,9 +315,14 @@ class Client:
         """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
         if self._curl is None:
             raise RuntimeError("the client is not open")
-        proxy = self._proxies.get(origin := url[: url.find("/", _SCHEME_MOST)])
+        slash = url.find("/", _SCHEME_MOST)
+        # A URL that is an origin alone has no slash; what lacks its last character is another host's.
+        origin = url if slash < 0 else url[:slash]
+        proxy = self._proxies.get(origin)
         if proxy is None:
-            proxy = self._proxies[origin] = self._proxy(url)
+            proxy = self._proxy(url)
+            if len(self._proxies) < _PROXIES_MOST:
+                self._proxies[origin] = proxy
         began, received, outcome = time.monotonic(), 0, "abandoned"
 
         def take(head: Head, chunk: bytes) -> None:

@@ -31,10 +31,11 @@ _BETWEEN = re.compile(rb"\}\s*(,)\s*\{")
 _LAST_PART = 64 * 1024  # where the last boundary of a block is looked for
 _BOUNDARIES_TRIED = 32  # an entry's own objects may look like the boundary between two entries
 
-_ANCHOR = re.compile(rb"<a\s(?P<attributes>[^>]*)>(?P<text>[^<]*)</a\s*>", re.IGNORECASE)
+# No attribute holds a '<': looked for past the next one, 100 kB of '<a ' kept the whole process busy for 10 s.
+_ANCHOR = re.compile(rb"<a\s(?P<attributes>[^<>]*)>(?P<text>[^<]*)</a\s*>", re.IGNORECASE)
 _HREF = re.compile(rb"""href\s*=\s*["']?(?P<url>[^"'\s>]*)""", re.IGNORECASE)
 # PyPI and most others say so; without it each link must be a project's, so that a login page is none.
-_IS_INDEX = re.compile(rb"pypi:repository-version|<title>[^<]*simple[^<]*</title>", re.IGNORECASE)
+_IS_INDEX = re.compile(rb"pypi:repository-version|<title>[^<]{0,200}?simple[^<]{0,200}</title>", re.IGNORECASE)
 _HTML_END = re.compile(rb"</(?:html|body)\s*>\s*$", re.IGNORECASE)
 
 
