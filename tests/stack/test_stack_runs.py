@@ -82,8 +82,10 @@ def test_equal_requests(mirror: Mirror, upstream: Upstream, held: str) -> None:
     assert mirror.wait(first["id"])["state"] == "succeeded"
 
 
-def test_plan(stack: Stack) -> None:
+def test_plan(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     """`mirror-syncer plan` tells beside a running service what a sync would do, and why, project by project."""
+    upstream.upload("six", "9.0")
     plan = json.loads(stack.execute("syncer", "mirror-syncer", "plan", "--json", "six", "large"))
-    assert sorted(line["project"] for line in plan["projects"]) == ["large", "six"]
-    assert all(line["action"] == "refresh" and line["reason"] for line in plan["projects"])
+    upstream.do("delete_release", project="six", version="9.0")
+    assert {line["project"]: line["action"] for line in plan["projects"]} == {"six": "refresh", "large": "keep"}
+    assert all(line["reason"] for line in plan["projects"])
