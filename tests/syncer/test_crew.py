@@ -147,3 +147,13 @@ async def test_workers_die_with_their_parent(site: Site, many: fakepypi.FakePyPI
         while any(map(alive, workers)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     gate.open()
+
+
+async def test_worker_process_is_small() -> None:
+    """A worker process has no catalog, and so does not pay for what one needs."""
+    told = "import sys, mirror_syncer.work.__main__; print(*{name.partition('.')[0] for name in sys.modules})"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", told, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    imported = set(output.decode().split())
+    assert "mirror_syncer" in imported
+    assert imported.isdisjoint({"sqlalchemy", "alembic", "fastapi", "uvicorn", "typer", "multiprocessing"})
