@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -205,24 +206,47 @@ async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepy
     site.select(*names)
     await site.sync()
     desks: defaultdict[str, set[int]] = defaultdict(set)
-    async with site.running(workers=2, verify_bandwidth="1600kB") as running:
+    shares = set()
+    async with site.running(workers=2, verify_bandwidth="3200kB") as running:
         crew = running.mirror.crew
         await crew._start(crew._to_start.pop())
         have_looked_at = crew.look
 
         async def seen(look: Look, *, at: Hand) -> Verdict | None:
             desks[look.name].add(id(at))
+            shares.add(look.bandwidth)
             return await have_looked_at(look, at=at)
 
         crew.look = seen  # type: ignore[method-assign]
-        began = time.monotonic()
         ended = await running.verify()
-        seconds = time.monotonic() - began
 
     assert (ended.state, ended.counts.files_verified) == (RunState.SUCCEEDED, 8)
     assert {len(places) for places in desks.values()} == {1}
     assert len(set.union(*desks.values())) == 2
-    assert 0.75 < seconds < 2  # 1.6 MB
+    assert shares == {3_200_000, 1_600_000}, "all of it while one looks, half of it when both do"
+
+
+async def test_cancelled_verify_leaves_nothing_at_a_desk(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What waits for its next slice when a verify is cancelled is forgotten, and takes no share of the bandwidth."""
+    names = [f"project-{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", wheel=False, padding=BIG)
+    site.select(*names)
+    await site.sync()
+    async with site.running(connections=1, verify_bandwidth=SLOW) as running:
+        run = running.ask(RunKind.VERIFY)
+        looks = running.mirror.engine._verifier._under_way
+        async with asyncio.timeout(10):
+            while len(looks) < 3:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        desk = next(iter(looks.values()))._desk  # type: ignore[attr-defined] # the only worker is in this process
+        active = running.mirror.runs.active(run.id)
+        assert active is not None
+        await running.mirror.engine.cancel(active)
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.CANCELLED
+    assert (looks, desk._inspections) == ({}, {})
 
 
 async def test_nothing_is_verified_soon(site: Site) -> None:
@@ -288,7 +312,10 @@ def test_throttle_is_shared() -> None:
     throttle.take(1)
     time.sleep(0.2)
 
+    both = threading.Barrier(2)
+
     def read(_: int) -> float:
+        both.wait()
         for _ in range(4):
             throttle.take(throttle.piece // 2)
         return time.monotonic()

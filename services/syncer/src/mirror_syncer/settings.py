@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
     connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
     workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
-        default=None, ge=1, le=64, description="Processes that transfer and verify, this one included; auto: one a core."
+        default=None, ge=1, le=64, description="Processes that transfer and verify, this one too; auto: one a core."
     )
     bandwidth: Bandwidth = Field(default=None, description="Bytes a second from the upstream, over everything.")
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
