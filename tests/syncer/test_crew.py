@@ -215,3 +215,13 @@ async def test_answer_is_for_who_asked(site: Site) -> None:
     errands.gate.set()
     await asyncio.gather(*process._errand_tasks)
     assert (first.said, second.said) == ([Answer(1, None)], [])
+
+
+async def test_worker_process_is_small() -> None:
+    """A worker process has no catalog, and so does not pay for what one needs."""
+    told = "import sys, mirror_syncer.work.__main__; print(*{name.partition('.')[0] for name in sys.modules})"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", told, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    imported = set(output.decode().split())
+    assert "mirror_syncer" in imported
+    assert imported.isdisjoint({"sqlalchemy", "alembic", "fastapi", "uvicorn", "typer", "multiprocessing"})

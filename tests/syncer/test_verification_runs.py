@@ -1,18 +1,25 @@
 """A verify goes on where it stopped, holds nobody up, and reads no faster than it may."""
 
 import asyncio
-import multiprocessing
+import os
+import signal
+import threading
 import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
-from mirror_syncer import verifier
+from mirror_syncer.crew import Hand
 from mirror_syncer.service import ask_to_verify
 from mirror_syncer.throttle import Throttle
+from mirror_syncer.verification import Verdict
+from mirror_syncer.work.desk import Look
 from syncer.site import Running, Site
 
 BIG = 3_000_000  # bytes
@@ -152,32 +159,94 @@ async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
     assert 0 < deepest <= 64
 
 
-async def test_processes_find_what_threads_find(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A verify of much is done by processes, in slices and within the bandwidth, and tells what a small one does."""
-    monkeypatch.setattr(verifier, "_MANY", 1)
-    async with three.running(verify_bandwidth="3MB") as running:
+@asynccontextmanager
+async def verified_by_a_process(site: Site, *, bandwidth: str) -> AsyncIterator[tuple[Running, int]]:
+    """Run a mirror whose looks are all at the desk of one worker process; yield its id, too."""
+    async with site.running(workers=2, verify_bandwidth=bandwidth) as running:
+        crew = running.mirror.crew
+        (process,) = crew._to_start
+        crew._to_start.clear()
+        await process.start()
+        crew._in_hand = {process: 0}
+        assert process._process is not None
+        yield running, process._process.pid
+
+
+async def test_processes_find_what_threads_find(three: Site) -> None:
+    """A process looks in slices and within the bandwidth, all of it where it is alone, and tells what a thread does."""
+    async with verified_by_a_process(three, bandwidth="3MB") as (running, _):
         began = time.monotonic()
         ended = await running.verify()
         seconds = time.monotonic() - began
 
     assert (ended.counts.files_verified, ended.counts.files_damaged) == (3, 1)
     assert [failure.project for failure in ended.failures] == ["alpha"]
-    assert seconds > 0.8  # 3 MB
+    assert 0.8 < seconds < 1.6  # 3 MB
 
 
-async def test_process_that_dies_costs_what_it_was_looking_at(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the kernel kills a process that hashes, its project fails by name, and the run goes on without it."""
-    monkeypatch.setattr(verifier, "_MANY", 1)
-    async with three.running(verify_bandwidth=SLOW) as running:
+async def test_process_that_dies_costs_what_it_was_looking_at(three: Site) -> None:
+    """Where the kernel kills a process that hashes, its project fails by name, and the next look starts another."""
+    async with verified_by_a_process(three, bandwidth=SLOW) as (running, pid):
         run = running.ask(RunKind.VERIFY)
         await at_work(running, run, done=2)
-        for process in multiprocessing.active_children():
-            process.kill()
+        os.kill(pid, signal.SIGKILL)
+        ended = await running.ended(run)
+        again = await running.verify("omega")
+
+    assert (ended.state, again.state) == (RunState.INCOMPLETE, RunState.SUCCEEDED)
+    assert sorted(failure.project or "" for failure in ended.failures) == ["alpha", "big"]
+    assert any("its worker process ended" in failure.reason for failure in ended.failures)
+
+
+async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Much to look at is looked at by all workers, each look to its end where it began, within the bandwidth."""
+    names = [f"project-{number}" for number in range(8)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", wheel=False, padding=200_000)
+    site.select(*names)
+    await site.sync()
+    desks: defaultdict[str, set[int]] = defaultdict(set)
+    shares = set()
+    async with site.running(workers=2, verify_bandwidth="3200kB") as running:
+        crew = running.mirror.crew
+        await crew._start(crew._to_start.pop())
+        have_looked_at = crew.look
+
+        async def seen(look: Look, *, at: Hand) -> Verdict | None:
+            desks[look.name].add(id(at))
+            shares.add(look.bandwidth)
+            return await have_looked_at(look, at=at)
+
+        crew.look = seen  # type: ignore[method-assign]
+        ended = await running.verify()
+
+    assert (ended.state, ended.counts.files_verified) == (RunState.SUCCEEDED, 8)
+    assert {len(places) for places in desks.values()} == {1}
+    assert len(set.union(*desks.values())) == 2
+    assert shares == {3_200_000, 1_600_000}, "all of it while one looks, half of it when both do"
+
+
+async def test_cancelled_verify_leaves_nothing_at_a_desk(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What waits for its next slice when a verify is cancelled is forgotten, and takes no share of the bandwidth."""
+    names = [f"project-{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", wheel=False, padding=BIG)
+    site.select(*names)
+    await site.sync()
+    async with site.running(connections=1, verify_bandwidth=SLOW) as running:
+        run = running.ask(RunKind.VERIFY)
+        looks = running.mirror.engine._verifier._under_way
+        async with asyncio.timeout(10):
+            while len(looks) < 3:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        desk = next(iter(looks.values()))._desk  # type: ignore[attr-defined] # the only worker is in this process
+        active = running.mirror.runs.active(run.id)
+        assert active is not None
+        await running.mirror.engine.cancel(active)
         ended = await running.ended(run)
 
-    assert ended.state is RunState.INCOMPLETE
-    assert sorted(failure.project or "" for failure in ended.failures) == ["alpha", "big"]
-    assert any("has died" in failure.reason for failure in ended.failures)
+    assert ended.state is RunState.CANCELLED
+    assert (looks, desk._inspections) == ({}, {})
 
 
 async def test_nothing_is_verified_soon(site: Site) -> None:
@@ -243,7 +312,10 @@ def test_throttle_is_shared() -> None:
     throttle.take(1)
     time.sleep(0.2)
 
+    both = threading.Barrier(2)
+
     def read(_: int) -> float:
+        both.wait()
         for _ in range(4):
             throttle.take(throttle.piece // 2)
         return time.monotonic()

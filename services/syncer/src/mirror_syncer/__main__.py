@@ -2,5 +2,4 @@
 
 from mirror_syncer.cli import main
 
-if __name__ == "__main__":  # processes that it starts import it, too
-    main()
+main()

@@ -119,10 +119,9 @@ async def open_mirror(
             ) as crew:
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
-                throttle = Throttle(settings.verify_bandwidth)
                 verifier = Verifier(
                     catalog=catalog,
-                    volume=volume,
+                    crew=crew,
                     queue=queue,
                     metrics=metrics,
                     project_list=project_list,
@@ -131,9 +130,9 @@ async def open_mirror(
                         volume=volume,
                         removal=lambda: policy.current.removal,
                         scratch=settings.state / "orphans",
-                        throttle=throttle,
+                        throttle=Throttle(settings.verify_bandwidth),
                     ),
-                    throttle=throttle,
+                    bandwidth=settings.verify_bandwidth,
                 )
                 workers = Workers(
                     policy=policy,

@@ -16,11 +16,13 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import WorkerLost
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
-from mirror_syncer.transfer import Outcome
+from mirror_syncer.transfer import Outcome, Withdrawal, Work
+from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Volume
+from mirror_syncer.work.desk import Look
 from mirror_syncer.work.setup import Errands, Observations, Setup
 from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Ready, Wire
-from mirror_syncer.work.worker import Job, Worker, open_worker
+from mirror_syncer.work.worker import Job, Result, Worker, open_worker
 
 log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ _TOGETHER_SECONDS = 0.003  # that an intent waits for others; a project takes te
 class Hand(Protocol):
     """A worker, wherever it is."""
 
-    async def perform(self, job: Job) -> Outcome:
+    async def perform(self, job: Job) -> Result:
         """See ``Worker.perform``."""
 
 
@@ -90,17 +92,17 @@ class WorkerProcess:
         self._observations = observations
         self._wire: Wire | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._jobs: dict[int, asyncio.Future[Outcome]] = {}
+        self._jobs: dict[int, asyncio.Future[Result]] = {}
         self._errand_tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._ready: asyncio.Future[None] | None = None
         self._given = 0
 
-    async def perform(self, job: Job) -> Outcome:
+    async def perform(self, job: Job) -> Result:
         """See ``Worker.perform``."""
         wire = self._wire or await self.start()
         self._given += 1
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         number = self._given
         self._jobs[number] = done
         wire.send(Do(number, job))
@@ -159,10 +161,10 @@ class WorkerProcess:
                 done = self._jobs.get(message.number)
                 if done is None or done.done():
                     return  # whoever waited for it was cancelled
-                if isinstance(message.outcome, Exception):
-                    done.set_exception(message.outcome)
+                if isinstance(message.result, Exception):
+                    done.set_exception(message.result)
                 else:
-                    done.set_result(message.outcome)
+                    done.set_result(message.result)
             case Ask():
                 task = asyncio.create_task(self._do_errand(message, self._wire))
                 self._errand_tasks.add(task)
@@ -208,9 +210,29 @@ class Crew:
         """How many of them are ready."""
         return len(self._in_hand)
 
-    async def perform(self, job: Job) -> Outcome:
+    def choose(self) -> Hand:
+        """Return the worker that has the fewest jobs in hand."""
+        return min(self._in_hand, key=self._in_hand.__getitem__)
+
+    async def perform(self, job: Work | Withdrawal) -> Outcome:
         """See ``Worker.perform``; raises ``WorkerLost`` besides."""
-        hand = min(self._in_hand, key=self._in_hand.__getitem__)
+        outcome = await self._have_done(job, hand=self.choose())
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    async def look(self, look: Look, *, at: Hand) -> Verdict | None:
+        """See ``Desk.look``, at one worker's; raises ``WorkerLost`` besides: then the next one there begins anew."""
+        verdict = await self._have_done(look, hand=at)
+        assert not isinstance(verdict, Outcome)
+        return verdict
+
+    def close(self) -> None:
+        """Start no further process."""
+        self._to_start.clear()
+        if self._starting is not None:
+            self._starting.cancel()
+
+    async def _have_done(self, job: Job, *, hand: Hand) -> Result:
         self._in_hand[hand] += 1
         if self._to_start and self._starting is None and self._in_hand[hand] >= _ENOUGH:
             self._starting = asyncio.create_task(self._start(self._to_start.pop()))
@@ -218,12 +240,6 @@ class Crew:
             return await hand.perform(job)
         finally:
             self._in_hand[hand] -= 1
-
-    def close(self) -> None:
-        """Start no further process."""
-        self._to_start.clear()
-        if self._starting is not None:
-            self._starting.cancel()
 
     async def _start(self, process: WorkerProcess) -> None:
         try:

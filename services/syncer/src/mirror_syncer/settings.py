@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
     connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
     workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
-        default=None, ge=1, le=64, description="Processes that transfer, this one included; auto: one a core."
+        default=None, ge=1, le=64, description="Processes that transfer and verify, this one too; auto: one a core."
     )
     bandwidth: Bandwidth = Field(default=None, description="Bytes a second from the upstream, over everything.")
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
@@ -167,7 +167,7 @@ class Settings(BaseSettings):
 
     @property
     def worker_count(self) -> int:
-        """Return how many processes transfer; never more than there are connections to share out."""
+        """Return how many processes transfer and verify; never more than there are connections to share out."""
         if self.workers is not None:
             return min(self.workers, self.connections)
         return max(1, min(os.cpu_count() or 1, self.connections // _CONNECTIONS_A_WORKER))

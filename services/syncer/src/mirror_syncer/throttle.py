@@ -1,6 +1,6 @@
-"""A bound on what is read or fetched in a second, shared by threads and processes."""
+"""A bound on what is read in a second, shared by the threads of a process."""
 
-import multiprocessing
+import threading
 import time
 
 _PIECE_MOST = 2**18  # what fits into a core's cache: hashed from there, a megabyte takes a quarter less
@@ -11,29 +11,28 @@ class Throttle:
     """
     Lets so many bytes a second pass, those of all threads together; each waits its turn in the order of its calls.
 
-    A process that is started with it shares its rate.
-
-    Args:
-        bytes_a_second: None for no limit.
-
     Attributes:
-        piece: how many bytes to take at a time, at most: a tenth of a second's, so that nobody waits long.
+        rate: bytes a second, None for no limit; it may be changed at any time.
     """
 
-    def __init__(self, bytes_a_second: int | None) -> None:
-        self._rate = bytes_a_second
-        # When the next byte may pass, by the monotonic clock, which all processes of a machine share.
-        self._free_at = None if bytes_a_second is None else multiprocessing.get_context("spawn").Value("d", 0.0)
-        self.piece = min(_PIECE_MOST, (bytes_a_second or _PIECE_MOST * _PIECES_A_SECOND) // _PIECES_A_SECOND)
+    def __init__(self, rate: int | None = None) -> None:
+        self.rate = rate
+        self._turns = threading.Lock()
+        self._free_at = 0.0  # when the next byte may pass, by the monotonic clock
+
+    @property
+    def piece(self) -> int:
+        """How many bytes to take at a time, at most: a tenth of a second's, so that nobody waits long."""
+        return min(_PIECE_MOST, (self.rate or _PIECE_MOST * _PIECES_A_SECOND) // _PIECES_A_SECOND)
 
     def take(self, count: int) -> None:
         """Wait until so many bytes more may pass. Blocks: call it in a thread."""
-        if self._rate is None or self._free_at is None:
+        if (rate := self.rate) is None:
             return
-        with self._free_at.get_lock():
+        with self._turns:
             now = time.monotonic()
             # What was not used is lost: a pause must not be followed by a burst.
-            turn = max(now, self._free_at.value)
-            self._free_at.value = turn + count / self._rate
+            turn = max(now, self._free_at)
+            self._free_at = turn + count / rate
         if turn > now:
             time.sleep(turn - now)

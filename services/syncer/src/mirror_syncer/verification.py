@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import Filename, PackagePath
+from mirror_syncer.portable import Portable
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
@@ -22,7 +23,7 @@ REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(Portable):
     """Something published that is not what it should be."""
 
     what: str
@@ -33,7 +34,7 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Portable):
     """What a look at all that is published of a project told."""
 
     files: int

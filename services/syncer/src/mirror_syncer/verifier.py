@@ -6,6 +6,7 @@ nor counts a file twice.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import time
@@ -19,15 +20,15 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.clerks import Clerk, ClerkGone, HouseClerk, close_clerks, start_clerks
+from mirror_syncer.crew import Crew, Hand
+from mirror_syncer.errors import WorkerLost
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.throttle import Throttle
 from mirror_syncer.verification import Damage, Verdict
-from mirror_syncer.volume import Volume
+from mirror_syncer.work.desk import Look
 from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 log = structlog.get_logger()
@@ -38,11 +39,9 @@ R = TypeVar("R")
 # Whoever waits for a project that is being looked at, or for a worker, waits for a few of these.
 _SLICE_SECONDS = 0.5
 _NAMES_AT_ONCE = 500
-# Projects of a run in the queue or in hand, a thread: enough that no thread waits for the event loop, and so few that a
-# slice comes soon.
+# Projects of a run in the queue or in hand, a core: enough that none waits for the event loop, and so few that a slice
+# comes soon.
 _AHEAD = 4
-# From so many projects on, processes are worth their start.
-_MANY = 1_000
 _REPAIR = "`mirrorctl verify --repair` fetches it again"
 
 
@@ -56,39 +55,36 @@ class Verifier:
 
     Args:
         orphans: looks for them where a run concerns the whole mirror.
+        bandwidth: bytes a second that all looks together may read; None: as many as come.
     """
 
     def __init__(
         self,
         *,
         catalog: Catalog,
-        volume: Volume,
+        crew: Crew,
         queue: WorkQueue,
         metrics: Metrics,
         project_list: ProjectList,
         orphans: Orphans,
-        throttle: Throttle,
+        bandwidth: int | None,
     ) -> None:
         self._catalog = catalog
-        self._volume = volume
+        self._crew = crew
         self._queue = queue
         self._metrics = metrics
         self._list = project_list
         self._orphans = orphans
-        self._throttle = throttle
-        self._threads = len(os.sched_getaffinity(0))
+        self._bandwidth = bandwidth
         # Its own: in the event loop's pool a slow disk would hold up everybody's look into the catalog.
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="verify")
-        self._house = HouseClerk(volume, throttle=throttle, pool=self._pool)
-        self._clerks: dict[str, list[Clerk]] = {}
-        self._under_way: dict[tuple[str, NormalizedName], Clerk] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="orphans")
+        self._under_way: dict[tuple[str, NormalizedName], Hand] = {}
+        """Looks at projects, and at whose desk each is: there it goes on."""
         self._verdicts: dict[tuple[str, NormalizedName], Verdict] = {}
         self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
 
     def close(self) -> None:
         """Begin nothing more; a slice under way ends by itself."""
-        for clerks in self._clerks.values():
-            close_clerks(clerks)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, run: ActiveRun) -> None:
@@ -103,14 +99,9 @@ class Verifier:
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + left
         log.info("plan", verify=left, **({"verified_before": counts.projects_done} if run.resumed else {}))
-        if left >= _MANY:
-            self._clerks[run.id] = await asyncio.to_thread(
-                start_clerks, self._volume, throttle=self._throttle, count=self._threads
-            )
-        try:
-            await self._feed_all(run, since=since)
-        finally:
-            close_clerks(self._clerks.pop(run.id, ()))
+        await self._feed_all(run, since=since)
+        for name in [name for run_id, name in self._under_way if run_id == run.id]:
+            await self.give_up(name, run)  # it waited for its next slice when the run was cancelled
         if only is None and not run.over:
             await self._look_at_list(run)
             await self._look_for_orphans(run)
@@ -123,19 +114,18 @@ class Verifier:
         Raises:
             SliceOver: there is more to look at.
             VolumeError: the disk says no.
+            WorkerLost: the process that looked at it ended.
         """
         key = (run.id, task.name)
-        clerks = self._clerks.get(run.id) or [self._house]
-        clerk = self._under_way.pop(key, None) or min(clerks, key=lambda clerk: clerk.load)
+        hand = self._under_way.setdefault(key, self._crew.choose())
         try:
-            verdict = await clerk.look((*key, _SLICE_SECONDS))
-        except ClerkGone:
-            if clerk in clerks:
-                clerks.remove(clerk)  # the others go on; after the last, threads of this process
+            verdict = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share()), at=hand)
+        except WorkerLost:
+            del self._under_way[key]  # there is nothing to give up any more
             raise
         if verdict is None:
-            self._under_way[key] = clerk
             raise SliceOver
+        del self._under_way[key]
         self._verdicts[key] = verdict
         for damage in verdict.damages:
             self._metrics.count_damage(damage.reason)
@@ -160,13 +150,18 @@ class Verifier:
         """Forget a look that broke off."""
         key = (run.id, name)
         self._verdicts.pop(key, None)
-        if (clerk := self._under_way.pop(key, None)) is not None:
-            await clerk.look((*key, 0))
+        if (hand := self._under_way.pop(key, None)) is not None:
+            with contextlib.suppress(WorkerLost):
+                await self._crew.look(Look(*key, 0, self._share()), at=hand)
 
     async def checkpoint(self, run: ActiveRun) -> None:
         """Store how far a run is; a restart goes on from there."""
         verified, document = self._verified.pop(run.id, {}), run.document.model_copy(deep=True)
         await asyncio.to_thread(self._catalog.checkpoint, document, verified=verified)
+
+    def _share(self) -> int | None:
+        """Return the bandwidth of each desk at which something is under way: all of it, where that is one."""
+        return self._bandwidth and self._bandwidth // max(1, len(set(self._under_way.values())))
 
     async def aside(self, function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
         """Call what reads much in a thread of the verify's own."""
@@ -203,7 +198,7 @@ class Verifier:
 
     async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
         """Put projects into the queue, few at a time."""
-        most = _AHEAD * self._threads
+        most = _AHEAD * len(os.sched_getaffinity(0))
         priority = Priority.BACKLOG if run.request.projects is None else Priority.NAMED
         ahead = deque(names)
         while ahead:

@@ -97,11 +97,11 @@ class Process:
         if self._worker is None:
             raise RuntimeError("a job came before its worker was ready")
         try:
-            outcome = await self._worker.perform(job)
+            result = await self._worker.perform(job)
         except Exception as error:  # noqa: BLE001 - the parent decides
             self._send(Done(number, error, *self._observed()))
         else:
-            self._send(Done(number, outcome, *self._observed()))
+            self._send(Done(number, result, *self._observed()))
 
     def _observed(self) -> tuple[list[tuple[str, str, float]], list[str]]:
         observed = self._requests, self._retries

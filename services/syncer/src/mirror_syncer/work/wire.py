@@ -12,9 +12,8 @@ from packaging.utils import NormalizedName
 from mirror_syncer.names import PackagePath
 from mirror_syncer.portable import Portable
 from mirror_syncer.rows import KeptPage, Pending
-from mirror_syncer.transfer import Outcome
 from mirror_syncer.work.setup import Setup
-from mirror_syncer.work.worker import Job
+from mirror_syncer.work.worker import Job, Result
 
 _LENGTH = struct.Struct("!Q")
 
@@ -44,7 +43,7 @@ class Done(Portable):
     """Worker: that is what came of it; and what went on since the last one."""
 
     number: int
-    outcome: Outcome | Exception
+    result: Result | Exception
     requests: list[tuple[str, str, float]] = field(default_factory=list)
     retries: list[str] = field(default_factory=list)
 

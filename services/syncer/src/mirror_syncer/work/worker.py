@@ -1,26 +1,30 @@
-"""One worker: a client, a hand in the tree, and the turns of projects; the same in the parent as in a process."""
+"""One worker: a client, a hand in the tree, a desk, and the turns of projects; in the parent as in a process."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from mirror_syncer.transfer import FileTransfer, LegacyTransfer, Outcome, Transfer, Withdrawal, Work
 from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
+from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Tree
+from mirror_syncer.work.desk import Desk, Look
 from mirror_syncer.work.setup import Errands, Observations, Setup
 
-Job = Work | Withdrawal
+Job = Work | Withdrawal | Look
+Result = Outcome | Verdict | None
 
 
 class Worker:
     """Performs jobs; any number of them may be under way together."""
 
-    def __init__(self, transfer: Transfer, index: Index) -> None:
+    def __init__(self, transfer: Transfer, index: Index, desk: Desk) -> None:
         self._transfer = transfer
+        self._desk = desk
         self.index = index
 
-    async def perform(self, job: Job) -> Outcome:
+    async def perform(self, job: Job) -> Result:
         """
-        See a project through to a publication that waits for its group's commit.
+        See a project through to a publication that waits for its group's commit; or look at it, see ``Desk.look``.
 
         Raises:
             VolumeError: the disk says no.
@@ -30,6 +34,8 @@ class Worker:
                 return await self._transfer.refresh(job)
             case Withdrawal():
                 return await self._transfer.withdraw(job)
+            case Look():
+                return await self._desk.look(job)
 
 
 @asynccontextmanager
@@ -58,4 +64,5 @@ async def open_worker(
             legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
             stale_waits=setup.stale_waits,
         )
-        yield Worker(transfer, index)
+        with closing(Desk(tree)) as desk:
+            yield Worker(transfer, index, desk)
