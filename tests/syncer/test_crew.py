@@ -215,3 +215,19 @@ async def test_answer_is_for_who_asked(site: Site) -> None:
     errands.gate.set()
     await asyncio.gather(*process._errand_tasks)
     assert (first.said, second.said) == ([Answer(1, None)], [])
+
+
+async def test_worker_that_cannot_be_started_again_costs_nothing(
+    site: Site, many: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without memory for another process loses a worker, and no project: idle, it is not the first choice."""
+    site.select(*PROJECTS)
+    async with at_work(site, many) as (running, run):
+        await running.ended(run)
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while list(running.mirror.crew._in_hand)[1].runs:  # type: ignore[attr-defined] # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        again = await running.sync(force=True)
+    assert (again.state, again.counts.projects_failed) == (RunState.SUCCEEDED, 0)
