@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import pickle
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +18,8 @@ from mirror_contract import ProjectState, Run, RunKind, RunState
 from mirror_syncer.crew import WorkerProcess
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import Pending
+from mirror_syncer.volume import Tree
+from mirror_syncer.work.__main__ import Process
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.work.wire import Answer, Ask
 from syncer.site import Running, Site
@@ -225,3 +229,70 @@ async def test_worker_process_is_small() -> None:
     imported = set(output.decode().split())
     assert "mirror_syncer" in imported
     assert imported.isdisjoint({"sqlalchemy", "alembic", "fastapi", "uvicorn", "typer", "multiprocessing"})
+
+
+async def test_worker_that_cannot_be_started_again_costs_nothing(
+    site: Site, many: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host without memory for another process loses a worker, and no project: idle, it is not the first choice."""
+    site.select(*PROJECTS)
+    async with at_work(site, many) as (running, run):
+        await running.ended(run)
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while list(running.mirror.crew._in_hand)[1].runs:  # type: ignore[attr-defined] # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        again = await running.sync(force=True)
+    assert (again.state, again.counts.projects_failed) == (RunState.SUCCEEDED, 0)
+
+
+class AwkwardError(Exception):
+    """What no pickle can make again."""
+
+    def __init__(self, *, why: str) -> None:
+        super().__init__(why)
+
+
+class Failing:
+    """A worker whose jobs end in an error, or in nothing."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    async def perform(self, job: object) -> None:
+        """Do as said."""
+        if self._error is not None:
+            raise self._error
+
+
+async def test_any_error_crosses_the_wire() -> None:
+    """An error that cannot be pickled is told by its words: the parent does not wait for it without end."""
+    process, line = Process(), Line()
+    process._worker, process._wire = Failing(AwkwardError(why="no luck")), line  # type: ignore[assignment]
+    await process._perform(1, None)  # type: ignore[arg-type]
+    (done,) = pickle.loads(pickle.dumps(line.said))
+    assert str(done.result) == "AwkwardError: no luck"
+
+
+async def test_names_are_durable_before_they_are_told(tmp_path: Path) -> None:
+    """Off a file system that is synced as a whole, a worker syncs the directories that it named files in, itself."""
+    process, line = Process(), Line()
+    (tmp_path / "pypi").mkdir()
+    process._tree = tree = Tree(tmp_path)
+    tree.durability.by_group = False
+    tree.durability.named(tmp_path)
+    process._worker, process._wire = Failing(), line  # type: ignore[assignment]
+    await process._perform(1, None)  # type: ignore[arg-type]
+    assert len(line.said) == 1
+    assert not tree.durability._directories
+    tree.durability.close()
+
+
+async def test_parent_that_never_speaks_is_not_waited_for() -> None:
+    """A worker whose parent is killed before its first word ends."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(5):
+            await Process().run(theirs)

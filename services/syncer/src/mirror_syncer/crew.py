@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 _GOING_SECONDS = 5.0
 _ENOUGH = 4  # jobs that each worker has in hand; a process takes 0.4 s to start, and does 200 projects in a second
+_LOST = "its worker process ended; look for an end of memory in the kernel's log"
 _TOGETHER_SECONDS = 0.003  # that an intent waits for others; a project takes ten times as long
 
 
@@ -98,6 +99,11 @@ class WorkerProcess:
         self._ready: asyncio.Future[None] | None = None
         self._given = 0
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not lost since."""
+        return self._wire is not None
+
     async def perform(self, job: Job) -> Result:
         """See ``Worker.perform``."""
         wire = self._wire or await self.start()
@@ -122,13 +128,17 @@ class WorkerProcess:
             if self._wire is None:
                 self._ready = asyncio.get_running_loop().create_future()
                 ours, theirs = socket.socketpair()
-                with theirs:
+                with contextlib.ExitStack() as unless_it_starts, theirs:
+                    unless_it_starts.enter_context(ours)
                     self._process = await asyncio.create_subprocess_exec(
                         sys.executable, "-m", "mirror_syncer.work", str(theirs.fileno()), pass_fds=[theirs.fileno()]
                     )
+                    unless_it_starts.pop_all()
                 wire = await Wire.over(ours, receive=self._receive, lost=self._lost)
                 wire.send(Begin(self._setup))
                 await self._ready
+                if wire.closed:  # it was ready, and is gone by now: what is said would reach nobody
+                    raise WorkerLost(_LOST)
                 self._wire = wire
             return self._wire
 
@@ -185,14 +195,13 @@ class WorkerProcess:
 
     def _lost(self) -> None:
         self._wire = None
-        lost = "its worker process ended; look for an end of memory in the kernel's log"
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(WorkerLost(lost))
+            self._ready.set_exception(WorkerLost(_LOST))
         if self._jobs:
             log.error("worker lost", projects=len(self._jobs))
         for done in self._jobs.values():
             if not done.done():
-                done.set_exception(WorkerLost(lost))
+                done.set_exception(WorkerLost(_LOST))
 
 
 class Crew:
@@ -216,7 +225,10 @@ class Crew:
 
     async def perform(self, job: Work | Withdrawal) -> Outcome:
         """See ``Worker.perform``; raises ``WorkerLost`` besides."""
-        outcome = await self._have_done(job, hand=self.choose())
+        hand = self.choose()
+        while isinstance(hand, WorkerProcess) and not hand.runs and not await self._restart(hand):
+            hand = self.choose()
+        outcome = await self._have_done(job, hand=hand)
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -239,15 +251,23 @@ class Crew:
         try:
             return await hand.perform(job)
         finally:
-            self._in_hand[hand] -= 1
+            if hand in self._in_hand:
+                self._in_hand[hand] -= 1
 
     async def _start(self, process: WorkerProcess) -> None:
+        if await self._restart(process):
+            self._in_hand[process] = 0
+        self._starting = None
+
+    async def _restart(self, process: WorkerProcess) -> bool:
+        """Start a process, or do without it: idle for ever, it would be given each job, and fail it."""
         try:
             await process.start()
-            self._in_hand[process] = 0
         except (WorkerLost, OSError) as error:
+            self._in_hand.pop(process, None)
             log.warning("a worker does not start; the others do its work", why=str(error))
-        self._starting = None
+            return False
+        return True
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import pickle
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_syncer.errors import MirrorError
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
@@ -30,6 +32,7 @@ class Process:
         self._begin: asyncio.Future[Begin] = asyncio.get_running_loop().create_future()
         self._hung_up = asyncio.Event()
         self._worker: Worker | None = None
+        self._tree: Tree | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._answers: dict[int, asyncio.Future[set[PackagePath] | KeptPage | None]] = {}
         self._asked = 0
@@ -38,16 +41,20 @@ class Process:
 
     async def run(self, end: socket.socket) -> None:
         """Work until the parent hangs up; then abandon what is under way."""
-        self._wire = await Wire.over(end, receive=self._receive, lost=self._hung_up.set)
+        self._wire = await Wire.over(end, receive=self._receive, lost=self._lost)
         setup = (await self._begin).setup
         configure_logging(level=setup.log_level, form=setup.log_format)
-        tree = Tree(setup.root, reserve=setup.reserve)
-        async with open_worker(setup, tree=tree, errands=self, observations=self) as self._worker:
+        self._tree = Tree(setup.root, reserve=setup.reserve)
+        async with open_worker(setup, tree=self._tree, errands=self, observations=self) as self._worker:
             self._send(Ready())
             await self._hung_up.wait()
             for job in self._jobs:
                 job.cancel()
             await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    def _lost(self) -> None:
+        self._hung_up.set()
+        self._begin.cancel()  # of a parent that was killed before it said anything
 
     # Errands, and observations
 
@@ -98,8 +105,11 @@ class Process:
             raise RuntimeError("a job came before its worker was ready")
         try:
             result = await self._worker.perform(job)
+            if self._tree is not None and not self._tree.durability.by_group:
+                # The parent's sync knows of its own directories alone.
+                await asyncio.to_thread(self._tree.durability.sync)
         except Exception as error:  # noqa: BLE001 - the parent decides
-            self._send(Done(number, error, *self._observed()))
+            self._send(Done(number, _portable(error), *self._observed()))
         else:
             self._send(Done(number, result, *self._observed()))
 
@@ -111,6 +121,15 @@ class Process:
     def _send(self, message: Message) -> None:
         if self._wire is not None:
             self._wire.send(message)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that survives the wire; one that does not would be waited for without end."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - whatever its constructor wants
+        return MirrorError(f"{type(error).__name__}: {error}")
+    return error
 
 
 async def _main(descriptor: int) -> None:

@@ -95,9 +95,14 @@ class Wire(asyncio.Protocol):
 
     def send(self, message: Message) -> None:
         """Say something; where the other end is gone, ``lost`` has been told."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and not self.closed:
             body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
             self._transport.write(_LENGTH.pack(len(body)) + body)
+
+    @property
+    def closed(self) -> bool:
+        """Whether what is said reaches nobody any more."""
+        return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
         """Hang up."""
