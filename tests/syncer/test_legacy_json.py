@@ -223,6 +223,18 @@ async def test_document_that_cannot_be_had_fails_no_project(foo: Site, pypi: fak
     assert document(foo)["info"]["version"] == "4.0"
 
 
+async def test_file_that_is_gone_ends_no_run(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A published file that somebody removed, of an upstream without upload times, is verify's business alone."""
+    pypi.faults.on_page().edit(lambda page: [file.pop("upload-time") for file in page["files"]])
+    await foo.sync()
+    published = foo.published("foo")
+    (foo.web / next(iter(published.places.values()))).unlink()
+    pypi.index.project("Foo").upload("4.0")
+    run = await foo.sync()
+    assert run.state is RunState.SUCCEEDED
+    assert "4.0" in json.loads((foo.web / "pypi/foo/json").read_bytes())["releases"]
+
+
 async def test_document_older_than_its_page_is_asked_for_again(foo: Site, pypi: fakepypi.FakePyPI) -> None:
     """An edge that still shows the document of before is given time; then what the page says is published anyway."""
 

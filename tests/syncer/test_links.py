@@ -36,6 +36,21 @@ def test_symlink_is_not_followed(tmp_path: Path) -> None:
     assert not link(str(tmp_path / "old"), str(tmp_path / "new"))
 
 
+def test_what_was_put_there_since_gets_no_name(tmp_path: Path) -> None:
+    """A file that was exchanged after the look at it, for a symlink or for another file, is not let in."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"content")
+    known = old.lstat()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "secret").rename(old)
+    assert not link(str(old), str(new), known=known)
+    old.unlink()
+    old.symlink_to("/etc/passwd")
+    assert not link(str(old), str(new), known=known)
+    assert not link(str(old), str(new))
+    assert not os.path.lexists(new)
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "remedy"),
     [

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -150,6 +151,24 @@ def test_staging_again_replaces_a_leftover(volume: Volume) -> None:
     (volume.page_directory(SIX) / ".index.html.new").write_bytes(b"x" * 100_000)
     publish(volume, page("new"))
     assert (volume.page_directory(SIX) / "index.html").read_bytes() == b"<new>"
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
+def test_what_is_in_the_way_of_a_first_page_goes(volume: Volume, tmp_path: Path, kind: str) -> None:
+    """Whatever a tree has where first pages are written, planted or left, it stops no page, and is not followed."""
+    way, other = volume.page_directory(SIX).with_name(".six.new"), tmp_path / "other"
+    other.mkdir()
+    (other / "kept").touch()
+    match kind:
+        case "file":
+            way.touch()
+        case "symlink":
+            way.symlink_to(other)
+        case _:
+            (way / "deeper").mkdir(parents=True)
+    publish(volume, page("six"))
+    assert not os.path.lexists(way)
+    assert (other / "kept").exists()
 
 
 def test_removed_page_is_gone(volume: Volume) -> None:

@@ -221,7 +221,7 @@ class ProjectAdoption:
                 taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
             if place in taken:
                 continue
-            if volume.link(one.found.path, place) or volume.digest(place) == one.file.sha256:
+            if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:
                 return place
         return None
 

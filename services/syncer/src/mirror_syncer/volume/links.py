@@ -2,15 +2,20 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.volume.disk import disk_says
 
 
-def link(source: str, target: str) -> bool:
+def link(source: str, target: str, *, known: os.stat_result | None = None) -> bool:
     """
     Give a file a second name.
+
+    Args:
+        known: the file that was looked at. What has come to lie there since then, or is reached by a directory that is
+            a symlink by now, gets no name here; nor does anything that is no plain file.
 
     Returns:
         Whether it has that name now; False where something else has it.
@@ -24,7 +29,11 @@ def link(source: str, target: str) -> bool:
         return os.path.samestat(os.lstat(source), os.lstat(target))
     except OSError as error:
         raise _explain(error, source, target) from error
-    return True
+    found = os.lstat(target)
+    if stat.S_ISREG(found.st_mode) and (known is None or os.path.samestat(found, known)):
+        return True
+    os.unlink(target)  # noqa: PTH108 - text, see Tree
+    return False
 
 
 def forward(path: Path, *, to: Path) -> None:

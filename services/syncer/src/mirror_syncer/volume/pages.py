@@ -115,8 +115,10 @@ def published(directory: Path, files: Mapping[str, bytes]) -> bool:
 def discard_temporaries(directory: Path) -> None:
     """Remove what a broken-off publication left, and a directory that never held a page."""
     home = first_directory(directory)
-    if home.is_dir():
+    if home.is_dir() and not home.is_symlink():
         shutil.rmtree(home)
+    else:
+        home.unlink(missing_ok=True)  # whoever's that was
     for name in NAMES:
         temporary(directory, name).unlink(missing_ok=True)
     if directory.is_dir() and not any(directory.iterdir()):

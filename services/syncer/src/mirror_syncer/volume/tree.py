@@ -173,12 +173,12 @@ class Tree(View):
 
     # From another tree
 
-    def link(self, source: str, place: PackagePath) -> bool:
-        """Give a file of another tree a name in this one too; return False where something else has that name."""
+    def link(self, source: str, place: PackagePath, *, known: os.stat_result) -> bool:
+        """Give a file of another tree, ``known`` since it was looked at, a name in this one too; see ``links.link``."""
         self.make_directory(place)
         # Text, not Path: the making of paths took longer than the linking.
         target = f"{self.web}/{place}"
-        linked = link(source, target)
+        linked = link(source, target, known=known)
         self.durability.named(os.path.dirname(target))  # noqa: PTH120 - as said
         return linked
 

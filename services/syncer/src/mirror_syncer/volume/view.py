@@ -61,9 +61,16 @@ class View:
         return file_size(f"{self._web_text}/{place}")
 
     @disk_says(cannot_be="read")
-    def landed_at(self, place: PackagePath) -> int:
-        """Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch."""
-        return int(self.path(place).stat().st_mtime)
+    def landed_at(self, place: PackagePath) -> int | None:
+        """
+        Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch.
+
+        None where nothing does: somebody removed it, and ``verify`` tells.
+        """
+        try:
+            return int(self.path(place).stat().st_mtime)
+        except FileNotFoundError:
+            return None
 
     # Pages
 
