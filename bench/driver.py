@@ -71,12 +71,12 @@ class Driver:
         if scenario.again:
             homes = [(contender, self._ground.fresh(contender.name)) for contender in self._contenders]
             for contender, home in homes:
-                measure(contender.command(home, corpus=corpus, line=line), limit_seconds=_LIMIT_SECONDS)
+                measure(contender.command(home, line=line), limit_seconds=_LIMIT_SECONDS)
         for pair in range(self._options.pairs):
             turn = homes if scenario.again else [(one, self._ground.fresh(one.name)) for one in self._contenders]
             # A, B; B, A; …: neither always comes after the other.
             for contender, home in turn[:: -1 if pair % 2 else 1]:
-                cost = self._measure(contender, contender.command(home, corpus=corpus, line=line), label=label)
+                cost = self._measure(contender, contender.command(home, line=line), label=label)
                 timings.append(Timing.of(contender.name, corpus, cost))
             homes = turn if scenario.again else homes + turn
         for contender, home in homes:
