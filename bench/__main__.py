@@ -13,10 +13,11 @@ from bench.options import Options
 from bench.report import figure_table, table, write
 from bench.scenarios import SCENARIOS
 from bench.trials import Trial
+from bench.verifying import VerifyTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial())
+_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial())
 
 
 def main() -> int:
