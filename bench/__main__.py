@@ -14,10 +14,11 @@ from bench.report import figure_table, table, write
 from bench.scenarios import SCENARIOS
 from bench.trials import Trial
 from bench.verifying import VerifyTrial
+from bench.webserver import ServingTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial())
+_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial())
 
 
 def main() -> int:
