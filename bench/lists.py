@@ -3,7 +3,6 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from bench.options import Options
 from bench.report import say
 from bench.service import Ran, Service, running
 from bench.stubs import PYPI, Stubs, build_stubs
-from bench.trials import figures_of
+from bench.trials import figures_of, in_turns
 from bench.upstream import PLAIN, serving
 
 _MB = 1_000_000
@@ -85,7 +84,7 @@ class _Rounds:
         runs: list[Ran] = [first]
         costs: list[Cost] = []
         for number in range(self.pairs):
-            self._turns(number, lambda: runs.append(self.service.ask("sync")), costs)
+            in_turns(number, lambda: runs.append(self.service.ask("sync")), lambda: costs.extend(self._mirror()))
         for run in runs:
             run.expect(projects_planned=0, projects_failed=0)
         self._add("nothing changed: list 304, nothing due", *(run.wall for run in runs[1:]), at_most=0.3)
@@ -99,7 +98,7 @@ class _Rounds:
         # Once more than is counted: the first time these projects have no page, which no real one would lack.
         for number in range(self.pairs + 1):
             self.stubs.change(_CHANGED, origin=PLAIN.origin)
-            self._turns(number, lambda: runs.append(self.service.ask("sync")), costs)
+            in_turns(number, lambda: runs.append(self.service.ask("sync")), lambda: costs.extend(self._mirror()))
             check_stub_pages(Ours(), self.home, self.stubs)
             if self.other is not None:
                 check_stub_pages(Bandersnatch(), self.other, self.stubs)
@@ -113,14 +112,11 @@ class _Rounds:
         self._add_memory(f"{subject}: memory over idle, all of it", *(run.peak for run in runs))
         self._add_costs(f"{subject}: with pages, files and list", costs)
 
-    def _turns(self, number: int, ask: Callable[[], None], costs: list[Cost]) -> None:
-        """Let each have its turn, ours first where the number is even."""
-        if number % 2 == 0:
-            ask()
-        if self.other is not None:
-            costs.append(measure(Bandersnatch().command(self.other, line=PLAIN), limit_seconds=_LIMIT_SECONDS))
-        if number % 2:
-            ask()
+    def _mirror(self) -> list[Cost]:
+        """Let bandersnatch do it, if it takes part."""
+        if self.other is None:
+            return []
+        return [measure(Bandersnatch().command(self.other, line=PLAIN), limit_seconds=_LIMIT_SECONDS)]
 
     def _add(self, subject: str, *seconds: float, at_most: float | None = None) -> None:
         self.figures.add(subject, Ours.name, *seconds, unit="s", at_most=at_most)

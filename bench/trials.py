@@ -1,5 +1,6 @@
 """What a trial is: something measured of one program by itself, or beside another, that is no sync of a corpus."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from bench.figures import Figures
@@ -33,3 +34,9 @@ def figures_of(trial: Trial, options: Options, **versions: str) -> Figures:
     return Figures(
         scenario=trial.name, what=trial.what, quick=options.quick, machine=machine(), versions=dict(versions)
     )
+
+
+def in_turns(number: int, *turns: Callable[[], object]) -> None:
+    """Let each have its turn, in the other order every other time: none always comes after another."""
+    for turn in turns[:: -1 if number % 2 else 1]:
+        turn()

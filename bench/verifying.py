@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from bench.measure import Command, Cost, measure
 from bench.options import Options
 from bench.report import say
 from bench.service import Ran, running
-from bench.trials import figures_of
+from bench.trials import figures_of, in_turns
 from bench.upstream import PLAIN, serving
 
 _LIMIT_SECONDS = 3600
@@ -87,13 +86,12 @@ class VerifyTrial:
         bare: list[_Hashed] = []
         by_command: list[Cost] = []
         for number in range(options.pairs):
-            turns: tuple[Callable[[], None], ...] = (
+            in_turns(
+                number,
                 lambda: in_service.append(_verify(home, corpus)),
                 lambda: bare.append(_hash(home, corpus)),
                 lambda: by_command.append(measure(ours.verification(home, line=PLAIN), limit_seconds=_LIMIT_SECONDS)),
             )
-            for turn in turns[:: -1 if number % 2 else 1]:
-                turn()
         for who, how, seconds in (
             (ours.name, ": in the service", [ran.wall for ran in in_service]),
             (ours.name, ": `mirror-syncer verify`, with its start", [cost.wall for cost in by_command]),
