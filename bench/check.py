@@ -1,5 +1,6 @@
 """Did it do the work? Every file with its hash, nothing besides, every page with every file."""
 
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from bench.contenders import Contender
 from bench.corpus import Corpus
+from bench.stubs import Stubs
 
 _TOLD = 5
 
@@ -24,6 +26,44 @@ def check_tree(contender: Contender, home: Path, corpus: Corpus) -> None:
     if wrong:
         told = "\n".join(f"  {line}" for line in wrong[:_TOLD])
         raise RuntimeError(f"{contender.name} left {len(wrong):,} differences from upstream in {home}:\n{told}")
+
+
+def check_stub_pages(contender: Contender, home: Path, stubs: Stubs) -> None:
+    """
+    Compare the pages of projects that changed, and their files, with upstream's; where none did, look at every page.
+
+    Raises:
+        RuntimeError: one differs, or is missing.
+    """
+    web = contender.web(home)
+    for name in stubs.releases or stubs.names:
+        files = stubs.releases.get(name, ())
+        page = json.loads((web / "simple" / name / "index.v1_json").read_bytes())
+        if {file["filename"]: file["hashes"]["sha256"] for file in page["files"]} != {
+            f.filename: f.sha256 for f in files
+        }:
+            raise RuntimeError(f"{contender.name}: other files on the page of {name}")
+        for file in files:
+            if _sha256(web / "packages" / contender.place(file)) != file.sha256:
+                raise RuntimeError(f"{contender.name}: other content: {file.filename}")
+
+
+def check_stub_list(contender: Contender, home: Path, stubs: Stubs) -> None:
+    """
+    Compare a published project list, in all four forms, with upstream's.
+
+    Raises:
+        RuntimeError: it differs.
+    """
+    simple = contender.web(home) / "simple"
+    for form in ("index.html", "index.v1_json"):
+        if gzip.decompress((simple / f"{form}.gz").read_bytes()) != (simple / form).read_bytes():
+            raise RuntimeError(f"{contender.name}: the twin of {form} says something else")
+    projects = json.loads((simple / "index.v1_json").read_bytes())["projects"]
+    if {one["name"]: one["_last-serial"] for one in projects} != {name: stubs.serial(name) for name in stubs.names}:
+        raise RuntimeError(f"{contender.name}: the list names {len(projects):,} projects, or gives them other serials")
+    if (simple / "index.html").read_text(encoding="utf-8").count("<a href=") != len(stubs.names):
+        raise RuntimeError(f"{contender.name}: the list in HTML names another number of projects")
 
 
 def _wrong_files(contender: Contender, packages: Path, corpus: Corpus) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Who is measured, each with its fastest settings that leave the same result: both page formats, files, metadata."""
 
-import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.corpus import Corpus, File
+from bench.corpus import File
 from bench.measure import Command
 from bench.upstream import Line
 
@@ -22,8 +22,8 @@ class Contender(Protocol):
     def version(self) -> str:
         """Return the version of what is installed."""
 
-    def command(self, home: Path, *, corpus: Corpus, line: Line) -> Command:
-        """Write its configuration into ``home``, and return what mirrors the corpus there."""
+    def command(self, home: Path, *, line: Line) -> Command:
+        """Write its configuration into ``home``, and return what mirrors all of upstream there."""
 
     def web(self, home: Path) -> Path:
         """Return where its ``simple/`` and ``packages/`` lie."""
@@ -42,23 +42,41 @@ class Ours:
         """Return the version of what is installed."""
         return _version(self._venv, self._package)
 
-    def command(self, home: Path, *, corpus: Corpus, line: Line) -> Command:
-        """Select every project by name."""
+    def command(self, home: Path, *, line: Line) -> Command:
+        """Mirror everything, once."""
+        return self._command("sync", home, line=line, log_level="warning")
+
+    def service(self, home: Path, *, line: Line) -> Command:
+        """Return the service, in which nothing comes by itself; its log tells in JSON how far a run is."""
+        command = self._command("serve", home, line=line, log_level="info")
+        told = {"MIRROR_SCHEDULE": "off", "MIRROR_LOG_FORMAT": "json"}
+        return replace(command, environment={**command.environment, **told})
+
+    def verification(self, home: Path, *, line: Line) -> Command:
+        """Hash all that is published."""
+        return self._command("verify", home, line=line, log_level="warning")
+
+    def python(self, home: Path, *arguments: str) -> Command:
+        """Return a module of the driver's under the Python that has the syncer's packages."""
+        environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        return Command([f"{self._venv}/bin/python", "-m", *arguments], environment, home / "log")
+
+    def _command(self, verb: str, home: Path, *, line: Line, log_level: str) -> Command:
         for folder in ("tree", "state"):
             (home / folder).mkdir(exist_ok=True)
         policy = home / "mirror.toml"
-        policy.write_text(f'[mirror]\nscope = "selected"\nprojects = {json.dumps(corpus.projects)}\n')
+        policy.write_text('[mirror]\nscope = "everything"\n')
         environment = {
             "MIRROR_DATA": str(home / "tree"),
             "MIRROR_STATE": str(home / "state"),
             "MIRROR_POLICY": str(policy),
             "MIRROR_UPSTREAM": line.origin,
             "MIRROR_CONNECTIONS": str(CONNECTIONS),
-            "MIRROR_LOG_LEVEL": "warning",
+            "MIRROR_LOG_LEVEL": log_level,
         }
         if line.authority:
             environment["MIRROR_CA_FILE"] = str(line.authority)
-        return Command([f"{self._venv}/bin/mirror-syncer", "sync"], environment, home / "log")
+        return Command([f"{self._venv}/bin/mirror-syncer", verb], environment, home / "log")
 
     def web(self, home: Path) -> Path:
         """Return where its ``simple/`` and ``packages/`` lie."""
@@ -79,7 +97,7 @@ class Bandersnatch:
         """Return the version of what is installed."""
         return _version(self._venv, self._package)
 
-    def command(self, home: Path, *, corpus: Corpus, line: Line) -> Command:  # noqa: ARG002 - it takes all there is
+    def command(self, home: Path, *, line: Line) -> Command:
         """Mirror everything; no second copy of the JSON, no hashing of what is there."""
         settings = {
             "directory": home / "tree",

@@ -6,7 +6,7 @@ import io
 import json
 import random
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,7 +72,7 @@ class Corpus:
         names = self.projects[:projects]
         listed = [{"name": name, "_last-serial": serial(name)} for name in names]
         meta = {"api-version": "1.4", "_last-serial": serial(names[-1])}
-        _write_page(self.directory / "simple.json", {"meta": meta, "projects": listed})
+        write_page(self.directory / "simple.json", {"meta": meta, "projects": listed})
         chosen = frozenset(names)
         return Corpus(
             directory=self.directory,
@@ -94,8 +94,8 @@ def build_corpus(shape: Shape, directory: Path, *, origin: str) -> Corpus:
     files: list[File] = []
     for name in names:
         own = list(_build_project(name, shape, directory / "packages"))
-        _write_page(directory / "simple" / f"{name}.json", _page(name, own, origin))
-        _write_page(directory / "legacy" / f"{name}.json", _legacy(name, own, origin))
+        write_page(directory / "simple" / f"{name}.json", page(name, own, origin, last=serial(name)))
+        write_page(directory / "legacy" / f"{name}.json", legacy(name, own, origin, last=serial(name)))
         files += own
     return Corpus(directory=directory, projects=names, files=tuple(files)).announce(len(names))
 
@@ -106,7 +106,7 @@ def _build_project(name: str, shape: Shape, packages: Path) -> Iterator[File]:
     extra = dice.expovariate(1 / (shape.releases - 1)) if shape.releases > 1 else 0.0
     for number in range(1 + min(round(extra), 50)):
         version = f"1.{number}.0"
-        store = partial(_store, project=name, version=version, packages=packages)
+        store = partial(store_file, project=name, version=version, packages=packages)
         yield store(f"{stem}-{version}.tar.gz", _noise(dice, shape))
         # Of PyPI's 20.8 M files 12.3 M are wheels with metadata: 1.4 a source distribution.
         for tag in ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64")[: 1 + (dice.random() < 0.4)]:  # noqa: PLR2004
@@ -129,9 +129,10 @@ def _wheel(stem: str, metadata: bytes, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _store(
+def store_file(
     filename: str, content: bytes, metadata: bytes | None = None, *, project: str, version: str, packages: Path
 ) -> File:
+    """Write a distribution, and its ``.metadata``, where PyPI would have them."""
     file = File(
         project=project,
         version=version,
@@ -149,9 +150,10 @@ def _store(
     return file
 
 
-def _page(name: str, files: list[File], origin: str) -> dict[str, Any]:
+def page(name: str, files: Sequence[File], origin: str, *, last: int) -> dict[str, Any]:
+    """Return a project's page; ``last`` is its serial."""
     return {
-        "meta": {"api-version": "1.4", "_last-serial": serial(name)},
+        "meta": {"api-version": "1.4", "_last-serial": last},
         "name": name,
         "versions": sorted({file.version for file in files}),
         "files": [
@@ -172,7 +174,8 @@ def _page(name: str, files: list[File], origin: str) -> dict[str, Any]:
     }
 
 
-def _legacy(name: str, files: list[File], origin: str) -> dict[str, Any]:
+def legacy(name: str, files: Sequence[File], origin: str, *, last: int) -> dict[str, Any]:
+    """Return a project's document of the legacy API; ``last`` is its serial."""
     releases: dict[str, list[dict[str, Any]]] = {}
     for file in files:
         releases.setdefault(file.version, []).append(
@@ -191,11 +194,12 @@ def _legacy(name: str, files: list[File], origin: str) -> dict[str, Any]:
             }
         )
     info = {"name": name, "version": files[-1].version, "summary": "Made for a measurement"}
-    return {"info": info, "last_serial": serial(name), "releases": releases, "urls": releases[files[-1].version]}
+    return {"info": info, "last_serial": last, "releases": releases, "urls": releases[files[-1].version]}
 
 
-def _write_page(path: Path, document: dict[str, Any]) -> None:
-    """Write a page and its gzip twin, which nginx sends as it is."""
-    body = json.dumps(document, separators=(",", ":")).encode()
+def write_page(path: Path, document: dict[str, Any] | str) -> None:
+    """Write a page, or its text, and its gzip twin, which nginx sends as it is."""
+    text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
+    body = text.encode()
     path.write_bytes(body)
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(body, compresslevel=3, mtime=0))

@@ -1,32 +1,23 @@
 """Runs scenarios: contenders in turns, each into a fresh directory, trees checked and removed after all timings."""
 
-import os
-import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.check import check_tree
 from bench.contenders import Contender
 from bench.corpus import Corpus, build_corpus
 from bench.ground import Ground
+from bench.machine import machine
 from bench.measure import Command, Cost, measure
+from bench.options import Options
 from bench.profiling import hottest, profiled
+from bench.report import say
 from bench.results import Results, Timing
 from bench.scenarios import Scenario
 from bench.upstream import PLAIN, Line, delayed, serving
 
 _LIMIT_SECONDS = 3600
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a scenario is run."""
-
-    pairs: int
-    quick: bool
-    profile: bool
 
 
 class Driver:
@@ -51,7 +42,7 @@ class Driver:
             scenario=scenario.name,
             what=scenario.what,
             quick=quick,
-            machine=_machine(),
+            machine=machine(),
             versions={contender.name: contender.version() for contender in self._contenders},
         )
         room = self._ground.fresh(scenario.name)
@@ -59,7 +50,7 @@ class Driver:
         corpus = build_corpus(scenario.quick if quick else scenario.shape, room / "corpus", origin=line.origin)
         for size in (scenario.quick_sizes if quick else scenario.sizes) or (len(corpus.projects),):
             part = corpus.announce(size)
-            _say(f"{results.label}: {size:,} projects, {part.file_count:,} files, {part.byte_count / 1e6:,.0f} MB")
+            say(f"{results.label}: {size:,} projects, {part.file_count:,} files, {part.byte_count / 1e6:,.0f} MB")
             with serving(part.directory, line, directory=room):
                 results.timings += self._timings(scenario, part, line, label=results.label)
         shutil.rmtree(room)
@@ -71,12 +62,12 @@ class Driver:
         if scenario.again:
             homes = [(contender, self._ground.fresh(contender.name)) for contender in self._contenders]
             for contender, home in homes:
-                measure(contender.command(home, corpus=corpus, line=line), limit_seconds=_LIMIT_SECONDS)
+                measure(contender.command(home, line=line), limit_seconds=_LIMIT_SECONDS)
         for pair in range(self._options.pairs):
             turn = homes if scenario.again else [(one, self._ground.fresh(one.name)) for one in self._contenders]
             # A, B; B, A; …: neither always comes after the other.
             for contender, home in turn[:: -1 if pair % 2 else 1]:
-                cost = self._measure(contender, contender.command(home, corpus=corpus, line=line), label=label)
+                cost = self._measure(contender, contender.command(home, line=line), label=label)
                 timings.append(Timing.of(contender.name, corpus, cost))
             homes = turn if scenario.again else homes + turn
         for contender, home in homes:
@@ -92,20 +83,7 @@ class Driver:
             command = profiled(command, stacks=stacks)
         cost = measure(command, limit_seconds=_LIMIT_SECONDS)
         processor = f"CPU {cost.user:.1f} + {cost.system:.1f} s"
-        _say(f"  {contender.name}: {cost.wall:.2f} s, {processor}, {cost.rss / 1e6:.0f} MB")
+        say(f"  {contender.name}: {cost.wall:.2f} s, {processor}, {cost.rss / 1e6:.0f} MB")
         if self._options.profile:
-            _say(hottest(stacks))
+            say(hottest(stacks))
         return cost
-
-
-def _machine() -> dict[str, str]:
-    return {
-        "cores": str(os.cpu_count()),
-        "Python": platform.python_version(),
-        "Linux": platform.release(),
-        "commit": os.environ.get("BENCH_COMMIT", "unknown"),
-    }
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - what the driver is for

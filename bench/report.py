@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from bench.figures import Figure, Figures
 from bench.results import Results, Summary
 
 _MB = 1_000_000
@@ -39,12 +40,28 @@ def table(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(results: Results, directory: Path) -> None:
+def figure_table(figures: Figures) -> str:
+    """Return a trial's figures in Markdown, each beside what is wanted of it."""
+    said = {**figures.versions, **figures.machine}
+    lines = [
+        f"### {figures.label}: {figures.what}",
+        "",
+        "; ".join([*figures.facts, figures.measured, ", ".join(f"{name} {value}" for name, value in said.items())]),
+        "",
+        "| | of | median (least–most) | wanted | |",
+        "|---|---|--:|--:|---|",
+        *map(_figure_row, figures.figures),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(results: Results | Figures, directory: Path) -> None:
     """Write ``<label>.md``, ``<label>.json`` and, of several sizes, ``<label>.png``."""
     directory.mkdir(exist_ok=True)
-    (directory / f"{results.label}.md").write_text(table(results))
+    text = table(results) if isinstance(results, Results) else figure_table(results)
+    (directory / f"{results.label}.md").write_text(text)
     (directory / f"{results.label}.json").write_text(json.dumps(results.document(), indent=1) + "\n")
-    if len({timing.projects for timing in results.timings}) > 1:
+    if isinstance(results, Results) and len({timing.projects for timing in results.timings}) > 1:
         _plot(results, directory / f"{results.label}.png")
 
 
@@ -62,6 +79,24 @@ def _row(summary: Summary) -> tuple[str, ...]:
     )
 
 
+def _figure_row(figure: Figure) -> str:
+    low, high = min(figure.samples), max(figure.samples)
+    spread = f" ({_number(low)}–{_number(high)})" if len(figure.samples) > 1 else ""
+    bars = [
+        f"{sign} {_number(bar)} {figure.unit}"
+        for sign, bar in (("≤", figure.at_most), ("≥", figure.at_least))
+        if bar is not None
+    ]
+    verdict = {None: "", True: "met", False: "**missed**"}[figure.met]
+    said = f"{_number(figure.median)}{spread} {figure.unit}"
+    return f"| {figure.subject} | {figure.contender} | {said} | {' '.join(bars)} | {verdict} |"
+
+
+def _number(value: float) -> str:
+    """Three digits that say something, and none that do not."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+
+
 def _plot(results: Results, path: Path) -> None:
     # Here, not above: --help and the tables need no more than Python.
     from matplotlib.figure import Figure  # type: ignore[import-not-found] # noqa: PLC0415 # in the image alone
@@ -77,3 +112,8 @@ def _plot(results: Results, path: Path) -> None:
     axes.legend()
     axes.grid(visible=True, alpha=0.3)
     figure.savefig(path, dpi=120)
+
+
+def say(line: str) -> None:
+    """Tell how far it is."""
+    print(line, flush=True)  # noqa: T201 - what a driver is for

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,21 +39,33 @@ def delayed(directory: Path) -> Line:
 
 
 @contextmanager
-def serving(corpus: Path, line: Line, *, directory: Path) -> Iterator[None]:
+def serving(corpus: Path, line: Line, *, directory: Path, template: str = "nginx.conf") -> Iterator[None]:
     """Serve a corpus for as long as the block lasts; nginx keeps its files in ``directory``."""
     tls = directory / "tls.conf"
     tls.write_text(_tls(line.authority))
-    template = Path(__file__).with_name("nginx.conf").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(template).read_text(encoding="utf-8")
     configuration = directory / "nginx.conf"
-    configuration.write_text(template.replace("@corpus@", str(corpus)).replace("@tls@", str(tls)))
-    commands = {8000: ["nginx", "-p", str(directory), "-c", str(configuration)]}
+    configuration.write_text(text.replace("@corpus@", str(corpus)).replace("@tls@", str(tls)))
+    commands: dict[int, Sequence[str]] = {8000: ["nginx", "-p", str(directory), "-c", str(configuration)]}
     if line.authority:
         commands[8443] = [sys.executable, "-m", "bench.delay", "8443", str(_NGINX_TLS_PORT), str(DELAY_SECONDS)]
+    with listening(commands):
+        yield
+
+
+@contextmanager
+def listening(commands: Mapping[int, Sequence[str]]) -> Iterator[dict[int, int]]:
+    """
+    Run servers, by their ports, for as long as the block lasts; yields their process ids.
+
+    Raises:
+        RuntimeError: one of them does not listen.
+    """
     processes = [subprocess.Popen(command) for command in commands.values()]  # noqa: S603 - our own arguments
     try:
         for port, process in zip(commands, processes, strict=True):
-            _await_port(port, process)
-        yield
+            await_port(port, process)
+        yield {port: process.pid for port, process in zip(commands, processes, strict=True)}
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
@@ -75,13 +87,19 @@ def _tls(certificate: Path | None) -> str:
     return "\n".join(lines) + os.linesep
 
 
-def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """
+    Wait until a process listens.
+
+    Raises:
+        RuntimeError: it has ended, or takes too long.
+    """
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"upstream's {process.args!r} ended with {process.returncode} before it listened")
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it listened")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise RuntimeError(f"upstream does not listen on port {port} after {_START_SECONDS} s")
+    raise RuntimeError(f"{process.args!r} does not listen on port {port} after {_START_SECONDS} s")

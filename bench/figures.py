@@ -1,0 +1,73 @@
+"""Figures that no sync's cost would say: each of one thing, in its own unit, beside what is wanted of it."""
+
+import statistics
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One thing, measured a few times."""
+
+    subject: str
+    contender: str
+    unit: str
+    samples: tuple[float, ...]
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def median(self) -> float:
+        """What it is said to be."""
+        return statistics.median(self.samples)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is as wanted; None where nothing is."""
+        if self.at_most is None and self.at_least is None:
+            return None
+        return (self.at_most is None or self.median <= self.at_most) and (
+            self.at_least is None or self.median >= self.at_least
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """A trial's."""
+
+    scenario: str
+    what: str
+    quick: bool
+    machine: dict[str, str]
+    versions: dict[str, str]
+    measured: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    facts: list[str] = field(default_factory=list)
+    """What it was measured with."""
+    figures: list[Figure] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The name of its files."""
+        return f"{self.scenario}-quick" if self.quick else self.scenario
+
+    def add(
+        self,
+        subject: str,
+        contender: str,
+        *samples: float,
+        unit: str,
+        at_most: float | None = None,
+        at_least: float | None = None,
+    ) -> Figure:
+        """Add a figure, and return it."""
+        figure = Figure(
+            subject=subject, contender=contender, unit=unit, samples=samples, at_most=at_most, at_least=at_least
+        )
+        self.figures.append(figure)
+        return figure
+
+    def document(self) -> dict[str, Any]:
+        """Return everything, for programs."""
+        figures = [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in self.figures]
+        return {**asdict(self), "figures": figures}
