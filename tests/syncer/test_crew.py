@@ -15,8 +15,8 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState, Run, RunKind, RunState
-from mirror_syncer.crew import WorkerProcess
 from mirror_syncer.names import PackagePath
+from mirror_syncer.process import WorkerProcess
 from mirror_syncer.rows import Pending
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.__main__ import Process
