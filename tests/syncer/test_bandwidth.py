@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunKind, RunState
 from syncer.site import Site
@@ -20,6 +22,21 @@ async def test_transfers_keep_within_the_bandwidth(site: Site, pypi: fakepypi.Fa
     assert (run.state, run.counts.bytes_fetched) == (RunState.SUCCEEDED, 560_000)
     assert 0.5 < seconds < 5
     site.assert_whole()
+
+
+async def test_refusal_after_a_pause_is_told_at_once(
+    site: Site, pypi: fakepypi.FakePyPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong with a file is told as soon as its last bytes come out of a pause, and the loop stays calm."""
+    pypi.index.project("alpha").upload_file("alpha-1.0.tar.gz", b"alpha" * 8_000, version="1.0")
+    pypi.faults.on_page().edit(lambda page: page["files"][0].update(size=39_999))
+    site.select("alpha")
+    began = time.monotonic()
+    async with site.running(bandwidth="64kB") as running:
+        run = await running.sync()
+    assert "more than the 39,999 bytes" in run.failures[0].reason
+    assert time.monotonic() - began < 5
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_paused_transfer_can_be_abandoned(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
+from mirror_syncer import everything
 from syncer.site import Running, Site
 
 
@@ -303,6 +304,29 @@ async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> Non
     assert (run.state, asked(pypi)) == (RunState.SUCCEEDED, [])
     assert [one.status for one in pypi.log.to("/simple/")] == [200]
     assert known == after
+    assert site.pages() == ["alpha", "beta"]
+
+
+async def test_list_that_stays_older_is_told(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One list with a serial past all others stops the mirror until a person says otherwise; a day later it is told."""
+    publish(pypi, "alpha")
+    site.everything()
+    once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": 2**63 - 1}))
+    async with site.running() as running:
+        await running.sync()
+        once.times(0)
+        publish(pypi, "beta")
+        early = await running.sync()
+        monkeypatch.setattr(everything, "_OLDER_SECONDS", 0)
+        late = await running.sync()
+        forced = await running.sync(force=True, confirm=True)
+        healed = await running.sync()
+
+    assert (early.state, late.state) == (RunState.SUCCEEDED, RunState.INCOMPLETE)
+    assert "--force --confirm" in late.failures[0].reason
+    assert (forced.state, healed.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
     assert site.pages() == ["alpha", "beta"]
 
 

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 _PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
 _FORGOTTEN_AT_ONCE = 1_000
 _ASKED_AFTER_MOST = 1_000  # PyPI loses some 300 projects a day; a list that lacks more is for the guard to judge
+_OLDER_SECONDS = 86_400  # an edge of the CDN is behind for an hour
 
 Pages = Iterator[list[DueProject]]
 
@@ -143,6 +144,7 @@ class Everything:
             answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
             if isinstance(answer, NotModified):
                 log.info("list", news="none")
+                await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
                 return 0
             body.seek(0)
             reader = ListReader(body, is_json=answer.is_json)
@@ -151,6 +153,7 @@ class Everything:
             if known is not None and not force and (new.serial or 0) < (known.serial or 0):
                 # An edge of the CDN that has not heard yet, for up to an hour.
                 log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
+                await self._tell_of_older(run, new, last=known)
                 return 0
             merged: Merged = await asyncio.to_thread(
                 self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
@@ -164,8 +167,24 @@ class Everything:
             absent=merged.absent,
             back=merged.back,
         )
+        await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
         run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
         return merged.absent
+
+    async def _tell_of_older(self, run: ActiveRun, new: KnownList, *, last: KnownList) -> None:
+        """Tell of an older list that stays: one wrong serial, however high, must not stop the mirror unseen."""
+        now = int(time.time())
+        since = await asyncio.to_thread(self._catalog.recall, Fact.LIST_OLDER)
+        if not since:
+            await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, str(now))
+        elif now - int(since) >= _OLDER_SECONDS:
+            run.note(
+                Failure(
+                    reason=f"for more than a day upstream's list, of serial {new.serial}, has been older than the last "
+                    f"one, of {last.serial}, so that nothing new is seen; `sync --force --confirm` takes what upstream "
+                    "has"
+                )
+            )
 
     # What leaves
 

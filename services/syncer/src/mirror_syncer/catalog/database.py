@@ -32,6 +32,7 @@ class Fact(StrEnum):
     FED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
     LIST = "list"  # the digest of the published project list
     LIST_SERIAL = "list_serial"  # and its serial
+    LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
     PAUSED = "paused"  # a pause outlives a restart
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 

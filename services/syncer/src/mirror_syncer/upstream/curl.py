@@ -173,7 +173,12 @@ class _Transfer:
 
     def _resume(self) -> None:
         self._resumption = None
-        self.easy.pause(pycurl.PAUSE_CONT)
+        try:
+            self.easy.pause(pycurl.PAUSE_CONT)
+        except pycurl.error as error:
+            # The receiver said no to what was kept. Where nothing more comes, libcurl would not tell of it.
+            if self.done is not None and not self.done.done():
+                self.done.set_exception(TransferError(str(error), timeout=False))
 
 
 class Curl:
@@ -248,13 +253,14 @@ class Curl:
 
     def _watch(self, event: int, descriptor: int, _multi: object, _data: object) -> None:
         wanted = _INTEREST.get(event, 0)
-        with contextlib.suppress(FileNotFoundError):  # closed since, which took it from the list
-            if wanted and descriptor in self._watched:
-                self._sockets.modify(descriptor, wanted)
-                return
-            if not wanted:
-                self._watched.discard(descriptor)
+        if not wanted:
+            self._watched.discard(descriptor)
+            with contextlib.suppress(OSError):  # closed since, which took it from the list
                 self._sockets.unregister(descriptor)
+            return
+        with contextlib.suppress(FileNotFoundError):  # as above, and its number is another socket's now
+            if descriptor in self._watched:
+                self._sockets.modify(descriptor, wanted)
                 return
         self._watched.add(descriptor)
         self._sockets.register(descriptor, wanted)
