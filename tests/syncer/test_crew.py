@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -147,6 +148,17 @@ async def test_workers_die_with_their_parent(site: Site, many: fakepypi.FakePyPI
         while any(map(alive, workers)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     gate.open()
+
+
+async def test_worker_ends_whose_parent_is_gone_before_it_begins() -> None:
+    """A parent that is killed while its worker comes up, and has said nothing yet, leaves no worker either."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mirror_syncer.work", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+        )
+    async with asyncio.timeout(20):
+        assert await process.wait() == 0
 
 
 async def test_worker_process_is_small() -> None:
