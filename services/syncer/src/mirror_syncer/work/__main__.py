@@ -29,7 +29,7 @@ class Process:
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
-        self._begin: asyncio.Future[Begin] = asyncio.get_running_loop().create_future()
+        self._begin: asyncio.Future[Begin | None] = asyncio.get_running_loop().create_future()
         self._hung_up = asyncio.Event()
         self._worker: Worker | None = None
         self._tree: Tree | None = None
@@ -42,7 +42,9 @@ class Process:
     async def run(self, end: socket.socket) -> None:
         """Work until the parent hangs up; then abandon what is under way."""
         self._wire = await Wire.over(end, receive=self._receive, lost=self._lost)
-        setup = (await self._begin).setup
+        if (begin := await self._begin) is None:
+            return  # the parent was killed while this process came up, too early for its death's signal
+        setup = begin.setup
         configure_logging(level=setup.log_level, form=setup.log_format)
         self._tree = Tree(setup.root, reserve=setup.reserve)
         async with open_worker(setup, tree=self._tree, errands=self, observations=self) as self._worker:
@@ -51,10 +53,6 @@ class Process:
             for job in self._jobs:
                 job.cancel()
             await asyncio.gather(*self._jobs, return_exceptions=True)
-
-    def _lost(self) -> None:
-        self._hung_up.set()
-        self._begin.cancel()  # of a parent that was killed before it said anything
 
     # Errands, and observations
 
@@ -82,6 +80,11 @@ class Process:
         self._send(Ask(self._asked, wish))
         found: set[PackagePath] | KeptPage | None = await answer
         return found
+
+    def _lost(self) -> None:
+        self._hung_up.set()
+        if not self._begin.done():
+            self._begin.set_result(None)
 
     def _receive(self, message: Message) -> None:
         match message:
