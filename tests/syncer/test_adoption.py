@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import NormalizedName
 
 import fakepypi
 from fakepypi.legacy import legacy_document
 from mirror_contract import RunKind, RunState
 from mirror_syncer.adoption import Report, adopt
+from mirror_syncer.adoption.legacy import parse_legacy
 from mirror_syncer.adoption.source import OldTree
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import MirrorError, VolumeError, VolumeInUse
+from mirror_syncer.errors import InvalidPage, MirrorError, VolumeError, VolumeInUse
 from mirror_syncer.settings import Settings
 from mirror_syncer.upstream import Page
 from syncer.old_mirror import OldMirror, installing
@@ -695,3 +697,9 @@ async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, t
             await adopted(site, source=elsewhere)
     finally:
         shutil.rmtree(elsewhere)
+
+
+def test_legacy_document_past_all_bounds() -> None:
+    """An old tree's legacy JSON of millions of entries is refused before it is made into objects."""
+    with pytest.raises(InvalidPage, match="larger than any"):
+        parse_legacy(b"[" + b"0," * 4_000_001, name=NormalizedName("six"), url="http://old.invalid/simple/six/")

@@ -135,3 +135,23 @@ async def test_cancelled_wait_passes_the_place_on(*, lent_first: bool) -> None:
     assert ledger.order == [(CHANGED, "behind")]
     over.set()
     await behind
+
+
+async def test_connections_carry_several_requests_where_all_hosts_let_them() -> None:
+    """An index that multiplexes widens the budget; files of a host that does not narrow it, for good."""
+    budget = Budget(2)
+
+    def room() -> int:
+        taken = 0
+        while budget.take(NAMED):
+            taken += 1
+        for _ in range(taken):
+            budget.give_back()
+        return taken
+
+    assert room() == 2
+    budget.widen()
+    assert room() == 16
+    budget.narrow()
+    budget.widen()
+    assert room() == 2

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import threading
 import zipfile
 from pathlib import Path
 
@@ -78,3 +79,24 @@ def test_large_wheel_is_read(tmp_path: Path) -> None:
         wheel.writestr("bad-1.0.dist-info/METADATA", b"Name: bad\n")
 
     assert wheel_metadata(path) == b"Name: bad\n"
+
+
+async def test_bomb_is_unpacked_beside_the_event_loop(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a small wheel the event loop's thread unpacks a megabyte at most, whatever the archive claims of itself."""
+    main, unpacked = threading.main_thread(), [0]
+
+    def read(member: zipfile.ZipExtFile, most: int = -1) -> bytes:
+        if threading.current_thread() is main:
+            unpacked.append(most)
+        return whole(member, most)
+
+    whole = zipfile.ZipExtFile.read
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    metadata = b"Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n"
+    pypi.index.project("bad").upload_file(WHEEL, bomb(zipfile.ZIP_DEFLATED), version="1.0", metadata=metadata)
+    site.select("bad")
+    run = await site.sync()
+    assert run.state is RunState.SUCCEEDED
+    assert 0 < max(unpacked) <= MIB

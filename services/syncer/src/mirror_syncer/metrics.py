@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from mirror_contract import Disk, ProjectState, Run, RunKind, RunState
 from mirror_syncer.priority import Priority
 from mirror_syncer.transfer import Tally
+from mirror_syncer.verification import REASONS
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
@@ -148,7 +149,7 @@ class Metrics:
         for transferred in ("file", "metadata", "legacy_json"):
             for outcome in ("fetched", "failed"):
                 self._transfers.labels(transferred, outcome)
-        for damage in ("missing", "wrong", "unreadable"):
+        for damage in REASONS:
             self._verification_failures.labels(damage)
         for endpoint in _ENDPOINTS:
             self._requests.labels(endpoint, "200")

@@ -15,10 +15,9 @@ from mirror_syncer.portable import Portable
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
-from mirror_syncer.volume import View, disk_says
+from mirror_syncer.volume import GZIP, View, disk_says
 
 Reason = Literal["missing", "wrong", "unreadable"]
-_GZIP = 31  # zlib's wbits for a gzip frame
 REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
 
 
@@ -178,7 +177,7 @@ def _said(file: File) -> tuple[object, ...]:
 
 def _unpacked(twin: bytes) -> bytes | None:
     """Return what a twin holds, or None where it is not one gzip frame and nothing else."""
-    packed = isal_zlib.decompressobj(_GZIP)
+    packed = isal_zlib.decompressobj(GZIP)
     try:
         body = packed.decompress(twin)
     except isal_zlib.error:  # type: ignore[misc] # the stub calls it an object

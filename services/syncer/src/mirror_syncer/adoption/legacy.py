@@ -30,6 +30,8 @@ class _Document(msgspec.Struct):
     releases: dict[str, list[_File]]
 
 
+_COMMAS_MOST = 4_000_000  # a file's entry has a dozen; made into objects, 256 MB of empty ones took 2 GB
+
 _document = msgspec.json.Decoder(_Document)
 
 
@@ -39,6 +41,8 @@ def parse_legacy(body: bytes, *, name: NormalizedName, url: str) -> Page:
 
     It names all files that PyPI had, also those that the mirror was told to leave out.
     """
+    if body.count(b",") > _COMMAS_MOST:
+        raise InvalidPage("the document is larger than any that makes sense")
     try:
         document = _document.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

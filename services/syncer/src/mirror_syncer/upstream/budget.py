@@ -19,16 +19,25 @@ class Budget:
     def __init__(self, connections: int) -> None:
         self.connections = connections
         self._most = connections
+        self._narrow = False
         self._lent = 0
         self._asked = 0
         self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
 
     def widen(self) -> None:
         """Let each connection carry several requests, now that upstream has shown that it multiplexes them."""
-        if self._most > self.connections:
+        if self._narrow or self._most > self.connections:
             return
         self._most = self.connections * _STREAMS
         self._wake()
+
+    def narrow(self) -> None:
+        """
+        Let each connection carry one request, for good: a host of this upstream, its files' perhaps, multiplexes none.
+
+        Whoever waited for a connection of libcurl's, and not here, would be given up after the time to connect.
+        """
+        self._narrow, self._most = True, self.connections
 
     def take(self, priority: Priority) -> bool:
         """Take a connection if one is free and nobody waits; ``give_back`` returns it."""

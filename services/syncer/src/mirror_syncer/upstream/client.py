@@ -287,6 +287,10 @@ class Client:
         try:
             for _ in range(_MOST_REDIRECTS + 1):
                 head = await self._one(url, endpoint, headers=headers, encoding=encoding, receive=receive)
+                if head.multiplexed:
+                    self._budget.widen()
+                else:
+                    self._budget.narrow()
                 if head.status in _CONTENT:
                     break
                 if head.status in _LATER:
@@ -303,8 +307,6 @@ class Client:
                 url = target
             else:
                 raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
-            if head.multiplexed:
-                self._budget.widen()
             return head, url
         finally:
             self._budget.give_back()

@@ -18,7 +18,7 @@ from mirror_syncer.upstream.page import Page, parse_json, parse_serial
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
-_LIST_MOST = 2**30  # bytes, twenty times PyPI's
+_LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
 

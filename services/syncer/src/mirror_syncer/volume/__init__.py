@@ -8,6 +8,7 @@ from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
+from mirror_syncer.volume.reading import GZIP
 from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
@@ -15,6 +16,7 @@ from mirror_syncer.volume.volume import Volume
 from mirror_syncer.volume.wheel import METADATA_MOST, wheel_metadata
 
 __all__ = [
+    "GZIP",
     "METADATA_MOST",
     "Arrival",
     "Gathered",

@@ -15,21 +15,24 @@ _END_MOST = 20 + 22 + 65_535  # ZIP64's locator, the end record and the longest 
 METADATA_MOST = 16 * 2**20
 
 
-def wheel_metadata(wheel: Path | bytes) -> bytes | None:
+def wheel_metadata(wheel: Path | bytes, *, most: int = METADATA_MOST) -> bytes | None:
     """
     Return the METADATA of a wheel (PEP 427), or None where it cannot be read. Of a path it blocks for the disk.
 
     What is read is bounded, whatever the archive says of itself: a directory of millions of entries, and zipfile's
     unbounded decompressors (bzip2, LZMA: 3 kB became 6 GB), are no wheel's.
+
+    Args:
+        most: bytes of a METADATA; a longer one is not read.
     """
     try:
         with io.BytesIO(wheel) if isinstance(wheel, bytes) else wheel.open("rb") as file:
-            return _read(file)
+            return _read(file, most)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, ValueError, EOFError, NotImplementedError):
         return None
 
 
-def _read(file: BinaryIO) -> bytes | None:
+def _read(file: BinaryIO, most: int) -> bytes | None:
     size = file.seek(0, os.SEEK_END)
     if size > _DIRECTORY_MOST and not _modest(file, size):
         return None
@@ -38,10 +41,10 @@ def _read(file: BinaryIO) -> bytes | None:
         if len(names) != 1:
             return None
         entry = archive.getinfo(names[0])
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > METADATA_MOST:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > most:
             return None
         with archive.open(entry) as member:
-            return member.read(METADATA_MOST)
+            return member.read(most)
 
 
 def _modest(file: BinaryIO, size: int) -> bool:
