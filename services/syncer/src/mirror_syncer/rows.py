@@ -7,7 +7,6 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.names import PackagePath, Sha256
-from mirror_syncer.portable import Portable
 from mirror_syncer.upstream import Validators
 
 NO_VALIDATORS = Validators()
@@ -18,7 +17,7 @@ _BACKOFF_MOST_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectRow(Portable):
+class ProjectRow:
     """What is known of a project between runs."""
 
     name: NormalizedName
@@ -46,7 +45,7 @@ class ProjectRow(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPage(Portable):
+class KeptPage:
     """Upstream's page, as it came."""
 
     name: NormalizedName
@@ -57,7 +56,7 @@ class KeptPage(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Pending(Portable):
+class Pending:
     """A file that a publication is about to bring or to drop."""
 
     project: NormalizedName
@@ -68,7 +67,7 @@ class Pending(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Retirement(Portable):
+class Retirement:
     """A file that its page no longer names, and when it leaves the document root."""
 
     project: NormalizedName
@@ -80,7 +79,7 @@ class Retirement(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement(Portable):
+class Settlement:
     """What a project's publication changes in the catalog, once its page is durable."""
 
     row: ProjectRow

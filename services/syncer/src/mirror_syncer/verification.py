@@ -11,7 +11,6 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import Filename, PackagePath
-from mirror_syncer.portable import Portable
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
@@ -22,7 +21,7 @@ REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
 
 
 @dataclass(frozen=True, slots=True)
-class Damage(Portable):
+class Damage:
     """Something published that is not what it should be."""
 
     what: str
@@ -33,7 +32,7 @@ class Damage(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Portable):
+class Verdict:
     """What a look at all that is published of a project told."""
 
     files: int

@@ -15,8 +15,6 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from mirror_syncer.portable import Portable
-
 
 class _Released(Protocol):
     @property
@@ -38,7 +36,7 @@ class Verdict(Generic[F]):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection(Portable):
+class Selection:
     """A line of ``mirror.toml``: which releases of a project are wanted."""
 
     line: str

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from mirror_syncer.portable import Portable
 from mirror_syncer.rows import Settlement
 from mirror_syncer.volume import StagedDocument, StagedPages
 
 
 @dataclass(frozen=True, slots=True)
-class Publication(Portable):
+class Publication:
     """One project, ready: its files are in place, its page is written and not yet visible."""
 
     settlement: Settlement

@@ -10,7 +10,6 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPage, StalePage, Unreachable, UpstreamError
 from mirror_syncer.policy import Selection, Serve, fingerprint
-from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, read_published, render_page
 from mirror_syncer.rows import GONE, GUARDED, NO_VALIDATORS, KeptPage, Pending, ProjectRow, Retirement, Settlement
@@ -26,7 +25,7 @@ STALE_WAITS = (2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Portable):
+class Work:
     """One project to look at."""
 
     name: NormalizedName
@@ -45,7 +44,7 @@ class Work(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawal(Portable):
+class Withdrawal:
     """One project to take out of the mirror."""
 
     row: ProjectRow
@@ -55,7 +54,7 @@ class Withdrawal(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Portable):
+class Outcome:
     """What came of it."""
 
     publication: Publication

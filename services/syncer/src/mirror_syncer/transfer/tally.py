@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 from mirror_contract import Failure
-from mirror_syncer.portable import Portable
 
 
 @dataclass(slots=True)
-class Tally(Portable):
+class Tally:
     """Counts, and what could not be had."""
 
     failures: list[Failure] = field(default_factory=list)

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage, Refused
-from mirror_syncer.portable import Portable
 from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.client import Answer, Client, Sink
 from mirror_syncer.upstream.html import parse_html
@@ -24,7 +23,7 @@ _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.
 
 
 @dataclass(frozen=True, slots=True)
-class Validators(Portable):
+class Validators:
     """What makes the next request conditional. PyPI sends strong ETags, static mirrors both, some neither."""
 
     etag: str | None = None

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.portable import Portable
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.verification import Inspection, Verdict
 from mirror_syncer.volume import View
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Portable):
+class Look:
     """A slice of a look at a project."""
 
     run_id: str

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 
 from mirror_syncer.names import PackagePath
-from mirror_syncer.portable import Portable
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.work.worker import Job, Result
@@ -31,7 +30,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Do(Portable):
+class Do:
     """Parent: perform this."""
 
     number: int
@@ -39,7 +38,7 @@ class Do(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Portable):
+class Done:
     """Worker: that is what came of it; and what went on since the last one."""
 
     number: int
@@ -49,7 +48,7 @@ class Done(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask(Portable):
+class Ask:
     """Worker: an errand."""
 
     number: int
@@ -58,7 +57,7 @@ class Ask(Portable):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Portable):
+class Answer:
     """Parent: the errand is done."""
 
     number: int
