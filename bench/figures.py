@@ -2,8 +2,9 @@
 
 import statistics
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
+
+from bench.sheet import Sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +34,12 @@ class Figure:
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
+class Figures(Sheet):
     """A trial's."""
 
-    scenario: str
-    what: str
-    quick: bool
-    machine: dict[str, str]
-    versions: dict[str, str]
-    measured: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     facts: list[str] = field(default_factory=list)
     """What it was measured with."""
     figures: list[Figure] = field(default_factory=list)
-
-    @property
-    def label(self) -> str:
-        """The name of its files."""
-        return f"{self.scenario}-quick" if self.quick else self.scenario
 
     def add(
         self,

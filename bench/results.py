@@ -3,11 +3,11 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from bench.corpus import Corpus
 from bench.measure import Cost
+from bench.sheet import Sheet
 
 BASELINE = "bandersnatch"
 
@@ -54,21 +54,10 @@ class Summary:
 
 
 @dataclass(slots=True, kw_only=True)
-class Results:
+class Results(Sheet):
     """A scenario's."""
 
-    scenario: str
-    what: str
-    quick: bool
-    machine: dict[str, str]
-    versions: dict[str, str]
-    measured: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     timings: list[Timing] = field(default_factory=list)
-
-    @property
-    def label(self) -> str:
-        """The name of its files."""
-        return f"{self.scenario}-quick" if self.quick else self.scenario
 
     def summaries(self) -> list[Summary]:
         """Return a summary a size and contender, smaller sizes first."""
