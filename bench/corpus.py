@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+_TWO_WHEELS = 0.4  # of the releases have a second one, for a platform
 _UPLOADED = "2024-02-29T12:00:00"
 _SERIAL = 1_000_000  # plus the project's number, of six digits: nginx makes the header of the name alone
 _WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper")
@@ -109,7 +110,7 @@ def _build_project(name: str, shape: Shape, packages: Path) -> Iterator[File]:
         store = partial(store_file, project=name, version=version, packages=packages)
         yield store(f"{stem}-{version}.tar.gz", _noise(dice, shape))
         # Of PyPI's 20.8 M files 12.3 M are wheels with metadata: 1.4 a source distribution.
-        for tag in ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64")[: 1 + (dice.random() < 0.4)]:  # noqa: PLR2004
+        for tag in ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64")[: 1 + (dice.random() < _TWO_WHEELS)]:
             metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {tag}\n".encode()
             wheel = _wheel(f"{stem}-{version}", metadata, _noise(dice, shape))
             yield store(f"{stem}-{version}-{tag}.whl", wheel, metadata)

@@ -56,7 +56,7 @@ async def at_work(site: Site, pypi: fakepypi.FakePyPI, *, workers: int = 2) -> A
     async with site.running(workers=workers, connections=workers) as running:
         run = running.ask(RunKind.SYNC)
         async with asyncio.timeout(20):
-            while running.mirror.crew.at_work < workers:  # noqa: ASYNC110 - it tells nobody
+            while len(running.mirror.crew._in_hand) < workers:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         gate.open()
         yield running, run

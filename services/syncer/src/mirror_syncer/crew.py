@@ -41,11 +41,6 @@ class Crew:
         self.index = here.index
         """Upstream, as the worker in this process asks it."""
 
-    @property
-    def at_work(self) -> int:
-        """How many of them are ready."""
-        return len(self._in_hand)
-
     def choose(self) -> Hand:
         """Return the worker that has the fewest jobs in hand."""
         return min(self._in_hand, key=self._in_hand.__getitem__)

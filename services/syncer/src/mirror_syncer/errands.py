@@ -16,7 +16,7 @@ class CatalogErrands:
     """
     Does workers' errands at the catalog, those that come together in one transaction.
 
-    A transaction in a thread costs 0.5 ms, whether it notes one project's intents or fifty's.
+    A transaction in a thread takes 0.37 ms for one project's intents, and 1.6 for fifty projects'.
     """
 
     def __init__(self, catalog: Catalog) -> None:

@@ -41,7 +41,7 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
     try:
         return await _run_here(settings, request)
     except VolumeInUse as held:
-        from mirror_syncer.beside import service_of  # noqa: PLC0415 - an HTTP client takes 0.1 s to import
+        from mirror_syncer.beside import service_of  # noqa: PLC0415 - an HTTP client takes 0.2 s to import
 
         async with service_of(settings) as service:
             if service is None:

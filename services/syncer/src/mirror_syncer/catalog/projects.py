@@ -50,7 +50,7 @@ class Projects:
     def get(self, name: NormalizedName) -> ProjectRow | None:
         """Return a project's row."""
         # By the driver, on a connection that stays: asked for each project of a sync, SQLAlchemy's statement, row and
-        # loan of a connection take 0.5 ms, these 0.02.
+        # loan of a connection take 94 µs, these 11.
         with self._reading:
             if self._reader is None:
                 self._reader = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")

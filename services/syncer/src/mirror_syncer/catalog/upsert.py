@@ -25,5 +25,5 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, 
 
 def insertion(dialect: sa.Dialect, table: sa.Table) -> Any:  # noqa: ANN401 - one of two classes that share a shape
     """Return an insert that may say what to do on a conflict."""
-    # Each dialect takes 0.05 s to import, and one of them is enough.
+    # Each dialect takes 0.02 s to import, and one of them is enough.
     return import_module(f"sqlalchemy.dialects.{dialect.name}").insert(table)

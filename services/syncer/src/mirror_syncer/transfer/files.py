@@ -104,7 +104,7 @@ class FileTransfer:
                 for _ in range(min(self._at_once, len(missing))):
                     group.create_task(bring_next())
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            raise errors.exceptions[0] from None  # a VolumeError: all else is one file's failure
         return landed, tally
 
     def _there(

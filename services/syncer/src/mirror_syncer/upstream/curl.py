@@ -193,8 +193,8 @@ class Curl:
         self._multi.setopt(pycurl.M_MAXCONNECTS, options.connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        # libcurl lets go of a socket after each answer and takes it up again for the next request. With the loop's own
-        # readers that takes 30 µs a request; with an epoll of our own, which the loop watches as one, 3.
+        # libcurl lets go of a socket after each answer and takes it up again for the next request. An epoll of our own,
+        # which the loop watches as one, does that for 25 µs a request less than the loop's readers.
         self._sockets = select.epoll()
         self._watched: set[int] = set()
         self._loop.add_reader(self._sockets.fileno(), self._hear)

@@ -26,7 +26,7 @@ from mirror_syncer.volume.view import View, file_size
 
 # From this size on a download lies in .staging and outlives a restart.
 _STAGED_FROM = 32 * 2**20
-# Up to this size it is gathered in memory and written at once: five system calls instead of nine.
+# Up to this size it is gathered in memory and written at once: six system calls instead of nine.
 _GATHERED_TO = 256 * 2**10
 _FEWEST_INODES = 1_000
 _SHORT = 2  # slashes of a short path
