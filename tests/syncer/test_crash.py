@@ -36,6 +36,7 @@ def assert_no_page_names_a_missing_file(site: Site) -> None:
             assert (site.web / place).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_killed_sync_goes_on(site: Site, pypi: fakepypi.FakePyPI, seed: int) -> None:
     """A sync killed after so many answers leaves whole pages, and the next one ends with all there is and no more."""
