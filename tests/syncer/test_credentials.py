@@ -33,6 +33,13 @@ async def other() -> AsyncIterator[fakepypi.FakePyPI]:
         yield server
 
 
+def written(path: Path, *, password: str = PASSWORD, machine: str = "default") -> Path:
+    """Return a netrc with one entry."""
+    host = machine if machine == "default" else f"machine {machine}"
+    path.write_text(f'{host} login {USER} password "{password}"\n')
+    return path
+
+
 def told(pypi: fakepypi.FakePyPI) -> list[str | None]:
     """Return what each request brought of credentials."""
     return [exchange.headers.get("authorization") for exchange in pypi.log]
@@ -124,9 +131,9 @@ async def test_redirect_takes_no_login_along(pypi: fakepypi.FakePyPI, other: fak
         ("http://nexus.example:8081", "http://nexus.example:8081/simple/", True),
     ],
 )
-def test_only_the_very_origin(upstream: str, url: str, *, own: bool) -> None:
+def test_only_the_very_origin(tmp_path: Path, upstream: str, url: str, *, own: bool) -> None:
     """An origin is a scheme, a host and a port; whatever differs in one of them is another."""
-    assert bool(Credentials(upstream, user=USER, password=PASSWORD).headers(url)) is own
+    assert bool(Credentials(written(tmp_path / "netrc"), upstream=upstream).headers(url)) is own
 
 
 @pytest.mark.parametrize(
@@ -139,9 +146,9 @@ def test_only_the_very_origin(upstream: str, url: str, *, own: bool) -> None:
         ("http://localhost", False),
     ],
 )
-def test_clear_text_is_known(upstream: str, *, in_clear: bool) -> None:
+def test_clear_text_is_known(tmp_path: Path, upstream: str, *, in_clear: bool) -> None:
     """That others can read them is known, and told at the start; on the loopback there are no others."""
-    credentials = Credentials(upstream, user=USER, password=PASSWORD)
+    credentials = Credentials(written(tmp_path / "netrc"), upstream=upstream)
     assert credentials.in_clear is in_clear
     assert "secret" not in repr(credentials)
     assert USER not in repr(credentials)
@@ -209,3 +216,22 @@ async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi
     assert body.getvalue() == file.content
     (exchange,) = other.log
     assert set(exchange.headers) == {"host", "user-agent", "accept"}
+
+
+async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi.FakePyPI, netrc: Path) -> None:
+    """The netrc is read again whenever it changed, by all processes; an unusable one changes nothing."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    pypi.faults.everywhere().require_login(USER, PASSWORD)
+    async with site.running(netrc=netrc, workers=2) as running:
+        states = [(await running.sync()).state]
+        written(netrc, password="", machine="127.0.0.1")
+        states.append((await running.sync()).state)
+        pypi.faults.clear()
+        pypi.faults.everywhere().require_login(USER, "another password")
+        states.append((await running.sync()).state)
+        written(netrc, password="another password", machine="127.0.0.1")
+        states.append((await running.sync()).state)
+
+    succeeded = RunState.SUCCEEDED
+    assert [state is succeeded for state in states] == [True, True, False, True]

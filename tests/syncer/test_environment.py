@@ -24,15 +24,6 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     return site
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without proxies, to put some in."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    return monkeypatch
-
-
 async def test_proxy_is_used(
     tmp_path: Path, six: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from mirror_syncer.settings import Settings
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
 from mirror_syncer.upstream import Limits, read_credentials
+from mirror_syncer.upstream.proxies import shown_logins
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.setup import Setup
@@ -87,6 +88,8 @@ async def open_mirror(
     credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
     if credentials is not None and credentials.in_clear:
         log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
+    for variable in shown_logins():
+        log.warning("docker inspect shows the proxy's password; MIRROR_UPSTREAM_NETRC keeps it", variable=variable)
     catalog = open_catalog(settings)
     try:
         with open_tree(settings, catalog=catalog) as volume:

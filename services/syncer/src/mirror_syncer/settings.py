@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.schedule import crontab
+from mirror_syncer.upstream.proxies import wrong_proxies
 
 PREFIX = "MIRROR_"
 # Knobs of the other services: the whole .env reaches the syncer, which alone says what is unknown.
@@ -84,7 +85,9 @@ class Settings(BaseSettings):
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
     policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
     upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
-    upstream_netrc: Path | None = Field(default=None, description="A netrc with user and password for the index.")
+    upstream_netrc: Path | None = Field(
+        default=None, description="A netrc with user and password for the index, or its proxy."
+    )
     file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
     )
@@ -194,7 +197,7 @@ def read_settings() -> Settings:
     Raises:
         ConfigurationError: any key is unknown or wrong; all of them are named.
     """
-    problems = _unknown(os.environ)
+    problems = _unknown(os.environ) + wrong_proxies()
     settings = None
     try:
         settings = Settings()

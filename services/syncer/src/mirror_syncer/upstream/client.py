@@ -8,13 +8,12 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 import email.utils
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import stamina
 
@@ -24,6 +23,7 @@ from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl, Head, Options, Receive, TransferError
+from mirror_syncer.upstream.proxies import Proxy, proxy_for
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class Client:
         self._on_request = on_request
         self._on_retry = on_retry
         self._curl: Curl | None = None
-        self._proxies: dict[str, str] = {}
+        self._proxies: dict[str, Proxy | None] = {}
         """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
         self._bundle: Path | None = None
 
@@ -317,14 +317,7 @@ class Client:
         """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
         if self._curl is None:
             raise RuntimeError("the client is not open")
-        slash = url.find("/", _SCHEME_MOST)
-        # A URL that is an origin alone has no slash; what lacks its last character is another host's.
-        origin = url if slash < 0 else url[:slash]
-        proxy = self._proxies.get(origin)
-        if proxy is None:
-            proxy = self._proxy(url)
-            if len(self._proxies) < _PROXIES_MOST:
-                self._proxies[origin] = proxy
+        proxy = self._way(url)
         began, received, outcome = time.monotonic(), 0, "abandoned"
 
         def take(head: Head, chunk: bytes) -> None:
@@ -350,9 +343,24 @@ class Client:
             self._on_request(endpoint, outcome, time.monotonic() - began)
         return head
 
-    def _proxy(self, url: str) -> str:
+    def _way(self, url: str) -> Proxy | None:
+        """Return what ``_proxy`` says, remembered, with the login that is in force now."""
+        slash = url.find("/", _SCHEME_MOST)
+        # A URL that is an origin alone has no slash; what lacks its last character is another host's.
+        origin = url if slash < 0 else url[:slash]
+        if origin in self._proxies:
+            proxy = self._proxies[origin]
+        else:
+            proxy = self._proxy(url)
+            if len(self._proxies) < _PROXIES_MOST:
+                self._proxies[origin] = proxy
+        if proxy is None or proxy.login is not None or self._credentials is None:
+            return proxy
+        return replace(proxy, login=self._credentials.of_proxy(proxy.host))
+
+    def _proxy(self, url: str) -> Proxy | None:
         """
-        Return the proxy for a URL's host that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, or nothing.
+        Return the proxy for a URL's host, if there is one.
 
         Raises:
             Refused: the host may not be asked at all.
@@ -364,7 +372,7 @@ class Client:
                 f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
                 f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
             )
-        return "" if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme, "")
+        return proxy_for(url)
 
 
 def _continues(head: Head, position: int) -> bool:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pycurl
 
+from mirror_syncer.upstream.proxies import Proxy
+
 _SWEEP_SECONDS = 0.25
 _INTEREST = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -103,7 +105,7 @@ class _Transfer:
         self._bandwidth = bandwidth
         self._resumption: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
-        self._said: tuple[tuple[str, ...], str | None, str] | None = None
+        self._said: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
         self._receive: Receive = _nowhere
         self._head: Head | None = None
         self.raised: BaseException | None = None
@@ -124,7 +126,7 @@ class _Transfer:
         easy.setopt(pycurl.WRITEFUNCTION, self._take)
 
     def begin(
-        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: str, receive: Receive
+        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: Proxy | None, receive: Receive
     ) -> None:
         """Get ready for the next one."""
         self._receive, self._head, self.raised = receive, None, None
@@ -140,7 +142,14 @@ class _Transfer:
                 self.easy.unsetopt(pycurl.ACCEPT_ENCODING)
             else:
                 self.easy.setopt(pycurl.ACCEPT_ENCODING, encoding)
-            self.easy.setopt(pycurl.PROXY, proxy)
+            self.easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: none, whatever the environment says
+            if proxy and proxy.login:
+                user, password = proxy.login
+                self.easy.setopt(pycurl.PROXYUSERNAME, user.encode())
+                self.easy.setopt(pycurl.PROXYPASSWORD, password.encode())
+            else:
+                self.easy.unsetopt(pycurl.PROXYUSERNAME)
+                self.easy.unsetopt(pycurl.PROXYPASSWORD)
             self._said = wanted
 
     def end(self) -> None:
@@ -218,14 +227,14 @@ class Curl:
                 handle.cancel()
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: str, receive: Receive
+        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: Proxy | None, receive: Receive
     ) -> Head:
         """
         GET a URL, its body poured into ``receive``. Cancelled, the transfer stops at once.
 
         Args:
             encoding: what to accept and to decode, such as gzip; None: the body as it is.
-            proxy: its URL, or an empty string for none, whatever the environment says.
+            proxy: None: none, whatever the environment says.
 
         Raises:
             TransferError: no answer, or one that broke off or fell silent.

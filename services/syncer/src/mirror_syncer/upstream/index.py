@@ -108,6 +108,10 @@ class Index:
                 pass
             case 401:
                 raise Refused(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
+            case 407:
+                raise Refused(
+                    f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
+                )
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)

@@ -1,0 +1,85 @@
+"""The way out: which proxy a URL is asked by, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
+
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+# Those that libcurl speaks to.
+_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
+_ASKED = ("https", "http")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """
+    A proxy. What libcurl quotes of it in an error, and what is printed, has no password in it.
+
+    Attributes:
+        url: where it is, without user and password.
+        login: user and password, where the variable itself had them.
+    """
+
+    url: str
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """
+        Parse a variable's value; without a scheme it is http, as everywhere.
+
+        Raises:
+            ValueError: it is none. The message does not repeat it: it may hold a password.
+        """
+        try:
+            parts = urlsplit(value if "://" in value else f"http://{value}")
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in _SCHEMES or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError(
+                "not the URL of a proxy, as in http://proxy.example.org:3128; in a user or a password, "
+                "write / as %2F, ? as %3F, # as %23 and @ as %40"
+            )
+        login = None
+        if parts.username is not None:
+            login = (unquote(parts.username), unquote(parts.password or ""))
+        return cls(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", login)
+
+    @property
+    def host(self) -> str:
+        """Its host, in lower case."""
+        return urlsplit(self.url).hostname or ""
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy that a URL is asked by; None: no proxy."""
+    parts = urlsplit(url)
+    value = getproxies().get(parts.scheme, "")
+    return Proxy.parse(value) if value and not proxy_bypass(parts.netloc) else None
+
+
+def proxy_hosts() -> set[str]:
+    """Return the hosts of all proxies, whatever is asked by them."""
+    return {Proxy.parse(value).host for value in _values().values()}
+
+
+def wrong_proxies() -> list[str]:
+    """Return a sentence for each variable that names no proxy."""
+    problems = []
+    for scheme, value in _values().items():
+        try:
+            Proxy.parse(value)
+        except ValueError as error:
+            problems.append(f"{scheme.upper()}_PROXY: {error}")
+    return problems
+
+
+def shown_logins() -> list[str]:
+    """Return the variables that hold a password, which whoever may inspect the container can read."""
+    return [f"{scheme.upper()}_PROXY" for scheme, value in _values().items() if Proxy.parse(value).login]
+
+
+def _values() -> dict[str, str]:
+    proxies = getproxies()
+    return {scheme: proxies[scheme] for scheme in _ASKED if proxies.get(scheme)}
