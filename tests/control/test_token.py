@@ -2,7 +2,9 @@
 
 import os
 import stat
+from base64 import b64encode
 from pathlib import Path
+from random import Random
 
 import httpx2
 import pytest
@@ -53,6 +55,14 @@ def test_white_space_around_a_token_is_none_of_it(tmp_path: Path) -> None:
         (b"two words that are long", "one word"),
         ("tökén-tökén-tökén".encode(), "one word"),
         (b"sixteen\x00characters", "one word"),
+        (b"changeme", "16 to 4096 characters"),
+        (b"changemechangeme", "placeholder"),
+        (b"change-me-please-123", "placeholder"),
+        (b"Your_Secret_Token_Here", "placeholder"),
+        (b"replace-this-with-your-token", "placeholder"),
+        (b"0000000000000000", "placeholder"),
+        (b"x" * 64, "placeholder"),
+        (b"12345678" * 2, "placeholder"),
     ],
 )
 def test_an_unusable_file_stops_the_start(
@@ -67,6 +77,16 @@ def test_an_unusable_file_stops_the_start(
 
     assert str(path) in str(refused.value)
     assert not content.strip() or content.decode() not in str(refused.value)
+
+
+def test_a_random_token_is_no_placeholder(tmp_path: Path) -> None:
+    """What openssl or control itself makes is never refused, nor are words that say nothing of a token."""
+    path = tmp_path / "token"
+    random = Random(4)
+    made = [random.randbytes(8).hex() for _ in range(2000)] + [b64encode(random.randbytes(12)) for _ in range(2000)]
+    for token in (*made, "correct-horse-battery-staple"):
+        path.write_bytes(token.encode() if isinstance(token, str) else token)
+        assert TokenFile(path).current() == path.read_bytes()
 
 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,13 @@ from mirror_control.state import replace_file
 
 # RFC 6750, 2.1: what a Bearer header can carry.
 _BEARER = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
+# What stands in examples until somebody chooses: words of this kind, none of them hexadecimal, or a piece repeated, as
+# 16 hexadecimal digits are once in four thousand million times.
+_PLACEHOLDER = re.compile(
+    rb"(?:admin|an|bearer|change|control|default|enter|example|here|insert|it|me|mirror|my|now|password|please|put|pypi"
+    rb"|replace|sample|secret|some|the|this|to|token|value|with|your)+"
+)
+_REPEATED = re.compile(rb"(.{1,8}?)\1+")
 _SHORTEST = 16
 _LONGEST = 4096
 
@@ -73,6 +80,11 @@ class TokenFile:
         if not _BEARER.fullmatch(token):
             raise TokenError(
                 f"token file {self.path}: a token is one word of letters, digits and - . _ ~ + / (RFC 6750)"
+            )
+        if _PLACEHOLDER.fullmatch(re.sub(rb"[^a-z]", b"", token.lower())) or _REPEATED.fullmatch(token):
+            raise TokenError(
+                f"token file {self.path} holds a placeholder, which anybody can guess: write a token into it "
+                "(openssl rand -hex 32)"
             )
         return token
 
