@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 import fakepypi
@@ -117,6 +118,33 @@ def test_optional_nulls_are_absences() -> None:
     page["project-status"] = None
     first = parse(page).files[0]
     assert first == File(filename=first.filename, url=first.url, sha256=first.sha256)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", True),
+        ("https://nexus.example.org:8443/foo.provenance?a=1&b=2", True),
+        ("http://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
+        ("/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
+        ("../foo-1.0.tar.gz.provenance", False),
+        ("https://", False),
+        ("https:///provenance", False),
+        ("https://pypi.org@evil.example/provenance", False),
+        ('https://pypi.org/" onclick=alert(1) x', False),
+        ("https://pypi.org/\r\nX: y", False),
+        ("javascript:alert(1)//https://pypi.org/", False),
+        (f"https://pypi.org/{'x' * 5000}", False),
+    ],
+)
+def test_provenance_is_a_whole_url_or_nothing(given: str, *, kept: bool) -> None:
+    """PEP 740: a provenance is a fully qualified https URL, passed on as it is; any other is left out."""
+    page = document()
+    before = parse(page).files[1]
+    page["files"][1]["provenance"] = given
+    parsed = parse(page)
+    assert parsed.refused == ()
+    assert parsed.files[1] == replace(before, provenance=given if kept else None)
 
 
 @pytest.mark.parametrize(

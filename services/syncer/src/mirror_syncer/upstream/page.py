@@ -23,6 +23,8 @@ from mirror_syncer.names import SIZE_MOST, Filename, Sha256, parse_filename, par
 _API_VERSION = re.compile(r"1\.[0-9]{1,4}")
 # PEP 700: ISO 8601, UTC with a Z, at most six digits of a second
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+# PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
+_PROVENANCE = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]{0,2000}")
 SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
 
 
@@ -221,7 +223,7 @@ def make_file(entry: Any) -> File:  # noqa: ANN401 - a _File, or the HTML parser
         requires_python=entry.requires_python or None,
         yanked=entry.yanked or False,
         core_metadata=_core_metadata(metadata),
-        provenance=entry.provenance if (entry.provenance or "").startswith("https://") else None,
+        provenance=entry.provenance if _PROVENANCE.fullmatch(entry.provenance or "") else None,
     )
 
 
