@@ -1,0 +1,1 @@
+"""What is in the images, and under which licences: `scripts/sbom`."""

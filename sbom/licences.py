@@ -1,0 +1,88 @@
+"""Licences: what packages call them, in SPDX's words, and which of them the services may depend on."""
+
+import re
+from importlib.metadata import PackageMetadata
+
+from debian.copyright import Copyright
+from license_expression import ExpressionError, get_spdx_licensing
+
+_SPDX = get_spdx_licensing()
+
+# Use, change and passing on are free, and nothing is asked of whoever only runs the mirror.
+ALLOWED = frozenset(
+    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"}
+)
+
+# What packages wrote before PEP 639. "BSD License" alone may be any of several: whoever writes it is looked up.
+_WORDS = {
+    "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache software license": "Apache-2.0",
+    "bsd 2-clause license": "BSD-2-Clause",
+    "bsd 3-clause license": "BSD-3-Clause",
+    "isc license": "ISC",
+    "isc license (iscl)": "ISC",
+    "mit license": "MIT",
+    "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
+    "python software foundation license": "PSF-2.0",
+    "the unlicense (unlicense)": "Unlicense",
+}
+_LOOKED_UP = {"jinja2": "BSD-3-Clause"}
+
+# What the wheel of pycurl carries along; its metadata tells of itself alone.
+OF_LIBCURL = {
+    "libcurl": "curl",
+    "openssl": "Apache-2.0",
+    "zlib": "Zlib",
+    "brotli": "MIT",
+    "libpsl": "MIT",
+    "libssh2": "BSD-3-Clause",
+    "nghttp2": "MIT",
+    "nghttp3": "MIT",
+    "ngtcp2": "MIT",
+    "mit-krb5": "MIT",
+}
+
+
+def of_distribution(metadata: PackageMetadata) -> str:
+    """Return a Python package's licence as an SPDX expression, or in its own words, or nothing."""
+    if looked_up := _LOOKED_UP.get(str(metadata["Name"]).lower()):
+        return looked_up
+    classified = [
+        line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License :: ")
+    ]
+    said = [
+        *(metadata.get_all(key, [""])[0] for key in ("License-Expression", "License")),
+        *classified,
+    ]  # PEP 639 first
+    words = [_WORDS.get(word.strip().lower(), word.strip()) for word in said if word and "\n" not in word.strip()]
+    return next((word for word in words if is_expression(word)), next(iter(words), ""))
+
+
+def of_debian(copyright_file: str) -> str:
+    """Return what a package's ``debian/copyright`` names, each licence once; nothing where people wrote it freely."""
+    lines = copyright_file.splitlines()
+    if not lines or not re.match(
+        r"Format: *https?://www\.debian\.org/doc/packaging-manuals/copyright-format", lines[0]
+    ):
+        return ""
+    parsed = Copyright(lines, strict=False)
+    named = {str(paragraph["License"]).splitlines()[0] for paragraph in parsed.all_files_paragraphs()}
+    return ", ".join(sorted(named))
+
+
+def is_expression(text: str) -> bool:
+    """Whether it is an SPDX expression of known licences."""
+    try:
+        return _SPDX.parse(text, validate=True) is not None
+    except ExpressionError:
+        return False
+
+
+def is_allowed(text: str) -> bool:
+    """Whether an expression can be kept with allowed licences alone: of an OR one does, of an AND each must."""
+    if not is_expression(text):
+        return False
+    parsed = _SPDX.parse(text)
+    truth = {symbol: _SPDX.TRUE if symbol.key in ALLOWED else _SPDX.FALSE for symbol in parsed.symbols}
+    return bool(parsed.subs(truth).simplify() == _SPDX.TRUE)

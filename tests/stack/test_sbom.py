@@ -1,0 +1,103 @@
+"""What `scripts/sbom` tells of the images: all that is in them, in a form that tools read, and no licence unseen."""
+
+import json
+from importlib.metadata import PathDistribution, distribution
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+
+from sbom import document, licences
+from sbom.image import Package, read_image
+
+DEP5 = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: somebody
+License: BSD-2-clause
+
+Files: debian/*
+Copyright: somebody
+License: GPL-2+
+
+License: BSD-2-clause
+ Words.
+
+License: GPL-2+
+ Words.
+"""
+
+
+def dependencies() -> dict[str, str]:
+    """Return the licence of each package that a service needs, directly or not, by name."""
+    found: dict[str, str] = {}
+    wanted = ["pypi-mirror-syncer", "pypi-mirror-control"]
+    while wanted:
+        if (name := wanted.pop()) not in found:
+            installed = distribution(name)
+            found[name] = licences.of_distribution(installed.metadata)
+            required = map(Requirement, installed.requires or ())
+            wanted += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_dependencies_have_allowed_licences() -> None:
+    """Every Python package that a service depends on says a licence, and it is one of those that we allow."""
+    found = dependencies()
+    assert len(found) > 30
+    assert {name: licence for name, licence in found.items() if not licences.is_allowed(licence)} == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "licence", "allowed"),
+    [
+        ("License-Expression: LGPL-2.1-only OR MIT", "LGPL-2.1-only OR MIT", True),
+        ("License-Expression: Apache-2.0 AND GPL-3.0-only", "Apache-2.0 AND GPL-3.0-only", False),
+        ("License: MIT license", "MIT", True),
+        ("License: MIT\nClassifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)", "MIT", True),
+        ("Classifier: License :: OSI Approved :: Some Public License", "Some Public License", False),
+        ("Classifier: License :: OSI Approved :: BSD License", "BSD License", False),
+        ("License: Proprietary", "Proprietary", False),
+        ("Summary: nothing is said", "", False),
+    ],
+)
+def test_licence_of_a_package(tmp_path: Path, lines: str, licence: str, *, allowed: bool) -> None:
+    """A licence is read as the package says it; what is not known to be free is not allowed."""
+    (tmp_path / "METADATA").write_text(f"Metadata-Version: 2.4\nName: some\nVersion: 1\n{lines}\n")
+    read = licences.of_distribution(PathDistribution(tmp_path).metadata)
+    assert (read, licences.is_allowed(read)) == (licence, allowed)
+
+
+def test_licence_of_a_debian_package() -> None:
+    """Debian's machine-readable copyright files are read; of the others nothing is claimed."""
+    assert licences.of_debian(DEP5) == "BSD-2-clause, GPL-2+"
+    assert licences.of_debian("This package was debianized by somebody.\n") == ""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("service", "holds"),
+    [
+        ("syncer", {"pkg:pypi/aiohttp@", "pkg:pypi/pycurl@", "pkg:generic/libcurl@", "pkg:generic/openssl@"}),
+        ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@"}),
+        ("nginx", {"pkg:deb/debian/nginx@", "pkg:deb/debian/libnginx-mod-http-js@"}),
+    ],
+)
+def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
+    """An image's bill is valid CycloneDX, names what we put in and what Debian did, each with its version."""
+    bill = document.cyclonedx(service, read_image(f"pypi-mirror-test-{service}"), version="1.0")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    components = json.loads(bill)["components"]
+    purls = {component["purl"] for component in components}
+    assert all(any(purl.startswith(prefix) for purl in purls) for prefix in holds | {"pkg:deb/debian/libc6@"})
+    assert all(component["version"] for component in components)
+    assert not [one for one in components if one["purl"].startswith("pkg:pypi/") and "licenses" not in one]
+
+
+def test_list_for_people() -> None:
+    """The list of licences says what is in which image, and where nobody said a licence, that."""
+    packages = [Package("deb", "nginx", "1.26"), Package("pypi", "six", "1.17", "MIT")]
+    lines = document.table({"web": packages}).splitlines()
+    assert lines[-2:] == ["| nginx | 1.26 | Debian | – |", "| six | 1.17 | Python | MIT |"]
