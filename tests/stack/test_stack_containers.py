@@ -5,8 +5,23 @@ from typing import Any
 
 import pytest
 
-from stack.compose import SERVICES, Stack, run, shipped
+from stack.compose import REPOSITORY, SERVICES, Stack, run, shipped
 
+WRITABLE = {
+    "syncer": {"/srv/mirror", "/var/lib/pypi-mirror"},
+    "nginx": {"/logs"},
+    "control": {"/var/lib/pypi-mirror-control", "/logs"},
+}
+# What root alone may do, or whoever has its capabilities.
+ROOTS = (
+    "chown 0 /tmp",
+    "chroot / true",
+    "mknod /tmp/null c 1 3",
+    "mount -t tmpfs none /tmp",
+    "mount -o remount,rw /",
+    "unshare --map-root-user true",
+    "echo 1 > /proc/sys/kernel/sysrq",
+)
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
@@ -36,6 +51,56 @@ def test_privileges(stack: Stack, service: str) -> None:
     stack.execute(service, "sh", "-c", "touch /etc/x /usr/x", status=1)
 
 
+def test_every_service_is_hardened() -> None:
+    """Whatever compose.yaml starts, under any profile, is nobody's root, on a read-only root, and can gain nothing."""
+    services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
+    assert set(SERVICES) <= set(services)
+    for name, service in services.items():
+        assert service.get("user", "").split(":")[0] not in ("", "0", "root"), name
+        assert service.get("read_only"), name
+        assert service.get("cap_drop") == ["ALL"], name
+        assert service.get("security_opt") == ["no-new-privileges:true"], name
+        assert service.get("pids_limit", 0) > 0, name
+        opened = {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc", "userns_mode"} & set(service)
+        assert not {key for key in opened if service[key]}, name
+        assert not [volume for volume in service.get("volumes", []) if "docker.sock" in str(volume)], name
+
+
+def test_powerless_inside(stack: Stack, service: str) -> None:
+    """The kernel says of each process: not root, no capability in any set, none to gain, system calls filtered."""
+    told = stack.execute(service, "sh", "-c", "cat /proc/[0-9]*/status")
+    lines = dict.fromkeys(
+        line for line in told.splitlines() if line.startswith(("Uid", "Gid", "Cap", "NoNew", "Seccomp:"))
+    )
+    said: dict[str, set[str]] = {}
+    for key, _, value in (line.partition(":") for line in lines):
+        said.setdefault(key, set()).update(value.split())
+    assert said == {
+        "Uid": {"10001"},
+        "Gid": {"10001"},
+        **{f"Cap{which}": {"0000000000000000"} for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")},
+        "NoNewPrivs": {"1"},
+        "Seccomp": {"2"},
+    }
+
+
+def test_nothing_to_gain(stack: Stack, service: str) -> None:
+    """What a process needs root for is refused it, by whatever means it tries."""
+    tools = "command -v chown chroot mknod mount unshare >/dev/null || echo 'a tool is missing'"
+    script = "; ".join((tools, *(f"({attempt}) >/dev/null 2>&1 && echo '{attempt}'" for attempt in ROOTS)))
+    assert stack.execute(service, "sh", "-c", f"{script}; true") == ""
+
+
+def test_writable_places(stack: Stack, service: str) -> None:
+    """All that a service can write is /tmp and its own volumes: the rest, secrets included, is fixed."""
+    aside = "\\( -path /proc -o -path /sys -o -path /dev \\) -prune"
+    # Where there is no secret, compose mounts /dev/null, which is nobody's to change; find looks beneath the mount.
+    kept = 'while read -r path; do [ -c "$path" ] || echo "$path"; done'
+    search = f"find / {aside} -o -writable ! -type l -print -prune 2>/dev/null | {kept}"
+    found = stack.execute(service, "sh", "-c", search)
+    assert set(found.split()) == WRITABLE[service] | {"/tmp"}
+
+
 def test_lifecycle(stack: Stack, service: str) -> None:
     """Each service comes back by itself, says whether it is well, has time to stop, and bounds its logs."""
     found = inspected(stack, service)
@@ -58,11 +123,7 @@ def test_mounts(stack: Stack) -> None:
     writable = {
         name: {mount["Destination"] for mount in inspected(stack, name)["Mounts"] if mount["RW"]} for name in SERVICES
     }
-    assert writable == {
-        "syncer": {"/srv/mirror", "/var/lib/pypi-mirror"},
-        "nginx": {"/logs"},
-        "control": {"/var/lib/pypi-mirror-control", "/logs"},
-    }
+    assert writable == WRITABLE
     stack.execute("nginx", "touch", "/srv/mirror/x", status=1)
 
 
@@ -82,15 +143,33 @@ def test_networks(stack: Stack) -> None:
     assert (back["Internal"], out["Internal"]) == (True, False)
 
 
+def test_syncer_is_out_of_reach(stack: Stack) -> None:
+    """Nobody on the clients' network, nginx included, finds the syncer, by name or by address; control does."""
+    networks = inspected(stack, "syncer")["NetworkSettings"]["Networks"].values()
+    addresses = [network["IPAddress"] for network in networks]
+    assert len(addresses) == 2
+    knocks = (
+        f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{place}/8090' 2>/dev/null && echo {place} answers)"
+        for place in ("syncer", *addresses)
+    )
+    script = " & ".join((*knocks, "wait"))
+    assert [stack.execute(service, "sh", "-c", script) for service in ("client", "nginx")] == ["", ""]
+    assert stack.execute("control", "bash", "-c", "exec 3<>/dev/tcp/syncer/8090 && echo open") == "open"
+    assert stack.execute("client", "bash", "-c", "exec 3<>/dev/tcp/nginx/8080 && echo open") == "open"
+
+
 def test_published_ports(stack: Stack) -> None:
     """nginx's port is published, control's on the loopback, and the syncer's not at all."""
     published = {name: set(inspected(stack, name)["HostConfig"]["PortBindings"] or {}) for name in SERVICES}
     assert published == {"syncer": set(), "nginx": {"8080/tcp"}, "control": {"8081/tcp"}}
-    services = json.loads(shipped("--env-file=/dev/null", "config", "--format=json"))["services"]
+    services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
     ports = {name: service.get("ports", []) for name, service in services.items()}
     assert [(port["host_ip"], port["published"]) for port in ports["nginx"]] == [("0.0.0.0", "8080")]
     assert [(port["host_ip"], port["published"]) for port in ports["control"]] == [("127.0.0.1", "8081")]
     assert ports["syncer"] == []
+    # Of any other service, such as a profile's, the documentation knows the port.
+    documented = (REPOSITORY / "README.md").read_text() + (REPOSITORY / ".env.example").read_text()
+    assert all(f"{port['published']}" in documented for several in ports.values() for port in several)
 
 
 def test_secrets_stay_outside(stack: Stack, service: str) -> None:
