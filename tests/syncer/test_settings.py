@@ -92,6 +92,23 @@ def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("MIRROR_UPSTREAM", "operator:secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret/secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret@secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret's@[pypi.org"),
+        ("MIRROR_FILE_HOSTS", "operator:secret@files.example.org"),
+    ],
+)
+def test_password_in_what_is_no_url_is_not_repeated(setting: Set, key: str, value: str) -> None:
+    """However an address with a password is spoilt, the refusal tells the host alone."""
+    [problem] = problems(setting, **{key: value})
+    assert problem.startswith(f"{key} = ")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
         ("MIRROR_UPSTREAM", "ftp://pypi.org"),
         ("MIRROR_UPSTREAM", "https://"),
         ("MIRROR_UPSTREAM", "https://pypi.org:99999"),

@@ -68,6 +68,11 @@ Bandwidth = Annotated[int | None, BeforeValidator(_bytes_a_second)]
 """Bytes a second, of what people write; None: no limit."""
 
 
+def _without_login(text: str) -> str:
+    """Leave out a password where none belongs, however it is written."""
+    return re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
+
+
 def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -112,9 +117,14 @@ class Settings(BaseSettings):
     @field_validator("upstream")
     @classmethod
     def _is_an_index(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("the URL of an index, as in https://pypi.org")
+        told = "the URL of an index, as in https://pypi.org"
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            raise ValueError(told) from None  # its own words quote the value
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError(told)
         if parts.username or parts.password:
             raise ValueError("no user or password in the URL, which logs show; MIRROR_UPSTREAM_NETRC is for them")
         return value.rstrip("/").removesuffix("/simple")
@@ -124,7 +134,7 @@ class Settings(BaseSettings):
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for host in value:
             if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host):
-                raise ValueError(f"{host!r} is not a host, or host:port, as in files.example.org")
+                raise ValueError(f"{_without_login(host)!r} is not a host, or host:port, as in files.example.org")
         return tuple(host.lower() for host in value)
 
     @field_validator("ca_file", "upstream_netrc")
@@ -226,5 +236,6 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
 
 
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    given = re.sub(r"//[^/]*@", "//…@", repr(error["input"]))  # a password where none belongs
-    return f"{PREFIX}{str(error['loc'][0]).upper()} = {given}: {error['msg'].removeprefix('Value error, ')}"
+    given = error["input"]
+    shown = repr(_without_login(given) if isinstance(given, str) else given)
+    return f"{PREFIX}{str(error['loc'][0]).upper()} = {shown}: {error['msg'].removeprefix('Value error, ')}"
