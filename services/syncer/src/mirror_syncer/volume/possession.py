@@ -75,7 +75,8 @@ class Possession:
     def _mark(self, *, known: bool) -> None:
         if not self.present:
             temporary = self._base / ".mirror-id.new"
-            with temporary.open("w") as file:
+            temporary.unlink(missing_ok=True)
+            with temporary.open("x") as file:
                 file.write(f"{self.mirror_id}\n")
                 file.flush()
                 os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
+from mirror_syncer.volume.directories import clear, leads_out, make_all
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.document import (
     StagedDocument,
@@ -94,7 +95,7 @@ class Tree(View):
         """Make the directory of a full path; those of short ones are there."""
         if place.count("/") != _SHORT:
             with disk_says():
-                self.path(place).parent.mkdir(parents=True, exist_ok=True)
+                make_all(self.web, place)
 
     def write_metadata(self, place: PackagePath, body: bytes) -> None:
         """Store a file's ``.metadata`` beside it (PEP 658)."""
@@ -104,6 +105,8 @@ class Tree(View):
     @disk_says()
     def remove(self, place: PackagePath) -> None:
         """Remove a file and its metadata; only ever after a ``sync`` later than the page that dropped it."""
+        if leads_out(self.web, place):
+            return
         path = self.path(place)
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.metadata").unlink(missing_ok=True)
@@ -125,7 +128,9 @@ class Tree(View):
                 self._move(self._withdrawn, self.web, place)
 
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:
-        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        if leads_out(source, place):
+            return
+        make_all(target, place)
         for suffix in ("", ".metadata"):
             with suppress(FileNotFoundError):
                 (source / f"{place}{suffix}").rename(target / f"{place}{suffix}")
@@ -142,7 +147,7 @@ class Tree(View):
         """Write a page beside its forerunner; None where it is published already, byte by byte."""
         directory, files = self.page_directory(name), pages.files()
         with disk_says(directory, cannot_be="read"):
-            first = not directory.is_dir()
+            first = not clear(directory)
             if not first and published(directory, files):
                 return None
         return stage_pages(directory, files=files, first=first, durability=self.durability)
@@ -151,7 +156,7 @@ class Tree(View):
     def remove_page(self, name: NormalizedName) -> None:
         """Remove a project's page and legacy document; what lies deeper stays: others' pages, by ``hash-index``."""
         directory = self.page_directory(name)
-        if directory.is_dir():
+        if clear(directory):
             for path in directory.iterdir():
                 if path.is_symlink() or not path.is_dir():
                     path.unlink()
@@ -159,7 +164,8 @@ class Tree(View):
             with suppress(OSError):  # not empty, as said
                 directory.rmdir()
             self.durability.named(directory.parent)
-        remove_document(self.legacy_directory(name), durability=self.durability)
+        if clear(legacy := self.legacy_directory(name)):
+            remove_document(legacy, durability=self.durability)
 
     # The legacy JSON API
 
@@ -167,7 +173,7 @@ class Tree(View):
         """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
         directory = self.legacy_directory(name)
         with disk_says(directory, cannot_be="read"):
-            if (body is None and not directory.is_dir()) or is_published(directory, body):
+            if (not clear(directory) and body is None) or is_published(directory, body):
                 return None
         return stage_document(directory, body=body, durability=self.durability)
 
@@ -205,8 +211,11 @@ class Tree(View):
     @disk_says()
     def clean_up(self, name: NormalizedName, places: Iterable[tuple[PackagePath, Sha256]]) -> None:
         """Remove the temporaries of a publication that was broken off."""
-        discard_temporaries(self.page_directory(name))
-        discard_temporary(self.legacy_directory(name))
+        page, legacy = self.page_directory(name), self.legacy_directory(name)
+        for directory in (page, legacy):
+            clear(directory)
+        discard_temporaries(page)
+        discard_temporary(legacy)
         for place, sha256 in places:
             for path in (self._beside(place, sha256), self._beside(PackagePath(f"{place}.metadata"), Sha256(""))):
                 Path(path).unlink(missing_ok=True)

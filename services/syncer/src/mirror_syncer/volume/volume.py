@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Self
 
 from mirror_syncer.errors import VolumeAbsent
+from mirror_syncer.volume.directories import check_real
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.possession import Possession
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
 _STAGED_SECONDS = 7 * 86_400
+_HIDDEN = (".staging", ".withdrawn")
+_PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
+_DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
 
 
 class Volume(Tree):
@@ -27,9 +31,10 @@ class Volume(Tree):
         base = root / "pypi"
         self._possession = Possession(base, mirror_id=mirror_id, known=known)
         try:
-            for directory in ("simple", *(f"packages/{number:02x}" for number in range(256))):
-                (base / "web" / directory).mkdir(parents=True, exist_ok=True)
-            for hidden in (".staging", ".withdrawn"):
+            check_real(base / directory for directory in _DIRECTORIES)
+            for directory in ("web/simple", *_PACKAGES):
+                (base / directory).mkdir(parents=True, exist_ok=True)
+            for hidden in _HIDDEN:
                 (base / hidden).mkdir(mode=0o700, exist_ok=True)
             super().__init__(root, reserve=reserve)
         except BaseException:
@@ -52,12 +57,20 @@ class Volume(Tree):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @disk_says(cannot_be="read")
     def check_present(self) -> None:
-        """Raise ``VolumeAbsent`` where its disk was unmounted under us; before each run."""
+        """
+        Look at the tree before each run.
+
+        Raises:
+            VolumeAbsent: its disk was unmounted under us.
+            VolumeError: a directory that everything lies in became a symlink.
+        """
         if not self._possession.present:
             raise VolumeAbsent(
                 f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
             )
+        check_real(self.base / directory for directory in _DIRECTORIES)
 
     # The project list
 
@@ -75,5 +88,5 @@ class Volume(Tree):
     def clean_staging(self) -> None:
         """Remove staged downloads that nobody went on with for a week."""
         for path in self._staging.iterdir():
-            if path.stat().st_mtime < time.time() - _STAGED_SECONDS:
+            if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
                 path.unlink()

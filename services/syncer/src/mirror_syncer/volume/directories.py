@@ -1,0 +1,48 @@
+"""
+The tree's directories: real ones, all of them.
+
+A symlink among them would have us write, and remove, wherever it leads. What is looked for here was planted before: who
+writes to the tree while we do needs no symlink.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mirror_syncer.errors import VolumeError
+from mirror_syncer.names import PackagePath
+
+
+def clear(directory: Path) -> bool:
+    """Return whether a directory is there; a symlink in its place goes, and what it leads to stays as it is."""
+    if directory.is_symlink():
+        directory.unlink()
+    return directory.is_dir()
+
+
+def make_all(root: Path, place: PackagePath) -> None:
+    """Make the directories that a file's place below ``root`` needs, in the stead of symlinks, too."""
+    directory = root
+    for part in place.split("/")[:-1]:
+        directory /= part
+        if not clear(directory):
+            directory.mkdir(exist_ok=True)
+
+
+def leads_out(root: Path, place: PackagePath) -> bool:
+    """Return whether a symlink stands above a file's place below ``root``."""
+    return any((root / parent).is_symlink() for parent in Path(place).parents)
+
+
+def check_real(directories: Iterable[Path]) -> None:
+    """
+    Look at directories that everything lies in; those that are not there are nobody's.
+
+    Raises:
+        VolumeError: one is a symlink.
+    """
+    for directory in directories:
+        if directory.is_symlink():
+            raise VolumeError(
+                f"{directory} is a symlink, and could lead anywhere: put a directory there, and mount what is to lie "
+                "on another disk"
+            )
