@@ -20,7 +20,9 @@ from syncer.wire import Wire, drip, page, send, wire
 MIB = 2**20
 # A fifth of a second without a decoded byte, and a second attempt.
 HASTY = replace(IMPATIENT, attempts=2, connect_seconds=0.2, silence_seconds=0.2)
-JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
+JSON_TYPE = b"Content-Type: application/vnd.pypi.simple.v1+json"
+JSON = b"HTTP/1.1 200 OK\r\n%b\r\n" % JSON_TYPE
+EMPTY = b'{"meta": {"api-version": "1.1"}, "name": "bad", "files": [], "versions": []}'
 GZIPPED = zlib.compressobj(wbits=31)
 EMPTY_GZIP = GZIPPED.compress(b"") + GZIPPED.flush(zlib.Z_SYNC_FLUSH)
 DRIPS = {
@@ -102,6 +104,28 @@ async def test_304_that_nobody_asked_for(site: Site, neighbours: fakepypi.FakePy
     assert (run.state, row.state) == (RunState.INCOMPLETE, ProjectState.FAILING)
     assert "304" in (row.error or "")
     assert site.pages() == ["good"]
+
+
+@pytest.mark.parametrize("line", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+@pytest.mark.parametrize(
+    "etag",
+    [b'"x"\nX-Evil: yes', b'"\x1b[31m"', b'"\x7f"', b'"\xe9"', b'"%s"' % (b"x" * 60_000)],
+    ids=lambda e: repr(e[:9]),
+)
+async def test_etag_that_says_more(tmp_path: Path, raw: Wire, etag: bytes, line: bytes) -> None:
+    """Nothing that upstream puts into an ETag becomes a header of ours, or makes it refuse what we ask for later."""
+    head = line.join((b"HTTP/1.1 200 OK", JSON_TYPE, b"Content-Length: %d" % len(EMPTY), b"ETag: " + etag, b"", b""))
+    raw.answers["/simple/bad/"] = send(head + EMPTY)
+    raw.answers["/simple/good/"] = page("good")
+    site = Site(tmp_path, upstream=raw.url)
+    site.select("bad", "good")
+    async with site.running() as running:
+        runs = [await running.sync() for _ in range(2)]
+
+    assert [run.state for run in runs] == [RunState.SUCCEEDED] * 2
+    asked = [head for head in raw.heads if "/simple/bad/" in head]
+    assert len(asked) == 2
+    assert all("evil" not in head.lower() and len(head) < 1_000 and head.isascii() for head in asked)
 
 
 @pytest.mark.parametrize("location", [b"/\xff/", b"http://\xff/", b"/a b", b"http://[::1", b"//user:p%40@/"])

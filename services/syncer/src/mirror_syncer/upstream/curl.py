@@ -41,8 +41,10 @@ class Head:
     """What an answer begins with."""
 
     def __init__(self, received: bytes) -> None:
+        # RFC 9112 2.2: a line may end in LF alone, and libcurl takes it so; whoever did not would read two as one.
+        parts = received.replace(b"\r\n", b"\n").split(b"\n\n")
         # The last of several: a 100 or 103, or a proxy's answer to CONNECT, may come before.
-        block = next((part for part in reversed(received.split(b"\r\n\r\n")) if part.startswith(b"HTTP/")), b"")
+        block = next((part for part in reversed(parts) if part.startswith(b"HTTP/")), b"")
         version, _, rest = block[: len("HTTP/1.1 200")].partition(b" ")
         self.status = int(rest[:3]) if rest[:3].isdigit() else 0
         self.multiplexed = version == b"HTTP/2"
@@ -52,7 +54,7 @@ class Head:
     @cached_property
     def headers(self) -> dict[str, str]:
         """By lower-case name; the last of several."""
-        lines = (line.partition(":") for line in self._block.decode("latin-1").split("\r\n")[1:])
+        lines = (line.partition(":") for line in self._block.decode("latin-1").split("\n")[1:])
         return {name.strip().lower(): value.strip() for name, colon, value in lines if colon}
 
     @property

@@ -1,6 +1,7 @@
 """The index that is mirrored, as its projects' pages and files."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self
@@ -19,6 +20,9 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+h
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
 _LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
+# RFC 9110 5.5: no control characters, which would end the line that it is sent back in. PyPI's ETags have 24
+# characters; 8 kB of them upstream itself would refuse, now and ever after.
+_VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
 _HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
 
 
@@ -31,9 +35,9 @@ class Validators:
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self:
-        """Return the validators of an answer; what is not ASCII could neither be kept nor sent back."""
+        """Return the validators of an answer, without what must not be sent back."""
         said = (headers.get(key, "") for key in ("etag", "last-modified"))
-        return cls(*(value if value and value.isascii() else None for value in said))
+        return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in said))
 
 
 @dataclass(frozen=True, slots=True)
