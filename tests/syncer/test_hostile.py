@@ -174,6 +174,14 @@ def test_page_of_junk_entries(size: int) -> None:
         parse_json(body, name=NormalizedName("bad"), url="http://127.0.0.1/")
 
 
+def test_page_of_junk_versions() -> None:
+    """Versions of more releases than any project has files are none: of each, PEP 440 would have to be asked."""
+    body = b'{"meta":{},"name":"bad","files":[],"versions":[' + b'"1",' * 200_000 + b'"1"]}'
+
+    with pytest.raises(InvalidPage, match="200,001 versions"):
+        parse_json(body, name=NormalizedName("bad"), url="http://127.0.0.1/")
+
+
 async def test_oversize_body_leaves_nothing(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,8 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
     check_name(raw.name, asked=name)
+    if len(raw.versions) > _FILES_MOST:
+        raise InvalidPage(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)
