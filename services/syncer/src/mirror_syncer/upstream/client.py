@@ -35,6 +35,7 @@ _SCHEME_MOST = len("https://")
 _PATIENCE_SECONDS = 60
 _PROXIES_MOST = 100  # origins that are remembered: pages may write one host in any number of ways
 _UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
+_SMALL = 4 * 2**20  # bytes of a page; on PyPI a few hundred projects have more
 _CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
@@ -53,7 +54,7 @@ class Limits:
     retry_after_most_seconds: float = 120
     """A server that wants a longer rest gets it: until the next run."""
     page_bytes: int = 256 * 2**20
-    """A page of 100,000 files has about 80 MB."""
+    """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ class Client:
         self._on_request = on_request
         self._on_retry = on_retry
         self._curl: Curl | None = None
+        self._held = 0
+        """Bytes of all pages under way."""
         self._proxies: dict[str, Proxy | None] = {}
         """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
         self._bundle: Path | None = None
@@ -153,21 +156,28 @@ class Client:
 
         Raises:
             Unreachable: no final answer after all attempts.
-            Refused: a redirect to where it must not go, or a body past all bounds.
+            Refused: a redirect to where it must not go, or a body past all bounds, its own or those of all together.
         """
 
         async def attempt() -> Answer:
-            body = bytearray()
+            body, most = bytearray(), self._limits.page_bytes
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
-                if len(body) > self._limits.page_bytes:
-                    raise Refused(f"{url}: the answer is larger than {self._limits.page_bytes:,} bytes")
+                self._held += len(chunk)
+                if len(body) > most:
+                    raise Refused(f"{url}: the answer is larger than {most:,} bytes")
+                # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
+                if self._held > most and len(body) > _SMALL:
+                    raise Refused(f"{url}: the answers under way are larger than {most:,} bytes together")
 
-            head, place = await self._exchange(
-                url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
-            )
-            return Answer(head.status, head.headers, bytes(body), place)
+            try:
+                head, place = await self._exchange(
+                    url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+                )
+                return Answer(head.status, head.headers, bytes(body), place)
+            finally:
+                self._held -= len(body)
 
         return await self._retrying(attempt)
 

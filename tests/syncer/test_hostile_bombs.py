@@ -1,0 +1,145 @@
+"""Little that becomes much: what a page unpacks to, and what is made of it, is bounded in memory and in time."""
+
+import asyncio
+import gzip
+import json
+import time
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import fakepypi
+from mirror_contract import RunState
+from syncer.site import IMPATIENT, Site, memory_below
+from syncer.wire import Answer, Wire, page, send, wire
+
+MIB = 2**20
+JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
+SMALL = replace(IMPATIENT, page_bytes=16 * MIB)
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Wire]:
+    """An upstream by the byte."""
+    async with wire() as upstream:
+        yield upstream
+
+
+def empty_page(name: str, *, spaces: int) -> bytes:
+    """Return a page without files, which is as long as you like."""
+    body = {"meta": {"api-version": "1.1"}, "name": name, "files": [], "versions": []}
+    return json.dumps(body).encode().replace(b"{", b"{" + b" " * spaces, 1)
+
+
+def bomb(name: str, *, together: asyncio.Barrier) -> Answer:
+    """Send a page of 15 MiB in 15 kB: ten of them first, and the rest when all others are as far."""
+    packer = zlib.compressobj(9, wbits=31)
+    body = empty_page(name, spaces=15 * MIB)
+    first = packer.compress(body[: 10 * MIB]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    rest = packer.compress(body[10 * MIB :]) + packer.flush()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(JSON + b"Content-Encoding: gzip\r\n\r\n" + first)
+        await writer.drain()
+        await together.wait()
+        writer.write(rest)
+
+    return answer
+
+
+async def test_bombs_at_once(tmp_path: Path, raw: Wire) -> None:
+    """Nine pages that unpack to a thousand times their size, all at once, take no more memory than one may have."""
+    names = [f"bad-{number}" for number in range(9)]
+    together = asyncio.Barrier(len(names))
+    for name in names:
+        raw.answers[f"/simple/{name}/"] = bomb(name, together=together)
+    raw.answers["/simple/good/"] = page("good")
+    site = Site(tmp_path, upstream=raw.url)
+    site.select(*names, "good")
+    async with site.running(limits=SMALL) as running:
+        with memory_below(64 * MIB):
+            run = await running.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert run.counts.projects_failed >= 8
+    assert all("larger than 16,777,216 bytes together" in failure.reason for failure in run.failures)
+    assert "good" in site.pages()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip, gzip, gzip"])
+async def test_bomb_in_a_bomb(tmp_path: Path, raw: Wire, encoding: str) -> None:
+    """However often a page is packed, what counts is what comes out of it."""
+    body = empty_page("bad", spaces=100 * MIB)
+    for _ in encoding.split(","):
+        body = gzip.compress(body, 9, mtime=0)
+    head = JSON + f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    raw.answers["/simple/bad/"] = send(head + body)
+    raw.answers["/simple/good/"] = page("good")
+    del body
+    site = Site(tmp_path, upstream=raw.url)
+    site.select("bad", "good")
+    async with site.running(limits=SMALL) as running:
+        with memory_below(64 * MIB):
+            run = await running.sync()
+
+    assert [failure.project for failure in run.failures] == ["bad"]
+    assert "larger than 16,777,216 bytes" in run.failures[0].reason
+    assert site.pages() == ["good"]
+
+
+async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that unpacks to more than any has fails its run, takes no memory, and leaves nothing on the disk."""
+    monkeypatch.setattr("mirror_syncer.upstream.index._LIST_MOST", 16 * MIB)
+    body = gzip.compress(b'{"meta":{"api-version":"1.1"},"projects":[' + b" " * 100 * MIB, 9, mtime=0)
+    head = JSON + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    raw.answers["/simple/"] = send(head + body)
+    site = Site(tmp_path, upstream=raw.url)
+    site.everything()
+    async with site.running() as running:
+        with memory_below(16 * MIB):
+            run = await running.sync()
+
+    assert (run.state, run.message) == (RunState.FAILED, "the list of projects is larger than 16,777,216 bytes")
+    assert sum(path.stat().st_size for path in site.state.rglob("*")) < 2 * MIB
+
+
+@asynccontextmanager
+async def never_still_for(seconds: float) -> AsyncIterator[None]:
+    """Assert that the event loop never does one thing for so long."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - began)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+    assert longest < seconds
+
+
+async def test_names_made_to_be_slow(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Five thousand names of 200 dots, of which none is a version, keep the event loop from nothing."""
+    for name in ("bad", "good"):
+        pypi.index.project(name).upload("1.0")
+    site.select("bad", "good", latest=1)
+
+    def crowd(document: dict[str, list[dict[str, object]]]) -> None:
+        entry = document["files"][0]
+        document["files"] += [{**entry, "filename": f"bad-{number}{'.' * 200}.egg"} for number in range(5_000)]
+
+    pypi.faults.on_page("bad").edit(crowd)
+    async with site.running() as running, never_still_for(3):  # it was 5 s
+        run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert site.pages() == ["bad", "good"]
