@@ -377,7 +377,8 @@ class Client:
         """
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        if port is None or f"{parts.hostname}:{port}" not in self._hosts:
+        # No user in a URL: what stands before an '@' is there for readers who take it for the host.
+        if port is None or "@" in parts.netloc or f"{parts.hostname}:{port}" not in self._hosts:
             raise Refused(
                 f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
                 f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
