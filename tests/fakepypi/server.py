@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ssl import SSLContext
 
 from aiohttp import web
 
@@ -32,15 +33,18 @@ def create_app(
 
 
 @asynccontextmanager
-async def serve(index: Index | None = None, *, files_elsewhere: bool = False) -> AsyncIterator[FakePyPI]:
+async def serve(
+    index: Index | None = None, *, files_elsewhere: bool = False, tls: SSLContext | None = None
+) -> AsyncIterator[FakePyPI]:
     """
     Serve an index on a free port of 127.0.0.1.
 
-    With ``files_elsewhere`` pages name files on another host, 127.0.0.2, as PyPI's do.
+    With ``files_elsewhere`` pages name files on another host, 127.0.0.2, as PyPI's do; with ``tls`` all is https.
     """
     hosts = ["127.0.0.1", "127.0.0.2"] if files_elsewhere else ["127.0.0.1"]
     sockets = [socket.create_server((host, 0)) for host in hosts]
-    origins = ["http://{}:{}".format(*listening.getsockname()) for listening in sockets]
+    scheme = "http" if tls is None else "https"
+    origins = ["{}://{}:{}".format(scheme, *listening.getsockname()) for listening in sockets]
     pypi = FakePyPI(url=origins[0], index=index or Index(), faults=Faults(), log=RequestLog())
     app = create_app(pypi.index, pypi.faults, log=pypi.log, file_origin=origins[1] if files_elsewhere else None)
     # A client that goes takes its request along: nobody waits for a slow answer that nobody reads.
@@ -48,7 +52,7 @@ async def serve(index: Index | None = None, *, files_elsewhere: bool = False) ->
     await runner.setup()
     try:
         for listening in sockets:
-            await web.SockSite(runner, listening).start()
+            await web.SockSite(runner, listening, ssl_context=tls).start()
         yield pypi
     finally:
         await runner.cleanup()

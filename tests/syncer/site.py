@@ -144,6 +144,7 @@ class Site:
         workers: int = 1,
         reserve: float = 0.0,
         netrc: Path | None = None,
+        ca_file: Path | None = None,
         verify_bandwidth: str | None = None,
         bandwidth: str | None = None,
     ) -> AsyncIterator[Running]:
@@ -155,6 +156,7 @@ class Site:
                 "policy": self.policy,
                 "upstream": self.upstream,
                 "upstream_netrc": netrc,
+                "ca_file": ca_file,
                 "disk_reserve": reserve,
                 "connections": connections,
                 "workers": workers,

@@ -1,0 +1,109 @@
+"""An upstream that cannot be reached, or cannot prove who it is: nothing is believed, and what was published stays."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+import fakepypi
+from mirror_contract import Run, RunState
+from syncer.site import Site
+
+HOST = "127.0.0.1"
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Whom the operator trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """The operator's MIRROR_CA_FILE."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@asynccontextmanager
+async def upstream(certificate: trustme.LeafCert, tmp_path: Path) -> AsyncIterator[tuple[fakepypi.FakePyPI, Site]]:
+    """An index of one project over TLS, and a host that mirrors it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    async with fakepypi.serve(tls=context) as pypi:
+        pypi.index.project("six").upload("1.0")
+        site = Site(tmp_path, upstream=pypi.url)
+        site.select("six")
+        yield pypi, site
+
+
+async def sync(site: Site, ca_file: Path) -> Run:
+    """Sync once, trusting the operator's authority."""
+    async with site.running(ca_file=ca_file) as running:
+        return await running.sync()
+
+
+async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """An upstream whose certificate the operator's own authority signed is mirrored like any other."""
+    async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
+        run = await sync(site, ca_file)
+
+    assert run.state is RunState.SUCCEEDED
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name", "time"])
+async def test_certificate_that_proves_nothing(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, wrong: str
+) -> None:
+    """A certificate of nobody we trust, of another host, or expired fails the run and says so; no page is asked for."""
+    certificate, words = {
+        "authority": (trustme.CA().issue_cert(HOST), "certificate"),
+        "name": (authority.issue_cert("127.0.0.9"), "127.0.0.1"),
+        "time": (authority.issue_cert(HOST, not_after=YESTERDAY), "expired"),
+    }[wrong]
+    async with upstream(certificate, tmp_path) as (pypi, site):
+        run = await sync(site, ca_file)
+
+    assert run.state is RunState.FAILED
+    assert "upstream does not answer" in (run.message or "")
+    assert words in (run.message or "")
+    assert len(pypi.log) == 0
+    assert site.pages() == []
+
+
+async def test_no_way_out_of_tls(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """Whoever is asked over TLS cannot send us to a place without it, though it be the same host."""
+    async with upstream(authority.issue_cert(HOST), tmp_path) as (pypi, site):
+        pypi.index.project("idna").upload("1.0")
+        site.select("six", "idna")
+        pypi.faults.on_page("six").redirect(f"{pypi.url.replace('https:', 'http:')}/simple/six/")
+        run = await sync(site, ca_file)
+
+    assert run.state is RunState.INCOMPLETE
+    assert "redirects from https to 'http://" in run.failures[0].reason
+    assert len(pypi.log.to("/simple/six/")) == 1
+    assert site.pages() == ["idna"]
+
+
+async def test_name_that_nobody_knows(tmp_path: Path) -> None:
+    """An upstream whose name does not resolve fails the run, which names it; what was published stays."""
+    async with fakepypi.serve() as pypi:
+        pypi.index.project("six").upload("1.0")
+        before = Site(tmp_path, upstream=pypi.url)
+        before.select("six")
+        await before.sync()
+    site = Site(tmp_path, upstream="http://pypi.invalid")  # RFC 6761: never resolves
+
+    run = await site.sync()
+
+    assert run.state is RunState.FAILED
+    assert "pypi.invalid" in (run.message or "")
+    assert site.pages() == ["six"]
+    site.assert_whole()
