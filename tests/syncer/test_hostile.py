@@ -73,6 +73,21 @@ async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPa
     assert (run.finished_at - run.started_at).total_seconds() < 10
 
 
+async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
+    """A page that comes fast enough, and has no end, is given up when its time is over, and not asked for at once."""
+    raw.answers["/simple/bad/"] = drip(JSON + b"\r\n", b" " * 5_000)
+    raw.answers["/simple/good/"] = page("good")
+    site = Site(tmp_path, upstream=raw.url)
+    site.select("bad", "good")
+    async with site.running(limits=replace(IMPATIENT, page_seconds=2)) as running:
+        run = await running.sync()
+
+    assert [failure.project for failure in run.failures] == ["bad"]
+    assert "and no end" in run.failures[0].reason
+    assert sum("/simple/bad/" in head for head in raw.heads) == 1
+    assert site.pages() == ["good"]
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -123,7 +123,11 @@ async def test_forbidden_places_hear_nothing(tmp_path: Path, raw: Wire, forbidde
         raw.answers[f"/simple/page-{number}/"] = send(moved(url))
         raw.answers[f"/hop/{number}.zip"] = send(moved(url))
         for way, where in (("file", url), ("hop", f"/hop/{number}.zip")):
-            entry = {"filename": f"{way}.zip", "url": where, "hashes": {"sha256": sha256(SECRET).hexdigest()}}
+            entry: dict[str, object] = {
+                "filename": f"{way}.zip",
+                "url": where,
+                "hashes": {"sha256": sha256(SECRET).hexdigest()},
+            }
             raw.answers[f"/simple/{way}-{number}/"] = page(f"{way}-{number}", entry)
     raw.answers["/simple/good/"] = page("good")
     names = [f"{way}-{number}" for way in ("page", "file", "hop") for number in range(len(TRICKS))]

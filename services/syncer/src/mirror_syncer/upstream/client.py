@@ -55,6 +55,8 @@ class Limits:
     """A server that wants a longer rest gets it: until the next run."""
     page_bytes: int = 256 * 2**20
     """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
+    page_seconds: float = 600
+    """For a page in one attempt: nine that come at 2 kB/s would hold up all others for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +163,15 @@ class Client:
 
         async def attempt() -> Answer:
             body, most = bytearray(), self._limits.page_bytes
+            latest = time.monotonic() + self._limits.page_seconds
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
                 self._held += len(chunk)
                 if len(body) > most:
                     raise Refused(f"{url}: the answer is larger than {most:,} bytes")
+                if time.monotonic() > latest:
+                    raise Refused(f"{url}: {len(body):,} bytes in {self._limits.page_seconds:,.0f} s, and no end")
                 # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
                 if self._held > most and len(body) > _SMALL:
                     raise Refused(f"{url}: the answers under way are larger than {most:,} bytes together")
