@@ -48,6 +48,21 @@ def _broken(at: float, *, reset: bool) -> Delivery:
     return deliver
 
 
+def wrong_length(more: int) -> Delivery:
+    """Promise so many bytes more than are sent, and close; below 0 send what nobody was promised."""
+
+    async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
+        promised = len(answer.body) + more
+        response = await _begin(request, answer, length=promised)
+        await response.write(answer.body[:promised])
+        if (transport := request.transport) is not None:
+            transport.write(answer.body[promised:])  # aiohttp itself would not
+            transport.close()
+        return response
+
+    return deliver
+
+
 def drip(*, size: int, every: float) -> Delivery:
     """Send so many bytes at a time, with a pause after each."""
 

@@ -200,6 +200,11 @@ class Rule:
         self.delivery = delivery.reset(at)
         return self
 
+    def wrong_length(self, more: int) -> Self:
+        """Promise so many bytes more than are sent, or fewer where that is below 0."""
+        self.delivery = delivery.wrong_length(more)
+        return self
+
     def drip(self, *, size: int = 1, every: float = 0.05) -> Self:
         """Send so few bytes at a time, with a pause after each."""
         self.delivery = delivery.drip(size=size, every=every)

@@ -3,12 +3,16 @@
 import asyncio
 import hashlib
 import itertools
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState, parse_project_name
-from syncer.site import Site
+from syncer.site import IMPATIENT, Site
 
 WHEEL = "bad-1.0-py3-none-any.whl"
 SDIST = "bad-1.0.tar.gz"
@@ -191,6 +195,100 @@ async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePy
 
     assert run.state is RunState.SUCCEEDED
     assert len(neighbours.log.to("/simple/bad/")) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_upstream_gets_the_rest_it_wants(
+    site: Site, neighbours: fakepypi.FakePyPI, status: int, form: str
+) -> None:
+    """Retry-After is obeyed in seconds and as a date, for a page and a file, and nothing has failed in the end."""
+    later = datetime.now(UTC) + timedelta(seconds=3)  # a date has whole seconds: between two and three from now
+    wanted, least = (1, 1.0) if form == "seconds" else (format_datetime(later, usegmt=True), 1.5)
+    neighbours.faults.on_page("bad").status(status, retry_after=wanted).times(1)
+    neighbours.faults.on_file(project="omega").status(status, retry_after=wanted).times(1)
+    asked: list[float] = []
+    neighbours.faults.on_page("bad").change(lambda _request, _answer: asked.append(time.monotonic()))
+    limits = replace(IMPATIENT, retry_after_most_seconds=10)
+    async with site.running(limits=limits) as running:
+        run = await running.sync()
+        metrics = running.mirror.metrics.exposition().decode()
+
+    assert run.state is RunState.SUCCEEDED
+    assert asked[1] - asked[0] >= least
+    assert f'pypi_mirror_retries_total{{reason="{status}"}} 2.0' in metrics
+    site.assert_whole()
+
+
+async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A burst of two dozen errors over everything ends in no failure, but in as many retries."""
+    for name in (f"project-{number}" for number in range(12)):
+        neighbours.index.project(name).upload("1.0")
+    site.select("alpha", *(f"project-{number}" for number in range(12)))
+    neighbours.faults.everywhere().status(500).times(8)
+    neighbours.faults.everywhere().status(502).times(8)
+    neighbours.faults.on_file().reset().times(8)
+    async with site.running(limits=replace(IMPATIENT, attempts=8)) as running:
+        run = await running.sync()
+
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    assert len(site.pages()) == 13
+    site.assert_whole()
+
+
+async def test_file_that_is_never_there(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A file that answers 404 for ever is asked for ever more rarely, and named each time; nothing else suffers."""
+    neighbours.faults.on_file(SDIST).status(404)
+    async with site.running() as running:
+        waits = []
+        for _ in range(4):
+            run = await running.sync("bad")
+            row = running.row("bad")
+            assert row.due_at is not None
+            waits.append(row.due_at - (row.checked_at or 0))
+            assert [(failure.project, failure.file) for failure in run.failures] == [("bad", SDIST)]
+        neighbours.index.project("bad").upload("2.0")
+        await running.sync("bad")
+
+    assert all(later >= 1.5 * sooner for sooner, later in itertools.pairwise(waits))
+    assert site.filenames("bad") == {WHEEL, "bad-2.0-py3-none-any.whl", "bad-2.0.tar.gz"}
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("said", [-20, 1])
+@pytest.mark.parametrize("endpoint", ["page", "file"])
+async def test_wrong_content_length(site: Site, neighbours: fakepypi.FakePyPI, endpoint: str, said: int) -> None:
+    """A length that is too short or too long costs what it was said of, and no answer that follows."""
+    faults = neighbours.faults
+    rule = faults.on_page("bad") if endpoint == "page" else faults.on_file(SDIST)
+    rule.wrong_length(said)
+
+    run = await site.sync()
+
+    assert run.state is RunState.INCOMPLETE
+    assert {failure.project for failure in run.failures} == {"bad"}
+    assert site.pages() == (["alpha", "omega"] if endpoint == "page" else ["alpha", "bad", "omega"])
+    site.assert_whole()
+
+
+async def test_page_that_stays_stale(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """An edge that serves an older page than ours for minutes makes the project behind, and takes nothing back."""
+    await site.sync()
+    neighbours.index.project("bad").upload("1.1")
+    await site.sync()
+    before = site.published("bad")
+    neighbours.faults.on_page("bad").stale().without("ETag")
+    async with site.running() as running:
+        run = await running.sync()
+        row = running.row("bad")
+        neighbours.faults.clear()
+        healed = await running.sync()
+
+    assert (run.state, row.state) == (RunState.INCOMPLETE, ProjectState.BEHIND)
+    assert [failure.project for failure in run.failures] == ["bad"]
+    assert "older page" in run.failures[0].reason
+    assert site.published("bad") == before
+    assert healed.state is RunState.SUCCEEDED
 
 
 async def test_upstream_down_fails_the_run(site: Site, neighbours: fakepypi.FakePyPI) -> None:
