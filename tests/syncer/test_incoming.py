@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packaging.utils import NormalizedName
 
 from fakepypi.distributions import Recipe, build_wheel
 from mirror_syncer.errors import FileRejected
@@ -39,7 +40,7 @@ def begin(
     volume: Volume, *, body: bytes = BODY, size: int | None = len(BODY), place: PackagePath | None = PLACE
 ) -> Arrival:
     """Begin a file."""
-    return volume.incoming(Filename("six.whl"), digest(body), size=size, place=place)
+    return volume.incoming(NormalizedName("six"), Filename("six.whl"), digest(body), size=size, place=place)
 
 
 @settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 import fakepypi
+from fakepypi.pages import Document
 from mirror_contract import RunKind, RunState
 from syncer.site import Site, same_directory
 
@@ -31,6 +32,36 @@ def name_it_too(pypi: fakepypi.FakePyPI, file: fakepypi.File, content: bytes | N
 async def test_same_file_of_two_projects_at_once(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
     """Two projects that bring the very same file at the same time both publish it, whole."""
     name_it_too(pypi, six)
+    gate = pypi.faults.on_file(WHEEL).gate()
+    async with site.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        await gate.arrival()
+        gate.open()
+        ended = await running.ended(run)
+
+    assert ended.state is RunState.SUCCEEDED
+    assert WHEEL in site.filenames("six") & site.filenames("evil")
+    site.assert_whole()
+
+
+def tell_no_digest(document: Document) -> None:
+    """Have files at URLs that do not tell, to us, what their content is."""
+    for file in document["files"]:
+        file["url"] = file["url"].replace("/packages/", "/%70ackages/")
+
+
+@pytest.mark.parametrize("is_large", [True, False], ids=["large", "of no known place"])
+async def test_same_staged_file_of_two_projects_at_once(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
+) -> None:
+    """So do they where it is staged, since it is large, or since its place is known only when it is whole."""
+    monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
+    name_it_too(pypi, six)
+    if is_large:
+        monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 0)
+    else:
+        pypi.faults.on_page().edit(tell_no_digest)
     gate = pypi.faults.on_file(WHEEL).gate()
     async with site.running() as running:
         run = running.ask(RunKind.SYNC)

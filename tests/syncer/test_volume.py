@@ -21,6 +21,7 @@ from mirror_syncer.volume.durability import Durability
 ID = "4f9c"
 PLACE = PackagePath("packages/ab/six.whl")
 METADATA = PackagePath(f"{PLACE}.metadata")
+SIX = NormalizedName("six")
 DIGEST = Sha256(sha256(b"six").hexdigest())
 
 
@@ -144,11 +145,11 @@ def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
 def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> None:
     """A symlink where a temporary should grow is refused, and what it leads to stays as it is."""
     for size in (None, 2**26):
-        incoming = volume.incoming(Filename("six.whl"), DIGEST, size=size, place=PLACE)
+        incoming = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
         incoming.abandon()
         Path(incoming.temporary).symlink_to(secret)
         with pytest.raises(VolumeError, match="cannot be written"):
-            volume.incoming(Filename("six.whl"), DIGEST, size=size, place=PLACE)
+            volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
     directory = volume.page_directory(NormalizedName("six"))
     directory.mkdir()
     (directory / ".index.html.new").symlink_to(secret)
@@ -169,7 +170,7 @@ def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
 def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
     """A withdrawn file leaves the document root with its metadata, and is restored as it was."""
     volume.path(PLACE).write_bytes(b"six")
-    volume.write_metadata(PLACE, b"Name: six")
+    volume.write_metadata(SIX, PLACE, b"Name: six")
     volume.withdraw(PLACE)
     assert list((tmp_path / "pypi/web/packages/ab").iterdir()) == []
     volume.restore(PLACE)
@@ -179,8 +180,8 @@ def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
 
 def test_metadata_is_written_whole(volume: Volume) -> None:
     """Metadata replaces what a crash left of it, and never goes on from there."""
-    Path(volume._beside(METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
-    volume.write_metadata(PLACE, b"Name: six")
+    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
+    volume.write_metadata(SIX, PLACE, b"Name: six")
     assert [path.name for path in volume.path(PLACE).parent.iterdir()] == ["six.whl.metadata"]
     assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
 
@@ -205,7 +206,7 @@ def test_removed_file_takes_its_metadata_along(volume: Volume, tmp_path: Path) -
     for place in (PLACE, full):
         volume.make_directory(place)
         volume.path(place).write_bytes(b"six")
-        volume.write_metadata(place, b"Name: six")
+        volume.write_metadata(SIX, place, b"Name: six")
         volume.remove(place)
     assert list((tmp_path / "pypi/web").rglob("*six*")) == []
 
@@ -214,11 +215,11 @@ def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:
     """After a crash a project's own temporaries go; a large download stays for a week."""
     name = NormalizedName("six")
     assert volume.stage(name, PageSet(html=b"h", json=b"j"))
-    beside = volume.incoming(Filename("six.whl"), DIGEST, size=None, place=PLACE)
+    beside = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=None, place=PLACE)
     beside.write(b"si")
-    staged = volume.incoming(Filename("six.whl"), DIGEST, size=2**26, place=PLACE)
+    staged = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=2**26, place=PLACE)
     staged.write(b"si")
-    Path(volume._beside(METADATA, Sha256(""))).write_bytes(b"Name: s")
+    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
     volume.clean_up(name, [(PLACE, DIGEST)])
     volume.clean_staging()
     assert [path.name for path in (tmp_path / "pypi/web").rglob("*") if path.is_file()] == []

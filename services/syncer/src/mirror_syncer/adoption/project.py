@@ -211,7 +211,7 @@ class ProjectAdoption:
                 reason = "both of its places hold other content, and no URL ever changes its bytes"
                 outcome.failures.append(Failure(project=name, file=one.file.filename, reason=reason))
             else:
-                yield self._with_metadata(volume, one, place), place
+                yield self._with_metadata(volume, name, one, place), place
 
     def _choose(
         self, volume: Volume, name: NormalizedName, one: _Candidate, taken: set[PackagePath]
@@ -225,7 +225,7 @@ class ProjectAdoption:
                 return place
         return None
 
-    def _with_metadata(self, volume: Volume, one: _Candidate, place: PackagePath) -> File:
+    def _with_metadata(self, volume: Volume, name: NormalizedName, one: _Candidate, place: PackagePath) -> File:
         """
         Bring the metadata that the old page promises, and return the file with what it really has.
 
@@ -245,7 +245,7 @@ class ProjectAdoption:
         digest = sha256(body)
         link = link and volume.link_metadata(beside, place)
         if not link and volume.digest(PackagePath(f"{place}.metadata")) != digest:
-            volume.write_metadata(place, body)
+            volume.write_metadata(name, place, body)
         return replace(one.file, core_metadata=digest)
 
     def _leaving(

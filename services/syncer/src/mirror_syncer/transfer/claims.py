@@ -28,7 +28,7 @@ class Claims:
         published: Mapping[PackagePath, Sha256],
         damaged: frozenset[str],
     ) -> None:
-        self._name = name
+        self.name = name
         self._intend = intend
         self._published = published
         self.damaged = damaged
@@ -37,7 +37,7 @@ class Claims:
     async def claim(self, *wanted: tuple[PackagePath, Sha256]) -> bool:
         """Return whether all of these places may hold these contents."""
         if new := [one for one in wanted if one not in self._free]:
-            taken = await self._intend([Pending(self._name, place, sha256) for place, sha256 in new])
+            taken = await self._intend([Pending(self.name, place, sha256) for place, sha256 in new])
             for place, sha256 in new:
                 self._free[place, sha256] = place not in taken and self._published.get(place, sha256) == sha256
         return all(self._free[one] for one in wanted)

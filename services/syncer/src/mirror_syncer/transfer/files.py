@@ -147,7 +147,7 @@ class FileTransfer:
                 file = file if file.size is not None else replace(file, size=self._tree.size(place))
                 content = self._tree.path(place)
                 return await self._complete(file, place, content, claims=claims, priority=priority, tally=tally), place
-        incoming = self._tree.incoming(file.filename, file.sha256, size=file.size, place=place)
+        incoming = self._tree.incoming(claims.name, file.filename, file.sha256, size=file.size, place=place)
         try:
             await self._fetch(file, incoming, priority=priority)
             tally.fetched += 1
@@ -168,7 +168,7 @@ class FileTransfer:
     ) -> File:
         damaged = bool(claims.damaged) and not claims.damaged.isdisjoint({place, f"{place}.metadata"})
         return await self._metadata.complete(
-            file, place, content=content, damaged=damaged, priority=priority, tally=tally
+            claims.name, file, place, content=content, damaged=damaged, priority=priority, tally=tally
         )
 
     def _check_room(self, files: Sequence[File]) -> None:

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected, UpstreamError
 from mirror_syncer.names import PackagePath, Sha256, metadata_name
@@ -24,10 +25,18 @@ class MetadataTransfer:
         self._tree = tree
 
     async def complete(
-        self, file: File, place: PackagePath, *, content: Path | bytes, damaged: bool, priority: Priority, tally: Tally
+        self,
+        name: NormalizedName,
+        file: File,
+        place: PackagePath,
+        *,
+        content: Path | bytes,
+        damaged: bool,
+        priority: Priority,
+        tally: Tally,
     ) -> File:
         """
-        Store the promised metadata beside a file, and return the file with what it really has.
+        Store the promised metadata beside a project's file, and return the file with what it really has.
 
         A wheel's own METADATA saves a request where its digest is the promised one; what lies there already is not
         written over, unless it is damaged. Without any, the file is published without: clients fall back to the file
@@ -39,16 +48,20 @@ class MetadataTransfer:
         if not file.core_metadata or metadata_name(file.filename) is None:
             return replace(file, core_metadata=False)
         beside = PackagePath(f"{place}.metadata")
-        if not damaged and self._tree.size(beside) is not None:
-            return replace(file, core_metadata=self._tree.digest(beside) or False)
+        if not damaged and (there := self._tree.digest(beside)) is not None:
+            return replace(file, core_metadata=there)
         body = await _of_wheel(content) if file.filename.endswith(".whl") else None
         if body is None or not _promised(file, body):
             body = await self._fetch(file, priority=priority, tally=tally)
         if body is None:
             tally.metadata_missing += 1
             return replace(file, core_metadata=False)
-        self._tree.write_metadata(place, body)
-        return replace(file, core_metadata=Sha256(hashlib.sha256(body).hexdigest()))
+        # Another project that names this very file may have brought it meanwhile.
+        there = None if damaged else self._tree.digest(beside)
+        if there is None:
+            self._tree.write_metadata(name, place, body)
+            there = Sha256(hashlib.sha256(body).hexdigest())
+        return replace(file, core_metadata=there)
 
     async def _fetch(self, file: File, *, priority: Priority, tally: Tally) -> bytes | None:
         memory = _Memory()

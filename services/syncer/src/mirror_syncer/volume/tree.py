@@ -70,18 +70,27 @@ class Tree(View):
 
     # Files
 
-    def incoming(self, filename: Filename, sha256: Sha256, *, size: int | None, place: PackagePath | None) -> Arrival:
+    def incoming(
+        self,
+        name: NormalizedName,
+        filename: Filename,
+        sha256: Sha256,
+        *,
+        size: int | None,
+        place: PackagePath | None,
+    ) -> Arrival:
         """
-        Begin, or go on with, a file.
+        Begin, or go on with, a project's file.
 
-        It grows beside its place, which is the fastest on ext4, unless that is not known yet or the file is large.
+        It grows beside its place, which is the fastest on ext4, unless that is not known yet or the file is large. Two
+        projects may bring the very same file at once, each in a temporary of its own.
         """
         if place is not None and size is not None and size <= _GATHERED_TO:
-            return Gathered(self._beside(place, sha256), sha256=sha256, size=size, durability=self.durability)
+            return Gathered(self._beside(name, place, sha256), sha256=sha256, size=size, durability=self.durability)
         if place is None or (size or 0) >= _STAGED_FROM:
-            temporary, lasting = self._staging / _token(filename, sha256), True
+            temporary, lasting = self._staging / _token(name, filename, sha256), True
         else:
-            temporary, lasting = Path(self._beside(place, sha256)), False
+            temporary, lasting = Path(self._beside(name, place, sha256)), False
         return Incoming(
             temporary,
             sha256=sha256,
@@ -97,9 +106,9 @@ class Tree(View):
             with disk_says():
                 make_all(self.web, place)
 
-    def write_metadata(self, place: PackagePath, body: bytes) -> None:
-        """Store a file's ``.metadata`` beside it (PEP 658)."""
-        beside = self._beside(PackagePath(f"{place}.metadata"), Sha256(""))
+    def write_metadata(self, name: NormalizedName, place: PackagePath, body: bytes) -> None:
+        """Store the ``.metadata`` of a project's file beside it (PEP 658)."""
+        beside = self._beside(name, PackagePath(f"{place}.metadata"), Sha256(""))
         store(body, temporary=beside, target=f"{self._web_text}/{place}.metadata", durability=self.durability)
 
     @disk_says()
@@ -137,9 +146,9 @@ class Tree(View):
         for root in (source, target):
             self.durability.named((root / place).parent)
 
-    def _beside(self, place: PackagePath, sha256: Sha256) -> str:
-        directory, _, name = place.rpartition("/")
-        return f"{self._web_text}/{directory}/.{_token(name, sha256)}.part"
+    def _beside(self, name: NormalizedName, place: PackagePath, sha256: Sha256) -> str:
+        directory, _, filename = place.rpartition("/")
+        return f"{self._web_text}/{directory}/.{_token(name, filename, sha256)}.part"
 
     # Pages
 
@@ -217,10 +226,11 @@ class Tree(View):
         discard_temporaries(page)
         discard_temporary(legacy)
         for place, sha256 in places:
-            for path in (self._beside(place, sha256), self._beside(PackagePath(f"{place}.metadata"), Sha256(""))):
+            metadata = PackagePath(f"{place}.metadata")
+            for path in (self._beside(name, place, sha256), self._beside(name, metadata, Sha256(""))):
                 Path(path).unlink(missing_ok=True)
 
 
-def _token(filename: str, sha256: Sha256) -> str:
+def _token(name: NormalizedName, filename: str, sha256: Sha256) -> str:
     """Return a short name for a temporary: the longest file name on PyPI leaves no room for a suffix."""
-    return hashlib.blake2b(f"{filename}/{sha256}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{name}/{filename}/{sha256}".encode(), digest_size=16).hexdigest()
