@@ -154,7 +154,11 @@ class FileTransfer:
             tally.fetched_bytes += incoming.position
             file = replace(file, size=incoming.position)
             if place is None:
-                place, _ = await self._choose(file, incoming.blake2b, claims)
+                try:
+                    place, _ = await self._choose(file, incoming.blake2b, claims)
+                except FileRejected:
+                    incoming.restart()  # whole, and of no use to anybody who goes on with it
+                    raise
             held = incoming.content
             file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
             incoming.name_it(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
