@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from socket import socket
 
 import pytest
+import typer
 
 import fakepypi
+from mirror_syncer.cli import _fail
+from mirror_syncer.errors import MirrorError
 from syncer.site import Site
 
 
@@ -73,6 +76,17 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     pypi.index.project("six").upload("1.0")
     site.select("six")
     return site
+
+
+def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters that upstream smuggled into an error are shown as what they are; its lines stay lines."""
+    with pytest.raises(typer.Exit):
+        _fail(MirrorError("http://x/\x1b[2J\x9b: no answer\nsecond line"))
+
+    assert (
+        capsys.readouterr().err
+        == "error: http://x/\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}: no answer\nsecond line\n"
+    )
 
 
 async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:

@@ -17,7 +17,7 @@ from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import ConfigurationError, MirrorError
 from mirror_syncer.following import run_here_or_there
-from mirror_syncer.logs import configure_logging
+from mirror_syncer.logs import configure_logging, plain
 from mirror_syncer.planning import everything_amounts
 from mirror_syncer.policy import read_policy
 from mirror_syncer.settings import Settings, read_settings
@@ -181,7 +181,8 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _fail(error: MirrorError) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
+    # Upstream's words may be among it, and are not to steer a terminal.
+    typer.echo("\n".join(map(plain, f"error: {error}".splitlines())), err=True)
     raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
 
 
