@@ -1,5 +1,6 @@
 """Docker, as far as these tests need it: containers that are gone, by their id, when a test ends."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -35,8 +36,17 @@ class Container:
     @property
     def address(self) -> tuple[str, int]:
         """Where the host reaches its port 8080."""
-        host, _, port = docker("port", self.id, "8080/tcp").partition(":")
-        return host, int(port)
+        return self.published(8080)
+
+    def published(self, port: int) -> tuple[str, int]:
+        """Return where the host reaches a port of it."""
+        host, _, there = docker("port", self.id, f"{port}/tcp").partition(":")
+        return host, int(there)
+
+    @property
+    def inside(self) -> tuple[str, int]:
+        """Where a Linux host reaches its port 8080 without Docker's proxy, which has limits of its own."""
+        return self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"), 8080
 
     @property
     def logs(self) -> str:
@@ -96,3 +106,10 @@ def connect(container: Container) -> httpx2.Client:
     for name in ("accept", "accept-encoding", "user-agent"):
         del client.headers[name]
     return client
+
+
+def exchange(container: Container, sent: bytes) -> bytes:
+    """Send bytes as they are, which no client would, and return all that comes until the other side closes."""
+    with socket.create_connection(container.address, timeout=15) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65536), b""))

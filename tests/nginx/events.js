@@ -10,4 +10,9 @@ async function stream(r) {
   }
 }
 
-export default { stream };
+/** What came, once all of it has. */
+function echo(r) {
+  r.return(200, JSON.stringify({ uri: r.variables.request_uri, headers: r.rawHeadersIn, body: r.requestText || "" }));
+}
+
+export default { echo, stream };

@@ -1,7 +1,7 @@
 """The document root: other mirrors beside ours, what stays hidden, what a directory shows."""
 
 import socket
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 
 import httpx2
 import pytest
@@ -142,17 +142,30 @@ def test_listing(image: str, tree: Tree) -> None:
         (b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: a", 414),
         (b"POST /simple/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0", 405),
         (b"DELETE /packages/ab/foo.tar HTTP/1.1\r\nHost: a", 405),
+        (b"POST /simple/ HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999", 405),
+        (b"GET /simple/ HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999", 413),
+        (b"GET /simple/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked", 501),
+        (b"GET /simple/ HTTP/3.0\r\nHost: a", 505),
     ],
 )
 def test_refused_in_text(nginx: Container, request_head: bytes, status: int) -> None:
     """A request that is malformed, too long or no reading is refused in one line of text."""
     with socket.create_connection(nginx.address, timeout=5) as connection:
         connection.sendall(request_head + b"\r\nConnection: close\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(f"HTTP/1.1 {status} ".encode())
-    assert b"Content-Type: text/plain" in head
-    assert body.startswith(str(status).encode())
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.headers["Content-Type"]) == (status, "text/plain")
+        assert answer.read().startswith(str(status).encode())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "ODD"])
+def test_only_reading(client: httpx2.Client, method: str) -> None:
+    """What is no GET or HEAD is refused with the methods that are, also where nginx would not look at the method."""
+    paths = ("/", "/healthz", "/simple/", "/simple/Foo", "/packages/ab/foo.tar", "/centos/.treeinfo", "/centos/", "/ui")
+    for path in (*paths, "/status.json", "/pypi/foo-bar/json", "/absent"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD"), path
+        assert answer.text == "405: this can only be read, by GET or HEAD\n", path
 
 
 @pytest.mark.parametrize(
