@@ -64,6 +64,16 @@ def test_reading_is_open(client: httpx2.Client) -> None:
         assert answer.status_code in (200, 404), path
 
 
+def test_a_wrong_token_does_not_read(client: httpx2.Client, holder: httpx2.Client) -> None:
+    """Who brings a token to a reading call is let in by the right one alone: nginx asks them for no password."""
+    for given in ("Bearer", f"bearer {TOKEN}x", f"BEARER  x{TOKEN}"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert client.request(method, "/api/v1/status", headers={"Authorization": given}).status_code == 401, given
+
+    assert client.get("/api/v1/status", headers={"Authorization": "Basic Ym9iOnB3"}).status_code == 200
+    assert holder.get("/api/v1/status").status_code == 200
+
+
 def test_the_scheme_is_spelt_in_any_case(client: httpx2.Client) -> None:
     """RFC 9110, 11.1: the name of a scheme has no case."""
     answer = client.post("/api/v1/schedule/pause", headers={"Authorization": f"bearer {TOKEN}"})

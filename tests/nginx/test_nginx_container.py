@@ -15,7 +15,7 @@ pytestmark = pytest.mark.docker
 def test_unknown_knob(image: str, names: str) -> None:
     """A name that MIRROR_NGINX does not know stops the start, with the names that it does."""
     said = docker("run", "--rm", *HARDENED, f"--env=MIRROR_NGINX={names}", image, status=2)
-    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: limits listing"
+    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: htpasswd limits listing tls"
 
 
 @pytest.mark.parametrize("names", ["", " ", "listing", "listing listing", ",listing, "])

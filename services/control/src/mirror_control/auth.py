@@ -1,4 +1,4 @@
-"""Who may change something: whoever holds the token. Reading is open."""
+"""Who may change something: whoever holds the token. Reading is open, but not with a token that is none."""
 
 import hmac
 
@@ -34,6 +34,9 @@ class RequireToken:
 
     It stands before all routes and goes by the method, so that no route can forget it, nobody learns without a
     token which paths exist for changing, and no body is read for a stranger.
+
+    A token that comes along with a reading call is looked at as well: nginx, where it wants a password for reading,
+    lets whoever brings a token through to here.
     """
 
     def __init__(self, app: ASGIApp, *, token: TokenFile) -> None:
@@ -41,17 +44,20 @@ class RequireToken:
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 401; 503 while the token can't be read."""
-        if scope["type"] != "http" or scope["method"] in _READING:
+        """Pass a request on, or answer 401; 503 while the token that it needs can't be read."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, credential = given.partition(b" ")
+        bearer = scheme.lower() == b"bearer"
+        if scope["method"] in _READING and not bearer:
             return await self._app(scope, receive, send)
         try:
             expected = self._token.current()
         except TokenError as error:
             log.warning("token unusable", error=str(error))
             return await problem_response(503, str(error))(scope, receive, send)
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, credential = given.partition(b" ")
-        if scheme.lower() == b"bearer" and hmac.compare_digest(credential.strip(), expected):
+        if bearer and hmac.compare_digest(credential.strip(), expected):
             return await self._app(scope, receive, send)
         log.warning("refused without the token", method=scope["method"], path=scope["path"])
         # RFC 6750, 3: an error code only if a token was tried.

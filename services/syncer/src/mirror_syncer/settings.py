@@ -27,6 +27,9 @@ ELSEWHERE = frozenset(
         "MIRROR_GID",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_NGINX",
+        "MIRROR_TLS_DIR",
+        "MIRROR_TLS_PORT",
+        "MIRROR_HTPASSWD_FILE",
         "CONTROL_PORT",
         "CONTROL_BIND",
     }

@@ -1,0 +1,153 @@
+"""``MIRROR_NGINX=htpasswd``: who may read, and who need not be asked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
+from nginx.test_control_proxy import control, wait_for
+from nginx.tree import Tree
+
+pytestmark = pytest.mark.docker
+
+KNOBS = ("--env=MIRROR_NGINX=htpasswd", "--env=MIRROR_HTPASSWD_FILE=/etc/mirror/htpasswd")
+TOKEN = {"Authorization": "Bearer a-token-which-control-looks-at"}
+
+# Of the password "correct horse": as `openssl passwd` and `htpasswd` make them.
+HASHES = {
+    "sha512": "$6$rounds=1000$pypimirror$"
+    "emcyNSaqgKBGllSCkfWjf5vnlN7fiX7X2UWzDuLaeFK.7uKrsOVDdYDC1PzC0gnqS9ijtPfKgHIo3PRXFlPSK1",
+    "sha256": "$5$pypimirror$9fhpwcL2kw.vch9QzAvDgMmsJFHWuDNIOULQdcOSCU8",
+    "apr1": "$apr1$pypimirr$LJg7ylUc8yfyDNBGIrQ9Z/",
+    "bcrypt": "$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2",
+    "ssha": "{SSHA}LhKrkM9Fy+zlstjdD7Kv2s6QvhBzYWx0",
+}
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def passwords(tmp_path: Path) -> Path:
+    """Return MIRROR_HTPASSWD_FILE, with a user for each kind of hash."""
+    path = tmp_path / "htpasswd"
+    path.write_text("# who may read\n\n" + "".join(f"{user}:{hashed}\n" for user, hashed in HASHES.items()))
+    path.chmod(0o644)
+    return path
+
+
+def mount(passwords: Path) -> str:
+    """Return the option that mounts it as a compose secret is."""
+    return f"--volume={passwords}:/run/secrets/htpasswd:ro"
+
+
+@pytest.fixture
+def closed(image: str, tree: Tree, network: str, passwords: Path) -> Iterator[Container]:
+    """Return a mirror that wants a password."""
+    where = (f"--network={network}", "--dns=127.0.0.1")
+    with mirror(image, tree.root, LOGS, *KNOBS, *where, mount(passwords)) as container:
+        yield container
+
+
+@pytest.fixture
+def stranger(closed: Container) -> Iterator[httpx2.Client]:
+    """Return a client without a password."""
+    with connect(closed) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/simple/",
+        "/simple/foo-bar/",
+        "/pypi/web/simple/foo-bar/",
+        "/packages/ab/foo.tar",
+        "/pypi/foo-bar/json",
+        "/status.json",
+        "/centos/.treeinfo",
+        "/api/v1/status",
+        "/ui/",
+        "/absent",
+    ],
+)
+def test_reading_wants_a_password(stranger: httpx2.Client, path: str) -> None:
+    """Without a password, or with a wrong one, nothing is read, and one line says what is wanted."""
+    for given in (None, ("sha512", "wrong"), ("nobody", PASSWORD), ("sha512", "")):
+        answer = stranger.get(path, auth=given)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="pypi-mirror"')
+        assert answer.headers["Content-Type"] == "text/plain"
+        assert len(answer.text.splitlines()) == 1
+    assert stranger.get(path, auth=("sha512", PASSWORD)).status_code != 401
+
+
+@pytest.mark.parametrize("user", HASHES)
+def test_kinds_of_hashes(stranger: httpx2.Client, user: str) -> None:
+    """Each kind of hash that the start accepts opens the mirror."""
+    assert stranger.get("/simple/", auth=(user, PASSWORD)).status_code == 200
+    assert stranger.get("/simple/", auth=(user, f"{PASSWORD}!")).status_code == 401
+
+
+def test_health_wants_none(stranger: httpx2.Client) -> None:
+    """Who asks whether nginx lives needs no password."""
+    assert stranger.get("/healthz").text == "ok\n"
+
+
+def test_no_shared_copies(client: httpx2.Client, stranger: httpx2.Client) -> None:
+    """What was read with a password is for no cache that others read from, too (RFC 9111, 3.5)."""
+    for path in ("/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json"):
+        assert "public" in client.get(path).headers["Cache-Control"]
+        private = stranger.get(path, auth=("sha512", PASSWORD)).headers["Cache-Control"]
+        assert ("private" in private, "public" in private) == (True, False)
+
+
+def test_control_sees_tokens_and_no_passwords(
+    image: str, network: str, closed: Container, stranger: httpx2.Client
+) -> None:
+    """The API takes a password, which stays with nginx, or a token, which control looks at; nothing else takes one."""
+    with control(image, network, "one"), connect(closed) as reader:
+        reader.auth = httpx2.BasicAuth("sha512", PASSWORD)
+        wait_for(reader, "one")
+        assert "Authorization" not in dict(reader.get("/api/v1/echo").json()["headers"])
+        assert dict(stranger.get("/api/v1/echo", headers=TOKEN).json()["headers"]).items() >= TOKEN.items()
+        for path in ("/simple/", "/packages/ab/foo.tar", "/api/../simple/", "/status.json"):
+            assert stranger.get(path, headers=TOKEN).status_code == 401, path
+
+
+def test_change_is_in_force_at_once(stranger: httpx2.Client, passwords: Path) -> None:
+    """Who is added to the file can read, who is taken out cannot, without a restart."""
+    passwords.write_text(f"somebody:{HASHES['apr1']}\n")
+    assert stranger.get("/simple/", auth=("somebody", PASSWORD)).status_code == 200
+    assert stranger.get("/simple/", auth=("apr1", PASSWORD)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE, a file with a line NAME:HASH a user"),
+        ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or a hash too slow"),
+        ("user:{PLAIN}secret\n", "/etc/mirror/htpasswd, line 1: not NAME:HASH"),
+        ("user:$2y$10$abcdefghijklmnopqrstuu23JPZtHcGhwXSF41f93o/7vBdDut3Xu\n", "/etc/mirror/htpasswd, line 1: "),
+        ("user:$y$j9T$abcdefghijklmnop$0Hi8KsZH\nno colon\n", "/etc/mirror/htpasswd, line 1 2: "),
+    ],
+)
+def test_unusable_file(image: str, passwords: Path, content: str, told: str) -> None:
+    """An empty file, a password in clear and a hash that would stop the mirror are refused by line, with the remedy."""
+    passwords.write_text(content)
+    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
+    assert said.startswith(told)
+    assert "secret" not in said
+
+
+def test_unreadable_file(image: str, passwords: Path) -> None:
+    """A file that nginx may not read is told by its name on the host, with the command that helps."""
+    passwords.chmod(0o000)
+    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
+    assert said == "/etc/mirror/htpasswd: not readable by 10001: chown 10001 /etc/mirror/htpasswd"
+
+
+def test_half_a_setting(image: str, passwords: Path) -> None:
+    """A file without the name htpasswd would be a mirror that is open although its operator closed it."""
+    said = docker("run", "--rm", *HARDENED, mount(passwords), image, status=2)
+    assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX does not name htpasswd"

@@ -1,0 +1,203 @@
+"""``MIRROR_NGINX=tls``: HTTPS with the operator's own certificate, and what HTTP is then."""
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import trustme
+
+from nginx.containers import HARDENED, Container, docker, exchange, mirror
+from nginx.tree import Tree
+
+pytestmark = pytest.mark.docker
+
+KNOBS = ("--env=MIRROR_NGINX=tls", "--env=MIRROR_TLS_DIR=/etc/mirror/tls", "--env=MIRROR_TLS_PORT=8443")
+PUBLISHED = "--publish=127.0.0.1::8443"
+NAME = "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Return whom the clients trust."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def directory(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Return MIRROR_TLS_DIR, with a certificate in it."""
+    path = tmp_path / "tls"
+    path.mkdir()
+    issue(authority, path)
+    return path
+
+
+@pytest.fixture
+def secure(image: str, tree: Tree, directory: Path) -> Iterator[Container]:
+    """Return a mirror with HTTPS."""
+    with mirror(image, tree.root, *KNOBS, PUBLISHED, mount(directory)) as container:
+        yield container
+
+
+def mount(directory: Path) -> str:
+    """Return the option that mounts it as compose.data.yaml does."""
+    return f"--volume={directory}:/etc/nginx/tls:ro"
+
+
+def issue(authority: trustme.CA, directory: Path) -> None:
+    """Write another certificate and its key, as certbot does: in place of the files, not into them."""
+    certificate = authority.issue_cert(NAME)
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    for name, content in (("fullchain.pem", chain), ("privkey.pem", certificate.private_key_pem.bytes())):
+        (directory / "new").write_bytes(content)
+        (directory / "new").chmod(0o644)
+        (directory / "new").rename(directory / name)
+
+
+def trusting(authority: trustme.CA, *, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """Return a client's settings: trust in the authority, and this version of TLS alone."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def https(container: Container, context: ssl.SSLContext) -> httpx2.Client:
+    """Return a client of its HTTPS port."""
+    host, port = container.published(8443)
+    return httpx2.Client(base_url=f"https://{host}:{port}", verify=context, trust_env=False, timeout=5)
+
+
+def shown(container: Container, authority: trustme.CA) -> int:
+    """Return the serial number of the certificate that a new connection is shown."""
+    connection = socket.create_connection(container.published(8443), timeout=5)
+    with trusting(authority).wrap_socket(connection, server_hostname=NAME) as secure:
+        certificate = secure.getpeercert()
+    assert certificate
+    return int(str(certificate["serialNumber"]), 16)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_https(secure: Container, authority: trustme.CA, version: ssl.TLSVersion) -> None:
+    """Whoever trusts the authority reads pages and files by TLS 1.2 and 1.3."""
+    with https(secure, trusting(authority, version=version)) as client:
+        assert client.get("/simple/foo-bar/").status_code == 200
+        assert client.get("/packages/ab/foo.tar").content == b"not compressed\n"
+        # For all ports of the host, so browsers would find no Grafana on it.
+        assert "Strict-Transport-Security" not in client.get("/").headers
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_old_versions(secure: Container, authority: trustme.CA) -> None:
+    """Nothing older than TLS 1.2, and of it only what keeps yesterday's traffic secret if the key is lost tomorrow."""
+    weak = trusting(authority, version=ssl.TLSVersion.TLSv1_2)
+    weak.set_ciphers("AES128-GCM-SHA256:ECDHE+AES+SHA:DHE:@SECLEVEL=0")
+    for context in (weak, trusting(authority, version=ssl.TLSVersion.TLSv1_1)):
+        with https(secure, context) as client, pytest.raises(httpx2.ConnectError):
+            client.get("/healthz")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/simple/Foo.Bar?format=text/html"),
+        ("HEAD", "/a%2Fb%20c"),
+        ("GET", "/absent"),
+        ("GET", "/api/v1/runs"),
+        ("POST", "/api/v1/runs"),
+    ],
+)
+def test_http_leads_to_https(secure: Container, method: str, path: str) -> None:
+    """Over HTTP every address is the same address over HTTPS; 308, so that a POST stays one."""
+    host, port = secure.address
+    answer = httpx2.request(method, f"http://{host}:{port}{path}", trust_env=False)
+    assert (answer.status_code, answer.headers["Location"]) == (308, f"https://127.0.0.1:8443{path}")
+
+
+def test_http_still_tells_health(secure: Container) -> None:
+    """The healthcheck asks by HTTP, and a broken request gets its line of text, not a redirect."""
+    host, port = secure.address
+    assert httpx2.get(f"http://{host}:{port}/healthz", trust_env=False).text == "ok\n"
+    assert exchange(secure, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n").endswith(b"400: refused\n")
+
+
+def test_absolute_target(secure: Container) -> None:
+    """The host of a redirect is the one that was asked, once, whatever form the request has."""
+    answer = exchange(secure, b"GET http://a.example/simple/ HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
+    assert b"Location: https://a.example:8443/simple/\r\n" in answer
+
+
+def test_http_to_the_port_of_https(secure: Container) -> None:
+    """Plain HTTP where TLS is spoken is refused in one line of text."""
+    host, port = secure.published(8443)
+    answer = httpx2.get(f"http://{host}:{port}/simple/", trust_env=False)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain")
+    assert len(answer.text.splitlines()) == 1
+
+
+def test_standard_port(image: str, tree: Tree, directory: Path) -> None:
+    """With MIRROR_TLS_PORT=443 the redirect names no port."""
+    with mirror(image, tree.root, *KNOBS, "--env=MIRROR_TLS_PORT=443", mount(directory)) as container:
+        host, port = container.address
+        answer = httpx2.get(f"http://{host}:{port}/simple/", headers={"Host": "mirror.example"}, trust_env=False)
+    assert answer.headers["Location"] == "https://mirror.example/simple/"
+
+
+def test_renewal(secure: Container, authority: trustme.CA, directory: Path) -> None:
+    """`nginx -s reload` takes another certificate into use; a pair that does not fit is told, and the old one stays."""
+    reload = ("nginx", "-s", "reload")
+    first = shown(secure, authority)
+    issue(authority, directory)
+    assert shown(secure, authority) == first
+    secure.run(*reload)
+    second = _until_other(secure, authority, first)
+
+    (directory / "privkey.pem").write_bytes(authority.issue_cert(NAME).private_key_pem.bytes())
+    assert "key values mismatch" in docker("exec", secure.id, *reload, status=1)
+    assert shown(secure, authority) == second
+
+
+def _until_other(container: Container, authority: trustme.CA, known: int) -> int:
+    deadline = time.monotonic() + 10
+    while (serial := shown(container, authority)) == known:
+        assert time.monotonic() < deadline, "the old certificate is still shown"
+        time.sleep(0.05)
+    return serial
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: no such file, or a link that leads out of the directory"),
+        ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: no such file, or a link that leads"),
+        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by 10001: chown 10001 /etc/mirror/tls"),
+        ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
+        ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
+    ],
+)
+def test_unusable_certificate(image: str, directory: Path, damage: str, told: str) -> None:
+    """A file that is missing, unreadable or wrong stops the start by its name on the host, with what to do."""
+    subprocess.run(damage, shell=True, cwd=directory, check=True)
+    assert told in docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
+
+
+def test_other_key(image: str, directory: Path, authority: trustme.CA) -> None:
+    """A key of another certificate stops the start."""
+    (directory / "privkey.pem").write_bytes(authority.issue_cert(NAME).private_key_pem.bytes())
+    said = docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
+    assert "key values mismatch" in said
+    assert "privkey.pem its key" in said
+
+
+def test_half_a_setting(image: str, directory: Path) -> None:
+    """tls without a directory, and a directory without tls, are told: neither is what its operator meant."""
+    said = docker("run", "--rm", *HARDENED, "--env=MIRROR_NGINX=tls", image, status=2)
+    assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR, a directory with fullchain.pem and privkey.pem"
+    said = docker("run", "--rm", *HARDENED, mount(directory), image, status=2)
+    assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX does not name tls"
