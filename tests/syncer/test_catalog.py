@@ -52,6 +52,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
         stored_bytes=2**50,
         withheld_files=4,
         missing_files=1,
+        lost_files=5,
         published=True,
         attempts=2,
         due_at=1,

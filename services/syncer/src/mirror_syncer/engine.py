@@ -186,15 +186,23 @@ class Engine:
         return {row.name: row for row in found}, projects.count_published()
 
     async def _let_go(self, run: ActiveRun) -> None:
-        """Withdraw what upstream has no more: all of it, or none where that is more than the guard allows."""
+        """
+        Withdraw what upstream has no more, and let shrink what lost most of its files.
+
+        All of it, or none where that is more than the guard allows.
+        """
         counts, gone = run.document.counts, tuple(run.gone)
-        if len(gone) > run.allowance:
-            counts.projects_withheld += len(gone)
-        elif gone and run.fatal is None:
-            counts.projects_planned += len(gone)
+        shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.concerns(name)]
+        removals = len(gone) + len(shrinking)
+        if removals > run.allowance:
+            counts.projects_withheld += removals
+        elif removals and run.fatal is None:
+            counts.projects_planned += removals
             run.note(*(Failure(project=name, reason=GONE) for name in gone))
-            await self._list.publish(without=frozenset(gone))
+            if gone:
+                await self._list.publish(without=frozenset(gone))
             await self._drain(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
+            await self._drain(run, (Task(run.id, name, Action.SHRINK, _patience(run)) for name in shrinking))
 
     async def _verify(self, run: ActiveRun) -> None:
         await self._verifier.run(run)

@@ -189,7 +189,11 @@ class Everything:
     # What leaves
 
     async def _withdraw(self, run: ActiveRun) -> int:
-        """Withdraw what is gone, and return how many that is: all, or none where the guard does not allow as many."""
+        """
+        Withdraw what is gone, let shrink what lost most of its files, and return how many projects that are.
+
+        All of them, or none where the guard does not allow as many.
+        """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None or not self._goes_on(run):
             return 0
@@ -199,24 +203,30 @@ class Everything:
         ):
             await asyncio.to_thread(self._catalog.projects.forget, names)
         counts.projects_withheld = 0
-        if not (gone := await asyncio.to_thread(due.count_absent, edition=known.edition)):
+        gone = await asyncio.to_thread(due.count_absent, edition=known.edition)
+        removals = gone + await asyncio.to_thread(due.count_shrinking)
+        if not removals:
             return 0
         allowed = await self._allowed(run)
         at_hand = self._queue.names()
-        if gone <= allowed + len(at_hand):
+        if removals <= allowed + len(at_hand):
             names = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=gone)
             names = [name for name in names if name not in at_hand]
-            gone = len(names)
-        if gone > allowed:
-            counts.projects_withheld = gone
-            log.warning("removals are withheld", projects=gone, allowed=allowed)
+            shrinking = [name for name in await asyncio.to_thread(due.shrinking) if name not in at_hand]
+            removals = len(names) + len(shrinking)
+        if removals > allowed:
+            counts.projects_withheld = removals
+            log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
         if run.request.allow_removals is None:
             run.allow_removals = None  # what a person allowed meanwhile was for once
-        # Removal goes the other way round: the list before the page, the page before its files.
-        await self._list.publish(without=frozenset(names))
+        if names:
+            # Removal goes the other way round: the list before the page, the page before its files.
+            await self._list.publish(without=frozenset(names))
         await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
-        return len(names)
+        await self._put(run, [Task(run.id, name, Action.SHRINK, Priority.CHANGED) for name in shrinking])
+        run.shrunk += len(shrinking)
+        return removals
 
     async def _ask_after(self, run: ActiveRun, absent: int) -> int:
         """
@@ -251,7 +261,7 @@ class Everything:
             return run.allow_removals
         published = await asyncio.to_thread(self._catalog.projects.count_published)
         withdrawn = run.document.counts.projects_withdrawn
-        return max(0, self._policy.current.removal.allowed(published + withdrawn) - withdrawn)
+        return max(0, self._policy.current.removal.allowed(published + withdrawn) - withdrawn - run.shrunk)
 
     # What is looked at
 

@@ -32,6 +32,8 @@ class ProjectRow:
     """Left out by the policy."""
     missing_files: int = 0
     """Left out because they could not be had."""
+    lost_files: int = 0
+    """Published, though upstream's page lacks them: so many at once that the deletion guard is asked first."""
     published: bool = False
     attempts: int = 0
     due_at: int | None = None

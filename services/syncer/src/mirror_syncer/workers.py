@@ -122,7 +122,7 @@ class Workers:
         try:
             try:
                 outcome = await self._perform(task, run)
-                if task.action is Action.REFRESH and outcome is not None:
+                if task.action in (Action.REFRESH, Action.SHRINK) and outcome is not None:
                     await self._listen(run, outcome, began=began)
                 settled = None if outcome is None else await self._group.submit(outcome.publication)
             finally:
@@ -161,7 +161,7 @@ class Workers:
         # In the loop's thread: one look into SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
         match task.action:
-            case Action.REFRESH:
+            case Action.REFRESH | Action.SHRINK:
                 return await self._refresh(task, row, force=run.request.force)
             case Action.WITHDRAW:
                 reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
@@ -185,6 +185,7 @@ class Workers:
             self._grace,
             wanted=task.wanted,
             force=force,
+            shrink=task.action is Action.SHRINK,
             damaged=damaged,
         )
         return await self._crew.perform(work)

@@ -17,6 +17,8 @@ class Action(StrEnum):
     """What is done with a project."""
 
     REFRESH = "refresh"
+    SHRINK = "shrink"
+    """Refresh, and let go of whatever upstream's page lacks."""
     WITHDRAW = "withdraw"
     VERIFY = "verify"
     COLLECT = "collect"

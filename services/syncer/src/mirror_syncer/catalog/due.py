@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.schema import ABSENT, CHANGED, CHECKED, LISTED, NEW, RETRIED, project
+from mirror_syncer.catalog.schema import ABSENT, CHANGED, CHECKED, LISTED, NEW, RETRIED, SHRINKING, project
 
 _AT_ONCE = 1_000
 
@@ -93,6 +93,17 @@ class Due:
         query = query.where(ABSENT, project.c.absent_since < edition, project.c.published)
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
+
+    def shrinking(self) -> list[NormalizedName]:
+        """Return the projects whose upstream page lacks most of what ours names: see the deletion guard."""
+        with self._engine.connect() as connection:
+            query = sa.select(project.c.name).where(SHRINKING).order_by(project.c.name)
+            return [NormalizedName(name) for name in connection.scalars(query)]
+
+    def count_shrinking(self) -> int:
+        """Return how many projects ``shrinking`` returns."""
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(project).where(SHRINKING)) or 0
 
     def amounts(self, *, now: int, first: int) -> Amounts:
         """

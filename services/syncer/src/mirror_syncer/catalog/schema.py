@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -21,6 +21,7 @@ CHANGED = text(
 )
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
+SHRINKING = text("lost_files > 0 AND absent_since IS NULL")
 
 about = Table(
     "about",
@@ -44,6 +45,8 @@ project = Table(
     Column("stored_bytes", BigInteger, nullable=False, default=0),
     Column("withheld_files", Integer, nullable=False, default=0),
     Column("missing_files", Integer, nullable=False, default=0),
+    # that upstream's page lacks, and the deletion guard keeps on ours
+    Column("lost_files", Integer, nullable=False, server_default="0"),
     Column("published", Boolean, nullable=False, default=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("due_at", BigInteger),
@@ -67,6 +70,7 @@ project = Table(
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
+    Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
 

@@ -50,6 +50,8 @@ class Work:
     """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
     force: bool = False
     """Forget validators and check that files are there."""
+    shrink: bool = False
+    """Let go of what upstream's page lacks, however much that is."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
 
@@ -170,7 +172,7 @@ class Transfer:
 
     def _settled(self, work: Work, row: ProjectRow) -> bool:
         """Return whether a page that did not change leaves nothing to do."""
-        if work.force or work.damaged or not row.published or row.fingerprint != _fingerprint(work):
+        if work.force or work.damaged or row.lost_files or not row.published or row.fingerprint != _fingerprint(work):
             return False
         return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > _now())
 
@@ -195,13 +197,17 @@ class Transfer:
         validators: Validators,
     ) -> Outcome:
         quarantined = page.status is ProjectStatus.QUARANTINED
+        published = self._published(work.name)
+        lost = () if quarantined or work.shrink else _lost(page, published, row)
+        if lost:
+            # As if upstream still named them, in versions that their names tell.
+            page = replace(page, files=(*page.files, *lost), versions=())
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         selection = work.selection
         verdict = await _judge(selection, work.name, () if quarantined else page.files)
         if page.files and not verdict.wanted and not quarantined and selection.named:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return _failed(row, UpstreamError(nothing))
-        published = self._published(work.name)
         landed, tally = await self._files.bring(
             work.name,
             verdict.wanted,
@@ -219,6 +225,7 @@ class Transfer:
             failed = _failed(row, UpstreamError(f"none of its files could be had; {first}"))
             return replace(failed, failures=failures, tally=tally)
         offered = [landed[file.filename] for file in verdict.wanted if file.filename in landed]
+        shrinking = sum(file.filename in landed for file in lost)
         places = frozenset(place for _, place in offered)
         leaving = _retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
         if leaving:
@@ -231,10 +238,17 @@ class Transfer:
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
         serial = page.serial if page.serial is not None else work.wanted or None
         lags = _lags(serial, work.wanted)
-        later = unfinished or lags
+        later = unfinished or lags or shrinking > 0
+        state, error = ProjectState.CURRENT, None
+        if missing:
+            state, error = ProjectState.PARTIAL, _lacking(missing, failures[0])
+        elif shrinking:
+            state, error = ProjectState.BEHIND, _shrinking(shrinking)
+        elif lags:
+            state, error = ProjectState.BEHIND, _lagging(serial, work.wanted)
         new = ProjectRow(
             work.name,
-            state=ProjectState.PARTIAL if missing else ProjectState.BEHIND if lags else ProjectState.CURRENT,
+            state=state,
             serial=serial,
             validators=validators,
             fingerprint=_fingerprint(work),
@@ -242,18 +256,19 @@ class Transfer:
             stored_bytes=sum(file.size or 0 for file, _ in offered),
             withheld_files=verdict.withheld,
             missing_files=missing,
+            lost_files=shrinking,
             published=True,
             attempts=row.attempts + 1 if later else 0,
             due_at=row.next_due() if later else None,
             checked_at=_now(),
             changed_at=row.changed_at if staged is None else _now(),
-            error=_lacking(missing, failures[0]) if failures else _lagging(serial, work.wanted) if lags else None,
+            error=error,
         )
         before = frozenset(published.places.values()) if published else frozenset()
         settlement = Settlement(
             new,
             read=True,
-            kept=kept if unfinished or verdict.withheld or quarantined else None,
+            kept=kept if unfinished or shrinking or verdict.withheld or quarantined else None,
             retirements=leaving,
             returned=tuple(places - before),
         )
@@ -299,6 +314,20 @@ async def _judge(selection: Selection, name: NormalizedName, files: tuple[File, 
     if len(files) < _MANY:
         return selection.judge(name, files)
     return await asyncio.to_thread(selection.judge, name, files)
+
+
+def _lost(page: Page, published: PublishedPage | None, row: ProjectRow) -> tuple[File, ...]:
+    """
+    Return what our page names and upstream's no longer does, where that is for the deletion guard to judge.
+
+    It is where most of it goes at once: an index that lost its storage answers 200 with a page of what it has cached,
+    or of nothing. What is kept so makes our page longer, so that it is kept whatever its share, until it is let go.
+    """
+    if published is None:
+        return ()
+    named = {file.filename for file in page.files} | {refused.filename for refused in page.refused}
+    lost = tuple(file for file in published.page.files if file.filename not in named)
+    return lost if row.lost_files or 2 * len(lost) > len(published.page.files) else ()
 
 
 def _retire(
@@ -367,6 +396,10 @@ def _lags(serial: int | None, wanted: int | None) -> bool:
 
 def _lagging(serial: int | None, wanted: int | None) -> str:
     return f"upstream's list has it at serial {wanted}, its page at {serial}; it is asked again"
+
+
+def _shrinking(lost: int) -> str:
+    return f"upstream's page lacks {lost} of the files that ours names, most of it; the deletion guard keeps them"
 
 
 def _lacking(missing: int, first: Failure | None) -> str:
