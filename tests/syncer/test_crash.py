@@ -2,18 +2,34 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Iterator
 
 import pytest
 
 import fakepypi
 from mirror_contract import RunState
+from syncer.dying import Fate, Nursery, nursery
 from syncer.site import Site
+from syncer.witness import Witness, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
+
+
+@pytest.fixture
+def warm() -> Iterator[Nursery]:
+    """Where processes come from that die at a step."""
+    with nursery() as ready:
+        yield ready
+
+
+async def die(site: Site, warm: Nursery, *, at: str) -> None:
+    """Sync, and die just before that step."""
+    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment(), fate=Fate(at=at))
+    assert life.killed, life.steps
+    Witness().look(site)
 
 
 async def start(site: Site) -> Process:
@@ -27,42 +43,6 @@ async def start(site: Site) -> Process:
         stdout=DEVNULL,
         stderr=DEVNULL,
     )
-
-
-def assert_no_page_names_a_missing_file(site: Site) -> None:
-    """What must hold at every moment."""
-    for name in site.pages():
-        for place in site.published(name).places.values():
-            assert (site.web / place).is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-async def test_killed_sync_goes_on(site: Site, pypi: fakepypi.FakePyPI, seed: int) -> None:
-    """A sync killed after so many answers leaves whole pages, and the next one ends with all there is and no more."""
-    dice = random.Random(seed)
-    for name in NAMES:
-        for version in ("1.0", "1.1"):
-            pypi.index.project(name).upload(version, padding=dice.choice((0, 200_000)))
-    site.select(*NAMES)
-    victim = dice.choice([file.filename for name in NAMES for file in pypi.index.project(name).files])
-    pypi.faults.on_file(victim).times(1).drip(size=512, every=0.2)
-    gate = pypi.faults.on_file(victim).times(1).gate()
-
-    process = await start(site)
-    await gate.arrival()
-    gate.open()
-    await asyncio.sleep(dice.random() / 5)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    assert_no_page_names_a_missing_file(site)
-
-    run = await site.sync()
-
-    assert run.state is RunState.SUCCEEDED
-    assert site.pages() == NAMES
-    assert all(site.filenames(name) == {f.filename for f in pypi.index.project(name).files} for name in NAMES)
-    site.assert_whole()
 
 
 async def test_file_in_place_without_its_page_is_not_fetched_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -133,3 +113,15 @@ async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) ->
     assert not [path for path in pypi.log.paths() if "packages" in path]
     assert site.pages() == NAMES
     site.assert_whole()
+
+
+async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """A schema is made in one transaction: killed in the middle of a first start, the next one begins anew."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await die(site, warm, at="commit INSERT INTO alembic_version")
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    Witness().settled(site, upstream_of(pypi))

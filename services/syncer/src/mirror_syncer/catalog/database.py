@@ -139,16 +139,30 @@ class Catalog:
     def _migrate(self) -> None:
         """Make a new catalog from the schema; bring an older one to it, by alembic, whose import takes 0.1 s."""
         with self._engine.begin() as connection:
-            if not sa.inspect(connection).has_table(_VERSION.name):
+            if _version(connection) == SCHEMA_VERSION:
+                return
+            if connection.dialect.name == "sqlite":
+                # Its driver begins none for DDL: a kill between two statements would leave a schema that is neither.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            version = _version(connection)
+            if version is None:
                 metadata.create_all(connection)
                 connection.execute(
                     sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
                 )
                 connection.execute(_VERSION.insert().values(version_num=SCHEMA_VERSION))
-            elif connection.scalar(sa.select(_VERSION.c.version_num)) != SCHEMA_VERSION:
+            elif version != SCHEMA_VERSION:
                 from mirror_syncer.catalog.migration import migrate  # noqa: PLC0415 - as said
 
                 migrate(connection)
+
+
+def _version(connection: sa.Connection) -> str | None:
+    """Return the schema's version; None of an empty database."""
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
+    return version
 
 
 def _set(connection: sa.Connection, key: Fact, value: str) -> None:
