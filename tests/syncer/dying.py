@@ -32,7 +32,7 @@ from syncer.site import IMPATIENT, STALE_WAITS
 
 _CHANGES = frozenset({"os.rename", "os.link", "os.symlink", "os.remove", "os.mkdir", "os.rmdir"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_ALL_BYTES = re.compile(r"(?<=packages/)[0-9a-f]{2}$")
+_MANY = re.compile(r"(?<=packages/)[0-9a-f]{2}$|(?<=^database ).*|(?<= )/state/orphans/.*|(?<= )[0-9a-f]{2}\.[a-z]+$")
 _READS = ("SELECT", "PRAGMA")
 _COMMITTED_AT_ONCE = ("CREATE", "ALTER", "DROP")
 
@@ -168,10 +168,8 @@ class Steps:
 
 
 def _kind(what: str) -> str:
-    """Return what two steps that differ in nothing have in common: each of the 256 directories, each table."""
-    if what.startswith("database"):
-        return "database"
-    return _ALL_BYTES.sub("??", what)
+    """Return what steps in a row have in common that differ in nothing: directories, tables, an index's partitions."""
+    return _MANY.sub("*", what)
 
 
 def _changes(event: str, path: str) -> bool:

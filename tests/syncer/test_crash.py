@@ -8,9 +8,12 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterator
 
 import pytest
+from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import RunState
+from mirror_syncer.names import Sha256
+from mirror_syncer.volume.tree import _token
 from syncer.dying import Fate, Nursery, nursery
 from syncer.site import Site
 from syncer.witness import Witness, upstream_of
@@ -125,3 +128,91 @@ async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI,
 
     assert run.state is RunState.SUCCEEDED
     Witness().settled(site, upstream_of(pypi))
+
+
+async def test_quarantine_that_the_list_told_of_is_asked_after(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """A sync of everything that died after it had read a list asks after what that list was the first to lack."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    site.everything(grace="0m", guard="50%")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    await die(site, warm, at="open /data/pypi/web/simple/six/.index.html.new")
+
+    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment())
+
+    assert life.code == 0
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """Files that were brought and not published when it died are there for the next sync, whatever the grace."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", grace="0m")
+    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_first_page_of_what_nobody_wants_any_more_leaves(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """A page that became visible just before a kill is known, though its row never was, and so can be withdrawn."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", grace="0m")
+    await die(site, warm, at="commit DELETE FROM pending")
+    assert site.pages() == ["idna", "six"]
+    site.select("idna", grace="0m")
+
+    run = await site.sync(allow_removals=1)
+
+    assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    Witness().settled(site, upstream_of(pypi, "idna"))
+
+
+async def test_change_that_was_taken_back_is_taken_back(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """A page half published when it died goes back to what upstream has again, byte by byte as the validators say."""
+    six = pypi.index.project("six")
+    six.upload("1.0")
+    pypi.faults.everywhere().without_serials()
+    site.select("six", grace="0m")
+    await site.sync()
+    six.yank("1.0")
+    await die(site, warm, at="os.rename /data/pypi/web/simple/six/.index.v1_json.new")
+    six.unyank("1.0")
+
+    await site.sync()
+
+    Witness().settled(site, upstream_of(pypi))
+
+
+@pytest.mark.parametrize("uploads", [True, False], ids=["metadata", "empty"])
+async def test_beginnings_of_what_is_no_more_leave(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, uploads: bool
+) -> None:
+    """Metadata whose file never came, and a first page without a file, go, though upstream has the project no more."""
+    pypi.index.project("idna").upload("1.0")
+    six = pypi.index.project("six").create()
+    if uploads:
+        six.upload("1.0", sdist=False)
+        wheel = six.files[0]
+        at = f"os.rename /data/pypi/web/packages/{wheel.blake2b_256[:2]}/{_temporary(wheel)}"
+    else:
+        at = "open /data/pypi/web/simple/.six.new/index.v1_json"
+    site.select("six", "idna", grace="0m")
+    await die(site, warm, at=at)
+    six.delete()
+
+    await site.sync()
+
+    Witness().settled(site, upstream_of(pypi, "idna"))
+
+
+def _temporary(file: fakepypi.File) -> str:
+    return f".{_token(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"

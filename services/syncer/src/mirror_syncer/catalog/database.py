@@ -18,7 +18,7 @@ from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.rows import ProjectRow, Settlement
+from mirror_syncer.rows import ProjectRow, Retirement, Settlement
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -100,6 +100,14 @@ class Catalog:
                     returned=[place for settlement in settlements for place in settlement.returned],
                 )
             self.files.release(names)
+
+    def recover(self, name: NormalizedName, row: ProjectRow | None, retirements: Sequence[Retirement]) -> None:
+        """Settle what a crash left of a project: its row, and files that no page names, which leave like any others."""
+        with self.files.guard:
+            with self._engine.begin() as connection:
+                self.projects.store(connection, [] if row is None else [row])
+                self.files.settle(connection, projects=[name], retirements=retirements, returned=())
+            self.files.release([name])
 
     def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
         """Store how far a verify is: what it counted, and of which projects, in one transaction."""
