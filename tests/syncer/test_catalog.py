@@ -110,7 +110,7 @@ def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
     catalog.settle([Settlement(ProjectRow(SIX))])
     assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
     assert catalog.files.pending(SIX) == []
-    catalog.files.recover(IDNA, [])
+    catalog.recover(IDNA, None, [])
     assert catalog.files.pending() == []
 
 

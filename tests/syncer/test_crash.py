@@ -2,18 +2,37 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Iterator
 
 import pytest
+from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import RunState
+from mirror_syncer.names import Sha256
+from mirror_syncer.volume.tree import _token
+from syncer.dying import Fate, Nursery, nursery
 from syncer.site import Site
+from syncer.witness import Witness, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
+
+
+@pytest.fixture
+def warm() -> Iterator[Nursery]:
+    """Where processes come from that die at a step."""
+    with nursery() as ready:
+        yield ready
+
+
+async def die(site: Site, warm: Nursery, *, at: str) -> None:
+    """Sync, and die just before that step."""
+    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment(), fate=Fate(at=at))
+    assert life.killed, life.steps
+    Witness().look(site)
 
 
 async def start(site: Site) -> Process:
@@ -27,42 +46,6 @@ async def start(site: Site) -> Process:
         stdout=DEVNULL,
         stderr=DEVNULL,
     )
-
-
-def assert_no_page_names_a_missing_file(site: Site) -> None:
-    """What must hold at every moment."""
-    for name in site.pages():
-        for place in site.published(name).places.values():
-            assert (site.web / place).is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-async def test_killed_sync_goes_on(site: Site, pypi: fakepypi.FakePyPI, seed: int) -> None:
-    """A sync killed after so many answers leaves whole pages, and the next one ends with all there is and no more."""
-    dice = random.Random(seed)
-    for name in NAMES:
-        for version in ("1.0", "1.1"):
-            pypi.index.project(name).upload(version, padding=dice.choice((0, 200_000)))
-    site.select(*NAMES)
-    victim = dice.choice([file.filename for name in NAMES for file in pypi.index.project(name).files])
-    pypi.faults.on_file(victim).times(1).drip(size=512, every=0.2)
-    gate = pypi.faults.on_file(victim).times(1).gate()
-
-    process = await start(site)
-    await gate.arrival()
-    gate.open()
-    await asyncio.sleep(dice.random() / 5)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    assert_no_page_names_a_missing_file(site)
-
-    run = await site.sync()
-
-    assert run.state is RunState.SUCCEEDED
-    assert site.pages() == NAMES
-    assert all(site.filenames(name) == {f.filename for f in pypi.index.project(name).files} for name in NAMES)
-    site.assert_whole()
 
 
 async def test_file_in_place_without_its_page_is_not_fetched_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -133,3 +116,103 @@ async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) ->
     assert not [path for path in pypi.log.paths() if "packages" in path]
     assert site.pages() == NAMES
     site.assert_whole()
+
+
+async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """A schema is made in one transaction: killed in the middle of a first start, the next one begins anew."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await die(site, warm, at="commit INSERT INTO alembic_version")
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_quarantine_that_the_list_told_of_is_asked_after(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """A sync of everything that died after it had read a list asks after what that list was the first to lack."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    site.everything(grace="0m", guard="50%")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    await die(site, warm, at="open /data/pypi/web/simple/six/.index.html.new")
+
+    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment())
+
+    assert life.code == 0
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """Files that were brought and not published when it died are there for the next sync, whatever the grace."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", grace="0m")
+    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_first_page_of_what_nobody_wants_any_more_leaves(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """A page that became visible just before a kill is known, though its row never was, and so can be withdrawn."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", grace="0m")
+    await die(site, warm, at="commit DELETE FROM pending")
+    assert site.pages() == ["idna", "six"]
+    site.select("idna", grace="0m")
+
+    run = await site.sync(allow_removals=1)
+
+    assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    Witness().settled(site, upstream_of(pypi, "idna"))
+
+
+async def test_change_that_was_taken_back_is_taken_back(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """A page half published when it died goes back to what upstream has again, byte by byte as the validators say."""
+    six = pypi.index.project("six")
+    six.upload("1.0")
+    pypi.faults.everywhere().without_serials()
+    site.select("six", grace="0m")
+    await site.sync()
+    six.yank("1.0")
+    await die(site, warm, at="os.rename /data/pypi/web/simple/six/.index.v1_json.new")
+    six.unyank("1.0")
+
+    await site.sync()
+
+    Witness().settled(site, upstream_of(pypi))
+
+
+@pytest.mark.parametrize("uploads", [True, False], ids=["metadata", "empty"])
+async def test_beginnings_of_what_is_no_more_leave(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, uploads: bool
+) -> None:
+    """Metadata whose file never came, and a first page without a file, go, though upstream has the project no more."""
+    pypi.index.project("idna").upload("1.0")
+    six = pypi.index.project("six").create()
+    if uploads:
+        six.upload("1.0", sdist=False)
+        wheel = six.files[0]
+        at = f"os.rename /data/pypi/web/packages/{wheel.blake2b_256[:2]}/{_temporary(wheel)}"
+    else:
+        at = "open /data/pypi/web/simple/.six.new/index.v1_json"
+    site.select("six", "idna", grace="0m")
+    await die(site, warm, at=at)
+    six.delete()
+
+    await site.sync()
+
+    Witness().settled(site, upstream_of(pypi, "idna"))
+
+
+def _temporary(file: fakepypi.File) -> str:
+    return f".{_token(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"

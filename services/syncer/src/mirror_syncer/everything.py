@@ -83,16 +83,17 @@ class Everything:
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
-            absent = await self._read_list(run)
+            # A run that broke off may not have asked after what the list that it read was the first to lack.
+            lacking = await self._read_list(run) or run.resumed
             while True:
                 leaving = await self._withdraw(run)
-                asked_after = await self._ask_after(run, absent)
+                asked_after = await self._ask_after(run) if lacking else 0
                 await self._collect(run)
                 await self._announce(run, leaving=leaving, asked_after=asked_after)
                 await self._feed(run)
                 if not run.reread or not self._goes_on(run):
                     break
-                absent = await self._read_again(run)
+                lacking = await self._read_again(run)
                 if not self._policy.current.everything:
                     break  # the rest is another run's
             # From here on a wish is a run of its own; what was wished up to here was heard.
@@ -115,9 +116,9 @@ class Everything:
 
     # The list
 
-    async def _read_again(self, run: ActiveRun) -> int:
+    async def _read_again(self, run: ActiveRun) -> bool:
         """
-        Read policy and list while the workers have enough to do; return how many projects the list lacks first.
+        Read policy and list while the workers have enough to do; return whether it is the first to lack some project.
 
         What can't be had is told, and changes nothing.
         """
@@ -131,10 +132,10 @@ class Everything:
             return await self._read_list(run)
         except (UpstreamError, InvalidPage) as error:
             run.note(Failure(reason=str(error)))
-            return 0
+            return False
 
-    async def _read_list(self, run: ActiveRun) -> int:
-        """Read the list, and return how many projects it is the first to lack."""
+    async def _read_list(self, run: ActiveRun) -> bool:
+        """Read the list, and return whether it is the first to lack some project."""
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is not None and known.origin != self._origin:
             known = None
@@ -145,7 +146,7 @@ class Everything:
             if isinstance(answer, NotModified):
                 log.info("list", news="none")
                 await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
-                return 0
+                return False
             body.seek(0)
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
@@ -154,7 +155,7 @@ class Everything:
                 # An edge of the CDN that has not heard yet, for up to an hour.
                 log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
                 await self._tell_of_older(run, new, last=known)
-                return 0
+                return False
             merged: Merged = await asyncio.to_thread(
                 self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
             )
@@ -169,7 +170,7 @@ class Everything:
         )
         await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
         run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
-        return merged.absent
+        return merged.absent > 0
 
     async def _tell_of_older(self, run: ActiveRun, new: KnownList, *, last: KnownList) -> None:
         """Tell of an older list that stays: one wrong serial, however high, must not stop the mirror unseen."""
@@ -228,7 +229,7 @@ class Everything:
         run.shrunk += len(shrinking)
         return removals
 
-    async def _ask_after(self, run: ActiveRun, absent: int) -> int:
+    async def _ask_after(self, run: ActiveRun) -> int:
         """
         Ask for the pages of what the last list is the first to lack, and return how many that are.
 
@@ -236,14 +237,15 @@ class Everything:
         page that is there changes nothing: the next list decides.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
-        if known is None or not 0 < absent <= _ASKED_AFTER_MOST:
+        if known is None:
             return 0
         due, at_hand = self._catalog.due, self._queue.names()
         before = await asyncio.to_thread(due.count_absent, edition=known.edition)
-        if before > _ASKED_AFTER_MOST:
+        absent = await asyncio.to_thread(due.count_absent, edition=known.edition + 1)
+        if absent > _ASKED_AFTER_MOST:
             return 0
         past = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=before)
-        names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=before + absent)
+        names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=absent)
         names = [name for name in names if name not in at_hand.union(past)]
         await self._put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])
         return len(names)

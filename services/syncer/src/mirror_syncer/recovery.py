@@ -7,15 +7,18 @@ anew from the pages.
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
-from mirror_syncer.publish import read_published
-from mirror_syncer.rows import ProjectRow, Retirement
+from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.rows import NO_VALIDATORS, ProjectRow, Retirement
 from mirror_syncer.volume import Volume
+
+_LEFTOVERS_STAY = 3_600  # seconds, also where removals have no grace: the next sync has most likely use for them
 
 
 def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
@@ -36,28 +39,46 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     """
     Put right what a publication left that was broken off.
 
-    A file that the project's page names is published. The others stay for their grace period, so that the next sync
-    need not fetch them again, unless they were to leave at once. Temporaries go.
+    A file that the project's page names is published. The others stay for their grace period, an hour at least, so that
+    the next sync need not fetch them again, unless they were to leave at once. Temporaries go, and metadata whose file
+    never came. Where it was the page that was being changed, upstream is asked for its own anew.
     """
     intents = catalog.files.pending(name)
-    volume.clean_up(name, [(intent.place, intent.sha256) for intent in intents])
+    files = [intent for intent in intents if not intent.is_page]
+    volume.clean_up(name, [(intent.place, intent.sha256) for intent in files])
     try:
         published = read_published(volume, name)
     except InvalidPage:
         published = None
     named = frozenset(published.places.values()) if published else frozenset()
-    held = catalog.files.held([intent.place for intent in intents])
+    held = catalog.files.held([intent.place for intent in files])
     now = int(time.time())
-    later = now + int(removal.grace.total_seconds())
-    leaving = [
-        Retirement(
-            name, intent.place, intent.sha256, due_at=now if intent.withdraw else later, withdraw=intent.withdraw
-        )
-        for intent in intents
+    later = now + max(int(removal.grace.total_seconds()), _LEFTOVERS_STAY)
+    leaving = []
+    for intent in files:
+        if intent.place in named:
+            continue
+        if volume.size(intent.place) is None:
+            volume.remove(intent.place)  # its metadata comes first
         # Other content at the place is not this publication's: a file has its name only when it is whole.
-        if intent.place not in named and intent.place not in held and volume.digest(intent.place) == intent.sha256
-    ]
-    catalog.files.recover(name, leaving)
+        elif intent.place not in held and volume.digest(intent.place) == intent.sha256:
+            due = now if intent.withdraw else later
+            leaving.append(Retirement(name, intent.place, intent.sha256, due_at=due, withdraw=intent.withdraw))
+    row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
+    catalog.recover(name, row, leaving)
+
+
+def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog: Catalog) -> ProjectRow | None:
+    """
+    Return a project's row as it is true of a page that may be visible or not, whole or half.
+
+    It has no validators: a 304 would say that all is as it was before. A first page that became visible is published,
+    so that it can be withdrawn.
+    """
+    row = catalog.projects.get(name)
+    if published is not None:
+        row = _shown(row or ProjectRow(name), published)
+    return None if row is None else replace(row, validators=NO_VALIDATORS)
 
 
 def rebuild(*, catalog: Catalog, volume: Volume) -> int:
@@ -79,10 +100,10 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
         except InvalidPage:
             published = None  # the next sync writes it anew
         if published is not None:
-            yield ProjectRow(
-                name,
-                serial=published.page.serial,
-                file_count=len(published.files),
-                stored_bytes=sum(file.size or 0 for file in published.files.values()),
-                published=True,
-            )
+            yield _shown(ProjectRow(name, serial=published.page.serial), published)
+
+
+def _shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:
+    """Return a row with what the project's page shows."""
+    size = sum(file.size or 0 for file in published.files.values())
+    return replace(row, published=True, file_count=len(published.files), stored_bytes=size)

@@ -12,6 +12,7 @@ from mirror_syncer.upstream import Validators
 NO_VALIDATORS = Validators()
 GONE = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
 GUARDED = "upstream has it no more; the deletion guard keeps it published"
+_PAGES = "simple/"
 _BACKOFF_SECONDS = 300
 _BACKOFF_MOST_SECONDS = 86_400
 
@@ -59,13 +60,23 @@ class KeptPage:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A file that a publication is about to bring or to drop."""
+    """A file that a publication is about to bring or to drop; or its page."""
 
     project: NormalizedName
     place: PackagePath
     sha256: Sha256
     withdraw: bool = False
     """It is dropped, and must not stay in the document root for its grace period."""
+
+    @classmethod
+    def page(cls, project: NormalizedName) -> "Pending":
+        """Return the intent to change a project's page, which may bring or drop no file at all."""
+        return cls(project, PackagePath(f"{_PAGES}{project}"), Sha256(""))
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is the page, and no file."""
+        return self.place.startswith(_PAGES)
 
 
 @dataclass(frozen=True, slots=True)

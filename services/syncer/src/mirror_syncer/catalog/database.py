@@ -18,7 +18,7 @@ from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.rows import ProjectRow, Settlement
+from mirror_syncer.rows import ProjectRow, Retirement, Settlement
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -101,6 +101,14 @@ class Catalog:
                 )
             self.files.release(names)
 
+    def recover(self, name: NormalizedName, row: ProjectRow | None, retirements: Sequence[Retirement]) -> None:
+        """Settle what a crash left of a project: its row, and files that no page names, which leave like any others."""
+        with self.files.guard:
+            with self._engine.begin() as connection:
+                self.projects.store(connection, [] if row is None else [row])
+                self.files.settle(connection, projects=[name], retirements=retirements, returned=())
+            self.files.release([name])
+
     def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
         """Store how far a verify is: what it counted, and of which projects, in one transaction."""
         with self._engine.begin() as connection:
@@ -139,16 +147,30 @@ class Catalog:
     def _migrate(self) -> None:
         """Make a new catalog from the schema; bring an older one to it, by alembic, whose import takes 0.1 s."""
         with self._engine.begin() as connection:
-            if not sa.inspect(connection).has_table(_VERSION.name):
+            if _version(connection) == SCHEMA_VERSION:
+                return
+            if connection.dialect.name == "sqlite":
+                # Its driver begins none for DDL: a kill between two statements would leave a schema that is neither.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            version = _version(connection)
+            if version is None:
                 metadata.create_all(connection)
                 connection.execute(
                     sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
                 )
                 connection.execute(_VERSION.insert().values(version_num=SCHEMA_VERSION))
-            elif connection.scalar(sa.select(_VERSION.c.version_num)) != SCHEMA_VERSION:
+            elif version != SCHEMA_VERSION:
                 from mirror_syncer.catalog.migration import migrate  # noqa: PLC0415 - as said
 
                 migrate(connection)
+
+
+def _version(connection: sa.Connection) -> str | None:
+    """Return the schema's version; None of an empty database."""
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return None
+    version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
+    return version
 
 
 def _set(connection: sa.Connection, key: Fact, value: str) -> None:

@@ -106,13 +106,6 @@ class Files:
             for place in (self._in_hand or {}).pop(project, ()):
                 del self._holders[place]
 
-    def recover(self, project: NormalizedName, retirements: Sequence[Retirement]) -> None:
-        """Settle what a crash left of one project: files that no page names leave like any others."""
-        with self.guard:
-            with self._engine.begin() as connection:
-                self.settle(connection, projects=[project], retirements=retirements, returned=())
-            self.release([project])
-
     def due_projects(self, *, now: int) -> list[NormalizedName]:
         """Return the projects that have files whose time has come."""
         with self._engine.connect() as connection:

@@ -13,7 +13,7 @@ Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
 
 class Claims:
     """
-    One project's, for one refresh.
+    One project's, for one refresh; with the first of them its page is noted, too.
 
     Args:
         published: what its page names now, by place. Nothing else may lie there: no URL ever changes its bytes.
@@ -37,7 +37,8 @@ class Claims:
     async def claim(self, *wanted: tuple[PackagePath, Sha256]) -> bool:
         """Return whether all of these places may hold these contents."""
         if new := [one for one in wanted if one not in self._free]:
-            taken = await self._intend([Pending(self.name, place, sha256) for place, sha256 in new])
+            files = [Pending(self.name, place, sha256) for place, sha256 in new]
+            taken = await self._intend(files if self._free else [Pending.page(self.name), *files])
             for place, sha256 in new:
                 self._free[place, sha256] = place not in taken and self._published.get(place, sha256) == sha256
         return all(self._free[one] for one in wanted)

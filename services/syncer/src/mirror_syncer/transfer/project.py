@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
@@ -141,7 +141,7 @@ class Transfer:
         row = work.row
         published = await asyncio.to_thread(self._published, row.name)
         leaving = _retire(row.name, published, staying=frozenset(), grace=work.grace)
-        await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
+        await self._intend(_intents(row.name, leaving))
         gone = replace(
             ProjectRow(row.name), state=ProjectState.WITHDRAWN, error=work.reason, checked_at=_now(), changed_at=_now()
         )
@@ -228,8 +228,8 @@ class Transfer:
         shrinking = sum(file.filename in landed for file in lost)
         places = frozenset(place for _, place in offered)
         leaving = _retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
-        if leaving:
-            await self._intend([Pending(r.project, r.place, r.sha256, r.withdraw) for r in leaving])
+        if leaving or not tally.sought:  # files that were sought have noted the page with them
+            await self._intend(_intents(work.name, leaving))
         legacy = await self._legacy.bring(
             page, offered, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
         )
@@ -341,6 +341,11 @@ def _retire(
         for file in published.page.files
         if (place := published.places[file.filename]) not in staying
     )
+
+
+def _intents(name: NormalizedName, leaving: Sequence[Retirement]) -> list[Pending]:
+    """Return what a publication notes before it touches anything: its page, and the files that leave it."""
+    return [Pending.page(name), *(Pending(name, r.place, r.sha256, r.withdraw) for r in leaving)]
 
 
 def _touched(row: ProjectRow, wanted: int | None) -> Outcome:

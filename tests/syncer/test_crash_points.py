@@ -1,0 +1,383 @@
+"""Killed at any step, and started again, the syncer has lost nothing, published nothing half, and left nothing over."""
+
+import asyncio
+import random
+import shutil
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.command import upgrade
+from alembic.config import Config
+
+import fakepypi
+from syncer.dying import LIVES, Fate, Life, Nursery, nursery
+from syncer.old_mirror import OldMirror
+from syncer.site import Site, same_directory
+from syncer.witness import Witness, fetched, retiring, upstream_of, whole_files
+
+LARGE = 300_000  # bytes: too many to be gathered in memory
+
+
+@dataclass
+class Scene:
+    """
+    What dies, and what must come of it.
+
+    Attributes:
+        command: what is run, and run again, and then a sync.
+        names: the projects that must be mirrored in the end; all, where none is named.
+        legacy: with their legacy JSON.
+        codes: how a run may end that nobody kills: a project that is gone makes it incomplete.
+        damaged: files and pages whose content is wrong from the beginning.
+    """
+
+    site: Site
+    pypi: fakepypi.FakePyPI
+    command: tuple[str, ...] = ("sync",)
+    names: tuple[str, ...] = ()
+    legacy: bool = False
+    codes: tuple[int, ...] = (0,)
+    damaged: frozenset[str] = frozenset()
+    workers: int = 1
+
+    async def die(self, warm: Nursery, directory: Path, *fates: Fate) -> Life:
+        """Die of each fate in turn, end as if nothing had happened, and return the last death."""
+        contact = f"https://mirror.example{directory}/"
+        shutil.copytree(self.site.data.parent, directory)
+        site, witness = Site(directory, upstream=self.pypi.url), Witness(damaged=self.damaged)
+        environment = site.environment(MIRROR_CONTACT=contact, MIRROR_WORKERS=str(self.workers))
+
+        async def live(*argv: str, fate: Fate = LIVES) -> Life:
+            return await asyncio.to_thread(warm.live, *argv, environment=environment, fate=fate)
+
+        witness.look(site)
+        for fate in fates:
+            there, before = whole_files(site), len(self.pypi.log)
+            life = await live(*self.command, fate=fate)
+            witness.look(site)
+            assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
+        there, before = whole_files(site), len(self.pypi.log)
+        for command in dict.fromkeys((self.command, ("sync",))):
+            last = await live(*command)
+            assert last.code in self.codes, (directory / "trail.log").read_text()
+        assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
+        expected = upstream_of(self.pypi, *self.names)
+        witness.settled(site, expected, legacy=self.legacy)
+        if retiring(site):  # what a death left over stays for an hour
+            site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
+            await live("sync")
+            witness.settled(site, expected, legacy=self.legacy)
+        assert retiring(site) == set()
+        shutil.rmtree(directory)
+        return life
+
+
+async def first_sync(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """Nothing is there yet: neither tree nor catalog."""
+    pypi.index.project("six").upload("1.0", padding=LARGE)
+    pypi.index.project("idna").upload("3.0")
+    pypi.index.project("void").create()
+    site.select("six", "idna", "void", grace="0m")
+    return Scene(site, pypi)
+
+
+async def change(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """Files come, and go without a grace, one is yanked; another project has only its page changed."""
+    six, idna = pypi.index.project("six"), pypi.index.project("idna")
+    for version in ("1.0", "1.1", "1.2"):
+        six.upload(version)
+    idna.upload("3.0")
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    six.upload("1.3", padding=LARGE)
+    six.delete_release("1.0")
+    six.yank("1.1", reason="no")
+    idna.yank("3.0")
+    return Scene(site, pypi)
+
+
+async def shorter_page(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A page that had twins is too short for any."""
+    six = pypi.index.project("six")
+    for number in range(5):
+        six.upload(f"1.{number}")
+    site.select("six", grace="0m")
+    await site.sync()
+    for number in range(4):
+        six.delete_release(f"1.{number}")
+    return Scene(site, pypi)
+
+
+async def quarantine(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A project is quarantined, and a release of another: their files leave the document root at once."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    pypi.index.project("idna").upload("1.1")
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    pypi.index.project("idna").quarantine_release("1.0")
+    return Scene(site, pypi)
+
+
+async def restoration(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A quarantine is over: the files that were put aside come back, and are not fetched again."""
+    pypi.index.project("six").upload("1.0", padding=LARGE)
+    site.select("six", grace="0m")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    await site.sync()
+    pypi.index.project("six").clear_quarantine()
+    return Scene(site, pypi)
+
+
+async def deletion(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A project is deleted upstream, another is no longer selected."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", "toml", grace="0m")
+    await site.sync()
+    pypi.index.project("six").delete()
+    site.select("six", "toml", grace="0m")
+    pypi.index.project("toml").upload("1.1")
+    return Scene(site, pypi, command=("sync", "--allow-removals", "2"), names=("six", "toml"), codes=(0, 3))
+
+
+async def other_owner(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A project is made again by somebody else, its file names with other bytes in the same directory."""
+    six = pypi.index.project("six")
+    before = b"as it was"
+    six.upload_file("six-1.0.tar.gz", before, version="1.0")
+    site.select("six", grace="0m")
+    await site.sync()
+    six.delete()
+    six.upload_file("six-1.0.tar.gz", same_directory(before), version="1.0", replace=True)
+    return Scene(site, pypi)
+
+
+async def everything(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """All that upstream lists: one comes, one changes, one is quarantined, one leaves."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    site.everything(grace="0m", guard="50%")
+    await site.sync()
+    pypi.index.project("attrs").upload("1.0")
+    pypi.index.project("idna").upload("1.1")
+    pypi.index.project("six").delete()
+    return Scene(site, pypi)
+
+
+async def legacy_json(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """The legacy JSON changes with its page, comes with a new one, and goes where no file is left."""
+    for name in ("six", "idna"):
+        for number in range(6):
+            pypi.index.project(name).upload(f"1.{number}")
+    site.select("six", "idna", "toml", grace="0m", legacy_json=True)
+    pypi.index.project("toml").create()
+    await site.sync()
+    pypi.index.project("toml").upload("1.0")
+    pypi.index.project("six").delete_release("1.0")
+    pypi.index.project("idna").quarantine()
+    return Scene(site, pypi, legacy=True)
+
+
+async def repair(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A verify finds a file that rotted, one that is gone, a page that is damaged and a file that nobody knows."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0", padding=LARGE)
+        pypi.index.project(name).upload("1.1")
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    damaged = set[str]()
+    for name, filename in (("six", "six-1.0.tar.gz"), ("idna", "idna-1.1-py3-none-any.whl")):
+        place = site.published(name).places[filename]
+        damaged.add(place)
+        (site.web / place).write_bytes(b"rot") if name == "six" else (site.web / place).unlink()
+    damaged.add("simple/six/index.html")
+    (site.web / "simple/six/index.html").write_text("<html>")
+    stray = site.web / "packages" / "ab" / "idna-0.1.tar.gz"
+    stray.write_bytes(b"stray")
+    damaged.add("packages/ab/idna-0.1.tar.gz")
+    return Scene(site, pypi, command=("verify", "--repair"), damaged=frozenset(damaged))
+
+
+async def adoption(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """Another program's tree becomes the mirror's own, where it lies."""
+    old = OldMirror(site.web)
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0", provenance=True)
+        old.write(pypi.index.project(name), json_too=name == "six")
+    site.select("six", "idna", grace="0m")
+    return Scene(site, pypi, command=("adopt",))
+
+
+async def lost_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """The catalog is gone, and is made anew from the pages; one of them has changed meanwhile."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    for path in site.state.iterdir():
+        path.unlink()
+    pypi.index.project("six").upload("1.1")
+    return Scene(site, pypi)
+
+
+async def old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """An earlier version's catalog is brought to today's schema, with a publication of its that broke off."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", grace="0m")
+    await site.sync()
+    identity = (site.data / "pypi" / ".mirror-id").read_text().strip()
+    for path in site.state.iterdir():
+        path.unlink()
+    make_first_catalog(site.state / "catalog.sqlite", identity)
+    return Scene(site, pypi)
+
+
+async def two_processes(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A second process has the time to come up, and the first nobody's projects alone."""
+    for number in range(24):
+        pypi.index.project(f"project{number}").upload("1.0")
+    pypi.faults.on_page().delay(0.2)
+    site.select(*(f"project{number}" for number in range(24)), grace="0m")
+    return Scene(site, pypi, workers=2)
+
+
+Direct = Callable[[Site, fakepypi.FakePyPI], Awaitable[Scene]]
+SCENES: tuple[Direct, ...] = (
+    first_sync,
+    change,
+    shorter_page,
+    quarantine,
+    restoration,
+    deletion,
+    other_owner,
+    everything,
+    legacy_json,
+    repair,
+    adoption,
+    lost_catalog,
+    old_catalog,
+)
+
+
+def make_first_catalog(path: Path, identity: str) -> None:
+    """Make a catalog as the first version did, with a publication in hand."""
+    config = Config()
+    config.set_main_option("script_location", str(files("mirror_syncer.catalog") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, "0001")
+        pending = "INSERT INTO pending VALUES ('six', 'packages/ab/six-0.1.tar.gz', :sha256, 0)"
+        connection.execute(sa.text(pending), {"sha256": "a" * 64})
+        connection.execute(sa.text("INSERT INTO about VALUES ('mirror_id', :identity)"), {"identity": identity})
+    engine.dispose()
+
+
+@pytest.fixture
+def nurseries() -> Iterator[asyncio.Queue[Nursery]]:
+    """Where processes come from, two at a time."""
+    with nursery() as one, nursery() as other:
+        queue = asyncio.Queue[Nursery]()
+        queue.put_nowait(one)
+        queue.put_nowait(other)
+        yield queue
+
+
+async def all_die(
+    scene: Scene, nurseries: asyncio.Queue[Nursery], directory: Path, *, deaths: Iterable[Sequence[Fate]]
+) -> list[Life]:
+    """Let a scene end in each of these ways, each by itself, and tell of all that went wrong."""
+    wrong: list[str] = []
+    lives: list[Life] = []
+
+    async def one(number: int, fates: Sequence[Fate]) -> None:
+        home = directory / str(number)
+        warm = await nurseries.get()
+        try:
+            lives.append(await scene.die(warm, home, *fates))
+        except AssertionError as error:
+            line = traceback.extract_tb(error.__traceback__)[-1].line
+            wrong.append(f"{fates}, at last {(home / 'trail').read_text().splitlines()[-1:]}: {line}: {error}")
+        finally:
+            nurseries.put_nowait(warm)
+
+    await asyncio.gather(*(one(number, fates) for number, fates in enumerate(deaths)))
+    assert not wrong, "\n".join(wrong)
+    return lives
+
+
+async def rehearse(
+    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], directory: Path
+) -> tuple[Scene, int]:
+    """Return a scene, and how many steps it has when nobody dies."""
+    (home := directory / "before").mkdir()
+    scene = await direct(Site(home, upstream=pypi.url), pypi)
+    [whole] = await all_die(scene, nurseries, directory / "whole", deaths=[[LIVES]])
+    assert whole.code in scene.codes
+    return scene, len(whole.steps)
+
+
+@pytest.mark.parametrize("direct", [change, quarantine])
+async def test_killed_at_some_steps(
+    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+) -> None:
+    """A syncer killed at a step loses nothing, shows nothing half, fetches nothing twice, and leaves nothing over."""
+    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
+
+    lives = await all_die(scene, nurseries, tmp_path, deaths=[[Fate(step=step)] for step in range(5, steps, 6)])
+
+    assert any(life.killed for life in lives)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direct", SCENES)
+async def test_killed_at_every_step(
+    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+) -> None:
+    """As above, at each step in turn, on every way on which something is published, withdrawn or put right."""
+    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
+
+    lives = await all_die(scene, nurseries, tmp_path, deaths=[[Fate(step=step)] for step in range(1, steps + 1)])
+
+    # What happens side by side takes a step less or more.
+    assert sum(life.killed for life in lives) > 0.8 * steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direct", SCENES)
+async def test_killed_again_and_again(
+    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+) -> None:
+    """As above, at random moments, up to four times before anybody gets to an end: in recovery, too."""
+    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
+    dice = random.Random(direct.__name__)
+
+    def fate() -> Fate:
+        return Fate(step=dice.randint(1, steps)) if dice.random() < 0.5 else Fate(seconds=dice.uniform(0.02, 0.3))
+
+    await all_die(scene, nurseries, tmp_path, deaths=[[fate() for _ in range(dice.randint(2, 4))] for _ in range(5)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worker", [False, True], ids=["parent", "worker"])
+async def test_killed_among_processes(
+    pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path, *, worker: bool
+) -> None:
+    """As above, with worker processes: those of a parent that is killed go with it; one that is killed goes alone."""
+    scene, _ = await rehearse(two_processes, pypi, nurseries, tmp_path)
+    dice = random.Random(7)
+    deaths = [Fate(seconds=dice.uniform(0.3, 2.5), worker=worker) for _ in range(8)]
+
+    lives = await all_die(scene, nurseries, tmp_path, deaths=[[death] for death in deaths])
+
+    assert {life.code for life in lives if not life.killed} <= {0, 3}
+    assert worker or any(life.killed for life in lives)

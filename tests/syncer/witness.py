@@ -1,0 +1,199 @@
+"""What a client and an operator see of a mirror, and must see at every moment, whatever died; and what in the end."""
+
+import gzip
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from pypi_simple import ProjectPage
+
+import fakepypi
+from fakepypi.release import ListedFile
+from syncer.site import Site
+
+FORMS = ("index.html", "index.html.gz", "index.v1_json", "index.v1_json.gz")
+_ROOT = "http://mirror/"
+_TEMPORARY = re.compile(r"(^|/)\.")
+_CATALOG = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"}
+
+
+@dataclass
+class Witness:
+    """
+    Looks at a mirror from outside, with readers that are not the product's own.
+
+    Attributes:
+        seen: what any URL of a file ever answered, by sha256. No URL may ever change its bytes.
+        damaged: files and pages whose content the test has changed.
+    """
+
+    seen: dict[str, str] = field(default_factory=dict)
+    damaged: frozenset[str] = frozenset()
+
+    def look(self, site: Site) -> None:
+        """Assert what must hold at every moment."""
+        files = self._files(site)
+        for place in files.keys() - self.damaged:
+            digest = files[place]
+            assert self.seen.setdefault(place, digest) == digest, f"{place} has changed its bytes"
+        named: set[str] = set()
+        for path in pages(site):
+            if str(path.relative_to(site.web)) in self.damaged:
+                continue
+            for place, digest in read_page(path):
+                assert place in self.damaged or files.get(place) == digest, f"{path} names {place}: {files.get(place)}"
+                named.add(place)
+        for path in site.web.glob("pypi/[!.]*/json*"):
+            for place, digest in read_legacy(path):
+                assert place in self.damaged or files.get(place) == digest, f"{path} names {place}: {files.get(place)}"
+        for form in FORMS:
+            for name in listed(site.web / "simple" / form):
+                assert (site.web / "simple" / name / form.removesuffix(".gz")).is_file(), f"{form} names {name}"
+        known = in_hand(site) | retiring(site)
+        lost = {place for place in files if place.removesuffix(".metadata") not in named | known}
+        assert not lost - self.damaged, f"known to nobody: {lost}"
+
+    def settled(self, site: Site, upstream: dict[str, list[ListedFile]], *, legacy: bool = False) -> None:
+        """
+        Assert what must hold when nothing is left to do: what upstream has, and nothing else.
+
+        Args:
+            upstream: the projects that are mirrored, and what their pages list.
+            legacy: the legacy JSON is served, too.
+        """
+        self.damaged = frozenset()
+        self.look(site)
+        assert sorted(path.name for path in (site.web / "simple").iterdir() if path.is_dir()) == sorted(upstream)
+        named: set[str] = set()
+        for name, files in upstream.items():
+            assert [(f.filename, f.sha256, f.yanked) for f in site.published(name).page.files] == [
+                (listed.file.filename, listed.file.sha256, listed.yanked) for listed in files
+            ], name
+            html, json_ = (set(read_page(site.web / "simple" / name / form)) for form in FORMS[::2])
+            assert html == json_, name
+            named |= {place for place, _ in html}
+        for twin in site.web.glob("[!p]*/**/*.gz"):
+            assert gzip.decompress(twin.read_bytes()) == twin.with_suffix("").read_bytes(), twin
+        for form in FORMS[::2]:
+            assert listed(site.web / "simple" / form) == sorted(upstream), form
+        leaving = retiring(site)
+        assert {file for file in self._files(site) if file.removesuffix(".metadata") not in leaving} == named
+        documents = {path.name for path in (site.web / "pypi").glob("*")}
+        assert documents == {name for name, files in upstream.items() if legacy and files}
+        self._tidy(site)
+        with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
+            rows = dict(catalog.execute("SELECT name, file_count FROM project WHERE published"))
+        assert rows == {name: len(files) for name, files in upstream.items()}
+        assert in_hand(site) == set()
+
+    def _tidy(self, site: Site) -> None:
+        left = [path for path in site.web.rglob("*") if path.name.startswith(".")]
+        left += (site.data / "pypi" / ".staging").iterdir()
+        left += (path for path in site.state.iterdir() if path.name not in _CATALOG)
+        left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))
+        assert left == []
+
+    def _files(self, site: Site) -> dict[str, str]:
+        """Return the sha256 of what any URL of a file answers."""
+        return dict(_digests(site.web, "packages"))
+
+
+def whole_files(site: Site) -> set[str]:
+    """Return the sha256 of each file that is here, withdrawn ones included: none of them may be fetched again."""
+    aside = site.data / "pypi" / ".withdrawn"
+    return {digest for root in (site.web, aside) for _, digest in _digests(root, "packages")}
+
+
+def pages(site: Site) -> Iterator[Path]:
+    """Yield all forms of all pages that are visible."""
+    for form in FORMS:
+        yield from site.web.glob(f"simple/[!.]*/{form}")
+
+
+def read_page(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the places that a page names, metadata included, each with the sha256 that it promises."""
+    body, url = _body(path), f"{_ROOT}simple/{path.parent.name}/"
+    if ".v1_json" in path.name:
+        page = ProjectPage.from_json_data(json.loads(body), url)
+    else:
+        assert body.rstrip().endswith(b"-->" if b"<!--SERIAL" in body else b"</html>"), path
+        page = ProjectPage.from_html(path.parent.name, body, url)
+    for package in page.packages:
+        place = _place(package.url)
+        yield place, package.digests["sha256"]
+        if package.metadata_digests:
+            yield f"{place}.metadata", package.metadata_digests["sha256"]
+
+
+def read_legacy(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the places that a legacy document names, each with its sha256."""
+    document = json.loads(_body(path))
+    for files in document["releases"].values():
+        for file in files:
+            yield _place(urljoin(_ROOT, file["url"])), file["digests"]["sha256"]
+
+
+def listed(path: Path) -> list[str]:
+    """Return the projects that a form of the list names; none where there is no list."""
+    if not path.is_file():
+        return []
+    body = _body(path)
+    if ".v1_json" in path.name:
+        return [project["name"] for project in json.loads(body)["projects"]]
+    assert body.rstrip().endswith(b"</html>"), path
+    return re.findall(r'<a href="([^"/]+)/">', body.decode())
+
+
+def in_hand(site: Site) -> set[str]:
+    """Return the places that the catalog says are being touched."""
+    return {place for (files,) in _rows(site, "pending", "files") for place, *_ in json.loads(files)}
+
+
+def retiring(site: Site) -> set[str]:
+    """Return the places that the catalog says will leave."""
+    return {place for place, due in _rows(site, "retired", "place", "due_at") if due is not None}
+
+
+def upstream_of(pypi: fakepypi.FakePyPI, *names: str) -> dict[str, list[ListedFile]]:
+    """Return what upstream's pages list of these projects, or of all that there are."""
+    projects = [pypi.index.project(name) for name in names] if names else list(pypi.index)
+    absent = fakepypi.Status.ABSENT
+    return {project.name: list(project.listing().files) for project in projects if project.status is not absent}
+
+
+def fetched(pypi: fakepypi.FakePyPI, *, by: str, since: int = 0) -> set[str]:
+    """Return the sha256 of each file of which some was sent, after so many requests, to who bears this contact."""
+    ours = (exchange for exchange in pypi.log.exchanges[since:] if by in exchange.headers["user-agent"])
+    sent = (exchange.path for exchange in ours if exchange.status in (200, 206))
+    blobs = (pypi.index.blob(unquote(path).lstrip("/")) for path in sent if "/packages/" in path)
+    return {blob.sha256 for blob in blobs if blob is not None}
+
+
+def _digests(root: Path, folder: str) -> Iterator[tuple[str, str]]:
+    for path in (root / folder).rglob("*"):
+        place = str(path.relative_to(root))
+        if path.is_file() and not _TEMPORARY.search(place):
+            yield place, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _body(path: Path) -> bytes:
+    body = path.read_bytes()
+    return gzip.decompress(body) if path.suffix == ".gz" else body
+
+
+def _place(url: str) -> str:
+    return unquote(urlsplit(url).path).lstrip("/")
+
+
+def _rows(site: Site, table: str, *columns: str) -> list[Any]:
+    with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
+        there = {name for (name,) in catalog.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+        # An earlier version's table is another one.
+        return catalog.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall() if there >= set(columns) else []
