@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -54,6 +55,18 @@ async def test_status_a_number_of_times(
         assert (await client.get(f"/{wheel.path}.metadata")).status == 200
     assert (await client.get(f"/{wheel.path}")).status == 200
     assert [exchange.status for exchange in pypi.log.to(wheel.filename)] == [503, 503, 200]
+
+
+async def test_status_for_a_share_of_the_requests(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A rule for a share of the requests meets about as many, the same ones with the same seed, and counts them."""
+    seen = []
+    for _ in range(2):
+        rule = pypi.faults.on_page("foo").sometimes(0.2, dice=random.Random(1)).status(503)
+        seen.append([(await client.get("/simple/foo/")).status for _ in range(100)])
+        assert rule.met == seen[-1].count(503)
+        pypi.faults.clear()
+    assert seen[0] == seen[1]
+    assert 10 <= seen[0].count(503) <= 30
 
 
 async def test_gate(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:

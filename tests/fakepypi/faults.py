@@ -56,11 +56,7 @@ class Faults:
 
     def take(self, target: Target) -> Sequence[Rule]:
         """Return the rules that a request meets, and count it."""
-        met = [rule for rule in self.rules if rule.left != 0 and rule.target.covers(target)]
-        for rule in met:
-            if rule.left is not None:
-                rule.left -= 1
-        return met
+        return [rule for rule in self.rules if rule.target.covers(target) and rule.strikes()]
 
     def clear(self) -> None:
         """Let all go well again, and whoever stands at a gate go on."""

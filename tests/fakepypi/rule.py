@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import random
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,6 +31,9 @@ class Rule:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.left: int | None = None  # None: for ever
+        self.met = 0
+        self._share = 1.0
+        self._dice = random.Random()
         self.is_stale = False
         self.is_html_only = False
         self.ignores_ranges = False
@@ -43,6 +47,20 @@ class Rule:
         """Go wrong so many times, and then no more."""
         self.left = count
         return self
+
+    def sometimes(self, share: float, *, dice: random.Random) -> Self:
+        """Go wrong with that share of the requests alone, as the dice fall."""
+        self._share, self._dice = share, dice
+        return self
+
+    def strikes(self) -> bool:
+        """Whether a request that it is for meets it, which counts."""
+        if self.left == 0 or self._dice.random() >= self._share:
+            return False
+        if self.left is not None:
+            self.left -= 1
+        self.met += 1
+        return True
 
     # Waiting
 
