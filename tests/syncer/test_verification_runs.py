@@ -139,6 +139,20 @@ async def test_page_that_changes_meanwhile_is_looked_at_anew(three: Site, pypi: 
     assert ended.counts.bytes_verified < 2 * BIG, "what was found right is not hashed twice"
 
 
+async def test_project_that_is_withdrawn_meanwhile_is_not_damaged(three: Site) -> None:
+    """A page that was taken away on purpose, since the verify was told of it, is no damage: only the rotten file is."""
+    async with three.running(verify_bandwidth=SLOW) as running:
+        run = running.ask(RunKind.VERIFY)
+        await at_work(running, run, done=2)
+        three.select("alpha", "omega")
+        await running.sync()
+        ended = await running.ended(run)
+
+    assert three.pages() == ["alpha", "omega"]
+    assert [failure.project for failure in ended.failures] == ["alpha"]
+    assert (ended.counts.projects_done, ended.counts.files_damaged) == (3, 1)
+
+
 async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """However many projects there are, no more than a few of a verify's are in the queue at once."""
     names = [f"project-{number:03}" for number in range(120)]

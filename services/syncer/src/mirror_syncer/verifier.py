@@ -117,19 +117,25 @@ class Verifier:
             WorkerLost: the process that looked at it ended.
         """
         key = (run.id, task.name)
+        row = self._catalog.projects.get(task.name)
+        if row is None or not row.published:
+            # Withdrawn since the run was told of it: no page is missing, and there is nothing to look at.
+            await self.give_up(task.name, run)
+            verdict = self._verdicts[key] = Verdict(0, 0, ())
+            return verdict
         hand = self._under_way.setdefault(key, self._crew.choose())
         try:
-            verdict = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share()), at=hand)
+            found = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share()), at=hand)
         except WorkerLost:
             del self._under_way[key]  # there is nothing to give up any more
             raise
-        if verdict is None:
+        if found is None:
             raise SliceOver
         del self._under_way[key]
-        self._verdicts[key] = verdict
-        for damage in verdict.damages:
+        self._verdicts[key] = found
+        for damage in found.damages:
             self._metrics.count_damage(damage.reason)
-        return verdict
+        return found
 
     def settle(self, name: NormalizedName, run: ActiveRun) -> None:
         """Count what was found of a project, and note that it is verified."""
