@@ -210,6 +210,7 @@ async def test_process_that_dies_costs_what_it_was_looking_at(three: Site) -> No
     assert (ended.state, again.state) == (RunState.INCOMPLETE, RunState.SUCCEEDED)
     assert sorted(failure.project or "" for failure in ended.failures) == ["alpha", "big"]
     assert any("its worker process ended" in failure.reason for failure in ended.failures)
+    assert (ended.message or "").startswith("1 project(s) could not be verified")
 
 
 async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -302,7 +302,8 @@ def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
         return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
     parts = []
     if counts.projects_failed:
-        parts.append(f"{counts.projects_failed} project(s) could not be refreshed")
+        done = "verified" if run.request.kind is RunKind.VERIFY else "refreshed"
+        parts.append(f"{counts.projects_failed} project(s) could not be {done}")
     if counts.projects_partial:
         parts.append(f"{counts.projects_partial} project(s) lack files that could not be had")
     if counts.projects_withheld:
