@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -68,9 +69,10 @@ def drip(*, size: int, every: float) -> Delivery:
 
     async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
         response = await _begin(request, answer, length=len(answer.body))
-        for start in range(0, len(answer.body), size):
-            await response.write(answer.body[start : start + size])
-            await asyncio.sleep(every)
+        with suppress(ConnectionResetError):  # the client has had enough
+            for start in range(0, len(answer.body), size):
+                await response.write(answer.body[start : start + size])
+                await asyncio.sleep(every)
         return response
 
     return deliver
@@ -81,10 +83,11 @@ def endless(*, limit: int) -> Delivery:
 
     async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
         response = await _begin(request, answer, length=None)
-        await response.write(answer.body)
         chunk = bytes(64 * 1024)
-        for _ in range(0, limit, len(chunk)):
-            await response.write(chunk)
+        with suppress(ConnectionResetError):  # as above
+            await response.write(answer.body)
+            for _ in range(0, limit, len(chunk)):
+                await response.write(chunk)
         return response
 
     return deliver
