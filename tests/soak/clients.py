@@ -1,0 +1,77 @@
+"""Clients of the tree, who hold what they find against what they were told, and against what they found before."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.publish import PublishedPage, parse_published
+
+_PAUSE_SECONDS = 0.1  # three of them: 80 files a second, which leaves the processors to the syncer
+_FILES_A_LOOK = 4
+
+
+class Clients:
+    """
+    Read pages and files, at random, all the time.
+
+    Args:
+        web: what nginx serves.
+        any_name: says which project to look at next.
+
+    Attributes:
+        looks: files that were read and hashed.
+        wrong: files that were not what their page says.
+        changed: URLs that had other bytes before.
+        lost: files that a page names and nobody has.
+    """
+
+    def __init__(self, web: Path, *, any_name: Callable[[], str]) -> None:
+        self.looks = 0
+        self.wrong: list[str] = []
+        self.changed: list[str] = []
+        self.lost: list[str] = []
+        self._web = web
+        self._any_name = any_name
+        self._known: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await asyncio.to_thread(self.look, NormalizedName(self._any_name()))
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def look(self, name: NormalizedName) -> None:
+        """Read a project's page and a few of its files."""
+        if (published := self._page(name)) is None:
+            return
+        for filename in random.sample(sorted(published.files), min(_FILES_A_LOOK, len(published.files))):
+            place, file = published.places[filename], published.files[filename]
+            self._hold(name, filename, place, file.sha256)
+            if isinstance(file.core_metadata, str):
+                self._hold(name, filename, f"{place}.metadata", file.core_metadata)
+
+    def _hold(self, name: NormalizedName, filename: str, place: str, sha256: str) -> None:
+        try:
+            found = hashlib.sha256((self._web / place).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            # What was quarantined since the page was read leaves at once, and its page did so before.
+            now = self._page(name)
+            if now is not None and now.places.get(filename) in (place, place.removesuffix(".metadata")):
+                self.lost.append(place)
+            return
+        self.looks += 1
+        if found != sha256:
+            self.wrong.append(place)
+        if self._known.setdefault(place, found) != found:
+            self.changed.append(place)
+
+    def _page(self, name: NormalizedName) -> PublishedPage | None:
+        try:
+            body = (self._web / "simple" / name / "index.v1_json").read_bytes()
+        except FileNotFoundError:
+            return None
+        return parse_published(body, name=name)
