@@ -16,8 +16,12 @@ CLIENT_IMAGE = "pypi-mirror-test-client"
 SERVICES = ("syncer", "nginx", "control")
 
 # Ports that are free, on the loopback alone.
-_PRIVATE = {"MIRROR_BIND": "127.0.0.1", "MIRROR_PORT": "0", "CONTROL_BIND": "127.0.0.1", "CONTROL_PORT": "0"}
-_OPERATORS = ("MIRROR_", "CONTROL_", "COMPOSE_")
+_PRIVATE = {
+    f"{service}_{key}": value
+    for service in ("MIRROR", "CONTROL", "PROMETHEUS", "GRAFANA")
+    for key, value in (("BIND", "127.0.0.1"), ("PORT", "0"))
+}
+_OPERATORS = ("MIRROR_", "CONTROL_", "COMPOSE_", "PROMETHEUS_", "GRAFANA_")
 
 T = TypeVar("T")
 
