@@ -27,7 +27,7 @@ _HEAD = """\
 # Metrics
 
 Prometheus finds these at `/metrics` of `CONTROL_BIND:CONTROL_PORT`, control's and the syncer's in one scrape. Each has
-the prefix `pypi_mirror_`. They are a contract with dashboards and alerts, and change only with a reason in `CHANGELOG.md`.
+the prefix `pypi_mirror_`. They are a contract with dashboards and alerts, and change only as `CHANGELOG.md` tells.
 
 - Every series that a label's values allow is there from the start, at 0. No label holds a project's name, nor anything
   else that upstream or a client could make up: what concerns one project is in the API.

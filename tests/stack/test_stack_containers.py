@@ -194,7 +194,7 @@ def test_monitoring_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", MONITORING)
 def test_monitoring_may_do_as_little(name: str) -> None:
-    """Prometheus and Grafana are as bound as the others, listen on the loopback, and write to their own volume alone."""
+    """Prometheus and Grafana are as bound as the others, listen on the loopback, and write to one volume each."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     service = json.loads(configured)["services"][name]
     user, group = service["user"].split(":")
