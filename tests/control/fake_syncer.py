@@ -56,9 +56,12 @@ class FakeSyncer:
     Starts and stops on one port of the loopback.
 
     ``script`` holds what the next looks at a run bring about: a state to enter, or a mood for that one answer.
+
+    Args:
+        registry: its metrics.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, registry: CollectorRegistry | None = None) -> None:
         self.mood = Mood.WELL
         self.script: list[RunState | Mood] = []
         self.runs: dict[str, Run] = {}
@@ -81,7 +84,7 @@ class FakeSyncer:
         self.port = 0
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
-        self._registry = _registry()
+        self._registry = registry or _registry()
 
     @property
     def url(self) -> str:

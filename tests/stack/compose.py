@@ -16,8 +16,12 @@ CLIENT_IMAGE = "pypi-mirror-test-client"
 SERVICES = ("syncer", "nginx", "control")
 
 # Ports that are free, on the loopback alone.
-_PRIVATE = {"MIRROR_BIND": "127.0.0.1", "MIRROR_PORT": "0", "CONTROL_BIND": "127.0.0.1", "CONTROL_PORT": "0"}
-_OPERATORS = ("MIRROR_", "CONTROL_", "COMPOSE_")
+_PRIVATE = {
+    f"{service}_{key}": value
+    for service in ("MIRROR", "CONTROL", "PROMETHEUS", "GRAFANA")
+    for key, value in (("BIND", "127.0.0.1"), ("PORT", "0"))
+}
+_OPERATORS = ("MIRROR_", "CONTROL_", "COMPOSE_", "PROMETHEUS_", "GRAFANA_")
 
 T = TypeVar("T")
 
@@ -70,14 +74,17 @@ class Stack:
 
     Args:
         settings: what an operator would have in ``.env``.
+        overrides: further compose files, which have the last word.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[Path, ...] = ()
     project: str = field(default_factory=lambda: f"pypi-mirror-test-{secrets.token_hex(3)}")
 
     def compose(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
         """Run ``docker compose``; the developer's own environment and .env do not reach it."""
-        files = (f"--file={REPOSITORY}/compose.yaml", f"--file={REPOSITORY}/tests/stack/compose.yaml")
+        shipped_and_ours = (REPOSITORY / "compose.yaml", REPOSITORY / "tests/stack/compose.yaml")
+        files = (f"--file={path}" for path in (*shipped_and_ours, *self.overrides))
         command = ("docker", "compose", "--env-file=/dev/null", f"--project-name={self.project}", *files, *arguments)
         return run(*command, status=status, stdin=stdin, env=_environment() | _PRIVATE | dict(self.settings))
 

@@ -29,8 +29,12 @@ FIXED = {
     *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
 }
 
+# Compose's own.
+COMPOSES = {"COMPOSE_PROFILES"}
+
 # The syncer's, of which it sees the place inside the container.
 SECRETS = {"MIRROR_CA_FILE", "MIRROR_UPSTREAM_NETRC"}
+FILES = SECRETS | {"GRAFANA_PASSWORD_FILE"}
 
 
 def fields(settings: type[Settings] | type[ControlSettings]) -> set[str]:
@@ -50,7 +54,7 @@ def test_example_is_complete() -> None:
     interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILES))
     read = fields(Settings) | fields(ControlSettings)
     passed_on = {key for service in ("syncer", "control") for key, value in environment(service).items() if not value}
-    assert set(KNOBS) == (interpolated | passed_on | read) - (FIXED - interpolated)
+    assert set(KNOBS) - COMPOSES == (interpolated | passed_on | read) - (FIXED - interpolated)
 
 
 def test_example_is_explained() -> None:
@@ -89,7 +93,7 @@ def test_compose_has_the_same_defaults() -> None:
     """Where compose.yaml has a default, it is the one that .env.example shows."""
     for key, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_FILES):
         # A compose secret has a file; none is /dev/null.
-        assert default == (KNOBS[key] if key not in SECRETS else "/dev/null"), key
+        assert default == (KNOBS[key] if key not in FILES else "/dev/null"), key
 
 
 def test_syncer_is_passed_everything() -> None:
@@ -107,17 +111,17 @@ def test_control_is_passed_everything() -> None:
 
 def test_syncer_knows_the_others_knobs() -> None:
     """The syncer, which sees all of .env, takes exactly the others' knobs for known."""
-    others = {key for key in KNOBS if key.startswith(("MIRROR_", "CONTROL_"))} - fields(Settings)
-    assert others == ELSEWHERE
+    others = {key for key in KNOBS if key.startswith(("MIRROR_", "CONTROL_", "PROMETHEUS_", "GRAFANA_"))}
+    assert others - fields(Settings) == ELSEWHERE
 
 
 def test_documentation_names_real_knobs() -> None:
-    """Whatever the documentation calls MIRROR_… or CONTROL_… can be set."""
+    """Whatever the documentation calls MIRROR_…, CONTROL_…, PROMETHEUS_… or GRAFANA_… can be set."""
     known = set(KNOBS) | FIXED | {"MIRROR_TOKEN"}  # the last is mirrorctl's, on an operator's own machine
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
     assert documents
     for path in documents:
-        named = set(re.findall(r"\b(?:MIRROR|CONTROL)_[A-Z_]*[A-Z]\b", path.read_text()))
+        named = set(re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b", path.read_text()))
         assert named <= known, path
 
 

@@ -1,6 +1,7 @@
 """How little the containers may do, as the engine itself tells it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,3 +180,58 @@ def test_secrets_stay_outside(stack: Stack, service: str) -> None:
     history = run("docker", "history", "--no-trunc", f"pypi-mirror-test-{service}")
     assert "BEGIN CERTIFICATE" not in history
     assert token not in history
+
+
+MONITORING = ("prometheus", "grafana")
+
+
+def test_monitoring_is_asked_for() -> None:
+    """Without the profile "monitoring" neither of its services is there."""
+    assert set(shipped("--env-file=/dev/null", "config", "--services").split()) == set(SERVICES)
+    with_it = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--services").split()
+    assert set(with_it) == {*SERVICES, *MONITORING}
+
+
+@pytest.mark.parametrize("name", MONITORING)
+def test_monitoring_may_do_as_little(name: str) -> None:
+    """Prometheus and Grafana are as bound as the others, listen on the loopback, and write to one volume each."""
+    configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
+    service = json.loads(configured)["services"][name]
+    user, group = service["user"].split(":")
+    assert (int(user) > 0, int(group) >= 0) == (True, True)
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] > 0
+    assert service["healthcheck"]["test"]
+    assert service["logging"]["options"]["max-size"]
+    assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
+    assert [volume["source"] for volume in service["volumes"] if not volume.get("read_only")] == [name]
+    # Grafana meets Prometheus alone; Prometheus, control, but not the syncer, whose API asks for no token.
+    assert set(service["networks"]) == {"prometheus": {"front", "monitor"}, "grafana": {"monitor"}}[name]
+    assert service["image"][-1].isdigit(), "a version, so that a pull brings no surprise"
+
+
+def test_monitoring_has_no_way_out() -> None:
+    """The network of Prometheus and Grafana rewrites no address, so that no connection leaves the host from it."""
+    configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
+    network = json.loads(configured)["networks"]["monitor"]
+    assert network["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+    assert network["enable_ipv6"] is False
+
+
+def test_administrator_only_with_a_password(tmp_path: Path) -> None:
+    """Grafana has an administrator where a file has the password; otherwise grafana.ini's "no" stands."""
+
+    def environment(env: Path) -> dict[str, str]:
+        found = json.loads(shipped(f"--env-file={env}", "--profile=monitoring", "config", "--format=json"))
+        return dict(found["services"]["grafana"]["environment"])
+
+    (tmp_path / "password").write_text("geheim\n")
+    (tmp_path / "env").write_text(f"GRAFANA_PASSWORD_FILE={tmp_path / 'password'}\n")
+    (tmp_path / "none").write_text("")
+    without, given = environment(tmp_path / "none"), environment(tmp_path / "env")
+    assert set(without.values()) == {""}
+    assert given == {
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/grafana_password",
+        "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "false",
+    }

@@ -1,19 +1,19 @@
 """How the parts are put together, once, for the service and for the command line."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
 
-from mirror_contract import RunKind
+from mirror_contract import Run, RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.crew import Crew, open_crew
 from mirror_syncer.engine import Engine
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.errors import ConfigurationError, VolumeError
 from mirror_syncer.everything import Everything
-from mirror_syncer.metrics import Metrics, Snapshot
+from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.opening import open_tree
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
@@ -98,9 +98,8 @@ async def open_mirror(
             runs = Runs(catalog)
             queue = WorkQueue()
             metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(policy, catalog, volume, runs, queue))
-            for kind in RunKind:
-                for ended in reversed(catalog.runs.page(kind=kind, whole=True, limit=20)):
-                    metrics.show_run(ended)
+            for ended in _last_of_each(catalog):
+                metrics.show_run(ended)
             setup = Setup(
                 root=settings.data,
                 reserve=settings.disk_reserve,
@@ -181,9 +180,20 @@ async def open_mirror(
         catalog.close()
 
 
+def _last_of_each(catalog: Catalog) -> Iterator[Run]:
+    """Yield the whole runs that an earlier process ended and metrics tell of, of each kind the last to end last."""
+    for kind in RunKind:
+        for states in ((RunState.SUCCEEDED,), COMPLETE, ENDED):
+            yield from catalog.runs.page(states=states, kind=kind, whole=True, limit=1)
+
+
 def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:
     totals = catalog.projects.totals()
     serials = catalog.serials() if policy.current.everything else None
+    try:
+        disk = volume.disk()
+    except VolumeError:  # a disk that went away is told by every run; it takes no other number with it
+        disk = None
     return Snapshot(
         projects=totals.projects,
         files=totals.files,
@@ -192,5 +202,5 @@ def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs
         upstream_serial=serials and serials[1],
         queue=queue.depth(),
         running=frozenset(run.request.kind for run in runs.running()),
-        disk=volume.disk(),
+        disk=disk,
     )

@@ -147,12 +147,35 @@ class Engine:
         self._finish(run)
 
     async def _sync(self, run: ActiveRun) -> None:
-        began = run.document.started_at
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
         if self._policy.current.everything and run.request.projects is None:
             await self._everything.sync(run)
             return
+        with run.phase("plan"):
+            plan = await self._plan(run)
+        with run.phase("withdraw"):
+            if plan.withdraw:
+                # Removal goes the other way round: the list before the page, the page before its files. And it goes
+                # first: it may be what makes room.
+                await self._list.publish(without=frozenset(plan.withdraw))
+                await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
+        await self._collect(run)
+        if plan.forget:
+            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
+        with run.phase("transfer"):
+            await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
+        with run.phase("withdraw"):
+            await self._let_go(run)
+        counts = run.document.counts
+        # For a named project that did not change, the list of a first sync of everything is not written anew.
+        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
+            with run.phase("publish"):
+                await self._list.publish()
+        await self._collect(run)
+
+    async def _plan(self, run: ActiveRun) -> Plan:
+        began = run.document.started_at
         rows, published = await asyncio.to_thread(self._rows, _names(run))
         plan = plan_sync(
             self._policy.current,
@@ -163,21 +186,7 @@ class Engine:
             published=published,
         )
         self._announce(run, plan)
-        if plan.withdraw:
-            # Removal goes the other way round: the list before the page, the page before its files. And it goes first:
-            # it may be what makes room.
-            await self._list.publish(without=frozenset(plan.withdraw))
-            await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
-        await self._collect(run)
-        if plan.forget:
-            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
-        await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
-        await self._let_go(run)
-        counts = run.document.counts
-        # For a named project that did not change, the list of a first sync of everything is not written anew.
-        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
-            await self._list.publish()
-        await self._collect(run)
+        return plan
 
     def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
         """Return what the catalog knows of these projects, or of all, and how many are published."""
@@ -207,15 +216,17 @@ class Engine:
     async def _verify(self, run: ActiveRun) -> None:
         await self._verifier.run(run)
         if run.request.repair:
-            await self._list.publish()
+            with run.phase("publish"):
+                await self._list.publish()
             await self._collect(run)
 
     async def _collect(self, run: ActiveRun) -> None:
         """Let go of what is due: of the projects that the run concerns, each in its turn."""
-        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
-        await self._drain(
-            run, (Task(run.id, name, Action.COLLECT, _patience(run)) for name in due if run.concerns(name))
-        )
+        with run.phase("collect"):
+            due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+            await self._drain(
+                run, (Task(run.id, name, Action.COLLECT, _patience(run)) for name in due if run.concerns(name))
+            )
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
         counts = run.document.counts
@@ -249,7 +260,7 @@ class Engine:
         state, message = _outcome(run)
         self._runs.end(run, state, message=message)
         document = run.document
-        self._metrics.count_run(document)
+        self._metrics.count_run(document, phases=run.phases)
         whole_sync = run.request.projects is None and run.request.kind is RunKind.SYNC
         if whole_sync and state is RunState.SUCCEEDED and run.policy_digest is not None:
             self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)

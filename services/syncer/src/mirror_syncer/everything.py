@@ -83,31 +83,42 @@ class Everything:
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
-            # A run that broke off may not have asked after what the list that it read was the first to lack.
-            lacking = await self._read_list(run) or run.resumed
+            with run.phase("plan"):
+                # A run that broke off may not have asked after what the list that it read was the first to lack.
+                lacking = await self._read_list(run) or run.resumed
             while True:
-                leaving = await self._withdraw(run)
-                asked_after = await self._ask_after(run) if lacking else 0
-                await self._collect(run)
-                await self._announce(run, leaving=leaving, asked_after=asked_after)
-                await self._feed(run)
+                with run.phase("withdraw"):
+                    leaving = await self._withdraw(run)
+                with run.phase("plan"):
+                    asked_after = await self._ask_after(run) if lacking else 0
+                with run.phase("collect"):
+                    await self._collect(run)
+                with run.phase("plan"):
+                    await self._announce(run, leaving=leaving, asked_after=asked_after)
+                with run.phase("transfer"):
+                    await self._feed(run)
                 if not run.reread or not self._goes_on(run):
                     break
-                lacking = await self._read_again(run)
+                with run.phase("plan"):
+                    lacking = await self._read_again(run)
                 if not self._policy.current.everything:
                     break  # the rest is another run's
             # From here on a wish is a run of its own; what was wished up to here was heard.
             run.rereads = False
-            await _drained(run)
-            await self._withdraw(run)
-            await _drained(run)
+            with run.phase("transfer"):
+                await _drained(run)
+            with run.phase("withdraw"):
+                await self._withdraw(run)
+                await _drained(run)
         finally:
             run.rereads = False
             ended.set()
             await publisher
-        await self._list.publish()
-        await self._collect(run)
-        await _drained(run)
+        with run.phase("publish"):
+            await self._list.publish()
+        with run.phase("collect"):
+            await self._collect(run)
+            await _drained(run)
         counts = run.document.counts
         if self._goes_on(run):
             counts.projects_planned = counts.projects_done

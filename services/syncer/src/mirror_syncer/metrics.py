@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -10,15 +11,21 @@ from prometheus_client.registry import Collector
 
 from mirror_contract import Disk, ProjectState, Run, RunKind, RunState
 from mirror_syncer.priority import Priority
+from mirror_syncer.runs import PHASES
 from mirror_syncer.transfer import Tally
 from mirror_syncer.verification import REASONS
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
 PREFIX = "pypi_mirror"
+ENDED = tuple(state for state in RunState if state.ended)
+COMPLETE = (RunState.SUCCEEDED, RunState.INCOMPLETE)
+"""Ends of a run that did all that could be done."""
 _ENDPOINTS = ("list", "page", "file", "metadata", "legacy_json")
-_ENDS = tuple(state for state in RunState if state.ended)
-_RETRIES = ("429", "500", "502", "503", "504", "connection", "timeout", "slow", "range")
+# Of statuses their class, and by themselves those that tell something of their own; of anything else what it is. An
+# upstream that makes numbers up makes no series.
+_CODES = ("2xx", "304", "3xx", "404", "4xx", "5xx", "abandoned", "connection", "timeout")
+_RETRIES = ("429", "4xx", "5xx", "connection", "range", "slow", "timeout")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 
 
@@ -55,9 +62,19 @@ class Metrics:
 
         gauge("build_info", "Which version runs; always 1.", ("service", "version")).labels("syncer", version).set(1)
         self._runs = counter("runs", "Runs that ended.", ("kind", "outcome"))
-        self._run_duration = gauge("run_duration_seconds", "How long the last run took.", ("kind",))
+        self._run_duration = gauge("run_duration_seconds", "How long the last whole run took.", ("kind",))
+        self._run_phase = gauge(
+            "run_phase_seconds",
+            "How long each phase of the last whole run took; 0: none has ended since the syncer started.",
+            ("kind", "phase"),
+        )
         self._last_success = gauge(
             "last_success_timestamp_seconds", "When a whole run last succeeded; 0: never.", ("kind",)
+        )
+        self._last_completion = gauge(
+            "last_completion_timestamp_seconds",
+            "When a whole run last did all that it could: succeeded, or was incomplete; 0: never.",
+            ("kind",),
         )
         self._last_attempt = gauge(
             "last_attempt_timestamp_seconds", "When a whole run last ended, however; 0: never.", ("kind",)
@@ -82,17 +99,18 @@ class Metrics:
 
     def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
         """Count a request, by its status or its fault, and how long it took once it had a connection."""
+        code = _class(outcome, _CODES)
         # Looked up once each: the library's own look-up takes longer than the counting.
-        if (series := self._series.get((endpoint, outcome))) is None:
-            series = self._requests.labels(endpoint, outcome), self._request_duration.labels(endpoint)
-            self._series[endpoint, outcome] = series
+        if (series := self._series.get((endpoint, code))) is None:
+            series = self._requests.labels(endpoint, code), self._request_duration.labels(endpoint)
+            self._series[endpoint, code] = series
         requests, duration = series
         requests.inc()
         duration.observe(seconds)
 
     def count_retry(self, reason: str) -> None:
         """Count a further attempt."""
-        self._retries.labels(reason).inc()
+        self._retries.labels(_class(reason, _RETRIES)).inc()
 
     def count_transfers(self, tally: Tally) -> None:
         """Count what bringing a project's files came to."""
@@ -113,22 +131,27 @@ class Metrics:
         for action, number in numbers.items():
             self._plan.labels(action).set(number)
 
-    def count_run(self, run: Run) -> None:
-        """Count a run that ended."""
-        self._runs.labels(run.request.kind, run.state).inc()
+    def count_run(self, run: Run, *, phases: Mapping[str, float]) -> None:
+        """Count a run that ended, and show how long its phases took."""
+        kind = run.request.kind
+        self._runs.labels(kind, run.state).inc()
         self.show_run(run)
+        if run.request.projects is None:
+            for phase, seconds in phases.items():
+                self._run_phase.labels(kind, phase).set(seconds)
 
     def show_run(self, run: Run) -> None:
-        """Show when a run ended and how long it took; also of one that an earlier process ended."""
+        """Show when a whole run ended and how long it took; also of one that an earlier process ended."""
         kind = run.request.kind
-        if run.finished_at is None or run.started_at is None:
+        if run.finished_at is None or run.started_at is None or run.request.projects is not None:
             return
         self._run_duration.labels(kind).set((run.finished_at - run.started_at).total_seconds())
-        if run.request.projects is None:
-            ended = run.finished_at.timestamp()
-            self._last_attempt.labels(kind).set(ended)
-            if run.state is RunState.SUCCEEDED:
-                self._last_success.labels(kind).set(ended)
+        ended = run.finished_at.timestamp()
+        self._last_attempt.labels(kind).set(ended)
+        if run.state in COMPLETE:
+            self._last_completion.labels(kind).set(ended)
+        if run.state is RunState.SUCCEEDED:
+            self._last_success.labels(kind).set(ended)
 
     def watch(self, next_run_at: Callable[[], datetime | None]) -> None:
         """Show when the next run comes by itself."""
@@ -139,23 +162,31 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _begin(self) -> None:
-        for kind in RunKind:
-            for ended in _ENDS:
-                self._runs.labels(kind, ended)
-            for family in (self._run_duration, self._last_success, self._last_attempt):
-                family.labels(kind)
-        for action in ("refresh", "withdraw", "keep", "withheld"):
-            self._plan.labels(action)
-        for transferred in ("file", "metadata", "legacy_json"):
-            for outcome in ("fetched", "failed"):
-                self._transfers.labels(transferred, outcome)
-        for damage in REASONS:
-            self._verification_failures.labels(damage)
-        for endpoint in _ENDPOINTS:
-            self._requests.labels(endpoint, "200")
-            self._request_duration.labels(endpoint)
-        for reason in _RETRIES:
-            self._retries.labels(reason)
+        _all(self._runs, RunKind, ENDED)
+        for family in (self._run_duration, self._last_success, self._last_completion, self._last_attempt):
+            _all(family, RunKind)
+        for kind, phases in PHASES.items():
+            _all(self._run_phase, (kind,), phases)
+        _all(self._plan, ("refresh", "withdraw", "keep", "withheld"))
+        _all(self._transfers, ("file", "metadata", "legacy_json"), ("fetched", "failed"))
+        _all(self._verification_failures, REASONS)
+        _all(self._requests, _ENDPOINTS, _CODES)
+        _all(self._request_duration, _ENDPOINTS)
+        _all(self._retries, _RETRIES)
+
+
+def _all(family: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:
+    """Let a family have a series for each combination of its labels' values."""
+    for labels in product(*values):
+        family.labels(*labels)
+
+
+def _class(outcome: str, known: tuple[str, ...]) -> str:
+    """Return a label's value for a status or a fault: itself where it is known, else a status's class."""
+    if outcome in known:
+        return outcome
+    # RFC 9110 15: what is in no class is taken for a 5xx
+    return class_ if (class_ := f"{outcome[0]}xx") in known else "5xx"
 
 
 class _Gauges(Collector):

@@ -8,6 +8,7 @@ from mirror_contract import Disk, Project, ProjectFile, ProjectState, RunKind, R
 from mirror_syncer.assembly import VERSION, Mirror
 from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import InvalidPage, VolumeError
+from mirror_syncer.metrics import ENDED
 from mirror_syncer.publish import read_published
 from mirror_syncer.rows import ProjectRow
 from mirror_syncer.schedule import Timetable
@@ -27,8 +28,7 @@ class Observer:
         """Return everything one look should tell."""
         mirror = self._mirror
         totals = mirror.catalog.projects.totals()
-        ended = tuple(state for state in RunState if state.ended)
-        last = mirror.catalog.runs.page(states=ended, kind=RunKind.SYNC, whole=True, limit=1)
+        last = mirror.catalog.runs.page(states=ENDED, kind=RunKind.SYNC, whole=True, limit=1)
         success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
         everything = mirror.policy.current.everything
         serials = mirror.catalog.serials() if everything else None

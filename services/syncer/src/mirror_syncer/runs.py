@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -21,6 +22,12 @@ log = structlog.get_logger()
 _FAILURES_KEPT = 100
 FEW = 1_000
 """Of a run that is fed as it goes, so many tasks that wait: time for more."""
+PHASES = {
+    RunKind.SYNC: ("plan", "withdraw", "transfer", "publish", "collect"),
+    RunKind.VERIFY: ("verify", "orphans", "publish", "collect"),
+    RunKind.COLLECT: ("collect",),
+}
+"""What runs do, by kind; ``publish`` is the project list, while each page is part of ``transfer``."""
 
 
 class ActiveRun:
@@ -64,6 +71,17 @@ class ActiveRun:
         """It was asked to."""
         self.stirred = asyncio.Event()
         """Set when few of its tasks are left, or it is to read the list once more."""
+        self.phases = dict.fromkeys(PHASES[document.request.kind], 0.0)
+        """How many seconds each took, all its turns together, in this process."""
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure how long a phase takes, whatever ends it."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] += time.monotonic() - began
 
     @property
     def id(self) -> str:

@@ -32,8 +32,16 @@ ELSEWHERE = frozenset(
         "MIRROR_HTPASSWD_FILE",
         "CONTROL_PORT",
         "CONTROL_BIND",
+        "PROMETHEUS_BIND",
+        "PROMETHEUS_PORT",
+        "PROMETHEUS_RETENTION",
+        "PROMETHEUS_RETENTION_SIZE",
+        "GRAFANA_BIND",
+        "GRAFANA_PORT",
+        "GRAFANA_PASSWORD_FILE",
     }
 )
+_PREFIXES = (PREFIX, "CONTROL_", "PROMETHEUS_", "GRAFANA_")
 _CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
 _SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
@@ -224,7 +232,7 @@ def read_settings() -> Settings:
 def is_default(environment: Mapping[str, str]) -> bool:
     """Return whether nobody has set anything: no ``.env``, a first start."""
     own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
-    ours = {key for key, value in environment.items() if value and key.startswith((PREFIX, "CONTROL_"))}
+    ours = {key for key, value in environment.items() if value and key.startswith(_PREFIXES)}
     return not ours - own
 
 
@@ -232,7 +240,7 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
     problems = []
     for key in sorted(environment):
-        if key.startswith((PREFIX, "CONTROL_")) and key not in known:
+        if key.startswith(_PREFIXES) and key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             problems.append(f"{key} is no setting; " + (f"did you mean {close[0]}?" if close else "see .env.example"))
     return problems

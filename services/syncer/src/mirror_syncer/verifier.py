@@ -99,12 +99,15 @@ class Verifier:
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + left
         log.info("plan", verify=left, **({"verified_before": counts.projects_done} if run.resumed else {}))
-        await self._feed_all(run, since=since)
-        for name in [name for run_id, name in self._under_way if run_id == run.id]:
-            await self.give_up(name, run)  # it waited for its next slice when the run was cancelled
+        with run.phase("verify"):
+            await self._feed_all(run, since=since)
+            for name in [name for run_id, name in self._under_way if run_id == run.id]:
+                await self.give_up(name, run)  # it waited for its next slice when the run was cancelled
+            if only is None and not run.over:
+                await self._look_at_list(run)
         if only is None and not run.over:
-            await self._look_at_list(run)
-            await self._look_for_orphans(run)
+            with run.phase("orphans"):
+                await self._look_for_orphans(run)
         await self.checkpoint(run)
 
     async def look(self, task: Task, run: ActiveRun) -> Verdict:

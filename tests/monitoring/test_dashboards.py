@@ -1,0 +1,117 @@
+"""Grafana's dashboards: what a real one would stumble over, and what a reader would."""
+
+import json
+from itertools import combinations
+from typing import Any
+
+import promql_parser as promql
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from boards import BOARDS
+from boards.panels import as_json
+from monitoring.dashboards import DIRECTORY, Query, boards, panels, queries, selectors, spans
+from monitoring.promtool import PROMETHEUS, REPOSITORY
+from monitoring.reference import families, series_names
+from monitoring.test_alerts import rules
+
+GRAFANA = REPOSITORY / "monitoring" / "grafana"
+# Control shows these once it reads the access log.
+SERVED = {
+    *("pypi_mirror_served_requests_total", "pypi_mirror_served_bytes_total"),
+    *(f"pypi_mirror_serve_duration_seconds{suffix}" for suffix in ("_bucket", "_sum", "_count")),
+}
+ALL_PANELS = [pytest.param(panel, id=f"{name}: {panel['title']}") for name, panel in panels()]
+ALL_QUERIES = [pytest.param(query, id=query.panel) for query in queries()]
+
+
+def test_dashboards_are_current() -> None:
+    """What is committed is what monitoring/boards draws; if not, scripts/generate writes it anew."""
+    assert {path.stem: path.read_text() for path in DIRECTORY.glob("*.json")} == {
+        name: as_json(board()) for name, board in BOARDS.items()
+    }
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_schema(name: str) -> None:
+    """Grafana's own model of a dashboard takes the file and gives it back: nothing in it is misspelt or left over."""
+    board = boards()[name]
+    assert json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder)) == board
+    assert (board["uid"], board["editable"]) == (f"pypi-mirror-{name}", False)
+    assert board["schemaVersion"] >= 36
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_layout(name: str) -> None:
+    """Panels have numbers of their own, lie within 24 columns, and none covers another."""
+    found = boards()[name]["panels"]
+    assert len({panel["id"] for panel in found}) == len(found)
+    for panel in found:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24, panel["title"]
+    for one, other in combinations(found, 2):
+        a, b = one["gridPos"], other["gridPos"]
+        apart = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+        assert apart or a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"], (one["title"], other["title"])
+
+
+@pytest.mark.parametrize("panel", ALL_PANELS)
+def test_panel_is_explained(panel: dict[str, Any]) -> None:
+    """A panel has a title, a sentence, a unit, and asks whichever data source is chosen."""
+    assert panel["title"]
+    assert panel["description"].endswith((".", "?"))
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+    assert sources == [{"type": "prometheus", "uid": "${datasource}"}] * len(sources)
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+
+
+@pytest.mark.parametrize("query", ALL_QUERIES)
+def test_query_asks_for_what_there_is(query: Query, exposed: str) -> None:
+    """A query names metrics that are exported or recorded, or Prometheus' own ALERTS."""
+    known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
+    assert {name for name, _ in selectors(query.parsed)} <= known | SERVED | {"ALERTS"}
+
+
+@pytest.mark.parametrize("query", ALL_QUERIES)
+def test_counters_are_asked_for_their_rate(query: Query) -> None:
+    """A counter stands under rate or increase, over a span that Grafana chooses; a gauge does not."""
+    for name, function in selectors(query.parsed):
+        is_counter = name.endswith(("_total", "_bucket", "_sum", "_count"))
+        assert is_counter == (function in ("rate", "increase")), name
+    assert spans(query.expression) <= {"$__rate_interval", "$__range"}
+
+
+def test_rules_ask_for_what_there_is(exposed: str) -> None:
+    """Rules and alerts name metrics that are exported, recorded, or a scrape's own."""
+    known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        assert {name for name, _ in selectors(promql.parse(rule["expr"]))} <= known | SERVED | {"up"}
+
+
+def test_dashboards_are_linked() -> None:
+    """From each dashboard the others are one click away, at the same time and of the same source."""
+    for name, board in boards().items():
+        (link,) = board["links"]
+        assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True), name
+        assert set(link["tags"]) <= set(board["tags"])
+
+
+def test_provisioning() -> None:
+    """Grafana finds source and dashboards where they are mounted, under names that stay, and lets nobody edit them."""
+    (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    assert (source["uid"], source["url"], source["editable"]) == (
+        "pypi-mirror-prometheus",
+        "http://prometheus:9090",
+        False,
+    )
+    interval = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["global"]["scrape_interval"]
+    assert source["jsonData"]["timeInterval"] == interval
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/mirror.yaml").read_text())["providers"]
+    assert provider["allowUiUpdates"] is False
+    mounted = provider["options"]["path"].replace("/etc/grafana", str(GRAFANA))
+    assert mounted == str(DIRECTORY)
+    home = f"default_home_dashboard_path = {provider['options']['path']}/overview.json"
+    assert home in (GRAFANA / "grafana.ini").read_text()
