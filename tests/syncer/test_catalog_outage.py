@@ -84,3 +84,40 @@ async def test_end_that_cannot_be_kept_holds_up_nobody(six: Site, pypi: fakepypi
         ended = await running.ended(second)
 
     assert ended.state is RunState.SUCCEEDED
+
+
+async def test_file_that_was_back_leaves_again(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file quarantined, back, and quarantined once more leaves the document root, though the row got lost midway."""
+    project = pypi.index.project("six")
+    async with six.running() as running:
+        await running.sync()
+        project.quarantine()
+        await running.sync()
+        project.clear_quarantine()
+        await running.sync()
+        assert list(six.web.glob("packages/*/six-*"))
+        project.quarantine()
+        six.sql(refuse("INSERT ON project"))
+        await running.sync()
+    six.sql("DROP TRIGGER broken")
+
+    run = await six.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert list(six.web.glob("packages/*/six-*")) == []
+
+
+async def test_page_that_left_comes_back_on_a_304(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that is gone under a row that a power cut brought back is published anew, by an ordinary sync."""
+    await six.sync()
+    for form in six.web.glob("simple/six/*"):
+        form.unlink()
+    (six.web / "simple/six").rmdir()
+    pypi.log.forget()
+
+    run = await six.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert six.pages() == ["six"]
+    assert not [path for path in pypi.log.paths() if "packages" in path]
+    six.assert_whole()

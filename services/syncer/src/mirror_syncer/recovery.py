@@ -60,8 +60,10 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
             continue
         if volume.size(intent.place) is None:
             volume.remove(intent.place)  # its metadata comes first
-        # Other content at the place is not this publication's: a file has its name only when it is whole.
-        elif intent.place not in held and volume.digest(intent.place) == intent.sha256:
+            continue
+        # Other content at the place is not this publication's: a file has its name only when it is whole. One that left
+        # before, and came back, leaves again.
+        if held.get(intent.place, intent.sha256) == intent.sha256 == volume.digest(intent.place):
             due = now if intent.withdraw else later
             leaving.append(Retirement(name, intent.place, intent.sha256, due_at=due, withdraw=intent.withdraw))
     row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
