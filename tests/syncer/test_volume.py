@@ -246,3 +246,17 @@ def test_durability_of_names_that_went(directory: Path) -> None:
         durability.close()
         assert durability.by_group == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
         assert durability.file_system != "unknown"
+
+
+def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where syncfs is not trusted, each directory in which a name came is synced, up to the tree's own."""
+    synced: list[str] = []
+    monkeypatch.setattr("mirror_syncer.volume.durability._KNOWN", frozenset())
+    monkeypatch.setattr("mirror_syncer.volume.durability._sync_directory", synced.append)
+    place = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
+    with Volume(tmp_path, mirror_id=ID, known=False) as volume:
+        volume.make_directory(place)
+        volume.write_metadata(SIX, place, b"Name: six")
+        volume.durability.sync()
+    above = volume.path(place).parents
+    assert {str(directory) for directory in above if directory.is_relative_to(tmp_path)} <= set(synced)

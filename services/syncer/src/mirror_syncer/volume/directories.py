@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.names import PackagePath
+from mirror_syncer.volume.durability import Durability
 
 
 def clear(directory: Path) -> bool:
@@ -19,13 +20,14 @@ def clear(directory: Path) -> bool:
     return directory.is_dir()
 
 
-def make_all(root: Path, place: PackagePath) -> None:
+def make_all(root: Path, place: PackagePath, *, durability: Durability) -> None:
     """Make the directories that a file's place below ``root`` needs, in the stead of symlinks, too."""
     directory = root
     for part in place.split("/")[:-1]:
         directory /= part
         if not clear(directory):
             directory.mkdir(exist_ok=True)
+            durability.named(directory.parent)
 
 
 def leads_out(root: Path, place: PackagePath) -> bool:

@@ -48,7 +48,7 @@ def stage_document(directory: Path, *, body: bytes | None, durability: Durabilit
     with disk_says(directory):
         mtime = _mtime(directory)
         if forms:
-            directory.mkdir(parents=True, exist_ok=True)
+            durability.make_directory(directory)
         for name, content in forms.items():
             write_page(_temporary(directory, name), content, mtime=mtime, durability=durability)
     return StagedDocument(directory, names=tuple(forms))

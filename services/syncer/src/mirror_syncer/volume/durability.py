@@ -1,6 +1,7 @@
 """When is what was written safe from a power cut? After ``sync``, and not before."""
 
 import ctypes
+import itertools
 import os
 from pathlib import Path
 from threading import Lock
@@ -45,6 +46,13 @@ class Durability:
         if not self.by_group:
             with self._guard:
                 self._directories.add(str(directory))
+
+    def make_directory(self, directory: Path) -> None:
+        """Make a directory and those above it that are missing, and note their names."""
+        if not self.by_group:
+            for path in itertools.takewhile(lambda path: not path.exists(), (directory, *directory.parents)):
+                self.named(path.parent)
+        directory.mkdir(parents=True, exist_ok=True)
 
     def sync(self) -> None:
         """

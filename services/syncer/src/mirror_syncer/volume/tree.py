@@ -104,7 +104,7 @@ class Tree(View):
         """Make the directory of a full path; those of short ones are there."""
         if place.count("/") != _SHORT:
             with disk_says():
-                make_all(self.web, place)
+                make_all(self.web, place, durability=self.durability)
 
     def write_metadata(self, name: NormalizedName, place: PackagePath, body: bytes) -> None:
         """Store the ``.metadata`` of a project's file beside it (PEP 658)."""
@@ -139,7 +139,7 @@ class Tree(View):
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:
         if leads_out(source, place):
             return
-        make_all(target, place)
+        make_all(target, place, durability=self.durability)
         for suffix in ("", ".metadata"):
             with suppress(FileNotFoundError):
                 (source / f"{place}{suffix}").rename(target / f"{place}{suffix}")

@@ -32,11 +32,13 @@ class Volume(Tree):
         self._possession = Possession(base, mirror_id=mirror_id, known=known)
         try:
             check_real(base / directory for directory in _DIRECTORIES)
+            super().__init__(root, reserve=reserve)
+            self.durability.named(root)
             for directory in ("web/simple", *_PACKAGES):
-                (base / directory).mkdir(parents=True, exist_ok=True)
+                self.durability.make_directory(base / directory)
             for hidden in _HIDDEN:
                 (base / hidden).mkdir(mode=0o700, exist_ok=True)
-            super().__init__(root, reserve=reserve)
+            self.durability.named(base)
         except BaseException:
             self._possession.release()
             raise
