@@ -34,6 +34,8 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
             volume.withdraw(retirement.place)
         else:
             volume.remove(retirement.place)
+    if any(retirement.withdraw for retirement in leaving):
+        volume.durability.sync()  # what is quarantined must not be back after a power cut
     catalog.files.removed(name, [retirement.place for retirement in due])
     return len(leaving)
 

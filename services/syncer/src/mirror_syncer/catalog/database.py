@@ -1,8 +1,10 @@
 """The catalog as a whole: opened, migrated, and told of publications in one transaction a group."""
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
+from mirror_syncer.volume import disk_says
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -108,6 +111,23 @@ class Catalog:
                 self.projects.store(connection, [] if row is None else [row])
                 self.files.settle(connection, projects=[name], retirements=retirements, returned=())
             self.files.release([name])
+
+    def sync(self) -> None:
+        """
+        Return once all that was committed is durable; with PostgreSQL it is already.
+
+        Raises:
+            VolumeError: the disk says no.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        log = f"{self._engine.url.database}-wal"
+        with disk_says(log), suppress(FileNotFoundError):  # it went into the database, which was synced then
+            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
         """Store how far a verify is: what it counted, and of which projects, in one transaction."""

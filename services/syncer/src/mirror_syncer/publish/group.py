@@ -61,7 +61,7 @@ class CommitGroup:
         while True:
             group = await self._collect(visible=len(visible))
             try:
-                await asyncio.to_thread(self._volume.durability.sync)
+                await asyncio.to_thread(self._sync)
             except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                 _fail(visible + group, error)
                 visible = []
@@ -96,6 +96,11 @@ class CommitGroup:
                 if time.monotonic() >= closes or self._in_hand() <= visible + len(group):
                     break
         return group
+
+    def _sync(self) -> None:
+        """Make durable what was written, and the catalog's word of what is in hand: after a cut, that must be found."""
+        self._volume.durability.sync()
+        self._catalog.sync()
 
     def _show(self, publication: Publication) -> None:
         if publication.staged is not None:
