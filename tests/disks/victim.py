@@ -1,0 +1,80 @@
+"""``mirror-syncer``, whose power is cut at a step of the publication: ``python -m disks.victim '<json>' sync``."""
+
+import functools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from disks.disk import cut
+from mirror_syncer import cli
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.publish.group import CommitGroup
+from mirror_syncer.volume import Gathered, Incoming, Volume, durability
+
+# A step is the moment before, or after, a call.
+_CALLS: dict[str, tuple[type, str]] = {
+    "file named": (Gathered, "name_it"),
+    "large file named": (Incoming, "name_it"),
+    "sync": (durability.Durability, "sync"),
+    "page shown": (CommitGroup, "_show"),
+    "rows committed": (Catalog, "settle"),
+    "file unlinked": (Volume, "remove"),
+}
+STEPS = tuple(f"{when} {call}" for call in _CALLS for when in ("before", "after"))
+
+
+class Fuse:
+    """
+    Cuts the power when a step is taken for so many a time.
+
+    Args:
+        disks: directories on what loses its power.
+    """
+
+    def __init__(self, *, step: str, times: int, disks: list[str], log_flushed: bool) -> None:
+        self._left = times
+        self._disks = disks
+        self._log_flushed = log_flushed
+        when, _, call = step.partition(" ")
+        owner, name = _CALLS[call]
+        setattr(owner, name, self._around(getattr(owner, name), before=when == "before"))
+
+    def _around(self, function: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def fused(*arguments: Any, **options: Any) -> Any:
+            if before:
+                self._burn()
+            result = function(*arguments, **options)
+            if not before:
+                self._burn()
+            return result
+
+        return fused
+
+    def _burn(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            for disk in self._disks:
+                cut(Path(disk), log_flushed=self._log_flushed)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Sync until the power goes."""
+    told = json.loads(sys.argv.pop(1))
+    if told["by_file"]:
+        durability._KNOWN = frozenset()
+    if told["lying"]:
+        durability.Durability.sync = lambda self: None  # type: ignore[method-assign]
+        durability.Durability.wrote = lambda *_: None  # type: ignore[method-assign]
+    if told["step"]:
+        Fuse(step=told["step"], times=told["times"], disks=told["disks"], log_flushed=told["log_flushed"])
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
