@@ -227,7 +227,9 @@ def _completed_at(status: Status) -> datetime | None:
 
 def _served(status: Status) -> str:
     projects = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
-    return f"{projects:,} projects with {status.files:,} files can be installed." if status.files else "Nothing is here yet."
+    if not status.files:
+        return "Nothing is here yet."
+    return f"{projects:,} projects with {status.files:,} files can be installed."
 
 
 def _fresh(status: Status, *, now: datetime) -> str:
