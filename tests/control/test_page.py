@@ -69,7 +69,7 @@ def status(**other: Any) -> Status:
 
 
 WEEK_AGO = NOW - timedelta(days=7)
-NEVER = {"last_run": None, "last_success_at": None, "files": 0, "projects": {}}
+NEVER: dict[str, Any] = {"last_run": None, "last_success_at": None, "files": 0, "projects": {}}
 
 
 @pytest.mark.parametrize(
