@@ -1,7 +1,6 @@
 """The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, and under attack."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -156,11 +155,11 @@ def test_retry(opened: Open, syncer: FakeSyncer) -> None:
     with opened("/ui/") as page:
         page.get_by_role("button", name="Retry evil").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_label("Token").fill("wrong")
+        dialog.get_by_label("Token", exact=True).fill("wrong")
         dialog.get_by_role("button", name="Go on").click()
         expect(dialog.get_by_role("alert")).to_contain_text("This is not the token")
         assert page.evaluate("sessionStorage.length") == 0
-        dialog.get_by_label("Token").fill(TOKEN)
+        dialog.get_by_label("Token", exact=True).fill(TOKEN)
         dialog.get_by_role("button", name="Go on").click()
         expect(page.get_by_role("status")).to_contain_text("The run is queued")
         assert [run.request.projects for run in syncer.runs.values()][-1] == ("evil",)
@@ -178,7 +177,7 @@ def test_a_refusal_is_told(opened: Open, syncer: FakeSyncer, background: Backgro
     with opened("/ui/projects/evil") as page:
         background.run(syncer.stop())
         page.get_by_role("button", name="Sync it now").click()
-        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_label("Token", exact=True).fill(TOKEN)
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("The syncer does not answer")
         expect(page.get_by_role("button", name="Sync it now")).to_be_enabled()
@@ -197,7 +196,7 @@ def test_keyboard(opened: Open, syncer: FakeSyncer) -> None:
                 break
         expect(button).to_be_focused()
         page.keyboard.press("Enter")
-        expect(page.get_by_label("Token")).to_be_focused()
+        expect(page.get_by_label("Token", exact=True)).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_be_hidden()
         expect(button).to_be_focused()
@@ -236,12 +235,12 @@ def test_copy(opened: Open) -> None:
         assert page.evaluate("getSelection().toString()").startswith("[global]\nindex-url = http://127.0.0.1:")
 
 
-def test_control_away(opened: Open, tmp_path: Path) -> None:
+def test_control_away(opened: Open) -> None:
     """When control itself falls silent, the page says so and that it grows old."""
     with opened("/ui/") as page:
         page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service is away"))
-        expect(page.get_by_role("alert")).to_contain_text("does not answer")
+        expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
         expect(page.get_by_role("alert")).to_contain_text("as of")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
         page.unroute("**/ui/")
-        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)

@@ -155,10 +155,12 @@ function silent(reason) {
   banner.textContent = reason && `${reason} What you see is as of ${heard.toLocaleTimeString()}. Packages are served all the same.`;
 }
 
-document.addEventListener("htmx:after:swap", () => {
-  heard = new Date();
-  silent("");
-  draw();
+document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+  if (ctx.response.status >= 400) silent("Control or the syncer does not answer.");
+  else {
+    heard = new Date();
+    silent("");
+  }
 });
-document.addEventListener("htmx:response:error", () => silent("Control or the syncer does not answer."));
 document.addEventListener("htmx:error", () => silent("Control does not answer."));
+document.addEventListener("htmx:after:swap", () => draw());
