@@ -55,7 +55,8 @@ class FakeSyncer:
     """
     Starts and stops on one port of the loopback.
 
-    ``script`` holds what the next looks at a run bring about: a state to enter, or a mood for that one answer.
+    ``script`` holds what the next looks at a run bring about: a state to enter, or a mood for that one answer;
+    ``told``, fields of its status that are not what they would be.
 
     Args:
         registry: its metrics.
@@ -64,6 +65,7 @@ class FakeSyncer:
     def __init__(self, *, registry: CollectorRegistry | None = None) -> None:
         self.mood = Mood.WELL
         self.script: list[RunState | Mood] = []
+        self.told: dict[str, Any] = {}
         self.runs: dict[str, Run] = {}
         self.projects = {
             "six": Project(
@@ -164,26 +166,25 @@ class FakeSyncer:
 
     async def _status(self, _: web.Request) -> web.Response:
         runs = list(self.runs.values())
-        return _answer(
-            Status(
-                syncer_up=True,
-                as_of=NOW,
-                version="0.1.0",
-                upstream="https://pypi.org",
-                scope="selected",
-                started_at=NOW,
-                schedule=self.schedule,
-                running=[run for run in runs if run.state is RunState.RUNNING],
-                queued=[run for run in runs if run.state is RunState.QUEUED],
-                last_success_at=NOW,
-                projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
-                files=1,
-                stored_bytes=11050,
-                disk=Disk(size_bytes=10**12, free_bytes=4 * 10**11),
-                failing=[self.projects["zope-interface"]],
-                problems=["zope-interface fails: look upstream"],
-            )
+        status = Status(
+            syncer_up=True,
+            as_of=NOW,
+            version="0.1.0",
+            upstream="https://pypi.org",
+            scope="selected",
+            started_at=NOW,
+            schedule=self.schedule,
+            running=[run for run in runs if run.state is RunState.RUNNING],
+            queued=[run for run in runs if run.state is RunState.QUEUED],
+            last_success_at=NOW,
+            projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
+            files=1,
+            stored_bytes=11050,
+            disk=Disk(size_bytes=10**12, free_bytes=4 * 10**11),
+            failing=[self.projects["zope-interface"]],
+            problems=["zope-interface fails: look upstream"],
         )
+        return _answer(status.model_copy(update=self.told))
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": "text/plain; version=0.0.4"})
@@ -225,8 +226,13 @@ class FakeSyncer:
             return _problem(409, f"The run {run.id} has ended: {run.state}.")
         return _answer(self.move(run.id, RunState.CANCELLED), status=202)
 
-    async def _find_projects(self, _: web.Request) -> web.Response:
-        items = [project.model_dump(mode="json", exclude={"files"}) for project in self.projects.values()]
+    async def _find_projects(self, request: web.Request) -> web.Response:
+        states = request.query.getall("state", list(ProjectState))
+        items = [
+            project.model_dump(mode="json", exclude={"files"})
+            for name, project in sorted(self.projects.items())
+            if project.state in states and name.startswith(request.query.get("q", ""))
+        ]
         return web.json_response({"items": items, "next": None})
 
     async def _show_project(self, request: web.Request) -> web.Response:

@@ -92,6 +92,24 @@ def test_only_api_and_page(client: httpx2.Client, present: Container) -> None:
         assert not client.get(path).text.startswith("one "), path
 
 
+def test_page_of_an_absent_control(client: httpx2.Client) -> None:
+    """Without control a browser that opens the host is told what is wrong, what works all the same and what to do."""
+    answer = client.get("/", headers={"Accept": "text/html"}, follow_redirects=True)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
+    for told in ("control service is away", "Packages are served", "/simple/", "docker compose logs control"):
+        assert told in answer.text
+
+
+def test_address_is_passed_on(client: httpx2.Client, present: Container) -> None:
+    """Control learns by which address, port included, and by which scheme a browser reached the mirror."""
+    asked = {"Host": "mirror.example:8080"}
+    assert client.get("/ui/forwarded", headers=asked).text == "mirror.example mirror.example:8080 http"
+    behind = asked | {"X-Forwarded-Proto": "https"}
+    assert client.get("/ui/forwarded", headers=behind).text == "mirror.example mirror.example:8080 https"
+    lying = asked | {"X-Forwarded-Proto": "javascript", "X-Forwarded-Host": "evil.example"}
+    assert client.get("/ui/forwarded", headers=lying).text == "mirror.example mirror.example:8080 http"
+
+
 def test_page_without_slash(client: httpx2.Client) -> None:
     """``/ui`` leads to the page."""
     assert client.get("/ui").headers["Location"] == "/ui/"

@@ -2,12 +2,13 @@
 
 import socket
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from nginx.containers import Container, connect, mirror
-from nginx.tree import Tree
+from nginx.tree import Tree, plant
 
 pytestmark = pytest.mark.docker
 
@@ -86,6 +87,34 @@ def test_welcome(client: httpx2.Client) -> None:
     assert "/api/v1/status" in answer.text
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
+
+
+@pytest.mark.parametrize("accept", [BROWSER, "text/html", "Text/HTML;q=0.9, text/plain"])
+def test_browser_is_led_to_the_page(client: httpx2.Client, accept: str) -> None:
+    """Whoever opens the host in a browser is led to the page, by a path alone, and no cache leads anyone else there."""
+    answer = client.get("/", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/ui/")
+    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Accept", "no-cache")
+
+
+@pytest.mark.parametrize("accept", [PIP, "*/*", "application/json", "text/htmlx", ""])
+def test_client_is_not_led_to_the_page(client: httpx2.Client, accept: str) -> None:
+    """pip (``--find-links``) and curl get the text, whatever else they would take."""
+    answer = client.get("/", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
+    assert answer.headers["Vary"] == "Accept"
+
+
+def test_own_index_wins(image: str, tmp_path: Path) -> None:
+    """An ``index.html`` of the operator's is what a browser sees at the root."""
+    tree = plant(tmp_path / "root")
+    tree.write("index.html", b"<p>Our mirrors\n")
+    with mirror(image, tree.root) as container, connect(container) as client:
+        assert client.get("/", headers={"Accept": BROWSER}).text == "<p>Our mirrors\n"
+
+
 @pytest.mark.parametrize("path", ["/status.json", "/pypi/web/status.json"])
 def test_status(client: httpx2.Client, path: str) -> None:
     """The mirror's status is at either root, and no cache keeps it."""
@@ -123,7 +152,7 @@ def test_unlisted_directory(client: httpx2.Client) -> None:
 def test_listing(image: str, tree: Tree) -> None:
     """``MIRROR_NGINX=listing`` lists the root and other mirrors, never a directory of ours, and hides dotfiles."""
     with mirror(image, tree.root, "--env=MIRROR_NGINX=listing") as container, connect(container) as client:
-        assert '<a href="centos/">' in client.get("/").text
+        assert '<a href="centos/">' in client.get("/", headers={"Accept": BROWSER}).text
         assert '<a href="images/">' in client.get("/centos/").text
         assert ".mirror-id" not in client.get("/pypi/").text
         assert client.get("/simple/").text.startswith("index.html: list of projects")

@@ -14,10 +14,11 @@ from mirror_control import problems, syncer_client
 from mirror_control.access_log import AccessLog
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
-from mirror_control.routes import docs, health, projects, runs, schedule, status
+from mirror_control.routes import docs, health, pages, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
 from mirror_control.syncer_client import SyncerClient
+from mirror_control.ui.history import History
 
 VERSION = version("pypi-mirror-control")
 
@@ -72,6 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.token = token
+    app.state.history = History()
+    app.state.downloads = None
     problems.install(app)
     syncer_client.install(app)
     app.add_middleware(BodyLimit)
@@ -80,8 +83,8 @@ def create_app(settings: Settings) -> FastAPI:
     for noun in (runs, status, projects, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
-    # At the port's root, where probes and Prometheus look; nginx passes /api alone.
-    for router in (health.router, status.metrics, docs.router):
+    # At the port's root, where probes and Prometheus look; nginx passes /api and /ui alone.
+    for router in (health.router, status.metrics, docs.router, pages.router):
         app.include_router(router, include_in_schema=False)
     return app
 

@@ -19,6 +19,7 @@ from mirror_control.follow import follow
 from mirror_control.settings import Settings, SettingsError
 from mirror_control.shapes import ProjectFilter, RunFilter
 from mirror_control.token import TokenError
+from mirror_control.words import plain
 
 Answer = TypeVar("Answer")
 
@@ -218,5 +219,5 @@ def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
 
 
 def _fail(told: str, *, code: int) -> NoReturn:
-    typer.echo(f"mirrorctl: {views.plain(told)}", err=True)
+    typer.echo(f"mirrorctl: {plain(told)}", err=True)
     raise typer.Exit(code)

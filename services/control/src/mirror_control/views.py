@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Failure, Project, Run, Status
+from mirror_control.words import ago, plain
 
 View = RenderableType
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_MINUTE = 60
 
 
 def console() -> Console:
@@ -28,26 +29,6 @@ def piped() -> bool:
 def show(view: View) -> None:
     """Print it."""
     console().print(view)
-
-
-def plain(text: str | None) -> str:
-    """Return text from elsewhere, upstream's words included, without what would steer a terminal."""
-    return "".join(char if char.isprintable() else "�" for char in text or "")
-
-
-def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
-    """Return how long ago something was, or how soon it will be."""
-    if moment is None:
-        return "never"
-    seconds = round(((now or datetime.now(UTC)) - moment).total_seconds())
-    size = abs(seconds)
-    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
-        if size >= 2 * length:
-            span = f"{size // length} {unit}"
-            break
-    else:
-        span = f"{size} s"
-    return f"{span} ago" if seconds >= 0 else f"in {span}"
 
 
 def status(found: Status) -> View:

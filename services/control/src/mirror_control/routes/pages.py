@@ -1,0 +1,149 @@
+"""The page for people: all of it is read without JavaScript, and changes go through the API."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from mirror_contract import ProjectState, parse_project_name
+from mirror_control.api_client import ApiError, Refused
+from mirror_control.deps import Downloads, Syncer, SyncHistory
+from mirror_control.routes.runs import RunId
+from mirror_control.shapes import ProjectFilter
+from mirror_control.ui import verdict
+from mirror_control.ui.address import Address
+from mirror_control.ui.rendering import ASSETS, render
+
+router = APIRouter()
+
+_COUNTED = timedelta(days=30)
+_TOP = 50
+# One project has 40,000 files; a browser shows 500 at once, and the index page has them all.
+_FILES = 500
+_FOUND = 100
+_LONGEST = 214
+
+Text = Annotated[str, Query(max_length=4096)]
+
+
+@router.get("/ui")
+async def enter() -> Response:
+    """Lead to the page, by a path alone: nobody outside the proxy knows our address."""
+    return RedirectResponse("/ui/", status_code=302)
+
+
+@router.get("/ui/")
+async def status(syncer: Syncer, history: SyncHistory, downloads: Downloads) -> Response:
+    """Show what is wrong, since when, what still works and what to do; then all else."""
+    try:
+        found = await syncer.look()
+    except ApiError as error:
+        told = verdict.silence(str(error))
+        return render("status.html", verdict=told, status=None, runs=[], counted=downloads, status_code=503)
+    told = verdict.judge(found, now=datetime.now(UTC))
+    runs = await history.look(syncer, found)
+    return render("status.html", verdict=told, status=found, runs=runs, counted=downloads)
+
+
+@router.get("/ui/runs/{run_id}")
+async def run(syncer: Syncer, downloads: Downloads, run_id: RunId) -> Response:
+    """Show a run: how far it is, and what went wrong in it."""
+    try:
+        found = await syncer.run(run_id)
+    except ApiError as error:
+        return _refusal(error, downloads, title=f"Run {run_id}")
+    return render("run.html", run=found, counted=downloads)
+
+
+@router.get("/ui/projects")
+async def projects(syncer: Syncer, downloads: Downloads, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
+    """Find projects by what their name begins with and by their state."""
+    # As people write names: PEP 503's dashes for all that separates, of which a prefix may end in one.
+    prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_LONGEST]
+    states = [ProjectState(state)] if state in list(ProjectState) else []
+    wanted = ProjectFilter(q=prefix or None, state=states, cursor=cursor[:512] or None, limit=_FOUND)
+    try:
+        found = await syncer.projects(wanted)
+    except ApiError as error:
+        return _refusal(error, downloads, title="Projects")
+    return render("projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES, counted=downloads)
+
+
+@router.get("/ui/projects/{name}")
+async def project(syncer: Syncer, downloads: Downloads, name: Annotated[str, Path(max_length=4096)]) -> Response:
+    """Show why a project is mirrored or isn't, its files, and how often it is downloaded."""
+    try:
+        normalized = parse_project_name(name)
+        found = await syncer.project(normalized)
+    except ValueError as error:
+        return render("refusal.html", title=name[:80], detail=str(error), counted=downloads, status_code=404)
+    except ApiError as error:
+        return _refusal(error, downloads, title=normalized)
+    versions = await downloads.versions(normalized, since=_since(), top=_TOP) if downloads else None
+    # The newest files are the last of a page.
+    files = list(reversed(found.files or []))
+    return render(
+        "project.html",
+        project=found,
+        means=_STATES[found.state],
+        files=files[:_FILES],
+        more=len(files[_FILES:]),
+        versions=versions,
+        counted=downloads,
+    )
+
+
+@router.get("/ui/downloads")
+async def most_wanted(downloads: Downloads) -> Response:
+    """Show what is downloaded most, and what was asked for in vain."""
+    if downloads is None:
+        return render("refusal.html", title="Downloads", detail="They are not counted.", counted=None, status_code=404)
+    top = await downloads.projects(since=_since(), top=_TOP)
+    misses = await downloads.misses(since=_since(), top=_TOP)
+    return render("downloads.html", top=top, misses=misses, days=_COUNTED.days, counted=downloads)
+
+
+@router.get("/ui/use")
+async def use(request: Request, downloads: Downloads) -> Response:
+    """Show what clients are to be told, with the address that this request was sent to."""
+    return render("use.html", mirror=Address.of_request(request.headers), counted=downloads)
+
+
+@router.get("/ui/static/{digest}/{name}")
+async def asset(digest: str, name: str) -> Response:
+    """Return style, script or icon: for good, since another content has another address."""
+    found = ASSETS.get(name)
+    if found is None or found.url != f"/ui/static/{digest}/{name}":
+        return Response("404: not on this mirror\n", 404, media_type="text/plain")
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(found.content, headers=headers, media_type=found.media_type)
+
+
+@router.get("/ui/{path:path}")
+async def nothing(path: str, downloads: Downloads) -> Response:
+    """Say that there is no such page."""
+    told = f"There is no page /ui/{path[:80]}."
+    return render("refusal.html", title="Not here", detail=told, counted=downloads, status_code=404)
+
+
+def _refusal(error: ApiError, downloads: Downloads, *, title: str) -> Response:
+    if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
+        status_code, detail = error.problem.status, str(error)
+    else:
+        status_code = 503
+        detail = f"The syncer does not answer ({error}). What is mirrored is served all the same."
+    return render("refusal.html", title=title, detail=detail, counted=downloads, status_code=status_code)
+
+
+def _since() -> date:
+    return (datetime.now(UTC) - _COUNTED).date()
+
+
+_STATES = {
+    ProjectState.CURRENT: "as upstream has it",
+    ProjectState.PARTIAL: "published, without files that could not be had",
+    ProjectState.BEHIND: "changed upstream, and not fetched yet",
+    ProjectState.FAILING: "could not be refreshed; what was published before is still served",
+    ProjectState.WITHDRAWN: "not published any more: gone upstream, or no longer selected",
+}

@@ -1,0 +1,245 @@
+"""What a person must know at one look: what is wrong, since when, what still works, what to do."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from mirror_contract import ProjectState, RunState, Status
+from mirror_control.words import ago, span
+
+# A daily sync, and the time that it takes.
+_OVERDUE = timedelta(hours=26)
+# The clock of the schedule and ours are two.
+_LATE = timedelta(minutes=10)
+# Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
+_LITTLE_ROOM = 0.1
+
+
+class Level(StrEnum):
+    """How much it matters."""
+
+    GOOD = "good"
+    BUSY = "busy"  # nothing is wrong, and nothing is finished
+    WARNING = "warning"  # someone should look, soon
+    ALARM = "alarm"  # nothing new comes in until someone does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """
+    One thing that needs a person.
+
+    Attributes:
+        detail: the syncer's or upstream's own words.
+        since: when it began, or when last it was otherwise; None where nobody wrote that down.
+        remedy: what to do; commands stand in backquotes.
+    """
+
+    level: Level
+    title: str
+    detail: str | None = None
+    since: datetime | None = None
+    works: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    The headline, and all that needs a person, the gravest first.
+
+    Attributes:
+        sentence: what there is to say where nothing needs a person.
+    """
+
+    level: Level
+    title: str
+    sentence: str
+    concerns: list[Concern]
+
+
+def judge(status: Status, *, now: datetime) -> Verdict:
+    """Return what the status means."""
+    found = [*_syncer(status), *_volume(status), *_sync(status, now=now), *_removals(status), *_projects(status)]
+    found += [*_schedule(status), *_room(status)]
+    # A stable sort: of equal weight, what comes first in this list.
+    concerns = sorted(found, key=lambda concern: concern.level is not Level.ALARM)
+    if concerns:
+        return Verdict(concerns[0].level, concerns[0].title, "", concerns)
+    if _completed_at(status) is None:
+        return Verdict(Level.BUSY, "The first sync is under way", "Projects can be installed as they arrive.", [])
+    return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
+
+
+def silence(reason: str) -> Verdict:
+    """Return what it means that the syncer does not answer and never did."""
+    concern = Concern(
+        level=Level.ALARM,
+        title="The syncer does not answer",
+        detail=reason,
+        works="What was mirrored is served all the same; nothing is known of it here, since control never heard of it.",
+        remedy="`docker compose ps syncer` and `docker compose logs syncer` say why; "
+        "`docker compose up -d` starts what is stopped.",
+    )
+    return Verdict(concern.level, concern.title, "", [concern])
+
+
+def _syncer(status: Status) -> list[Concern]:
+    if status.syncer_up:
+        return []
+    return [
+        Concern(
+            level=Level.ALARM,
+            title="The syncer does not answer",
+            since=status.as_of,
+            works=f"{_served(status)} Nothing new comes in, and all below is what was last known.",
+            remedy="`docker compose ps syncer` and `docker compose logs syncer` say why; "
+            "`docker compose up -d` starts what is stopped.",
+        )
+    ]
+
+
+def _volume(status: Status) -> list[Concern]:
+    return [
+        Concern(
+            level=Level.ALARM,
+            title="The volume needs a person" if status.disk else "The volume can't be read",
+            detail=problem,
+            works="What can be read from the volume is served. No sync begins until this is mended.",
+            remedy="Do as it says; then `mirrorctl sync`, or wait for the next run.",
+        )
+        for problem in status.problems
+    ]
+
+
+def _sync(status: Status, *, now: datetime) -> list[Concern]:
+    run, completed = status.last_run, _completed_at(status)
+    if run is None:
+        if status.running or status.queued:
+            return []
+        return [
+            Concern(
+                level=Level.WARNING,
+                title="Nothing has been mirrored yet",
+                works="Nothing can be installed from here yet.",
+                remedy=f"`mirrorctl sync` begins. {_next(status, now=now)}",
+            )
+        ]
+    if run.state in (RunState.FAILED, RunState.CANCELLED):
+        return [
+            Concern(
+                level=Level.ALARM if run.state is RunState.FAILED else Level.WARNING,
+                title=f"The last sync {'failed' if run.state is RunState.FAILED else 'was cancelled'}",
+                detail=run.message,
+                since=completed or run.started_at or run.created_at,
+                works=f"{_served(status)} What is new upstream since then is not here.",
+                remedy="See from the mirror's host whether upstream can be reached; `docker compose logs syncer` has "
+                f"the details, and Sync now tries again. {_next(status, now=now)}",
+            )
+        ]
+    planned = status.schedule.next_run_at
+    waits = planned is not None and planned > now - _LATE and not status.running
+    if completed is None or now - completed < _OVERDUE or waits or status.schedule.paused or not status.schedule.cron:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title="No sync of the whole mirror has come to its end for long",
+            since=completed,
+            works=_served(status),
+            remedy="If the run below still moves, wait; if not, `docker compose logs syncer` says what it waits for.",
+        )
+    ]
+
+
+def _removals(status: Status) -> list[Concern]:
+    run = status.last_run
+    if run is None or not run.counts.projects_withheld:
+        return []
+    count = run.counts.projects_withheld
+    return [
+        Concern(
+            level=Level.WARNING,
+            title=f"{count:,} removals are held back",
+            detail=run.message,
+            since=run.finished_at,
+            works="These projects are served as before; everything else was synced.",
+            remedy=f"So many at once may be a mistake upstream or in mirror.toml. If they are meant: "
+            f"`mirrorctl sync --allow-removals {count}`.",
+        )
+    ]
+
+
+def _projects(status: Status) -> list[Concern]:
+    failing, partial = (status.projects.get(state, 0) for state in (ProjectState.FAILING, ProjectState.PARTIAL))
+    if not failing + partial:
+        return []
+    every = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
+    parts = [f"{count:,} {word}" for count, word in ((failing, "failing"), (partial, "without some files")) if count]
+    looked = [project.checked_at for project in status.failing if project.checked_at]
+    return [
+        Concern(
+            level=Level.WARNING,
+            title=f"Not up to date: {failing + partial:,} of {every:,} projects",
+            detail=f"{', '.join(parts)}.",
+            since=min(looked, default=None),
+            works="All other projects are up to date, and what was published of these is still served.",
+            remedy="Each is tried again by itself. Below is the reason of each, and Retry for who can't wait.",
+        )
+    ]
+
+
+def _schedule(status: Status) -> list[Concern]:
+    if not status.schedule.paused:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title="The schedule is paused",
+            since=_completed_at(status),
+            works=f"{_served(status)} Runs that are asked for are done.",
+            remedy="`POST /api/v1/schedule/resume` lets runs come by the clock again.",
+        )
+    ]
+
+
+def _room(status: Status) -> list[Concern]:
+    disk = status.disk
+    if disk is None or disk.free_bytes >= _LITTLE_ROOM * disk.size_bytes:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
+            works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
+            remedy="Grow the volume, or mirror less: `mirror.toml`.",
+        )
+    ]
+
+
+def _completed_at(status: Status) -> datetime | None:
+    """Return when last a sync of everything came to its end; in an incomplete one all but what failed is fresh."""
+    run = status.last_run
+    if run is not None and run.state in (RunState.SUCCEEDED, RunState.INCOMPLETE):
+        return run.finished_at
+    return status.last_success_at
+
+
+def _served(status: Status) -> str:
+    projects = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
+    if not status.files:
+        return "Nothing is here yet."
+    return f"{projects:,} projects with {status.files:,} files can be installed."
+
+
+def _fresh(status: Status, *, now: datetime) -> str:
+    behind = status.projects.get(ProjectState.BEHIND, 0)
+    waiting = f" {behind:,} projects that changed since are on their way." if behind else ""
+    return f"As upstream was {ago(_completed_at(status), now=now)}. {_served(status)}{waiting}"
+
+
+def _next(status: Status, *, now: datetime) -> str:
+    moment = status.schedule.next_run_at
+    if moment is None or moment < now:
+        return ""
+    return f"By itself the next run comes in {span((moment - now).total_seconds())}."

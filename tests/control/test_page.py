@@ -1,0 +1,263 @@
+"""The page as it is sent: what it says, to whom, and what a browser may do with it. tests/page looks at it in one."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from control.conftest import Serve
+from control.fake_syncer import FakeSyncer
+from control.live import Background
+from mirror_contract import (
+    Counts,
+    Disk,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Schedule,
+    Status,
+    Trigger,
+)
+from mirror_control.ui.address import Address
+from mirror_control.ui.verdict import Level, judge
+
+NOW = datetime.now(UTC)
+PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/use", "/ui/nothing")
+
+
+def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
+    """Return a sync of the whole mirror that ended a quarter of an hour ago."""
+    begin = NOW - timedelta(minutes=20)
+    fields = {
+        "id": "20261122T161233-3fa9c1",
+        "request": RunRequest(kind=RunKind.SYNC),
+        "trigger": Trigger.SCHEDULE,
+        "state": state,
+        "created_at": begin,
+        "started_at": begin,
+        "finished_at": begin + timedelta(minutes=5),
+        "counts": Counts(projects_planned=7, projects_done=7, projects_changed=3),
+    }
+    return Run.model_validate(fields | other)
+
+
+def status(**other: Any) -> Status:
+    """Return the status of a mirror in good health."""
+    fields = {
+        "syncer_up": True,
+        "as_of": NOW,
+        "version": "0.1.0",
+        "upstream": "https://pypi.org",
+        "scope": "selected",
+        "started_at": NOW - timedelta(days=3),
+        "schedule": Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=10)),
+        "last_run": run(),
+        "last_success_at": NOW - timedelta(minutes=15),
+        "projects": {ProjectState.CURRENT: 7},
+        "files": 70,
+        "stored_bytes": 7_000_000,
+        "disk": Disk(size_bytes=10**12, free_bytes=4 * 10**11),
+    }
+    return Status.model_validate(fields | other)
+
+
+WEEK_AGO = NOW - timedelta(days=7)
+NEVER: dict[str, Any] = {"last_run": None, "last_success_at": None, "files": 0, "projects": {}}
+
+
+@pytest.mark.parametrize(
+    ("level", "title", "told"),
+    [
+        (Level.GOOD, "Fresh and complete", {}),
+        (Level.GOOD, "Fresh and complete", {"projects": {"current": 7, "behind": 3, "withdrawn": 2}}),
+        (Level.BUSY, "The first sync is under way", NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]}),
+        (Level.WARNING, "Nothing has been mirrored yet", NEVER),
+        (Level.ALARM, "The syncer does not answer", {"syncer_up": False}),
+        (Level.ALARM, "The volume can't be read", {"problems": ["is the disk mounted?"], "disk": None}),
+        (Level.ALARM, "The last sync failed", {"last_run": run(RunState.FAILED, message="upstream is away")}),
+        (Level.WARNING, "The last sync was cancelled", {"last_run": run(RunState.CANCELLED)}),
+        (
+            Level.WARNING,
+            "No sync of the whole mirror has come to its end for long",
+            {"last_run": run(finished_at=WEEK_AGO), "running": [run(RunState.RUNNING, finished_at=None)]},
+        ),
+        (
+            Level.WARNING,
+            "51 removals are held back",
+            {"last_run": run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))},
+        ),
+        (Level.WARNING, "Not up to date: 3 of 10 projects", {"projects": {"current": 7, "failing": 1, "partial": 2}}),
+        (Level.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
+        (Level.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
+    ],
+)
+def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:
+    """The headline says what is wrong, and every concern what still works and what to do."""
+    verdict = judge(status(**told), now=NOW)
+    assert (verdict.level, verdict.title) == (level, title)
+    assert all(concern.works and concern.remedy for concern in verdict.concerns)
+    assert verdict.concerns or verdict.sentence
+
+
+def test_the_gravest_comes_first() -> None:
+    """Of several things that are wrong the headline is the one that stops the mirror; the others follow."""
+    told = {"projects": {"failing": 2}, "syncer_up": False, "as_of": WEEK_AGO, "problems": ["the disk is full"]}
+    verdict = judge(status(**told), now=NOW)
+    assert [concern.level for concern in verdict.concerns] == [Level.ALARM, Level.ALARM, Level.WARNING]
+    assert (verdict.concerns[0].title, verdict.concerns[0].since) == ("The syncer does not answer", WEEK_AGO)
+
+
+def test_a_failed_sync_tells_since_when_the_mirror_is_old() -> None:
+    """The moment that counts is when a sync last came to its end, not when the next one failed."""
+    verdict = judge(status(last_run=run(RunState.FAILED), last_success_at=WEEK_AGO), now=NOW)
+    assert verdict.concerns[0].since == WEEK_AGO
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -> None:
+    """Each page has a strict policy, and holds nothing that it forbids: no inline script or style, no other host."""
+    answer = client.get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    assert (answer.headers["X-Content-Type-Options"], answer.headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
+    assert not re.search(
+        r"<style|<script(?![^>]* src=\"/ui/static/)|\sstyle=|\son\w+=|(?:src|href)=\"(?:https?:)?//", answer.text
+    )
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:
+    """Style and scripts come from here, by an address that changes with their content; any other is not there."""
+    page = client.get("/ui/").text
+    assets = set(re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page))
+    assert {url.rpartition("/")[2] for url in assets} >= {"style.css", "page.js", "icon.svg"}
+    for url in assets:
+        answer = client.get(url)
+        assert (answer.status_code, "immutable" in answer.headers["Cache-Control"]) == (200, True), url
+        assert client.get(re.sub("static/[^/]+", "static/0", url)).status_code == 404
+    assert client.get("/ui/static/x/..%2Fdocs.html").status_code == 404
+
+
+HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b]0;owned\x07\u2066{{7*7}}`rm`\"'"
+
+
+def test_upstreams_words_do_nothing(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Markup in upstream's words is text, and what turns a line around or steers a terminal is shown as a �."""
+    syncer.projects["six"] = Project(
+        name="six",
+        state=ProjectState.FAILING,
+        error=HOSTILE,
+        selected=HOSTILE,
+        files=[ProjectFile(filename=HOSTILE, url=f"packages/ab/{HOSTILE}", sha256=HOSTILE)],
+    )
+    syncer.told = {"failing": [syncer.projects["six"]], "problems": [HOSTILE], "upstream": HOSTILE, "version": HOSTILE}
+    syncer.runs["r1"] = run(RunState.FAILED, id="r1", message=HOSTILE, failures=[{"file": HOSTILE, "reason": HOSTILE}])
+    for path in ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/runs/r1"):
+        text = client.get(path).text
+        assert "&lt;script&gt;alert(1)" in text, path
+        assert "{{7*7}}" in text, path
+        for evil in ("<script>alert", "\u202e", "\u2066", "\x1b", "\x07"):
+            assert evil not in text, (path, evil)
+
+
+@pytest.mark.parametrize("name", ["..%2f..%2fetc", "%00", "ⅸ", "a" * 300, "-x"])
+def test_what_is_no_name_is_said_to_be_none(client: httpx2.Client, name: str) -> None:
+    """A project page of no project answers 404, as a page."""
+    answer = client.get(f"/ui/projects/{name}")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+def test_search_takes_names_as_people_write_them(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """What is looked for is normalized as names are; a state that is none counts as any."""
+    page = client.get("/ui/projects", params={"q": " Zope.Inter", "state": "purple"}).text
+    assert "/ui/projects/zope-interface" in page
+    assert "/ui/projects/six" not in page
+    assert syncer.seen[-1].query == [("limit", "100"), ("q", "zope-inter")]
+
+
+def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
+    """With the syncer away the page shows all that is last known, history included, and says so first."""
+    syncer.runs["r1"] = run(id="r1")
+    syncer.told = {"last_run": syncer.runs["r1"], "as_of": NOW - timedelta(minutes=3)}
+    assert "/ui/runs/r1" in client.get("/ui/").text
+    background.run(syncer.stop())
+
+    answer = client.get("/ui/")
+    assert answer.status_code == 200
+    headline = re.sub(r"<[^>]+>", "", answer.text[answer.text.index("<h1>") : answer.text.index("</header>")])
+    for said in ("The syncer does not answer", "Since", "3 min ago", "can be installed", "docker compose logs syncer"):
+        assert said in headline
+    assert "/ui/runs/r1" in answer.text
+    assert client.get("/ui/projects").status_code == 503
+
+
+def test_syncer_never_heard(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
+    """A control that never heard of the syncer says that, what works and what to do."""
+    background.run(syncer.stop())
+    with serve() as client:
+        answer = client.get("/ui/")
+    assert (answer.status_code, "The syncer does not answer" in answer.text) == (503, True)
+    assert "docker compose logs syncer" in answer.text
+
+
+def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A page that is open all day costs the syncer its status, and the list of runs only when a sync has ended."""
+    for state in ("r1", "r2"):
+        syncer.runs[state] = run(id=state)
+        syncer.told = {"last_run": syncer.runs[state]}
+        for _ in range(3):
+            assert f"/ui/runs/{state}" in client.get("/ui/").text
+    assert [seen.path for seen in syncer.seen].count("/runs") == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "index", "trusted"),
+    [
+        ({"host": "mirror.example:8080"}, "http://mirror.example:8080/simple/", "mirror.example:8080"),
+        ({"host": "x", "x-forwarded-host": "10.10.10.5"}, "http://10.10.10.5/simple/", "10.10.10.5"),
+        ({"host": "[::1]:8080"}, "http://[::1]:8080/simple/", "[::1]:8080"),
+        ({"host": "pypi.corp", "x-forwarded-proto": "https"}, "https://pypi.corp/simple/", None),
+        ({"host": "evil.example/path"}, "http://THIS-HOST/simple/", "THIS-HOST"),
+        ({"host": "user:secret@evil.example"}, "http://THIS-HOST/simple/", "THIS-HOST"),
+        ({"host": 'a"\nRUN curl'}, "http://THIS-HOST/simple/", "THIS-HOST"),
+        ({"host": "a; rm -rf"}, "http://THIS-HOST/simple/", "THIS-HOST"),
+        ({"host": "mirror", "x-forwarded-proto": "javascript"}, "http://mirror/simple/", "mirror"),
+        ({}, "http://THIS-HOST/simple/", "THIS-HOST"),
+    ],
+)
+def test_own_address(headers: dict[str, str], index: str, trusted: str | None) -> None:
+    """The address is the one that was asked, or a placeholder where that is no host and port."""
+    address = Address.of_request(headers)
+    assert (address.index_url, address.trusted) == (index, trusted)
+
+
+def test_snippets(client: httpx2.Client) -> None:
+    """Each client is told this host's own URL; to trust it only over plain HTTP."""
+    plain = client.get("/ui/use", headers={"X-Forwarded-Host": "10.10.10.5:8080"}).text
+    secure = client.get("/ui/use", headers={"X-Forwarded-Host": "pypi.corp", "X-Forwarded-Proto": "https"}).text
+    for name in ("pip", "uv", "poetry", "pdm", "Dockerfile", "GitLab CI"):
+        assert f">{name}</h2>" in plain
+    assert plain.count("http://10.10.10.5:8080/simple/") == 9
+    assert secure.count("https://pypi.corp/simple/") == 9
+    for trust in ("trusted-host = 10.10.10.5:8080", "verify_ssl = false", "PIP_TRUSTED_HOST=10.10.10.5:8080 \\\n"):
+        assert trust in plain
+    assert not re.search("trusted|TRUSTED|verify_ssl", secure)
+    assert "ENV PIP_INDEX_URL=https://pypi.corp/simple/ \\\n    UV_DEFAULT_INDEX=https://pypi.corp/simple/<" in secure
+
+
+def test_retry_carries_what_the_api_takes(client: httpx2.Client) -> None:
+    """Buttons hold the body of ``POST /api/v1/runs`` and nothing else that is sent."""
+    wishes = re.findall(r'data-run="([^"]+)"', client.get("/ui/").text)
+    parsed = [json.loads(wish.replace("&#34;", '"')) for wish in wishes]
+    assert {"kind": "sync", "projects": ["zope-interface"]} in parsed
+    assert [RunRequest.model_validate(wish) for wish in parsed]

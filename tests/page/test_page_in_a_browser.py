@@ -1,0 +1,246 @@
+"""The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, and under attack."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from control.conftest import TOKEN
+from control.fake_syncer import FakeSyncer
+from control.live import Background
+from mirror_contract import (
+    Counts,
+    Failure,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+)
+from page.conftest import REPOSITORY, Open
+
+pytestmark = pytest.mark.docker
+
+AXE = REPOSITORY / "services/control/assets/node_modules/axe-core/axe.min.js"
+PATHS = ("/ui/", "/ui/projects", "/ui/projects/evil", "/ui/projects/absent", "/ui/runs/r7", "/ui/use", "/ui/nothing")
+HOSTILE = f"<img src=x onerror=alert(1)><script>alert(1)</script>\u202egnp.exe\x1b[2J{'x' * 300}"
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def story(syncer: FakeSyncer) -> None:
+    """A mirror with a past, a sync under way and a project whose upstream is hostile."""
+    evil = Project(
+        name="evil",
+        state=ProjectState.PARTIAL,
+        error=HOSTILE,
+        attempts=2,
+        due_at=NOW + timedelta(minutes=9),
+        checked_at=NOW - timedelta(hours=1),
+        files=[ProjectFile(filename=f"{HOSTILE}.whl", size=7, sha256="ab" * 32, url="packages/ab/evil.whl")],
+    )
+    syncer.projects["evil"] = evil
+    for number in range(8):
+        begin = NOW - timedelta(minutes=30 * (9 - number))
+        syncer.runs[f"r{number}"] = Run(
+            id=f"r{number}",
+            request=RunRequest(kind=RunKind.SYNC),
+            trigger=Trigger.SCHEDULE,
+            state=RunState.INCOMPLETE,
+            created_at=begin,
+            started_at=begin,
+            finished_at=begin + timedelta(seconds=30 + number),
+            counts=Counts(projects_planned=3, projects_done=3, projects_changed=number, projects_failed=1),
+            failures=[Failure(project="evil", file=HOSTILE, reason=HOSTILE)],
+            message=HOSTILE,
+        )
+    syncer.told = {
+        "as_of": NOW,
+        "last_run": syncer.runs["r7"],
+        "failing": [evil, syncer.projects["zope-interface"]],
+        "problems": [],
+    }
+
+
+def under_way(syncer: FakeSyncer, done: int) -> None:
+    """Let a sync have done so many of its 40 projects."""
+    run = syncer.runs["r7"].model_copy(
+        update={
+            "id": "r8",
+            "state": RunState.RUNNING,
+            "finished_at": None,
+            "counts": Counts(projects_planned=40, projects_done=done),
+        }
+    )
+    syncer.told = syncer.told | {"running": [run]}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible(opened: Open, syncer: FakeSyncer, scheme: str) -> None:
+    """axe-core finds nothing against any page, in light and dark."""
+    under_way(syncer, 10)
+    for path in PATHS:
+        with opened(path, color_scheme=scheme) as page:
+            violations = axe(page)
+            assert violations == [], path
+
+
+def axe(page: Page) -> list[str]:
+    """Return what axe-core finds, each in a line. By the debugger: the page's policy lets no foreign script in."""
+    session = page.context.new_cdp_session(page)
+    session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+    found: list[str] = page.evaluate(
+        "axe.run().then(({violations}) => violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.html}`)))"
+    )
+    return found
+
+
+def test_a_phone_scrolls_one_way(opened: Open, syncer: FakeSyncer) -> None:
+    """On 360 pixels no page is wider than the screen, whatever upstream's words are."""
+    under_way(syncer, 10)
+    for path in PATHS:
+        with opened(path, viewport={"width": 360, "height": 740}) as page:
+            wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+            assert wide[0] <= wide[1], path
+
+
+def test_without_javascript(opened: Open) -> None:
+    """Everything is read, and found, without JavaScript; what needs it is not shown."""
+    with opened("/ui/", java_script_enabled=False) as page:
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
+        expect(page.get_by_role("button", name="Retry")).to_have_count(0)
+        page.get_by_text("as a table").click()
+        expect(page.get_by_role("link", name=f"{NOW - timedelta(minutes=60):%Y-%m-%d %H:%M}")).to_be_visible()
+        page.get_by_role("link", name="Projects", exact=True).click()
+        page.get_by_label("Name begins with").fill("zo")
+        page.get_by_role("button", name="Find").click()
+        expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
+        expect(page.get_by_role("link", name="six")).to_have_count(0)
+        page.get_by_role("link", name="Use this mirror").click()
+        expect(page.get_by_text("index-url = http://127.0.0.1:")).to_be_visible()
+
+
+def test_live(opened: Open, syncer: FakeSyncer, background: Background) -> None:
+    """Progress moves, a new failure and the syncer's absence appear by themselves; what one was reading stays open."""
+    under_way(syncer, 10)
+    with opened("/ui/") as page:
+        expect(page.get_by_text("10 of 40 projects")).to_be_visible()
+        page.get_by_text("as a table").click()
+        page.get_by_role("button", name="Retry evil").focus()
+        under_way(syncer, 30)
+        expect(page.get_by_text("30 of 40 projects")).to_be_visible()
+        expect(page.get_by_role("progressbar")).to_have_js_property("value", 30)
+        expect(page.get_by_role("table", name="").last).to_be_visible()
+        expect(page.get_by_role("button", name="Retry evil")).to_be_focused()
+        background.run(syncer.stop())
+        expect(page.get_by_role("heading", level=1)).to_contain_text("The syncer does not answer")
+        expect(page).to_have_title("✗ The syncer does not answer · pypi-mirror")
+        expect(page.get_by_text("30 of 40 projects")).to_be_visible()
+
+
+def test_chart(opened: Open) -> None:
+    """The history is drawn from the table, twice: how long, and how much; again when the table has news."""
+    with opened("/ui/") as page:
+        expect(page.locator("#charts canvas")).to_have_count(2)
+        box = page.locator("#charts canvas").first.bounding_box()
+        assert box is not None
+        assert box["width"] > 200
+
+
+def test_retry(opened: Open, syncer: FakeSyncer) -> None:
+    """Retry asks for the token, says when it is wrong, sends the right one, and keeps it for this tab alone."""
+    with opened("/ui/") as page:
+        page.get_by_role("button", name="Retry evil").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Token", exact=True).fill("wrong")
+        dialog.get_by_role("button", name="Go on").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("This is not the token")
+        assert page.evaluate("sessionStorage.length") == 0
+        dialog.get_by_label("Token", exact=True).fill(TOKEN)
+        dialog.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("status")).to_contain_text("The run is queued")
+        assert [run.request.projects for run in syncer.runs.values()][-1] == ("evil",)
+        # Known by now: no second question.
+        page.get_by_role("button", name="Retry zope-interface").click()
+        expect(dialog).to_be_hidden()
+        expect(page.get_by_role("status").get_by_role("link")).to_have_text("20261122T161233-000009")
+        assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
+        page.get_by_role("status").get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of zope-interface")
+
+
+def test_a_refusal_is_told(opened: Open, syncer: FakeSyncer, background: Background) -> None:
+    """What the API answers instead of a run is shown, and the button can be pressed again."""
+    with opened("/ui/projects/evil") as page:
+        background.run(syncer.stop())
+        page.get_by_role("button", name="Sync it now").click()
+        page.get_by_label("Token", exact=True).fill(TOKEN)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("The syncer does not answer")
+        expect(page.get_by_role("button", name="Sync it now")).to_be_enabled()
+
+
+def test_keyboard(opened: Open, syncer: FakeSyncer) -> None:
+    """With the keyboard alone one skips to the content, retries, gives up and returns to where one was."""
+    with opened("/ui/") as page:
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="To the content")).to_be_focused()
+        expect(page.get_by_role("link", name="To the content")).to_be_in_viewport()
+        button = page.get_by_role("button", name="Retry evil")
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if button.evaluate("it => it === document.activeElement"):
+                break
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Token", exact=True)).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(button).to_be_focused()
+        assert len(syncer.runs) == 8
+
+
+def test_search_as_one_types(opened: Open) -> None:
+    """Found projects follow what is typed, without a click and without losing the place."""
+    with opened("/ui/projects") as page:
+        expect(page.get_by_role("link", name="six")).to_be_visible()
+        page.get_by_label("Name begins with").press_sequentially("zop")
+        expect(page.get_by_role("link", name="six")).to_have_count(0)
+        expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
+        expect(page.get_by_label("Name begins with")).to_be_focused()
+        page.get_by_label("Name begins with").fill("")
+        page.get_by_label("State").select_option("partial")
+        expect(page.get_by_role("link", name="evil")).to_be_visible()
+        expect(page.get_by_role("link", name="zope-interface")).to_have_count(0)
+
+
+def test_hostile_words_stay_words(opened: Open) -> None:
+    """Upstream's markup is shown as text on every page that holds it; nothing of it is loaded or run."""
+    for path in ("/ui/", "/ui/projects", "/ui/projects/evil", "/ui/runs/r7"):
+        with opened(path) as page:
+            page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+            expect(page.get_by_text("<script>alert(1)</script>�gnp.exe").first).to_be_visible()
+            assert page.locator("img[src=x], main script").count() == 0
+
+
+def test_copy(opened: Open) -> None:
+    """A snippet is copied by its button, also where the browser gives pages no clipboard (plain HTTP)."""
+    with opened("/ui/use") as page:
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        page.get_by_role("button", name="Copy for pip").click()
+        expect(page.get_by_role("status")).to_have_text("Copied.")
+        assert page.evaluate("getSelection().toString()").startswith("[global]\nindex-url = http://127.0.0.1:")
+
+
+def test_control_away(opened: Open) -> None:
+    """When control itself falls silent, the page says so and that it grows old."""
+    with opened("/ui/") as page:
+        page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service is away"))
+        expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
+        expect(page.get_by_role("alert")).to_contain_text("as of")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
+        page.unroute("**/ui/")
+        expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)
