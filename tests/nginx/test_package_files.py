@@ -17,14 +17,18 @@ CONTENT = f"content of {SDIST}\n".encode()
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("path", [f"ab/{SDIST}", long_path(DIGEST, SDIST)])
-def test_file(client: httpx2.Client, prefix: str, path: str) -> None:
-    """A file is served by either root and either path, as bytes, for ever."""
+@pytest.mark.parametrize(
+    ("path", "cached"),
+    [(f"ab/{SDIST}", "max-age=365000000, immutable"), (long_path(DIGEST, SDIST), "max-age=600")],
+    ids=["short", "long"],
+)
+def test_file(client: httpx2.Client, prefix: str, path: str, cached: str) -> None:
+    """A file is served by either root and either path, as bytes; for ever, unless it was found by two digits."""
     url = f"{prefix}/packages/{path}"
     answer = client.get(url, headers={"Accept-Encoding": "gzip"})
     assert (answer.status_code, answer.content) == (200, CONTENT)
     assert answer.headers["Content-Type"] == "application/octet-stream"
-    assert answer.headers["Cache-Control"] == "max-age=365000000, immutable, public"
+    assert answer.headers["Cache-Control"] == f"{cached}, public"
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert not {"Content-Encoding", "Content-Disposition", "Vary"} & set(answer.headers)
     head = client.head(url)
@@ -40,7 +44,10 @@ def test_metadata(client: httpx2.Client, path: str) -> None:
 
 def test_same_short_name(client: httpx2.Client) -> None:
     """A second content under a short name that is taken has PyPI's own path, and each URL keeps its bytes."""
-    assert client.get(f"/packages/{long_path(OTHER_DIGEST, SDIST)}").content == b"other content, same short name\n"
+    answer = client.get(f"/packages/{long_path(OTHER_DIGEST, SDIST)}")
+    assert answer.content == b"other content, same short name\n"
+    assert answer.headers["Cache-Control"] == "max-age=365000000, immutable, public"
+    assert client.get(f"/packages/{long_path(OTHER_DIGEST, SDIST)}.metadata").status_code == 404
     assert client.get(f"/packages/{long_path(DIGEST, SDIST)}").content == CONTENT
 
 

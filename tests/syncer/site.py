@@ -227,5 +227,5 @@ class Site:
 
     def temporaries(self) -> Iterator[Path]:
         """Yield what must not be left behind."""
-        yield from self.web.rglob(".*")
+        yield from (path for path in self.web.rglob(".*") if path.name != ".gone")  # marks stay: see volume/vacancy.py
         yield from (self.data / "pypi" / ".staging").iterdir()

@@ -144,6 +144,26 @@ async def test_old_names_leave_after_their_grace(site: Site, pypi: fakepypi.Fake
     site.assert_whole()
 
 
+async def test_old_names_of_a_quarantined_project_leave_at_once(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
+) -> None:
+    """A long URL's grace ends with a quarantine: neither name of an adopted file outlives the run."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    old.write(project)
+    site.select("six", grace="24h")
+    await adopted(site)
+
+    project.quarantine()
+    await site.sync()
+    assert not [path for path in site.web.rglob("packages/**/six-*") if path.is_file() and path.parent.name != ".gone"]
+
+    project.clear_quarantine()
+    await site.sync()
+    assert site.filenames("six") == {WHEEL, SDIST}
+    site.assert_whole()
+
+
 async def test_files_are_linked_not_copied(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
     """An adopted file is the old one by another name, and so is its metadata."""
     await adopted(site)
@@ -452,7 +472,7 @@ async def test_missing_and_truncated_files_are_left_out(
     assert site.filenames("six") == {"six-2.0.tar.gz"}
     await site.sync()
     assert {path.rpartition("/")[2] for path in fetched(pypi)} == {WHEEL, SDIST}
-    assert not wheel.exists()
+    assert wheel.read_bytes() == six.releases["1.0"].files[WHEEL].content
     site.assert_whole()
 
 

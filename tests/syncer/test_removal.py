@@ -84,6 +84,24 @@ async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: 
     site.assert_whole()
 
 
+async def test_quarantine_waits_for_no_grace(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What was deleted before, and is in its grace period, leaves with a quarantined project's other files."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six", grace="24h")
+    await site.sync()
+    place = site.published("six").places[WHEEL]
+    project.delete_file(WHEEL)
+    await site.sync()
+    assert (site.web / place).exists()
+
+    project.quarantine()
+    run = await site.sync()
+
+    assert run.counts.files_removed == 2
+    assert not [path for path in site.web.rglob("six-*") if path.is_file()]
+
+
 async def test_vanished_project_is_withdrawn_and_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project that vanished upstream leaves list and tree, and the run says so, each time, until it is unselected."""
     for name in ("six", "idna"):

@@ -201,14 +201,16 @@ def test_restoring_replaces_nothing(volume: Volume) -> None:
 
 
 def test_removed_file_takes_its_metadata_along(volume: Volume, tmp_path: Path) -> None:
-    """Of a removed file nothing is left, also at a full path."""
+    """Of a removed file nothing is left, but the mark that a full path was its own."""
     full = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
     for place in (PLACE, full):
         volume.make_directory(place)
         volume.path(place).write_bytes(b"six")
         volume.write_metadata(SIX, place, b"Name: six")
         volume.remove(place)
-    assert list((tmp_path / "pypi/web").rglob("*six*")) == []
+    mark = tmp_path / "pypi/web" / full.replace("six.whl", ".gone/six.whl")
+    assert list((tmp_path / "pypi/web").rglob("*six*")) == [mark]
+    assert mark.read_bytes() == b""
 
 
 def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:

@@ -102,5 +102,7 @@ class Settlement:
     retirements: tuple[Retirement, ...] = ()
     returned: tuple[PackagePath, ...] = ()
     """Published now, whatever the catalog planned for them."""
+    quarantined: bool = False
+    """None of its files may be had: what a page dropped before, and is in its grace, leaves now as well."""
     gone: bool = False
     """Upstream answers that it has no such project, and its page is still published."""

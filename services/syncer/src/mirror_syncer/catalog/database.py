@@ -102,6 +102,7 @@ class Catalog:
                     retirements=[r for settlement in settlements for r in settlement.retirements],
                     returned=[place for settlement in settlements for place in settlement.returned],
                 )
+                self.files.hasten(connection, [s.row.name for s in settlements if s.quarantined])
             self.files.release(names)
 
     def recover(self, name: NormalizedName, row: ProjectRow | None, retirements: Sequence[Retirement]) -> None:

@@ -189,9 +189,11 @@ class FileTransfer:
         """
         Return a file's place, and whether it lies there already.
 
-        The short path is taken unless it holds, or once held, other content: then PyPI's full one.
+        The short path is taken unless it holds, or once held, other content: then PyPI's full one. What has been there
+        returns to it, since nginx looks for it nowhere else.
         """
-        for place in (short_path(address, file.filename), full_path(address, file.filename)):
+        short, full = short_path(address, file.filename), full_path(address, file.filename)
+        for place in (full, short) if self._tree.was_left(full) else (short, full):
             if not await claims.claim((place, file.sha256)):
                 continue
             self._tree.restore(place)

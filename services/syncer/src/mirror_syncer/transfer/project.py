@@ -274,6 +274,7 @@ class Transfer:
             kept=kept if unfinished or shrinking or verdict.withheld or quarantined else None,
             retirements=leaving,
             returned=tuple(places - before),
+            quarantined=quarantined,
         )
         told = failures if legacy.failure is None else (*failures, legacy.failure)
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)

@@ -23,6 +23,7 @@ from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, store
 from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
+from mirror_syncer.volume.vacancy import is_vacant, vacate
 from mirror_syncer.volume.view import View, file_size
 
 # From this size on a download lies in .staging and outlives a restart.
@@ -117,17 +118,24 @@ class Tree(View):
         if leads_out(self.web, place):
             return
         path = self.path(place)
+        vacate(self.web, place, durability=self.durability)
         path.unlink(missing_ok=True)
         path.with_name(f"{path.name}.metadata").unlink(missing_ok=True)
         self.durability.named(path.parent)
         if place.count("/") > _SHORT:
-            with suppress(OSError):  # not empty: a program before us left something there
+            with suppress(OSError):  # not empty: the mark that a file was here, or what a program before us left
                 path.parent.rmdir()
 
     @disk_says()
     def withdraw(self, place: PackagePath) -> None:
         """Take a file and its metadata out of the document root; ``restore`` brings them back."""
+        if not leads_out(self.web, place):
+            vacate(self.web, place, durability=self.durability)
         self._move(self.web, self._withdrawn, place)
+
+    def was_left(self, place: PackagePath) -> bool:
+        """Return whether a full path is a file's own, though nothing lies there: it returns to it, see ``vacancy``."""
+        return is_vacant(self._web_text, place)
 
     def restore(self, place: PackagePath) -> None:
         """Bring a withdrawn file back, if there is one and its place is free."""
