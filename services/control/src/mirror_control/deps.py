@@ -4,6 +4,8 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from mirror_control.downloads.intake import Intake
+from mirror_control.downloads.statistics import Statistics
 from mirror_control.syncer_client import SyncerClient
 from mirror_control.token import TokenFile
 
@@ -16,5 +18,15 @@ def _token(request: Request) -> TokenFile:
     return cast("TokenFile", request.app.state.token)
 
 
+def _statistics(request: Request) -> Statistics:
+    return cast("Statistics", request.app.state.statistics)
+
+
+def _intake(request: Request) -> Intake:
+    return cast("Intake", request.app.state.intake)
+
+
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 Token = Annotated[TokenFile, Depends(_token)]
+Counts = Annotated[Statistics, Depends(_statistics)]
+AccessLogIntake = Annotated[Intake, Depends(_intake)]
