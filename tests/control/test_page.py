@@ -29,7 +29,7 @@ from mirror_control.ui.address import Address
 from mirror_control.ui.verdict import Level, judge
 
 NOW = datetime.now(UTC)
-PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/use", "/ui/nothing")
+PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")
 
 
 def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:

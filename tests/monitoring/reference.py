@@ -32,7 +32,7 @@ the prefix `pypi_mirror_`. They are a contract with dashboards and alerts, and c
 - Every series that a label's values allow is there from the start, at 0. No label holds a project's name, nor anything
   else that upstream or a client could make up: what concerns one project is in the API.
 - Points in time are seconds since 1970, so an age is `time() - x`. Sizes are bytes, durations seconds.
-- While the syncer is away `syncer_up` is 0, gauges repeat what it said last, and counters and histograms are absent.
+- While the syncer is away `syncer_up` is 0, its gauges repeat what it said last, counters and histograms are absent.
 - `next_run_timestamp_seconds` is absent while the schedule is off or paused, `serial` and `upstream_serial` with scope
   `selected` or an upstream that has none, `volume_*` while the volume is gone, its inodes where none are counted.
 

@@ -18,11 +18,6 @@ from monitoring.reference import families, series_names
 from monitoring.test_alerts import rules
 
 GRAFANA = REPOSITORY / "monitoring" / "grafana"
-# Control shows these once it reads the access log.
-SERVED = {
-    *("pypi_mirror_served_requests_total", "pypi_mirror_served_bytes_total"),
-    *(f"pypi_mirror_serve_duration_seconds{suffix}" for suffix in ("_bucket", "_sum", "_count")),
-}
 ALL_PANELS = [pytest.param(panel, id=f"{name}: {panel['title']}") for name, panel in panels()]
 ALL_QUERIES = [pytest.param(query, id=query.panel) for query in queries()]
 
@@ -72,7 +67,7 @@ def test_panel_is_explained(panel: dict[str, Any]) -> None:
 def test_query_asks_for_what_there_is(query: Query, exposed: str) -> None:
     """A query names metrics that are exported or recorded, or Prometheus' own ALERTS."""
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
-    assert {name for name, _ in selectors(query.parsed)} <= known | SERVED | {"ALERTS"}
+    assert {name for name, _ in selectors(query.parsed)} <= known | {"ALERTS"}
 
 
 @pytest.mark.parametrize("query", ALL_QUERIES)
@@ -88,7 +83,7 @@ def test_rules_ask_for_what_there_is(exposed: str) -> None:
     """Rules and alerts name metrics that are exported, recorded, or a scrape's own."""
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
-        assert {name for name, _ in selectors(promql.parse(rule["expr"]))} <= known | SERVED | {"up"}
+        assert {name for name, _ in selectors(promql.parse(rule["expr"]))} <= known | {"up"}
 
 
 def test_dashboards_are_linked() -> None:

@@ -130,18 +130,7 @@ def test_users_are_nobody(watched: Watched) -> None:
     assert watched.stack.inspect("prometheus", "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}") == "true [ALL]"
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        pytest.param(
-            query,
-            id=query.panel,
-            # What nginx served is not counted yet; with the first of these that passes, the mark goes.
-            marks=[pytest.mark.xfail(strict=True)] if "_serve" in query.expression else [],
-        )
-        for query in queries()
-    ],
-)
+@pytest.mark.parametrize("query", [pytest.param(query, id=query.panel) for query in queries()])
 def test_no_panel_is_empty(watched: Watched, query: Query) -> None:
     """Every query of every dashboard, asked as Grafana asks it, has something to show."""
     assert watched.query(query.over(rate="15s", shown="5m"), seconds=120), query.expression

@@ -1,7 +1,7 @@
 """
 A client of the API's calls, which have the same shapes at the syncer (private) and at control (``/api/v1``).
 
-Control uses it towards the syncer, ``mirrorctl`` towards control. Its errors::
+Control uses it towards the syncer, ``mirrorctl`` towards control, which alone knows downloads and misses. Its errors::
 
     ApiError
     ├── Unreachable   no answer in time
@@ -15,6 +15,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, Run, RunRequest, Schedule, Status, Trigger
+from mirror_control.downloads.shapes import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.shapes import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -104,6 +105,14 @@ class ApiClient:
     async def project(self, name: str) -> Project:
         """Return a project with its files."""
         return parse(Project, await self.call("GET", f"projects/{name}"))
+
+    async def downloads(self, wanted: DownloadFilter) -> Downloads:
+        """Return what was downloaded."""
+        return parse(Downloads, await self.call("GET", "downloads", query=wanted))
+
+    async def misses(self, wanted: MissFilter) -> Misses:
+        """Return what was asked for and is not there."""
+        return parse(Misses, await self.call("GET", "misses", query=wanted))
 
     async def schedule(self, action: Literal["pause", "resume"]) -> Schedule:
         """Pause or resume the schedule; return it as it is then."""

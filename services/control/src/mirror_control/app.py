@@ -14,7 +14,10 @@ from mirror_control import problems, syncer_client
 from mirror_control.access_log import AccessLog
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
-from mirror_control.routes import docs, health, pages, projects, runs, schedule, status
+from mirror_control.downloads import statistics
+from mirror_control.downloads.intake import Intake
+from mirror_control.downloads.statistics import Statistics
+from mirror_control.routes import docs, downloads, health, pages, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
 from mirror_control.syncer_client import SyncerClient
@@ -30,6 +33,7 @@ _TAGS = [
     {"name": "runs", "description": "What the mirror did, does and is to do: syncs, verifications, collections."},
     {"name": "status", "description": "One look: fresh, complete, and with room to grow?"},
     {"name": "projects", "description": "What is mirrored, and why something is not."},
+    {"name": "downloads", "description": "What is fetched from here, by whom; and what was asked for and is not here."},
     {"name": "schedule", "description": "Runs that come by the clock."},
     {"name": "health", "description": "For whatever restarts containers, and whoever wonders why."},
 ]
@@ -47,13 +51,15 @@ class _Control(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; its lifespan owns the connections to the syncer and what goes on beside the requests."""
     token = settings.token_file
+    counts = settings.control_state / "downloads.db"
+    intake = Intake(AccessLog(settings.access_log), counts, kept=settings.downloads_kept)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
             SyncerClient(base=settings.syncer_url, state=settings.control_state, version=VERSION) as syncer,
             _beside(syncer.watch()),
-            _beside(AccessLog(settings.access_log).keep_small()),
+            _beside(intake.follow()),
         ):
             app.state.syncer = syncer
             yield
@@ -74,13 +80,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.token = token
     app.state.history = History()
-    app.state.downloads = None
+    app.state.intake = intake
+    app.state.statistics = Statistics(counts)
     problems.install(app)
     syncer_client.install(app)
+    statistics.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequireToken, token=token)  # added last, asked first
     api = APIRouter(prefix="/api/v1")
-    for noun in (runs, status, projects, schedule, health):
+    for noun in (runs, status, projects, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
     # At the port's root, where probes and Prometheus look; nginx passes /api and /ui alone.

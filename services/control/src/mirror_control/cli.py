@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_control import views
 from mirror_control.api_client import ApiClient, ApiError, Refused, Unreachable
+from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
 from mirror_control.settings import Settings, SettingsError
 from mirror_control.shapes import ProjectFilter, RunFilter
@@ -40,6 +42,11 @@ main = typer.Typer(
 Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT", help="These alone.", show_default=False)]
 Follow = Annotated[bool, typer.Option("--follow", help="Stay until it ends; its outcome is the exit code.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The first day, in UTC; without it 29 days ago."),
+]
+Top = Annotated[int, typer.Option(min=1, max=1000, help="How many of each list, the largest.")]
 Limit = Annotated[int, typer.Option(min=1, max=200, help="At most so many.")]
 
 
@@ -120,15 +127,35 @@ def projects(
 ) -> None:
     """List what is mirrored, or look at one project."""
     if name is not None:
-        try:
-            known_as = parse_project_name(name)
-        except ValueError as error:
-            _fail(str(error), code=USAGE)
+        known_as = _name(name)
         project = _ask(context, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
     wanted = ProjectFilter(state=state or [], q=search or None, limit=limit)
     page = _ask(context, lambda control: control.projects(wanted))
     return _show(page, views.projects(page.items), as_json=as_json)
+
+
+@main.command()
+def downloads(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Of one, by version.")] = None,
+    *,
+    since: Since = None,
+    top: Top = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was downloaded from here, and by which clients."""
+    wanted = DownloadFilter(project=name and _name(name), since=since and since.date(), top=top)
+    found = _ask(context, lambda control: control.downloads(wanted))
+    _show(found, views.downloads(found), as_json=as_json)
+
+
+@main.command()
+def misses(context: typer.Context, *, since: Since = None, top: Top = 20, as_json: AsJson = False) -> None:
+    """Show what was asked for and is not here."""
+    wanted = MissFilter(since=since and since.date(), top=top)
+    found = _ask(context, lambda control: control.misses(wanted))
+    _show(found, views.misses(found), as_json=as_json)
 
 
 @main.command()
@@ -200,6 +227,13 @@ def _ask(
         _fail(f"{url} is no mirror's control ({error}): check --url", code=FAILED)
     except ValueError as error:
         _fail(f"--url {url}: {error}", code=USAGE)
+
+
+def _name(spelling: str) -> str:
+    try:
+        return parse_project_name(spelling)
+    except ValueError as error:
+        _fail(str(error), code=USAGE)
 
 
 def _token() -> str:

@@ -1,34 +1,14 @@
 """What routes are given."""
 
-from collections.abc import Sequence
-from datetime import date
-from typing import Annotated, NamedTuple, Protocol, cast
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from mirror_control.downloads.intake import Intake
+from mirror_control.downloads.statistics import Statistics
 from mirror_control.syncer_client import SyncerClient
 from mirror_control.token import TokenFile
 from mirror_control.ui.history import History
-
-
-class Count(NamedTuple):
-    """How often something was asked for."""
-
-    name: str
-    times: int
-
-
-class DownloadCounts(Protocol):
-    """What was downloaded, and what was asked for in vain; most first."""
-
-    async def projects(self, *, since: date, top: int) -> Sequence[Count]:
-        """Return the projects that were downloaded most."""
-
-    async def versions(self, project: str, *, since: date, top: int) -> Sequence[Count]:
-        """Return the versions of a project that were downloaded most."""
-
-    async def misses(self, *, since: date, top: int) -> Sequence[Count]:
-        """Return the projects that are not here and were asked for most."""
 
 
 def _syncer(request: Request) -> SyncerClient:
@@ -43,11 +23,16 @@ def _history(request: Request) -> History:
     return cast("History", request.app.state.history)
 
 
-def _downloads(request: Request) -> DownloadCounts | None:
-    return cast("DownloadCounts | None", request.app.state.downloads)
+def _statistics(request: Request) -> Statistics:
+    return cast("Statistics", request.app.state.statistics)
+
+
+def _intake(request: Request) -> Intake:
+    return cast("Intake", request.app.state.intake)
 
 
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 Token = Annotated[TokenFile, Depends(_token)]
 SyncHistory = Annotated[History, Depends(_history)]
-Downloads = Annotated[DownloadCounts | None, Depends(_downloads)]
+Counts = Annotated[Statistics, Depends(_statistics)]
+AccessLogIntake = Annotated[Intake, Depends(_intake)]

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
@@ -62,6 +64,15 @@ def _http_origin(text: str) -> str:
     return text.rstrip("/") + "/"
 
 
+def _days(value: object) -> object:
+    """Read ``400d`` as 400 days."""
+    if isinstance(value, timedelta):
+        return value  # the default
+    if isinstance(value, str) and (match := re.fullmatch(r"([1-9]\d{0,3})d", value.strip(), re.ASCII)):
+        return timedelta(days=int(match[1]))
+    raise ValueError("must be days, from 1d to 9999d, as in 400d")
+
+
 def _writable(path: Path) -> Path:
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         owner = f"{os.geteuid()}:{os.getegid()}"
@@ -102,6 +113,7 @@ class Settings(BaseSettings):
     control_state: Annotated[Path, AfterValidator(_writable)] = Path("/var/lib/pypi-mirror-control")
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
     access_log: Path = Path("/logs")
+    downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_days)] = timedelta(days=400)
     syncer_url: Annotated[str, AfterValidator(_http_origin)] = "http://syncer:8090/"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Failure, Project, Run, Status
+from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
 from mirror_control.words import ago, plain
 
 View = RenderableType
@@ -102,6 +103,34 @@ def project(found: Project) -> View:
     for file in found.files or ():
         table.add_row(plain(file.filename), "" if file.size is None else decimal(file.size), plain(file.sha256))
     return Group(facts, table)
+
+
+def downloads(found: Downloads) -> View:
+    """Return what was downloaded: how many, of what, by whom."""
+    facts = _facts()
+    whose = f" of {found.project}" if found.project else ""
+    facts.add_row("downloads", f"{found.downloads:,}{whose}, {found.since} to {found.until}")
+    facts.add_row("files", ", ".join(f"{share.downloads:,} {share.name}" for share in found.file_types) or "none yet")
+    of = _shares("version", found.versions) if found.projects is None else _shares("project", found.projects)
+    return Group(facts, of, _shares("client", found.clients))
+
+
+def misses(found: Misses) -> View:
+    """Return what was asked for in vain."""
+    facts = _facts()
+    facts.add_row("not here", f"{found.requests:,} requests, {found.since} to {found.until}")
+    table = _table("project", "requests", "for its page", "for files", "last")
+    for one in found.projects:
+        table.add_row(one.name, f"{one.requests:,}", f"{one.pages:,}", f"{one.files:,}", str(one.last_day))
+    return Group(facts, table)
+
+
+def _shares(heading: str, shares: Sequence[Share] | None) -> Table:
+    table = _table(heading, "downloads")
+    for share in shares or ():
+        version = share.version if isinstance(share, ClientShare) else ""
+        table.add_row(f"{share.name} {version}".strip() or "unknown", f"{share.downloads:,}")
+    return table
 
 
 def _failures(found: Sequence[Failure]) -> Table:

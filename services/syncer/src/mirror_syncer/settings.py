@@ -26,6 +26,7 @@ ELSEWHERE = frozenset(
         "MIRROR_UID",
         "MIRROR_GID",
         "MIRROR_CONTROL_TOKEN_FILE",
+        "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_NGINX",
         "MIRROR_TLS_DIR",
         "MIRROR_TLS_PORT",

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from mirror_control.api_client import ApiError
-from mirror_control.deps import Syncer, Token
+from mirror_control.deps import AccessLogIntake, Syncer, Token
 from mirror_control.problems import answers, problem_response
 from mirror_control.shapes import Check, Readiness
 from mirror_control.token import TokenError
@@ -18,9 +18,9 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz", response_model=Readiness, responses=answers(503))
-async def ready(syncer: Syncer, token: Token) -> Readiness | Response:
+async def ready(syncer: Syncer, token: Token, intake: AccessLogIntake) -> Readiness | Response:
     """Say what is wrong, check by check. A stale mirror is no matter of readiness but of an alert."""
-    checks = [await _syncer(syncer), _token(token)]
+    checks = [await _syncer(syncer), _token(token), _access_log(intake)]
     wrong = [check for check in checks if not check.ok]
     if not wrong:
         return Readiness(checks=checks)
@@ -42,3 +42,7 @@ def _token(token: Token) -> Check:
     except TokenError as error:
         return Check(name="token", ok=False, detail=str(error))
     return Check(name="token", ok=True, detail="can be read")
+
+
+def _access_log(intake: AccessLogIntake) -> Check:
+    return Check(name="access log", ok=intake.trouble is None, detail=intake.trouble or "is counted")

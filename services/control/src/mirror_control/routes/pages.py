@@ -1,14 +1,17 @@
 """The page for people: all of it is read without JavaScript, and changes go through the API."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from mirror_contract import ProjectState, parse_project_name
 from mirror_control.api_client import ApiError, Refused
-from mirror_control.deps import Downloads, Syncer, SyncHistory
+from mirror_control.deps import Counts, Syncer, SyncHistory
+from mirror_control.downloads.shapes import DownloadFilter, MissFilter
+from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.routes.runs import RunId
 from mirror_control.shapes import ProjectFilter
 from mirror_control.ui import verdict
@@ -17,7 +20,6 @@ from mirror_control.ui.rendering import ASSETS, render
 
 router = APIRouter()
 
-_COUNTED = timedelta(days=30)
 _TOP = 50
 # One project has 40,000 files; a browser shows 500 at once, and the index page has them all.
 _FILES = 500
@@ -34,30 +36,30 @@ async def enter() -> Response:
 
 
 @router.get("/ui/")
-async def status(syncer: Syncer, history: SyncHistory, downloads: Downloads) -> Response:
+async def status(syncer: Syncer, history: SyncHistory) -> Response:
     """Show what is wrong, since when, what still works and what to do; then all else."""
     try:
         found = await syncer.look()
     except ApiError as error:
         told = verdict.silence(str(error))
-        return render("status.html", verdict=told, status=None, runs=[], counted=downloads, status_code=503)
+        return render("status.html", verdict=told, status=None, runs=[], status_code=503)
     told = verdict.judge(found, now=datetime.now(UTC))
     runs = await history.look(syncer, found)
-    return render("status.html", verdict=told, status=found, runs=runs, counted=downloads)
+    return render("status.html", verdict=told, status=found, runs=runs)
 
 
 @router.get("/ui/runs/{run_id}")
-async def run(syncer: Syncer, downloads: Downloads, run_id: RunId) -> Response:
+async def run(syncer: Syncer, run_id: RunId) -> Response:
     """Show a run: how far it is, and what went wrong in it."""
     try:
         found = await syncer.run(run_id)
     except ApiError as error:
-        return _refusal(error, downloads, title=f"Run {run_id}")
-    return render("run.html", run=found, counted=downloads)
+        return _refusal(error, title=f"Run {run_id}")
+    return render("run.html", run=found)
 
 
 @router.get("/ui/projects")
-async def projects(syncer: Syncer, downloads: Downloads, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
+async def projects(syncer: Syncer, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
     """Find projects by what their name begins with and by their state."""
     # As people write names: PEP 503's dashes for all that separates, of which a prefix may end in one.
     prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_LONGEST]
@@ -66,21 +68,24 @@ async def projects(syncer: Syncer, downloads: Downloads, q: Text = "", state: Te
     try:
         found = await syncer.projects(wanted)
     except ApiError as error:
-        return _refusal(error, downloads, title="Projects")
-    return render("projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES, counted=downloads)
+        return _refusal(error, title="Projects")
+    return render("projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES)
 
 
 @router.get("/ui/projects/{name}")
-async def project(syncer: Syncer, downloads: Downloads, name: Annotated[str, Path(max_length=4096)]) -> Response:
+async def project(syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_length=4096)]) -> Response:
     """Show why a project is mirrored or isn't, its files, and how often it is downloaded."""
     try:
         normalized = parse_project_name(name)
         found = await syncer.project(normalized)
     except ValueError as error:
-        return render("refusal.html", title=name[:80], detail=str(error), counted=downloads, status_code=404)
+        return render("refusal.html", title=name[:80], detail=str(error), status_code=404)
     except ApiError as error:
-        return _refusal(error, downloads, title=normalized)
-    versions = await downloads.versions(normalized, since=_since(), top=_TOP) if downloads else None
+        return _refusal(error, title=normalized)
+    try:
+        versions = (await counts.downloads(DownloadFilter(project=normalized, top=_TOP))).versions
+    except StatisticsError:
+        versions = None
     # The newest files are the last of a page.
     files = list(reversed(found.files or []))
     return render(
@@ -90,24 +95,32 @@ async def project(syncer: Syncer, downloads: Downloads, name: Annotated[str, Pat
         files=files[:_FILES],
         more=len(files[_FILES:]),
         versions=versions,
-        counted=downloads,
     )
 
 
 @router.get("/ui/downloads")
-async def most_wanted(downloads: Downloads) -> Response:
+async def most_wanted(counts: Counts) -> Response:
     """Show what is downloaded most, and what was asked for in vain."""
-    if downloads is None:
-        return render("refusal.html", title="Downloads", detail="They are not counted.", counted=None, status_code=404)
-    top = await downloads.projects(since=_since(), top=_TOP)
-    misses = await downloads.misses(since=_since(), top=_TOP)
-    return render("downloads.html", top=top, misses=misses, days=_COUNTED.days, counted=downloads)
+    try:
+        found = await counts.downloads(DownloadFilter(top=_TOP))
+        misses = await counts.misses(MissFilter(top=_TOP))
+    except StatisticsError as error:
+        told = f"They can't be read ({error}); files are served all the same. Look at `docker compose logs control`."
+        return render("refusal.html", title="Downloads", detail=told, status_code=503)
+    return render(
+        "downloads.html",
+        found=found,
+        misses=misses,
+        projects=[(one.name, one.downloads, _page_of(one.name)) for one in found.projects or ()],
+        missed=[(one.name, one.requests, _page_of(one.name)) for one in misses.projects],
+        clients=[(f"{one.name} {one.version}".rstrip(), one.downloads, None) for one in found.clients],
+    )
 
 
 @router.get("/ui/use")
-async def use(request: Request, downloads: Downloads) -> Response:
+async def use(request: Request) -> Response:
     """Show what clients are to be told, with the address that this request was sent to."""
-    return render("use.html", mirror=Address.of_request(request.headers), counted=downloads)
+    return render("use.html", mirror=Address.of_request(request.headers))
 
 
 @router.get("/ui/static/{digest}/{name}")
@@ -121,23 +134,23 @@ async def asset(digest: str, name: str) -> Response:
 
 
 @router.get("/ui/{path:path}")
-async def nothing(path: str, downloads: Downloads) -> Response:
+async def nothing(path: str) -> Response:
     """Say that there is no such page."""
     told = f"There is no page /ui/{path[:80]}."
-    return render("refusal.html", title="Not here", detail=told, counted=downloads, status_code=404)
+    return render("refusal.html", title="Not here", detail=told, status_code=404)
 
 
-def _refusal(error: ApiError, downloads: Downloads, *, title: str) -> Response:
+def _page_of(project: str) -> str:
+    return f"/ui/projects/{quote(project, safe='')}"
+
+
+def _refusal(error: ApiError, *, title: str) -> Response:
     if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
         status_code, detail = error.problem.status, str(error)
     else:
         status_code = 503
         detail = f"The syncer does not answer ({error}). What is mirrored is served all the same."
-    return render("refusal.html", title=title, detail=detail, counted=downloads, status_code=status_code)
-
-
-def _since() -> date:
-    return (datetime.now(UTC) - _COUNTED).date()
+    return render("refusal.html", title=title, detail=detail, status_code=status_code)
 
 
 _STATES = {

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mirror_contract import Status
-from mirror_control.deps import Syncer
+from mirror_control.deps import AccessLogIntake, Syncer
 from mirror_control.problems import answers
 
 router = APIRouter(prefix="/status", tags=["status"])
@@ -18,7 +18,8 @@ async def show(syncer: Syncer) -> Status:
 
 
 @metrics.get("")
-async def scrape(syncer: Syncer) -> Response:
+async def scrape(syncer: Syncer, intake: AccessLogIntake) -> Response:
     """Return the syncer's families and control's own, in one scrape."""
     exposition = await syncer.exposition()
-    return Response(generate_latest(exposition), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    text = generate_latest(exposition) + generate_latest(intake.served)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,144 @@
+"""The counts as the API tells them."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from mirror_control.downloads.shapes import (
+    ClientShare,
+    Day,
+    DownloadFilter,
+    Downloads,
+    MissedProject,
+    Misses,
+    MissFilter,
+    Share,
+)
+from mirror_control.downloads.store import StoreError, connect
+from mirror_control.problems import problem_response
+
+Answer = TypeVar("Answer")
+
+_SHOWN = timedelta(days=29)
+_REMEDY = "Look at `docker compose logs control`, and at the room that Docker's disk has left."
+
+
+class StatisticsError(Exception):
+    """The statistics can't be read."""
+
+
+class Statistics:
+    """
+    Questions to the store, each in a thread and by a connection of its own: none waits for another, or for the intake.
+
+    Args:
+        path: the store's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def downloads(self, wanted: DownloadFilter) -> Downloads:
+        """
+        Return what was downloaded.
+
+        Raises:
+            StatisticsError: the store can't be read.
+        """
+        return await asyncio.to_thread(self._ask, lambda store: _downloads(store, wanted))
+
+    async def misses(self, wanted: MissFilter) -> Misses:
+        """
+        Return what was asked for and is not here.
+
+        Raises:
+            StatisticsError: the store can't be read.
+        """
+        return await asyncio.to_thread(self._ask, lambda store: _misses(store, wanted))
+
+    def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        try:
+            with closing(connect(self._path)) as store:
+                store.execute("BEGIN")  # one state for all parts of the answer
+                return question(store)
+        except (sqlite3.Error, StoreError) as error:
+            raise StatisticsError(str(error)) from error
+
+
+def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
+    since, until = _window(wanted)
+    where, values = "day >= ?", [since.isoformat()]
+    if wanted.project is not None:
+        where, values = f"{where} AND project = ?", [*values, wanted.project]
+
+    def top(*columns: str, where: str = where) -> Sequence[tuple[str, ...]]:
+        names = ", ".join(columns)
+        return store.execute(
+            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are our own
+            f" GROUP BY {names} ORDER BY downloads DESC, {names} LIMIT ?",
+            [*values, wanted.top],
+        ).fetchall()
+
+    def shares(column: str, where: str = where) -> list[Share]:
+        return [Share(name=name, downloads=count) for name, count in top(column, where=where)]
+
+    by_day = f"SELECT day, sum(count) FROM download WHERE {where} GROUP BY day ORDER BY day"  # noqa: S608
+    days = [Day(day=date.fromisoformat(day), downloads=count) for day, count in store.execute(by_day, values)]
+    return Downloads(
+        since=since,
+        until=until,
+        project=wanted.project,
+        downloads=sum(day.downloads for day in days),
+        days=days,
+        # What was folded has no project.
+        projects=shares("project", where=f"{where} AND project != ''") if wanted.project is None else None,
+        versions=None if wanted.project is None else shares("version"),
+        file_types=shares("file_type"),
+        clients=[
+            ClientShare(name=name, version=version, downloads=count)
+            for name, version, count in top("client", "client_version")
+        ],
+    )
+
+
+def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
+    since, until = _window(wanted)
+    (total,) = store.execute("SELECT total(count) FROM miss WHERE day >= ?", [since.isoformat()]).fetchone()
+    rows = store.execute(
+        "SELECT project, sum(count) AS requests, sum(count) FILTER (WHERE kind = 'page'), max(day) FROM miss"
+        " WHERE day >= ? AND project != '' GROUP BY project ORDER BY requests DESC, project LIMIT ?",
+        [since.isoformat(), wanted.top],
+    )
+    found = [
+        MissedProject(
+            name=name,
+            requests=requests,
+            pages=pages or 0,
+            files=requests - (pages or 0),
+            last_day=date.fromisoformat(last),
+        )
+        for name, requests, pages, last in rows
+    ]
+    return Misses(since=since, until=until, requests=int(total), projects=found)
+
+
+def _window(wanted: MissFilter) -> tuple[date, date]:
+    today = datetime.now(UTC).date()
+    return wanted.since or today - _SHOWN, today
+
+
+def install(app: FastAPI) -> None:
+    """Turn statistics that can't be read into a problem."""
+    app.add_exception_handler(StatisticsError, _as_problem)
+
+
+def _as_problem(_: Request, error: Exception) -> Response:
+    told = f"The download statistics can't be read ({error}); files are served all the same. {_REMEDY}"
+    return problem_response(503, told, headers={"Retry-After": "5"})
