@@ -14,6 +14,7 @@ from mirror_control import problems, syncer_client
 from mirror_control.access_log import AccessLog
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
+from mirror_control.head import HeadAsGet
 from mirror_control.routes import docs, health, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.token = token
     problems.install(app)
     syncer_client.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequireToken, token=token)  # added last, asked first
     api = APIRouter(prefix="/api/v1")

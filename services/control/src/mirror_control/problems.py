@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from mirror_control.shapes import Invalid, Problem
 
@@ -44,11 +45,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _defect)
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     told = error.detail if error.detail != phrase else _DETAILS.get(HTTPStatus(error.status_code), phrase)
-    return problem_response(error.status_code, told, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
+    return problem_response(error.status_code, told, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what can be done at a request's path: the framework tells of the first route there alone."""
+
+    def there(method: str) -> bool:
+        asked = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if there(method)]
 
 
 def _invalid(_: Request, error: Exception) -> Response:
