@@ -14,6 +14,7 @@ from mirror_control import problems, syncer_client
 from mirror_control.access_log import AccessLog
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
+from mirror_control.examples import illustrate
 from mirror_control.head import HeadAsGet
 from mirror_control.routes import docs, health, projects, runs, schedule, status
 from mirror_control.settings import Settings
@@ -37,10 +38,13 @@ _TAGS = [
 
 class _Control(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the document, with the shape of problems, which no route returns as its model."""
+        """Return the document, with examples, and with the shape of problems, which no route returns as its model."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
         document = super().openapi()
         _, shapes = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= shapes["$defs"]
+        illustrate(document)
         return document
 
 

@@ -67,7 +67,11 @@ class Filter(BaseModel):
 
     limit: int = Field(default=50, ge=1, le=200)
     cursor: str | None = Field(
-        default=None, min_length=1, max_length=512, description="`next` of the part before, with the same filters."
+        default=None,
+        min_length=1,
+        max_length=512,
+        description="`next` of the part before, with the same filters.",
+        examples=["eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"],
     )
 
 
