@@ -190,11 +190,11 @@ class FakeSyncer:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _find_runs(self, request: web.Request) -> web.Response:
-        if request.query.get("cursor") == "stale":
-            return _problem(400, "This cursor belongs to another list; begin anew without one.")
         states = request.query.getall("state", list(RunState))
-        found = [run for run in self.runs.values() if run.state in states]
-        return web.json_response({"items": [run.model_dump(mode="json") for run in reversed(found)], "next": None})
+        before, most = request.query.get("cursor", "~"), int(request.query.get("limit", "50"))
+        found = [run for run in reversed(self.runs.values()) if run.state in states and run.id < before]
+        part = [run.model_dump(mode="json") for run in found[:most]]
+        return web.json_response({"items": part, "next": part[-1]["id"] if len(found) > most else None})
 
     async def _start_run(self, request: web.Request) -> web.Response:
         wanted = RunRequest.model_validate_json(await request.read())

@@ -51,6 +51,22 @@ def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> 
     assert sorted(next(one.query for one in syncer.seen if one.path == "/runs")) == sorted(query)
 
 
+def test_a_link_leads_through_a_list(holder: httpx2.Client) -> None:
+    """Link's rel="next", taken as it is, leads through all of a filtered list; the last part has none (RFC 8288)."""
+    asked = [{"kind": "sync", "projects": [name]} for name in ("a", "b", "c")]
+    made = [holder.post("/api/v1/runs", json=body).json()["id"] for body in asked]
+    found, links, address = [], 0, "/api/v1/runs?state=queued&state=running&limit=2"
+    while address:
+        answer = holder.get(address)
+        found += [run["id"] for run in answer.json()["items"]]
+        assert ("next" in answer.links) == (answer.json()["next"] is not None)
+        address = answer.links.get("next", {}).get("url", "")
+        assert not address or address.startswith("/api/v1/runs?state=queued&state=running&limit=2&cursor=")
+        links += bool(address)
+
+    assert (found, links) == (made[::-1], 1)
+
+
 def test_a_run_can_be_cancelled_once(holder: httpx2.Client, syncer: FakeSyncer) -> None:
     """Cancelling answers 202, and 409 with the syncer's words once the run has ended."""
     run_id = holder.post("/api/v1/runs", json={"kind": "verify"}).json()["id"]

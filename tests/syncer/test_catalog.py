@@ -231,12 +231,31 @@ def test_run_is_updated_and_found_by_its_key(catalog: Catalog) -> None:
     catalog.runs.add(first, idempotency_key="k")
     ended = first.model_copy(update={"state": RunState.FAILED, "finished_at": first.created_at + timedelta(1)})
     catalog.runs.update(ended)
-    assert catalog.runs.get("1") == catalog.runs.by_key("k") == ended
+    assert catalog.runs.get("1") == catalog.runs.by_key("k", first.request) == ended
     catalog.runs.update(first)  # a progress that comes too late
     assert catalog.runs.get("1") == ended, "what has ended stays so"
-    assert catalog.runs.get("2") is catalog.runs.by_key("l") is None
+    assert catalog.runs.get("2") is catalog.runs.by_key("l", first.request) is None
     with pytest.raises(sa.exc.IntegrityError):
         catalog.runs.add(run("2"), idempotency_key="k")
+
+
+def test_keys_are_bounded(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is forgotten after a day, and may then ask for something else; of too many the oldest go."""
+    asked = run("1")
+    catalog.runs.add(asked, idempotency_key="old")
+    with catalog._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 86400"))
+    assert catalog.runs.by_key("old", asked.request) is None
+    catalog.runs.add(run("2"), idempotency_key="old")
+    assert catalog.runs.by_key("old", asked.request) == run("2")
+
+    monkeypatch.setattr(run_log, "_KEYS_KEPT", 2)
+    for key in "abcd":
+        with catalog._engine.begin() as connection:
+            connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 1"))
+        catalog.runs.add_key("1", key, asked.request)
+    with catalog._engine.connect() as connection:
+        assert set(connection.scalars(sa.text("SELECT key FROM run_key"))) == {"c", "d"}
 
 
 def test_old_runs_go_and_unfinished_ones_stay(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The private API: what control asks of the syncer."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -121,6 +122,61 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert (six.selected, missing.files) == ("six", [])
     assert "no such project" in (missing.error or "")
     assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+
+
+async def test_cursor_belongs_to_its_query(service: Service) -> None:
+    """A cursor leads on in its query's list; with other filters, elsewhere, or made up, it is a 422 that says so."""
+    await service.running.sync()
+    await service.running.sync()
+    lists = [
+        await (await service.http.get(path)).json()
+        for path in ("/projects?limit=1", "/projects?limit=1&q=S&state=current&state=failing", "/runs?limit=1")
+    ]
+    projects, _, runs = (found["next"] for found in lists)
+    said = {
+        path: await problem(await service.http.get(path))
+        for path in (
+            f"/projects?limit=1&state=failing&cursor={projects}",
+            f"/runs?cursor={projects}",
+            f"/projects?cursor={runs}",
+            f"/runs?state=failed&cursor={runs}",
+        )
+    }
+    none = {
+        cursor: await problem(await service.http.get("/runs", params={"cursor": cursor}))
+        for cursor in ("six", "ö", "bnVsbA", "e30", "A" * 500, f"{runs}A", f"{runs[:-4]}")
+    }
+    later = urlsafe_b64encode(b'{"v":2,"place":7}').decode()
+
+    assert all("belongs to another query" in told for told in said.values()), said
+    assert all("is no cursor" in told for told in none.values()), none
+    assert "another version" in await problem(await service.http.get("/runs", params={"cursor": later}))
+    assert (await service.http.get(f"/runs?limit=2&cursor={runs}")).status == 200, "how many is no filter"
+
+
+async def test_name_is_searched_in_any_spelling(service: Service) -> None:
+    """What names begin with is normalized as they are; what begins none is 422."""
+    await service.running.sync()
+    found = await (await service.http.get("/projects", params={"q": "No_Such.P"})).json()
+    refused = await service.http.get("/projects", params={"q": "../etc"})
+
+    assert [item["name"] for item in found["items"]] == ["no-such-project"]
+    assert refused.status == 422
+    assert "'../etc' begins no project's name" in await problem(refused)
+
+
+async def test_key_stands_for_one_request(service: Service) -> None:
+    """The same Idempotency-Key and request is the same run, even when that has ended; another request is 422."""
+    key = {"Idempotency-Key": "nightly-1"}
+    first = Run.model_validate_json(await (await service.http.post("/runs", json={"kind": "sync"}, headers=key)).read())
+    await service.running.ended(first)
+    again = await service.http.post("/runs", json={"kind": "sync", "force": False}, headers=key)
+    other = await service.http.post("/runs", json={"kind": "verify"}, headers=key)
+
+    assert (again.status, (await again.json())["id"]) == (202, first.id)
+    assert other.status == 422
+    assert "was used for another request" in await problem(other)
+    assert len((await (await service.http.get("/runs")).json())["items"]) == 1
 
 
 async def test_pause_outlives_the_schedule(service: Service) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.errors import KeyReused
 from syncer.site import Site
 
 WHOLE = RunRequest(kind=RunKind.SYNC)
@@ -37,6 +40,9 @@ async def test_idempotency_key_replays(site: Site, pypi: fakepypi.FakePyPI) -> N
         await running.ended(made)
         again = runs.request(WHOLE, trigger=Trigger.API, idempotency_key="a")
         other = runs.request(WHOLE, trigger=Trigger.API, idempotency_key="b")
+
+        with pytest.raises(KeyReused):
+            runs.request(WHOLE.model_copy(update={"force": True}), trigger=Trigger.API, idempotency_key="a")
 
     assert again.id == made.id
     assert again.state is RunState.SUCCEEDED

@@ -17,6 +17,8 @@ from mirror_control.body_limit import BodyLimit
 from mirror_control.downloads import statistics
 from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
+from mirror_control.examples import illustrate
+from mirror_control.head import HeadAsGet
 from mirror_control.routes import docs, downloads, health, pages, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
@@ -41,10 +43,13 @@ _TAGS = [
 
 class _Control(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the document, with the shape of problems, which no route returns as its model."""
+        """Return the document, with examples, and with the shape of problems, which no route returns as its model."""
+        if self.openapi_schema is not None:
+            return self.openapi_schema
         document = super().openapi()
         _, shapes = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= shapes["$defs"]
+        illustrate(document)
         return document
 
 
@@ -85,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     syncer_client.install(app)
     statistics.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequireToken, token=token)  # added last, asked first
     api = APIRouter(prefix="/api/v1")

@@ -9,10 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from mirror_control.shapes import Invalid, Problem
 
 MEDIA_TYPE = "application/problem+json"
+
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing here; /api/docs lists what there is.",
@@ -20,9 +23,14 @@ _DETAILS = {
 }
 
 
+def phrase(status: int) -> str:
+    """Return what a status is called, by RFC 9110 on every Python: two have other names before 3.13."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase
+
+
 def problem_response(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object) -> Response:
     """Return a problem without a type of its own: its title is the status's phrase."""
-    title = HTTPStatus(status).phrase
+    title = phrase(status)
     return render(Problem.model_validate({"title": title, "status": status, "detail": detail, **more}), headers=headers)
 
 
@@ -34,7 +42,7 @@ def render(problem: Problem, *, headers: Mapping[str, str] | None = None) -> Res
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the problems that a call may answer with, for its ``responses`` in OpenAPI."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": phrase(status), "content": dict(content)} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -44,11 +52,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _defect)
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    phrase = HTTPStatus(error.status_code).phrase
-    told = error.detail if error.detail != phrase else _DETAILS.get(HTTPStatus(error.status_code), phrase)
-    return problem_response(error.status_code, told, headers=error.headers)
+    status = HTTPStatus(error.status_code)
+    told = error.detail if error.detail != status.phrase else _DETAILS.get(status, phrase(status))
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
+    return problem_response(error.status_code, told, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what can be done at a request's path: the framework tells of the first route there alone."""
+
+    def there(method: str) -> bool:
+        asked = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if there(method)]
 
 
 def _invalid(_: Request, error: Exception) -> Response:

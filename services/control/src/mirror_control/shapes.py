@@ -66,7 +66,13 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, min_length=1, max_length=512, description="`next` of the part before.")
+    cursor: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        description="`next` of the part before, with the same filters.",
+        examples=["eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"],
+    )
 
 
 class RunFilter(Filter):
@@ -80,4 +86,10 @@ class ProjectFilter(Filter):
     """Which projects."""
 
     state: list[ProjectState] = Field(default=[], description="Any of these.")
-    q: str | None = Field(default=None, min_length=1, max_length=214, description="What the name begins with.")
+    q: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=214,
+        description="What the name begins with, in any spelling.",
+        examples=["zope.i"],
+    )

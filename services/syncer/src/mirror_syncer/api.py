@@ -6,6 +6,7 @@ It listens on the network between the two; authentication and the world outside 
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from http import HTTPStatus
@@ -13,11 +14,14 @@ from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_syncer.assembly import Mirror
 from mirror_syncer.confirmation import question, requests_to_confirm
+from mirror_syncer.cursors import CursorError, Cursors
+from mirror_syncer.errors import KeyReused
 from mirror_syncer.observer import Observer
 
 log = structlog.get_logger()
@@ -26,6 +30,7 @@ MIRROR_ID = "X-Mirror-Id"
 """The header that says whose syncer answers."""
 _BODY_MOST = 2**20
 _PAGE_MOST = 200
+_BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 E = TypeVar("E", bound=StrEnum)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,15 +84,16 @@ class PrivateApi:
         states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
         kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
         limit = _limit(request)
+        cursors = Cursors("runs", state=list(states), kind=kind or "")
         found = await asyncio.to_thread(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
-            before=request.query.get("cursor"),
+            before=_read_from(request, cursors),
             limit=limit + 1,
         )
         now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
-        return _page(now, following=now[-1].id if len(found) > limit else None)
+        return _page(now, following=cursors.after(now[-1].id) if len(found) > limit else None)
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for a run; 202 and the run, new or equal."""
@@ -108,7 +114,10 @@ class PrivateApi:
         )
         if requests is not None:
             raise Problem(HTTPStatus.CONFLICT, question(requests), requests=requests)
-        run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
+        try:
+            run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
+        except KeyReused as error:
+            raise _wrong("header/Idempotency-Key", str(error)) from None
         return _json(run, status=HTTPStatus.ACCEPTED)
 
     async def run(self, request: web.Request) -> web.Response:
@@ -127,16 +136,18 @@ class PrivateApi:
     async def projects(self, request: web.Request) -> web.Response:
         """Projects by name, of a state, or whose name begins so."""
         states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
+        beginning = _beginning(request)
         limit = _limit(request)
+        cursors = Cursors("projects", state=list(states), q=beginning)
         rows = await asyncio.to_thread(
             self._mirror.catalog.projects.page,
             states=states,
-            prefix=request.query.get("q", "").lower(),
-            after=request.query.get("cursor", ""),
+            prefix=beginning,
+            after=_read_from(request, cursors) or "",
             limit=limit + 1,
         )
         projects = [self._observer.project(row) for row in rows[:limit]]
-        return _page(projects, following=projects[-1].name if len(rows) > limit else None)
+        return _page(projects, following=cursors.after(projects[-1].name) if len(rows) > limit else None)
 
     async def project(self, request: web.Request) -> web.Response:
         """What is mirrored of a project, or why it is not."""
@@ -203,6 +214,29 @@ def _member(enumeration: type[E], value: str, name: str) -> E:
     except ValueError:
         known = ", ".join(enumeration)
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} is none of {known}.") from None
+
+
+def _beginning(request: web.Request) -> str:
+    """Return what names begin with, in any spelling: normalized, as they are."""
+    text = request.query.get("q", "")
+    if text and not _BEGINNING.fullmatch(text):
+        told = f"{text[:80]!r} begins no project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
+        raise _wrong("query/q", told)
+    return canonicalize_name(text)
+
+
+def _read_from(request: web.Request, cursors: Cursors) -> str | None:
+    cursor = request.query.get("cursor")
+    try:
+        return None if cursor is None else cursors.item(cursor)
+    except CursorError as error:
+        raise _wrong("query/cursor", str(error)) from None
+
+
+def _wrong(pointer: str, detail: str) -> Problem:
+    """Return the problem of one thing that is wrong with a request."""
+    errors = [{"pointer": pointer, "detail": detail}]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{pointer}: {detail}", errors=errors)
 
 
 def _limit(request: web.Request) -> int:

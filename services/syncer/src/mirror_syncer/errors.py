@@ -10,6 +10,7 @@ MirrorError
 ├── InvalidPage (ValueError)          upstream's page breaks the specification or our bounds
 ├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
 ├── WorkerLost                        the process that had a project in hand ended
+├── KeyReused                         an Idempotency-Key came with another request than its first
 └── VolumeError (OSError)             the tree cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
     ├── VolumeFull                    less free than the reserve
@@ -65,6 +66,10 @@ class FileRejected(MirrorError, ValueError):
 
 class WorkerLost(MirrorError):
     """The process that had a project in hand ended."""
+
+
+class KeyReused(MirrorError):
+    """An Idempotency-Key came with another request than its first."""
 
 
 class VolumeError(MirrorError, OSError):

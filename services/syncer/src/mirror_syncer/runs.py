@@ -208,15 +208,18 @@ class Runs:
         Returns:
             The new run; or the one that this key asked for before; or one that waits for the very same; or the sync of
             everything that is under way, and now reads upstream's list once more.
+
+        Raises:
+            KeyReused: the key was used for another request.
         """
-        if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key)):
+        if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key, request)):
             active = self._active.get(known.id)
             return active.document if active else known
         for active in self._active.values():
             queued = active.document.state is RunState.QUEUED
             if (queued and active.request == request) or (not queued and active.joins(request)):
                 if idempotency_key:
-                    self._catalog.runs.add_key(active.id, idempotency_key)
+                    self._catalog.runs.add_key(active.id, idempotency_key, request)
                 return active.document
         now = datetime.now(UTC)
         identifier = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"

@@ -2,20 +2,25 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from mirror_contract import Project, ProjectName
 from mirror_control.deps import Syncer
+from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import ProjectFilter, ProjectPage
 
 router = APIRouter(prefix="/projects", tags=["projects"], responses=answers(422, 502, 503))
 
 
-@router.get("")
-async def find(syncer: Syncer, wanted: Annotated[ProjectFilter, Query()]) -> ProjectPage:
+@router.get("", responses=LINKED)
+async def find(
+    syncer: Syncer, wanted: Annotated[ProjectFilter, Query()], request: Request, response: Response
+) -> ProjectPage:
     """List projects by name, without their files."""
-    return await syncer.projects(wanted)
+    page = await syncer.projects(wanted)
+    link(page, request=request, response=response)
+    return page
 
 
 @router.get("/{name}", responses=answers(404))

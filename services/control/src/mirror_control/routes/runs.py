@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Header, Path, Query, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_control import auth
 from mirror_control.deps import Syncer
+from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import RunFilter, RunPage
 
@@ -32,7 +33,8 @@ async def start(
         Header(
             alias="Idempotency-Key",
             pattern=r"^[\x21-\x7e]{1,255}$",
-            description="The same key is the same call: it returns the same run.",
+            description="The same key and body is the same call: for a day, it returns the same run.",
+            examples=["6f1b3c52-9a0e-4d0b-8f43-5e2f7d1c9a77"],
         ),
     ] = None,
     trigger: Annotated[
@@ -45,10 +47,12 @@ async def start(
     return run
 
 
-@router.get("")
-async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()]) -> RunPage:
+@router.get("", responses=LINKED)
+async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: Request, response: Response) -> RunPage:
     """List runs, newest first."""
-    return await syncer.runs(wanted)
+    page = await syncer.runs(wanted)
+    link(page, request=request, response=response)
+    return page
 
 
 @router.get("/{run_id}", responses=answers(404))

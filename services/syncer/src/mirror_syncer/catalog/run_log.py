@@ -1,14 +1,20 @@
 """Runs, as they were last seen."""
 
+import hashlib
+import time
 from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from mirror_contract import Run, RunKind, RunState
+from mirror_contract import Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog.schema import run, run_key
+from mirror_syncer.errors import KeyReused
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
 _KEPT = 20_000
+# A client that lost an answer asks again within minutes. The oldest go first where there are more.
+_KEY_SECONDS = 86_400
+_KEYS_KEPT = 20_000
 
 
 class RunLog:
@@ -22,15 +28,15 @@ class RunLog:
         with self._engine.begin() as connection:
             connection.execute(run.insert().values(**_values(new)))
             if idempotency_key:
-                connection.execute(run_key.insert().values(key=idempotency_key, run_id=new.id))
+                _store_key(connection, idempotency_key, new.request, run_id=new.id)
             oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_KEPT).limit(1).scalar_subquery()
             connection.execute(run.delete().where(run.c.id <= oldest, run.c.finished_at.is_not(None)))
             connection.execute(run_key.delete().where(run_key.c.run_id <= oldest))
 
-    def add_key(self, identifier: str, idempotency_key: str) -> None:
-        """Let one more key stand for a run."""
+    def add_key(self, identifier: str, idempotency_key: str, request: RunRequest) -> None:
+        """Let one more key, with which this was asked for, stand for a run."""
         with self._engine.begin() as connection:
-            connection.execute(run_key.insert().values(key=idempotency_key, run_id=identifier))
+            _store_key(connection, idempotency_key, request, run_id=identifier)
 
     def update(self, changed: Run) -> None:
         """Store a run's progress."""
@@ -48,11 +54,22 @@ class RunLog:
         with self._engine.connect() as connection:
             return _parse(connection.scalar(sa.select(run.c.document).where(run.c.id == identifier)))
 
-    def by_key(self, idempotency_key: str) -> Run | None:
-        """Return the run that a request with this Idempotency-Key made."""
-        query = sa.select(run.c.document).join(run_key, run_key.c.run_id == run.c.id)
+    def by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
+        """
+        Return the run that this request made with this Idempotency-Key, within the last day.
+
+        Raises:
+            KeyReused: another request was made with it.
+        """
+        query = sa.select(run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
+        query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _forgotten())
         with self._engine.connect() as connection:
-            return _parse(connection.scalar(query.where(run_key.c.key == idempotency_key)))
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            return None
+        if found.digest != _digest(request):
+            raise KeyReused("was used for another request; a new request needs a new key.")
+        return _parse(found.document)
 
     def page(
         self,
@@ -75,6 +92,24 @@ class RunLog:
             query = query.where(run.c.id < before)
         with self._engine.connect() as connection:
             return [Run.model_validate_json(document) for document in connection.scalars(query)]
+
+
+def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
+    connection.execute(run_key.delete().where(run_key.c.made_at <= _forgotten()))
+    row = {"key": key, "run_id": run_id, "digest": _digest(request), "made_at": int(time.time())}
+    connection.execute(run_key.insert().values(row))
+    newest = sa.select(run_key.c.made_at).order_by(run_key.c.made_at.desc())
+    connection.execute(
+        run_key.delete().where(run_key.c.made_at <= newest.offset(_KEYS_KEPT).limit(1).scalar_subquery())
+    )
+
+
+def _forgotten() -> int:
+    return int(time.time()) - _KEY_SECONDS
+
+
+def _digest(request: RunRequest) -> str:
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
 
 
 def _parse(document: str | None) -> Run | None:

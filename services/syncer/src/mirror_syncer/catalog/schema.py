@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -103,6 +103,10 @@ run_key = Table(
     metadata,
     Column("key", Word, primary_key=True),
     Column("run_id", Word, nullable=False),
+    # of what was asked for with it
+    Column("digest", Word, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Index("run_key_made", "made_at"),
 )
 
 # What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
