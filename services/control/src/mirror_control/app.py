@@ -18,6 +18,7 @@ from mirror_control.routes import docs, health, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
 from mirror_control.syncer_client import SyncerClient
+from mirror_control.watching import Watches
 
 VERSION = version("pypi-mirror-control")
 
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
             _beside(AccessLog(settings.access_log).keep_small()),
         ):
             app.state.syncer = syncer
+            app.state.watches = Watches(syncer.run)
             yield
 
     app = _Control(
