@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import uvicorn
+from fastapi import FastAPI
 
 from mirror_control.app import create_app
+from mirror_control.server import Server
 from mirror_control.settings import Settings
 
 Result = TypeVar("Result")
@@ -34,11 +36,11 @@ class Background:
         self.loop.close()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that tells when it listens."""
+class _Server(Server):
+    """Control's server, that tells when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(app, config)
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -56,9 +58,8 @@ def control(settings: Settings, *, background: Background) -> Iterator[str]:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = _Server(
-        uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    )
+    app = create_app(settings)
+    server = _Server(app, uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
 
     async def start() -> asyncio.Task[None]:
         task = asyncio.create_task(server.serve(sockets=[listener]))

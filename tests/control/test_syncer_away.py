@@ -109,6 +109,7 @@ CALLS = [
     ("POST", "runs"),
     ("GET", "runs"),
     ("GET", "runs/1"),
+    ("GET", "runs/1/events"),
     ("POST", "runs/1/cancel"),
     ("GET", "projects"),
     ("GET", "projects/six"),

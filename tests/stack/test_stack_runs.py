@@ -64,6 +64,16 @@ def test_force(stack: Stack, mirror: Mirror) -> None:
     assert succeeded() == before + 1
 
 
+def test_events_pass_nginx(mirror: Mirror, upstream: Upstream, held: str) -> None:
+    """A run's events come through nginx as they happen: the first while the run is held up, the last with its end."""
+    with mirror.client.stream("GET", f"/api/v1/runs/{held}/events") as answer:
+        documents = (json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line.startswith("data"))
+        assert next(documents)["state"] == "running"
+        upstream.do("clear")
+        *_, last = documents
+    assert (last["id"], last["state"]) == (held, "succeeded")
+
+
 def test_without_token(mirror: Mirror) -> None:
     """Without the token, or with another, nobody starts a run, and the answer says how to authenticate."""
     for headers in ({}, {"Authorization": "Bearer not-the-token-at-all"}):

@@ -24,6 +24,7 @@ from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
 from mirror_control.syncer_client import SyncerClient
 from mirror_control.ui.history import History
+from mirror_control.watching import Watches
 
 VERSION = version("pypi-mirror-control")
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             _beside(intake.follow()),
         ):
             app.state.syncer = syncer
+            app.state.watches = Watches(syncer.run)
             yield
 
     app = _Control(

@@ -9,6 +9,7 @@ from mirror_control.downloads.statistics import Statistics
 from mirror_control.syncer_client import SyncerClient
 from mirror_control.token import TokenFile
 from mirror_control.ui.history import History
+from mirror_control.watching import Watches
 
 
 def _syncer(request: Request) -> SyncerClient:
@@ -31,8 +32,13 @@ def _intake(request: Request) -> Intake:
     return cast("Intake", request.app.state.intake)
 
 
+def _watches(request: Request) -> Watches:
+    return cast("Watches", request.app.state.watches)
+
+
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 Token = Annotated[TokenFile, Depends(_token)]
 SyncHistory = Annotated[History, Depends(_history)]
 Counts = Annotated[Statistics, Depends(_statistics)]
 AccessLogIntake = Annotated[Intake, Depends(_intake)]
+AllWatches = Annotated[Watches, Depends(_watches)]

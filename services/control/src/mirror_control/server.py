@@ -1,9 +1,12 @@
 """Control as a process: settings, logging, one Uvicorn worker."""
 
+import socket
 import sys
+from contextlib import suppress
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from mirror_control import logs
 from mirror_control.app import VERSION, create_app
@@ -12,6 +15,19 @@ from mirror_control.token import TokenError
 
 # Below compose's ten seconds before SIGKILL.
 _GRACE = 5
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that ends the streams when it stops, rather than wait for clients that have no reason to leave."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop in order: streams, connections, the application."""
+        self._app.state.watches.close()
+        await super().shutdown(sockets)
 
 
 def serve() -> None:
@@ -28,8 +44,9 @@ def serve() -> None:
     structlog.get_logger(__name__).info(
         "control starts", version=VERSION, listen=str(settings.control_listen), syncer=settings.syncer_url
     )
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=host,
         port=port,
         log_config=None,
@@ -38,3 +55,8 @@ def serve() -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
+    server = Server(app, config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(1)

@@ -19,6 +19,7 @@ from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
 from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
@@ -51,6 +52,7 @@ class Mirror:
     crew: Crew
     engine: Engine
     metrics: Metrics
+    status_file: StatusFile
 
 
 def user_agent(settings: Settings) -> str:
@@ -152,6 +154,14 @@ async def open_mirror(
                     ),
                     at_once=_AT_ONCE * settings.connections,
                 )
+                status_file = StatusFile(
+                    upstream=settings.upstream,
+                    version=VERSION,
+                    policy=policy,
+                    catalog=catalog,
+                    volume=volume,
+                    runs=runs,
+                )
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -174,8 +184,9 @@ async def open_mirror(
                         metrics=metrics,
                     ),
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
+                    status_file=status_file,
                 )
-                yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics)
+                yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file)
     finally:
         catalog.close()
 

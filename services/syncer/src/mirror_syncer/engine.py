@@ -22,6 +22,7 @@ from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
 from mirror_syncer.rows import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun, Runs
@@ -58,6 +59,7 @@ class Engine:
         metrics: Metrics,
         everything: Everything,
         recheck: Recheck,
+        status_file: StatusFile,
         grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
@@ -72,6 +74,7 @@ class Engine:
         self._metrics = metrics
         self._everything = everything
         self._recheck = recheck
+        self._status_file = status_file
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
 
@@ -81,7 +84,8 @@ class Engine:
 
         Cancelled, it leaves what ``stop`` leaves, and does not wait for current projects.
         """
-        committer = asyncio.create_task(self._group.run())
+        self._runs.tell(self._status_file.changed)
+        beside = [asyncio.create_task(self._group.run()), asyncio.create_task(self._status_file.run())]
         recheck = asyncio.create_task(self._recheck.run())
         executions: set[asyncio.Task[None]] = set()
         self._workers.start()
@@ -97,10 +101,11 @@ class Engine:
         finally:
             recheck.cancel()
             await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
-            await _cancel([*executions, committer, recheck])
+            await _cancel([*executions, *beside, recheck])
             self._verifier.close()
             for run in self._runs.running():
                 await self._save(run)
+            await self._status_file.write(stopped=True)
 
     def stop(self, *, grace_seconds: float | None = None) -> None:
         """Finish the current projects within their grace, begin no other; the runs go on after the next start."""

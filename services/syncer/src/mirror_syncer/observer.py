@@ -73,6 +73,7 @@ class Observer:
             self._timetable.pause()
         else:
             self._timetable.resume()
+        self._mirror.status_file.changed()
         return self.schedule()
 
     def project(self, row: ProjectRow) -> Project:

@@ -7,7 +7,7 @@ The transitions are the contract's: ``queued → running → succeeded | incompl
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -193,6 +193,11 @@ class Runs:
         """What is done on nobody's behalf; it is no run that anybody sees."""
         self.asked = asyncio.Event()
         """Set when there may be a run to start."""
+        self._listeners: list[Callable[[Run], None]] = []
+
+    def tell(self, listener: Callable[[Run], None]) -> None:
+        """Have a listener told of each run that began or ended; it must not raise, and takes no time."""
+        self._listeners.append(listener)
 
     def restore(self) -> None:
         """Take up runs that an earlier process left: they go on where they stopped."""
@@ -254,6 +259,7 @@ class Runs:
         run.document.state = RunState.RUNNING
         run.document.started_at = run.document.started_at or datetime.now(UTC)
         self._catalog.runs.update(run.document)
+        self._tell(run.document)
 
     def save(self, run: ActiveRun) -> None:
         """Keep a run's progress."""
@@ -271,3 +277,8 @@ class Runs:
             del self._active[run.id]
             run.ended.set()
             self.asked.set()
+            self._tell(run.document)
+
+    def _tell(self, document: Run) -> None:
+        for listener in self._listeners:
+            listener(document)

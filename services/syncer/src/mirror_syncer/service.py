@@ -39,6 +39,7 @@ async def serve(settings: Settings) -> None:
         )
         observer = Observer(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
+        mirror.status_file.watch(lambda: timetable.next_run_at)
         runner = web.AppRunner(PrivateApi(mirror, observer).application(), access_log=None)
         await runner.setup()
         host, port = settings.address

@@ -1,15 +1,18 @@
-"""Runs: ask for one, list them, look at one, cancel it."""
+"""Runs: ask for one, list them, look at one, watch it, cancel it."""
 
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, HTTPException, Path, Query, Request, Response
+from fastapi.sse import EventSourceResponse
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_control import auth
-from mirror_control.deps import Syncer
+from mirror_control.deps import AllWatches, Syncer
 from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import RunFilter, RunPage
+from mirror_control.watching import TooMany, Watch
 
 router = APIRouter(prefix="/runs", tags=["runs"], responses=answers(422, 502, 503))
 
@@ -59,6 +62,41 @@ async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: R
 async def show(syncer: Syncer, run_id: RunId) -> Run:
     """Look at a run: state, trigger, times, counts, failures."""
     return await syncer.run(run_id)
+
+
+async def _watch(watches: AllWatches, run_id: RunId) -> AsyncIterator[Watch]:
+    try:
+        async with watches.watch(run_id) as watch:
+            yield watch
+    except TooMany as error:
+        raise HTTPException(503, f"{error}; look at the run itself instead.", headers={"Retry-After": "30"}) from None
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events, as they come.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    204: {"description": "The run has ended, and `Last-Event-ID` says that its end was heard."},
+}
+
+
+@router.get("/{run_id}/events", response_class=Response, responses=_STREAM | answers(404))
+async def events(
+    watch: Annotated[Watch, Depends(_watch)],
+    last_event_id: Annotated[
+        str | None,
+        Header(alias="Last-Event-ID", max_length=255, description="What was heard last is not sent once more."),
+    ] = None,
+) -> Response:
+    """
+    Watch a run by server-sent events until it has ended: `event: run`, its data the whole Run, whenever it changed.
+
+    `event: away`: the syncer does not answer; a `run` follows once it does. Comments keep the stream open. A client
+    that is slow, or comes back, gets the latest and no history.
+    """
+    if watch.over and watch.snapshot is not None and watch.snapshot.is_known_to(last_event_id):
+        return Response(status_code=204)  # which ends a browser's EventSource
+    # Encoded by the watch, once for all clients: a route that yields would encode for each, and keep five of them.
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return EventSourceResponse(watch.events(last_event_id=last_event_id), headers=headers)
 
 
 @router.post("/{run_id}/cancel", status_code=202, dependencies=[auth.declared], responses=answers(401, 404, 409))

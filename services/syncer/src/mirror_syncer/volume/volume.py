@@ -7,6 +7,7 @@ from typing import Self
 from mirror_syncer.errors import VolumeAbsent
 from mirror_syncer.volume.directories import check_real
 from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.possession import Possession
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
@@ -83,6 +84,23 @@ class Volume(Tree):
     def lists(self) -> bool:
         """Return whether a project list is published, in both formats."""
         return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
+
+    # The status
+
+    @disk_says()
+    def write_status(self, body: bytes) -> None:
+        """
+        Put ``status.json`` in the place of its forerunner, whole.
+
+        Raises:
+            VolumeAbsent: the disk is not there, and nothing is written to where it was.
+        """
+        self.check_present()
+        temporary = self._staging / "status.json"
+        temporary.unlink(missing_ok=True)
+        write_page(temporary, body, mtime=int(time.time()), durability=self.durability)
+        temporary.rename(self.web / "status.json")
+        self.durability.named(self.web)
 
     # After a crash
 
