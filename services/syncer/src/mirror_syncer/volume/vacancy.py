@@ -29,10 +29,9 @@ def vacate(web: Path, place: PackagePath, *, durability: Durability) -> None:
     if _same_file(path, short) or _blake2b(short) == address:
         return
     mark = Path(_mark(str(web), place))
-    make_all(web, PackagePath(str(mark.relative_to(web))))
+    make_all(web, PackagePath(str(mark.relative_to(web))), durability=durability)
     os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     durability.named(mark.parent)
-    durability.named(path.parent)
 
 
 def _mark(web: str, place: PackagePath) -> str:
