@@ -24,6 +24,7 @@ from mirror_contract import (
     Status,
     Trigger,
 )
+from mirror_control.downloads.shapes import ClientShare, Day, Downloads, MissedProject, Misses, Share
 from mirror_control.problems import phrase
 from mirror_control.shapes import Check, Invalid, Problem, ProjectPage, Readiness, RunPage
 
@@ -97,7 +98,28 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         disk=Disk(size_bytes=1_000_000_000_000, free_bytes=412_000_000_000, free_inodes=61_000_000),
         failing=[_FAILING],
     ),
-    "Readiness": Readiness(checks=[_SYNCER, Check(name="token", ok=True, detail="can be read")]),
+    "Readiness": Readiness(
+        checks=[
+            _SYNCER,
+            Check(name="token", ok=True, detail="can be read"),
+            Check(name="access log", ok=True, detail="is counted"),
+        ]
+    ),
+    "Downloads": Downloads(
+        since=_THEN.date() - timedelta(days=29),
+        until=_THEN.date(),
+        downloads=4_711,
+        days=[Day(day=_THEN.date() - timedelta(days=1), downloads=4_000), Day(day=_THEN.date(), downloads=711)],
+        projects=[Share(name="requests", downloads=2_000), Share(name="urllib3", downloads=1_500)],
+        file_types=[Share(name="wheel", downloads=4_600), Share(name="sdist", downloads=111)],
+        clients=[ClientShare(name="pip", version="26.3", downloads=3_000)],
+    ),
+    "Misses": Misses(
+        since=_THEN.date() - timedelta(days=29),
+        until=_THEN.date(),
+        requests=57,
+        projects=[MissedProject(name="internal-lib", requests=40, pages=40, files=0, last_day=_THEN.date())],
+    ),
 }
 
 

@@ -83,7 +83,12 @@ async def events(
     watch: Annotated[Watch, Depends(_watch)],
     last_event_id: Annotated[
         str | None,
-        Header(alias="Last-Event-ID", max_length=255, description="What was heard last is not sent once more."),
+        Header(
+            alias="Last-Event-ID",
+            max_length=255,
+            description="What was heard last is not sent once more.",
+            examples=["1795363953042-9f1c2d3e4a5b"],
+        ),
     ] = None,
 ) -> Response:
     """
