@@ -12,8 +12,10 @@ from typer.testing import CliRunner, Result
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer, Mood
 from control.live import Background
-from mirror_contract import Run, RunState, Status, Trigger
+from mirror_contract import Counts, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_control.api_client import ApiClient, ApiError
 from mirror_control.cli import main
+from mirror_control.follow import follow
 
 Mirrorctl = Callable[..., Result]
 
@@ -115,6 +117,19 @@ def test_following_outlives_a_restart_of_the_syncer(mirrorctl: Mirrorctl, syncer
     assert mirrorctl("sync", "--follow").exit_code == 0
 
 
+async def test_following_has_an_end_to_its_patience(
+    client: httpx2.Client, syncer: FakeSyncer, background: Background
+) -> None:
+    """A syncer that stays away ends the following, and the stream that control keeps open does not prolong it."""
+    async with ApiClient(base=f"{client.base_url}/api/v1/", limit=5, token=TOKEN) as control:
+        run = await control.start(RunRequest(kind=RunKind.SYNC), trigger=Trigger.CLI)
+        following = asyncio.create_task(follow(control, run, patience=1))
+        await asyncio.to_thread(background.run, syncer.stop())
+        with pytest.raises(ApiError):
+            async with asyncio.timeout(15):
+                await following
+
+
 def test_following_ends_with_a_run_that_is_gone(
     mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background
 ) -> None:
@@ -179,6 +194,40 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     assert run_id in mirrorctl("runs", "--state", "queued").stdout
     assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
+
+
+def test_runs_fit_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """At 80 columns a run is a line, also one of 890,000 projects of which some failed, with an id of real length."""
+    _lines(mirrorctl("sync"))
+    (run,) = syncer.runs.values()
+    counts = Counts(projects_planned=890_123, projects_done=890_123, projects_failed=12)
+    incomplete = {"id": "20261122T161233905-3fa9c1", "counts": counts, "state": RunState.INCOMPLETE}
+    syncer.runs = {"1": run.model_copy(update=incomplete)}
+    shown = mirrorctl("runs", COLUMNS="80").stdout.splitlines()
+
+    assert len(shown) == 2
+    assert shown[1].startswith("20261122T161233905-3fa9c1 sync")
+    assert shown[1].rstrip().endswith("890,123, 12 bad")
+
+
+def test_a_run_is_cancelled(mirrorctl: Mirrorctl) -> None:
+    """`cancel` ends a run, and says why it can't where the run has ended."""
+    run_id = _lines(mirrorctl("sync"))[0].id
+    first, second = mirrorctl("cancel", run_id), mirrorctl("cancel", run_id)
+
+    assert (first.exit_code, _lines(first)[0].state) == (0, RunState.CANCELLED)
+    assert (second.exit_code, "has ended: cancelled" in second.stderr) == (1, True)
+
+
+def test_the_schedule_is_held(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pause` and `resume` say how the schedule is then; so does `status`."""
+    paused = json.loads(mirrorctl("pause").stdout)["paused"]
+    assert "the schedule is paused" in mirrorctl("status").stdout
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    assert paused is True
+    assert "until `mirrorctl resume`" in mirrorctl("pause").stdout
+    assert "*/30 * * * *" in mirrorctl("resume").stdout
 
 
 def test_the_token_is_shown(mirrorctl: Mirrorctl) -> None:

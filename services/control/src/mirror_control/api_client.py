@@ -9,13 +9,16 @@ Control uses it towards the syncer, ``mirrorctl`` towards control, which alone k
     └── Garbled       an answer that is none of ours
 """
 
-from typing import Literal, Self, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, NoReturn, Self, TypeVar
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, Run, RunRequest, Schedule, Status, Trigger
 from mirror_control.downloads.shapes import DownloadFilter, Downloads, Misses, MissFilter
+from mirror_control.event_stream import Event, read_events
 from mirror_control.shapes import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -23,6 +26,11 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 # What a proxy says when what it stands for is away.
 _GATEWAY = (502, 503, 504)
+
+# Three of the comments that keep a stream of events open.
+_SILENCE = 45.0
+# A run with a hundred failures of a thousand characters each is an event of one line.
+_LONGEST_LINE = 2**20
 
 
 class ApiError(Exception):
@@ -137,6 +145,35 @@ class ApiClient:
             Garbled: neither success nor a problem.
         """
         limit = limit or self._limit
+        timeout = aiohttp.ClientTimeout(total=limit)
+        async with self._answer(method, path, timeout, query=query, body=body, headers=headers) as answer:
+            return await answer.read()
+
+    async def events(self, run_id: str) -> AsyncIterator[Event]:
+        """
+        Yield a run's events until the stream ends; the first tells how it is now.
+
+        Raises:
+            Unreachable: no answer, the stream broke, or is silent for longer than its comments allow.
+            Refused, Garbled: as for ``call``.
+        """
+        timeout = aiohttp.ClientTimeout(sock_connect=self._limit, sock_read=_SILENCE)
+        async with self._answer("GET", f"runs/{run_id}/events", timeout) as answer:
+            async for event in read_events(answer.content):
+                yield event
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 it is aiohttp's to keep
+        *,
+        query: BaseModel | None = None,
+        body: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield a successful answer; what goes wrong here, or while it is read, is an ApiError."""
         try:
             async with self._session.request(
                 method,
@@ -144,22 +181,27 @@ class ApiClient:
                 params=query.model_dump(mode="json", exclude_defaults=True) if query else None,
                 data=body,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=limit),
+                timeout=timeout,
                 allow_redirects=False,
+                read_bufsize=_LONGEST_LINE,
             ) as response:
-                content = await response.read()
+                if not 200 <= response.status < 300:  # noqa: PLR2004 a redirect is none of our API's answers
+                    await _refuse(response, call=f"{method} {path}")
+                yield response
         except TimeoutError:
-            raise Unreachable(f"no answer within {limit:g} s") from None
+            raise Unreachable(f"no answer within {timeout.total or timeout.sock_read:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             # aiohttp's own words name hosts and TLS; the system's say what happened.
             raise Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
-        if response.ok and response.status < 300:  # noqa: PLR2004 a redirect is none of our API's answers
-            return content
-        if response.content_type == "application/problem+json":
-            raise Refused(parse(Problem, content))
-        if response.status in _GATEWAY:
-            raise Unreachable(f"HTTP {response.status}")
-        raise Garbled(f"{method} {path}: HTTP {response.status}, {response.content_type}")
+
+
+async def _refuse(response: aiohttp.ClientResponse, *, call: str) -> NoReturn:
+    content = await response.read()
+    if response.content_type == "application/problem+json":
+        raise Refused(parse(Problem, content))
+    if response.status in _GATEWAY:
+        raise Unreachable(f"HTTP {response.status}")
+    raise Garbled(f"{call}: HTTP {response.status}, {response.content_type}")
 
 
 def parse(shape: type[Shape], content: bytes) -> Shape:

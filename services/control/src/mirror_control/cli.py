@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
@@ -116,6 +116,26 @@ def runs(
 
 
 @main.command()
+def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")]) -> None:
+    """Let a run end after the projects that it has in hand; what it has published stays."""
+    run = _ask(context, lambda control: control.cancel(run_id), token=_token())
+    told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends after what it has in hand.")
+    _show(run, told, as_json=views.piped())
+
+
+@main.command()
+def pause(context: typer.Context) -> None:
+    """Start no more runs by the clock; those asked for go on."""
+    _hold(context, "pause")
+
+
+@main.command()
+def resume(context: typer.Context) -> None:
+    """Start runs by the clock again."""
+    _hold(context, "resume")
+
+
+@main.command()
 def projects(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="PROJECT", help="One, with its files.")] = None,
@@ -170,6 +190,11 @@ def serve() -> None:
     from mirror_control import server  # noqa: PLC0415 the web framework would double a command's start
 
     server.serve()
+
+
+def _hold(context: typer.Context, action: Literal["pause", "resume"]) -> None:
+    schedule = _ask(context, lambda control: control.schedule(action), token=_token())
+    _show(schedule, views.schedule(schedule), as_json=views.piped())
 
 
 def _start(

@@ -1,20 +1,18 @@
-"""Stay with a run until it ends: a bar on a terminal, JSON lines elsewhere."""
+"""Stay with a run until it ends: progress on a terminal, JSON lines elsewhere."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mirror_contract import Run
 from mirror_control import views
-from mirror_control.api_client import ApiClient, ApiError, Refused
+from mirror_control.api_client import ApiClient, ApiError, Refused, Unreachable, parse
+from mirror_control.progress import progress
 
-# An end is seen within a second.
-_EVERY = 0.5
+# Between two tries to hear of it again.
+_PAUSE = 0.5
 # A run outlives a restart of the syncer or of control, and so does its follower.
 _PATIENCE = 120.0
 
@@ -26,45 +24,33 @@ async def follow(control: ApiClient, run: Run, *, patience: float = _PATIENCE) -
     Raises:
         ApiError: control, or the syncer behind it, was away for longer than ``patience`` seconds.
     """
-    with _lines() if views.piped() else _bar() as show:
+    now = asyncio.get_running_loop().time
+    trouble: ApiError = Unreachable(f"nothing was heard of the run for {patience:g} s")
+    with _lines() if views.piped() else progress() as show:
         show(run)
-        heard = time.monotonic()
-        while not run.state.ended:
-            await asyncio.sleep(_EVERY)
-            try:
-                news = await control.run(run.id)
-            except ApiError as error:
-                gone = isinstance(error, Refused) and error.problem.status < 500  # noqa: PLR2004
-                if gone or time.monotonic() - heard > patience:
-                    raise
-                continue
-            heard = time.monotonic()
-            if news != run:
-                show(news)
-            run = news
+        try:
+            async with asyncio.timeout(None) as limit:
+                while not run.state.ended:
+                    limit.reschedule(limit.when() or now() + patience)
+                    try:
+                        async for event in control.events(run.id):
+                            if event.name == "away":
+                                limit.reschedule(now() + patience)
+                            elif event.name == "run":
+                                limit.reschedule(None)
+                                if (news := parse(Run, event.data.encode())) != run:
+                                    show(run := news)
+                    except ApiError as error:
+                        if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 it is gone
+                            raise
+                        trouble = error
+                    if not run.state.ended:
+                        await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise trouble from None
     return run
 
 
 @contextmanager
 def _lines() -> Iterator[Callable[[Run], None]]:
     yield lambda run: typer.echo(run.model_dump_json(exclude_none=True))
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[Run], None]]:
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}")]
-    with Progress(SpinnerColumn(), *columns, TimeElapsedColumn(), console=views.console(), transient=True) as progress:
-        task = progress.add_task("", total=None, more="")
-
-        def show(run: Run) -> None:
-            counts = run.counts
-            failed = counts.projects_failed + counts.files_failed
-            progress.update(
-                task,
-                description=f"{run.request.kind} {run.state}",
-                total=counts.projects_planned or None,
-                completed=counts.projects_done,
-                more=decimal(counts.bytes_fetched) + (f", {failed} failed" if failed else ""),
-            )
-
-        yield show

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
+from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mirror_contract import Failure, Project, Run, Status
+from mirror_contract import Failure, Project, Run, RunState, Schedule, Status
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
 from mirror_control.words import ago, plain
 
@@ -56,16 +57,20 @@ def status(found: Status) -> View:
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
     facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
     problems = [Text(f"! {plain(problem)}", style="bold yellow") for problem in found.problems]
-    return Group(*problems, facts, *([projects(found.failing)] if found.failing else []))
+    health, colour = _health(found)
+    panel = Panel(facts, title=health, title_align="left", border_style=colour)
+    return Group(*problems, panel, *([projects(found.failing)] if found.failing else []))
 
 
 def runs(found: Iterable[Run]) -> View:
-    """Return a table of runs."""
-    table = _table("run", "kind", "state", "trigger", "asked for", "took", "done")
+    """Return a table of runs that fits 80 columns, each in a line; one by itself tells more."""
+    table = _table("run", "kind", "state", "asked", "took", "done", padding=1)
     for run in found:
-        table.add_row(
-            run.id, run.request.kind, _state(run), run.trigger, ago(run.created_at), _took(run), _progress(run)
-        )
+        counts = run.counts
+        done, planned = f"{counts.projects_done:,}", f"{counts.projects_planned:,}"
+        failed = counts.projects_failed + counts.projects_partial
+        told = (done if done == planned else f"{done} of {planned}") + (f", {failed:,} bad" if failed else "")
+        table.add_row(run.id, run.request.kind, _state(run), ago(run.created_at), _took(run), told)
     return table
 
 
@@ -133,11 +138,39 @@ def _shares(heading: str, shares: Sequence[Share] | None) -> Table:
     return table
 
 
+def failure(found: Failure) -> str:
+    """Return a failure in a line."""
+    return ": ".join(plain(part) for part in (found.project, found.file, found.reason) if part)
+
+
+def schedule(found: Schedule) -> View:
+    """Return the schedule in a sentence."""
+    if found.cron is None:
+        return "The schedule is off: runs come by hand alone."
+    if found.paused:
+        return "The schedule is paused: runs come by hand alone, until `mirrorctl resume`."
+    return f"The next run comes {ago(found.next_run_at)} ({plain(found.cron)})."
+
+
 def _failures(found: Sequence[Failure]) -> Table:
     table = _table("project", "reason")
     for one in found:
         table.add_row(plain(one.project), ": ".join(plain(part) for part in (one.file, one.reason) if part))
     return table
+
+
+def _health(found: Status) -> tuple[str, str]:
+    """Return the one word, and its colour."""
+    last = found.last_run.state if found.last_run else None
+    if not found.syncer_up:
+        return "the syncer is away", "red"
+    if found.problems or last is RunState.FAILED:
+        return "needs you", "red"
+    if found.schedule.paused:
+        return "paused", "yellow"
+    if last is RunState.INCOMPLETE or found.failing:
+        return "incomplete", "yellow"
+    return ("well", "green") if found.last_success_at else ("not synced yet", "yellow")
 
 
 def _state(run: Run) -> Text:
@@ -173,8 +206,8 @@ def _facts() -> Table:
     return facts
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+def _table(*headings: str, padding: int = 2) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, padding, 0, 0))
     for heading in headings:
         # The last holds the longest words; what names the thing, for the next command, is never broken.
         table.add_column(heading, overflow="fold", no_wrap=heading != headings[-1])

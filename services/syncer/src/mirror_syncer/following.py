@@ -8,14 +8,25 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.filesize import decimal
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
-from mirror_contract import Run, RunKind, RunRequest, Trigger
+from mirror_contract import Failure, Run, RunKind, RunRequest, Trigger
 from mirror_syncer.assembly import open_mirror
 from mirror_syncer.confirmation import question, requests_to_confirm
 from mirror_syncer.errors import MirrorError, VolumeInUse
@@ -26,6 +37,7 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.2
 _LINE_SECONDS = 10.0
+_FAILURES = 5  # shown meanwhile
 
 
 async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
@@ -81,30 +93,51 @@ async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool 
     if not console.is_terminal:
         run = await _tell(run, look, logged=logged)
     else:
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[fetched]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        ) as progress:
-            bar = progress.add_task(run.request.kind, total=None, fetched="")
+        with _progress(console) as show:
             while not run.state.ended:
                 await asyncio.sleep(_LOOK_SECONDS)
-                run = await look()
-                counts = run.counts
-                files, size = counts.files_fetched, counts.bytes_fetched
-                if run.request.kind is RunKind.VERIFY:
-                    files, size = counts.files_verified, counts.bytes_verified
-                fetched = f"{files} files, {size / 1e6:,.1f} MB"
-                progress.update(
-                    bar, total=counts.projects_planned or None, completed=counts.projects_done, fetched=fetched
-                )
+                show(run := await look())
     _summarize(run, console=console)
     return run
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[Run], None]]:
+    """Yield what shows a run as it is now: how far, how much, how fast, how long still, what failed last."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[size]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    projects = bar.add_task("", total=None, size="")
+    size = bar.add_task("", total=None, visible=False, size="")  # rich keeps its speed
+    failed = Text(style="red")
+
+    def show(run: Run) -> None:
+        counts = run.counts
+        weight = counts.bytes_verified if run.request.kind is RunKind.VERIFY else counts.bytes_fetched
+        bar.update(size, completed=weight)
+        speed = bar.tasks[1].speed
+        bar.update(
+            projects,
+            description=run.request.kind,
+            total=counts.projects_planned or None,
+            completed=counts.projects_done,
+            size=decimal(weight) + (f", {decimal(int(speed))}/s" if speed else ""),
+        )
+        failed.plain = "\n".join(map(_line, run.failures[-_FAILURES:]))
+
+    with Live(get_renderable=lambda: Group(bar, failed) if failed else bar, console=console, transient=True):
+        yield show
+
+
+def _line(failure: Failure) -> str:
+    # Names and reasons are upstream's words: no markup, no control characters.
+    return ": ".join(map(plain, filter(None, (failure.project, failure.file, failure.reason))))
 
 
 async def _tell(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
@@ -126,8 +159,6 @@ def _summarize(run: Run, *, console: Console) -> None:
         sys.stdout.write(f"{run.model_dump_json()}\n")  # for programs: the run's document, whole
     else:
         for failure in run.failures:
-            # Names and reasons are upstream's words: no markup, no control characters.
-            what = " ".join(filter(None, (failure.project, failure.file)))
-            console.print(Text(plain(what), style="red"), Text(plain(failure.reason)))
+            console.print(Text(_line(failure), style="red"))
         colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
         console.print(Text(run.state, style=colour), Text(plain(run.message or "")))
