@@ -36,7 +36,7 @@ def cyclonedx(image: str, packages: Iterable[Package], *, version: str) -> str:
 def table(contents: Mapping[str, Iterable[Package]]) -> str:
     """Return who is in which image under which licence, as Markdown; of Debian's, where its words are."""
     lines = ["# Licences", "", "Debian's packages tell theirs in full at https://packages.debian.org/trixie/PACKAGE."]
-    kinds = {"deb": "Debian", "pypi": "Python", "generic": "in a Python wheel"}
+    kinds = {"deb": "Debian", "pypi": "Python", "npm": "npm", "generic": "in a Python wheel"}
     for image, packages in contents.items():
         lines += ["", f"## {image}", "", "| package | version | from | licence |", "|---|---|---|---|"]
         for one in packages:

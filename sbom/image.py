@@ -1,5 +1,6 @@
-"""What an image holds: Debian's packages and Python's, as they say themselves."""
+"""What an image holds: Debian's packages, Python's and npm's, as they say themselves."""
 
+import json
 import subprocess
 import tarfile
 import tempfile
@@ -19,6 +20,7 @@ _COLLECT = """cd /
   echo var/lib/dpkg/status
   find -L usr/share/doc -name copyright
   find opt/mirror -path '*.dist-info/METADATA'
+  find opt/mirror -name package-lock.json
 } 2>/dev/null | tar --create --dereference --files-from=-"""
 _LIBCURL = """set -- /opt/mirror/lib/python3*/site-packages/pycurl
 test ! -d "$1" || /opt/mirror/bin/python -c 'import pycurl; print(pycurl.version)'"""
@@ -30,7 +32,7 @@ class Package:
     Something with a version and a licence.
 
     Attributes:
-        kind: whose it is, in the words of a package URL: deb, pypi, or generic for what a wheel carries along.
+        kind: whose it is, in the words of a package URL: deb, pypi, npm, or generic for what a wheel carries along.
         licence: an SPDX expression, the package's own words, or nothing where nobody said.
     """
 
@@ -56,7 +58,8 @@ def read_image(image: str) -> list[Package]:
             archive.extractall(root, filter="data")
         told = subprocess.run((*_RUN, image, "-c", _LIBCURL), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603
         python = [found for place in root.glob("opt/mirror/lib/python3*/site-packages") for found in _python(place)]
-        return sorted({*_debian(root), *python, *_libcurl(told)})
+        page = [found for lock in root.glob("opt/mirror/**/package-lock.json") for found in read_lock(lock)]
+        return sorted({*_debian(root), *python, *page, *_libcurl(told)})
 
 
 def _debian(root: Path) -> Iterator[Package]:
@@ -71,6 +74,15 @@ def _debian(root: Path) -> Iterator[Package]:
 def _python(place: Path) -> Iterator[Package]:
     for found in distributions(path=[str(place)]):
         yield Package("pypi", found.name, found.version, licences.of_distribution(found.metadata))
+
+
+def read_lock(lock: Path) -> Iterator[Package]:
+    """Yield what an npm lock file puts into an image."""
+    for place, found in json.loads(lock.read_text())["packages"].items():
+        # "" is the lock's own package; what is marked dev is not in the image.
+        if place and not found.get("dev"):
+            name = place.removeprefix("node_modules/")
+            yield Package("npm", name, found["version"], licences.of_npm(found.get("license", "")))
 
 
 def _libcurl(told: str) -> Iterator[Package]:

@@ -20,6 +20,7 @@ _WORDS = {
     "apache software license": "Apache-2.0",
     "bsd 2-clause license": "BSD-2-Clause",
     "bsd 3-clause license": "BSD-3-Clause",
+    "bsd-0-clause": "0BSD",
     "isc license": "ISC",
     "isc license (iscl)": "ISC",
     "mit license": "MIT",
@@ -57,6 +58,11 @@ def of_distribution(metadata: PackageMetadata) -> str:
     ]  # PEP 639 first
     words = [_WORDS.get(word.strip().lower(), word.strip()) for word in said if word and "\n" not in word.strip()]
     return next((word for word in words if is_expression(word)), next(iter(words), ""))
+
+
+def of_npm(said: str) -> str:
+    """Return the licence that an npm package says as an SPDX expression, or in its own words."""
+    return _WORDS.get(said.lower(), said)
 
 
 def of_debian(copyright_file: str) -> str:

@@ -10,7 +10,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
 from sbom import document, licences
-from sbom.image import Package, read_image
+from sbom.image import Package, read_image, read_lock
 
 DEP5 = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 
@@ -50,6 +50,14 @@ def test_dependencies_have_allowed_licences() -> None:
     assert {name: licence for name, licence in found.items() if not licences.is_allowed(licence)} == {}
 
 
+def test_what_the_page_takes_from_npm_has_allowed_licences() -> None:
+    """So does every package that a browser is sent."""
+    lock = Path(__file__).parents[2] / "services/control/assets/package-lock.json"
+    packages = list(read_lock(lock))
+    assert {one.name for one in packages} == {"htmx.org", "uplot"}
+    assert [one for one in packages if not licences.is_allowed(one.licence)] == []
+
+
 @pytest.mark.parametrize(
     ("lines", "licence", "allowed"),
     [
@@ -81,7 +89,7 @@ def test_licence_of_a_debian_package() -> None:
     ("service", "holds"),
     [
         ("syncer", {"pkg:pypi/aiohttp@", "pkg:pypi/pycurl@", "pkg:generic/libcurl@", "pkg:generic/openssl@"}),
-        ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@"}),
+        ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@", "pkg:npm/htmx.org@", "pkg:npm/uplot@"}),
         ("nginx", {"pkg:deb/debian/nginx@", "pkg:deb/debian/libnginx-mod-http-js@"}),
     ],
 )
@@ -93,7 +101,9 @@ def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
     purls = {component["purl"] for component in components}
     assert all(any(purl.startswith(prefix) for purl in purls) for prefix in holds | {"pkg:deb/debian/libc6@"})
     assert all(component["version"] for component in components)
-    assert not [one for one in components if one["purl"].startswith("pkg:pypi/") and "licenses" not in one]
+    ours = [one for one in components if one["purl"].startswith(("pkg:pypi/", "pkg:npm/"))]
+    assert not [one for one in ours if "licenses" not in one]
+    assert "pkg:npm/axe-core" not in bill, "what tests alone need is not in the image"
 
 
 def test_list_for_people() -> None:

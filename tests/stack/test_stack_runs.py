@@ -99,3 +99,16 @@ def test_plan(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     upstream.do("delete_release", project="six", version="9.0")
     assert {line["project"]: line["action"] for line in plan["projects"]} == {"six": "refresh", "large": "keep"}
     assert all(line["reason"] for line in plan["projects"])
+
+
+def test_page(mirror: Mirror) -> None:
+    """A browser that opens the host gets the page, all that it loads, this host's URL, and links that lead on."""
+    page = mirror.client.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/ui/")
+    assets = set(re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page.text))
+    assert {asset.rpartition(".")[2] for asset in assets} == {"css", "js", "svg"}
+    assert len(assets) == 6
+    assert str(mirror.client.base_url.join("/simple/")) in mirror.client.get("/ui/use").text
+    files = set(re.findall(r'href="(/packages/[^"]+)"', mirror.client.get("/ui/projects/requests").text))
+    assert files
+    assert [path for path in assets | files if mirror.client.get(path).status_code != 200] == []

@@ -29,8 +29,8 @@ class Address(NamedTuple):
 
     @property
     def trusted(self) -> str | None:
-        """What clients must be told to trust, since nothing proves who answers; None with https."""
-        return None if self.scheme == "https" else f"{self.host}{self.port}"
+        """The host that clients must be told to trust, since nothing proves who answers; None with https."""
+        return None if self.scheme == "https" else self.host
 
     @classmethod
     def of_request(cls, headers: Mapping[str, str]) -> Self:
