@@ -188,7 +188,7 @@ def test_search_takes_names_as_people_write_them(client: httpx2.Client, syncer: 
 def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
     """With the syncer away the page shows all that is last known, history included, and says so first."""
     syncer.runs["r1"] = run(id="r1")
-    syncer.told = {"last_run": syncer.runs["r1"], "as_of": NOW - timedelta(minutes=3)}
+    syncer.told = {"last_run": syncer.runs["r1"], "as_of": datetime.now(UTC) - timedelta(minutes=3)}
     assert "/ui/runs/r1" in client.get("/ui/").text
     background.run(syncer.stop())
 
