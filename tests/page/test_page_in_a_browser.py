@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer
 from control.live import Background
+from control.log_lines import line
 from mirror_contract import (
     Counts,
     Failure,
@@ -20,19 +21,35 @@ from mirror_contract import (
     RunState,
     Trigger,
 )
+from mirror_control.downloads.store import Place, Store
+from mirror_control.downloads.tally import Tally
+from mirror_control.settings import Settings
 from page.conftest import REPOSITORY, Open
 
 pytestmark = pytest.mark.docker
 
 AXE = REPOSITORY / "services/control/assets/node_modules/axe-core/axe.min.js"
-PATHS = ("/ui/", "/ui/projects", "/ui/projects/evil", "/ui/projects/absent", "/ui/runs/r7", "/ui/use", "/ui/nothing")
+PATHS = (
+    "/ui/",
+    "/ui/projects",
+    "/ui/projects/evil",
+    "/ui/projects/absent",
+    "/ui/runs/r7",
+    "/ui/downloads",
+    "/ui/use",
+    "/ui/nothing",
+)
 HOSTILE = f"<img src=x onerror=alert(1)><script>alert(1)</script>\u202egnp.exe\x1b[2J{'x' * 300}"
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
-def story(syncer: FakeSyncer) -> None:
-    """A mirror with a past, a sync under way and a project whose upstream is hostile."""
+def story(syncer: FakeSyncer, settings: Settings) -> None:
+    """A mirror with a past, with downloads, and with a project whose upstream is hostile."""
+    now = f"{NOW:%Y-%m-%dT%H:%M:%S}+00:00"
+    lines = [line(time=now)] * 3 + [line(f"/simple/{'x' * 200}/", time=now, status="404", route="page")] * 2
+    with Store(settings.control_state / "downloads.db") as store:
+        store.add(Tally.of(lines), file="x", place=Place(1, b""))
     evil = Project(
         name="evil",
         state=ProjectState.PARTIAL,
