@@ -198,7 +198,7 @@ def _schedule(status: Status) -> list[Concern]:
             title="The schedule is paused",
             since=_completed_at(status),
             works=f"{_served(status)} Runs that are asked for are done.",
-            remedy="`POST /api/v1/schedule/resume` lets runs come by the clock again.",
+            remedy="`mirrorctl resume` lets runs come by the clock again.",
         )
     ]
 
