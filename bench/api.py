@@ -1,4 +1,4 @@
-"""How soon the syncer answers what control asks of it, for Prometheus and for people, with all of PyPI in its catalog."""
+"""How soon the syncer answers what control asks for Prometheus and for people, with all of PyPI in its catalog."""
 
 from bench.contenders import Ours
 from bench.figures import Figures
