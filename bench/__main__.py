@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bench.api import ApiTrial
 from bench.contenders import Bandersnatch, Contender, Ours
 from bench.driver import Driver
 from bench.ground import Ground
@@ -18,7 +19,7 @@ from bench.webserver import ServingTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial())
+_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial(), ApiTrial())
 
 
 def main() -> int:

@@ -49,7 +49,7 @@ class ListTrial:
             with running(ours.service(home, line=PLAIN)) as service:
                 first = service.ask_for_plan("sync")
             figures.add("first list, into an empty catalog", ours.name, first, unit="s")
-            _mark_published(home, stubs)
+            mark_published(home, stubs)
             with running(ours.service(home, line=PLAIN)) as service:
                 figures.add("resident, before the first run", ours.name, service.idle / _MB, unit="MB")
                 rounds = _Rounds(figures, service, stubs, home, other, options.pairs)
@@ -131,7 +131,7 @@ class _Rounds:
             self.figures.add(f"{subject}: memory", Bandersnatch.name, *(cost.rss / _MB for cost in costs), unit="MB")
 
 
-def _mark_published(home: Path, stubs: Stubs) -> None:
+def mark_published(home: Path, stubs: Stubs) -> None:
     """Make of projects that are known from the list such as a sync was done with; values as wide as real ones."""
     with closing(sqlite3.connect(home / "state" / "catalog.sqlite")) as catalog, catalog:
         catalog.execute(

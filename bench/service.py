@@ -113,6 +113,12 @@ class Service:
         self._wait(identifier, limit_seconds=limit_seconds)
         return planned - asked
 
+    def look(self, path: str) -> float:
+        """Ask for something, on a new connection; return the seconds until all of the answer was there."""
+        asked = time.perf_counter()
+        _ask("GET", path)
+        return time.perf_counter() - asked
+
     def _request(self, kind: str) -> tuple[str, float]:
         os.sync()
         asked = time.time()
@@ -167,6 +173,11 @@ def running(command: Command) -> Iterator[Service]:
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_ask(method, path, body))
+    return document
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", _PORT, timeout=60)
     connection.request(method, path, body=None if body is None else json.dumps(body))
     answer = connection.getresponse()
@@ -174,5 +185,4 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[st
     connection.close()
     if answer.status not in (200, 202):
         raise RuntimeError(f"{method} {path} answered {answer.status}: {text.decode(errors='replace')}")
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return text

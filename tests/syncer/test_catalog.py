@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog, Fact, run_log
+from mirror_syncer.catalog.listing import KnownList
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.rows import KeptPage, Pending, ProjectRow, Retirement, Settlement
 from mirror_syncer.upstream import Validators
@@ -210,6 +212,34 @@ def test_list_of_projects_is_streamed(catalog: Catalog) -> None:
         with catalog._engine.connect() as connection:
             asked = connection.scalars(sa.text("SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in%'"))
             assert [query.split()[:2] for query in asked] == [["FETCH", "FORWARD"]]
+
+
+def test_totals_are_what_would_be_counted(catalog: Catalog) -> None:
+    """Whatever is written, in whichever way, the totals stay what a count of all rows would find."""
+    random = Random(7)
+    names = [NormalizedName(f"p{number}") for number in range(12)]
+    known = KnownList(origin="https://pypi.org", edition=50, serial=50)
+    for turn in range(60):
+        some = random.sample(names, 4)
+        match random.randrange(3):
+            case 0:
+                rows = [
+                    ProjectRow(name, state=random.choice(list(ProjectState)), file_count=turn, stored_bytes=turn * 9)
+                    for name in some
+                ]
+                with catalog._engine.begin() as connection:
+                    catalog.projects.store(connection, rows)
+            case 1:
+                catalog.projects.forget(some)
+            case _:
+                catalog.listing.merge([("p", dict.fromkeys(some, turn))], known, now=turn)
+        expected = dict.fromkeys(ProjectState, 0)
+        rows = list(catalog.projects.every())
+        for row in rows:
+            expected[row.state] += 1
+        weight = (sum(row.file_count for row in rows), sum(row.stored_bytes for row in rows))
+        totals = catalog.projects.totals()
+        assert (totals.projects, (totals.files, totals.stored_bytes)) == (expected, weight)
 
 
 def test_run_log_pages_backwards(catalog: Catalog) -> None:

@@ -142,7 +142,8 @@ def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as database:
         for statement, values in statements:
             plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-            scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step]
+            # The totals are a table of five rows.
+            scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "total" not in step]
             assert scans == [], (statement, plan)
             if "absent" in name:
                 assert "INDEX project_absent" in plan[0]

@@ -8,11 +8,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from packaging.utils import NormalizedName
 
 import postgres
 from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog.migration import migrate
 from mirror_syncer.catalog.schema import metadata
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.rows import ProjectRow
 
 
 @contextmanager
@@ -26,12 +29,57 @@ def connected(url: str) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def test_migrations_make_the_schema(catalog_url: str) -> None:
-    """From an empty database, the migrations make exactly the tables, types and indexes that the code expects."""
+@pytest.mark.parametrize("migrated", [False, True])
+def test_migrations_make_the_schema(catalog_url: str, *, migrated: bool) -> None:
+    """Of an empty database, code and migrations alike make just the tables, types and indexes that the code expects."""
+    if migrated:
+        with connected(catalog_url) as connection, connection.begin():
+            migrate(connection)
     Catalog(catalog_url).close()
     with connected(catalog_url) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_the_triggers(tmp_path: Path) -> None:
+    """The triggers of a catalog that was migrated are those of one that is made today."""
+    made, migrated = (f"sqlite:///{tmp_path / name}" for name in ("made.sqlite", "migrated.sqlite"))
+    Catalog(made).close()
+    with connected(migrated) as connection, connection.begin():
+        migrate(connection)
+    triggers = []
+    for url in (made, migrated):
+        with connected(url) as connection:
+            found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+            triggers.append({name: sql.split() for name, sql in found})
+    assert triggers[0] == triggers[1] != {}
+
+
+def test_migration_counts_what_is_there(tmp_path: Path) -> None:
+    """A catalog of before has its totals once it is migrated, and they are kept from then on."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    first = Catalog(url)
+    with first._engine.begin() as connection:
+        first.projects.store(
+            connection, [ProjectRow(NormalizedName("a"), file_count=2, stored_bytes=7), ProjectRow(NormalizedName("b"))]
+        )
+    before = first.projects.totals()
+    first.close()
+    with connected(url) as connection, connection.begin():
+        for undo in (
+            *(f"DROP TRIGGER project_{event}" for event in ("inserted", "updated", "deleted")),
+            "DROP TABLE project_total",
+            "DROP INDEX run_whole",
+            "CREATE INDEX project_totals ON project (state, file_count, stored_bytes)",
+            "UPDATE alembic_version SET version_num = '0006'",
+        ):
+            connection.execute(sa.text(undo))
+    again = Catalog(url)
+    assert again.projects.totals() == before
+    assert sum(before.projects.values()) == 2
+    again.projects.forget([NormalizedName("a")])
+    assert again.projects.totals().files == 0
+    again.close()
 
 
 def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:

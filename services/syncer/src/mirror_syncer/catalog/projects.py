@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import kept_page, project
+from mirror_syncer.catalog.schema import kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.rows import KeptPage, ProjectRow
 from mirror_syncer.upstream import Validators
@@ -98,10 +98,12 @@ class Projects:
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
     ) -> list[ProjectRow]:
         """Return some rows by name: those of these states whose name begins so, after a name."""
-        query = sa.select(*_COLUMNS).where(project.c.name > after).order_by(project.c.name).limit(limit)
+        query = sa.select(*_COLUMNS).order_by(project.c.name).limit(limit)
+        # One bound below and one above, and no LIKE: both databases answer that from the index. Of two below, SQLite
+        # takes the first, and reads all that lies between: 45 ms of 200,000 names.
+        query = query.where(project.c.name > after if after >= prefix else project.c.name >= prefix)
         if prefix:
-            # A range, not LIKE: both databases answer it from the index.
-            query = query.where(project.c.name >= prefix, project.c.name < f"{prefix}\x7f")
+            query = query.where(project.c.name < f"{prefix}\x7f")
         # A query a state: for several at once SQLite would sort all their rows, or look at all there are.
         queries = [query.where(project.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
@@ -110,11 +112,9 @@ class Projects:
 
     def totals(self) -> Totals:
         """Return how many projects there are by state, and what they weigh."""
-        query = sa.select(
-            project.c.state, sa.func.count(), sa.func.sum(project.c.file_count), sa.func.sum(project.c.stored_bytes)
-        ).group_by(project.c.state)
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
+            kept = connection.dialect.name == "sqlite"
+            rows = connection.execute(_TOTALS if kept else _COUNTED).all()
         return Totals(
             projects=dict.fromkeys(ProjectState, 0) | {ProjectState(row[0]): row[1] for row in rows},
             files=sum(int(row[2]) for row in rows),
@@ -188,6 +188,14 @@ class Projects:
         ]
         if values:
             connection.execute(kept_page.insert(), values)
+
+
+_TOTALS = sa.select(
+    project_total.c.state, project_total.c.projects, project_total.c.files, project_total.c.stored_bytes
+)
+_COUNTED = sa.select(
+    project.c.state, sa.func.count(), sa.func.sum(project.c.file_count), sa.func.sum(project.c.stored_bytes)
+).group_by(project.c.state)
 
 
 def _row(values: dict[str, Any]) -> ProjectRow:

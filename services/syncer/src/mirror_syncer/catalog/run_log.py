@@ -81,17 +81,19 @@ class RunLog:
         limit: int = 50,
     ) -> list[Run]:
         """Return runs, newest first: of these states and this kind, older than a run."""
-        query = sa.select(run.c.document).order_by(run.c.id.desc()).limit(limit)
-        if states := tuple(states):
-            query = query.where(run.c.state.in_(states))
+        query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
             query = query.where(run.c.kind == kind)
         if whole is not None:
             query = query.where(run.c.whole == whole)
         if before is not None:
             query = query.where(run.c.id < before)
+        # A query a state: for several at once SQLite would look at all runs, or sort them.
+        queries = [query.where(run.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
-            return [Run.model_validate_json(document) for document in connection.scalars(query)]
+            found = [row for query in queries for row in connection.execute(query)]
+        newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
+        return [Run.model_validate_json(row.document) for row in newest]
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:

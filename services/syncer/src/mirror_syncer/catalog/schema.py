@@ -1,8 +1,22 @@
 """The catalog's tables. There is no row for a published file: the page is the list."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+    text,
+)
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -62,8 +76,6 @@ project = Table(
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
     Index("project_listed", "published", "name", "serial"),
-    # The totals are read from this one, at each scrape.
-    Index("project_totals", "state", "file_count", "stored_bytes"),
     # Upstream's list is compared with this one alone.
     Index("project_wanted", "name", "wanted_serial", "absent_since"),
     Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
@@ -73,6 +85,34 @@ project = Table(
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
+
+# The projects of each state, and what they weigh. SQLite's triggers keep it, so that no write can forget to: to count
+# 200,000 rows takes 45 ms, and it is asked for at each scrape. On PostgreSQL it is empty, and they are counted: there,
+# each of a transaction's changes to one row makes the next one slower.
+project_total = Table(
+    "project_total",
+    metadata,
+    Column("state", Word, primary_key=True),
+    Column("projects", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+)
+_COUNT_NEW = """
+    INSERT INTO project_total (state, projects, files, stored_bytes)
+    VALUES (NEW.state, 1, NEW.file_count, NEW.stored_bytes)
+    ON CONFLICT (state) DO UPDATE SET projects = projects + 1,
+        files = files + excluded.files, stored_bytes = stored_bytes + excluded.stored_bytes;"""
+_DISCOUNT_OLD = """
+    UPDATE project_total SET projects = projects - 1,
+        files = files - OLD.file_count, stored_bytes = stored_bytes - OLD.stored_bytes WHERE state = OLD.state;"""
+_DIFFERS = "(NEW.state, NEW.file_count, NEW.stored_bytes) IS NOT (OLD.state, OLD.file_count, OLD.stored_bytes)"
+for _trigger in (
+    f"project_inserted AFTER INSERT ON project BEGIN {_COUNT_NEW} END",
+    f"project_updated AFTER UPDATE ON project WHEN {_DIFFERS} BEGIN {_DISCOUNT_OLD} {_COUNT_NEW} END",
+    f"project_deleted AFTER DELETE ON project BEGIN {_DISCOUNT_OLD} END",
+):
+    _statement = DDL(f"CREATE TRIGGER {_trigger}")  # type: ignore[no-untyped-call]
+    event.listen(metadata, "after_create", _statement.execute_if(dialect="sqlite"))
 
 # Upstream's page, where policy or failure held files of it back: what a 304 then stands for.
 kept_page = Table(
@@ -95,6 +135,8 @@ run = Table(
     Column("finished_at", BigInteger),
     Column("document", Text, nullable=False),  # the Run, in JSON
     Index("run_state", "state", "id"),
+    # The status asks for the last whole sync, which may lie behind thousands of runs of single projects.
+    Index("run_whole", "kind", "whole", "state", "id"),
 )
 
 # Which run a client's Idempotency-Key stands for; several may stand for one.
