@@ -164,9 +164,13 @@ def test_readiness_tells_check_by_check(
 
     assert (well.status_code, {one["name"]: one["ok"] for one in well.json()["checks"]}) == (
         200,
-        {"syncer": True, "token": True},
+        {"syncer": True, "token": True, "access log": True},
     )
     assert client.get(f"{prefix}/healthz").status_code == 200
     assert (ill.status_code, ill.headers["content-type"]) == (503, "application/problem+json")
-    assert {one["name"]: one["ok"] for one in ill.json()["checks"]} == {"syncer": False, "token": True}
+    assert {one["name"]: one["ok"] for one in ill.json()["checks"]} == {
+        "syncer": False,
+        "token": True,
+        "access log": True,
+    }
     assert ill.json()["detail"].startswith("syncer: ")

@@ -5,7 +5,6 @@ from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.config import JsonDict
 
 from mirror_contract import ProjectName
 
@@ -59,27 +58,12 @@ class Day(BaseModel):
     downloads: int
 
 
-_EXAMPLE: JsonDict = {
-    "since": "2026-10-24",
-    "until": "2026-11-22",
-    "project": None,
-    "downloads": 4711,
-    "days": [{"day": "2026-11-21", "downloads": 4000}, {"day": "2026-11-22", "downloads": 711}],
-    "projects": [{"name": "requests", "downloads": 2000}, {"name": "urllib3", "downloads": 1500}],
-    "versions": None,
-    "file_types": [{"name": "wheel", "downloads": 4600}, {"name": "sdist", "downloads": 111}],
-    "clients": [{"name": "pip", "version": "25.1", "downloads": 3000}],
-}
-
-
 class Downloads(BaseModel):
     """
     Downloads of a stretch of days, by what they were of and by whom.
 
     A list has the largest alone. Sums are of all, also of what a day had too much of to keep each by itself.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     since: date
     until: date = Field(description="Today, in UTC.")
@@ -102,17 +86,8 @@ class MissedProject(BaseModel):
     last_day: date
 
 
-_MISSED: JsonDict = {"name": "internal-lib", "requests": 40, "pages": 40, "files": 0, "last_day": "2026-11-22"}
-
-
 class Misses(BaseModel):
     """What was asked for in a stretch of days, and answered with 404."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"since": "2026-10-24", "until": "2026-11-22", "requests": 57, "projects": [_MISSED]}]
-        }
-    )
 
     since: date
     until: date = Field(description="Today, in UTC.")
