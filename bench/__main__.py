@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.contenders import Bandersnatch, Contender, Ours
 from bench.driver import Driver
 from bench.ground import Ground
+from bench.intake import IntakeTrial
 from bench.lists import ListTrial
 from bench.memory import MemoryTrial
 from bench.options import Options
@@ -18,7 +19,7 @@ from bench.webserver import ServingTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial())
+_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial(), IntakeTrial())
 
 
 def main() -> int:
