@@ -68,7 +68,7 @@ def keep_the_loop_free() -> None:
     """
     Let no thread hold the event loop for long: the access log is counted in one.
 
-    What is there now stays for good, and is not looked through for garbage again: on a busy machine that took 250 ms, in
+    What is there now stays, and is not looked through for garbage again: on a busy machine that took 250 ms, in
     which nobody was answered. And the loop asks a thread for its turn after half a millisecond, ten times as soon as
     usual: with the log of a full volume to be counted it was late by 15 ms 99 times of 100, instead of by 25.
     """
