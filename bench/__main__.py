@@ -8,6 +8,7 @@ from bench.api import ApiTrial
 from bench.contenders import Bandersnatch, Contender, Ours
 from bench.driver import Driver
 from bench.ground import Ground
+from bench.intake import IntakeTrial
 from bench.lists import ListTrial
 from bench.memory import MemoryTrial
 from bench.options import Options
@@ -19,7 +20,7 @@ from bench.webserver import ServingTrial
 
 _DATA = Path("/data")
 _RESULTS = Path("/results")
-_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial(), ApiTrial())
+_TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), ServingTrial(), ApiTrial(), IntakeTrial())
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from mirror_control.problems import phrase
 from mirror_control.shapes import Check, Invalid, Problem, ProjectPage, Readiness, RunPage
 
 _THEN: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
+_FIRST: Final = _THEN.date() - timedelta(days=29)
 _CURSOR: Final = "eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"
 _RUN: Final = Run(
     id="20261122T161233042-3fa9c1",
@@ -106,16 +107,22 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         ]
     ),
     "Downloads": Downloads(
-        since=_THEN.date() - timedelta(days=29),
+        since=_FIRST,
         until=_THEN.date(),
         downloads=4_711,
-        days=[Day(day=_THEN.date() - timedelta(days=1), downloads=4_000), Day(day=_THEN.date(), downloads=711)],
+        days=[
+            Day(day=_THEN.date() - timedelta(days=1), downloads=4_000),
+            Day(day=_THEN.date(), downloads=711),
+        ],
         projects=[Share(name="requests", downloads=2_000), Share(name="urllib3", downloads=1_500)],
         file_types=[Share(name="wheel", downloads=4_600), Share(name="sdist", downloads=111)],
-        clients=[ClientShare(name="pip", version="26.3", downloads=3_000)],
+        clients=[
+            ClientShare(name="pip", version="25.1", downloads=3_000),
+            ClientShare(name="uv", version="0.9.2", downloads=1_600),
+        ],
     ),
     "Misses": Misses(
-        since=_THEN.date() - timedelta(days=29),
+        since=_FIRST,
         until=_THEN.date(),
         requests=57,
         projects=[MissedProject(name="internal-lib", requests=40, pages=40, files=0, last_day=_THEN.date())],

@@ -1,5 +1,6 @@
 """Control as a process: settings, logging, one Uvicorn worker."""
 
+import gc
 import socket
 import sys
 from contextlib import suppress
@@ -45,6 +46,7 @@ def serve() -> None:
         "control starts", version=VERSION, listen=str(settings.control_listen), syncer=settings.syncer_url
     )
     app = create_app(settings)
+    keep_the_loop_free()
     config = uvicorn.Config(
         app,
         host=host,
@@ -60,3 +62,16 @@ def serve() -> None:
         server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def keep_the_loop_free() -> None:
+    """
+    Let no thread hold the event loop for long: the access log is counted in one.
+
+    What is there now stays, and is not looked through for garbage again: on a busy machine that took 250 ms, in
+    which nobody was answered. And the loop asks a thread for its turn after half a millisecond, ten times as soon as
+    usual: with the log of a full volume to be counted it was late by 15 ms 99 times of 100, instead of by 25.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(0.0005)
