@@ -15,6 +15,7 @@ CONTRACT = {
     *("upstream_request_duration_seconds{endpoint}", "retries_total{reason}", "queue_projects{priority}"),
     *("volume_free_bytes", "volume_size_bytes", "volume_free_inodes", "syncer_up"),
     *("served_requests_total{route,status}", "served_bytes_total{route}", "serve_duration_seconds{route}"),
+    "webhooks_total{outcome}",
     "access_log_unreadable_lines_total",
 }
 

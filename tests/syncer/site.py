@@ -147,6 +147,8 @@ class Site:
         ca_file: Path | None = None,
         verify_bandwidth: str | None = None,
         bandwidth: str | None = None,
+        webhook_url: str | None = None,
+        webhook_secret_file: Path | None = None,
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -162,6 +164,8 @@ class Site:
                 "workers": workers,
                 "verify_bandwidth": verify_bandwidth,
                 "bandwidth": bandwidth,
+                "webhook_url": webhook_url,
+                "webhook_secret_file": webhook_secret_file,
                 "file_hosts": "127.0.0.1 127.0.0.2",
             }
         )

@@ -27,9 +27,12 @@ from mirror_syncer.settings import Settings
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
 from mirror_syncer.upstream import Limits, read_credentials
+from mirror_syncer.upstream.authorities import authorities
+from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.proxies import shown_logins
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
+from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
@@ -186,7 +189,8 @@ async def open_mirror(
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,
                 )
-                yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file)
+                async with _webhooks(settings, runs=runs, credentials=credentials, metrics=metrics):
+                    yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file)
     finally:
         catalog.close()
 
@@ -196,6 +200,23 @@ def _last_of_each(catalog: Catalog) -> Iterator[Run]:
     for kind in RunKind:
         for states in ((RunState.SUCCEEDED,), COMPLETE, ENDED):
             yield from catalog.runs.page(states=states, kind=kind, whole=True, limit=1)
+
+
+@asynccontextmanager
+async def _webhooks(
+    settings: Settings, *, runs: Runs, credentials: Credentials | None, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Send word of each run that ends within the block, where anybody wants it."""
+    if settings.webhook_url is None:
+        yield
+        return
+    receiver = Receiver(
+        settings.webhook_url, read_secret(settings.webhook_secret_file), authorities(settings.ca_file), credentials
+    )
+    webhooks = Webhooks(receiver, count=metrics.count_webhook)
+    runs.tell(webhooks.tell)
+    async with webhooks.sending():
+        yield
 
 
 def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:

@@ -273,7 +273,17 @@ class Engine:
         seconds = (ended - began).total_seconds() if began and ended else 0.0
         say = log.error if state is RunState.FAILED else log.info
         numbers = {key: value for key, value in document.counts.model_dump().items() if value}
-        say("run ended", state=state, seconds=round(seconds, 1), **numbers, **({"why": message} if message else {}))
+        say(
+            "run ended",
+            run=run.id,  # one that was cancelled while it waited has bound none
+            kind=run.request.kind,
+            trigger=document.trigger,
+            state=state,
+            seconds=round(seconds, 1),
+            phases={phase: round(took, 1) for phase, took in run.phases.items()},
+            **numbers,
+            **({"why": message} if message else {}),
+        )
 
     async def _save(self, run: ActiveRun) -> None:
         """Keep a run's progress; a verify's together with what it has behind it."""

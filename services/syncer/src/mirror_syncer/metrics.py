@@ -14,6 +14,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.runs import PHASES
 from mirror_syncer.transfer import Tally
 from mirror_syncer.verification import REASONS
+from mirror_syncer.webhooks import OUTCOMES
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
@@ -93,6 +94,7 @@ class Metrics:
         )
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._retries = counter("retries", "Further attempts at a request.", ("reason",))
+        self._webhooks = counter("webhooks", "Messages that a run ended.", ("outcome",))
         self._gauges = _Gauges(snapshot)
         self.registry.register(self._gauges)
         self._begin()
@@ -111,6 +113,10 @@ class Metrics:
     def count_retry(self, reason: str) -> None:
         """Count a further attempt."""
         self._retries.labels(_class(reason, _RETRIES)).inc()
+
+    def count_webhook(self, outcome: str) -> None:
+        """Count what became of a message."""
+        self._webhooks.labels(outcome).inc()
 
     def count_transfers(self, tally: Tally) -> None:
         """Count what bringing a project's files came to."""
@@ -173,6 +179,7 @@ class Metrics:
         _all(self._requests, _ENDPOINTS, _CODES)
         _all(self._request_duration, _ENDPOINTS)
         _all(self._retries, _RETRIES)
+        _all(self._webhooks, OUTCOMES)
 
 
 def _all(family: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:

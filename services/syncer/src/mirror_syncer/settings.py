@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
     verify_schedule: str = Field(default="off", description="Cron of a whole verify, or off.")
     verify_bandwidth: Bandwidth = Field(default=None, description="Bytes a second that a verify reads.")
+    webhook_url: str | None = Field(default=None, repr=False, description="Who is told when a run ended.")
+    webhook_secret_file: Path | None = Field(default=None, description="A file with the key that this is signed with.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     listen: str = Field(default="127.0.0.1:8090", description="Where control finds the private API.")
@@ -149,7 +151,21 @@ class Settings(BaseSettings):
                 raise ValueError(f"{_without_login(host)!r} is not a host, or host:port, as in files.example.org")
         return tuple(host.lower() for host in value)
 
-    @field_validator("ca_file", "upstream_netrc")
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_a_receiver(cls, value: str | None) -> str | None:
+        try:
+            parts = urlsplit(value or "https://none")
+            usable = (
+                parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+            )
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("a URL without a user in it, as in https://chat.example.org/hooks/pypi")
+        return value
+
+    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value == Path("/dev/null"):
@@ -248,6 +264,8 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
 
 
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    given = error["input"]
+    given, name = error["input"], str(error["loc"][0])
     shown = repr(_without_login(given) if isinstance(given, str) else given)
-    return f"{PREFIX}{str(error['loc'][0]).upper()} = {shown}: {error['msg'].removeprefix('Value error, ')}"
+    if name == "webhook_url":
+        shown = "…"  # which is the password of many a receiver
+    return f"{PREFIX}{name.upper()} = {shown}: {error['msg'].removeprefix('Value error, ')}"

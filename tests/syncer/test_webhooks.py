@@ -1,0 +1,193 @@
+"""Webhooks: a real receiver over HTTP, which fails, moves away, hangs, and checks who speaks."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+
+import fakepypi
+from mirror_contract import Failure, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_syncer import webhooks
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.settings import Settings, read_settings
+from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
+from syncer.site import Site
+
+SECRET = b"sixteen-bytes-and-more"
+PATH = "/hooks/T0P-S3CR3T"
+
+
+@dataclass
+class Chat:
+    """A receiver that answers as it is told, and then 204."""
+
+    answers: list[int] = field(default_factory=list)
+    heard: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    elsewhere: int = 0
+    url: str = ""
+
+    async def hook(self, request: web.Request) -> web.Response:
+        """Take a message."""
+        self.heard.append((dict(request.headers), await request.read()))
+        status = self.answers.pop(0) if self.answers else 204
+        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
+
+    async def other(self, _: web.Request) -> web.Response:
+        """Be where nobody is to go."""
+        self.elsewhere += 1
+        return web.Response()
+
+
+@asynccontextmanager
+async def listening(chat: Chat, *, tls: trustme.CA | None = None) -> AsyncIterator[Chat]:
+    """Run a receiver."""
+    application = web.Application()
+    application.add_routes([web.post(PATH, chat.hook), web.route("*", "/elsewhere", chat.other)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    context = None
+    if tls is not None:
+        import ssl  # noqa: PLC0415
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.issue_cert("127.0.0.1").configure_cert(context)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    chat.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}{PATH}"
+    try:
+        yield chat
+    finally:
+        await runner.cleanup()
+
+
+def ended(state: RunState = RunState.FAILED, *, failures: int = 0) -> Run:
+    """Return a run."""
+    return Run.model_validate(
+        {
+            "id": "20261122T161233905-3fa9c1",
+            "request": RunRequest(kind=RunKind.SYNC),
+            "trigger": Trigger.SCHEDULE,
+            "state": state,
+            "created_at": "2026-11-22T16:12:33Z",
+            "finished_at": "2026-11-22T16:13:33Z" if state.ended else None,
+            "failures": [Failure(project="six", reason="x" * 2000)] * failures,
+        }
+    )
+
+
+def valid(headers: dict[str, str], body: bytes) -> bool:
+    """Return whether a message is signed as Standard Webhooks says, written anew from the specification."""
+    signed = f"{headers['Webhook-Id']}.{headers['Webhook-Timestamp']}.{body.decode()}".encode()
+    expected = base64.b64encode(hmac.new(SECRET, signed, hashlib.sha256).digest()).decode()
+    return headers["Webhook-Signature"] == f"v1,{expected}"
+
+
+async def send(receiver: Receiver, *runs: Run, waits: tuple[float, ...] = (0.01, 0.01)) -> list[str]:
+    """Send word of runs; return what became of each message."""
+    outcomes: list[str] = []
+    hooks = Webhooks(receiver, count=outcomes.append, waits=waits)
+    async with hooks.sending():
+        for run in runs:
+            hooks.tell(run)
+    return outcomes
+
+
+async def test_a_receiver_that_fails_first_is_told() -> None:
+    """Errors and redirects are tried again, the same message rightly signed each time; nobody else is asked."""
+    async with listening(Chat([500, 302])) as chat:
+        outcomes = await send(Receiver(chat.url, SECRET), ended(failures=100), ended(RunState.RUNNING))
+
+    assert outcomes == ["delivered"]
+    assert len(chat.heard) == 3
+    assert all(valid(headers, body) for headers, body in chat.heard)
+    assert {headers["Webhook-Id"] for headers, _ in chat.heard} == {"20261122T161233905-3fa9c1"}
+    message = json.loads(chat.heard[-1][1])
+    assert (message["type"], message["timestamp"]) == ("run.ended", "2026-11-22T16:13:33Z")
+    assert Run.model_validate(message["data"]).state is RunState.FAILED
+    assert len(chat.heard[-1][1]) < 20_000
+    assert chat.elsewhere == 0
+
+
+async def test_a_receiver_that_is_gone_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """After the last attempt the log says so, by the receiver's host: its URL is a password."""
+    async with listening(Chat([500] * 3)) as chat:
+        outcomes = await send(Receiver(chat.url, SECRET), ended())
+    outcomes += await send(Receiver(chat.url, SECRET), ended())  # nobody listens any more
+    shown = capsys.readouterr()
+
+    assert outcomes == ["failed", "failed"]
+    assert "HTTP 500" in shown.out + shown.err
+    assert "T0P-S3CR3T" not in shown.out + shown.err + repr(Receiver(chat.url, SECRET))
+
+
+async def test_who_has_no_right_certificate_is_told_nothing(tmp_path: Path) -> None:
+    """Over TLS a receiver is believed by the operator's authorities, and no other."""
+    right, wrong = trustme.CA(), trustme.CA()
+    right.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with listening(Chat(), tls=right) as good, listening(Chat(), tls=wrong) as bad:
+        outcomes = await send(Receiver(good.url, SECRET, tmp_path / "ca.pem"), ended())
+        outcomes += await send(Receiver(bad.url, SECRET, tmp_path / "ca.pem"), ended())
+
+    assert outcomes == ["delivered", "failed"]
+    assert bad.heard == []
+
+
+async def test_too_many_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that hangs costs no more memory than a hundred messages, and a stop no more than its farewell."""
+    monkeypatch.setattr(webhooks, "_FAREWELL_SECONDS", 0.05)
+    async with listening(Chat([500] * 3)) as chat:
+        outcomes = await send(Receiver(chat.url, SECRET), *[ended()] * 150, waits=(60,))
+
+    assert outcomes == ["dropped"] * 50
+
+
+async def test_a_run_is_told_by_the_syncer(
+    site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a URL and a key the syncer tells of each run that ended, and counts what became of the message."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    (tmp_path / "key").write_bytes(SECRET)
+    async with listening(Chat()) as chat:
+        async with site.running(webhook_url=chat.url, webhook_secret_file=tmp_path / "key") as running:
+            run = await running.sync()
+        # A stop, too, waits for what is to be sent.
+        ((headers, body),) = chat.heard
+        counted = running.mirror.metrics.exposition().decode()
+
+    assert valid(headers, body)
+    assert json.loads(body)["data"]["id"] == run.id
+    assert 'pypi_mirror_webhooks_total{outcome="delivered"} 1.0' in counted
+
+
+@pytest.mark.parametrize("key", ["", "short", "whsec_?", None])
+def test_a_key_that_is_none_is_told(tmp_path: Path, key: str | None) -> None:
+    """Without a usable key nothing is sent unsigned: the start says what is wanted."""
+    if key is not None:
+        (tmp_path / "key").write_text(key)
+    with pytest.raises(ConfigurationError, match="MIRROR_WEBHOOK_SECRET_FILE"):
+        read_secret(tmp_path / "key")
+
+
+def test_a_key_is_read_as_receivers_make_them(tmp_path: Path) -> None:
+    """``whsec_`` and base64 is the key that it encodes; any other text is a key itself."""
+    (tmp_path / "key").write_text(f"whsec_{base64.b64encode(SECRET).decode()}\n")
+    assert read_secret(tmp_path / "key") == SECRET
+    (tmp_path / "key").write_bytes(SECRET + b"\n")
+    assert read_secret(tmp_path / "key") == SECRET
+
+
+def test_a_wrong_url_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong about it is said without it: it is the password of many a receiver."""
+    monkeypatch.setenv("MIRROR_WEBHOOK_URL", "ftp://chat.example.org/T0P-S3CR3T")
+    with pytest.raises(ConfigurationError, match="MIRROR_WEBHOOK_URL") as raised:
+        read_settings()
+    assert "T0P-S3CR3T" not in str(raised.value)
+    assert "T0P-S3CR3T" not in repr(Settings.model_construct(webhook_url="https://x/T0P-S3CR3T"))
