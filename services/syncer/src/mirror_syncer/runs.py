@@ -249,7 +249,8 @@ class Runs:
         """Return a new run's id: past all others, which are listed by it, also where the clock was set back."""
         if self._latest is None:
             newest = self._catalog.runs.page(limit=1)
-            self._latest = datetime.strptime(f"{newest[0].id[:18]}+0000", "%Y%m%dT%H%M%S%f%z") if newest else now
+            moment = newest[0].id.partition("-")[0].ljust(18, "0") if newest else f"{now:%Y%m%dT%H%M%S000}"
+            self._latest = datetime.strptime(f"{moment}+0000", "%Y%m%dT%H%M%S%f%z")
         self._latest = max(now, self._latest + timedelta(milliseconds=1))
         return f"{self._latest:%Y%m%dT%H%M%S}{self._latest.microsecond // 1000:03d}-{secrets.token_hex(3)}"
 
