@@ -62,7 +62,8 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
     assert (kept.serial, kept.body) == (8, BODY)
     interrupted, ended = catalog.runs.page()
     assert (interrupted.id, interrupted.state, ended.failures[0].project) == (INTERRUPTED, RunState.RUNNING, "flask")
-    assert catalog.runs.by_key("nightly") == interrupted
+    # What it was used for is not known, so a key of those days may be used anew.
+    assert catalog.runs.by_key("nightly", interrupted.request) is None
     assert catalog.files.pending(IDNA) == [
         Pending(IDNA, PackagePath("packages/00/idna-9.0.tar.gz"), ZEROS),
         Pending(IDNA, PackagePath("packages/01/idna-9.1.tar.gz"), ZEROS, withdraw=True),
