@@ -67,6 +67,7 @@ class FakeSyncer:
         self.script: list[RunState | Mood] = []
         self.told: dict[str, Any] = {}
         self.runs: dict[str, Run] = {}
+        self.waiting_most = 10_000
         self.projects = {
             "six": Project(
                 name="six",
@@ -198,6 +199,10 @@ class FakeSyncer:
 
     async def _start_run(self, request: web.Request) -> web.Response:
         wanted = RunRequest.model_validate_json(await request.read())
+        if self.waiting_most <= len(self.runs):
+            busy = _problem(429, "Enough runs wait already; ask again when some have ended.")
+            busy.headers["Retry-After"] = "10"
+            return busy
         if wanted.force and not wanted.projects and not wanted.confirm:
             return _problem(409, "That would make 2 requests; say 'confirm' if you mean it.", requests=2)
         for run in self.runs.values():

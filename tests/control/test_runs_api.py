@@ -86,6 +86,16 @@ def test_a_refusal_keeps_what_it_says(holder: httpx2.Client) -> None:
     assert answer.json()["requests"] == 2
 
 
+def test_too_many_runs_are_told_when_to_come_again(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A run too many is refused with 429, what to do about it, and when to ask again."""
+    syncer.waiting_most = 1
+    holder.post("/api/v1/runs", json={"kind": "sync", "projects": ["six"]})
+    answer = holder.post("/api/v1/runs", json={"kind": "sync", "projects": ["idna"]})
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
+    assert answer.json()["detail"].startswith("Enough runs wait already")
+
+
 def test_a_project_is_found_in_any_spelling(client: httpx2.Client) -> None:
     """PEP 503: Zope.Interface and zope-interface are one project."""
     assert client.get("/api/v1/projects/Zope.Interface").json()["name"] == "zope-interface"

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 import fakepypi
-from mirror_contract import Project, ProjectState, Run, RunState, Status
+from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_syncer.api import PrivateApi
 from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, crontab
@@ -81,6 +81,35 @@ async def test_bad_request_is_a_problem_that_points(service: Service, body: str,
     assert answer.status == 422
     assert word in {error["pointer"] for error in (await answer.json(content_type=None))["errors"]}
     assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+async def test_storm_of_triggers_is_bounded(service: Service, pypi: fakepypi.FakePyPI) -> None:
+    """Of 300 runs for as many projects ten begin, a hundred wait, the rest is told when to ask again; equals join."""
+    gate = pypi.faults.on_page().gate()
+
+    async def ask(*projects: str) -> tuple[int, str | None, str]:
+        async with service.http.post("/runs", json={"kind": "sync", "projects": projects}) as answer:
+            body = await answer.json(content_type=None)
+            return answer.status, answer.headers.get("Retry-After"), str(body.get("id") or body["detail"])
+
+    first = await ask("six")
+    await gate.arrival()
+    storm = [await ask(f"project-{number}", "six") for number in range(300)]
+    refused = [answer for answer in storm if answer[0] != 202]
+    again = await ask("project-100", "six")
+    status = Status.model_validate_json(await (await service.http.get("/status")).read())
+    service.running.mirror.runs.request(RunRequest(kind=RunKind.SYNC), trigger=Trigger.SCHEDULE)  # and is not refused
+    gate.open()
+
+    assert (len(status.running), len(status.queued), len(refused)) == (10, 100, 191)
+    assert {answer[:2] for answer in refused} == {(429, "10")}
+    assert "ask again when some have ended" in refused[0][2]
+    assert again == storm[100]
+    for identifier in (first[2], storm[0][2], storm[100][2]):
+        run = service.running.mirror.runs.get(identifier)
+        assert run is not None
+        assert (await service.running.ended(run)).state.ended
+    assert (await ask("project-300", "six"))[0] == 202
 
 
 async def test_ended_run_cannot_be_cancelled(service: Service) -> None:

@@ -1,5 +1,9 @@
 """Removal and return: page first, file later; back when upstream brings it back; nothing by accident."""
 
+import json
+
+import pytest
+
 import fakepypi
 from mirror_contract import ProjectState, RunState
 from syncer.site import Site
@@ -81,6 +85,74 @@ async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: 
 
     assert run.counts.files_fetched == 0
     assert WHEEL in site.filenames("six")
+    site.assert_whole()
+
+
+async def test_yank_comes_and_goes(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """PEP 592: a yanked file is told as such in both forms, with its reason, and no more once it is un-yanked."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six")
+    await site.sync()
+    html = site.web / "simple/six/index.html"
+
+    project.yank("1.0", reason="broken & worse")
+    run = await site.sync()
+
+    assert {file.yanked for file in site.published("six").files.values()} == {"broken & worse"}
+    assert html.read_text().count('data-yanked="broken &amp; worse"') == 2
+    assert (run.counts.files_fetched, run.counts.files_removed) == (0, 0)
+
+    project.unyank("1.0")
+    await site.sync()
+
+    assert {file.yanked for file in site.published("six").files.values()} == {False}
+    assert "data-yanked" not in html.read_text()
+    site.assert_whole()
+
+
+async def test_deleted_release_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A release that is deleted leaves the page at once, its files after their grace; it returns at the same URLs."""
+    project = pypi.index.project("six")
+    files = project.upload("1.0").files
+    project.upload("2.0")
+    site.select("six", grace="0h")
+    await site.sync()
+    places = {name: site.published("six").places[name] for name in files}
+
+    project.delete_release("1.0")
+    run = await site.sync()
+
+    assert run.counts.files_removed == 2
+    assert site.filenames("six") == {"six-2.0.tar.gz", "six-2.0-py3-none-any.whl"}
+    assert not any((site.web / place).exists() for place in places.values())
+
+    for name, file in files.items():
+        project.upload_file(name, file.content, version="1.0", metadata=file.metadata, replace=True)
+    run = await site.sync()
+
+    assert run.counts.files_fetched == 2
+    assert {name: site.published("six").places[name] for name in files} == places
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("status", ["archived", "deprecated"])
+async def test_status_is_passed_on(site: Site, pypi: fakepypi.FakePyPI, status: str) -> None:
+    """PEP 792: an archived or deprecated project offers its files as before, and says so in both forms."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    said = {"status": status, "reason": "use seven"}
+    pypi.faults.on_page("six").edit(lambda page: page.update({"project-status": said}))
+
+    run = await site.sync(force=True)
+
+    assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
+    assert json.loads((site.web / "simple/six/index.v1_json").read_bytes())["project-status"] == said
+    html = (site.web / "simple/six/index.html").read_text()
+    assert f'<meta name="pypi:project-status" content="{status}">' in html
+    assert '<meta name="pypi:project-status-reason" content="use seven">' in html
+    assert site.filenames("six") == {WHEEL, "six-1.0.tar.gz"}
     site.assert_whole()
 
 

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from apscheduler.triggers.cron import CronTrigger
 
 import fakepypi
 from mirror_contract import RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.errors import KeyReused
+from mirror_syncer.schedule import Timetable
 from syncer.site import Site
 
 WHOLE = RunRequest(kind=RunKind.SYNC)
@@ -28,6 +30,44 @@ async def test_equal_wish_that_waits_is_one_run(site: Site, pypi: fakepypi.FakeP
 
     assert first.id == second.id
     assert len({under_way.id, first.id, other.id}) == 3
+
+
+async def test_schedule_fires_during_a_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A schedule that fires again and again during a long run leaves one run that waits, and begins when it ends."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    gate = pypi.faults.on_page("six").times(1).gate()
+    fired, again = asyncio.Event(), asyncio.Event()
+    waiting = set[str]()
+    async with site.running() as running:
+
+        def fire() -> None:
+            waiting.add(running.mirror.runs.request(WHOLE, trigger=Trigger.SCHEDULE).id)
+            (again if fired.is_set() else fired).set()
+
+        under_way = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        every_second = CronTrigger(second="*", timezone="UTC")
+        timetable = Timetable(every_second, sync=fire, paused=False)
+        timetable.start()
+        async with asyncio.timeout(10):
+            await fired.wait()
+            await again.wait()
+        timetable.stop()
+        pypi.index.project("six").upload("2.0")
+        gate.open()
+        first = await running.ended(under_way)
+        (identifier,) = waiting
+        later = running.mirror.runs.get(identifier)
+        assert later is not None
+        second = await running.ended(later)
+
+    assert first.finished_at is not None
+    assert second.started_at is not None
+    assert first.finished_at <= second.started_at
+    assert (first.state, second.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
+    assert "six-2.0.tar.gz" in site.filenames("six")
+    site.assert_whole()
 
 
 async def test_idempotency_key_replays(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -48,9 +48,10 @@ class Garbled(ApiError, ValueError):
 class Refused(ApiError):
     """The answer is a problem."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, retry_after: str | None = None) -> None:
         super().__init__(problem.detail or problem.title)
         self.problem = problem
+        self.retry_after = retry_after
 
 
 class ApiClient:
@@ -198,7 +199,7 @@ class ApiClient:
 async def _refuse(response: aiohttp.ClientResponse, *, call: str) -> NoReturn:
     content = await response.read()
     if response.content_type == "application/problem+json":
-        raise Refused(parse(Problem, content))
+        raise Refused(parse(Problem, content), retry_after=response.headers.get("Retry-After"))
     if response.status in _GATEWAY:
         raise Unreachable(f"HTTP {response.status}")
     raise Garbled(f"{call}: HTTP {response.status}, {response.content_type}")

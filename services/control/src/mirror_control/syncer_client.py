@@ -128,8 +128,8 @@ def install(app: FastAPI) -> None:
 
 def _as_problem(request: Request, error: Exception) -> Response:
     match error:
-        case Refused(problem=problem) if problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
-            return render(problem)
+        case Refused(problem=problem, retry_after=later) if problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
+            return render(problem, headers={"Retry-After": later} if later else None)
         case Unreachable():
             told = f"The syncer does not answer ({error}); files are served all the same. {_REMEDY}"
             return problem_response(503, told, headers={"Retry-After": "5"})

@@ -21,7 +21,7 @@ from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, Run
 from mirror_syncer.assembly import Mirror
 from mirror_syncer.confirmation import question, requests_to_confirm
 from mirror_syncer.cursors import CursorError, Cursors
-from mirror_syncer.errors import KeyReused
+from mirror_syncer.errors import KeyReused, TooManyRuns
 from mirror_syncer.observer import Observer
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ MIRROR_ID = "X-Mirror-Id"
 _BODY_MOST = 2**20
 _PAGE_MOST = 200
 _BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RETRY_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,9 +39,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Problem(Exception):
     """An answer that says no, by RFC 9457."""
 
-    def __init__(self, status: HTTPStatus, detail: str, **more: Any) -> None:  # noqa: ANN401 - JSON
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        **more: Any,  # noqa: ANN401 - JSON
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self.more = more
 
 
@@ -118,6 +127,8 @@ class PrivateApi:
             run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
         except KeyReused as error:
             raise _wrong("header/Idempotency-Key", str(error)) from None
+        except TooManyRuns as error:
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_SECONDS) from None
         return _json(run, status=HTTPStatus.ACCEPTED)
 
     async def run(self, request: web.Request) -> web.Response:
@@ -186,7 +197,9 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except Problem as problem:
-        return _problem(problem.status, str(problem), **problem.more)
+        answer = _problem(problem.status, str(problem), **problem.more)
+        answer.headers.update(problem.headers)
+        return answer
     except web.HTTPException as error:
         return _problem(HTTPStatus(error.status), error.reason)
     except Exception as error:

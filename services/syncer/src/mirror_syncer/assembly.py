@@ -9,6 +9,7 @@ import structlog
 
 from mirror_contract import Run, RunKind, RunState
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.clock import Clock
 from mirror_syncer.crew import Crew, open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError, VolumeError
@@ -56,6 +57,7 @@ class Mirror:
     engine: Engine
     metrics: Metrics
     status_file: StatusFile
+    clock: Clock
 
 
 def user_agent(settings: Settings) -> str:
@@ -98,6 +100,8 @@ async def open_mirror(
     catalog = open_catalog(settings)
     try:
         with open_tree(settings, catalog=catalog) as volume:
+            clock = Clock(catalog)
+            clock.begin()
             if broken_off := recover(catalog=catalog, volume=volume, removal=policy.current.removal):
                 log.info("recovered", projects=broken_off)
             runs = Runs(catalog)
@@ -186,11 +190,12 @@ async def open_mirror(
                         project_list=project_list,
                         metrics=metrics,
                     ),
+                    clock=clock,
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,
                 )
                 async with _webhooks(settings, runs=runs, credentials=credentials, metrics=metrics):
-                    yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file)
+                    yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file, clock)
     finally:
         catalog.close()
 

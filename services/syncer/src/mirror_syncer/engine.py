@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.clock import Clock
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import Metrics
@@ -34,6 +35,7 @@ from mirror_syncer.workqueue import Action, Task, WorkQueue
 log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 10.0
+_NAMED_AT_ONCE = 10  # runs that name projects
 
 
 class Engine:
@@ -60,6 +62,7 @@ class Engine:
         everything: Everything,
         recheck: Recheck,
         status_file: StatusFile,
+        clock: Clock,
         grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
@@ -75,6 +78,7 @@ class Engine:
         self._everything = everything
         self._recheck = recheck
         self._status_file = status_file
+        self._clock = clock
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
 
@@ -86,22 +90,23 @@ class Engine:
         """
         self._runs.tell(self._status_file.changed)
         beside = [asyncio.create_task(self._group.run()), asyncio.create_task(self._status_file.run())]
-        recheck = asyncio.create_task(self._recheck.run())
+        background = [asyncio.create_task(work) for work in (self._recheck.run(), self._clock.run())]
         executions: set[asyncio.Task[None]] = set()
         self._workers.start()
         try:
             while not self._stopping.is_set():
                 self._runs.asked.clear()
                 for run in self._runs.waiting():
-                    if not self._whole_under_way(run.request):
+                    if not self._must_wait(run.request):
                         self._runs.start(run)
                         executions.add(execution := asyncio.create_task(self._execute(run)))
                         execution.add_done_callback(executions.discard)
                 await self._runs.asked.wait()
         finally:
-            recheck.cancel()
+            for work in background:
+                work.cancel()
             await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
-            await _cancel([*executions, *beside, recheck])
+            await _cancel([*executions, *beside, *background])
             self._verifier.close()
             for run in self._runs.running():
                 await self._save(run)
@@ -122,11 +127,17 @@ class Engine:
         else:
             run.task_done(await self._queue.drop(run.id))
 
-    def _whole_under_way(self, request: RunRequest) -> bool:
-        """Return whether a run must wait: two whole ones of a kind would do everything twice."""
-        return request.projects is None and any(
-            run.request.projects is None and run.request.kind is request.kind for run in self._runs.running()
-        )
+    def _must_wait(self, request: RunRequest) -> bool:
+        """
+        Return whether a run must wait for others.
+
+        Two whole ones of a kind would do everything twice; of those that name projects a few are enough to keep busy
+        what is kept for them.
+        """
+        running = [run.request for run in self._runs.running()]
+        if request.projects is not None:
+            return sum(other.projects is not None for other in running) >= _NAMED_AT_ONCE
+        return any(other.projects is None and other.kind is request.kind for other in running)
 
     async def _execute(self, run: ActiveRun) -> None:
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
@@ -135,6 +146,7 @@ class Engine:
         progress = asyncio.create_task(self._report(run))
         try:
             await asyncio.to_thread(self._volume.check_present)
+            await self._clock.look()  # before anything leaves because its time has come
             match run.request.kind:
                 case RunKind.SYNC:
                     await self._sync(run)

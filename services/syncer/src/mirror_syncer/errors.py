@@ -9,6 +9,7 @@ MirrorError
 │   └── StalePage                     an older page than the one we have
 ├── InvalidPage (ValueError)          upstream's page breaks the specification or our bounds
 ├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
+├── TooManyRuns                       as many wait as may; ask again later
 ├── WorkerLost                        the process that had a project in hand ended
 ├── KeyReused                         an Idempotency-Key came with another request than its first
 └── VolumeError (OSError)             the tree cannot be read or written; the message says what to do
@@ -62,6 +63,10 @@ class InvalidPage(MirrorError, ValueError):
 
 class FileRejected(MirrorError, ValueError):
     """A file is not what its page says, or may not be stored."""
+
+
+class TooManyRuns(MirrorError):
+    """As many runs wait as may: who asks for another asks again later."""
 
 
 class WorkerLost(MirrorError):

@@ -161,7 +161,7 @@ class Everything:
             body.seek(0)
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
-            new = _known(answer, reader, listed, origin=self._origin)
+            new = _known(answer, reader, listed, origin=self._origin, last=known)
             if known is not None and not force and (new.serial or 0) < (known.serial or 0):
                 # An edge of the CDN that has not heard yet, for up to an hour.
                 log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
@@ -187,7 +187,7 @@ class Everything:
         """Tell of an older list that stays: one wrong serial, however high, must not stop the mirror unseen."""
         now = int(time.time())
         since = await asyncio.to_thread(self._catalog.recall, Fact.LIST_OLDER)
-        if not since:
+        if not since or int(since) > now:  # by a clock that has been set since
             await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, str(now))
         elif now - int(since) >= _OLDER_SECONDS:
             run.note(
@@ -359,12 +359,15 @@ class Everything:
         return not run.cancelled and run.fatal is None
 
 
-def _known(answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str) -> KnownList:
+def _known(
+    answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
+) -> KnownList:
     said = reader.serial if reader.serial is not None else answer.serial
     serial = said if said is not None else listed.newest or None
     return KnownList(
         origin=origin,
-        edition=serial if serial is not None else int(time.time()),
+        # The clock may have been set back; the editions of an upstream's list go on.
+        edition=serial if serial is not None else max(int(time.time()), last.edition + 1 if last else 0),
         serial=serial,
         unnumbered=listed.unnumbered,
         validators=answer.validators,

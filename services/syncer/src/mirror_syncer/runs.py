@@ -9,17 +9,19 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.errors import TooManyRuns
 
 log = structlog.get_logger()
 
 _FAILURES_KEPT = 100
+_WAITING_MOST = 100  # runs that somebody asked for; each may name 10,000 projects, in a megabyte
 FEW = 1_000
 """Of a run that is fed as it goes, so many tasks that wait: time for more."""
 PHASES = {
@@ -189,6 +191,8 @@ class Runs:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._active: dict[str, ActiveRun] = {}
+        self._latest: datetime | None = None
+        """The moment in the newest run's id."""
         self.background: ActiveRun | None = None
         """What is done on nobody's behalf; it is no run that anybody sees."""
         self.asked = asyncio.Event()
@@ -216,6 +220,7 @@ class Runs:
 
         Raises:
             KeyReused: the key was used for another request.
+            TooManyRuns: enough wait that people and programs asked for; what comes by itself is never more than one.
         """
         if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key, request)):
             active = self._active.get(known.id)
@@ -226,13 +231,28 @@ class Runs:
                 if idempotency_key:
                     self._catalog.runs.add_key(active.id, idempotency_key, request)
                 return active.document
+        if trigger in (Trigger.API, Trigger.CLI) and sum(1 for _ in self.waiting()) >= _WAITING_MOST:
+            raise TooManyRuns(
+                f"{_WAITING_MOST} runs wait already, and this is none of them: ask again when some have ended, cancel "
+                "what is not needed, or name all projects in one run"
+            )
         now = datetime.now(UTC)
-        identifier = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
-        document = Run(id=identifier, request=request, trigger=trigger, state=RunState.QUEUED, created_at=now)
+        document = Run(
+            id=self._identifier(now), request=request, trigger=trigger, state=RunState.QUEUED, created_at=now
+        )
         self._catalog.runs.add(document, idempotency_key=idempotency_key)
         self._active[document.id] = ActiveRun(document)
         self.asked.set()
         return document
+
+    def _identifier(self, now: datetime) -> str:
+        """Return a new run's id: past all others, which are listed by it, also where the clock was set back."""
+        if self._latest is None:
+            newest = self._catalog.runs.page(limit=1)
+            moment = newest[0].id.partition("-")[0].ljust(18, "0") if newest else f"{now:%Y%m%dT%H%M%S000}"
+            self._latest = datetime.strptime(f"{moment}+0000", "%Y%m%dT%H%M%S%f%z")
+        self._latest = max(now, self._latest + timedelta(milliseconds=1))
+        return f"{self._latest:%Y%m%dT%H%M%S}{self._latest.microsecond // 1000:03d}-{secrets.token_hex(3)}"
 
     def waiting(self) -> Iterator[ActiveRun]:
         """Yield the runs that wait, oldest first."""
@@ -269,7 +289,8 @@ class Runs:
         """End a run."""
         run.document.state = state
         run.document.message = message
-        run.document.finished_at = datetime.now(UTC)
+        now = datetime.now(UTC)
+        run.document.finished_at = max(now, run.document.started_at or now)  # the clock may have been set back
         try:
             self._catalog.runs.update(run.document)
         finally:

@@ -3,7 +3,7 @@
 import re
 import zoneinfo
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -110,6 +110,15 @@ class Timetable:
         """Let runs come by themselves again."""
         self._scheduler.resume()
         self.paused = False
+
+    def follow_clock(self) -> None:
+        """Follow a clock that was set: what it passed over comes now, and what is far off by now comes sooner."""
+        now = datetime.now(UTC)
+        for job in self._scheduler.get_jobs():
+            soonest = job.trigger.get_next_fire_time(None, now)
+            if soonest is not None and soonest < job.next_run_time:
+                job.reschedule(job.trigger)
+        self._scheduler.wakeup()
 
     @property
     def next_run_at(self) -> datetime | None:

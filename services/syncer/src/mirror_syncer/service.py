@@ -47,6 +47,7 @@ async def serve(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
         _greet(mirror)
+        mirror.clock.listeners.append(timetable.follow_clock)
         mirror.runs.restore()
         timetable.start()
         if not timetable.paused and _is_due(mirror):
@@ -106,4 +107,5 @@ def _is_due(mirror: Mirror) -> bool:
         return True
     now = datetime.now(UTC)
     age = (now - success[0].finished_at).total_seconds()
-    return age > interval_seconds(trigger, now=now) or mirror.catalog.recall(Fact.SYNCED_POLICY) != mirror.policy.digest
+    recent = 0 <= age <= interval_seconds(trigger, now=now)  # one of tomorrow was by a clock that has been set since
+    return not recent or mirror.catalog.recall(Fact.SYNCED_POLICY) != mirror.policy.digest

@@ -26,7 +26,7 @@ _EXAMPLES = [
 ]
 
 
-@router.post("", status_code=202, dependencies=[auth.declared], responses=answers(400, 401, 409, 413))
+@router.post("", status_code=202, dependencies=[auth.declared], responses=answers(400, 401, 409, 413, 429))
 async def start(
     syncer: Syncer,
     response: Response,

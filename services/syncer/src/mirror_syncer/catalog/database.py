@@ -18,7 +18,7 @@ from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata
+from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata, project, retired
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
 from mirror_syncer.volume import disk_says
@@ -36,6 +36,7 @@ class Fact(StrEnum):
     LIST = "list"  # the digest of the published project list
     LIST_SERIAL = "list_serial"  # and its serial
     LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
+    CLOCK = "clock"  # the host's, when it was last looked at
     PAUSED = "paused"  # a pause outlives a restart
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 
@@ -135,6 +136,12 @@ class Catalog:
         with self._engine.begin() as connection:
             self.projects.mark_verified(connection, verified)
             self.runs.store(connection, run)
+
+    def move_times(self, seconds: int) -> None:
+        """Move what happened, and what is to happen, so much later; the host's clock was."""
+        with self.files.guard, self._engine.begin() as connection:
+            for table, names in ((project, ("due_at", "checked_at", "verified_at")), (retired, ("due_at",))):
+                connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:
         """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""
