@@ -166,6 +166,11 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
     ),
     "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
+    "429": _problem(
+        429,
+        "100 runs wait already, and this is none of them: ask again when some have ended, cancel what is not needed, "
+        "or name all projects in one run.",
+    ),
     "502": _problem(502, f"The syncer failed at this. {_REMEDY}"),
     "503": _problem(
         503,
