@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
@@ -135,7 +136,8 @@ class Transfer:
                 case PageAnswer():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
-            return await self._publish(work, row, page, kept=kept, validators=validators)
+            with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
+                return await self._publish(work, row, page, kept=kept, validators=validators)
         except (UpstreamError, InvalidPage) as error:
             return _failed(row, error)
 
@@ -182,8 +184,8 @@ class Transfer:
     async def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
         """Return the page that a 304 speaks of: what was kept of it, or what was published whole."""
         if kept := await self._kept(row.name):
-            page = parse_page(
-                kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
+            page = await asyncio.to_thread(  # as large as they come
+                parse_page, kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
             )
             return page, kept
         if published := await asyncio.to_thread(self._published, row.name):
