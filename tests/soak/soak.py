@@ -74,7 +74,7 @@ async def soak(directory: Path, options: Options, *, say: Callable[[str], None])
     """
     async with fakepypi.serve(fakepypi.Index(seed=options.seed)) as pypi:
         site = Site(directory, upstream=pypi.url)
-        site.everything(grace=f"{_GRACE_SECONDS // 60}m")
+        site.everything(grace=f"{_GRACE_SECONDS // 60}m", guard="100%")  # a month's removals in a day
         service = Service(site, directory, recheck_seconds=options.recheck_seconds)
         try:
             return await _Soak(options, pypi, site, service, say=say).run()

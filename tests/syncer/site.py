@@ -108,12 +108,20 @@ class Site:
         """What nginx serves."""
         return self.data / "pypi" / "web"
 
-    def select(self, *lines: str, latest: int | None = None, grace: str = "24h", legacy_json: bool = False) -> None:
+    def select(
+        self,
+        *lines: str,
+        latest: int | None = None,
+        grace: str = "24h",
+        guard: str = "1%",
+        legacy_json: bool = False,
+    ) -> None:
         """Write mirror.toml."""
         projects = ", ".join(f'"{line}"' for line in lines)
         newest = "" if latest is None else f"latest = {latest}\n"
         serve = f"[serve]\nlegacy_json = {str(legacy_json).lower()}\n"
-        self.policy.write_text(f'[mirror]\nprojects = [{projects}]\n{newest}[removal]\ngrace = "{grace}"\n{serve}')
+        removal = f'[removal]\ngrace = "{grace}"\nguard = "{guard}"\n'
+        self.policy.write_text(f"[mirror]\nprojects = [{projects}]\n{newest}{removal}{serve}")
 
     def everything(self, *lines: str, latest: int | None = None, grace: str = "24h", guard: str = "1%") -> None:
         """Write a mirror.toml that wants all that upstream lists."""

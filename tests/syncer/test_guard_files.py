@@ -1,6 +1,7 @@
 """What an upstream that forgot its files cannot do: a page without them is a removal like any other."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,9 @@ def forget(pypi: fakepypi.FakePyPI, *names: str, but: int = 0) -> None:
 
 
 @pytest.mark.parametrize("scope", [selected, everything])
-@pytest.mark.parametrize("but", [0, 1])
+@pytest.mark.parametrize("but", [0, 1, 2])
 async def test_forgotten_files_stay(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, but: int) -> None:
-    """Pages that lose most of their files are withheld beyond the bound, run after run; a person's word lets them."""
+    """What pages lose is withheld beyond the bound, run after run; a person's word lets it go."""
     scope(twelve)
     await twelve.sync()
     forget(pypi, *NAMES, but=but)
@@ -76,6 +77,72 @@ async def test_forgotten_files_stay(twelve: Site, pypi: fakepypi.FakePyPI, scope
     assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 12 * (3 - but))
     assert (after.state, after.lost_files, after.due_at) == (ProjectState.CURRENT, 0, None)
     assert {name: twelve.filenames(name) for name in NAMES} == {name: releases(name, *VERSIONS[:but]) for name in NAMES}
+    twelve.assert_whole()
+
+
+@pytest.mark.parametrize("hashes", [{"md5": "0" * 32}, {"sha256": "0" * 64}], ids=["no sha256", "of nothing"])
+@pytest.mark.parametrize("scope", [selected, everything])
+async def test_named_in_vain(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, hashes: dict[str, str]) -> None:
+    """Pages that go on naming their files, but in a way that none of them can be had, lose them like any other."""
+
+    def spoil(page: dict[str, Any]) -> None:
+        for file in page["files"][1:]:
+            file["hashes"] = hashes
+
+    scope(twelve)
+    await twelve.sync()
+    for name in NAMES:
+        pypi.index.project(name).invite("mallory")
+        pypi.faults.on_page(name).edit(spoil)
+
+    for _ in range(2):
+        run = await twelve.sync()
+        assert (run.counts.projects_withheld, run.counts.files_removed) == (12, 0)
+
+    assert {name: twelve.filenames(name) for name in NAMES} == {name: releases(name, *VERSIONS) for name in NAMES}
+    twelve.assert_whole()
+
+
+@pytest.mark.parametrize("scope", [selected, everything])
+async def test_other_content_is_a_loss(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """Other content under all names takes the place of ours only within the bound, or by a person's word."""
+    scope(twelve)
+    await twelve.sync()
+    ours = {name: twelve.content(name, wheel(name, "1.0")) for name in NAMES}
+    for name in NAMES:
+        project = pypi.index.project(name)
+        for version in VERSIONS:
+            project.upload_file(wheel(name, version), f"{name} {version}".encode(), version=version, replace=True)
+
+    withheld = await twelve.sync()
+    kept = {name: twelve.content(name, wheel(name, "1.0")) for name in NAMES}
+    allowed = await twelve.sync(allow_removals=12)
+
+    assert (withheld.counts.projects_withheld, withheld.counts.files_removed, kept) == (12, 0, ours)
+    assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 36)
+    assert twelve.content(FIRST, wheel(FIRST, "1.0")) != ours[FIRST]
+    twelve.assert_whole()
+
+
+@pytest.mark.parametrize("scope", [selected, everything])
+async def test_a_little_in_each_run(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """What upstream takes within a day is measured together, each project once; a day later it is forgotten."""
+    scope(twelve)
+    await twelve.sync()
+    for name in NAMES[:5]:
+        pypi.index.project(name).delete_release("1.0")
+    first = await twelve.sync()
+    for name in NAMES[4:6]:
+        pypi.index.project(name).delete_release("2.0")
+    second = await twelve.sync()
+    for name in (*NAMES[:5], NAMES[6]):
+        pypi.index.project(name).delete_release("3.0")
+    third = await twelve.sync()
+    twelve.sql(f"UPDATE about SET value = '{{\"{NAMES[7]}\": 1}}' WHERE key = 'taken'")
+    a_day_later = await twelve.sync()
+
+    assert [run.counts.projects_withheld for run in (first, second, third, a_day_later)] == [0, 0, 6, 0]
+    assert [run.counts.files_removed for run in (first, second, third, a_day_later)] == [5, 2, 0, 6]
     twelve.assert_whole()
 
 
@@ -147,6 +214,23 @@ async def test_lost_and_gone_are_counted_together(twelve: Site, pypi: fakepypi.F
 
     assert (run.counts.projects_withheld, run.counts.projects_withdrawn, run.counts.files_removed) == (8, 0, 0)
     assert twelve.pages() == NAMES
+
+
+@pytest.mark.parametrize("scope", [Site.select, Site.everything])
+async def test_guard_that_is_off(twelve: Site, pypi: fakepypi.FakePyPI, scope: Callable[..., None]) -> None:
+    """A guard of 100 % withholds nothing, however little of a day's projects is left."""
+    scope(twelve, *NAMES, grace="0h", guard="100%")
+    await twelve.sync()
+    for some in (NAMES[:7], NAMES[7:11]):
+        for name in some:
+            pypi.index.project(name).delete()
+        await twelve.sync(force=True)
+    forget(pypi, NAMES[11])
+
+    run = await twelve.sync()
+
+    assert run.counts.projects_withheld == 0
+    assert (twelve.pages(), twelve.filenames(NAMES[11])) == (NAMES[11:], set())
 
 
 async def test_quarantine_asks_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -70,6 +70,41 @@ async def test_bombs_at_once(tmp_path: Path, raw: Wire) -> None:
     assert "good" in site.pages()
 
 
+async def test_bombs_one_by_one(tmp_path: Path, raw: Wire) -> None:
+    """Pages that come one after the other, and whose files never come, take no more memory than one may have."""
+    names = [f"bad-{number}" for number in range(9)]
+    told = [asyncio.Event() for _ in range(len(names) + 1)]
+    told[0].set()
+
+    def bomb_in_turn(name: str, number: int) -> Answer:
+        url = f"{raw.url}/files/{name}-1.0.tar.gz"
+        listed = f'"files": [{{"filename": "{name}-1.0.tar.gz", "url": "{url}", "hashes": {{"sha256": "{"0" * 64}"}}}}]'
+        body = gzip.compress(empty_page(name, spaces=15 * MIB).replace(b'"files": []', listed.encode()), mtime=0)
+
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            await told[number].wait()
+            writer.write(JSON + b"Content-Encoding: gzip\r\n\r\n" + body)
+            if number:  # refused, so that its file is never asked for
+                told[number + 1].set()
+
+        return answer
+
+    async def silent(_: asyncio.StreamWriter) -> None:
+        told[1].set()
+        await told[-1].wait()
+
+    for number, name in enumerate(names):
+        raw.answers[f"/simple/{name}/"] = bomb_in_turn(name, number)
+        raw.answers[f"/files/{name}-1.0.tar.gz"] = silent
+    site = Site(tmp_path, upstream=raw.url)
+    site.select(*names)
+    async with site.running(limits=replace(SMALL, silence_seconds=10), connections=20) as running:
+        with memory_below(64 * MIB):
+            run = await running.sync()
+
+    assert sum("larger than 16,777,216 bytes together" in failure.reason for failure in run.failures) >= 7
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip, gzip, gzip"])
 async def test_bomb_in_a_bomb(tmp_path: Path, raw: Wire, encoding: str) -> None:
     """However often a page is packed, what counts is what comes out of it."""

@@ -184,7 +184,7 @@ class Story(RuleBasedStateMachine):
         if self._everything:
             self._site.everything(grace=grace, guard="100%")
         else:
-            self._site.select(*self._selected, grace=grace, legacy_json=self._legacy)
+            self._site.select(*self._selected, grace=grace, guard="100%", legacy_json=self._legacy)
 
     def _heal(self) -> None:
         self._pypi.faults.clear()

@@ -14,6 +14,7 @@ from mirror_syncer.crew import Crew, open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError, VolumeError
 from mirror_syncer.everything import Everything
+from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.opening import open_tree
 from mirror_syncer.orphans import Orphans
@@ -169,6 +170,7 @@ async def open_mirror(
                     volume=volume,
                     runs=runs,
                 )
+                taken = Taken(catalog)
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -188,9 +190,11 @@ async def open_mirror(
                         index=crew.index,
                         queue=queue,
                         project_list=project_list,
+                        taken=taken,
                         metrics=metrics,
                     ),
                     clock=clock,
+                    taken=taken,
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,
                 )

@@ -17,6 +17,7 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.everything import Everything
+from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
@@ -60,6 +61,7 @@ class Engine:
         verifier: Verifier,
         metrics: Metrics,
         everything: Everything,
+        taken: Taken,
         recheck: Recheck,
         status_file: StatusFile,
         clock: Clock,
@@ -76,6 +78,7 @@ class Engine:
         self._verifier = verifier
         self._metrics = metrics
         self._everything = everything
+        self._taken = taken
         self._recheck = recheck
         self._status_file = status_file
         self._clock = clock
@@ -206,24 +209,28 @@ class Engine:
         return plan
 
     def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
-        """Return what the catalog knows of these projects, or of all, and how many are published."""
+        """Return what the catalog knows of these projects, or of all, and how many are, or were today, published."""
         projects = self._catalog.projects
         found = projects.every() if names is None else filter(None, map(projects.get, names))
-        return {row.name: row for row in found}, projects.count_published()
+        return {row.name: row for row in found}, projects.count_published() + self._taken.count_withdrawn()
 
     async def _let_go(self, run: ActiveRun) -> None:
         """
-        Withdraw what upstream has no more, and let shrink what lost most of its files.
+        Withdraw what upstream has no more, and let shrink what lost files.
 
-        All of it, or none where that is more than the guard allows.
+        All of it, or none where that is, with what was taken within a day, more than the guard allows.
         """
         counts, gone = run.document.counts, tuple(run.gone)
         shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.concerns(name)]
-        removals = len(gone) + len(shrinking)
-        if removals > run.allowance:
-            counts.projects_withheld += removals
-        elif removals and run.fatal is None:
-            counts.projects_planned += removals
+        names = {*gone, *shrinking}
+        told = run.request.allow_removals is not None
+        measured = names if told else names | await asyncio.to_thread(self._taken.lately)
+        if names and len(measured) > run.allowance:
+            counts.projects_withheld += len(names)
+        elif names and run.fatal is None:
+            if not told:
+                await asyncio.to_thread(self._taken.note, names)
+            counts.projects_planned += len(names)
             run.note(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
                 await self._list.publish(without=frozenset(gone))

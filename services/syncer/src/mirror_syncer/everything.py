@@ -14,11 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import structlog
+from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
 from mirror_syncer.catalog.due import DueProject
 from mirror_syncer.errors import ConfigurationError, InvalidPage, MirrorError, UpstreamError
+from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import Policy, PolicySource, fingerprint
 from mirror_syncer.priority import Priority
@@ -57,6 +59,7 @@ class Everything:
         index: Index,
         queue: WorkQueue,
         project_list: ProjectList,
+        taken: Taken,
         metrics: Metrics,
         publish_seconds: float = _PUBLISH_SECONDS,
     ) -> None:
@@ -67,6 +70,7 @@ class Everything:
         self._index = index
         self._queue = queue
         self._list = project_list
+        self._taken = taken
         self._metrics = metrics
         self._publish_seconds = publish_seconds
 
@@ -202,9 +206,9 @@ class Everything:
 
     async def _withdraw(self, run: ActiveRun) -> int:
         """
-        Withdraw what is gone, let shrink what lost most of its files, and return how many projects that are.
+        Withdraw what is gone, let shrink what lost files, and return how many projects that are.
 
-        All of them, or none where the guard does not allow as many.
+        All of them, or none where that is, with what was taken within a day, more than the guard allows.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None or not self._goes_on(run):
@@ -219,17 +223,21 @@ class Everything:
         removals = gone + await asyncio.to_thread(due.count_shrinking)
         if not removals:
             return 0
+        told = run.allow_removals is not None
+        lately = set[NormalizedName]() if told else await asyncio.to_thread(self._taken.lately)
         allowed = await self._allowed(run)
-        at_hand = self._queue.names()
+        at_hand, shrinking = self._queue.names(), list[NormalizedName]()
         if removals <= allowed + len(at_hand):
             names = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=gone)
             names = [name for name in names if name not in at_hand]
             shrinking = [name for name in await asyncio.to_thread(due.shrinking) if name not in at_hand]
             removals = len(names) + len(shrinking)
-        if removals > allowed:
+        if removals and max(removals, len(lately.union(names, shrinking))) > allowed:
             counts.projects_withheld = removals
             log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
+        if not told:
+            await asyncio.to_thread(self._taken.note, (*names, *shrinking))
         if run.request.allow_removals is None:
             run.allow_removals = None  # what a person allowed meanwhile was for once
         if names:
@@ -237,7 +245,6 @@ class Everything:
             await self._list.publish(without=frozenset(names))
         await self._put(run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names])
         await self._put(run, [Task(run.id, name, Action.SHRINK, Priority.CHANGED) for name in shrinking])
-        run.shrunk += len(shrinking)
         return removals
 
     async def _ask_after(self, run: ActiveRun) -> int:
@@ -269,12 +276,12 @@ class Everything:
         await self._put(run, tasks)
 
     async def _allowed(self, run: ActiveRun) -> int:
-        """Return how many more projects the run may remove."""
+        """Return how many projects may be removed, those of a day together."""
         if run.allow_removals is not None:
             return run.allow_removals
         published = await asyncio.to_thread(self._catalog.projects.count_published)
-        withdrawn = run.document.counts.projects_withdrawn
-        return max(0, self._policy.current.removal.allowed(published + withdrawn) - withdrawn - run.shrunk)
+        published += await asyncio.to_thread(self._taken.count_withdrawn)
+        return self._policy.current.removal.allowed(published)
 
     # What is looked at
 

@@ -57,8 +57,6 @@ class ActiveRun:
         """How many more projects may be withdrawn because upstream has them no more."""
         self.gone = list[NormalizedName]()
         """Published projects that upstream has no more."""
-        self.shrunk = 0
-        """Of everything, the projects that might let go of most of their files."""
         self.remarks = list[str]()
         """What its message tells besides, though nothing of it is a failure."""
         self.policy_digest: str | None = None

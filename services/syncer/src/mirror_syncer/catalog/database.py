@@ -37,6 +37,7 @@ class Fact(StrEnum):
     LIST_SERIAL = "list_serial"  # and its serial
     LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
     CLOCK = "clock"  # the host's, when it was last looked at
+    TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
     PAUSED = "paused"  # a pause outlives a restart
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 

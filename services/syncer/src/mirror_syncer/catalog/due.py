@@ -95,7 +95,7 @@ class Due:
             return connection.scalar(query) or 0
 
     def shrinking(self) -> list[NormalizedName]:
-        """Return the projects whose upstream page lacks most of what ours names: see the deletion guard."""
+        """Return the projects whose upstream page lacks files that ours names: see the deletion guard."""
         with self._engine.connect() as connection:
             query = sa.select(project.c.name).where(SHRINKING).order_by(project.c.name)
             return [NormalizedName(name) for name in connection.scalars(query)]

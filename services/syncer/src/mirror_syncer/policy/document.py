@@ -43,12 +43,12 @@ class Removal:
     grace: timedelta = timedelta(hours=24)
     """A file that no page names any more stays this long, for those who still hold its URL."""
     guard: float = 0.01
-    """The share of all projects, at least 50 or half of them, that one run may remove without being told to."""
+    """The share of all projects, at least 50 or half of them, that may lose something in a day without a word."""
 
     floor: int = 50
 
     def allowed(self, published: int) -> int:
-        """Return how many of so many published projects one run may remove; of a small mirror half, so never all."""
+        """Return how many of so many published projects may lose something; of a small mirror half, so never all."""
         return max(min(self.floor, max(1, published // 2)), int(self.guard * published))
 
 

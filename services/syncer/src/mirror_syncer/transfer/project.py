@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
@@ -135,7 +136,8 @@ class Transfer:
                 case PageAnswer():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
-            return await self._publish(work, row, page, kept=kept, validators=validators)
+            with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
+                return await self._publish(work, row, page, kept=kept, validators=validators)
         except (UpstreamError, InvalidPage) as error:
             return _failed(row, error)
 
@@ -182,8 +184,8 @@ class Transfer:
     async def _before(self, row: ProjectRow) -> tuple[Page, KeptPage | None]:
         """Return the page that a 304 speaks of: what was kept of it, or what was published whole."""
         if kept := await self._kept(row.name):
-            page = parse_page(
-                kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
+            page = await asyncio.to_thread(  # as large as they come
+                parse_page, kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
             )
             return page, kept
         if published := await asyncio.to_thread(self._published, row.name):
@@ -201,10 +203,11 @@ class Transfer:
     ) -> Outcome:
         quarantined = page.status is ProjectStatus.QUARANTINED
         published = self._published(work.name)
-        lost = () if quarantined or work.shrink else _lost(page, published, row)
+        lost = {} if quarantined or work.shrink else _lost(page, published, damaged=work.damaged)
         if lost:
-            # As if upstream still named them, in versions that their names tell.
-            page = replace(page, files=(*page.files, *lost), versions=())
+            # As if upstream still named them, and nothing else by their names, in versions that these tell.
+            others = (file for file in page.files if file.filename not in lost)
+            page = replace(page, files=(*others, *lost.values()), versions=())
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         selection = work.selection
         verdict = await _judge(selection, work.name, () if quarantined else page.files)
@@ -228,7 +231,7 @@ class Transfer:
             failed = _failed(row, UpstreamError(f"none of its files could be had; {first}"))
             return replace(failed, failures=failures, tally=tally)
         offered = [landed[file.filename] for file in verdict.wanted if file.filename in landed]
-        shrinking = sum(file.filename in landed for file in lost)
+        shrinking = sum(name in landed for name in lost)
         places = frozenset(place for _, place in offered)
         leaving = _retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
         if leaving or not tally.sought:  # files that were sought have noted the page with them
@@ -320,18 +323,22 @@ async def _judge(selection: Selection, name: NormalizedName, files: tuple[File, 
     return await asyncio.to_thread(selection.judge, name, files)
 
 
-def _lost(page: Page, published: PublishedPage | None, row: ProjectRow) -> tuple[File, ...]:
+def _lost(page: Page, published: PublishedPage | None, *, damaged: frozenset[str]) -> dict[str, File]:
     """
-    Return what our page names and upstream's no longer does, where that is for the deletion guard to judge.
+    Return what our page names and upstream's no longer does with that content, by file name.
 
-    It is where most of it goes at once: an index that lost its storage answers 200 with a page of what it has cached,
-    or of nothing. What is kept so makes our page longer, so that it is kept whatever its share, until it is let go.
+    However little of each page it is, the deletion guard judges it: an index that lost its storage answers 200, with a
+    page of what it has cached, with entries that lack their hashes, or with a little less in each run. Of what is
+    damaged nothing is left to be kept.
     """
     if published is None:
-        return ()
-    named = {file.filename for file in page.files} | {refused.filename for refused in page.refused}
-    lost = tuple(file for file in published.page.files if file.filename not in named)
-    return lost if row.lost_files or 2 * len(lost) > len(published.page.files) else ()
+        return {}
+    named = {(file.filename, file.sha256) for file in page.files}
+    return {
+        name: file
+        for name, file in published.files.items()
+        if (name, file.sha256) not in named and published.places[name] not in damaged
+    }
 
 
 def _retire(
@@ -408,7 +415,7 @@ def _lagging(serial: int | None, wanted: int | None) -> str:
 
 
 def _shrinking(lost: int) -> str:
-    return f"upstream's page lacks {lost} of the files that ours names, most of it; the deletion guard keeps them"
+    return f"upstream's page lacks {lost} of the files that ours names; the deletion guard keeps them"
 
 
 def _lacking(missing: int, first: Failure | None) -> str:

@@ -7,7 +7,8 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 
 import email.utils
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -128,7 +129,7 @@ class Client:
         self._on_retry = on_retry
         self._curl: Curl | None = None
         self._held = 0
-        """Bytes of all pages under way."""
+        """Bytes of all pages under way, or worked on."""
         self._proxies: dict[str, Proxy | None] = {}
         """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
         self._bundle: Path | None = None
@@ -173,8 +174,7 @@ class Client:
                 if time.monotonic() > latest:
                     raise Refused(f"{url}: {len(body):,} bytes in {self._limits.page_seconds:,.0f} s, and no end")
                 # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
-                if self._held > most and len(body) > _SMALL:
-                    raise Refused(f"{url}: the answers under way are larger than {most:,} bytes together")
+                self._check_held(url, len(body))
 
             try:
                 head, place = await self._exchange(
@@ -185,6 +185,25 @@ class Client:
                 self._held -= len(body)
 
         return await self._retrying(attempt)
+
+    @contextmanager
+    def holding(self, url: str, size: int) -> Iterator[None]:
+        """
+        Count a page among those under way for as long as it is worked on, which its downloads may make hours.
+
+        Raises:
+            Refused: it is one too many.
+        """
+        self._held += size
+        try:
+            self._check_held(url, size)
+            yield
+        finally:
+            self._held -= size
+
+    def _check_held(self, url: str, size: int) -> None:
+        if self._held > (most := self._limits.page_bytes) and size > _SMALL:
+            raise Refused(f"{url}: the answers under way are larger than {most:,} bytes together")
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority

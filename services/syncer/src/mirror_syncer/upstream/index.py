@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
@@ -127,6 +128,10 @@ class Index:
             serial=parse_serial(answer.headers.get("x-pypi-last-serial")),
         )
         return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
+
+    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count a page that is worked on; arguments and errors as in ``Client.holding``."""
+        return self._client.holding(url, size)
 
     async def project_list(
         self, *, validators: Validators, into: BinaryIO, priority: Priority
