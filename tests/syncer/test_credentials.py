@@ -15,7 +15,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.upstream import Budget, Client, Credentials, Index, Validators, read_credentials
 from syncer.site import IMPATIENT, Site
 
-USER, PASSWORD = "operator", "p%:ä'#secret"
+USER, PASSWORD = "operator", "p%:ä'#sesame"
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ async def test_upstream_that_wants_a_login(
     site.assert_whole()
     captured = capfd.readouterr()
     everything = shown + captured.out + captured.err
-    assert "secret" not in everything
+    assert "sesame" not in everything
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() not in everything
     everywhere = (path for path in (*site.data.rglob("*"), *site.state.rglob("*")) if path.is_file())
-    assert not any(b"secret" in path.read_bytes() for path in everywhere)
+    assert not any(b"sesame" in path.read_bytes() for path in everywhere)
 
 
 class _Into:
@@ -150,21 +150,21 @@ def test_clear_text_is_known(tmp_path: Path, upstream: str, *, in_clear: bool) -
     """That others can read them is known, and told at the start; on the loopback there are no others."""
     credentials = Credentials(written(tmp_path / "netrc"), upstream=upstream)
     assert credentials.in_clear is in_clear
-    assert "secret" not in repr(credentials)
+    assert "sesame" not in repr(credentials)
     assert USER not in repr(credentials)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("machine 127.0.0.1 login operator pasword secret", "line 1"),
-        ("\nsecret", "line 2"),
-        ("machine other.example login operator password secret", "has nothing for 127.0.0.1; add: machine 127.0.0.1"),
+        ("machine 127.0.0.1 login operator pasword sesame", "line 1"),
+        ("\nsesame", "line 2"),
+        ("machine other.example login operator password sesame", "has nothing for 127.0.0.1; add: machine 127.0.0.1"),
         ("", "has nothing for 127.0.0.1"),
-        ("machine 127.0.0.1 login a:b password secret", "':'"),
-        ("machine 127.0.0.1 password secret", "empty"),
+        ("machine 127.0.0.1 login a:b password sesame", "':'"),
+        ("machine 127.0.0.1 password sesame", "empty"),
         ('machine 127.0.0.1 login operator password ""', "empty"),
-        ("machine 127.0.0.1 login operator password secret\xff", "cannot be read"),
+        ("machine 127.0.0.1 login operator password sesame\xff", "cannot be read"),
     ],
 )
 def test_netrc_that_says_nothing(tmp_path: Path, text: str, words: str) -> None:
@@ -177,18 +177,18 @@ def test_netrc_that_says_nothing(tmp_path: Path, text: str, words: str) -> None:
     assert words in told
     assert "MIRROR_UPSTREAM_NETRC" in told
     assert str(path) in told
-    assert "secret" not in told
+    assert "sesame" not in told
     assert refused.value.__cause__ is None, "a traceback would show it"
 
 
 def test_entry_for_any_host(tmp_path: Path) -> None:
     """``default`` stands in where a host has no entry of its own; no netrc at all is no credentials."""
     path = tmp_path / "netrc"
-    path.write_text("machine other.example login a password b\ndefault login operator password secret\n")
+    path.write_text("machine other.example login a password b\ndefault login operator password sesame\n")
     credentials = read_credentials(path, upstream="https://Nexus.example")
     assert credentials is not None
     assert credentials.headers("https://nexus.example/x") == {
-        "Authorization": f"Basic {base64.b64encode(b'operator:secret').decode()}"
+        "Authorization": f"Basic {base64.b64encode(b'operator:sesame').decode()}"
     }
     assert read_credentials(None, upstream="https://nexus.example") is None
 

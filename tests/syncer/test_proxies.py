@@ -13,8 +13,8 @@ from mirror_syncer.settings import read_settings
 from mirror_syncer.upstream.proxies import Proxy
 from syncer.site import Site
 
-USER, PASSWORD = "operator", "p%:ä@/#secret"
-IN_URL = "operator:p%25%3A%C3%A4%40%2F%23secret"
+USER, PASSWORD = "operator", "p%:ä@/#sesame"
+IN_URL = "operator:p%25%3A%C3%A4%40%2F%23sesame"
 SAID = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
 
 
@@ -62,7 +62,7 @@ async def test_login(
     assert heard(pypi) == {(SAID, None)}
     assert ("docker inspect shows" in captured.out) is (by == "variable")
     for told in (shown, captured.out, captured.err):
-        assert "secret" not in told
+        assert "sesame" not in told
         assert SAID.removeprefix("Basic ") not in told
 
 
@@ -90,7 +90,7 @@ async def test_proxy_that_fails(
 
     captured = capfd.readouterr()
     assert run.state is RunState.FAILED
-    assert "secret" not in run.model_dump_json() + captured.out + captured.err
+    assert "sesame" not in run.model_dump_json() + captured.out + captured.err
 
 
 @pytest.mark.parametrize(

@@ -158,12 +158,6 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
         requests=886_324,
     ),
     "413": _problem(413, "A body may have 1,048,576 bytes; name fewer projects a run."),
-    "429": _problem(
-        429,
-        "100 runs wait already, and this is none of them: ask again when some have ended, cancel what is not needed, "
-        "or name all projects in one run.",
-        retry_after=10,
-    ),
     "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
     "429": _problem(

@@ -122,7 +122,7 @@ class Transfer:
         row = work.row or ProjectRow(work.name)
         if row.published and not self._tree.page_state(work.name):
             # A power cut forgot the row of a page that had left. A 304 would leave it so.
-            row = replace(row, published=False, validators=NO_VALIDATORS)
+            row = replace(row, validators=NO_VALIDATORS)
         try:
             answer = await self._ask(work, row)
             match answer:
