@@ -178,6 +178,7 @@ class FakeSyncer:
             running=[run for run in runs if run.state is RunState.RUNNING],
             queued=[run for run in runs if run.state is RunState.QUEUED],
             last_success_at=NOW,
+            last_completed_at=NOW,
             projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
             files=1,
             stored_bytes=11050,

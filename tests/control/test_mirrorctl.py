@@ -43,12 +43,20 @@ def test_status_is_for_programs(mirrorctl: Mirrorctl, client: httpx2.Client) -> 
 
 
 def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
-    """`status` begins with what needs a person, and tells freshness, projects, disk and what fails."""
+    """`status` begins with what needs a person, what works and what to do; then freshness, projects, disk, failures."""
     result = mirrorctl("status")
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("! zope-interface fails: look upstream")
-    for told in ("last success", "1 current, 1 failing", "400.0 GB free (40%)", "upstream sends [red]"):
+    assert result.stdout.startswith("! The volume needs a person\n  why    zope-interface fails: look upstream")
+    for told in (
+        "  works  ",
+        "  to do  ",
+        "  since  ",
+        "last sync done",
+        "1 current, 1 failing",
+        "400.0 GB free (40%)",
+        "upstream sends [red]",
+    ):
         assert told in result.stdout
 
 

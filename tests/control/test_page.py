@@ -26,7 +26,7 @@ from mirror_contract import (
     Trigger,
 )
 from mirror_control.ui.address import Address
-from mirror_control.ui.verdict import Level, judge
+from mirror_control.verdict import Level, judge
 
 NOW = datetime.now(UTC)
 PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")
@@ -60,6 +60,7 @@ def status(**other: Any) -> Status:
         "schedule": Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=10)),
         "last_run": run(),
         "last_success_at": NOW - timedelta(minutes=15),
+        "last_completed_at": NOW - timedelta(minutes=15),
         "projects": {ProjectState.CURRENT: 7},
         "files": 70,
         "stored_bytes": 7_000_000,
@@ -69,7 +70,13 @@ def status(**other: Any) -> Status:
 
 
 WEEK_AGO = NOW - timedelta(days=7)
-NEVER: dict[str, Any] = {"last_run": None, "last_success_at": None, "files": 0, "projects": {}}
+NEVER: dict[str, Any] = {
+    "last_run": None,
+    "last_success_at": None,
+    "last_completed_at": None,
+    "files": 0,
+    "projects": {},
+}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ NEVER: dict[str, Any] = {"last_run": None, "last_success_at": None, "files": 0, 
         (
             Level.WARNING,
             "No sync of the whole mirror has come to its end for long",
-            {"last_run": run(finished_at=WEEK_AGO), "running": [run(RunState.RUNNING, finished_at=None)]},
+            {"last_completed_at": WEEK_AGO, "running": [run(RunState.RUNNING, finished_at=None)]},
         ),
         (
             Level.WARNING,
@@ -115,9 +122,30 @@ def test_the_gravest_comes_first() -> None:
 
 
 def test_a_failed_sync_tells_since_when_the_mirror_is_old() -> None:
-    """The moment that counts is when a sync last came to its end, not when the next one failed."""
-    verdict = judge(status(last_run=run(RunState.FAILED), last_success_at=WEEK_AGO), now=NOW)
+    """What counts is when a sync last came to its end, if only an incomplete one, not when the next one failed."""
+    for never in (None, WEEK_AGO - timedelta(days=7)):
+        told = status(last_run=run(RunState.FAILED), last_completed_at=WEEK_AGO, last_success_at=never)
+        assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
+
+
+def test_projects_are_amiss_since_all_were_well() -> None:
+    """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
+    verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)
     assert verdict.concerns[0].since == WEEK_AGO
+
+
+def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
+    """What stopped the sync is told once, and what to do of it is the same in each thing that is wrong."""
+    full = Disk(size_bytes=10**12, free_bytes=10**10)
+    told = judge(status(problems=["the disk is full"], last_run=run(RunState.FAILED), disk=full), now=NOW)
+    assert [concern.title for concern in told.concerns] == ["The volume needs a person", "The last sync failed"]
+    assert "Mend the volume first" in told.concerns[1].remedy
+
+
+def test_nothing_comes_by_itself_while_the_syncer_is_away() -> None:
+    """No next run is announced that nobody would start."""
+    told = judge(status(syncer_up=False, last_run=run(RunState.FAILED)), now=NOW)
+    assert not any("By itself" in concern.remedy for concern in told.concerns)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -128,7 +128,7 @@ async def test_status_tells_what_needs_a_person(service: Service) -> None:
 
     assert status.last_run is not None
     assert status.last_run.state is RunState.INCOMPLETE
-    assert status.last_success_at is None
+    assert (status.last_success_at, status.last_completed_at) == (None, status.last_run.finished_at)
     assert status.schedule.next_run_at is not None
     assert [project.name for project in status.failing] == ["no-such-project"]
     assert (status.projects[ProjectState.CURRENT], status.files) == (1, 2)

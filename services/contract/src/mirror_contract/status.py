@@ -36,6 +36,9 @@ class Status(BaseModel):
     schedule: Schedule
     last_run: Run | None = Field(default=None, description="The last whole sync that ended.")
     last_success_at: datetime | None = Field(default=None, description="When a whole sync last succeeded.")
+    last_completed_at: datetime | None = Field(
+        default=None, description="When a whole sync last did all that it could: succeeded, or was incomplete."
+    )
     running: list[Run] = []
     queued: list[Run] = []
     serial: int | None = Field(default=None, description="Scope everything alone.")

@@ -9,13 +9,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mirror_contract import Failure, Project, Run, RunState, Schedule, Status
+from mirror_contract import Failure, Project, Run, Schedule, Status
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
+from mirror_control.verdict import Concern, Level, judge
 from mirror_control.words import ago, plain
 
 View = RenderableType
 
 _MINUTE = 60
+_COLOURS = {Level.GOOD: "green", Level.BUSY: "cyan", Level.WARNING: "yellow", Level.ALARM: "red"}
 
 
 def console() -> Console:
@@ -34,12 +36,13 @@ def show(view: View) -> None:
 
 
 def status(found: Status) -> View:
-    """Return the mirror's status: what needs a person first, then the facts."""
+    """Return the mirror's status: what needs a person first, as the page tells it, then the facts."""
+    told = judge(found, now=datetime.now(UTC))
     facts = _facts()
     if not found.syncer_up:
-        told = f"does not answer: docker compose logs syncer. This is what it said {ago(found.as_of)}"
-        facts.add_row("syncer", Text(told, style="bold red"))
-    facts.add_row("fresh", f"last success {ago(found.last_success_at)}, next run {_next(found)}")
+        facts.add_row("syncer", Text(f"away. This is what it said {ago(found.as_of)}", style="bold red"))
+    facts.add_row("fresh", f"last sync done {ago(found.last_completed_at)}, next run {_next(found)}")
+    facts.add_row("complete", ago(found.last_success_at))
     if found.last_run is not None:
         facts.add_row("last run", Text.assemble(_state(found.last_run), " ", plain(found.last_run.message)))
     for run in found.running:
@@ -56,10 +59,9 @@ def status(found: Status) -> View:
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
     facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
-    problems = [Text(f"! {plain(problem)}", style="bold yellow") for problem in found.problems]
-    health, colour = _health(found)
-    panel = Panel(facts, title=health, title_align="left", border_style=colour)
-    return Group(*problems, panel, *([projects(found.failing)] if found.failing else []))
+    panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
+    concerns = [part for concern in told.concerns for part in _concern(concern)]
+    return Group(*concerns, panel, *([projects(found.failing)] if found.failing else []))
 
 
 def runs(found: Iterable[Run]) -> View:
@@ -159,18 +161,16 @@ def _failures(found: Sequence[Failure]) -> Table:
     return table
 
 
-def _health(found: Status) -> tuple[str, str]:
-    """Return the one word, and its colour."""
-    last = found.last_run.state if found.last_run else None
-    if not found.syncer_up:
-        return "the syncer is away", "red"
-    if found.problems or last is RunState.FAILED:
-        return "needs you", "red"
-    if found.schedule.paused:
-        return "paused", "yellow"
-    if last is RunState.INCOMPLETE or found.failing:
-        return "incomplete", "yellow"
-    return ("well", "green") if found.last_success_at else ("not synced yet", "yellow")
+def _concern(one: Concern) -> tuple[View, View]:
+    """Return what is wrong, and below it since when, what still works and what to do."""
+    facts = _facts()
+    if one.detail:
+        facts.add_row("  why", plain(one.detail))
+    if one.since:
+        facts.add_row("  since", f"{ago(one.since)}, {one.since:%Y-%m-%d %H:%M} UTC")
+    facts.add_row("  works", one.works)
+    facts.add_row("  to do", one.remedy)
+    return Text(f"! {one.title}", style=f"bold {_COLOURS[one.level]}"), facts
 
 
 def _state(run: Run) -> Text:

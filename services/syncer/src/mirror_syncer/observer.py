@@ -1,10 +1,11 @@
 """What the mirror says of itself: its status, its schedule, its projects."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
 
-from mirror_contract import Disk, Project, ProjectFile, ProjectState, RunKind, RunState, Schedule, Status
+from mirror_contract import Disk, Project, ProjectFile, ProjectState, Run, RunKind, RunState, Schedule, Status
 from mirror_syncer.assembly import VERSION, Mirror
 from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import InvalidPage, VolumeError
@@ -28,8 +29,9 @@ class Observer:
         """Return everything one look should tell."""
         mirror = self._mirror
         totals = mirror.catalog.projects.totals()
-        last = mirror.catalog.runs.page(states=ENDED, kind=RunKind.SYNC, whole=True, limit=1)
-        success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
+        last = self._last_sync(ENDED)
+        success = self._last_sync((RunState.SUCCEEDED,))
+        completion = self._last_sync((RunState.SUCCEEDED, RunState.INCOMPLETE))
         everything = mirror.policy.current.everything
         serials = mirror.catalog.serials() if everything else None
         # With everything, those that are behind only wait for their turn.
@@ -43,8 +45,9 @@ class Observer:
             scope=mirror.policy.current.scope,
             started_at=self._started_at,
             schedule=self.schedule(),
-            last_run=last[0] if last else None,
-            last_success_at=success[0].finished_at if success else None,
+            last_run=last,
+            last_success_at=success and success.finished_at,
+            last_completed_at=completion and completion.finished_at,
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
             serial=serials and serials[0],
@@ -114,6 +117,10 @@ class Observer:
             ProjectFile(filename=file.filename, size=file.size, sha256=file.sha256, url=published.places[file.filename])
             for file in published.page.files
         ]
+
+    def _last_sync(self, states: Collection[RunState]) -> Run | None:
+        found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
+        return found[0] if found else None
 
     def _disk(self) -> Disk | None:
         try:

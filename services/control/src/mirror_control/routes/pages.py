@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from mirror_contract import ProjectState, parse_project_name
+from mirror_control import verdict
 from mirror_control.api_client import ApiError, Refused
 from mirror_control.deps import Counts, Syncer, SyncHistory
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.routes.runs import RunId
 from mirror_control.shapes import ProjectFilter
-from mirror_control.ui import verdict
 from mirror_control.ui.address import Address
 from mirror_control.ui.rendering import ASSETS, render
 

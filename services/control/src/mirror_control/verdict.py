@@ -126,6 +126,9 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
+        upstream = (
+            "See from the mirror's host whether upstream can be reached; `docker compose logs syncer` has the details."
+        )
         return [
             Concern(
                 level=Level.ALARM if run.state is RunState.FAILED else Level.WARNING,
@@ -133,8 +136,8 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
                 detail=run.message,
                 since=completed or run.started_at or run.created_at,
                 works=f"{_served(status)} What is new upstream since then is not here.",
-                remedy="See from the mirror's host whether upstream can be reached; `docker compose logs syncer` has "
-                f"the details, and Sync now tries again. {_next(status, now=now)}",
+                remedy=f"{'Mend the volume first.' if status.problems else upstream} "
+                f"`mirrorctl sync` tries again at once. {_next(status, now=now)}",
             )
         ]
     planned = status.schedule.next_run_at
@@ -147,7 +150,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
             title="No sync of the whole mirror has come to its end for long",
             since=completed,
             works=_served(status),
-            remedy="If the run below still moves, wait; if not, `docker compose logs syncer` says what it waits for.",
+            remedy="If the run under way still moves, wait; else `docker compose logs syncer` says what it waits for.",
         )
     ]
 
@@ -176,15 +179,14 @@ def _projects(status: Status) -> list[Concern]:
         return []
     every = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
     parts = [f"{count:,} {word}" for count, word in ((failing, "failing"), (partial, "without some files")) if count]
-    looked = [project.checked_at for project in status.failing if project.checked_at]
     return [
         Concern(
             level=Level.WARNING,
             title=f"Not up to date: {failing + partial:,} of {every:,} projects",
             detail=f"{', '.join(parts)}.",
-            since=min(looked, default=None),
-            works="All other projects are up to date, and what was published of these is still served.",
-            remedy="Each is tried again by itself. Below is the reason of each, and Retry for who can't wait.",
+            since=status.last_success_at,
+            works="What was published of these is still served, and the others are not touched by it.",
+            remedy="Each is tried again by itself. Below is the reason of each; `mirrorctl sync NAME` tries one now.",
         )
     ]
 
@@ -205,7 +207,7 @@ def _schedule(status: Status) -> list[Concern]:
 
 def _room(status: Status) -> list[Concern]:
     disk = status.disk
-    if disk is None or disk.free_bytes >= _LITTLE_ROOM * disk.size_bytes:
+    if disk is None or status.problems or disk.free_bytes >= _LITTLE_ROOM * disk.size_bytes:
         return []
     return [
         Concern(
@@ -219,10 +221,7 @@ def _room(status: Status) -> list[Concern]:
 
 def _completed_at(status: Status) -> datetime | None:
     """Return when last a sync of everything came to its end; in an incomplete one all but what failed is fresh."""
-    run = status.last_run
-    if run is not None and run.state in (RunState.SUCCEEDED, RunState.INCOMPLETE):
-        return run.finished_at
-    return status.last_success_at
+    return status.last_completed_at or status.last_success_at
 
 
 def _served(status: Status) -> str:
@@ -240,6 +239,6 @@ def _fresh(status: Status, *, now: datetime) -> str:
 
 def _next(status: Status, *, now: datetime) -> str:
     moment = status.schedule.next_run_at
-    if moment is None or moment < now:
+    if moment is None or moment < now or not status.syncer_up:
         return ""
     return f"By itself the next run comes in {span((moment - now).total_seconds())}."
