@@ -172,3 +172,21 @@ async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.Fa
     assert mended.state is RunState.SUCCEEDED
     assert "six-2.0.tar.gz" in site.filenames("six")
     site.assert_whole()
+
+
+async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Bodies of unknown sizes, each of which there was room for as it began, stop at the reserve, not at the end."""
+    megabytes = 2**20
+    names = [f"large{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", sdist=False, padding=20 * megabytes)
+    site.select(*names)
+    pypi.faults.on_page().edit_files(size=None)
+    with mounts.small_disk(site.data, size=128 * megabytes):
+        async with site.running(reserve=0.5) as running:
+            full = await running.sync()
+            left = list(site.temporaries())
+
+    assert full.state is RunState.FAILED
+    assert "stay free (MIRROR_DISK_RESERVE)" in (full.message or "")
+    assert left == []
