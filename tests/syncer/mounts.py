@@ -21,12 +21,12 @@ def small_disk(directory: Path, *, size: int, inodes: int = 0) -> Iterator[None]
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """Remount a disk, so that nobody may write to it in the meantime."""
-    _as_root("mount", "-o", "remount,ro", directory)
+    """Let nobody write to a disk in the meantime; a view of it on top, since what is open keeps it from a remount."""
+    _as_root("mount", "-o", "bind,ro", directory, directory)
     try:
         yield
     finally:
-        _as_root("mount", "-o", "remount,rw", directory)
+        _as_root("umount", "--lazy", directory)
 
 
 @contextmanager
