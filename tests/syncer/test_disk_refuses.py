@@ -86,7 +86,13 @@ async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "words"), [("sync", "is the disk mounted?"), ("verify", "is the disk mounted?"), ("adopt", "Mount it")]
+    ("command", "words"),
+    [
+        ("sync", "is the disk mounted?"),
+        ("verify", "is the disk mounted?"),
+        ("plan", "is the disk mounted?"),
+        ("adopt", "Mount it"),
+    ],
 )
 async def test_disk_that_is_not_mounted(site: Site, pypi: fakepypi.FakePyPI, command: str, words: str) -> None:
     """Where the tree's disk is not mounted each command ends with one line, asks nobody, and makes nothing."""
