@@ -1,8 +1,5 @@
 """A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +7,8 @@ import pytest
 import fakepypi
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunKind, RunState
+from syncer import mounts
+from syncer.mounts import fill
 from syncer.site import Site
 
 DISK_BYTES = 4 * 2**20
@@ -19,19 +18,8 @@ RESERVE = 0.25
 @pytest.fixture
 def small_disk(site: Site) -> Iterator[Site]:
     """A mirror host whose data are on a disk of 4 MiB, a quarter of which stays free."""
-    as_root = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
-    options = f"size={DISK_BYTES},uid={os.getuid()},gid={os.getgid()},mode=0755"
-    subprocess.run([*as_root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", site.data], check=True)
-    try:
+    with mounts.small_disk(site.data, size=DISK_BYTES):
         yield site
-    finally:
-        subprocess.run([*as_root, "umount", "--lazy", site.data], check=True)
-
-
-def fill(site: Site, *, leaving: int) -> None:
-    """Fill the disk with somebody else's data until so many bytes are free."""
-    free = shutil.disk_usage(site.data).free
-    (site.data / "ubuntu").write_bytes(bytes(free - leaving))
 
 
 async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -41,9 +29,8 @@ async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fake
     pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
     async with small_disk.running(reserve=RESERVE) as running:
         await running.sync("six")
-        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
-        full = await running.sync()
-        (small_disk.data / "ubuntu").unlink()
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            full = await running.sync()
         roomy = await running.sync()
 
     assert full.state is RunState.FAILED
@@ -59,10 +46,9 @@ async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi
     small_disk.select("large")
     pypi.faults.on_page().edit_files(size=None)  # so that nobody can look ahead
     async with small_disk.running() as running:
-        fill(small_disk, leaving=500_000)
-        full = await running.sync()
-        left = list(small_disk.temporaries())
-        (small_disk.data / "ubuntu").unlink()
+        with fill(small_disk.data, leaving=500_000):
+            full = await running.sync()
+            left = list(small_disk.temporaries())
         roomy = await running.sync()
 
     assert full.state is RunState.FAILED
@@ -79,8 +65,8 @@ async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakeP
     small_disk.select("idna", "six")
     async with small_disk.running() as running:
         await running.sync("idna")
-        fill(small_disk, leaving=0)
-        run = await running.sync()
+        with fill(small_disk.data):
+            run = await running.sync()
 
     assert run.state is RunState.FAILED
     assert "grow the disk" in (run.message or "")
@@ -93,9 +79,9 @@ async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> 
     small_disk.select("large", grace="0h")
     async with small_disk.running(reserve=RESERVE) as running:
         await running.sync()
-        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
         small_disk.select("large-too", grace="0h")
-        run = await running.sync()
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            run = await running.sync()
 
     assert (run.state, run.counts.projects_withdrawn, run.counts.files_removed) == (RunState.SUCCEEDED, 1, 1)
     assert small_disk.pages() == ["large-too"]
@@ -113,9 +99,9 @@ async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakep
         project.delete_release("1.0")
         await running.sync()
         small_disk.sql("UPDATE retired SET due_at = 1")
-        fill(small_disk, leaving=DISK_BYTES // 4 - 1)
         project.upload("1.1", sdist=False, padding=500_000)
-        run = await running.sync()
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            run = await running.sync()
 
     assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 1)
     assert "large-1.1-py3-none-any.whl" in small_disk.filenames("large")
@@ -186,3 +172,21 @@ async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.Fa
     assert mended.state is RunState.SUCCEEDED
     assert "six-2.0.tar.gz" in site.filenames("six")
     site.assert_whole()
+
+
+async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Bodies of unknown sizes, each of which there was room for as it began, stop at the reserve, not at the end."""
+    megabytes = 2**20
+    names = [f"large{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", sdist=False, padding=20 * megabytes)
+    site.select(*names)
+    pypi.faults.on_page().edit_files(size=None)
+    with mounts.small_disk(site.data, size=128 * megabytes):
+        async with site.running(reserve=0.5) as running:
+            full = await running.sync()
+            left = list(site.temporaries())
+
+    assert full.state is RunState.FAILED
+    assert "stay free (MIRROR_DISK_RESERVE)" in (full.message or "")
+    assert left == []

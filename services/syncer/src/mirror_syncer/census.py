@@ -24,7 +24,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, parse_filename
 from mirror_syncer.publish import read_published
-from mirror_syncer.volume import View, disk_says
+from mirror_syncer.volume import View, disk_says, state_disk_says
 
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
 _KEPT_IN_MEMORY = 4_096  # keys a partition: 8 MiB over all of them
@@ -69,10 +69,10 @@ class Census:
         self._partitions = {digits: array("Q") for digits in DIRECTORIES}
         self.unread: set[NormalizedName] = set()
 
-    @disk_says()
     def __enter__(self) -> Self:
         shutil.rmtree(self._scratch, ignore_errors=True)  # of a process that was killed
-        self._scratch.mkdir(mode=0o700)
+        with state_disk_says(self._scratch):
+            self._scratch.mkdir(mode=0o700)
         return self
 
     def __exit__(
@@ -105,14 +105,14 @@ class Census:
         """
         suspects = list(self._unnamed(digits))
         known = self._catalog.files.known(f"packages/{digits}/") if suspects else frozenset()
-        with disk_says(self._scratch), self._path(digits, "suspects").open("w", errors="surrogateescape") as file:
+        with state_disk_says(self._scratch), self._path(digits, "suspects").open("w", errors="surrogateescape") as file:
             for orphan in suspects:
                 if f"packages/{digits}/{orphan.filename}" not in known:
                     file.write(f"{orphan.bytes}\t{int(orphan.alone)}\t{orphan.filename}\0")
 
     def orphans(self, digits: str) -> list[Orphan]:
         """Return the suspects of a directory that no page names after all."""
-        with disk_says(self._scratch):
+        with state_disk_says(self._scratch):
             lines = self._path(digits, "suspects").read_text(errors="surrogateescape").split("\0")[:-1]
         named = self._named(digits) if lines else frozenset()
         fields = (line.split("\t", 2) for line in lines)
@@ -149,13 +149,13 @@ class Census:
         partition = self._partitions[digits]
         partition.append(_key(filename))
         if len(partition) >= _KEPT_IN_MEMORY:
-            with disk_says(self._scratch), self._path(digits, "named").open("ab") as file:
+            with state_disk_says(self._scratch), self._path(digits, "named").open("ab") as file:
                 partition.tofile(file)
             del partition[:]
 
     def _named(self, digits: str) -> frozenset[int]:
         kept = array("Q")
-        with disk_says(self._scratch):
+        with state_disk_says(self._scratch):
             path = self._path(digits, "named")
             if path.exists():
                 kept.frombytes(path.read_bytes())

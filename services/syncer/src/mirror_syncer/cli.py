@@ -97,7 +97,7 @@ def plan(
     try:
         policy = read_policy(settings.policy)
         catalog = open_catalog(settings)
-    except ConfigurationError as error:
+    except MirrorError as error:
         _fail(error)
     if policy.everything and request.projects is None:
         _show_amounts(catalog, as_json=as_json)

@@ -6,6 +6,7 @@ sync is under way at a time; runs that name projects go beside it.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, StateError
 from mirror_syncer.everything import Everything
 from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
@@ -148,6 +149,7 @@ class Engine:
             run.begin_again()
         progress = asyncio.create_task(self._report(run))
         try:
+            await asyncio.to_thread(self._runs.save, run)
             await asyncio.to_thread(self._volume.check_present)
             await self._clock.look()  # before anything leaves because its time has come
             match run.request.kind:
@@ -287,7 +289,8 @@ class Engine:
         self._metrics.count_run(document, phases=run.phases)
         whole_sync = run.request.projects is None and run.request.kind is RunKind.SYNC
         if whole_sync and state is RunState.SUCCEEDED and run.policy_digest is not None:
-            self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
+            with contextlib.suppress(StateError):  # one sync more, after the next start
+                self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
         began, ended = document.started_at, document.finished_at
         seconds = (ended - began).total_seconds() if began and ended else 0.0
         say = log.error if state is RunState.FAILED else log.info
@@ -305,11 +308,14 @@ class Engine:
         )
 
     async def _save(self, run: ActiveRun) -> None:
-        """Keep a run's progress; a verify's together with what it has behind it."""
-        if run.request.kind is RunKind.VERIFY:
-            await self._verifier.checkpoint(run)
-        else:
-            await asyncio.to_thread(self._runs.save, run)
+        """Keep a run's progress, a verify's with what it has behind it; a disk that says no ends no process."""
+        try:
+            if run.request.kind is RunKind.VERIFY:
+                await self._verifier.checkpoint(run)
+            else:
+                await asyncio.to_thread(self._runs.save, run)
+        except StateError as error:
+            log.warning("progress is not kept", why=str(error))
 
     async def _report(self, run: ActiveRun) -> None:
         """Keep a run's progress, and tell of it."""

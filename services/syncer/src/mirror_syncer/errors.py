@@ -12,9 +12,10 @@ MirrorError
 ├── TooManyRuns                       as many wait as may; ask again later
 ├── WorkerLost                        the process that had a project in hand ended
 ├── KeyReused                         an Idempotency-Key came with another request than its first
-└── VolumeError (OSError)             the tree cannot be read or written; the message says what to do
+└── VolumeError (OSError)             tree or state cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
     ├── VolumeFull                    less free than the reserve
+    ├── StateError                    it is the disk of the catalog, and of what is kept beside it
     └── VolumeInUse                   another syncer writes here
 
 A project fails by UpstreamError or InvalidPage, a file by FileRejected or UpstreamError; a VolumeError ends the run.
@@ -78,7 +79,7 @@ class KeyReused(MirrorError):
 
 
 class VolumeError(MirrorError, OSError):
-    """The tree cannot be read or written."""
+    """The tree, or the state, cannot be read or written: no project's fault, and the end of a run."""
 
 
 class VolumeAbsent(VolumeError):
@@ -87,6 +88,10 @@ class VolumeAbsent(VolumeError):
 
 class VolumeFull(VolumeError):
     """Less space is free than the reserve."""
+
+
+class StateError(VolumeError):
+    """The disk of the catalog, and of what is kept beside it, says no."""
 
 
 class VolumeInUse(VolumeError):

@@ -28,6 +28,7 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE
 from mirror_syncer.runs import FEW, ActiveRun
 from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified, Validators
+from mirror_syncer.volume import state_disk_says
 from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 log = structlog.get_logger()
@@ -156,7 +157,11 @@ class Everything:
             known = None
         force = run.request.force
         validators = known.validators if known and not force else Validators()
-        with TemporaryFile(dir=self._directory) as body, ListedProjects(self._directory) as listed:
+        with (
+            state_disk_says(self._directory),
+            TemporaryFile(dir=self._directory) as body,
+            ListedProjects(self._directory) as listed,
+        ):
             answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
             if isinstance(answer, NotModified):
                 log.info("list", news="none")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mirror_contract import Disk, RunRequest, parse_project_name
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import VolumeError
+from mirror_syncer.errors import VolumeAbsent, VolumeError
 from mirror_syncer.logs import plain
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import Policy
@@ -102,12 +102,14 @@ async def make_report(
 
     Raises:
         Unreachable: upstream answers for nobody.
-        VolumeError: the tree cannot be read.
+        VolumeError: the tree cannot be read, or is not there.
     """
     rows = {row.name: row for row in catalog.projects.every()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
     plan = plan_sync(policy, rows, only=only)
     view = View(settings.data)
+    if rows and not view.present:
+        raise VolumeAbsent(f"{view.base} has no marker, though the catalog holds projects: is the disk mounted?")
     unweighed = None
     if offline:
         unweighed = "upstream was not asked (--offline)"

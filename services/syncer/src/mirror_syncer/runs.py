@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import TooManyRuns
+from mirror_syncer.errors import StateError, TooManyRuns
 
 log = structlog.get_logger()
 
@@ -196,6 +196,8 @@ class Runs:
         self.asked = asyncio.Event()
         """Set when there may be a run to start."""
         self._listeners: list[Callable[[Run], None]] = []
+        self._untold: dict[str, Run] = {}
+        """Runs that have ended, which the catalog could not be told."""
 
     def tell(self, listener: Callable[[Run], None]) -> None:
         """Have a listener told of each run that began or ended; it must not raise, and takes no time."""
@@ -238,7 +240,8 @@ class Runs:
         document = Run(
             id=self._identifier(now), request=request, trigger=trigger, state=RunState.QUEUED, created_at=now
         )
-        self._catalog.runs.add(document, idempotency_key=idempotency_key)
+        with suppress(StateError):  # it fails by its first step, which everybody sees
+            self._catalog.runs.add(document, idempotency_key=idempotency_key)
         self._active[document.id] = ActiveRun(document)
         self.asked.set()
         return document
@@ -270,18 +273,21 @@ class Runs:
         """Return a run as it is now."""
         if active := self._active.get(identifier):
             return active.document
-        return self._catalog.runs.get(identifier)
+        return self._untold.get(identifier) or self._catalog.runs.get(identifier)
 
     def start(self, run: ActiveRun) -> None:
-        """Let a run begin, or go on."""
+        """Let a run begin, or go on; to ``save`` that is its first step, so that it can fail by it."""
         run.document.state = RunState.RUNNING
         run.document.started_at = run.document.started_at or datetime.now(UTC)
-        self._catalog.runs.update(run.document)
         self._tell(run.document)
 
     def save(self, run: ActiveRun) -> None:
-        """Keep a run's progress."""
+        """Keep a run's progress, and the ends of those before it that are not kept yet."""
         self._catalog.runs.update(run.document)
+        for identifier, ended in tuple(self._untold.items()):
+            with suppress(Exception):  # as `end` said; it is no fault of this run
+                self._catalog.runs.update(ended)
+                self._untold.pop(identifier, None)
 
     def end(self, run: ActiveRun, state: RunState, *, message: str | None) -> None:
         """End a run."""
@@ -291,12 +297,13 @@ class Runs:
         run.document.finished_at = max(now, run.document.started_at or now)  # the clock may have been set back
         try:
             self._catalog.runs.update(run.document)
-        finally:
-            # A catalog that cannot be told takes the run up again at the next start; nobody waits for it until then.
-            del self._active[run.id]
-            run.ended.set()
-            self.asked.set()
-            self._tell(run.document)
+        except Exception as error:  # noqa: BLE001 - whatever the catalog says: nobody waits for it
+            log.warning("a run's end is not kept; the next run, or start, tries again", why=str(error))
+            self._untold[run.id] = run.document
+        del self._active[run.id]
+        run.ended.set()
+        self.asked.set()
+        self._tell(run.document)
 
     def _tell(self, document: Run) -> None:
         for listener in self._listeners:

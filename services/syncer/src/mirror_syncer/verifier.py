@@ -21,7 +21,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.crew import Crew, Hand
-from mirror_syncer.errors import WorkerLost
+from mirror_syncer.errors import StateError, WorkerLost
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.priority import Priority
@@ -166,7 +166,11 @@ class Verifier:
     async def checkpoint(self, run: ActiveRun) -> None:
         """Store how far a run is; a restart goes on from there."""
         verified, document = self._verified.pop(run.id, {}), run.document.model_copy(deep=True)
-        await asyncio.to_thread(self._catalog.checkpoint, document, verified=verified)
+        try:
+            await asyncio.to_thread(self._catalog.checkpoint, document, verified=verified)
+        except StateError:
+            self._verified[run.id] = verified | self._verified.get(run.id, {})  # for the next time
+            raise
 
     def _share(self) -> int | None:
         """Return the bandwidth of each desk at which something is under way: all of it, where that is one."""

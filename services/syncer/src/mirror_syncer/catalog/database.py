@@ -18,10 +18,11 @@ from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
+from mirror_syncer.catalog.sayings import explain
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata, project, retired
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
-from mirror_syncer.volume import disk_says
+from mirror_syncer.volume import state_disk_says
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -51,12 +52,14 @@ class Catalog:
 
     Raises:
         ConfigurationError: it cannot be opened, or was written by a newer version.
+        StateError: its disk says no; so may every method.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "handle_error", explain)
         try:
             self._migrate()
         except (sa.exc.DatabaseError, LookupError) as error:
@@ -120,12 +123,12 @@ class Catalog:
         Return once all that was committed is durable; with PostgreSQL it is already.
 
         Raises:
-            VolumeError: the disk says no.
+            StateError: the disk says no.
         """
         if self._engine.dialect.name != "sqlite":
             return
         log = f"{self._engine.url.database}-wal"
-        with disk_says(log), suppress(FileNotFoundError):  # it went into the database, which was synced then
+        with state_disk_says(log), suppress(FileNotFoundError):  # it went into the database, which was synced then
             descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from mirror_contract import Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog.schema import run, run_key
+from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import KeyReused
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
@@ -44,10 +45,12 @@ class RunLog:
             self.store(connection, changed)
 
     def store(self, connection: sa.Connection, changed: Run) -> None:
-        """Store a run's progress with what else a transaction holds."""
+        """Store a run's progress with what else a transaction holds; the run itself, where the disk was full for it."""
+        values = _values(changed)
         # What has ended stays so: a progress that was on its way in a thread comes too late.
-        going = run.update().where(run.c.id == changed.id, run.c.finished_at.is_(None))
-        connection.execute(going.values(**_values(changed)))
+        going = run.c.finished_at.is_(None)
+        statement = insertion(connection.dialect, run).values(values)
+        connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
 
     def get(self, identifier: str) -> Run | None:
         """Return a run."""

@@ -4,7 +4,7 @@ The tree that nginx serves. Every write to it goes through here: names, temporar
 Nothing is visible half-written: a file has no name until it is whole and checked, a page is renamed over the old one.
 """
 
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, state_disk_says
 from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
@@ -30,5 +30,6 @@ __all__ = [
     "Volume",
     "digest_of",
     "disk_says",
+    "state_disk_says",
     "wheel_metadata",
 ]

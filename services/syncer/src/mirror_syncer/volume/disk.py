@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from mirror_syncer.errors import VolumeError, VolumeFull
+from mirror_syncer.errors import MirrorError, StateError, VolumeError, VolumeFull
 
 
 @contextmanager
@@ -20,10 +20,22 @@ def disk_says(path: Path | str | None = None, *, cannot_be: Literal["read", "wri
     """
     try:
         yield
-    except VolumeError:
+    except MirrorError:
         raise
     except OSError as error:
         raise _explain(error, path or error.filename or "the volume", cannot_be) from error
+
+
+@contextmanager
+def state_disk_says(path: Path | str) -> Iterator[None]:
+    """As ``disk_says``, of what is kept beside the catalog: a ``StateError``."""
+    try:
+        yield
+    except MirrorError:
+        raise
+    except OSError as error:
+        remedy = "make room on, or mend, the disk of MIRROR_STATE"
+        raise StateError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
 
 
 def write_whole(descriptor: int, body: bytes | bytearray) -> None:

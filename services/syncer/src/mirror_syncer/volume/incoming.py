@@ -9,6 +9,7 @@ from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
 from mirror_syncer.volume.disk import disk_says, write_whole
 from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.room import Room
 
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
@@ -33,6 +34,7 @@ class Incoming:
         sha256: Sha256,
         size: int | None,
         durability: Durability,
+        room: Room,
         address: bool = False,
         lasting: bool = False,
     ) -> None:
@@ -42,6 +44,7 @@ class Incoming:
         self._address = address
         self._lasting = lasting
         self._durability = durability
+        self._room = room
         with disk_says(temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
@@ -75,13 +78,14 @@ class Incoming:
 
         Raises:
             FileRejected: it grows past its size.
-            VolumeError: the disk says no.
+            VolumeError: the disk says no, or its reserve is reached.
         """
         # A body without a size in its page ends somewhere, too.
         most = SIZE_MOST if self._size is None else self._size
         if self._position + len(chunk) > most:
             self.restart()
             raise _too_much(most)
+        self._room.take(len(chunk))
         with disk_says(self.temporary):
             view = memoryview(chunk)
             while view:
@@ -152,11 +156,12 @@ class Gathered:
         size: what it must weigh, in bytes.
     """
 
-    def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability) -> None:
+    def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability, room: Room) -> None:
         self.temporary = temporary
         self._wanted = sha256
         self._size = size
         self._durability = durability
+        self._room = room
         self.restart()
 
     @property
@@ -196,6 +201,7 @@ class Gathered:
 
     def name_it(self, target: Path | str, *, mtime: float | None) -> None:
         """Write it and give it its name, as ``Incoming.name_it`` does."""
+        self._room.take(len(self._body))
         store(self._body, temporary=self.temporary, target=target, durability=self._durability, mtime=mtime)
 
     def abandon(self) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import VolumeFull
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import clear, leads_out, make_all
 from mirror_syncer.volume.disk import disk_says
@@ -23,6 +22,7 @@ from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, store
 from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
+from mirror_syncer.volume.room import Room
 from mirror_syncer.volume.vacancy import is_vacant, vacate
 from mirror_syncer.volume.view import View, file_size
 
@@ -30,7 +30,6 @@ from mirror_syncer.volume.view import View, file_size
 _STAGED_FROM = 32 * 2**20
 # Up to this size it is gathered in memory and written at once: six system calls instead of nine.
 _GATHERED_TO = 256 * 2**10
-_FEWEST_INODES = 1_000
 _SHORT = 2  # slashes of a short path
 
 
@@ -49,7 +48,7 @@ class Tree(View):
         super().__init__(root)
         self._staging = self.base / ".staging"
         self._withdrawn = self.base / ".withdrawn"
-        self._reserve = reserve
+        self._room = Room(root, reserve=reserve)
         self._withdrawn_text = str(self._withdrawn)
         with disk_says(self.base):
             self.durability = Durability(self.base)
@@ -58,16 +57,7 @@ class Tree(View):
 
     def check_room(self, wanted: int) -> None:
         """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
-        with disk_says(self.root):
-            found = os.statvfs(self.root)
-        free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-        if free - wanted < size * self._reserve:
-            raise VolumeFull(
-                f"{self.root}: {free:,} bytes are free, {wanted:,} are wanted and {self._reserve:.0%} stay "
-                "free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
-            )
-        if found.f_files and found.f_favail < _FEWEST_INODES:
-            raise VolumeFull(f"{self.root}: {found.f_favail} inodes are free: grow the file system")
+        self._room.check(wanted)
 
     # Files
 
@@ -87,7 +77,9 @@ class Tree(View):
         projects may bring the very same file at once, each in a temporary of its own.
         """
         if place is not None and size is not None and size <= _GATHERED_TO:
-            return Gathered(self._beside(name, place, sha256), sha256=sha256, size=size, durability=self.durability)
+            return Gathered(
+                self._beside(name, place, sha256), sha256=sha256, size=size, durability=self.durability, room=self._room
+            )
         if place is None or (size or 0) >= _STAGED_FROM:
             temporary, lasting = self._staging / _token(name, filename, sha256), True
         else:
@@ -97,6 +89,7 @@ class Tree(View):
             sha256=sha256,
             size=size,
             durability=self.durability,
+            room=self._room,
             address=place is None,
             lasting=lasting,
         )

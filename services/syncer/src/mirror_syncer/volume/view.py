@@ -32,6 +32,11 @@ class View:
         # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
         self._web_text = str(self.web)
 
+    @property
+    def present(self) -> bool:
+        """Whether the tree bears its marker; without one its disk is not mounted, or nothing was ever mirrored."""
+        return (self.base / ".mirror-id").exists()
+
     @disk_says()
     def disk(self) -> Disk:
         """Return the size of the file system, and what of it is free for us."""

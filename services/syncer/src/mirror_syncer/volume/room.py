@@ -1,0 +1,49 @@
+"""Room on the tree's disk: a share of it stays free, whoever writes, and however much."""
+
+import os
+from pathlib import Path
+
+from mirror_syncer.errors import VolumeFull
+from mirror_syncer.volume.disk import disk_says
+
+_FEWEST_INODES = 1_000
+_LOOK_EVERY = 16 * 2**20  # bytes; a look takes 2 µs
+
+
+class Room:
+    """
+    What one process may still write.
+
+    Bytes that were promised to others count when they are written: by then the disk itself knows of those of every
+    transfer, every process and every neighbour. So a sync stops at the reserve, late by 16 MiB a process at most.
+
+    Args:
+        root: a directory on the disk.
+        reserve: the share of the file system that is left free.
+    """
+
+    def __init__(self, root: Path, *, reserve: float) -> None:
+        self._root = root
+        self._reserve = reserve
+        self._unseen = 0
+        """Bytes written since the last look."""
+
+    def check(self, wanted: int) -> None:
+        """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
+        with disk_says(self._root):
+            found = os.statvfs(self._root)
+        free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+        if free - wanted < size * self._reserve:
+            raise VolumeFull(
+                f"{self._root}: {free:,} bytes are free, {wanted:,} are wanted and {self._reserve:.0%} stay "
+                "free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
+            )
+        if found.f_files and found.f_favail < _FEWEST_INODES:
+            raise VolumeFull(f"{self._root}: {found.f_favail} inodes are free: grow the file system")
+
+    def take(self, wanted: int) -> None:
+        """Count bytes that are about to be written; every now and then, ``check`` that there is room for them."""
+        self._unseen += wanted
+        if self._unseen >= _LOOK_EVERY:
+            self._unseen = 0
+            self.check(wanted)

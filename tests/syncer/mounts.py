@@ -1,0 +1,45 @@
+"""Disks of a few megabytes, mounted for a test; it needs root, or sudo."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def small_disk(directory: Path, *, size: int, inodes: int = 0) -> Iterator[None]:
+    """Mount a tmpfs of so many bytes and, where it is said, inodes."""
+    options = f"size={size},nr_inodes={inodes},uid={os.getuid()},gid={os.getgid()},mode=0755"
+    _as_root("mount", "-t", "tmpfs", "-o", options, "tmpfs", directory)
+    try:
+        yield
+    finally:
+        _as_root("umount", "--lazy", directory)
+
+
+@contextmanager
+def read_only(directory: Path) -> Iterator[None]:
+    """Let nobody write to a disk in the meantime; a view of it on top, since what is open keeps it from a remount."""
+    _as_root("mount", "-o", "bind,ro", directory, directory)
+    try:
+        yield
+    finally:
+        _as_root("umount", "--lazy", directory)
+
+
+@contextmanager
+def fill(directory: Path, *, leaving: int = 0) -> Iterator[None]:
+    """Fill a disk with somebody else's data until so many bytes are free; they go in the end."""
+    other = directory / "ubuntu"
+    other.write_bytes(bytes(shutil.disk_usage(directory).free - leaving))
+    try:
+        yield
+    finally:
+        other.unlink()
+
+
+def _as_root(*command: str | Path) -> None:
+    sudo = () if os.getuid() == 0 else ("sudo", "--non-interactive")
+    subprocess.run([*sudo, *command], check=True)
