@@ -262,3 +262,15 @@ def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.
         volume.durability.sync()
     above = volume.path(place).parents
     assert {str(directory) for directory in above if directory.is_relative_to(tmp_path)} <= set(synced)
+
+
+def test_file_system_that_ignores_case(tmp_path: Path) -> None:
+    """Where a name is found by its capitals the tree is refused, in one line with what to do; no probe is left."""
+    packages = tmp_path / "pypi/web/packages"
+    packages.mkdir(parents=True)
+    (packages / ".Letters-Probe").touch()  # as such a file system would answer
+
+    with pytest.raises(VolumeError, match=r"ignores case.*let MIRROR_DATA name a directory on another"):
+        Volume(tmp_path, mirror_id="ours", known=False)
+
+    assert not (packages / ".letters-probe").exists()

@@ -7,6 +7,7 @@ from typing import Self
 from mirror_syncer.errors import VolumeAbsent
 from mirror_syncer.volume.directories import check_real
 from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.letters import check_letters
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.possession import Possession
 from mirror_syncer.volume.stream import StreamedPages
@@ -37,6 +38,7 @@ class Volume(Tree):
             self.durability.named(root)
             for directory in ("web/simple", *_PACKAGES):
                 self.durability.make_directory(base / directory)
+            check_letters(base / "web/packages")
             for hidden in _HIDDEN:
                 (base / hidden).mkdir(mode=0o700, exist_ok=True)
             self.durability.named(base)
