@@ -52,7 +52,7 @@ def bomb(name: str, *, together: asyncio.Barrier) -> Answer:
 
 
 async def test_bombs_at_once(tmp_path: Path, raw: Wire) -> None:
-    """Nine pages that unpack to a thousand times their size, all at once, are held to what all may have together: one, and its copies."""
+    """Nine pages that unpack to a thousand times their size take no more than all may have together, and its copies."""
     names = [f"bad-{number}" for number in range(9)]
     together = asyncio.Barrier(len(names))
     for name in names:
