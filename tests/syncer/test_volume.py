@@ -116,7 +116,7 @@ def test_room(volume: Volume) -> None:
     disk = volume.disk()
     assert 0 < disk.free_bytes <= disk.size_bytes
     volume.check_room(disk.free_bytes // 2)
-    with pytest.raises(VolumeFull, match="grow the disk, or select less"):
+    with pytest.raises(VolumeFull, match=r"[kMGT]B more are wanted, and 0% are to .* grow the disk, or select less"):
         volume.check_room(disk.free_bytes * 2)
 
 
@@ -124,7 +124,7 @@ def test_reserve(tmp_path: Path) -> None:
     """The share that is to stay free is not written to, not even for an empty file."""
     with (
         Volume(tmp_path, mirror_id=ID, known=False, reserve=0.999) as volume,
-        pytest.raises(VolumeFull, match="MIRROR_DISK_RESERVE"),
+        pytest.raises(VolumeFull, match=r"B are free, and 99\.9% are to stay free \(MIRROR_DISK_RESERVE\)"),
     ):
         volume.check_room(0)
 

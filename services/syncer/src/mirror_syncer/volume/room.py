@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.volume.disk import disk_says
 
@@ -34,9 +36,10 @@ class Room:
             found = os.statvfs(self._root)
         free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         if free - wanted < size * self._reserve:
+            more = f", {decimal(wanted)} more are wanted" if wanted else ""
             raise VolumeFull(
-                f"{self._root}: {free:,} bytes are free, {wanted:,} are wanted and {self._reserve:.0%} stay "
-                "free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
+                f"{self._root}: {decimal(free)} of {decimal(size)} are free{more}, and {self._reserve * 100:g}% are to "
+                "stay free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
             )
         if found.f_files and found.f_favail < _FEWEST_INODES:
             raise VolumeFull(f"{self._root}: {found.f_favail} inodes are free: grow the file system")
