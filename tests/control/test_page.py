@@ -110,6 +110,7 @@ def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:
     verdict = judge(status(**told), now=NOW)
     assert (verdict.level, verdict.title) == (level, title)
     assert all(concern.works and concern.remedy for concern in verdict.concerns)
+    assert not any("`mirrorctl" in concern.remedy for concern in verdict.concerns), "the host has no such command"
     assert verdict.concerns or verdict.sentence
 
 

@@ -13,6 +13,8 @@ _OVERDUE = timedelta(hours=26)
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
 _LITTLE_ROOM = 0.1
+# As it is typed on the mirror's host, where whoever reads the page has no other.
+_MIRRORCTL = "docker compose exec control mirrorctl"
 
 
 class Level(StrEnum):
@@ -106,7 +108,7 @@ def _volume(status: Status) -> list[Concern]:
             title="The volume needs a person" if status.disk else "The volume can't be read",
             detail=problem,
             works="What can be read from the volume is served. No sync begins until this is mended.",
-            remedy="Do as it says; then `mirrorctl sync`, or wait for the next run.",
+            remedy=f"Do as it says; then `{_MIRRORCTL} sync`, or wait for the next run.",
         )
         for problem in status.problems
     ]
@@ -122,7 +124,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
                 level=Level.WARNING,
                 title="Nothing has been mirrored yet",
                 works="Nothing can be installed from here yet.",
-                remedy=f"`mirrorctl sync` begins. {_next(status, now=now)}",
+                remedy=f"`{_MIRRORCTL} sync` begins. {_next(status, now=now)}",
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
@@ -137,7 +139,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
                 since=completed or run.started_at or run.created_at,
                 works=f"{_served(status)} What is new upstream since then is not here.",
                 remedy=f"{'Mend the volume first.' if status.problems else upstream} "
-                f"`mirrorctl sync` tries again at once. {_next(status, now=now)}",
+                f"`{_MIRRORCTL} sync` tries again at once. {_next(status, now=now)}",
             )
         ]
     planned = status.schedule.next_run_at
@@ -168,7 +170,7 @@ def _removals(status: Status) -> list[Concern]:
             since=run.finished_at,
             works="These projects are served as before; everything else was synced.",
             remedy=f"So many at once may be a mistake upstream or in mirror.toml. If they are meant: "
-            f"`mirrorctl sync --allow-removals {count}`.",
+            f"`{_MIRRORCTL} sync --allow-removals {count}`.",
         )
     ]
 
@@ -186,7 +188,8 @@ def _projects(status: Status) -> list[Concern]:
             detail=f"{', '.join(parts)}.",
             since=status.last_success_at,
             works="What was published of these is still served, and the others are not touched by it.",
-            remedy="Each is tried again by itself. Below is the reason of each; `mirrorctl sync NAME` tries one now.",
+            remedy="Each is tried again by itself. Below is the reason of each; "
+            f"`{_MIRRORCTL} sync NAME` tries one now.",
         )
     ]
 
@@ -200,7 +203,7 @@ def _schedule(status: Status) -> list[Concern]:
             title="The schedule is paused",
             since=_completed_at(status),
             works=f"{_served(status)} Runs that are asked for are done.",
-            remedy="`mirrorctl resume` lets runs come by the clock again.",
+            remedy=f"`{_MIRRORCTL} resume` lets runs come by the clock again.",
         )
     ]
 
