@@ -23,7 +23,8 @@ REPOSITORY = HERE.parents[1]
 Open = Callable[..., AbstractContextManager[Page]]
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: Playwright's event loop runs as long as it is there, and no other one can beside it.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return Chromium: in a container, on the host's network, since what it looks at listens on the loopback."""
     fetched = REPOSITORY / "services/control/src/mirror_control/ui/vendor/package-lock.json"

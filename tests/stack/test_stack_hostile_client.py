@@ -45,7 +45,7 @@ def test_every_call(settled: Mirror) -> None:
     """Whatever is sent to any call, control answers as its document says, or nginx refuses it in one line; no 5xx."""
     document = schemathesis.openapi.from_url(f"{settled.client.base_url}/api/openapi.json")
     operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == 11
+    assert len(operations) == 14
 
     for operation in operations:
         right, wrong = (operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode)
