@@ -107,13 +107,13 @@ class Service:
 
     async def names(self, *states: str) -> AsyncIterator[str]:
         """Go through the projects of these states."""
-        cursor = ""
-        while cursor is not None:
-            query = "&".join(f"state={state}" for state in states)
-            page = await self.get(f"/projects?{query}&limit=200&cursor={cursor}")
+        query = "&".join(["limit=200", *(f"state={state}" for state in states)])
+        following: str | None = query
+        while following is not None:
+            page = await self.get(f"/projects?{following}")
             for project in page["items"]:
                 yield project["name"]
-            cursor = page["next"]
+            following = page["next"] and f"{query}&cursor={page['next']}"
 
     async def get(self, path: str) -> Any:
         """Return an answer of the private API; None where the syncer is away."""
