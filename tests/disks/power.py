@@ -56,7 +56,7 @@ class Host:
 
     def select(self, *names: str) -> None:
         """Want these projects; what they drop leaves at once."""
-        self.site.select(*names, grace="0h", legacy_json=True)
+        self.site.select(*names, grace="0h", guard="100%", legacy_json=True)
 
     def cut(self, *, log_flushed: bool) -> None:
         """Cut the power now."""
