@@ -59,5 +59,5 @@ def test_repository_holds_no_secret() -> None:
     assert not [path for path in tracked if Path(path).name in (".env", ".netrc", "netrc", "token", "htpasswd")]
     keys = ("grep", "-lE", "-----BEGIN [A-Z ]*PRIVATE KEY-----")
     assert subprocess.run((*git, *keys), capture_output=True, text=True, check=False).stdout == ""
-    for name in (".env", "token", "netrc"):
+    for name in (".env", "token", "netrc", "htpasswd", "tls/privkey.pem"):
         subprocess.run((*git, "check-ignore", "--quiet", name), check=True)
