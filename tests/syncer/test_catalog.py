@@ -112,7 +112,7 @@ def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
     catalog.settle([Settlement(ProjectRow(SIX))])
     assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
     assert catalog.files.pending(SIX) == []
-    catalog.recover(IDNA, None, [])
+    catalog.recover(IDNA, None, retirements=[], returned=[])
     assert catalog.files.pending() == []
 
 

@@ -159,6 +159,19 @@ async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepy
     Witness().settled(site, upstream_of(pypi))
 
 
+async def test_leftovers_that_were_published_stay(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
+    """What one death left to go, and the page names that the next one left without its row, is to go no more."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+    await die(site, warm, at="commit UPDATE retired")
+    assert site.pages() == ["six"]
+
+    await site.sync()
+
+    Witness().settled(site, upstream_of(pypi))
+
+
 async def test_first_page_of_what_nobody_wants_any_more_leaves(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
 ) -> None:

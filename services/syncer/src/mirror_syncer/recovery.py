@@ -54,9 +54,10 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     held = catalog.files.held([intent.place for intent in files])
     now = int(time.time())
     later = now + max(int(removal.grace.total_seconds()), _LEFTOVERS_STAY)
-    leaving = []
+    leaving, returned = [], []
     for intent in files:
         if intent.place in named:
+            returned.append(intent.place)  # it may have been about to leave, since an earlier crash
             continue
         if volume.size(intent.place) is None:
             volume.remove(intent.place)  # its metadata comes first
@@ -67,7 +68,7 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
             due = now if intent.withdraw else later
             leaving.append(Retirement(name, intent.place, intent.sha256, due_at=due, withdraw=intent.withdraw))
     row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
-    catalog.recover(name, row, leaving)
+    catalog.recover(name, row, retirements=leaving, returned=returned)
 
 
 def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog: Catalog) -> ProjectRow | None:

@@ -21,6 +21,7 @@ from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.sayings import explain
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata, project, retired
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
 from mirror_syncer.volume import state_disk_says
 
@@ -110,12 +111,19 @@ class Catalog:
                 self.files.hasten(connection, [s.row.name for s in settlements if s.quarantined])
             self.files.release(names)
 
-    def recover(self, name: NormalizedName, row: ProjectRow | None, retirements: Sequence[Retirement]) -> None:
-        """Settle what a crash left of a project: its row, and files that no page names, which leave like any others."""
+    def recover(
+        self,
+        name: NormalizedName,
+        row: ProjectRow | None,
+        *,
+        retirements: Sequence[Retirement],
+        returned: Sequence[PackagePath],
+    ) -> None:
+        """Settle what a crash left of a project: its row, files that no page names, and those that one names again."""
         with self.files.guard:
             with self._engine.begin() as connection:
                 self.projects.store(connection, [] if row is None else [row])
-                self.files.settle(connection, projects=[name], retirements=retirements, returned=())
+                self.files.settle(connection, projects=[name], retirements=retirements, returned=returned)
             self.files.release([name])
 
     def sync(self) -> None:

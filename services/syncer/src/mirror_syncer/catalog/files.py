@@ -37,6 +37,7 @@ class Files:
         self._any_retired = True
         """Whether a look into that table can find anything: in a first sync it cannot."""
         self._known: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
+        """Of what is in hand, the places that the retired table has."""
 
     def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """
@@ -186,6 +187,8 @@ class Files:
                 ]
                 self._in_hand[project] = {intent.place: intent for intent in intents}
                 self._holders |= dict.fromkeys(self._in_hand[project], project)
+            for place in self._held(connection, list(self._holders)):
+                self._known[self._holders[PackagePath(place)]].add(PackagePath(place))
         return self._in_hand
 
     def _held(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
