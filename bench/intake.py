@@ -81,23 +81,25 @@ def _count(ours: Ours, home: Path, line: _Line, number: int) -> tuple[float, flo
 def _of_a_site(chance: random.Random) -> tuple[str, bool]:
     """Return a request of an install, and whether it counts: half are pages, a tenth of these of nobody we know."""
     number = min(int(chance.paretovariate(0.7)), 2_000)
-    agent = f"pip/25.{chance.randrange(4)} {_PIP}" if chance.random() < 0.5 else f"uv/0.9.{chance.randrange(20)}"  # noqa: PLR2004
-    kind = chance.random()
-    if kind < 0.05:  # noqa: PLR2004
-        return _line(f"/simple/private-{number}/", agent, route="page", status="404"), True
-    if kind < 0.5:  # noqa: PLR2004
-        return _line(f"/simple/project-{number}/", agent, route="page", status="304"), False
+    agent = chance.choice((f"pip/25.{chance.randrange(4)} {_PIP}", f"uv/0.9.{chance.randrange(20)}"))
     file = f"/packages/{number % 256:02x}/project_{number}-1.{chance.randrange(3)}.0-py3-none-any.whl"
-    if kind < 0.7:  # noqa: PLR2004
-        return _line(f"{file}.metadata", agent), False
-    return _line(file, agent), True
+    (kind,) = chance.choices(("unknown", "page", "metadata", "file"), weights=(5, 45, 20, 30))
+    match kind:
+        case "unknown":
+            return _line(f"/simple/private-{number}/", agent, route="page", status="404"), True
+        case "page":
+            return _line(f"/simple/project-{number}/", agent, route="page", status="304"), False
+        case "metadata":
+            return _line(f"{file}.metadata", agent), False
+        case _:
+            return _line(file, agent), True
 
 
 def _of_a_flood(chance: random.Random) -> tuple[str, bool]:
     """Return a request that is like no other: whatever is remembered of lines before is of no use."""
     number = chance.getrandbits(48)
     agent = f"pip/{number}.{chance.randrange(100)} {_PIP}"
-    if chance.random() < 0.5:  # noqa: PLR2004
+    if chance.getrandbits(1):
         return _line(f"/simple/flood-{number}/", agent, route="page", status="404"), True
     return _line(f"/packages/ab/flood_{number}-1.0-cp313-cp313-manylinux_2_28_x86_64.whl", agent), True
 

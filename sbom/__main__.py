@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 def images(project: str) -> dict[str, str]:
     """Return the image of each service that compose.yaml builds, profiles included, by the service's name."""
     command = ("docker", "compose", "--env-file=/dev/null", "--profile=*", "config", "--format=json")
-    told = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603
+    told = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own
     services = json.loads(told)["services"]
     return {name: one.get("image", f"{project}-{name}") for name, one in services.items() if "build" in one}
 

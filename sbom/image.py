@@ -52,11 +52,11 @@ def read_image(image: str) -> list[Package]:
     """
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        collected = subprocess.run((*_RUN, image, "-c", _COLLECT), stdout=subprocess.PIPE, check=True).stdout  # noqa: S603
+        collected = subprocess.run((*_RUN, image, "-c", _COLLECT), stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own
         (root / "collected.tar").write_bytes(collected)
         with tarfile.open(root / "collected.tar") as archive:
             archive.extractall(root, filter="data")
-        told = subprocess.run((*_RUN, image, "-c", _LIBCURL), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603
+        told = subprocess.run((*_RUN, image, "-c", _LIBCURL), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603 - our own
         python = [found for place in root.glob("opt/mirror/lib/python3*/site-packages") for found in _python(place)]
         page = [found for lock in root.glob("opt/mirror/**/package-lock.json") for found in read_lock(lock)]
         return sorted({*_debian(root), *python, *page, *_libcurl(told)})

@@ -127,7 +127,7 @@ def graph(
         .line_width(1)
         .fill_opacity(40 if stacked else 10)
         .show_points(VisibilityMode.NEVER)
-        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))  # noqa: FBT003
+        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))  # noqa: FBT003 - its
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
     )
     if stacked:

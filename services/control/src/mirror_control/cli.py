@@ -245,7 +245,7 @@ def _ask(
     try:
         return asyncio.run(talk())
     except Refused as error:
-        _fail(str(error), code=USAGE if error.problem.status == 422 else FAILED)  # noqa: PLR2004
+        _fail(str(error), code=USAGE if error.problem.status == 422 else FAILED)  # noqa: PLR2004 a wrong call
     except Unreachable as error:
         _fail(f"{url} does not answer ({error}): `docker compose ps control`, or another --url", code=FAILED)
     except ApiError as error:

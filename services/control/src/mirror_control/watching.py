@@ -130,7 +130,7 @@ class Watch:
             run = await self._look()
         except ApiError as error:
             self.trouble = error
-            self.over = self.snapshot is None or (isinstance(error, Refused) and error.problem.status < 500)  # noqa: PLR2004
+            self.over = self.snapshot is None or (isinstance(error, Refused) and error.problem.status < 500)  # noqa: PLR2004 gone
             return
         self.trouble = None
         self.over = run.state.ended
