@@ -4,38 +4,14 @@ import base64
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
 
 import fakepypi
+from upstream.conftest import JSON, json_page
 
-JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
-
-
-@pytest.fixture
-async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
-    """An empty index, served."""
-    async with fakepypi.serve() as pypi:
-        yield pypi
-
-
-@pytest.fixture
-async def client(pypi: fakepypi.FakePyPI) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that shows bytes as they were sent."""
-    bare = {"Accept-Encoding": "identity"}
-    async with aiohttp.ClientSession(pypi.url, auto_decompress=False, headers=bare) as session:
-        yield session
-
-
-async def json_page(client: aiohttp.ClientSession, path: str) -> dict[str, Any]:
-    """Fetch a page as JSON."""
-    async with client.get(path, headers={"Accept": JSON}) as response:
-        document: dict[str, Any] = json.loads(await response.read())
-        return document
 
 
 async def test_html_has_warehouses_bytes(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:

@@ -1,26 +1,11 @@
 """Bodies that do not arrive as promised, looked at over a bare connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
 import fakepypi
-
-
-@pytest.fixture
-async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
-    """An index with one project, ``foo`` 1.0."""
-    async with fakepypi.serve() as pypi:
-        pypi.index.project("foo").upload("1.0", padding=10_000)
-        yield pypi
-
-
-@pytest.fixture
-def wheel(pypi: fakepypi.FakePyPI) -> fakepypi.File:
-    """The wheel of ``foo`` 1.0."""
-    return pypi.index.project("foo").releases["1.0"].wheel
 
 
 async def connect(pypi: fakepypi.FakePyPI, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:

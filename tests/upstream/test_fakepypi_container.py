@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def docker(*arguments: str | Path) -> str:

@@ -1,40 +1,16 @@
 """What happens to projects is told by the fake PyPI as PyPI tells it: serials, journal, quarantine, deletion."""
 
 import asyncio
-import json
 import xmlrpc.client
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable
 
 import aiohttp
 import pytest
 
 import fakepypi
+from upstream.conftest import json_page
 
-JSON = "application/vnd.pypi.simple.v1+json"
 Verb = Callable[[fakepypi.Project], object]
-
-
-@pytest.fixture
-async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
-    """An empty index, served."""
-    async with fakepypi.serve() as pypi:
-        yield pypi
-
-
-@pytest.fixture
-async def client(pypi: fakepypi.FakePyPI) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that shows bytes as they were sent."""
-    bare = {"Accept-Encoding": "identity"}
-    async with aiohttp.ClientSession(pypi.url, auto_decompress=False, headers=bare) as session:
-        yield session
-
-
-async def json_page(client: aiohttp.ClientSession, path: str) -> dict[str, Any]:
-    """Fetch a page as JSON."""
-    async with client.get(path, headers={"Accept": JSON}) as response:
-        document: dict[str, Any] = json.loads(await response.read())
-        return document
 
 
 @pytest.mark.parametrize(

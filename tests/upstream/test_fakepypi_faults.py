@@ -11,16 +11,9 @@ import aiohttp
 import pytest
 
 import fakepypi
+from upstream.conftest import JSON
 
-JSON = "application/vnd.pypi.simple.v1+json"
-
-
-@pytest.fixture
-async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
-    """An index with one project, ``foo`` 1.0."""
-    async with fakepypi.serve() as pypi:
-        pypi.index.project("foo").upload("1.0", padding=10_000)
-        yield pypi
+pytestmark = pytest.mark.usefixtures("wheel")
 
 
 @pytest.fixture
@@ -28,12 +21,6 @@ async def client(pypi: fakepypi.FakePyPI) -> AsyncIterator[aiohttp.ClientSession
     """A client as the syncer's."""
     async with aiohttp.ClientSession(pypi.url, headers={"Accept": JSON, "Accept-Encoding": "gzip"}) as session:
         yield session
-
-
-@pytest.fixture
-def wheel(pypi: fakepypi.FakePyPI) -> fakepypi.File:
-    """The wheel of ``foo`` 1.0."""
-    return pypi.index.project("foo").releases["1.0"].wheel
 
 
 async def page(client: aiohttp.ClientSession, path: str = "/simple/foo/") -> dict[str, Any]:
