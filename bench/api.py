@@ -1,31 +1,43 @@
-"""How soon the syncer answers what control asks for Prometheus and for people, with all of PyPI in its catalog."""
+"""How soon Prometheus and people are answered with all of PyPI in the catalog: by control, by the syncer behind it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from bench.contenders import Ours
 from bench.figures import Figures
 from bench.ground import Ground
 from bench.lists import mark_published
+from bench.measure import last_words, start
 from bench.options import Options
 from bench.report import say
-from bench.service import running
+from bench.service import PORT, look, running
 from bench.stubs import PYPI, build_stubs
 from bench.trials import figures_of
-from bench.upstream import PLAIN, serving
+from bench.upstream import PLAIN, await_port, serving
 
 _LOOKS = 30  # a pair
-# What is asked, and within how many milliseconds it should be answered.
+_CONTROL = 8081
+_STOP_SECONDS = 20
+# What is asked of whom, and within how many milliseconds it should be answered.
 _CALLS = {
-    "/status": 20,
-    "/metrics": 20,
-    "/projects?q=py": 50,
-    "/projects?q=pyt&state=current&state=failing": 50,
-    "/projects?q=zzzzzz": 50,
-    "/projects?limit=200": 50,
-    "/runs": 50,
+    (PORT, "/status"): 20,
+    (PORT, "/metrics"): 20,
+    (PORT, "/projects?q=py"): 50,
+    (PORT, "/projects?q=pyt&state=current&state=failing"): 50,
+    (PORT, "/projects?q=zzzzzz"): 50,
+    (PORT, "/projects?limit=200"): 50,
+    (PORT, "/runs"): 50,
+    (_CONTROL, "/api/v1/status"): 20,
+    (_CONTROL, "/metrics"): 20,
+    (_CONTROL, "/api/v1/projects?q=py"): 50,
+    (_CONTROL, "/api/v1/runs"): 50,
+    (_CONTROL, "/ui/"): 50,
 }
 
 
 class ApiTrial:
-    """Calls of the private API, one after the other, of a service that has nothing else to do."""
+    """Calls of both APIs, one after the other, of services that have nothing else to do."""
 
     name = "api"
     what = "as many projects as PyPI in the catalog: status, metrics and searches"
@@ -42,9 +54,25 @@ class ApiTrial:
             with running(ours.service(home, line=PLAIN)) as service:
                 service.ask_for_plan("sync")
             mark_published(home, stubs)
-            with running(ours.service(home, line=PLAIN)) as service:
-                for path, most in _CALLS.items():
-                    service.look(path)  # the first warms caches that a scrape twice a minute keeps warm
-                    looks = [service.look(path) * 1000 for _ in range(_LOOKS * options.pairs)]
-                    figures.add(path, ours.name, *looks, unit="ms", at_most=most)
+            with running(ours.service(home, line=PLAIN)), _control(ours, home):
+                for (port, path), most in _CALLS.items():
+                    look(path, port=port)  # the first warms caches that a scrape twice a minute keeps warm
+                    looks = [look(path, port=port) * 1000 for _ in range(_LOOKS * options.pairs)]
+                    asked = "control" if port == _CONTROL else "the syncer"
+                    figures.add(f"{asked}: {path}", ours.name, *looks, unit="ms", at_most=most)
         return figures
+
+
+@contextmanager
+def _control(ours: Ours, home: Path) -> Iterator[None]:
+    command = ours.control(home, syncer=f"http://127.0.0.1:{PORT}", listen=f"127.0.0.1:{_CONTROL}")
+    process = start(command)
+    try:
+        try:
+            await_port(_CONTROL, process)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}:\n{last_words(command)}") from None
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=_STOP_SECONDS)

@@ -52,6 +52,18 @@ class Ours:
         told = {"MIRROR_SCHEDULE": "off", "MIRROR_LOG_FORMAT": "json"}
         return replace(command, environment={**command.environment, **told})
 
+    def control(self, home: Path, *, syncer: str, listen: str) -> Command:
+        """Return control, which asks a syncer; it hears of no access log."""
+        (home / "control").mkdir(exist_ok=True)
+        environment = {
+            "MIRROR_CONTROL_STATE": str(home / "control"),
+            "MIRROR_CONTROL_LISTEN": listen,
+            "MIRROR_SYNCER_URL": syncer,
+            "MIRROR_ACCESS_LOG": str(home / "control"),
+            "MIRROR_LOG_LEVEL": "warning",
+        }
+        return Command([f"{self._venv}/bin/mirror-control"], environment, home / "control.log")
+
     def verification(self, home: Path, *, line: Line) -> Command:
         """Hash all that is published."""
         return self._command("verify", home, line=line, log_level="warning")

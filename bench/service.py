@@ -14,7 +14,7 @@ from typing import Any
 from bench.measure import Command, Watch, last_words, processor_seconds, start
 from bench.upstream import await_port
 
-_PORT = 8090
+PORT = 8090
 _LOOK_SECONDS = 0.1  # often enough: when a run ended, its document says
 _AFTER_SECONDS = 0.2  # of a run: one of 20 ms would pass between two looks at the memory, which does not shrink at once
 _SETTLE_SECONDS = 2.0  # of a start: what comes then is no run's
@@ -113,12 +113,6 @@ class Service:
         self._wait(identifier, limit_seconds=limit_seconds)
         return planned - asked
 
-    def look(self, path: str) -> float:
-        """Ask for something, on a new connection; return the seconds until all of the answer was there."""
-        asked = time.perf_counter()
-        _ask("GET", path)
-        return time.perf_counter() - asked
-
     def _request(self, kind: str) -> tuple[str, float]:
         os.sync()
         asked = time.time()
@@ -154,7 +148,7 @@ def running(command: Command) -> Iterator[Service]:
     watch = Watch(process.pid)
     try:
         try:
-            await_port(_PORT, process)
+            await_port(PORT, process)
         except RuntimeError as error:
             raise RuntimeError(f"{error}:\n{last_words(command)}") from None
         watch.start()
@@ -172,13 +166,25 @@ def running(command: Command) -> Iterator[Service]:
             watch.stop()
 
 
+def look(path: str, *, port: int) -> float:
+    """
+    Ask for something, on a new connection; return the seconds until all of the answer was there.
+
+    Raises:
+        RuntimeError: the answer is another than 200 or 202.
+    """
+    asked = time.perf_counter()
+    _ask("GET", path, port=port)
+    return time.perf_counter() - asked
+
+
 def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(_ask(method, path, body))
     return document
 
 
-def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", _PORT, timeout=60)
+def _ask(method: str, path: str, body: dict[str, Any] | None = None, *, port: int = PORT) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body=None if body is None else json.dumps(body))
     answer = connection.getresponse()
     text = answer.read()
