@@ -23,7 +23,9 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
-from mirror_syncer.upstream.curl import Curl, Head, Options, Receive, TransferError
+from mirror_syncer.upstream.curl import Curl, Options
+from mirror_syncer.upstream.handle import Receive, TransferError
+from mirror_syncer.upstream.head import Head
 from mirror_syncer.upstream.proxies import Proxy, proxy_for
 
 T = TypeVar("T")
