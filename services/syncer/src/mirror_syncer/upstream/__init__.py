@@ -1,11 +1,12 @@
 """Everything that is asked of the index we mirror: one HTTP client, pages parsed into types, files by the chunk."""
 
 from mirror_syncer.upstream.budget import Budget
-from mirror_syncer.upstream.client import Answer, Client, Limits
+from mirror_syncer.upstream.client import Answer, Client
 from mirror_syncer.upstream.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.index import Gone, Index, ListAnswer, NotModified, PageAnswer, Validators, parse_page
 from mirror_syncer.upstream.legacy import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy
+from mirror_syncer.upstream.limits import Limits
 from mirror_syncer.upstream.listed import ListedProjects
 from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, parse_json
 from mirror_syncer.upstream.project_list import ListReader

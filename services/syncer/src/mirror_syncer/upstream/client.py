@@ -5,61 +5,29 @@ It keeps the budget of connections, retries what is worth it, obeys Retry-After,
 that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
 """
 
-import email.utils
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import Protocol, Self
 
-import stamina
-
-from mirror_syncer.errors import Refused, Unreachable, UpstreamError
+from mirror_syncer.errors import Refused, Unreachable
 from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl, Options
-from mirror_syncer.upstream.handle import Receive, TransferError
+from mirror_syncer.upstream.exchange import Exchanges
 from mirror_syncer.upstream.head import Head
-from mirror_syncer.upstream.proxies import Proxy, proxy_for
+from mirror_syncer.upstream.limits import Limits
+from mirror_syncer.upstream.memory import PageMemory
+from mirror_syncer.upstream.retries import Retries, TryLater
+from mirror_syncer.upstream.routes import Routes
 
-T = TypeVar("T")
-
-# Too slow, too early, too many, or broken just now. 501 and 505 would say the same again.
-_LATER = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 5
-_SCHEME_MOST = len("https://")
-_PATIENCE_SECONDS = 60
-_PROXIES_MOST = 100  # origins that are remembered: pages may write one host in any number of ways
-_UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
-_SMALL = 4 * 2**20  # bytes of a page; on PyPI a few hundred projects have more
-_CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may take."""
-
-    attempts: int = 5
-    connect_seconds: float = 15
-    silence_seconds: float = 30
-    """The longest pause between two reads."""
-    slowest_bytes_a_second: int = 1024
-    """Over the first minute and ever after: who drips slower is holding the connection, not using it."""
-    wait_initial_seconds: float = 0.5
-    wait_most_seconds: float = 30
-    retry_after_most_seconds: float = 120
-    """A server that wants a longer rest gets it: until the next run."""
-    page_bytes: int = 256 * 2**20
-    """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
-    page_seconds: float = 600
-    """For a page in one attempt: nine that come at 2 kB/s would hold up all others for days."""
+_PROGRESS = 2**20  # bytes that attempts bring together: a file that gets on is not given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +54,14 @@ class Sink(Protocol):
         """Take the next bytes."""
 
 
-class _TryLater(UpstreamError):
-    """Worth another attempt; ``reason`` is a metric's label, one of few; ``wait`` is upstream's wish in seconds."""
-
-    def __init__(self, message: str, *, reason: str, wait: float | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.wait = wait
-
-
 class Client:
     """
-    GETs with retries, inside a budget of connections.
+    GETs with retries, inside a budget of connections; used as a context, whose end closes them.
 
     Args:
         hosts: each ``host:port`` that may be asked, redirects included.
+        ca_file: authorities that are trusted besides the system's.
+        bandwidth: bytes a second, of all requests together; None: as many as come.
         on_request: told of each request as (endpoint, status or fault, seconds).
         on_retry: told each retry's reason.
     """
@@ -118,35 +79,38 @@ class Client:
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._limits = limits or Limits()
+        self._retries = Retries(self._limits, on_retry=on_retry)
+        self._memory = PageMemory(self._limits.page_bytes)
         self._user_agent = user_agent
         self._budget = budget
         self._hosts = hosts
-        self._limits = limits or Limits()
         self._ca_file = ca_file
         self._bandwidth = bandwidth
-        # Who is slow because we are must not be blamed: a bandwidth is shared by up to 800 streams.
-        self._slowest = min(self._limits.slowest_bytes_a_second, (bandwidth or 2**40) // 1_000)
         self._credentials = credentials
         self._on_request = on_request
-        self._on_retry = on_retry
         self._curl: Curl | None = None
-        self._held = 0
-        """Bytes of all pages under way, or worked on."""
-        self._proxies: dict[str, Proxy | None] = {}
-        """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
-        self._bundle: Path | None = None
+        self._opened: Exchanges | None = None
 
     async def __aenter__(self) -> Self:
-        self._bundle = authorities(self._ca_file)
         options = Options(
             user_agent=self._user_agent,
             connections=self._budget.connections,
             connect_seconds=self._limits.connect_seconds,
             silence_seconds=self._limits.silence_seconds,
-            authorities=self._bundle,
+            authorities=authorities(self._ca_file),
             bandwidth=self._bandwidth,
         )
         self._curl = Curl(options)
+        self._opened = Exchanges(
+            self._curl,
+            budget=self._budget,
+            routes=Routes(self._hosts, credentials=self._credentials),
+            credentials=self._credentials,
+            # Who is slow because we are must not be blamed: a bandwidth is shared by up to 800 streams.
+            slowest=min(self._limits.slowest_bytes_a_second, (self._bandwidth or 2**40) // 1_000),
+            on_request=self._on_request,
+        )
         return self
 
     async def __aexit__(
@@ -154,6 +118,12 @@ class Client:
     ) -> None:
         if self._curl is not None:
             self._curl.close()
+
+    @property
+    def _exchanges(self) -> Exchanges:
+        if self._opened is None:
+            raise RuntimeError("the client is not open")
+        return self._opened
 
     async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
         """
@@ -165,47 +135,29 @@ class Client:
         """
 
         async def attempt() -> Answer:
-            body, most = bytearray(), self._limits.page_bytes
+            body = bytearray()
             latest = time.monotonic() + self._limits.page_seconds
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
-                self._held += len(chunk)
-                if len(body) > most:
-                    raise Refused(f"{url}: the answer is larger than {most:,} bytes")
+                self._memory.take(len(chunk))
+                self._memory.check(url, len(body))
                 if time.monotonic() > latest:
                     raise Refused(f"{url}: {len(body):,} bytes in {self._limits.page_seconds:,.0f} s, and no end")
-                # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
-                self._check_held(url, len(body))
 
             try:
-                head, place = await self._exchange(
+                head, place = await self._exchanges.get(
                     url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
                 )
                 return Answer(head.status, head.headers, bytes(body), place)
             finally:
-                self._held -= len(body)
+                self._memory.give_back(len(body))
 
-        return await self._retrying(attempt)
+        return await self._retries.over(attempt)
 
-    @contextmanager
-    def holding(self, url: str, size: int) -> Iterator[None]:
-        """
-        Count a page among those under way for as long as it is worked on, which its downloads may make hours.
-
-        Raises:
-            Refused: it is one too many.
-        """
-        self._held += size
-        try:
-            self._check_held(url, size)
-            yield
-        finally:
-            self._held -= size
-
-    def _check_held(self, url: str, size: int) -> None:
-        if self._held > (most := self._limits.page_bytes) and size > _SMALL:
-            raise Refused(f"{url}: the answers under way are larger than {most:,} bytes together")
+    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
+        return self._memory.holding(url, size)
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
@@ -214,7 +166,8 @@ class Client:
         Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
 
         Raises:
-            Unreachable, Refused: as by ``get``; what the sink raises ends it, too.
+            Unreachable, Refused: as by ``get``.
+            BaseException: whatever the sink raises.
         """
 
         async def attempt() -> Answer:
@@ -224,12 +177,12 @@ class Client:
                 if head.status == HTTPStatus.OK:
                     sink.write(chunk)
 
-            head, place = await self._exchange(
+            head, place = await self._exchanges.get(
                 url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
             )
             return Answer(head.status, head.headers, b"", place)
 
-        return await self._retrying(attempt)
+        return await self._retries.over(attempt)
 
     async def download(self, url: str, sink: Sink, *, endpoint: str, priority: Priority) -> None:
         """
@@ -238,8 +191,10 @@ class Client:
         The sink checks what arrives. Cancellation leaves it with what it had.
 
         Raises:
-            Unreachable: no answer, or none that lasted, after all attempts. Attempts that get on are not counted.
-            Refused: upstream says no.
+            Unreachable: no answer, or none that lasted, after all attempts. Where these brought a megabyte together,
+                they are begun anew.
+            Refused: upstream says no, or redirects to where it must not go.
+            BaseException: whatever the sink raises.
         """
 
         async def attempt() -> None:
@@ -247,169 +202,28 @@ class Client:
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
-                if head.status not in _CONTENT:
-                    return
                 if not begun and not _continues(head, sink.position):
                     sink.restart()
                 begun = True
                 sink.write(chunk)
 
             headers = {"Range": f"bytes={sink.position}-"} if sink.position else {}
-            head, place = await self._exchange(
+            head, place = await self._exchanges.get(
                 url, endpoint=endpoint, headers=headers, encoding=None, priority=priority, receive=receive
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 sink.restart()  # what it holds is no beginning of the file
-                raise _TryLater(f"{place}: answered 416 to a range", reason="range")
-            if head.status not in _CONTENT:
+                raise TryLater(f"{place}: answered 416 to a range", reason="range")
+            if not head.has_content:
                 raise Refused(f"{place}: answered {head.words}")
 
         while True:
             before = sink.position
             try:
-                return await self._retrying(attempt)
+                return await self._retries.over(attempt)
             except Unreachable:
-                if sink.position - before < 2**20:
+                if sink.position - before < _PROGRESS:
                     raise
-
-    async def _retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await attempt()  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
-        except _TryLater as error:
-            failed: _TryLater | None = error
-
-        def wait(error: Exception) -> bool | float:
-            if not isinstance(error, _TryLater):
-                return False
-            return error.wait is None or (error.wait <= self._limits.retry_after_most_seconds and error.wait)
-
-        try:
-            async for trial in stamina.retry_context(
-                on=wait,
-                attempts=self._limits.attempts,
-                timeout=None,
-                wait_initial=self._limits.wait_initial_seconds,
-                wait_max=self._limits.wait_most_seconds,
-                wait_jitter=self._limits.wait_initial_seconds,
-            ):
-                with trial:
-                    if failed is not None:
-                        self._on_retry(failed.reason)
-                        first, failed = failed, None
-                        raise first  # it was the first of the attempts
-                    try:
-                        return await attempt()
-                    except _TryLater as error:
-                        if trial.num < self._limits.attempts:
-                            self._on_retry(error.reason)
-                        raise
-        except _TryLater as error:
-            raise Unreachable(str(error)) from error
-        raise AssertionError("a retry context that neither returned nor raised")
-
-    async def _exchange(
-        self,
-        url: str,
-        *,
-        endpoint: str,
-        headers: Mapping[str, str],
-        encoding: str | None,
-        priority: Priority,
-        receive: Receive,
-    ) -> tuple[Head, str]:
-        """Return the first answer that is no redirect, and whose it is; its body goes to ``receive``."""
-        if not self._budget.take(priority):
-            await self._budget.wait(priority)
-        try:
-            for _ in range(_MOST_REDIRECTS + 1):
-                head = await self._one(url, endpoint, headers=headers, encoding=encoding, receive=receive)
-                if head.multiplexed:
-                    self._budget.widen()
-                else:
-                    self._budget.narrow()
-                if head.status in _CONTENT:
-                    break
-                if head.status in _LATER:
-                    raise _TryLater(
-                        f"{url}: answered {head.words}",
-                        reason=str(head.status),
-                        wait=_retry_after(head.headers.get("retry-after")),
-                    )
-                if head.status not in _REDIRECTS or "location" not in head.headers:
-                    break
-                target = _target(url, head.headers["location"])
-                if url.startswith("https:") and not target.startswith("https:"):
-                    raise Refused(f"{url}: redirects from https to {target[:200]!r}")
-                url = target
-            else:
-                raise Refused(f"{url}: more than {_MOST_REDIRECTS} redirects")
-            return head, url
-        finally:
-            self._budget.give_back()
-
-    async def _one(
-        self, url: str, endpoint: str, *, headers: Mapping[str, str], encoding: str | None, receive: Receive
-    ) -> Head:
-        """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
-        if self._curl is None:
-            raise RuntimeError("the client is not open")
-        proxy = self._way(url)
-        began, received, outcome = time.monotonic(), 0, "abandoned"
-
-        def take(head: Head, chunk: bytes) -> None:
-            nonlocal received
-            received += len(chunk)
-            if head.status in _CONTENT:
-                receive(head, chunk)
-            elif received > _UNWANTED_MOST:
-                raise _TryLater(f"{url}: answered {head.words} with an endless body", reason=str(head.status))
-            passed = time.monotonic() - began
-            if passed > _PATIENCE_SECONDS and received < passed * self._slowest:
-                raise _TryLater(f"{url}: {received:,} bytes in {passed:.0f} s: too slow", reason="slow")
-
-        try:
-            if self._credentials is not None:
-                headers = {**headers, **self._credentials.headers(url)}  # of each hop's own URL
-            head = await self._curl.get(url, headers=headers, encoding=encoding, proxy=proxy, receive=take)
-            outcome = str(head.status)
-        except TransferError as error:
-            outcome = "timeout" if error.timeout else "connection"
-            raise _TryLater(f"{url}: {'no answer in time' if error.timeout else error}", reason=outcome) from error
-        finally:
-            self._on_request(endpoint, outcome, time.monotonic() - began)
-        return head
-
-    def _way(self, url: str) -> Proxy | None:
-        """Return what ``_proxy`` says, remembered, with the login that is in force now."""
-        slash = url.find("/", _SCHEME_MOST)
-        # A URL that is an origin alone has no slash; what lacks its last character is another host's.
-        origin = url if slash < 0 else url[:slash]
-        if origin in self._proxies:
-            proxy = self._proxies[origin]
-        else:
-            proxy = self._proxy(url)
-            if len(self._proxies) < _PROXIES_MOST:
-                self._proxies[origin] = proxy
-        if proxy is None or proxy.login is not None or self._credentials is None:
-            return proxy
-        return replace(proxy, login=self._credentials.of_proxy(proxy.host))
-
-    def _proxy(self, url: str) -> Proxy | None:
-        """
-        Return the proxy for a URL's host, if there is one.
-
-        Raises:
-            Refused: the host may not be asked at all.
-        """
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        # No user in a URL: what stands before an '@' is there for readers who take it for the host.
-        if port is None or "@" in parts.netloc or f"{parts.hostname}:{port}" not in self._hosts:
-            raise Refused(
-                f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
-                f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
-            )
-        return proxy_for(url)
 
 
 def _continues(head: Head, position: int) -> bool:
@@ -418,25 +232,3 @@ def _continues(head: Head, position: int) -> bool:
         head.status == HTTPStatus.PARTIAL_CONTENT
         and head.headers.get("content-range", "").startswith(f"bytes {position}-")
     )
-
-
-def _target(url: str, location: str) -> str:
-    """Return where a redirect leads; a port past 65535 is found out only when it is asked for."""
-    try:
-        target = urljoin(url, location)
-        _ = urlsplit(target).port
-    except ValueError as error:
-        raise Refused(f"{url}: redirects to {location[:200]!r}, which is no URL: {error}") from error
-    return target
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, in either of its forms (RFC 9110 10.2.3)."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

@@ -1,7 +1,10 @@
 """What an answer begins with: its status line and its headers, read when somebody asks for them."""
 
 from functools import cached_property
+from http import HTTPStatus
 from http.client import responses
+
+_CONTENT = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 
 
 class Head:
@@ -22,6 +25,11 @@ class Head:
         self.multiplexed = version == b"HTTP/2"
         """By HTTP/2: its connection carries others at the same time."""
         self._block = block
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the body is what was asked for, or a part of it."""
+        return self.status in _CONTENT
 
     @cached_property
     def headers(self) -> dict[str, str]:

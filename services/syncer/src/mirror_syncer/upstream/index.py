@@ -130,7 +130,7 @@ class Index:
         return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
     def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``Client.holding``."""
+        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
         return self._client.holding(url, size)
 
     async def project_list(

@@ -1,0 +1,24 @@
+"""How much patience there is with the upstream: attempts, seconds and bytes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take."""
+
+    attempts: int = 5
+    connect_seconds: float = 15
+    silence_seconds: float = 30
+    """The longest pause between two reads."""
+    slowest_bytes_a_second: int = 1024
+    """Over the first minute and ever after: who drips slower is holding the connection, not using it."""
+    wait_initial_seconds: float = 0.5
+    """Before the second attempt, doubled before each further one; each with a jitter of as much on top."""
+    wait_most_seconds: float = 30
+    retry_after_most_seconds: float = 120
+    """A server that wants a longer rest gets it: until the next run."""
+    page_bytes: int = 256 * 2**20
+    """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
+    page_seconds: float = 600
+    """For a page in one attempt: nine that come at 2 kB/s would hold up all others for days."""

@@ -1,0 +1,90 @@
+"""Further attempts at what upstream could not answer just now, after a wait that it may name itself."""
+
+import email.utils
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import stamina
+
+from mirror_syncer.errors import Unreachable, UpstreamError
+from mirror_syncer.upstream.limits import Limits
+
+T = TypeVar("T")
+
+
+class TryLater(UpstreamError):
+    """Worth another attempt; ``reason`` is a metric's label, one of few; ``wait`` is upstream's wish in seconds."""
+
+    def __init__(self, message: str, *, reason: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.wait = wait
+
+
+class Retries:
+    """
+    Makes attempts until one of them is not to be tried later.
+
+    Args:
+        on_retry: told the reason of each further attempt.
+    """
+
+    def __init__(self, limits: Limits, *, on_retry: Callable[[str], None]) -> None:
+        self._limits = limits
+        self._on_retry = on_retry
+
+    async def over(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """
+        Return what an attempt returns; what it raises but ``TryLater`` goes through. Cancelled, it waits no longer.
+
+        Raises:
+            Unreachable: all attempts were to be tried later, or one of them much later.
+        """
+        try:
+            return await attempt()  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
+        except TryLater as error:
+            failed: TryLater | None = error
+        try:
+            async for trial in stamina.retry_context(
+                on=self._wait,
+                attempts=self._limits.attempts,
+                timeout=None,
+                wait_initial=self._limits.wait_initial_seconds,
+                wait_max=self._limits.wait_most_seconds,
+                wait_jitter=self._limits.wait_initial_seconds,
+            ):
+                with trial:
+                    if failed is not None:
+                        self._on_retry(failed.reason)
+                        first, failed = failed, None
+                        raise first  # it was the first of the attempts
+                    try:
+                        return await attempt()
+                    except TryLater as error:
+                        if trial.num < self._limits.attempts:
+                            self._on_retry(error.reason)
+                        raise
+        except TryLater as error:
+            raise Unreachable(str(error)) from error
+        raise AssertionError("a retry context that neither returned nor raised")
+
+    def _wait(self, error: Exception) -> bool | float:
+        """Return for how many seconds upstream wants to rest; True: our own time will do; False: it is no use."""
+        if not isinstance(error, TryLater):
+            return False
+        if error.wait is None:
+            return True
+        return error.wait if error.wait <= self._limits.retry_after_most_seconds else False
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, in either of its forms (RFC 9110 10.2.3); None: it says nothing."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
