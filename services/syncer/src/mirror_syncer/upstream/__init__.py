@@ -5,10 +5,11 @@ from mirror_syncer.upstream.client import Answer, Client
 from mirror_syncer.upstream.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.index import Gone, Index, ListAnswer, NotModified, PageAnswer, Validators, parse_page
+from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.legacy import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy
 from mirror_syncer.upstream.limits import Limits
 from mirror_syncer.upstream.listed import ListedProjects
-from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal, parse_json
+from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal
 from mirror_syncer.upstream.project_list import ListReader
 
 __all__ = [

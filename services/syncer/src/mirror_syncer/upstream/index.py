@@ -14,7 +14,8 @@ from mirror_syncer.errors import InvalidPage, Refused
 from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.client import Answer, Client, Sink
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.page import Page, parse_json, parse_serial
+from mirror_syncer.upstream.json import parse_json
+from mirror_syncer.upstream.page import Page, parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"

@@ -1,12 +1,12 @@
 """
-A project's page, parsed at the border.
+A project's page, and what holds for it whether it came in JSON or in HTML.
 
 Essential reading, in order: PEP 503 (simple index), 592 (yanking), 629 (versioning), 658 and 714 (metadata files),
 691 (JSON), 700 (sizes, upload times), 740 (provenance), 792 (project status).
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,12 @@ _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASC
 # PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
 _PROVENANCE = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]{0,2000}")
 SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
+_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
+_URL_MOST = 8_192
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
+# further look, which takes 30 µs a file.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
 
 
 class ProjectStatus(StrEnum):
@@ -75,92 +81,6 @@ class Page:
     status_reason: str | None = None
     serial: int | None = None
     api_version: str = "1.0"
-
-
-class _Meta(msgspec.Struct):
-    api_version: str = msgspec.field(name="api-version", default="1.0")
-    last_serial: Any = msgspec.field(name="_last-serial", default=None)
-
-
-class _File(msgspec.Struct):
-    filename: str
-    url: str
-    hashes: dict[str, str]
-    requires_python: str | None = msgspec.field(name="requires-python", default=None)
-    size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload-time", default=None)
-    yanked: bool | str | None = False
-    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
-    # PEP 714: the older name, which PyPI sends beside the newer
-    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
-    provenance: str | None = None
-
-
-class _Status(msgspec.Struct):
-    status: str = "active"
-    reason: str | None = None
-
-
-class _Page(msgspec.Struct):
-    meta: _Meta
-    name: str
-    # Raw: one entry that breaks the specification must not take the others with it.
-    files: list[msgspec.Raw]
-    versions: list[str] = []
-    project_status: _Status | None = msgspec.field(name="project-status", default=None)
-
-
-# The largest projects of PyPI have some 10,000 files. An entry has about ten commas.
-_FILES_MOST = 200_000
-_COMMAS_MOST = 20 * _FILES_MOST
-_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
-_URL_MOST = 8_192
-_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
-# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
-# further look, which takes 30 µs a file.
-_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
-
-_page = msgspec.json.Decoder(_Page)
-_file = msgspec.json.Decoder(_File)
-
-
-def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
-    """
-    Parse a page in JSON (PEP 691).
-
-    Args:
-        body: as received, decompressed.
-        name: the project that was asked for.
-        url: where the page came from in the end; file URLs may be relative to it.
-        serial: what ``X-PyPI-Last-Serial`` said, where it came.
-
-    Raises:
-        InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
-    """
-    if body.count(b",") > _COMMAS_MOST:
-        raise InvalidPage(f"the page has more than {_FILES_MOST:,} files")
-    try:
-        raw = _page.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
-    check_name(raw.name, asked=name)
-    if len(raw.versions) > _FILES_MOST:
-        raise InvalidPage(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
-    status = raw.project_status or _Status()
-    if serial is None:
-        serial = parse_serial(raw.meta.last_serial)
-    files, refused = sort_out(_files(raw.files), url=url)
-    return Page(
-        name=name,
-        files=files,
-        refused=refused,
-        versions=tuple(raw.versions),
-        # PEP 792: an unknown marker is to be taken as active
-        status=ProjectStatus(status.status) if status.status in set(ProjectStatus) else ProjectStatus.ACTIVE,
-        status_reason=status.reason,
-        serial=serial,
-        api_version=check_api_version(raw.meta.api_version),
-    )
 
 
 def parse_serial(said: object) -> int | None:
@@ -241,19 +161,6 @@ def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa
     if isinstance(said, dict):
         return parse_sha256(said["sha256"]) if "sha256" in said else bool(said)
     return bool(said)
-
-
-def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
-    for entry in entries:
-        try:
-            raw = _file.decode(entry)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield Refusal("?", f"its entry breaks PEP 691: {error}")
-            continue
-        try:
-            yield make_file(raw)
-        except FileRejected as error:
-            yield Refusal(raw.filename[:255], str(error))
 
 
 def _absolute(page: str, url: str) -> str:

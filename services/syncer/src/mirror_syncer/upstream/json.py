@@ -1,0 +1,112 @@
+"""A project's page in JSON (PEP 691), as PyPI and most others have it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.upstream.page import (
+    File,
+    Page,
+    ProjectStatus,
+    Refusal,
+    check_api_version,
+    check_name,
+    make_file,
+    parse_serial,
+    sort_out,
+)
+
+_FILES_MOST = 200_000  # the largest projects of PyPI have some 10,000
+_COMMAS_MOST = 20 * _FILES_MOST  # an entry has about ten
+
+
+class _Meta(msgspec.Struct):
+    api_version: str = msgspec.field(name="api-version", default="1.0")
+    last_serial: Any = msgspec.field(name="_last-serial", default=None)
+
+
+class _File(msgspec.Struct):
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = msgspec.field(name="requires-python", default=None)
+    size: int | None = None
+    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    yanked: bool | str | None = False
+    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
+    # PEP 714: the older name, which PyPI sends beside the newer
+    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
+    provenance: str | None = None
+
+
+class _Status(msgspec.Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _Page(msgspec.Struct):
+    meta: _Meta
+    name: str
+    # Raw: one entry that breaks the specification must not take the others with it.
+    files: list[msgspec.Raw]
+    versions: list[str] = []
+    project_status: _Status | None = msgspec.field(name="project-status", default=None)
+
+
+_page = msgspec.json.Decoder(_Page)
+_file = msgspec.json.Decoder(_File)
+
+
+def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
+    """
+    Parse a page in JSON (PEP 691).
+
+    Args:
+        body: as received, decompressed.
+        name: the project that was asked for.
+        url: where the page came from in the end; file URLs may be relative to it.
+        serial: what ``X-PyPI-Last-Serial`` said, where it came.
+
+    Raises:
+        InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
+    """
+    if body.count(b",") > _COMMAS_MOST:
+        raise InvalidPage(f"the page has more than {_FILES_MOST:,} files")
+    try:
+        raw = _page.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
+    check_name(raw.name, asked=name)
+    if len(raw.versions) > _FILES_MOST:
+        raise InvalidPage(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
+    status = raw.project_status or _Status()
+    if serial is None:
+        serial = parse_serial(raw.meta.last_serial)
+    files, refused = sort_out(_files(raw.files), url=url)
+    return Page(
+        name=name,
+        files=files,
+        refused=refused,
+        versions=tuple(raw.versions),
+        # PEP 792: an unknown marker is to be taken as active
+        status=ProjectStatus(status.status) if status.status in set(ProjectStatus) else ProjectStatus.ACTIVE,
+        status_reason=status.reason,
+        serial=serial,
+        api_version=check_api_version(raw.meta.api_version),
+    )
+
+
+def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
+    for entry in entries:
+        try:
+            raw = _file.decode(entry)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield Refusal("?", f"its entry breaks PEP 691: {error}")
+            continue
+        try:
+            yield make_file(raw)
+        except FileRejected as error:
+            yield Refusal(raw.filename[:255], str(error))
