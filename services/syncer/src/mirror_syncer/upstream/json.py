@@ -6,16 +6,17 @@ from typing import Any
 import msgspec
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream.page import (
+    Entry,
     File,
     Page,
-    ProjectStatus,
     Refusal,
     check_api_version,
     check_name,
     make_file,
     parse_serial,
+    parse_status,
     sort_out,
 )
 
@@ -26,20 +27,6 @@ _COMMAS_MOST = 20 * _FILES_MOST  # an entry has about ten
 class _Meta(msgspec.Struct):
     api_version: str = msgspec.field(name="api-version", default="1.0")
     last_serial: Any = msgspec.field(name="_last-serial", default=None)
-
-
-class _File(msgspec.Struct):
-    filename: str
-    url: str
-    hashes: dict[str, str]
-    requires_python: str | None = msgspec.field(name="requires-python", default=None)
-    size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload-time", default=None)
-    yanked: bool | str | None = False
-    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
-    # PEP 714: the older name, which PyPI sends beside the newer
-    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
-    provenance: str | None = None
 
 
 class _Status(msgspec.Struct):
@@ -57,7 +44,7 @@ class _Page(msgspec.Struct):
 
 
 _page = msgspec.json.Decoder(_Page)
-_file = msgspec.json.Decoder(_File)
+_entry = msgspec.json.Decoder(Entry)
 
 
 def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
@@ -91,8 +78,7 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
         files=files,
         refused=refused,
         versions=tuple(raw.versions),
-        # PEP 792: an unknown marker is to be taken as active
-        status=ProjectStatus(status.status) if status.status in set(ProjectStatus) else ProjectStatus.ACTIVE,
+        status=parse_status(status.status),
         status_reason=status.reason,
         serial=serial,
         api_version=check_api_version(raw.meta.api_version),
@@ -100,13 +86,10 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
 
 
 def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
-    for entry in entries:
+    for raw in entries:
         try:
-            raw = _file.decode(entry)
+            entry = _entry.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield Refusal("?", f"its entry breaks PEP 691: {error}")
-            continue
-        try:
-            yield make_file(raw)
-        except FileRejected as error:
-            yield Refusal(raw.filename[:255], str(error))
+        else:
+            yield make_file(entry)

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
@@ -83,6 +82,27 @@ class Page:
     api_version: str = "1.0"
 
 
+class Entry(msgspec.Struct):
+    """What a page says of a file, by the names that PEP 691 has for it; only its types are checked."""
+
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = msgspec.field(name="requires-python", default=None)
+    size: int | None = None
+    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    yanked: bool | str | None = False
+    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
+    # PEP 714: the older name, which PyPI sends beside the newer
+    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
+    provenance: str | None = None
+
+
+def parse_status(said: str) -> ProjectStatus:
+    """Return a project's status; PEP 792: an unknown marker is to be taken as active."""
+    return ProjectStatus(said) if said in set(ProjectStatus) else ProjectStatus.ACTIVE
+
+
 def parse_serial(said: object) -> int | None:
     """Return a serial, from JSON or from a header's digits, or None of anything else: serials are PyPI's own."""
     if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(SERIAL_MOST)):
@@ -104,7 +124,15 @@ def check_api_version(said: str) -> str:
 
 
 def sort_out(candidates: Iterable[File | Refusal], *, url: str) -> tuple[tuple[File, ...], tuple[Refusal, ...]]:
-    """Part what a page names into files, their URLs made absolute, and refusals; a name's second entry is refused."""
+    """
+    Part what a page names into files, their URLs made absolute, and refusals; a name's second entry is refused.
+
+    Args:
+        url: the page's own, which the files' may be relative to.
+
+    Raises:
+        InvalidPage: there are more refusals than a page with faults has.
+    """
     files: dict[str, File] = {}
     refused: list[Refusal] = []
     for candidate in candidates:
@@ -122,13 +150,15 @@ def sort_out(candidates: Iterable[File | Refusal], *, url: str) -> tuple[tuple[F
     return tuple(files.values()), tuple(refused)
 
 
-def make_file(entry: Any) -> File:  # noqa: ANN401 - a _File, or the HTML parser's equal
-    """
-    Make a file of an entry whose fields have the right types.
+def make_file(entry: Entry) -> File | Refusal:
+    """Make a file of an entry, or say why there is none: its name or digest is none, or it has no sha256."""
+    try:
+        return _file(entry)
+    except FileRejected as error:
+        return Refusal(entry.filename[:255], str(error))
 
-    Raises:
-        FileRejected: its name or digest is none, or it has no sha256.
-    """
+
+def _file(entry: Entry) -> File:
     filename = parse_filename(entry.filename)
     if (sha256 := entry.hashes.get("sha256")) is None:
         raise FileRejected("the page gives no sha256, so that its content could not be checked")
