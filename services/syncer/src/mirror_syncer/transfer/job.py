@@ -1,0 +1,49 @@
+"""What there is to do about a project, with all that is needed to know for it; it crosses to a worker as a value."""
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.policy import Selection, Serve, fingerprint
+from mirror_syncer.priority import Priority
+from mirror_syncer.rows import ProjectRow
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One project to look at."""
+
+    name: NormalizedName
+    priority: Priority
+    row: ProjectRow | None
+    selection: Selection
+    serve: Serve
+    grace: int
+    """Seconds that a file which the page drops stays."""
+    wanted: int | None = None
+    """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
+    force: bool = False
+    """Forget validators and check that files are there."""
+    shrink: bool = False
+    """Let go of what upstream's page lacks, however much that is."""
+    damaged: frozenset[str] = frozenset()
+    """Places whose content is known to be wrong."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The policy's: what is published by another one is judged again, though upstream's page did not change."""
+        return fingerprint(self.selection, serve=self.serve)
+
+    def outdates(self, serial: int | None) -> bool:
+        """Return whether upstream's list tells of a later change than a page of this serial."""
+        return serial is not None and self.wanted is not None and serial < self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One project to take out of the mirror."""
+
+    row: ProjectRow
+    reason: str
+    grace: int
+    """Seconds that its files stay."""

@@ -1,0 +1,90 @@
+"""A project's page: asked for until it is as new as it should be, or read again where it did not change."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import InvalidPage, StalePage
+from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow
+from mirror_syncer.transfer.job import Work
+from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, parse_page
+from mirror_syncer.volume import Tree
+
+# An edge of the CDN serves the old page for some seconds after a change: 2 + 4 + 8 s, holding no connection.
+STALE_WAITS = (2.0, 4.0, 8.0)
+
+
+class PageTransfer:
+    """
+    Brings pages, upstream's and our own.
+
+    Args:
+        kept: returns upstream's page as it was kept for a project, where it was.
+        stale_waits: seconds before each further request for a page that is older than it should be.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        tree: Tree,
+        kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
+        stale_waits: tuple[float, ...],
+    ) -> None:
+        self._index = index
+        self._tree = tree
+        self._kept = kept
+        self._stale_waits = stale_waits
+
+    async def ask(self, work: Work, row: ProjectRow) -> PageAnswer | NotModified | Gone:
+        """
+        Ask for the page; one older than ours is asked for again, a little later.
+
+        So is, once, one older than upstream's list: the first answer after a purge may still be the old one. If it
+        stays so, the page is taken: an invitation moves the serial, but not the page.
+
+        Raises:
+            StalePage: it stays older than ours.
+            UpstreamError: it could not be had.
+            InvalidPage: what came is none.
+        """
+        validators = NO_VALIDATORS if work.force else row.validators
+        for attempt, wait in enumerate((*self._stale_waits, None)):
+            answer = await self._index.page(work.name, validators=validators, priority=work.priority)
+            serial = answer.page.serial if isinstance(answer, PageAnswer) else None
+            older = not work.force and None not in (serial, row.serial) and (serial or 0) < (row.serial or 0)
+            shown = row.serial if isinstance(answer, NotModified) else serial
+            if not older and (attempt or wait is None or not work.outdates(shown)):
+                return answer
+            if wait is None:
+                raise StalePage(
+                    f"upstream shows an older page, of serial {serial}; ours is of {row.serial}. "
+                    "If it stays so, `sync --force` takes what upstream has"
+                )
+            await asyncio.sleep(wait)
+        raise AssertionError
+
+    async def unchanged(self, name: NormalizedName) -> tuple[Page, KeptPage | None]:
+        """
+        Return the page that a 304 speaks of: what was kept of it, or what was published whole.
+
+        Raises:
+            InvalidPage: there is neither, or what was kept is damaged.
+        """
+        if kept := await self._kept(name):
+            page = await asyncio.to_thread(  # as large as they come
+                parse_page, kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
+            )
+            return page, kept
+        if published := await asyncio.to_thread(self.published, name):
+            return published.page, None
+        raise InvalidPage("upstream says that its page did not change, and ours is lost; `sync --force` fetches it")
+
+    def published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return what is published; None where nothing is, or nothing that can be read. It blocks for the disk."""
+        try:
+            return read_published(self._tree, name)
+        except InvalidPage:
+            return None  # damaged: it is written anew, and its files are hashed before they are believed
