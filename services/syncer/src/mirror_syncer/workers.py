@@ -183,7 +183,7 @@ class Workers:
             selection,
             self._policy.current.serve,
             self._grace,
-            wanted=task.wanted,
+            wanted_serial=task.wanted,
             force=force,
             shrink=task.action is Action.SHRINK,
             damaged=damaged,

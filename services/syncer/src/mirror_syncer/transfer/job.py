@@ -20,7 +20,7 @@ class Work:
     serve: Serve
     grace: int
     """Seconds that a file which the page drops stays."""
-    wanted: int | None = None
+    wanted_serial: int | None = None
     """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
     force: bool = False
     """Forget validators and check that files are there."""
@@ -36,7 +36,7 @@ class Work:
 
     def outdates(self, serial: int | None) -> bool:
         """Return whether upstream's list tells of a later change than a page of this serial."""
-        return serial is not None and self.wanted is not None and serial < self.wanted
+        return serial is not None and self.wanted_serial is not None and serial < self.wanted_serial
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class Outcome:
 
 def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
     """Return the outcome of a page that did not change, and left nothing to do."""
-    serial = row.serial if row.serial is not None else work.wanted or None
+    serial = row.serial if row.serial is not None else work.wanted_serial or None
     if work.outdates(serial):
         behind = replace(
             row,
@@ -42,7 +42,7 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
             checked_at=int(time.time()),
             attempts=row.attempts + 1,
             due_at=row.next_due(),
-            error=_lagging(serial, work.wanted),
+            error=_lagging(serial, work.wanted_serial),
         )
         return Outcome(Publication(Settlement(behind)))
     lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
@@ -71,10 +71,10 @@ def after_gone(work: Work, row: ProjectRow) -> Outcome:
             checked_at=now,
         )
         return Outcome(Publication(Settlement(guarded, gone=True)), gone=True)
-    if work.wanted is not None:
+    if work.wanted_serial is not None:
         # The list is up to an hour old: what was deleted since is no failure.
         withdrawn = ProjectRow(
-            row.name, state=ProjectState.WITHDRAWN, serial=work.wanted or None, error=GONE, checked_at=now
+            row.name, state=ProjectState.WITHDRAWN, serial=work.wanted_serial or None, error=GONE, checked_at=now
         )
         return Outcome(Publication(Settlement(withdrawn)))
     state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
@@ -125,7 +125,7 @@ def standing(
             f"upstream's page lacks {lost} of the files that ours names; the deletion guard keeps them",
         )
     if work.outdates(serial):
-        return ProjectState.BEHIND, _lagging(serial, work.wanted)
+        return ProjectState.BEHIND, _lagging(serial, work.wanted_serial)
     return ProjectState.CURRENT, None
 
 

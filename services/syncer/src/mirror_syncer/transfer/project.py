@@ -140,7 +140,7 @@ class Transfer:
         staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
-        serial = page.serial if page.serial is not None else work.wanted or None
+        serial = page.serial if page.serial is not None else work.wanted_serial or None
         later = unfinished or shrinking > 0 or work.outdates(serial)
         state, error = standing(work, serial=serial, missing=failures, lost=shrinking)
         now = int(time.time())
