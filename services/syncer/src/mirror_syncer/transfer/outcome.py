@@ -14,10 +14,11 @@ from mirror_syncer.transfer.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A publication, and what its run wants to know."""
+    """A publication, and what a run wants to know of it."""
 
     publication: Publication
     failures: tuple[Failure, ...] = ()
+    """What a person is told, a project's or a file's each."""
     tally: Tally = field(default_factory=Tally)
     unreachable: bool = False
     """Upstream gave no answer at all."""

@@ -28,7 +28,14 @@ _MANY = 1_000  # files, judged within 3 ms where their names are as they should 
 
 
 class Transfer:
-    """Refreshes and withdraws projects, one call each."""
+    """
+    Refreshes and withdraws projects, one call each.
+
+    Args:
+        intend: notes in the catalog what is about to be touched.
+        kept: returns upstream's page as it was kept for a project, where it was.
+        stale_waits: seconds before each further request for a page that is older than it should be.
+    """
 
     def __init__(
         self,
@@ -81,7 +88,14 @@ class Transfer:
             return after_failure(row, error)
 
     async def withdraw(self, work: Withdrawal) -> Outcome:
-        """Take a project out of the mirror: its page at once, its files after the grace period."""
+        """
+        Take a project out of the mirror: its page at once, its files after the grace period.
+
+        Both only when the publication's group is committed; cancellation leaves pending rows.
+
+        Raises:
+            VolumeError: the disk says no.
+        """
         row = work.row
         published = await asyncio.to_thread(self._pages.published, row.name)
         leaving = retire(row.name, published, staying=frozenset(), grace=work.grace)
@@ -99,6 +113,7 @@ class Transfer:
         kept: KeptPage | None,
         validators: Validators,
     ) -> Outcome:
+        """Bring what is wanted of a page, then stage the page that names it; what is touched is noted before."""
         quarantined = page.status is ProjectStatus.QUARANTINED
         published = self._pages.published(work.name)
         lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
