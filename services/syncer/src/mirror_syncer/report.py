@@ -22,7 +22,8 @@ from mirror_syncer.policy import Policy
 from mirror_syncer.rows import ProjectRow
 from mirror_syncer.settings import Settings
 from mirror_syncer.volume import View
-from mirror_syncer.weighing import WEIGHED_MOST, Scale, Sums, Weight, open_index, weigh
+from mirror_syncer.weighing import WEIGHED_MOST, Scale, open_index, weigh
+from mirror_syncer.weight import Sums, Weight
 
 
 @dataclass(frozen=True, slots=True)
