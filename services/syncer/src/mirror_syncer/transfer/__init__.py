@@ -2,6 +2,9 @@
 The work unit: one project, from upstream's page to a publication that only waits for its group's commit.
 
 It needs a name, the policy and a place to write, and nothing of its neighbours.
+
+A ``job`` comes in; a ``project``'s turn brings its ``page``, its ``files`` (each with its ``metadata``, to a place that
+``claims`` it) and its ``legacy`` document, and lets go of what retires (``retirement``); an ``outcome`` goes out.
 """
 
 from mirror_syncer.transfer.files import FileTransfer

@@ -1,4 +1,17 @@
-"""Everything that is asked of the index we mirror: one HTTP client, pages parsed into types, files by the chunk."""
+"""
+Everything that is asked of the index we mirror: one HTTP client, pages parsed into types, files by the chunk.
+
+A request goes down through these rooms, none of which knows of those above it (import-linter holds that):
+
+``index``, ``legacy``      what an index has: pages, the list, files · its older JSON API
+``client``                 whole answers, streams, downloads that go on where they stopped
+``exchange``, ``memory``   one attempt, along redirects, on a connection of the ``budget`` · what all pages may take
+``retries``                what is worth a further attempt, and when
+``routes``, ``proxies``    may this host be asked? · by which proxy?
+``curl``, ``handle``       libcurl in the event loop: all transfers · one of them, its ``head`` and ``bandwidth``
+
+What comes is parsed by ``json`` or ``html`` into a ``page``, by ``project_list`` into blocks, and these are ``listed``.
+"""
 
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.client import Answer, Client
