@@ -220,6 +220,18 @@ async def test_upstream_gets_the_rest_it_wants(
     site.assert_whole()
 
 
+async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """Whoever wants a longer rest gets it: asked once in a run, and no retry is counted that was not made."""
+    neighbours.faults.on_page("bad").status(503, retry_after=3600)
+    async with site.running() as running:
+        run = await running.sync()
+        metrics = running.mirror.metrics.exposition().decode()
+
+    assert (run.state, [failure.project for failure in run.failures]) == (RunState.INCOMPLETE, ["bad"])
+    assert len(neighbours.log.to("/simple/bad/")) == 1
+    assert 'pypi_mirror_retries_total{reason="5xx"} 0.0' in metrics
+
+
 async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A burst of two dozen errors over everything ends in no failure, but in as many retries."""
     for name in (f"project-{number}" for number in range(12)):

@@ -27,7 +27,7 @@ class Retries:
     Makes attempts until one of them is not to be tried later.
 
     Args:
-        on_retry: told the reason of each further attempt.
+        on_retry: told the reason of each further attempt, when it begins.
     """
 
     def __init__(self, limits: Limits, *, on_retry: Callable[[str], None]) -> None:
@@ -44,7 +44,7 @@ class Retries:
         try:
             return await attempt()  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
         except TryLater as error:
-            failed: TryLater | None = error
+            failed = error
         try:
             async for trial in stamina.retry_context(
                 on=self._wait,
@@ -55,15 +55,13 @@ class Retries:
                 wait_jitter=self._limits.wait_initial_seconds,
             ):
                 with trial:
-                    if failed is not None:
-                        self._on_retry(failed.reason)
-                        first, failed = failed, None
-                        raise first  # it was the first of the attempts
+                    if trial.num == 1:
+                        raise failed  # made above
+                    self._on_retry(failed.reason)
                     try:
                         return await attempt()
                     except TryLater as error:
-                        if trial.num < self._limits.attempts:
-                            self._on_retry(error.reason)
+                        failed = error
                         raise
         except TryLater as error:
             raise Unreachable(str(error)) from error
