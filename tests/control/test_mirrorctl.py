@@ -200,6 +200,8 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     run_id = _lines(mirrorctl("sync"))[0].id
 
     assert run_id in mirrorctl("runs", "--state", "queued").stdout
+    assert run_id in mirrorctl("runs", "--trigger", "cli", "--since", "2026-11-22").stdout
+    assert run_id not in mirrorctl("runs", "--trigger", "schedule").stdout
     assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
 

@@ -38,11 +38,14 @@ def test_nobody_passes_for_the_schedule(holder: httpx2.Client, syncer: FakeSynce
 
 
 def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """State, as often as it is given, kind, limit and cursor are passed on as they are."""
+    """State and trigger, as often as they are given, kind, since, limit and cursor are passed on as they are."""
     query: list[tuple[str, str | int | float | bool | None]] = [
         ("state", "failed"),
         ("state", "incomplete"),
         ("kind", "sync"),
+        ("trigger", "api"),
+        ("trigger", "cli"),
+        ("since", "2026-11-22T16:12:33Z"),
         ("limit", "7"),
         ("cursor", "a/b&c"),
     ]
@@ -144,7 +147,9 @@ def test_options_belong_to_their_kind(holder: httpx2.Client) -> None:
     assert answer.json()["errors"] == [{"pointer": "#", "detail": "'force' goes with kind 'sync', not with 'verify'"}]
 
 
-@pytest.mark.parametrize("query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor="])
+@pytest.mark.parametrize(
+    "query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor=", "trigger=me", "since=1"]
+)
 def test_a_filter_that_says_nothing_is_refused(client: httpx2.Client, query: str) -> None:
     """A misspelt or senseless filter is a problem, and no list of everything."""
     answer = client.get(f"/api/v1/runs?{query}")

@@ -102,7 +102,11 @@ def runs(
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="One, with its failures.")] = None,
     *,
     state: Annotated[list[RunState] | None, typer.Option(help="Any of these.")] = None,
-    kind: RunKind | None = None,
+    kind: Annotated[RunKind | None, typer.Option(help="Of this kind alone.")] = None,
+    trigger: Annotated[list[Trigger] | None, typer.Option(help="Who asked for it: any of these.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="From this day on, in UTC.")
+    ] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -110,7 +114,7 @@ def runs(
     if run_id is not None:
         run = _ask(context, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
-    wanted = RunFilter(state=state or [], kind=kind, limit=limit)
+    wanted = RunFilter(state=state or [], kind=kind, trigger=trigger or [], since=since, limit=limit)
     page = _ask(context, lambda control: control.runs(wanted))
     return _show(page, views.runs(page.items), as_json=as_json)
 
