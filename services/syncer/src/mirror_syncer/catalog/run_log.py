@@ -10,7 +10,7 @@ from itertools import product
 import sqlalchemy as sa
 
 from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
-from mirror_syncer.catalog.schema import run, run_key
+from mirror_syncer.catalog.schema import message, run, run_key
 from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import KeyReused
 
@@ -26,6 +26,8 @@ class RunLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self.announced = False
+        """Whether there is a receiver who is owed a message of each run's end."""
 
     def add(self, new: Run, *, idempotency_key: str | None = None) -> None:
         """Store a new run."""
@@ -54,6 +56,9 @@ class RunLog:
         going = run.c.finished_at.is_(None)
         statement = insertion(connection.dialect, run).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
+        if self.announced and changed.state.ended:
+            owed = insertion(connection.dialect, message).values(run_id=changed.id)
+            connection.execute(owed.on_conflict_do_nothing())
 
     def get(self, identifier: str) -> Run | None:
         """Return a run."""

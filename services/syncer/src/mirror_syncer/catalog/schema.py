@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -155,6 +155,9 @@ run_key = Table(
     Column("made_at", BigInteger, nullable=False),
     Index("run_key_made", "made_at"),
 )
+
+# Runs that ended, and whose end the webhook's receiver is still to hear of.
+message = Table("message", metadata, Column("run_id", Word, primary_key=True))
 
 # What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
 # One row a project: a first sync writes four thousand of them instead of thirty-three thousand.
