@@ -1,34 +1,18 @@
-"""
-``mirrorctl``: the API for people and scripts.
+"""``mirrorctl``: the API for people and scripts, a command a call."""
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete.
-"""
-
-import asyncio
-import os
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_control import views
-from mirror_control.api_client import ApiClient, ApiError, Refused, Unreachable
+from mirror_control.api_client import ApiClient
+from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
-from mirror_control.settings import Settings, SettingsError
 from mirror_control.shapes import ProjectFilter, RunFilter
-from mirror_control.token import TokenError
-from mirror_control.words import plain
-
-Answer = TypeVar("Answer")
-
-FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
-
-# A call that control passes on takes up to five seconds; the way to it may be long.
-_LIMIT = 15.0
 
 main = typer.Typer(
     no_args_is_help=True,
@@ -63,7 +47,7 @@ def _remember_url(
 @main.command()
 def status(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Show at one look whether the mirror is fresh, complete and has room."""
-    found = _ask(context, lambda control: control.status())
+    found = ask(context.obj, lambda control: control.status())
     _show(found, views.status(found), as_json=as_json)
 
 
@@ -112,17 +96,17 @@ def runs(
 ) -> None:
     """List runs, newest first, or look at one."""
     if run_id is not None:
-        run = _ask(context, lambda control: control.run(run_id))
+        run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
     wanted = RunFilter(state=state or [], kind=kind, trigger=trigger or [], since=since, limit=limit)
-    page = _ask(context, lambda control: control.runs(wanted))
+    page = ask(context.obj, lambda control: control.runs(wanted))
     return _show(page, views.runs(page.items), as_json=as_json)
 
 
 @main.command()
 def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")]) -> None:
     """Let a run end after the projects that it has in hand; what it has published stays."""
-    run = _ask(context, lambda control: control.cancel(run_id), token=_token())
+    run = ask(context.obj, lambda control: control.cancel(run_id), token=find_token())
     told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends after what it has in hand.")
     _show(run, told, as_json=views.piped())
 
@@ -152,10 +136,10 @@ def projects(
     """List what is mirrored, or look at one project."""
     if name is not None:
         known_as = _name(name)
-        project = _ask(context, lambda control: control.project(known_as))
+        project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
     wanted = ProjectFilter(state=state or [], q=search or None, limit=limit)
-    page = _ask(context, lambda control: control.projects(wanted))
+    page = ask(context.obj, lambda control: control.projects(wanted))
     return _show(page, views.projects(page.items), as_json=as_json)
 
 
@@ -170,7 +154,7 @@ def downloads(
 ) -> None:
     """Show what was downloaded from here, and by which clients."""
     wanted = DownloadFilter(project=name and _name(name), since=since and since.date(), top=top)
-    found = _ask(context, lambda control: control.downloads(wanted))
+    found = ask(context.obj, lambda control: control.downloads(wanted))
     _show(found, views.downloads(found), as_json=as_json)
 
 
@@ -178,14 +162,14 @@ def downloads(
 def misses(context: typer.Context, *, since: Since = None, top: Top = 20, as_json: AsJson = False) -> None:
     """Show what was asked for and is not here."""
     wanted = MissFilter(since=since and since.date(), top=top)
-    found = _ask(context, lambda control: control.misses(wanted))
+    found = ask(context.obj, lambda control: control.misses(wanted))
     _show(found, views.misses(found), as_json=as_json)
 
 
 @main.command()
 def token() -> None:
     """Show the token that changing calls need."""
-    typer.echo(_token())
+    typer.echo(find_token())
 
 
 @main.command()
@@ -197,7 +181,7 @@ def serve() -> None:
 
 
 def _hold(context: typer.Context, action: Literal["pause", "resume"]) -> None:
-    schedule = _ask(context, lambda control: control.schedule(action), token=_token())
+    schedule = ask(context.obj, lambda control: control.schedule(action), token=find_token())
     _show(schedule, views.schedule(schedule), as_json=views.piped())
 
 
@@ -213,16 +197,16 @@ def _start(
     try:
         wanted = RunRequest.model_validate({"kind": kind, "projects": projects or None, **given})
     except ValidationError as error:
-        _fail("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), code=USAGE)
+        fail("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), code=USAGE)
 
     async def conversation(control: ApiClient) -> Run:
         run = await control.start(wanted, trigger=Trigger.CLI)
         return await follow(control, run) if following else run
 
     try:
-        run = _ask(context, conversation, token=_token())
+        run = ask(context.obj, conversation, token=find_token())
     except KeyboardInterrupt:
-        _fail("the run goes on; `mirrorctl runs` shows it", code=INTERRUPTED)
+        fail("the run goes on; `mirrorctl runs` shows it", code=INTERRUPTED)
     if not following:
         return _show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.piped())
     if not views.piped():
@@ -236,42 +220,11 @@ def _start(
             raise typer.Exit(FAILED)
 
 
-def _ask(
-    context: typer.Context, conversation: Callable[[ApiClient], Awaitable[Answer]], *, token: str | None = None
-) -> Answer:
-    """Talk with control; what goes wrong becomes one line that says what to do, and an exit code."""
-    url: str = context.obj
-
-    async def talk() -> Answer:
-        async with ApiClient(base=f"{url.rstrip('/')}/api/v1/", limit=_LIMIT, token=token) as control:
-            return await conversation(control)
-
-    try:
-        return asyncio.run(talk())
-    except Refused as error:
-        _fail(str(error), code=USAGE if error.problem.status == 422 else FAILED)  # noqa: PLR2004 a wrong call
-    except Unreachable as error:
-        _fail(f"{url} does not answer ({error}): `docker compose ps control`, or another --url", code=FAILED)
-    except ApiError as error:
-        _fail(f"{url} is no mirror's control ({error}): check --url", code=FAILED)
-    except ValueError as error:
-        _fail(f"--url {url}: {error}", code=USAGE)
-
-
 def _name(spelling: str) -> str:
     try:
         return parse_project_name(spelling)
     except ValueError as error:
-        _fail(str(error), code=USAGE)
-
-
-def _token() -> str:
-    if given := os.environ.get("MIRROR_TOKEN", "").strip():
-        return given
-    try:
-        return Settings.load().token_file.current().decode()
-    except (SettingsError, TokenError) as error:
-        _fail(f"no token: set MIRROR_TOKEN, or run this in control's container ({error})", code=USAGE)
+        fail(str(error), code=USAGE)
 
 
 def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
@@ -279,8 +232,3 @@ def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
         typer.echo(answer.model_dump_json(exclude_none=True))
     else:
         views.show(view)
-
-
-def _fail(told: str, *, code: int) -> NoReturn:
-    typer.echo(f"mirrorctl: {plain(told)}", err=True)
-    raise typer.Exit(code)
