@@ -206,6 +206,26 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
 
 
+def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
+    """Where there is more than a list shows, it says in one line, to be copied, how to go on; and so it goes on."""
+    run_ids = [_lines(mirrorctl("sync", name))[0].id for name in ("a", "b")]
+    first = mirrorctl("runs", "--limit", "1", COLUMNS="20").stdout
+    more = first.splitlines()[-1]
+    rest = mirrorctl("runs", "--limit", "1", *more.removeprefix("more: ").split()).stdout
+
+    assert more == f"more: --cursor {run_ids[1]}"
+    assert run_ids[0] in rest
+    assert "more" not in rest
+
+
+def test_help_tells_each_command_whole() -> None:
+    """At 80 columns no command's sentence is cut short, and exit codes are told."""
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).stdout
+
+    assert "..." not in shown.partition("Commands:")[2]
+    assert "3 incomplete" in shown
+
+
 def test_runs_fit_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
     """At 80 columns a run is a line, also one of 890,000 projects of which some failed, with an id of real length."""
     _lines(mirrorctl("sync"))

@@ -12,33 +12,27 @@ from mirror_control.api_client import ApiClient
 from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
-from mirror_control.shapes import ProjectFilter, RunFilter
+from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
+from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
+from mirror_control.words import plain
 
 main = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # an error is a line, not a box
-    help="Look at a mirror and steer it. Elsewhere than in control's container, "
-    "give its address (--url) and its token (the variable MIRROR_TOKEN).",
+    help="Look at a mirror and steer it. Elsewhere than in control's container, give its address (--url) and, for what "
+    "changes anything, its token (the variable MIRROR_TOKEN). What changes something answers in words on a terminal, "
+    "and in the API's JSON elsewhere.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow), 130 interrupted.",
 )
-
-Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT", help="These alone.", show_default=False)]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay until it ends; its outcome is the exit code.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Since = Annotated[
-    datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The first day, in UTC; without it 29 days ago."),
-]
-Top = Annotated[int, typer.Option(min=1, max=1000, help="How many of each list, the largest.")]
-Limit = Annotated[int, typer.Option(min=1, max=200, help="At most so many.")]
 
 
 @main.callback()
 def _remember_url(
     context: typer.Context,
     url: Annotated[
-        str, typer.Option(envvar="MIRRORCTL_URL", help="The mirror's or control's address.")
+        str, typer.Option(envvar="MIRRORCTL_URL", metavar="URL", help="The mirror's or control's address.")
     ] = "http://127.0.0.1:8081",
 ) -> None:
     context.obj = url
@@ -46,7 +40,7 @@ def _remember_url(
 
 @main.command()
 def status(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show at one look whether the mirror is fresh, complete and has room."""
+    """Show whether the mirror is fresh, complete and has room."""
     found = ask(context.obj, lambda control: control.status())
     _show(found, views.status(found), as_json=as_json)
 
@@ -57,11 +51,17 @@ def sync(
     projects: Projects = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Fetch all pages anew, check that files are there.")] = False,
-    allow_removals: Annotated[int | None, typer.Option(min=0, help="Remove up to so many projects.")] = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force everything.")] = False,
+    allow_removals: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Remove up to so many projects, whatever the guard says.")
+    ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force all that upstream lists.")] = False,
     following: Follow = False,
 ) -> None:
-    """Bring projects, or the whole mirror, to what upstream has."""
+    """
+    Bring projects, or the whole mirror, to what upstream has.
+
+    Without --follow it asks for a run, says its id, and is done. An equal run that waits already is taken instead.
+    """
     options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
     _start(context, RunKind.SYNC, projects, options, following=following)
 
@@ -76,7 +76,11 @@ def verify(
     ] = False,
     following: Follow = False,
 ) -> None:
-    """Hash the published files of projects, or of the whole mirror, and there look for files that nothing names."""
+    """
+    Hash what is published, of projects or the whole mirror.
+
+    Of the whole mirror it also looks for files that nothing names.
+    """
     _start(context, RunKind.VERIFY, projects, {"repair": repair}, following=following)
 
 
@@ -92,20 +96,25 @@ def runs(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="From this day on, in UTC.")
     ] = None,
     limit: Limit = 20,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first, or look at one."""
     if run_id is not None:
         run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
-    wanted = RunFilter(state=state or [], kind=kind, trigger=trigger or [], since=since, limit=limit)
+    wanted = RunFilter(state=state or [], kind=kind, trigger=trigger or [], since=since, limit=limit, cursor=cursor)
     page = ask(context.obj, lambda control: control.runs(wanted))
-    return _show(page, views.runs(page.items), as_json=as_json)
+    return _show_part(page, views.runs(page.items), as_json=as_json)
 
 
 @main.command()
 def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")]) -> None:
-    """Let a run end after the projects that it has in hand; what it has published stays."""
+    """
+    Let a run end early; what it has published stays.
+
+    The projects that it has in hand are finished.
+    """
     run = ask(context.obj, lambda control: control.cancel(run_id), token=find_token())
     told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends after what it has in hand.")
     _show(run, told, as_json=views.piped())
@@ -131,16 +140,17 @@ def projects(
     state: Annotated[list[ProjectState] | None, typer.Option(help="Any of these.")] = None,
     search: Annotated[str | None, typer.Option(help="What names begin with.")] = None,
     limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what is mirrored, or look at one project."""
+    """List what is mirrored, or say why a project is or isn't."""
     if name is not None:
         known_as = _name(name)
         project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = ProjectFilter(state=state or [], q=search or None, limit=limit)
+    wanted = ProjectFilter(state=state or [], q=search or None, limit=limit, cursor=cursor)
     page = ask(context.obj, lambda control: control.projects(wanted))
-    return _show(page, views.projects(page.items), as_json=as_json)
+    return _show_part(page, views.projects(page.items), as_json=as_json)
 
 
 @main.command()
@@ -232,3 +242,9 @@ def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
         typer.echo(answer.model_dump_json(exclude_none=True))
     else:
         views.show(view)
+
+
+def _show_part(page: Page[Item], view: views.View, *, as_json: bool) -> None:
+    _show(page, view, as_json=as_json)
+    if page.next is not None and not as_json:
+        typer.echo(f"more: --cursor {plain(page.next)}")  # one line, which a terminal folds and a mouse copies whole
