@@ -177,6 +177,35 @@ def test_no_body_is_an_internal_error(holder: httpx2.Client, content: bytes) -> 
 
 
 @pytest.mark.parametrize(
+    ("content", "kind", "place", "told"),
+    [
+        (b'{"kind": "sync"}', "application/x-www-form-urlencoded", "#", "Content-Type: application/json"),
+        (b"", "application/json", "#", "send a JSON object"),
+        (b"[]", "application/json", "#", "send a JSON object"),
+        (b'{"kind": ', "application/json", "#", "is no JSON: Expecting value, at character 9"),
+        (b'{"kind": "sync", "projects": "six"}', "application/json", "#/projects", "a valid list"),
+        (b'{"kind": "sync", "projects": []}', "application/json", "#/projects", "List should have at least 1 item"),
+        (b'{"kind": "sync", "projects": ["/x"]}', "application/json", "#/projects/0", "is not a project name"),
+    ],
+)
+def test_a_fault_is_told_in_the_callers_words(
+    holder: httpx2.Client, content: bytes, kind: str, place: str, told: str
+) -> None:
+    """What a first try with curl gets wrong is said once, at its place, as what to send instead."""
+    answer = holder.post("/api/v1/runs", content=content, headers={"Content-Type": kind})
+    (fault,) = answer.json()["errors"]
+
+    assert (answer.status_code, fault["pointer"]) == (422, place)
+    assert told in fault["detail"]
+
+
+def test_a_bare_plus_in_a_query_is_told(client: httpx2.Client) -> None:
+    """A + that a query turned into a space is named as what it is."""
+    assert "%2B" in client.get("/api/v1/runs?since=2026-11-22T16:12:33+01:00").json()["detail"]
+    assert client.get("/api/v1/runs?since=2026-11-22T16:12:33%2B01:00").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/api/v1/nothing", 404),

@@ -11,6 +11,7 @@ from mirror_control import views
 from mirror_control.api_client import ApiClient
 from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
+from mirror_control.faults import faults
 from mirror_control.follow import follow
 from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
 from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
@@ -207,7 +208,7 @@ def _start(
     try:
         wanted = RunRequest.model_validate({"kind": kind, "projects": projects or None, **given})
     except ValidationError as error:
-        fail("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), code=USAGE)
+        fail("; ".join(one.detail for one in faults(error.errors())), code=USAGE)
 
     async def conversation(control: ApiClient) -> Run:
         run = await control.start(wanted, trigger=Trigger.CLI)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mirror_contract import Project, ProjectState, Run, RunKind, RunState, Trigger
 
 Item = TypeVar("Item")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
 class Invalid(BaseModel):
@@ -49,9 +49,9 @@ class Readiness(BaseModel):
 
 
 def _moment(value: object) -> object:
-    """Refuse what pydantic would take for a number of seconds, too."""
-    if isinstance(value, str) and not _MOMENT.match(value):
-        raise ValueError("must be a moment, as in 2026-11-22T16:12:33Z")
+    """Refuse what pydantic would take for a number of seconds, and say what it would not: that a + became a space."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("must be a moment, as in 2026-11-22T16:12:33Z; in a query a + is written %2B")
     return value
 
 
