@@ -218,6 +218,24 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
     assert "more" not in rest
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("runs", "--cursor", ""), "cursor: "),
+        (("runs", "--cursor", "x" * 513), "cursor: "),
+        (("projects", "--search", "x" * 215), "q: "),
+        (("sync", "/etc/x"), "projects/0: '/etc/x' is not a project name"),
+    ],
+)
+def test_a_wrong_option_is_a_line(mirrorctl: Mirrorctl, command: tuple[str, ...], told: str) -> None:
+    """What the API could not be asked is refused before it is, in a line, with exit code 2."""
+    result = mirrorctl(*command)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"mirrorctl: {told}")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_help_tells_each_command_whole() -> None:
     """At 80 columns no command's sentence is cut short, and exit codes are told."""
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).stdout

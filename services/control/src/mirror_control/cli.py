@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_control import views
 from mirror_control.api_client import ApiClient
-from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token
+from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
-from mirror_control.faults import faults
 from mirror_control.follow import follow
 from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
 from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
@@ -104,7 +103,8 @@ def runs(
     if run_id is not None:
         run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
-    wanted = RunFilter(state=state or [], kind=kind, trigger=trigger or [], since=since, limit=limit, cursor=cursor)
+    asked = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
+    wanted = wish(RunFilter, **asked, limit=limit, cursor=cursor)
     page = ask(context.obj, lambda control: control.runs(wanted))
     return _show_part(page, views.runs(page.items), as_json=as_json)
 
@@ -149,7 +149,7 @@ def projects(
         known_as = _name(name)
         project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = ProjectFilter(state=state or [], q=search or None, limit=limit, cursor=cursor)
+    wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, cursor=cursor)
     page = ask(context.obj, lambda control: control.projects(wanted))
     return _show_part(page, views.projects(page.items), as_json=as_json)
 
@@ -205,10 +205,7 @@ def _start(
     following: bool,
 ) -> None:
     given = {option: value for option, value in options.items() if value not in (None, False)}
-    try:
-        wanted = RunRequest.model_validate({"kind": kind, "projects": projects or None, **given})
-    except ValidationError as error:
-        fail("; ".join(one.detail for one in faults(error.errors())), code=USAGE)
+    wanted = wish(RunRequest, kind=kind, projects=projects or None, **given)
 
     async def conversation(control: ApiClient) -> Run:
         run = await control.start(wanted, trigger=Trigger.CLI)

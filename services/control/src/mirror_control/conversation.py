@@ -10,18 +10,34 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from mirror_control.api_client import ApiClient, ApiError, Refused, Unreachable
+from mirror_control.faults import faults
 from mirror_control.settings import Settings, SettingsError
 from mirror_control.token import TokenError
 from mirror_control.words import plain
 
 Answer = TypeVar("Answer")
+Wish = TypeVar("Wish", bound=BaseModel)
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
 # A call that control passes on takes up to five seconds; the way to it may be long.
 _LIMIT = 15.0
+
+
+def wish(shape: type[Wish], **said: object) -> Wish:
+    """
+    Return what is wanted, as the API's shape.
+
+    Raises:
+        typer.Exit: it can't be; why is told.
+    """
+    try:
+        return shape.model_validate(said)
+    except ValidationError as error:
+        fail("; ".join(f"{one.pointer}: {one.detail}" for one in faults(error.errors())), code=USAGE)
 
 
 def ask(url: str, conversation: Callable[[ApiClient], Awaitable[Answer]], *, token: str | None = None) -> Answer:

@@ -11,7 +11,7 @@ _AS_JSON: Final = 'send a JSON object with \'Content-Type: application/json\', s
 
 def faults(errors: Iterable[Mapping[str, Any]]) -> Iterator[Invalid]:
     """
-    Yield each fault with its place: ``errors()`` of a ValidationError of FastAPI's, which begins with a place's kind.
+    Yield each fault with its place: of a ValidationError's ``errors()``, FastAPI's of which begin with body or query.
 
     What was sent is not repeated: it may be long, and it may be a secret in the wrong place.
     """
@@ -35,7 +35,7 @@ def _within(place: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
     return place[: len(other)] == other and len(place) > len(other)
 
 
-def _pointer(place: str, *path: str | int) -> str:
+def _pointer(place: str = "", *path: str | int) -> str:
     if place != "body":
         return "/".join([place, *map(str, path)])
     # RFC 6901, 3 and 6: ~ and / are escaped, and a fragment is percent-encoded.
