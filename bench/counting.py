@@ -1,5 +1,7 @@
 """
-``python -m bench.counting LOGS STORE OUTPUT``: counts an access log as control does, and tells how long it takes.
+``python -m bench.counting LOGS STORE NUMBER OUTPUT``: counts so many lines of an access log as control does.
+
+They are there, or come meanwhile; it tells how long it takes until all are counted.
 
 It runs under the Python that has control, in a process that does nothing else but look how late its loop is, which
 whoever asks control for something meanwhile waits for.
@@ -21,14 +23,14 @@ from mirror_control.server import keep_the_loop_free
 _TICK_SECONDS = 0.001
 
 
-async def count(logs: Path, store: Path) -> dict[str, float]:
-    """Return what it took until the last file was counted and removed."""
+async def count(logs: Path, store: Path, number: int) -> dict[str, float]:
+    """Return what it took until the last line was counted, and how late the loop was meanwhile."""
     intake = Intake(AccessLog(logs), store, kept=timedelta(days=36_500))
     keep_the_loop_free()
     lags = []
     began, used = time.monotonic(), time.process_time()
     task = asyncio.create_task(intake.follow())
-    while any(logs.iterdir()):  # noqa: ASYNC240 of one file, in memory
+    while intake.served.requests.total() < number:
         before = time.monotonic()
         await asyncio.sleep(_TICK_SECONDS)
         lags.append(time.monotonic() - before - _TICK_SECONDS)
@@ -50,4 +52,5 @@ async def count(logs: Path, store: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(json.dumps(asyncio.run(count(Path(sys.argv[1]), Path(sys.argv[2])))))
+    told = asyncio.run(count(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])))
+    Path(sys.argv[4]).write_text(json.dumps(told))

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.contenders import Ours
 from bench.figures import Figures
 from bench.ground import Ground
-from bench.measure import measure
+from bench.measure import measure, start
 from bench.options import Options
 from bench.report import say
 from bench.trials import figures_of
@@ -39,33 +39,48 @@ class IntakeTrial:
         ours = Ours()
         figures = figures_of(self, options, **{ours.name: ours.version()})
         number = _LINES // 10 if options.quick else _LINES
-        for subject, line in (("a site's log", _of_a_site), ("no two lines alike", _of_a_flood)):
+        for subject, line, rate in (
+            ("a site's log", _of_a_site, None),
+            ("no two lines alike", _of_a_flood, None),
+            (f"a site's log, {_WANTED:,} lines a second", _of_a_site, _WANTED),
+        ):
             say(f"{figures.label}: {subject}")
             walls, processors, lags, longest, peaks = zip(
-                *(_count(ours, ground.fresh(self.name), line, number) for _ in range(options.pairs)), strict=True
+                *(_count(ours, ground.fresh(self.name), line, number, rate=rate) for _ in range(options.pairs)),
+                strict=True,
             )
-            figures.add(f"{subject}: a second of one core", ours.name, *processors, unit="lines", at_least=_WANTED)
-            figures.add(f"{subject}: a second", ours.name, *walls, unit="lines")
+            if rate is None:
+                figures.add(f"{subject}: a second of one core", ours.name, *processors, unit="lines", at_least=_WANTED)
+                figures.add(f"{subject}: a second", ours.name, *walls, unit="lines")
             figures.add(f"{subject}: the loop is late, 99 of 100 times", ours.name, *lags, unit="ms", at_most=20)
             figures.add(f"{subject}: the loop is late, at worst", ours.name, *longest, unit="ms")
             figures.add(f"{subject}: peak", ours.name, *peaks, unit="MB")
         return figures
 
 
-def _count(ours: Ours, home: Path, line: _Line, number: int) -> tuple[float, float, float, float, float]:
+def _count(
+    ours: Ours, home: Path, line: _Line, number: int, *, rate: int | None
+) -> tuple[float, float, float, float, float]:
     logs, output = home / "logs", home / "counting.json"
     logs.mkdir()
     chance = random.Random(1)
     wanted = 0
-    with (logs / f"access-{_MINUTE.replace(':', '')}.jsonl").open("w") as file:
+    # What comes line by line waits elsewhere.
+    path = (home if rate else logs) / f"access-{_MINUTE.replace(':', '')}.jsonl"
+    with path.open("w") as file:
         for _ in range(number):
             text, counts = line(chance)
             file.write(text)
             wanted += counts
-    cost = measure(
-        ours.python(home, "bench.counting", str(logs), str(home / "downloads.db"), str(output)),
-        limit_seconds=_LIMIT_SECONDS,
-    )
+    counting = ours.python(home, "bench.counting", str(logs), str(home / "downloads.db"), str(number), str(output))
+    feeding = ours.python(home, "bench.feeding", str(path), str(logs), str(rate))
+    feeder = start(feeding) if rate else None
+    try:
+        cost = measure(counting, limit_seconds=_LIMIT_SECONDS)
+    finally:
+        if feeder is not None:
+            feeder.kill()
+            feeder.wait()
     told = json.loads(output.read_text())
     if told["counted"] != wanted:
         raise RuntimeError(f"{told['counted']:,.0f} were counted, not {wanted:,}")

@@ -89,6 +89,17 @@ def test_lines_count_once(logs: Path, store: Path, start: Callable[[], Intake]) 
     assert counted(store) == 5
 
 
+def test_counting_rests(logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a backlog so few lines are counted at a time that the event loop gets its turns, and all are counted."""
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    write(minute_file(logs, NOW), line() * 1_000)
+    drain(start())
+
+    assert counted(store) == 1_000
+    assert (len(rests), min(rests) > 0) == (5, True)
+
+
 def test_files_go_once_they_are_counted(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
     """A file of a minute that is over is counted to its end and then removed; the one of this minute stays."""
     old, new = minute_file(logs, NOW), minute_file(logs, LATER)

@@ -200,8 +200,48 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     run_id = _lines(mirrorctl("sync"))[0].id
 
     assert run_id in mirrorctl("runs", "--state", "queued").stdout
+    assert run_id in mirrorctl("runs", "--trigger", "cli", "--since", "2026-11-22").stdout
+    assert run_id not in mirrorctl("runs", "--trigger", "schedule").stdout
     assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
+
+
+def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
+    """Where there is more than a list shows, it says in one line, to be copied, how to go on; and so it goes on."""
+    run_ids = [_lines(mirrorctl("sync", name))[0].id for name in ("a", "b")]
+    first = mirrorctl("runs", "--limit", "1", COLUMNS="20").stdout
+    more = first.splitlines()[-1]
+    rest = mirrorctl("runs", "--limit", "1", *more.removeprefix("more: ").split()).stdout
+
+    assert more == f"more: --cursor {run_ids[1]}"
+    assert run_ids[0] in rest
+    assert "more" not in rest
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("runs", "--cursor", ""), "cursor: "),
+        (("runs", "--cursor", "x" * 513), "cursor: "),
+        (("projects", "--search", "x" * 215), "q: "),
+        (("sync", "/etc/x"), "projects/0: '/etc/x' is not a project name"),
+    ],
+)
+def test_a_wrong_option_is_a_line(mirrorctl: Mirrorctl, command: tuple[str, ...], told: str) -> None:
+    """What the API could not be asked is refused before it is, in a line, with exit code 2."""
+    result = mirrorctl(*command)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"mirrorctl: {told}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_help_tells_each_command_whole() -> None:
+    """At 80 columns no command's sentence is cut short, and exit codes are told."""
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).stdout
+
+    assert "..." not in shown.partition("Commands:")[2]
+    assert "3 incomplete" in shown
 
 
 def test_runs_fit_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:

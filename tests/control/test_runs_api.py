@@ -38,11 +38,14 @@ def test_nobody_passes_for_the_schedule(holder: httpx2.Client, syncer: FakeSynce
 
 
 def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """State, as often as it is given, kind, limit and cursor are passed on as they are."""
+    """State and trigger, as often as they are given, kind, since, limit and cursor are passed on as they are."""
     query: list[tuple[str, str | int | float | bool | None]] = [
         ("state", "failed"),
         ("state", "incomplete"),
         ("kind", "sync"),
+        ("trigger", "api"),
+        ("trigger", "cli"),
+        ("since", "2026-11-22T16:12:33Z"),
         ("limit", "7"),
         ("cursor", "a/b&c"),
     ]
@@ -144,7 +147,9 @@ def test_options_belong_to_their_kind(holder: httpx2.Client) -> None:
     assert answer.json()["errors"] == [{"pointer": "#", "detail": "'force' goes with kind 'sync', not with 'verify'"}]
 
 
-@pytest.mark.parametrize("query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor="])
+@pytest.mark.parametrize(
+    "query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor=", "trigger=me", "since=1"]
+)
 def test_a_filter_that_says_nothing_is_refused(client: httpx2.Client, query: str) -> None:
     """A misspelt or senseless filter is a problem, and no list of everything."""
     answer = client.get(f"/api/v1/runs?{query}")
@@ -169,6 +174,35 @@ def test_no_body_is_an_internal_error(holder: httpx2.Client, content: bytes) -> 
 
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "place", "told"),
+    [
+        (b'{"kind": "sync"}', "application/x-www-form-urlencoded", "#", "Content-Type: application/json"),
+        (b"", "application/json", "#", "send a JSON object"),
+        (b"[]", "application/json", "#", "send a JSON object"),
+        (b'{"kind": ', "application/json", "#", "is no JSON: Expecting value, at character 9"),
+        (b'{"kind": "sync", "projects": "six"}', "application/json", "#/projects", "a valid list"),
+        (b'{"kind": "sync", "projects": []}', "application/json", "#/projects", "List should have at least 1 item"),
+        (b'{"kind": "sync", "projects": ["/x"]}', "application/json", "#/projects/0", "is not a project name"),
+    ],
+)
+def test_a_fault_is_told_in_the_callers_words(
+    holder: httpx2.Client, content: bytes, kind: str, place: str, told: str
+) -> None:
+    """What a first try with curl gets wrong is said once, at its place, as what to send instead."""
+    answer = holder.post("/api/v1/runs", content=content, headers={"Content-Type": kind})
+    (fault,) = answer.json()["errors"]
+
+    assert (answer.status_code, fault["pointer"]) == (422, place)
+    assert told in fault["detail"]
+
+
+def test_a_bare_plus_in_a_query_is_told(client: httpx2.Client) -> None:
+    """A + that a query turned into a space is named as what it is."""
+    assert "%2B" in client.get("/api/v1/runs?since=2026-11-22T16:12:33+01:00").json()["detail"]
+    assert client.get("/api/v1/runs?since=2026-11-22T16:12:33%2B01:00").status_code == 200
 
 
 @pytest.mark.parametrize(

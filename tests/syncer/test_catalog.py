@@ -2,8 +2,9 @@
 
 import dataclasses
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from random import Random
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -34,12 +35,19 @@ def retire(name: str, *, due_at: int, sha256: Sha256 = A, withdraw: bool = False
     return Settlement(ProjectRow(SIX), retirements=(leaving,))
 
 
-def run(identifier: str, *, state: RunState = RunState.QUEUED, kind: RunKind = RunKind.SYNC, whole: bool = True) -> Run:
+def run(
+    identifier: str,
+    *,
+    state: RunState = RunState.QUEUED,
+    kind: RunKind = RunKind.SYNC,
+    trigger: Trigger = Trigger.API,
+    whole: bool = True,
+) -> Run:
     """Return a run."""
     ended = datetime.now(UTC) if state.ended else None
     request = RunRequest(kind=kind, projects=None if whole else ("six",))
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    return Run(id=identifier, request=request, trigger=Trigger.API, state=state, created_at=created, finished_at=ended)
+    return Run(id=identifier, request=request, trigger=trigger, state=state, created_at=created, finished_at=ended)
 
 
 def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
@@ -253,6 +261,27 @@ def test_run_log_pages_backwards(catalog: Catalog) -> None:
     assert [found.id for found in catalog.runs.page(before="4", limit=3)] == ["3", "2", "1"]
     assert [found.id for found in catalog.runs.page(states=[RunState.QUEUED], kind=RunKind.SYNC)] == ["5", "4"]
     assert [found.id for found in catalog.runs.page(whole=False)] == ["0"]
+
+
+def test_runs_are_listed_by_who_asked_and_since_when(catalog: Catalog) -> None:
+    """Runs come by any of some triggers, in any of some states, from a moment on: newest first, at most so many."""
+    asked = [Trigger.API, Trigger.CLI, Trigger.SCHEDULE] * 2
+    ids = [f"2026112{day}T161233905-3fa9c{day}" for day in range(6)]
+    for identifier, trigger in zip(ids, asked, strict=True):
+        catalog.runs.add(run(identifier, trigger=trigger))
+    people = [Trigger.API, Trigger.CLI]
+
+    def listed(**wanted: Any) -> list[int]:
+        return [ids.index(found.id) for found in catalog.runs.page(**wanted)]
+
+    assert listed(triggers=people) == [4, 3, 1, 0]
+    assert listed(triggers=people, limit=3) == [4, 3, 1]
+    assert listed(triggers=people, states=[RunState.QUEUED, RunState.FAILED], before=ids[3]) == [1, 0]
+    assert listed(triggers=[Trigger.CLI], states=[RunState.FAILED]) == []
+    moment = datetime(2026, 11, 23, 16, 12, 33, 905_000, tzinfo=UTC)
+    assert listed(since=moment) == [5, 4, 3]
+    assert listed(since=moment.astimezone(timezone(timedelta(hours=14))) + timedelta(milliseconds=1)) == [5, 4]
+    assert listed(since=datetime(1, 1, 1, tzinfo=UTC), triggers=[Trigger.SCHEDULE]) == [5, 2]
 
 
 def test_run_is_updated_and_found_by_its_key(catalog: Catalog) -> None:

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from packaging.utils import NormalizedName
 
 import fakepypi
-from mirror_contract import ProjectState, RunState
+from mirror_contract import ProjectState, RunState, Trigger
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.catalog.schema import metadata
 from mirror_syncer.names import PackagePath, Sha256
@@ -62,6 +62,7 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
     assert (kept.serial, kept.body) == (8, BODY)
     interrupted, ended = catalog.runs.page()
     assert (interrupted.id, interrupted.state, ended.failures[0].project) == (INTERRUPTED, RunState.RUNNING, "flask")
+    assert [run.id for run in catalog.runs.page(triggers=[Trigger.API])] == [INTERRUPTED]
     # What it was used for is not known, so a key of those days may be used anew.
     assert catalog.runs.by_key("nightly", interrupted.request) is None
     assert catalog.files.pending(IDNA) == [

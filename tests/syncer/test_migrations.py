@@ -69,6 +69,10 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
         for undo in (
             *(f"DROP TRIGGER project_{event}" for event in ("inserted", "updated", "deleted")),
             "DROP TABLE project_total",
+            "DROP TABLE message",
+            "DROP INDEX run_kind",
+            "DROP INDEX run_trigger",
+            "ALTER TABLE run DROP COLUMN trigger",
             "DROP INDEX run_whole",
             "CREATE INDEX project_totals ON project (state, file_count, stored_bytes)",
             "UPDATE alembic_version SET version_num = '0006'",

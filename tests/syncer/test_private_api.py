@@ -169,6 +169,8 @@ async def test_cursor_belongs_to_its_query(service: Service) -> None:
             f"/runs?cursor={projects}",
             f"/projects?cursor={runs}",
             f"/runs?state=failed&cursor={runs}",
+            f"/runs?trigger=api&cursor={runs}",
+            f"/runs?since=2026-11-22&cursor={runs}",
         )
     }
     none = {
@@ -181,6 +183,23 @@ async def test_cursor_belongs_to_its_query(service: Service) -> None:
     assert all("is no cursor" in told for told in none.values()), none
     assert "another version" in await problem(await service.http.get("/runs", params={"cursor": later}))
     assert (await service.http.get(f"/runs?limit=2&cursor={runs}")).status == 200, "how many is no filter"
+
+
+async def test_runs_are_listed_by_who_asked_and_since_when(service: Service) -> None:
+    """A list by trigger and moment leads on by its cursor, whatever zone the moment is told in; nonsense is 422."""
+    asked = service.running.ask(RunKind.COLLECT)
+    await service.running.ended(asked)
+    await service.running.sync()
+    listed = f"/runs?trigger=api&trigger=schedule&limit=1&since={asked.created_at:%Y-%m-%dT%H:%M:%S}"
+    first = await (await service.http.get(f"{listed}Z")).json()
+    rest = await (await service.http.get(f"{listed}%2B00:00&cursor={first['next']}")).json()
+
+    assert [run["request"]["kind"] for run in first["items"] + rest["items"]] == ["sync", "collect"]
+    assert rest["next"] is None
+    assert (await (await service.http.get("/runs?trigger=cli")).json())["items"] == []
+    assert (await (await service.http.get("/runs?since=2999-01-01")).json())["items"] == []
+    for wrong in ("trigger=nobody", "since=yesterday", "since=0001-01-01T00:00:00%2B14:00"):
+        assert (await service.http.get(f"/runs?{wrong}")).status == 422
 
 
 async def test_name_is_searched_in_any_spelling(service: Service) -> None:

@@ -7,7 +7,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -16,7 +18,8 @@ from aiohttp import web
 import fakepypi
 from mirror_contract import Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer import webhooks
-from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.errors import ConfigurationError, StateError
 from mirror_syncer.settings import Settings, read_settings
 from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
 from syncer.site import Site
@@ -47,7 +50,7 @@ class Chat:
 
 
 @asynccontextmanager
-async def listening(chat: Chat, *, tls: trustme.CA | None = None) -> AsyncIterator[Chat]:
+async def listening(chat: Chat, *, tls: trustme.CA | None = None, port: int = 0) -> AsyncIterator[Chat]:
     """Run a receiver."""
     application = web.Application()
     application.add_routes([web.post(PATH, chat.hook), web.route("*", "/elsewhere", chat.other)])
@@ -59,7 +62,7 @@ async def listening(chat: Chat, *, tls: trustme.CA | None = None) -> AsyncIterat
 
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.issue_cert("127.0.0.1").configure_cert(context)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
     chat.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}{PATH}"
     try:
         yield chat
@@ -67,16 +70,16 @@ async def listening(chat: Chat, *, tls: trustme.CA | None = None) -> AsyncIterat
         await runner.cleanup()
 
 
-def ended(state: RunState = RunState.FAILED, *, failures: int = 0) -> Run:
+def ended(state: RunState = RunState.FAILED, *, failures: int = 0, number: int = 0) -> Run:
     """Return a run."""
     return Run.model_validate(
         {
-            "id": "20261122T161233905-3fa9c1",
+            "id": f"20261122T161233905-3fa9c{number}",
             "request": RunRequest(kind=RunKind.SYNC),
             "trigger": Trigger.SCHEDULE,
             "state": state,
             "created_at": "2026-11-22T16:12:33Z",
-            "finished_at": "2026-11-22T16:13:33Z" if state.ended else None,
+            "finished_at": datetime.now(UTC) if state.ended else None,
             "failures": [Failure(project="six", reason="x" * 2000)] * failures,
         }
     )
@@ -89,63 +92,153 @@ def valid(headers: dict[str, str], body: bytes) -> bool:
     return headers["Webhook-Signature"] == f"v1,{expected}"
 
 
-async def send(receiver: Receiver, *runs: Run, waits: tuple[float, ...] = (0.01, 0.01)) -> list[str]:
-    """Send word of runs; return what became of each message."""
-    outcomes: list[str] = []
-    hooks = Webhooks(receiver, count=outcomes.append, waits=waits)
-    async with hooks.sending():
-        for run in runs:
-            hooks.tell(run)
-    return outcomes
+class Post:
+    """Runs that end in a catalog, and messages of them; each ``send`` is a process of its own."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        catalog.runs.announced = True
+
+    async def send(
+        self, receiver: Receiver, *runs: Run, waits: tuple[float, ...] = (0.01,), patience: float = 86_400
+    ) -> list[str]:
+        """End runs and send word of them; return what became of each message."""
+        outcomes: list[str] = []
+        hooks = Webhooks(
+            receiver, messages=self.catalog.messages, count=outcomes.append, waits=waits, patience=patience
+        )
+        async with hooks.sending():
+            for run in runs:
+                self.catalog.runs.update(run)
+                hooks.tell(run)
+        return outcomes
+
+    def owed(self) -> list[str]:
+        """Return the ids of the runs of whose end a message is owed."""
+        return [run.id for run in self.catalog.messages.owed(limit=1_000)]
 
 
-async def test_a_receiver_that_fails_first_is_told() -> None:
+@pytest.fixture
+def post(catalog: Catalog) -> Post:
+    """Return a way to send, with an empty catalog."""
+    return Post(catalog)
+
+
+async def test_a_receiver_that_fails_first_is_told(post: Post) -> None:
     """Errors and redirects are tried again, the same message rightly signed each time; nobody else is asked."""
     async with listening(Chat([500, 302])) as chat:
-        outcomes = await send(Receiver(chat.url, SECRET), ended(failures=100), ended(RunState.RUNNING))
+        run = ended(failures=100)
+        outcomes = await post.send(Receiver(chat.url, SECRET), run, ended(RunState.RUNNING, number=1))
 
-    assert outcomes == ["delivered"]
+    assert (outcomes, post.owed()) == (["delivered"], [])
     assert len(chat.heard) == 3
     assert all(valid(headers, body) for headers, body in chat.heard)
-    assert {headers["Webhook-Id"] for headers, _ in chat.heard} == {"20261122T161233905-3fa9c1"}
+    assert {headers["Webhook-Id"] for headers, _ in chat.heard} == {"20261122T161233905-3fa9c0"}
     message = json.loads(chat.heard[-1][1])
-    assert (message["type"], message["timestamp"]) == ("run.ended", "2026-11-22T16:13:33Z")
+    assert (message["type"], message["timestamp"]) == (
+        "run.ended",
+        f"{run.finished_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+    )
     assert Run.model_validate(message["data"]).state is RunState.FAILED
     assert len(chat.heard[-1][1]) < 20_000
     assert chat.elsewhere == 0
 
 
-async def test_a_receiver_that_is_gone_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
     """After the last attempt the log says so, by the receiver's host: its URL is a password."""
-    async with listening(Chat([500] * 3)) as chat:
-        outcomes = await send(Receiver(chat.url, SECRET), ended())
-    outcomes += await send(Receiver(chat.url, SECRET), ended())  # nobody listens any more
+    async with listening(Chat([500] * 1_000)) as chat:
+        outcomes = await post.send(Receiver(chat.url, SECRET), ended(), patience=1)
+    # Nobody listens any more; and what is older than patience at the start has one attempt.
+    outcomes += await post.send(Receiver(chat.url, SECRET), ended(number=1), patience=0, waits=(60,))
     shown = capsys.readouterr()
 
-    assert outcomes == ["failed", "failed"]
+    assert (outcomes, post.owed()) == (["failed", "failed"], [])
+    assert len(chat.heard) > 1
+    assert "not delivered yet" in shown.out + shown.err
     assert "HTTP 500" in shown.out + shown.err
     assert "T0P-S3CR3T" not in shown.out + shown.err + repr(Receiver(chat.url, SECRET))
 
 
-async def test_who_has_no_right_certificate_is_told_nothing(tmp_path: Path) -> None:
+async def test_who_has_no_right_certificate_is_told_nothing(post: Post, tmp_path: Path) -> None:
     """Over TLS a receiver is believed by the operator's authorities, and no other."""
     right, wrong = trustme.CA(), trustme.CA()
     right.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with listening(Chat(), tls=right) as good, listening(Chat(), tls=wrong) as bad:
-        outcomes = await send(Receiver(good.url, SECRET, tmp_path / "ca.pem"), ended())
-        outcomes += await send(Receiver(bad.url, SECRET, tmp_path / "ca.pem"), ended())
+        outcomes = await post.send(Receiver(good.url, SECRET, tmp_path / "ca.pem"), ended())
+        outcomes += await post.send(Receiver(bad.url, SECRET, tmp_path / "ca.pem"), ended(number=1), patience=0)
 
     assert outcomes == ["delivered", "failed"]
     assert bad.heard == []
 
 
-async def test_too_many_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver that hangs costs no more memory than a hundred messages, and a stop no more than its farewell."""
+async def test_too_many_are_dropped_and_counted(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that fails costs no more memory than a hundred messages, and a stop no more than its farewell."""
     monkeypatch.setattr(webhooks, "_FAREWELL_SECONDS", 0.05)
-    async with listening(Chat([500] * 3)) as chat:
-        outcomes = await send(Receiver(chat.url, SECRET), *[ended()] * 150, waits=(60,))
+    runs = [ended(number=number) for number in range(1_000, 1_150)]
+    async with listening(Chat([500] * 150)) as chat:
+        outcomes = await post.send(Receiver(chat.url, SECRET), *runs, waits=(60,))
 
     assert outcomes == ["dropped"] * 50
+    assert post.owed() == [run.id for run in runs[:100]]
+
+
+async def test_a_receiver_that_is_back_is_told_all(post: Post) -> None:
+    """What waits for another attempt goes once another message arrives, and what is refused holds up no other."""
+    first, second = ended(), ended(number=1)
+    async with listening(Chat([500])) as chat:
+        outcomes = await post.send(Receiver(chat.url, SECRET), first, second, waits=(60,))
+
+    assert outcomes == ["delivered", "delivered"]
+    assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [first.id, second.id, first.id]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_message_is_owed_with_the_run_s_end(catalog: Catalog, *, announced: bool) -> None:
+    """From the very transaction on that keeps a run's end, a message is owed, where there is somebody to tell."""
+    catalog.runs.announced = announced
+    catalog.runs.add(ended(RunState.RUNNING))
+    catalog.runs.update(ended(RunState.RUNNING))
+    assert catalog.messages.owed(limit=9) == []
+    run = ended()
+    catalog.runs.update(run)
+    catalog.runs.update(run)
+    assert catalog.messages.owed(limit=9) == [run] * announced
+
+
+async def test_a_message_outlives_its_process(
+    site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word of a run whose receiver was away until after a restart of the syncer comes then, once."""
+    monkeypatch.setattr(webhooks, "_FAREWELL_SECONDS", 0.0)
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    (tmp_path / "key").write_bytes(SECRET)
+    async with listening(Chat()) as chat:
+        pass  # and is away from now on
+    async with site.running(webhook_url=chat.url, webhook_secret_file=tmp_path / "key") as running:
+        run = await running.sync()
+    assert chat.heard == []
+    async with listening(chat, port=urlsplit(chat.url).port or 0):
+        for _ in range(2):  # the second has nothing left to tell
+            monkeypatch.setattr(webhooks, "_FAREWELL_SECONDS", 5.0)
+            async with site.running(webhook_url=chat.url, webhook_secret_file=tmp_path / "key"):
+                pass
+
+    ((headers, body),) = chat.heard
+    assert (headers["Webhook-Id"], valid(headers, body)) == (run.id, True)
+    assert Run.model_validate(json.loads(body)["data"]) == run
+
+
+async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that fails for want of room on the state disk is told of all the same."""
+
+    def full(*_: object, **__: object) -> None:
+        raise StateError("the catalog cannot be written: disk full")
+
+    monkeypatch.setattr(post.catalog.runs, "update", lambda _: None)
+    monkeypatch.setattr(post.catalog.messages, "settle", full)
+    async with listening(Chat()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET), ended()) == ["delivered"]
 
 
 async def test_a_run_is_told_by_the_syncer(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from mirror_control.shapes import Invalid, Problem
+from mirror_control.faults import faults
+from mirror_control.shapes import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -74,21 +74,9 @@ def _methods(request: Request) -> list[str]:
 
 def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # What was sent is not repeated: it may be long, and it may be a secret in the wrong place.
-    errors = [
-        Invalid(pointer=_pointer(*one["loc"]), detail=one["msg"].removeprefix("Value error, "))
-        for one in error.errors()
-    ]
+    errors = list(faults(error.errors()))
     told = "; ".join(f"{one.pointer}: {one.detail}" for one in errors[:3])
     return problem_response(422, told, errors=[one.model_dump() for one in errors])
-
-
-def _pointer(place: str, *path: str | int) -> str:
-    if place != "body":
-        return "/".join([place, *map(str, path)])
-    # RFC 6901, 3 and 6: ~ and / are escaped, and a fragment is percent-encoded.
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return "#" + "".join(f"/{quote(step, safe='~')}" for step in steps)
 
 
 def _defect(_: Request, __: Exception) -> Response:

@@ -1,12 +1,15 @@
 """What the API says beyond the contract's words: problems, pages of lists, filters, readiness."""
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from mirror_contract import Project, ProjectState, Run, RunKind, RunState
+from mirror_contract import Project, ProjectState, Run, RunKind, RunState, Trigger
 
 Item = TypeVar("Item")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
 class Invalid(BaseModel):
@@ -45,6 +48,20 @@ class Readiness(BaseModel):
     checks: list[Check]
 
 
+def _moment(value: object) -> object:
+    """Refuse what pydantic would take for a number of seconds, and say what it would not: that a + became a space."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("must be a moment, as in 2026-11-22T16:12:33Z; in a query a + is written %2B")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:  # of the year 1 or 9999, in a zone where it is another
+        raise ValueError("must be a moment of our times") from None
+
+
 class Page(BaseModel, Generic[Item]):
     """A part of a list."""
 
@@ -80,6 +97,12 @@ class RunFilter(Filter):
 
     state: list[RunState] = Field(default=[], description="Any of these.")
     kind: RunKind | None = None
+    trigger: list[Trigger] = Field(default=[], description="Any of these.")
+    since: Annotated[datetime, BeforeValidator(_moment), AfterValidator(_in_utc)] | None = Field(
+        default=None,
+        description="Asked for then or later; without an offset it is UTC, and a day is its begin.",
+        examples=["2026-11-22T16:12:33Z", "2026-11-22"],
+    )
 
 
 class ProjectFilter(Filter):

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -92,12 +93,17 @@ class PrivateApi:
         """Runs, newest first."""
         states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
         kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
+        triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
+        since = _moment(request, "since")
         limit = _limit(request)
-        cursors = Cursors("runs", state=list(states), kind=kind or "")
+        asked = {"kind": kind or "", "since": since.isoformat() if since else ""}
+        cursors = Cursors("runs", state=list(states), trigger=list(triggers), **asked)
         found = await asyncio.to_thread(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
+            triggers=triggers,
+            since=since,
             before=_read_from(request, cursors),
             limit=limit + 1,
         )
@@ -227,6 +233,17 @@ def _member(enumeration: type[E], value: str, name: str) -> E:
     except ValueError:
         known = ", ".join(enumeration)
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} is none of {known}.") from None
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    """Return a moment, such as 2026-11-22T16:12:33Z; one without a zone is of UTC."""
+    if (text := request.query.get(name)) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _wrong(f"query/{name}", f"{text[:80]!r} is no moment, such as 2026-11-22T16:12:33Z") from None
 
 
 def _beginning(request: web.Request) -> str:

@@ -198,7 +198,7 @@ async def open_mirror(
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,
                 )
-                async with _webhooks(settings, runs=runs, credentials=credentials, metrics=metrics):
+                async with _webhooks(settings, catalog=catalog, runs=runs, credentials=credentials, metrics=metrics):
                     yield Mirror(settings, policy, catalog, volume, runs, crew, engine, metrics, status_file, clock)
     finally:
         catalog.close()
@@ -213,16 +213,17 @@ def _last_of_each(catalog: Catalog) -> Iterator[Run]:
 
 @asynccontextmanager
 async def _webhooks(
-    settings: Settings, *, runs: Runs, credentials: Credentials | None, metrics: Metrics
+    settings: Settings, *, catalog: Catalog, runs: Runs, credentials: Credentials | None, metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Send word of each run that ends within the block, where anybody wants it."""
+    """Send word of each run that ends within the block, or of which none got through before, where anybody wants it."""
     if settings.webhook_url is None:
         yield
         return
     receiver = Receiver(
         settings.webhook_url, read_secret(settings.webhook_secret_file), authorities(settings.ca_file), credentials
     )
-    webhooks = Webhooks(receiver, count=metrics.count_webhook)
+    webhooks = Webhooks(receiver, messages=catalog.messages, count=metrics.count_webhook)
+    catalog.runs.announced = True
     runs.tell(webhooks.tell)
     async with webhooks.sending():
         yield

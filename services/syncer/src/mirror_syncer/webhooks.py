@@ -3,6 +3,9 @@ Webhooks: somebody else's program is told that a run ended, in the form of Stand
 
 https://www.standardwebhooks.com: an id, which stays the same over all attempts, a time, and a signature of both and the
 body, so that the receiver knows who speaks, and neither takes an old message nor one twice.
+
+Each message arrives once at least, or is given up a day after its run's end: that one is owed stands in the catalog, in
+one transaction with the end, until it was delivered. A kill between the two sends it once more, with the same id.
 """
 
 import asyncio
@@ -22,6 +25,7 @@ import pycurl
 import structlog
 
 from mirror_contract import Run
+from mirror_syncer.catalog import Messages
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.proxies import proxy_for
@@ -32,9 +36,11 @@ OUTCOMES = ("delivered", "failed", "dropped")
 _FAILURES = 10  # of a run's; Standard Webhooks asks for bodies below 20 kB
 _WAITING = 100
 _CALL_SECONDS = 10
-# A receiver that is started anew is met again; one that is gone is given up after a quarter of an hour.
-_WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)
-# A command ends with its run: so long it waits for the webhook.
+# A receiver that is started anew is met again within minutes; after that the last of these is repeated.
+_WAITS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
+# A night, or what a host's repair takes; whoever comes back later looks at the list of runs.
+_PATIENCE_SECONDS = 86_400.0
+# A command ends with its run: so long it waits for the webhook. What is not delivered then, the next process sends.
 _FAREWELL_SECONDS = 5.0
 
 
@@ -84,69 +90,133 @@ class Receiver:
             easy.close()
 
 
+@dataclass(slots=True)
+class _Message:
+    """What waits; times are the loop's."""
+
+    run_id: str
+    body: bytes
+    due: float
+    given_up: float
+    """When no further attempt is made."""
+    tries: int = 0
+
+
 class Webhooks:
     """
-    Messages that wait for their receiver, in memory: what is not delivered when the syncer stops is lost.
+    Messages on their way to the receiver.
+
+    They wait in memory, a hundred at most, so that a full state disk keeps none back; and in the catalog, so that the
+    next process goes on. One attempt is under way at a time; a message that is refused holds up no other.
 
     Args:
+        messages: where the catalog keeps which are owed.
         count: is told what became of each: one of ``OUTCOMES``.
-        waits: seconds before each further attempt.
+        waits: seconds before each further attempt, the last of them again and again.
+        patience: seconds from a run's end to the last attempt; what is older at the start has one.
     """
 
-    def __init__(self, receiver: Receiver, *, count: Callable[[str], None], waits: Sequence[float] = _WAITS) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        *,
+        messages: Messages,
+        count: Callable[[str], None],
+        waits: Sequence[float] = _WAITS,
+        patience: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._receiver = receiver
+        self._messages = messages
         self._count = count
         self._waits = waits
-        self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_WAITING)
+        self._patience = patience
+        self._waiting: dict[str, _Message] = {}
+        self._stirred = asyncio.Event()
+        self._leaving: float | None = None
+        """When it is too late for another attempt; None until the block ends."""
 
     def tell(self, run: Run) -> None:
         """Send word of a run that ended; of others there is none."""
-        if not run.state.ended:
-            return
-        try:
-            self._queue.put_nowait((run.id, _body(run)))
-        except asyncio.QueueFull:
+        if run.state.ended and len(self._waiting) < _WAITING:
+            self._expect(run)
+        elif run.state.ended:
             self._count("dropped")
             log.warning("webhook dropped: too many wait", run=run.id, receiver=self._receiver.host)
+            self._settle(run.id)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send beside the block; after it, what waits has five seconds more."""
+        """Send beside the block, first what an earlier process owed; after it, what can be sent within five seconds."""
+        for run in await asyncio.to_thread(self._messages.owed, limit=_WAITING):
+            self._expect(run)
         task = asyncio.create_task(self._send())
         try:
             yield
         finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await self._queue.join()
+            self._leaving = time.monotonic() + _FAREWELL_SECONDS
+            self._stirred.set()
+            await asyncio.wait([task], timeout=_FAREWELL_SECONDS)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
+    def _expect(self, run: Run) -> None:
+        now = time.monotonic()
+        # The host's clock may have been set since: a run of tomorrow has just ended.
+        age = max(0.0, time.time() - run.finished_at.timestamp()) if run.finished_at else 0.0
+        self._waiting[run.id] = _Message(run.id, _body(run), due=now, given_up=now + self._patience - age)
+        self._stirred.set()
+
     async def _send(self) -> None:
         while True:
-            identifier, body = await self._queue.get()
-            trouble = await self._deliver(identifier, body)
-            self._count("failed" if trouble else "delivered")
-            if trouble:
-                log.warning("webhook not delivered", run=identifier, receiver=self._receiver.host, why=trouble)
-            self._queue.task_done()
-
-    async def _deliver(self, identifier: str, body: bytes) -> str | None:
-        """Return why it was given up, or None."""
-        trouble = None
-        for wait in (0.0, *self._waits):
-            await asyncio.sleep(wait)
-            headers = ["Content-Type: application/json", *_signature(self._receiver.secret, identifier, body)]
-            try:
-                status = await asyncio.to_thread(self._receiver.post, headers, body)
-            except pycurl.error as error:
-                trouble = str(error.args[-1])
+            self._stirred.clear()
+            # An id sorts by time: of those that are due, the oldest first.
+            message = min(self._waiting.values(), key=lambda one: (one.due, one.run_id), default=None)
+            now = time.monotonic()
+            if message is not None and message.due <= now:
+                await self._attempt(message)
+            elif self._leaving is not None and (message is None or message.due > self._leaving):
+                return
             else:
-                if 200 <= status < 300:  # noqa: PLR2004 - success
-                    return None
-                trouble = f"HTTP {status}"
-        return trouble
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if message is None else message.due - now):
+                        await self._stirred.wait()
+
+    async def _attempt(self, message: _Message) -> None:
+        message.tries += 1
+        trouble = await self._deliver(message)
+        now = time.monotonic()
+        told = {"run": message.run_id, "receiver": self._receiver.host, "why": trouble}
+        if trouble is not None and now < message.given_up:
+            wait = self._waits[min(message.tries, len(self._waits)) - 1]
+            message.due = min(now + wait, message.given_up)
+            if message.tries == len(self._waits):
+                log.warning("webhook not delivered yet", again_within_seconds=wait, **told)
+            return
+        if trouble is None:
+            for other in self._waiting.values():  # the receiver is there again
+                other.due = min(other.due, now)
+        else:
+            log.warning("webhook not delivered", **told)
+        self._count("delivered" if trouble is None else "failed")
+        del self._waiting[message.run_id]
+        await asyncio.to_thread(self._settle, message.run_id)
+
+    async def _deliver(self, message: _Message) -> str | None:
+        """Return why it did not arrive, or None."""
+        signature = _signature(self._receiver.secret, message.run_id, message.body)
+        headers = ["Content-Type: application/json", *signature]
+        try:
+            status = await asyncio.to_thread(self._receiver.post, headers, message.body)
+        except pycurl.error as error:
+            return str(error.args[-1])
+        return None if 200 <= status < 300 else f"HTTP {status}"  # noqa: PLR2004 - success
+
+    def _settle(self, run_id: str) -> None:
+        try:
+            self._messages.settle(run_id)
+        except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
+            log.warning("a webhook may be sent once more, after a restart", run=run_id, why=str(error))
 
 
 def read_secret(path: Path | None) -> bytes:

@@ -8,6 +8,8 @@ counts, and a file is removed only after all of it was.
 import asyncio
 import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,6 +26,10 @@ log = structlog.get_logger(__name__)
 
 # Some 3,000 lines. Each slice is a transaction, which waits for the disk; what comes in a second is less.
 _SLICE = 1 << 20
+# So many lines, 1 ms of them, then a rest. A thread that never rests uses up its turn of a busy processor while it
+# holds the interpreter, and until its next one nobody is answered: with a backlog, at a load of 10 on two cores, the
+# loop was late by 27 ms 99 times of 100, and is by 16. With half of both, a busy machine counted 13,000 lines/s.
+_LINES, _REST_SECONDS = 200, 0.002
 # A first line differs from another of the same minute in its time or in what it asks for, near its begin.
 _HEAD = 512
 # How old statistics and metrics are, at most; Prometheus looks every 15 s or more.
@@ -122,7 +128,7 @@ class Intake:
         if not end and (closed or len(content) == _SLICE):
             end = len(content)  # torn by a full volume, or longer than nginx makes any
         if end:
-            tally = Tally.of(content[:end].splitlines())
+            tally = Tally.of(_resting(content[:end].splitlines()))
             store.add(tally, file=file.path.name, place=Place(offset + end, head))
             return tally
         if closed:
@@ -137,3 +143,10 @@ class Intake:
         elif self.trouble and not trouble:
             log.info("downloads are counted again")
         self.trouble = trouble
+
+
+def _resting(lines: list[bytes]) -> Iterator[bytes]:
+    """Yield all lines, and rest before every few."""
+    for begin in range(0, len(lines), _LINES):
+        time.sleep(_REST_SECONDS)
+        yield from lines[begin : begin + _LINES]

@@ -3,6 +3,7 @@
 from mirror_syncer.catalog.database import Catalog, Fact
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
 from mirror_syncer.catalog.listing import KnownList, Merged
+from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Totals
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Fact",
     "KnownList",
     "Merged",
+    "Messages",
     "Totals",
 ]

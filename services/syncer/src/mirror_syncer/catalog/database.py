@@ -16,6 +16,7 @@ from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.listing import Listing
+from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.sayings import explain
@@ -73,6 +74,7 @@ class Catalog:
         self.projects = Projects(self._engine)
         self.files = Files(self._engine)
         self.runs = RunLog(self._engine)
+        self.messages = Messages(self._engine)
         self.listing = Listing(self._engine)
         self.due = Due(self._engine)
         self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))

@@ -1,13 +1,16 @@
 """Runs, as they were last seen."""
 
 import hashlib
+import re
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import product
 
 import sqlalchemy as sa
 
-from mirror_contract import Run, RunKind, RunRequest, RunState
-from mirror_syncer.catalog.schema import run, run_key
+from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.catalog.schema import message, run, run_key
 from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import KeyReused
 
@@ -23,6 +26,8 @@ class RunLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self.announced = False
+        """Whether there is a receiver who is owed a message of each run's end."""
 
     def add(self, new: Run, *, idempotency_key: str | None = None) -> None:
         """Store a new run."""
@@ -51,6 +56,9 @@ class RunLog:
         going = run.c.finished_at.is_(None)
         statement = insertion(connection.dialect, run).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
+        if self.announced and changed.state.ended:
+            owed = insertion(connection.dialect, message).values(run_id=changed.id)
+            connection.execute(owed.on_conflict_do_nothing())
 
     def get(self, identifier: str) -> Run | None:
         """Return a run."""
@@ -79,20 +87,26 @@ class RunLog:
         *,
         states: Iterable[RunState] = (),
         kind: RunKind | None = None,
+        triggers: Iterable[Trigger] = (),
         whole: bool | None = None,
+        since: datetime | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Run]:
-        """Return runs, newest first: of these states and this kind, older than a run."""
+        """Return runs, newest first: of these states, kind and triggers, asked for since then, older than a run."""
         query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
             query = query.where(run.c.kind == kind)
         if whole is not None:
             query = query.where(run.c.whole == whole)
+        if since is not None:
+            query = query.where(run.c.id >= _first_id(since))
         if before is not None:
             query = query.where(run.c.id < before)
-        # A query a state: for several at once SQLite would look at all runs, or sort them.
-        queries = [query.where(run.c.state == state) for state in dict.fromkeys(states)] or [query]
+        # A query a state and trigger: for several at once SQLite would look at all runs, or sort them.
+        of_states = [run.c.state == state for state in dict.fromkeys(states)] or [sa.true()]
+        of_triggers = [run.c.trigger == trigger for trigger in dict.fromkeys(triggers)] or [sa.true()]
+        queries = [query.where(*both) for both in product(of_states, of_triggers)]
         with self._engine.connect() as connection:
             found = [row for query in queries for row in connection.execute(query)]
         newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
@@ -117,6 +131,11 @@ def _digest(request: RunRequest) -> str:
     return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
 
 
+def _first_id(moment: datetime) -> str:
+    """Return what ids of runs that were asked for then begin with, or come after."""
+    return re.sub(r"[-:.]", "", moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds"))
+
+
 def _parse(document: str | None) -> Run | None:
     return None if document is None else Run.model_validate_json(document)
 
@@ -126,6 +145,7 @@ def _values(of: Run) -> dict[str, object]:
         "id": of.id,
         "kind": of.request.kind,
         "state": of.state,
+        "trigger": of.trigger,
         "whole": of.request.projects is None,
         "finished_at": of.finished_at and int(of.finished_at.timestamp()),
         "document": of.model_dump_json(),

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0009"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -131,10 +131,15 @@ run = Table(
     Column("id", Word, primary_key=True),
     Column("kind", Word, nullable=False),
     Column("state", Word, nullable=False),
+    # before the document, which may be 100 kB long: SQLite reads a row from its begin
+    Column("trigger", Word, nullable=False, server_default=text("''")),
     Column("whole", Boolean, nullable=False),
     Column("finished_at", BigInteger),
     Column("document", Text, nullable=False),  # the Run, in JSON
     Index("run_state", "state", "id"),
+    # To sort 20,000 runs of a kind took 70 ms.
+    Index("run_kind", "kind", "id"),
+    Index("run_trigger", "trigger", "id"),
     # The status asks for the last whole sync, which may lie behind thousands of runs of single projects.
     Index("run_whole", "kind", "whole", "state", "id"),
 )
@@ -150,6 +155,9 @@ run_key = Table(
     Column("made_at", BigInteger, nullable=False),
     Index("run_key_made", "made_at"),
 )
+
+# Runs that ended, and whose end the webhook's receiver is still to hear of.
+message = Table("message", metadata, Column("run_id", Word, primary_key=True))
 
 # What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
 # One row a project: a first sync writes four thousand of them instead of thirty-three thousand.

@@ -1,0 +1,24 @@
+"""Runs whose end the webhook's receiver has not heard of yet."""
+
+import sqlalchemy as sa
+
+from mirror_contract import Run
+from mirror_syncer.catalog.schema import message, run
+
+
+class Messages:
+    """The message table, into which ``RunLog`` writes with a run's end, in one transaction."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def owed(self, *, limit: int) -> list[Run]:
+        """Return the runs, oldest first."""
+        query = sa.select(run.c.document).join(message, message.c.run_id == run.c.id).order_by(run.c.id).limit(limit)
+        with self._engine.connect() as connection:
+            return [Run.model_validate_json(document) for document in connection.scalars(query)]
+
+    def settle(self, run_id: str) -> None:
+        """Owe no message of this run any more."""
+        with self._engine.begin() as connection:
+            connection.execute(message.delete().where(message.c.run_id == run_id))
