@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 10.0
 _NAMED_AT_ONCE = 10  # runs that name projects
+_CANCEL_SECONDS = 5.0  # enough for what is nearly done
 
 
 class Engine:
@@ -124,8 +125,12 @@ class Engine:
         self._runs.asked.set()
 
     async def cancel(self, run: ActiveRun) -> None:
-        """Let a run end after its current projects."""
-        run.cancelled = True
+        """
+        Let a run end after its current projects, without those that still wait for upstream when the grace is over.
+
+        They are as they were before. What they had fetched stays for the next run, parts of large files included.
+        """
+        run.cancel(grace_seconds=_CANCEL_SECONDS)
         if run.document.state is RunState.QUEUED:
             self._finish(run)
         else:

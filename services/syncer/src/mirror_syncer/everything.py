@@ -19,7 +19,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
 from mirror_syncer.catalog.due import DueProject
-from mirror_syncer.errors import ConfigurationError, InvalidPage, MirrorError, UpstreamError
+from mirror_syncer.errors import Abandoned, ConfigurationError, InvalidPage, MirrorError, UpstreamError
 from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import Policy, PolicySource, fingerprint
@@ -149,6 +149,8 @@ class Everything:
         except (UpstreamError, InvalidPage) as error:
             run.note(Failure(reason=str(error)))
             return False
+        except Abandoned:
+            return False  # what was published is still to be listed
 
     async def _read_list(self, run: ActiveRun) -> bool:
         """Read the list, and return whether it is the first to lack some project."""
@@ -162,7 +164,8 @@ class Everything:
             TemporaryFile(dir=self._directory) as body,
             ListedProjects(self._directory) as listed,
         ):
-            answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
+            async with run.waiting():
+                answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
             if isinstance(answer, NotModified):
                 log.info("list", news="none")
                 await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")

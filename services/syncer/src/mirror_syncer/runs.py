@@ -7,8 +7,8 @@ The transitions are the contract's: ``queued → running → succeeded | incompl
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import StateError, TooManyRuns
+from mirror_syncer.errors import Abandoned, StateError, TooManyRuns
 
 log = structlog.get_logger()
 
@@ -44,6 +44,10 @@ class ActiveRun:
         self._moved = asyncio.Event()
         self.ended = asyncio.Event()
         self.cancelled = False
+        self._waits = set[asyncio.Timeout]()
+        """For upstream, under way."""
+        self._waits_end: float | None = None
+        """When they are given up, by the loop's clock; None: upstream has all the time that the client gives it."""
         self.fatal: Exception | None = None
         """Why nothing more of it can be done."""
         self.noted = len(document.failures)
@@ -101,6 +105,36 @@ class ActiveRun:
     def over(self) -> bool:
         """Whether nothing more of it is to begin."""
         return self.cancelled or self.fatal is not None
+
+    def cancel(self, *, grace_seconds: float) -> None:
+        """Let nothing more of it begin, and what waits for upstream wait for so long and no longer."""
+        self.cancelled = True
+        if self._waits_end is None:
+            self._waits_end = asyncio.get_running_loop().time() + grace_seconds
+            for wait in self._waits:
+                wait.reschedule(self._waits_end)
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """
+        Wait for upstream within the block; a cancelled run does so for its grace alone.
+
+        Of a page that hangs the client itself has had enough after 150 s, five attempts of 30, and of a file later.
+
+        Raises:
+            Abandoned: the grace is over. The block was cancelled, and has left what a cancellation leaves.
+        """
+        wait = asyncio.timeout_at(self._waits_end)
+        try:
+            async with wait:
+                self._waits.add(wait)
+                yield
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            raise Abandoned("its run was cancelled") from None
+        finally:
+            self._waits.discard(wait)
 
     async def room(self, most: int) -> None:
         """Wait until no more than so many tasks are left, or until it is over."""
