@@ -346,36 +346,56 @@ def _patience(run: ActiveRun) -> Priority:
 
 
 def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
-    counts = run.document.counts
+    counts, remarks = run.document.counts, list[str]()
+    withheld = counts.projects_withheld
     if run.cancelled:
-        return RunState.CANCELLED, f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"
+        state, parts = (
+            RunState.CANCELLED,
+            [f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"],
+        )
+    elif (why := _in_vain(run)) is not None:
+        state, parts = RunState.FAILED, [why]
+    else:
+        parts, remarks = _shortcomings(run), run.remarks
+        state = RunState.INCOMPLETE if parts or withheld else RunState.SUCCEEDED
+    if withheld:  # however it ended: nobody else tells
+        parts.append(
+            f"{withheld} removals are withheld by the deletion guard; if they are meant: "
+            f"mirrorctl sync --allow-removals {withheld}"
+        )
+    return state, "; ".join(parts + remarks) or None
+
+
+def _in_vain(run: ActiveRun) -> str | None:
+    """Return why nothing of a run could be done, or None."""
+    counts = run.document.counts
     if run.fatal is not None:
-        return RunState.FAILED, str(run.fatal)
-    # With everything, upstream's list was had; what is tried again may be a few bad projects and no others.
-    if not run.follows_list and run.unreachable and run.unreachable == counts.projects_done:
-        return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
-    if not run.follows_list and 1 < counts.projects_planned == counts.projects_failed:
-        return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
-    parts = []
+        return str(run.fatal)
+    if run.follows_list:
+        return None  # upstream's list was had; what is tried again may be a few bad projects and no others
+    if run.unreachable and run.unreachable == counts.projects_done:
+        return f"upstream does not answer: {run.document.failures[-1].reason}"
+    if 1 < counts.projects_planned == counts.projects_failed:
+        return f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
+    return None
+
+
+def _shortcomings(run: ActiveRun) -> list[str]:
+    """Return what a run that was done could not do, each with what to do about it."""
+    counts, parts = run.document.counts, list[str]()
     if counts.projects_failed:
         done = "verified" if run.request.kind is RunKind.VERIFY else "refreshed"
         parts.append(f"{counts.projects_failed} project(s) could not be {done}")
     if counts.projects_partial:
         parts.append(f"{counts.projects_partial} project(s) lack files that could not be had")
-    if counts.projects_withheld:
-        parts.append(
-            f"{counts.projects_withheld} removals are withheld by the deletion guard; if they are meant: "
-            f"mirrorctl sync --allow-removals {counts.projects_withheld}"
-        )
     if counts.files_damaged and not run.request.repair:
         parts.append(
             f"{counts.files_damaged} published file(s) or page(s) are damaged; mirrorctl verify --repair "
             "fetches them again"
         )
-    if run.noted and not parts:
+    if run.noted and not parts and not counts.projects_withheld:
         parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")
-    state = RunState.INCOMPLETE if parts else RunState.SUCCEEDED
-    return state, "; ".join(parts + run.remarks) or None
+    return parts
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
