@@ -9,6 +9,7 @@ import pytest
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
 from mirror_syncer import engine
+from mirror_syncer.guard import Taken
 from mirror_syncer.upstream import Limits
 from syncer.site import Running, Site
 from syncer.test_crew import leave_it_to_the_process, workers_of
@@ -36,6 +37,12 @@ async def staged(site: Site, size: int) -> None:
     async with asyncio.timeout(10):
         while sum(path.stat().st_size for path in (site.data / "pypi" / ".staging").iterdir()) < size:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def listed(site: Site) -> list[str]:
+    """Return the projects that the list names."""
+    document = json.loads((site.web / "simple" / "index.v1_json").read_bytes())
+    return [project["name"] for project in document["projects"]]
 
 
 async def test_pages_that_hang(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -104,9 +111,7 @@ async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
         in_the_middle = await cancelled(running, run)
 
     assert (at_start.state, in_the_middle.state) == (RunState.CANCELLED, RunState.CANCELLED)
-    assert [one["name"] for one in json.loads((site.web / "simple" / "index.v1_json").read_bytes())["projects"]] == [
-        "six"
-    ]
+    assert listed(site) == ["six"]
 
 
 async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -160,3 +165,23 @@ async def test_what_is_nearly_done_is_done(
     assert (ended.state, ended.counts.projects_done) == (RunState.CANCELLED, 1)
     assert site.pages() == ["six"]
     site.assert_whole()
+
+
+async def test_nothing_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A cancelled run withdraws nothing more, lists what is there, and spends nothing of the guard's."""
+    for name in ("gone", "hangs"):
+        pypi.index.project(name).upload("1.0")
+    site.select("gone", "hangs")
+    async with site.running(limits=PATIENT) as running:
+        await running.sync()
+        pypi.index.project("gone").delete()
+        gate = pypi.faults.on_page("hangs").gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        async with asyncio.timeout(10):
+            while run.counts.projects_done < 1:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        await cancelled(running, run)
+        taken = Taken(running.mirror.catalog).lately()
+
+    assert (site.pages(), listed(site), taken) == (["gone", "hangs"], ["gone", "hangs"], set())

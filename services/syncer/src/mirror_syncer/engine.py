@@ -234,7 +234,7 @@ class Engine:
         measured = names if told else names | await asyncio.to_thread(self._taken.lately)
         if names and len(measured) > run.allowance:
             counts.projects_withheld += len(names)
-        elif names and run.fatal is None:
+        elif names and not run.over:
             if not told:
                 await asyncio.to_thread(self._taken.note, names)
             counts.projects_planned += len(names)
