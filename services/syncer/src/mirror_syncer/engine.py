@@ -298,6 +298,7 @@ class Engine:
                 self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
         began, ended = document.started_at, document.finished_at
         seconds = (ended - began).total_seconds() if began and ended else 0.0
+        run.failure_log.sum_up()
         say = log.error if state is RunState.FAILED else log.info
         numbers = {key: value for key, value in document.counts.model_dump().items() if value}
         say(
@@ -328,6 +329,7 @@ class Engine:
             await asyncio.sleep(_PROGRESS_SECONDS)
             counts = run.document.counts
             await self._save(run)
+            run.failure_log.sum_up_again()
             log.info(
                 "progress",
                 done=counts.projects_done,

@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import Abandoned, StateError, TooManyRuns
+from mirror_syncer.failure_log import FailureLog
 
 log = structlog.get_logger()
 
@@ -52,6 +53,8 @@ class ActiveRun:
         """Why nothing more of it can be done."""
         self.noted = len(document.failures)
         """Failures so far, those past the document's hundred included."""
+        # Nobody but the log holds all that a verify finds.
+        self.failure_log = FailureLog(fold=document.request.kind is not RunKind.VERIFY)
         self.unreachable = 0
         """Projects for which upstream gave no answer."""
         self.unanswered = 0
@@ -207,7 +210,7 @@ class ActiveRun:
         """Log failures, and keep them for the document; past a hundred the counts alone grow."""
         self.noted += len(failures)
         for failure in failures:
-            log.warning("failed", **failure.model_dump(exclude_none=True))
+            self.failure_log.tell(failure)
         room = _FAILURES_KEPT - len(self.document.failures)
         self.document.failures.extend(failures[:room])
 
