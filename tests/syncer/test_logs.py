@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import Counts, Failure, ProjectState, RunKind, RunState
-from mirror_syncer import failure_log
-from mirror_syncer.failure_log import FailureLog, cause
+from mirror_syncer.runs import failure_log
+from mirror_syncer.runs.failure_log import FailureLog, cause
 from syncer.site import Site
 from syncer.test_cli import mirror_syncer
 

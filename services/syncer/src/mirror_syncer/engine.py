@@ -28,7 +28,7 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
 from mirror_syncer.rows import GONE, ProjectRow
-from mirror_syncer.runs import ActiveRun, Runs
+from mirror_syncer.runs import ActiveRun, Runs, ending
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
@@ -288,7 +288,7 @@ class Engine:
         await run.drained.wait()
 
     def _finish(self, run: ActiveRun) -> None:
-        state, message = _outcome(run)
+        state, message = ending(run)
         self._runs.end(run, state, message=message)
         document = run.document
         self._metrics.count_run(document, phases=run.phases)
@@ -345,59 +345,6 @@ def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:
 
 def _patience(run: ActiveRun) -> Priority:
     return Priority.BACKLOG if run.request.projects is None else Priority.NAMED
-
-
-def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
-    counts, remarks = run.document.counts, list[str]()
-    withheld = counts.projects_withheld
-    if run.cancelled:
-        state, parts = (
-            RunState.CANCELLED,
-            [f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"],
-        )
-    elif (why := _in_vain(run)) is not None:
-        state, parts = RunState.FAILED, [why]
-    else:
-        parts, remarks = _shortcomings(run), run.remarks
-        state = RunState.INCOMPLETE if parts or withheld else RunState.SUCCEEDED
-    if withheld:  # however it ended: nobody else tells
-        parts.append(
-            f"{withheld} removals are withheld by the deletion guard; if they are meant: "
-            f"mirrorctl sync --allow-removals {withheld}"
-        )
-    return state, "; ".join(parts + remarks) or None
-
-
-def _in_vain(run: ActiveRun) -> str | None:
-    """Return why nothing of a run could be done, or None."""
-    counts = run.document.counts
-    if run.fatal is not None:
-        return str(run.fatal)
-    if run.follows_list:
-        return None  # upstream's list was had; what is tried again may be a few bad projects and no others
-    if run.unreachable and run.unreachable == counts.projects_done:
-        return f"upstream does not answer: {run.document.failures[-1].reason}"
-    if 1 < counts.projects_planned == counts.projects_failed:
-        return f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
-    return None
-
-
-def _shortcomings(run: ActiveRun) -> list[str]:
-    """Return what a run that was done could not do, each with what to do about it."""
-    counts, parts = run.document.counts, list[str]()
-    if counts.projects_failed:
-        done = "verified" if run.request.kind is RunKind.VERIFY else "refreshed"
-        parts.append(f"{counts.projects_failed} project(s) could not be {done}")
-    if counts.projects_partial:
-        parts.append(f"{counts.projects_partial} project(s) lack files that could not be had")
-    if counts.files_damaged and not run.request.repair:
-        parts.append(
-            f"{counts.files_damaged} published file(s) or page(s) are damaged; mirrorctl verify --repair "
-            "fetches them again"
-        )
-    if run.noted and not parts and not counts.projects_withheld:
-        parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")
-    return parts
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
