@@ -76,8 +76,7 @@ class Recheck:
                         return _PAUSE_SECONDS
                     await self._look(run, due)
                     run.failure_log.sum_up_again()
-            if run.left:
-                await run.drained.wait()
+            await run.idle()
         finally:
             run.failure_log.sum_up()
         return _IDLE_SECONDS
@@ -93,7 +92,7 @@ class Recheck:
         await self._queue.put([Task(run.id, due.name, Action.REFRESH, Priority.RECHECK, wanted=due.wanted)])
         await self._sleep(PACE_SECONDS)
         if run.left >= _AT_ONCE:
-            await run.drained.wait()
+            await run.idle()
 
 
 def _document() -> Run:

@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest
 from mirror_syncer.errors import Abandoned
+from mirror_syncer.priority import Priority
 from mirror_syncer.runs.failure_log import FailureLog
 
 _FAILURES_KEPT = 100
@@ -94,6 +95,11 @@ class ActiveRun:
         return self.request.projects is None or name in self.request.projects
 
     @property
+    def patience(self) -> Priority:
+        """How urgent its work is where nothing else says so: nobody waits for a run of the whole mirror."""
+        return Priority.BACKLOG if self.request.projects is None else Priority.NAMED
+
+    @property
     def over(self) -> bool:
         """Whether nothing more of it is to begin."""
         return self.cancelled or self.fatal is not None
@@ -133,6 +139,11 @@ class ActiveRun:
         while self.left > most and not self.over:
             self._moved.clear()
             await self._moved.wait()
+
+    async def idle(self) -> None:
+        """Wait until no task is left."""
+        if self.left > 0:
+            await self.drained.wait()
 
     def expect(self, tasks: int) -> None:
         """Wait for so many tasks."""
