@@ -203,6 +203,7 @@ async def open_mirror(
                         catalog=catalog,
                         index=crew.index,
                         queue=queue,
+                        feed=feed,
                         project_list=project_list,
                         taken=taken,
                         metrics=metrics,

@@ -31,7 +31,7 @@ class ActiveRun:
         self.resumed = document.started_at is not None
         self.left = 0
         """Tasks that are not done."""
-        self.drained = asyncio.Event()
+        self._drained = asyncio.Event()
         self._moved = asyncio.Event()
         self.ended = asyncio.Event()
         self.cancelled = False
@@ -143,22 +143,22 @@ class ActiveRun:
     async def idle(self) -> None:
         """Wait until no task is left."""
         if self.left > 0:
-            await self.drained.wait()
+            await self._drained.wait()
 
     def expect(self, tasks: int) -> None:
         """Wait for so many tasks."""
         self.left += tasks
         if self.left > 0:
-            self.drained.clear()
+            self._drained.clear()
         else:
-            self.drained.set()
+            self._drained.set()
 
     def task_done(self, tasks: int = 1) -> None:
         """Note that tasks are done, or dropped."""
         self.left -= tasks
         self._moved.set()
         if self.left <= 0:
-            self.drained.set()
+            self._drained.set()
         if self.left <= FEW:
             self.stirred.set()
 
