@@ -129,6 +129,12 @@ def test_a_failed_sync_tells_since_when_the_mirror_is_old() -> None:
         assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
 
 
+def test_first_syncs_that_fail_tell_since_when_they_do() -> None:
+    """Where no sync ever came to its end, what counts is when the first failed; a further attempt does not renew it."""
+    told = status(**NEVER | {"last_run": run(RunState.FAILED), "failing_since": WEEK_AGO})
+    assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
+
+
 def test_projects_are_amiss_since_all_were_well() -> None:
     """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
     verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,6 +147,17 @@ def test_misspelt_key(other: Stack, tmp_path: Path) -> None:
     command = (f"--file={images}", f"--project-name={other.project}", "run", "--rm", "--no-deps", "--no-TTY", "syncer")
     said = shipped(*command, directory=tmp_path, status=2)
     assert "MIRROR_UPSTRAEM is no setting; did you mean MIRROR_UPSTREAM?" in said
+
+
+def test_wrong_value_is_not_waited_for(other: Stack) -> None:
+    """`up --wait` with a wrong value fails within seconds by the container's name, whose log has key and remedy."""
+    wrong = Stack(settings={**other.settings, "MIRROR_SCHEDULE": "hourly"}, project=other.project)
+    began = time.monotonic()
+    said = wrong.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout=60", "syncer", status=1)
+    assert time.monotonic() - began < 40
+    assert f"container {wrong.project}-syncer-1 is unhealthy" in said
+    assert any("MIRROR_SCHEDULE = 'hourly'" in line and "'*/30 * * * *'" in line for line in wrong.logs("syncer"))
+    assert until(lambda: "Restarting (2)" in wrong.compose("ps", "--all"), seconds=20)
 
 
 def _logs(identifier: str) -> list[str]:

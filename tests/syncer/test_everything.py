@@ -4,7 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
-from mirror_syncer import everything
+from mirror_syncer.everything import upstream_list
 from syncer.site import Running, Site
 
 
@@ -319,7 +319,7 @@ async def test_list_that_stays_older_is_told(
         once.times(0)
         publish(pypi, "beta")
         early = await running.sync()
-        monkeypatch.setattr(everything, "_OLDER_SECONDS", 0)
+        monkeypatch.setattr(upstream_list, "_OLDER_SECONDS", 0)
         late = await running.sync()
         forced = await running.sync(force=True, confirm=True)
         healed = await running.sync()

@@ -83,6 +83,34 @@ async def test_no_removal_allowed_is_none(vanished: Site) -> None:
     assert len(vanished.pages()) == MANY
 
 
+@pytest.mark.parametrize(
+    ("left", "status", "words"),
+    [
+        pytest.param(2, 403, "every project failed", id="all refused"),
+        pytest.param(2, 502, "upstream does not answer", id="all silent"),
+        pytest.param(15, 502, "upstream does not answer", id="given up"),
+    ],
+)
+async def test_failed_run_tells_of_the_guard(
+    site: Site, pypi: fakepypi.FakePyPI, left: int, status: int, words: str
+) -> None:
+    """A run that failed at all that was left to do says so, and also that removals are withheld."""
+    names = [f"project-{number:03}" for number in range(MANY)]
+    for name in names:
+        pypi.index.project(name).create()
+    site.select(*names)
+    await site.sync()
+    site.select(*names[:left])
+    pypi.faults.on_page().status(status)
+
+    run = await site.sync()
+
+    assert (run.state, run.counts.projects_withheld) == (RunState.FAILED, MANY - left)
+    assert words in (run.message or "")
+    assert f"mirrorctl sync --allow-removals {MANY - left}" in (run.message or "")
+    assert len(site.pages()) == MANY
+
+
 async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Twelve projects among a hundred, whose silences end together when all others are done, are twelve failures."""
     bad = begin(site, pypi, good=100, bad=12)

@@ -9,13 +9,15 @@ import pytest
 from structlog.testing import capture_logs
 
 import fakepypi
-from mirror_contract import Counts, RunKind, RunState
+from mirror_contract import Counts, Failure, ProjectState, RunKind, RunState
+from mirror_syncer.runs import failure_log
+from mirror_syncer.runs.failure_log import FailureLog, cause
 from syncer.site import Site
 from syncer.test_cli import mirror_syncer
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|", DOCUMENT.partition("## The log")[2], re.MULTILINE)
-FIELDS = {message: set(re.findall(r"`(\w+)`", fields)) for message, fields in ROWS[:4]}
+FIELDS = {message: set(re.findall(r"`(\w+)`", fields)) for message, fields in ROWS[:5]}
 
 
 async def lines(site: Site, *arguments: str) -> list[dict[str, Any]]:
@@ -33,7 +35,7 @@ async def test_the_document_tells_what_is_logged(site: Site, pypi: fakepypi.Fake
     logged = await lines(site, "sync")
     known = {line["message"]: set(line) for line in logged if "run" in line}
 
-    assert set(FIELDS) == {"plan", "progress", "failed", "run ended"}
+    assert set(FIELDS) == {"plan", "progress", "failed", "failed alike", "run ended"}
     assert set(known) == {"plan", "failed", "run ended"}, "a short run makes no progress"
     assert len({line["run"] for line in logged if "run" in line}) == 1
     for line in logged:
@@ -46,6 +48,87 @@ async def test_the_document_tells_what_is_logged(site: Site, pypi: fakepypi.Fake
     assert (end["state"], end["trigger"], end["projects_failed"]) == ("incomplete", "cli", 1)
     assert FIELDS["run ended"] - {"counts"} <= set(end)
     assert "plan" in end["phases"]
+
+
+async def test_what_fails_alike_is_told_by_number(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of 30 projects that fail by one cause the log names five, and has one line for all; run and catalog have each."""
+    names = [f"project-{number:02}" for number in range(30)]
+    for name in [*names, "other"]:
+        pypi.index.project(name).upload("1.0")
+    pypi.faults.on_page().status(403)
+    pypi.faults.on_page("other").status(410)
+    site.select(*names, "other")
+    async with site.running() as running:
+        with capture_logs() as logged:
+            run = await running.sync()
+        states = {running.row(name).state for name in names}
+
+    failed = [line for line in logged if line["event"] == "failed"]
+    alike = [line for line in logged if line["event"] == "failed alike"]
+    assert ([line["project"] for line in failed].count("other"), len(failed)) == (1, 6)
+    assert [(line["reason"], line["count"]) for line in alike] == [(f"{pypi.url}/… answered 403", 30)]
+    assert logged.index(alike[0]) == logged.index(logged[-1]) - 1
+    assert logged[-1]["event"] == "run ended"
+    assert (len(run.failures), states) == (31, {ProjectState.FAILING})
+
+
+def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails alike is told again when five minutes are over, if there is more by then."""
+    lines = FailureLog()
+    counts = []
+    for more, passed in ((7, 0.0), (2, 300.0), (0, 600.0), (1, 900.0)):
+        monkeypatch.setattr(failure_log, "_AGAIN_SECONDS", -1.0 if passed else 300.0)
+        with capture_logs() as logged:
+            for number in range(more):
+                lines.tell(Failure(project=f"a{number}", reason="no answer in time"))
+            lines.sum_up_again()
+        counts.append([line["count"] for line in logged if line["event"] == "failed alike"])
+
+    assert counts == [[], [9], [], [10]]
+
+
+def test_hostile_reasons_do_not_fill_the_log() -> None:
+    """Failures of which each has words of its own are told by number from the hundredth on."""
+    lines = FailureLog()
+    with capture_logs() as logged:
+        for number in range(5_000):
+            lines.tell(Failure(project="evil", reason="x" * (number % 900) + "y" * (number // 900)))
+        lines.sum_up()
+
+    assert len(logged) < 700
+    assert [line["count"] for line in logged if line["reason"] == "other causes"][-1] > 4_000
+
+
+def test_a_verify_names_all(site: Site) -> None:
+    """What a verify finds is in no other place, so each has its line."""
+    lines = FailureLog(fold=False)
+    with capture_logs() as logged:
+        for number in range(20):
+            lines.tell(Failure(file=f"{number}.whl", reason="missing on disk"))
+        lines.sum_up()
+
+    assert [line["event"] for line in logged] == ["failed"] * 20
+
+
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        (
+            ("https://pypi.org/simple/six/: no answer in time", "https://pypi.org/simple/idna/: no answer in time"),
+            "https://pypi.org/… no answer in time",
+        ),
+        (
+            ("2 file(s) missing; six-1.0.whl: 30 bytes, not 31", "9 file(s) missing; idna-2.tar.gz: 1 bytes, not 2"),
+            "… file(s) missing; … … bytes, not …",
+        ),
+        (("'six>=2' matches none", "'idna' matches none"), "… matches none"),
+        (("https://pypi.org: answered 404 Not Found",), "https://pypi.org:/… answered 404 Not Found"),
+        (("",), ""),
+    ],
+)
+def test_causes(reasons: tuple[str, ...], told: str) -> None:
+    """Reasons that differ in paths, names and numbers alone are one cause; hosts and statuses are others."""
+    assert {cause(reason) for reason in reasons} == {told}
 
 
 async def test_a_run_that_never_began_is_told_by_its_id(site: Site, pypi: fakepypi.FakePyPI) -> None:

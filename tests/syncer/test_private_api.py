@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 import pytest
@@ -133,6 +134,27 @@ async def test_status_tells_what_needs_a_person(service: Service) -> None:
     assert [project.name for project in status.failing] == ["no-such-project"]
     assert (status.projects[ProjectState.CURRENT], status.files) == (1, 2)
     assert status.disk is not None
+
+
+async def test_status_tells_since_when_syncs_fail(service: Service, pypi: fakepypi.FakePyPI) -> None:
+    """It is since the first whole sync that failed after one that did all it could, or after none; then no longer."""
+
+    async def failing_since() -> datetime | None:
+        return Status.model_validate_json(await (await service.http.get("/status")).read()).failing_since
+
+    pypi.faults.on_page().status(403)
+    first = await service.running.sync()
+    await service.running.sync("six")
+    again = await service.running.sync()
+    at_first = await failing_since()
+    pypi.faults.clear()
+    done = await service.running.sync()
+    healed = await failing_since()
+    pypi.faults.on_page().status(403)
+    failed = await service.running.sync()
+
+    assert [run.state for run in (first, again, done, failed)] == ["failed", "failed", "incomplete", "failed"]
+    assert (at_first, healed, await failing_since()) == (first.finished_at, None, failed.finished_at)
 
 
 async def test_projects_are_paged_and_explained(service: Service) -> None:

@@ -39,6 +39,9 @@ class Status(BaseModel):
     last_completed_at: datetime | None = Field(
         default=None, description="When a whole sync last did all that it could: succeeded, or was incomplete."
     )
+    failing_since: datetime | None = Field(
+        default=None, description="When a whole sync first failed, of those since one last did all that it could."
+    )
     running: list[Run] = []
     queued: list[Run] = []
     serial: int | None = Field(default=None, description="Scope everything alone.")

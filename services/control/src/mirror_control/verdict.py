@@ -136,7 +136,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
                 level=Level.ALARM if run.state is RunState.FAILED else Level.WARNING,
                 title=f"The last sync {'failed' if run.state is RunState.FAILED else 'was cancelled'}",
                 detail=run.message,
-                since=completed or run.started_at or run.created_at,
+                since=completed or status.failing_since or run.started_at or run.created_at,
                 works=f"{_served(status)} What is new upstream since then is not here.",
                 remedy=f"{'Mend the volume first.' if status.problems else upstream} "
                 f"`{_MIRRORCTL} sync` tries again at once. {_next(status, now=now)}",

@@ -142,7 +142,7 @@ class PrivateApi:
         return _json(self._run(request))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Let a run end after its current projects."""
+        """Let a run end within seconds; see ``Engine.cancel``."""
         run = self._run(request)
         active = self._mirror.runs.active(run.id)
         if active is None:

@@ -10,10 +10,12 @@ import structlog
 from mirror_contract import Run, RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.clock import Clock
+from mirror_syncer.collection import Collection
 from mirror_syncer.crew import Crew, open_crew
 from mirror_syncer.engine import Engine
 from mirror_syncer.errors import ConfigurationError, VolumeError
 from mirror_syncer.everything import Everything
+from mirror_syncer.feed import Feed
 from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.opening import open_tree
@@ -25,6 +27,7 @@ from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
 from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
+from mirror_syncer.selected import Selected
 from mirror_syncer.settings import Settings
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
@@ -171,6 +174,8 @@ async def open_mirror(
                     runs=runs,
                 )
                 taken = Taken(catalog)
+                feed = Feed(queue)
+                collection = Collection(catalog=catalog, feed=feed)
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -182,6 +187,15 @@ async def open_mirror(
                     project_list=project_list,
                     verifier=verifier,
                     metrics=metrics,
+                    selected=Selected(
+                        policy=policy,
+                        catalog=catalog,
+                        feed=feed,
+                        project_list=project_list,
+                        collection=collection,
+                        taken=taken,
+                        metrics=metrics,
+                    ),
                     everything=Everything(
                         origin=settings.upstream,
                         directory=settings.state,
@@ -189,12 +203,13 @@ async def open_mirror(
                         catalog=catalog,
                         index=crew.index,
                         queue=queue,
+                        feed=feed,
                         project_list=project_list,
                         taken=taken,
                         metrics=metrics,
                     ),
+                    collection=collection,
                     clock=clock,
-                    taken=taken,
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,
                 )

@@ -1,15 +1,35 @@
 """Files that no page names any more leave, once their time has come."""
 
+import asyncio
 import time
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.feed import Feed
 from mirror_syncer.names import PackagePath, possible_projects
 from mirror_syncer.publish import read_published
 from mirror_syncer.rows import Pending, Retirement
+from mirror_syncer.runs import ActiveRun
 from mirror_syncer.volume import Volume
+from mirror_syncer.workqueue import Action, Task
+
+
+class Collection:
+    """Lets go of what is due on behalf of runs."""
+
+    def __init__(self, *, catalog: Catalog, feed: Feed) -> None:
+        self._catalog = catalog
+        self._feed = feed
+
+    async def run(self, run: ActiveRun) -> None:
+        """Let go of what is due: of the projects that the run concerns, each in its turn."""
+        with run.phase("collect"):
+            due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+            await self._feed.have_done(
+                run, (Task(run.id, name, Action.COLLECT, run.patience) for name in due if run.concerns(name))
+            )
 
 
 def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:

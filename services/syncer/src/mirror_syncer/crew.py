@@ -16,7 +16,7 @@ from mirror_syncer.transfer import Outcome, Withdrawal, Work
 from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.desk import Look
-from mirror_syncer.work.setup import Observations, Setup
+from mirror_syncer.work.setup import Errands, Observations, Setup
 from mirror_syncer.work.worker import Job, Result, Worker, open_worker
 
 log = structlog.get_logger()
@@ -34,7 +34,8 @@ class Hand(Protocol):
 class Crew:
     """All workers; a job goes to the one that has the fewest in hand. Processes are started when there is enough."""
 
-    def __init__(self, here: Worker, processes: Sequence[WorkerProcess] = ()) -> None:
+    def __init__(self, here: Worker, processes: Sequence[WorkerProcess] = (), *, errands: Errands) -> None:
+        self._errands = errands
         self._in_hand: dict[Hand, int] = {here: 0}
         self._to_start = list(processes)
         self._starting: asyncio.Task[None] | None = None
@@ -46,11 +47,19 @@ class Crew:
         return min(self._in_hand, key=self._in_hand.__getitem__)
 
     async def perform(self, job: Work | Withdrawal) -> Outcome:
-        """See ``Worker.perform``; raises ``WorkerLost`` besides."""
+        """
+        See ``Worker.perform``; raises ``WorkerLost`` besides.
+
+        Cancelled, it returns when nobody works at the job any more, and all that the job noted is in the catalog.
+        """
         hand = self.choose()
-        while isinstance(hand, WorkerProcess) and not hand.runs and not await self._restart(hand):
+        while isinstance(hand, WorkerProcess) and not hand.runs and not await asyncio.shield(self._restart(hand)):
             hand = self.choose()
-        outcome = await self._have_done(job, hand=hand)
+        try:
+            outcome = await self._have_done(job, hand=hand)
+        except asyncio.CancelledError:
+            await self._errands.intend(())  # what was to be noted before this is noted after it
+            raise
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -124,7 +133,7 @@ async def open_crew(
             process = WorkerProcess(share, errands=errands, observations=observations)
             stack.push_async_callback(process.stop)
             processes.append(process)
-        crew = Crew(worker, processes)
+        crew = Crew(worker, processes, errands=errands)
         try:
             yield crew
         finally:

@@ -1,5 +1,5 @@
 """
-The engine: takes runs from the book, plans them, works the queue, and publishes.
+The engine: starts the runs of the book, has each done by whoever knows how, keeps its progress, and ends it.
 
 Every run's projects go through one queue, so a person's `sync requests` overtakes a first sync of everything. One whole
 sync is under way at a time; runs that name projects go beside it.
@@ -7,37 +7,34 @@ sync is under way at a time; runs that name projects go beside it.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Iterable
 
 import structlog
-from packaging.utils import NormalizedName
 
-from mirror_contract import Failure, RunKind, RunRequest, RunState
+from mirror_contract import RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
+from mirror_syncer.collection import Collection
 from mirror_syncer.errors import MirrorError, StateError
 from mirror_syncer.everything import Everything
-from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import PolicySource
-from mirror_syncer.priority import Priority
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
-from mirror_syncer.rows import GONE, ProjectRow
-from mirror_syncer.runs import ActiveRun, Runs
+from mirror_syncer.runs import ActiveRun, Runs, ending
+from mirror_syncer.selected import Selected
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workers import Workers
-from mirror_syncer.workqueue import Action, Task, WorkQueue
+from mirror_syncer.workqueue import WorkQueue
 
 log = structlog.get_logger()
 
 _PROGRESS_SECONDS = 10.0
 _NAMED_AT_ONCE = 10  # runs that name projects
+_CANCEL_SECONDS = 5.0  # enough for what is nearly done
 
 
 class Engine:
@@ -61,8 +58,9 @@ class Engine:
         project_list: ProjectList,
         verifier: Verifier,
         metrics: Metrics,
+        selected: Selected,
         everything: Everything,
-        taken: Taken,
+        collection: Collection,
         recheck: Recheck,
         status_file: StatusFile,
         clock: Clock,
@@ -78,8 +76,9 @@ class Engine:
         self._list = project_list
         self._verifier = verifier
         self._metrics = metrics
+        self._selected = selected
         self._everything = everything
-        self._taken = taken
+        self._collection = collection
         self._recheck = recheck
         self._status_file = status_file
         self._clock = clock
@@ -124,8 +123,12 @@ class Engine:
         self._runs.asked.set()
 
     async def cancel(self, run: ActiveRun) -> None:
-        """Let a run end after its current projects."""
-        run.cancelled = True
+        """
+        Let a run end after its current projects, without those that still wait for upstream when the grace is over.
+
+        They are as they were before. What they had fetched stays for the next run, parts of large files included.
+        """
+        run.cancel(grace_seconds=_CANCEL_SECONDS)
         if run.document.state is RunState.QUEUED:
             self._finish(run)
         else:
@@ -158,7 +161,7 @@ class Engine:
                 case RunKind.VERIFY:
                     await self._verify(run)
                 case RunKind.COLLECT:
-                    await self._collect(run)
+                    await self._collection.run(run)
         except MirrorError as error:
             run.fatal = run.fatal or error
         except Exception as error:
@@ -173,117 +176,18 @@ class Engine:
         run.policy_digest = self._policy.digest
         if self._policy.current.everything and run.request.projects is None:
             await self._everything.sync(run)
-            return
-        with run.phase("plan"):
-            plan = await self._plan(run)
-        with run.phase("withdraw"):
-            if plan.withdraw:
-                # Removal goes the other way round: the list before the page, the page before its files. And it goes
-                # first: it may be what makes room.
-                await self._list.publish(without=frozenset(plan.withdraw))
-                await self._drain(run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw))
-        await self._collect(run)
-        if plan.forget:
-            await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
-        with run.phase("transfer"):
-            await self._drain(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh))
-        with run.phase("withdraw"):
-            await self._let_go(run)
-        counts = run.document.counts
-        # For a named project that did not change, the list of a first sync of everything is not written anew.
-        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
-            with run.phase("publish"):
-                await self._list.publish()
-        await self._collect(run)
-
-    async def _plan(self, run: ActiveRun) -> Plan:
-        began = run.document.started_at
-        rows, published = await asyncio.to_thread(self._rows, _names(run))
-        plan = plan_sync(
-            self._policy.current,
-            rows,
-            only=_names(run),
-            allow_removals=run.request.allow_removals,
-            since=int(began.timestamp()) if run.resumed and began else None,
-            published=published,
-        )
-        self._announce(run, plan)
-        return plan
-
-    def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
-        """Return what the catalog knows of these projects, or of all, and how many are, or were today, published."""
-        projects = self._catalog.projects
-        found = projects.every() if names is None else filter(None, map(projects.get, names))
-        return {row.name: row for row in found}, projects.count_published() + self._taken.count_withdrawn()
-
-    async def _let_go(self, run: ActiveRun) -> None:
-        """
-        Withdraw what upstream has no more, and let shrink what lost files.
-
-        All of it, or none where that is, with what was taken within a day, more than the guard allows.
-        """
-        counts, gone = run.document.counts, tuple(run.gone)
-        shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.concerns(name)]
-        names = {*gone, *shrinking}
-        told = run.request.allow_removals is not None
-        measured = names if told else names | await asyncio.to_thread(self._taken.lately)
-        if names and len(measured) > run.allowance:
-            counts.projects_withheld += len(names)
-        elif names and run.fatal is None:
-            if not told:
-                await asyncio.to_thread(self._taken.note, names)
-            counts.projects_planned += len(names)
-            run.note(*(Failure(project=name, reason=GONE) for name in gone))
-            if gone:
-                await self._list.publish(without=frozenset(gone))
-            await self._drain(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
-            await self._drain(run, (Task(run.id, name, Action.SHRINK, _patience(run)) for name in shrinking))
+        else:
+            await self._selected.sync(run)
 
     async def _verify(self, run: ActiveRun) -> None:
         await self._verifier.run(run)
         if run.request.repair:
             with run.phase("publish"):
                 await self._list.publish()
-            await self._collect(run)
-
-    async def _collect(self, run: ActiveRun) -> None:
-        """Let go of what is due: of the projects that the run concerns, each in its turn."""
-        with run.phase("collect"):
-            due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
-            await self._drain(
-                run, (Task(run.id, name, Action.COLLECT, _patience(run)) for name in due if run.concerns(name))
-            )
-
-    def _announce(self, run: ActiveRun, plan: Plan) -> None:
-        counts = run.document.counts
-        counts.projects_planned = len(plan.refresh) + len(plan.withdraw) + len(plan.keep)
-        counts.projects_done = len(plan.keep)
-        counts.projects_withheld = len(plan.withheld)
-        run.allowance = plan.allowance
-        numbers = {
-            "refresh": len(plan.refresh),
-            "withdraw": len(plan.withdraw),
-            "keep": len(plan.keep),
-            "withheld": len(plan.withheld),
-        }
-        if run.request.projects is None:
-            self._metrics.show_plan(numbers)
-        log.info("plan", **numbers)
-        for name in plan.unselected:
-            run.note(Failure(project=name, reason="not selected; name it in mirror.toml, then sync it"))
-            counts.projects_failed += 1
-
-    async def _drain(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
-        """Have tasks done; return at once where nothing more is to be done for the run."""
-        tasks = list(tasks)
-        if run.cancelled or run.fatal is not None:
-            return
-        run.expect(len(tasks))
-        await self._queue.put(tasks)
-        await run.drained.wait()
+            await self._collection.run(run)
 
     def _finish(self, run: ActiveRun) -> None:
-        state, message = _outcome(run)
+        state, message = ending(run)
         self._runs.end(run, state, message=message)
         document = run.document
         self._metrics.count_run(document, phases=run.phases)
@@ -293,6 +197,7 @@ class Engine:
                 self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
         began, ended = document.started_at, document.finished_at
         seconds = (ended - began).total_seconds() if began and ended else 0.0
+        run.failure_log.sum_up()
         say = log.error if state is RunState.FAILED else log.info
         numbers = {key: value for key, value in document.counts.model_dump().items() if value}
         say(
@@ -323,6 +228,7 @@ class Engine:
             await asyncio.sleep(_PROGRESS_SECONDS)
             counts = run.document.counts
             await self._save(run)
+            run.failure_log.sum_up_again()
             log.info(
                 "progress",
                 done=counts.projects_done,
@@ -330,47 +236,6 @@ class Engine:
                 files=counts.files_fetched or counts.files_verified,
                 bytes=counts.bytes_fetched or counts.bytes_verified,
             )
-
-
-def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:
-    return None if run.request.projects is None else tuple(NormalizedName(name) for name in run.request.projects)
-
-
-def _patience(run: ActiveRun) -> Priority:
-    return Priority.BACKLOG if run.request.projects is None else Priority.NAMED
-
-
-def _outcome(run: ActiveRun) -> tuple[RunState, str | None]:
-    counts = run.document.counts
-    if run.cancelled:
-        return RunState.CANCELLED, f"cancelled after {counts.projects_done} of {counts.projects_planned} projects"
-    if run.fatal is not None:
-        return RunState.FAILED, str(run.fatal)
-    # With everything, upstream's list was had; what is tried again may be a few bad projects and no others.
-    if not run.follows_list and run.unreachable and run.unreachable == counts.projects_done:
-        return RunState.FAILED, f"upstream does not answer: {run.document.failures[-1].reason}"
-    if not run.follows_list and 1 < counts.projects_planned == counts.projects_failed:
-        return RunState.FAILED, f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
-    parts = []
-    if counts.projects_failed:
-        done = "verified" if run.request.kind is RunKind.VERIFY else "refreshed"
-        parts.append(f"{counts.projects_failed} project(s) could not be {done}")
-    if counts.projects_partial:
-        parts.append(f"{counts.projects_partial} project(s) lack files that could not be had")
-    if counts.projects_withheld:
-        parts.append(
-            f"{counts.projects_withheld} removals are withheld by the deletion guard; if they are meant: "
-            f"mirrorctl sync --allow-removals {counts.projects_withheld}"
-        )
-    if counts.files_damaged and not run.request.repair:
-        parts.append(
-            f"{counts.files_damaged} published file(s) or page(s) are damaged; mirrorctl verify --repair "
-            "fetches them again"
-        )
-    if run.noted and not parts:
-        parts.append(f"{run.noted} failure(s), the first: {run.document.failures[0].reason}")
-    state = RunState.INCOMPLETE if parts else RunState.SUCCEEDED
-    return state, "; ".join(parts + run.remarks) or None
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -11,6 +11,7 @@ MirrorError
 ├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
 ├── TooManyRuns                       as many wait as may; ask again later
 ├── WorkerLost                        the process that had a project in hand ended
+├── Abandoned                         the run that waited for upstream was cancelled
 ├── KeyReused                         an Idempotency-Key came with another request than its first
 └── VolumeError (OSError)             tree or state cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
@@ -72,6 +73,10 @@ class TooManyRuns(MirrorError):
 
 class WorkerLost(MirrorError):
     """The process that had a project in hand ended."""
+
+
+class Abandoned(MirrorError):
+    """Nobody waits any more for what upstream was asked: its run was cancelled."""
 
 
 class KeyReused(MirrorError):

@@ -32,6 +32,9 @@ class Observer:
         last = self._last_sync(ENDED)
         success = self._last_sync((RunState.SUCCEEDED,))
         completion = self._last_sync((RunState.SUCCEEDED, RunState.INCOMPLETE))
+        failure = mirror.catalog.runs.first_whole(
+            RunState.FAILED, kind=RunKind.SYNC, after=completion.id if completion else ""
+        )
         everything = mirror.policy.current.everything
         serials = mirror.catalog.serials() if everything else None
         # With everything, those that are behind only wait for their turn.
@@ -48,6 +51,7 @@ class Observer:
             last_run=last,
             last_success_at=success and success.finished_at,
             last_completed_at=completion and completion.finished_at,
+            failing_since=failure and failure.finished_at,
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
             serial=serials and serials[0],

@@ -12,7 +12,7 @@ from mirror_syncer.errors import WorkerLost
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.work.setup import Errands, Observations, Setup
-from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Ready, Wire
+from mirror_syncer.work.wire import Abandon, Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Result
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class WorkerProcess:
         return self._wire is not None
 
     async def perform(self, job: Job) -> Result:
-        """See ``Worker.perform``."""
+        """See ``Worker.perform``; cancelled, it returns when the process has let go of the job."""
         wire = self._wire or await self.start()
         self._given += 1
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -54,9 +54,16 @@ class WorkerProcess:
         self._jobs[number] = done
         wire.send(Do(number, job))
         try:
-            return await done
+            await asyncio.wait([done])
+        except asyncio.CancelledError:
+            wire.send(Abandon(number))
+            await asyncio.wait([done], timeout=_GOING_SECONDS)
+            if done.done():
+                done.exception()  # which is nobody's concern any more
+            raise
         finally:
             self._jobs.pop(number, None)
+        return done.result()
 
     async def start(self) -> Wire:
         """

@@ -67,14 +67,18 @@ class Recheck:
         """Have all that is due looked at; return how long to rest."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
         run = self._runs.background = ActiveRun(_document())
-        while self._wanted() and (page := await asyncio.to_thread(next, pages, None)):
-            for due in page:
-                if run.fatal is not None:
-                    log.warning("re-check pauses", why=str(run.fatal))
-                    return _PAUSE_SECONDS
-                await self._look(run, due)
-        if run.left:
-            await run.drained.wait()
+        structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
+        try:
+            while self._wanted() and (page := await asyncio.to_thread(next, pages, None)):
+                for due in page:
+                    if run.fatal is not None:
+                        log.warning("re-check pauses", why=str(run.fatal))
+                        return _PAUSE_SECONDS
+                    await self._look(run, due)
+                    run.failure_log.sum_up_again()
+            await run.idle()
+        finally:
+            run.failure_log.sum_up()
         return _IDLE_SECONDS
 
     def _wanted(self) -> bool:
@@ -88,7 +92,7 @@ class Recheck:
         await self._queue.put([Task(run.id, due.name, Action.REFRESH, Priority.RECHECK, wanted=due.wanted)])
         await self._sleep(PACE_SECONDS)
         if run.left >= _AT_ONCE:
-            await run.drained.wait()
+            await run.idle()
 
 
 def _document() -> Run:

@@ -24,7 +24,6 @@ from mirror_syncer.crew import Crew, Hand
 from mirror_syncer.errors import StateError, WorkerLost
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.orphans import Orphans
-from mirror_syncer.priority import Priority
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.verification import Damage, Verdict
@@ -206,13 +205,11 @@ class Verifier:
             await self._feed(run, names)
             if run.over:
                 break
-        run.expect(0)  # where there was none
-        await run.drained.wait()
+        await run.idle()
 
     async def _feed(self, run: ActiveRun, names: list[NormalizedName]) -> None:
         """Put projects into the queue, few at a time."""
         most = _AHEAD * len(os.sched_getaffinity(0))
-        priority = Priority.BACKLOG if run.request.projects is None else Priority.NAMED
         ahead = deque(names)
         while ahead:
             await run.room(most // 2)
@@ -220,7 +217,7 @@ class Verifier:
                 return
             some = [ahead.popleft() for _ in range(min(len(ahead), most - run.left))]
             run.expect(len(some))
-            await self._queue.put(Task(run.id, name, Action.VERIFY, priority) for name in some)
+            await self._queue.put(Task(run.id, name, Action.VERIFY, run.patience) for name in some)
 
     def _survey(self, run: ActiveRun, since: int | None) -> tuple[list[str], int]:
         """Return the projects that are asked for in vain, and how many are to be looked at."""

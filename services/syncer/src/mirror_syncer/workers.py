@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
-from mirror_syncer.errors import MirrorError, Unreachable, VolumeError
+from mirror_syncer.errors import Abandoned, MirrorError, Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
@@ -135,6 +135,9 @@ class Workers:
         except SliceOver:
             await self._later(task, run)
             return
+        except Abandoned:
+            await self._take_back(task, run)
+            return
         except Exception as error:  # noqa: BLE001 - one project must not take the others with it
             await self._failed(task, run, error)
             return
@@ -162,7 +165,7 @@ class Workers:
         row = self._catalog.projects.get(task.name)
         match task.action:
             case Action.REFRESH | Action.SHRINK:
-                return await self._refresh(task, row, force=run.request.force)
+                return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
                 reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
                 return await self._crew.perform(Withdrawal(row or ProjectRow(task.name), reason, self._grace))
@@ -170,7 +173,7 @@ class Workers:
                 return await self._verify(task, run)
 
     async def _refresh(
-        self, task: Task, row: ProjectRow | None, *, force: bool, damaged: frozenset[str] = frozenset()
+        self, task: Task, run: ActiveRun, row: ProjectRow | None, *, force: bool, damaged: frozenset[str] = frozenset()
     ) -> Outcome:
         selection = self._policy.current.selection(task.name)
         if selection is None:
@@ -188,7 +191,8 @@ class Workers:
             shrink=task.action is Action.SHRINK,
             damaged=damaged,
         )
-        return await self._crew.perform(work)
+        async with run.waiting():
+            return await self._crew.perform(work)
 
     @property
     def _grace(self) -> int:
@@ -200,7 +204,7 @@ class Workers:
             return None
         log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
         places = frozenset(damage.place for damage in verdict.damages)
-        return await self._refresh(task, self._catalog.projects.get(task.name), force=True, damaged=places)
+        return await self._refresh(task, run, self._catalog.projects.get(task.name), force=True, damaged=places)
 
     async def _later(self, task: Task, run: ActiveRun) -> None:
         """Let others have their turn before the next slice of a project."""
@@ -239,9 +243,13 @@ class Workers:
             if not isinstance(error, MirrorError):
                 log.error("project failed", project=task.name, exc_info=error)
             run.note(Failure(project=task.name, reason=reason))
+        await self._take_back(task, run)
+
+    async def _take_back(self, task: Task, run: ActiveRun) -> None:
+        """Put a project's turn that broke off out of hand, and right what it had there."""
         with contextlib.suppress(MirrorError):
             await self._verifier.give_up(task.name, run)
-        # What it had in hand is put right now, not at the next start: the next turn would forget it.
+        # Now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)
         await self._queue.done(task)

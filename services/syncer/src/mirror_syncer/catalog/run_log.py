@@ -112,6 +112,12 @@ class RunLog:
         newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
         return [Run.model_validate_json(row.document) for row in newest]
 
+    def first_whole(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
+        """Return the oldest whole run of this state and kind that is newer than a run."""
+        query = sa.select(run.c.document).where(run.c.kind == kind, run.c.whole, run.c.state == state, run.c.id > after)
+        with self._engine.connect() as connection:
+            return _parse(connection.scalar(query.order_by(run.c.id).limit(1)))
+
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
     connection.execute(run_key.delete().where(run_key.c.made_at <= _forgotten()))

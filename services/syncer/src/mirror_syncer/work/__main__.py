@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import Abandoned, MirrorError
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.volume import Tree
-from mirror_syncer.work.wire import Answer, Ask, Begin, Do, Done, Message, Ready, Wire
+from mirror_syncer.work.wire import Abandon, Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Worker, open_worker
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Process:
         self._hung_up = asyncio.Event()
         self._worker: Worker | None = None
         self._tree: Tree | None = None
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: dict[int, asyncio.Task[None]] = {}
         self._answers: dict[int, asyncio.Future[set[PackagePath] | KeptPage | None]] = {}
         self._asked = 0
         self._requests: list[tuple[str, str, float]] = []
@@ -50,9 +50,9 @@ class Process:
         async with open_worker(setup, tree=self._tree, errands=self, observations=self) as self._worker:
             self._send(Ready())
             await self._hung_up.wait()
-            for job in self._jobs:
+            for job in self._jobs.values():
                 job.cancel()
-            await asyncio.gather(*self._jobs, return_exceptions=True)
+            await asyncio.gather(*self._jobs.values(), return_exceptions=True)
 
     # Errands, and observations
 
@@ -91,9 +91,12 @@ class Process:
             case Begin():
                 self._begin.set_result(message)
             case Do():
-                task = asyncio.create_task(self._perform(message.number, message.job))
-                self._jobs.add(task)
-                task.add_done_callback(self._jobs.discard)
+                number = message.number
+                task = self._jobs[number] = asyncio.create_task(self._perform(number, message.job))
+                task.add_done_callback(lambda ended: self._let_go(number, ended))
+            case Abandon():
+                if (job := self._jobs.get(message.number)) is not None:
+                    job.cancel()
             case Answer():
                 answer = self._answers.pop(message.number)
                 if answer.done():
@@ -115,6 +118,12 @@ class Process:
             self._send(Done(number, _portable(error), *self._observed()))
         else:
             self._send(Done(number, result, *self._observed()))
+
+    def _let_go(self, number: int, ended: asyncio.Task[None]) -> None:
+        """Forget a job; one that was cancelled, perhaps before its first step, is answered here."""
+        del self._jobs[number]
+        if ended.cancelled():
+            self._send(Done(number, Abandoned("its run was cancelled"), *self._observed()))
 
     def _observed(self) -> tuple[list[tuple[str, str, float]], list[str]]:
         observed = self._requests, self._retries

@@ -38,6 +38,13 @@ class Do:
 
 
 @dataclass(frozen=True, slots=True)
+class Abandon:
+    """Parent: nobody waits for this job any more; it is answered all the same, when nothing is done for it."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Worker: that is what came of it; and what went on since the last one."""
 
@@ -64,7 +71,7 @@ class Answer:
     found: set[PackagePath] | KeptPage | Exception | None
 
 
-Message = Begin | Ready | Do | Done | Ask | Answer
+Message = Begin | Ready | Do | Abandon | Done | Ask | Answer
 
 
 class Wire(asyncio.Protocol):

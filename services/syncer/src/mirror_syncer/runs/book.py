@@ -1,181 +1,25 @@
 """
-Runs: asked for, waiting, under way, ended; kept in the catalog, so that they survive a restart.
+The book of runs: asked for, waiting, under way, ended; kept in the catalog, so that they survive a restart.
 
 The transitions are the contract's: ``queued → running → succeeded | incomplete | failed | cancelled``.
 """
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from packaging.utils import NormalizedName
 
-from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_contract import Run, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import StateError, TooManyRuns
+from mirror_syncer.runs.active import ActiveRun
 
 log = structlog.get_logger()
 
-_FAILURES_KEPT = 100
 _WAITING_MOST = 100  # runs that somebody asked for; each may name 10,000 projects, in a megabyte
-FEW = 1_000
-"""Of a run that is fed as it goes, so many tasks that wait: time for more."""
-PHASES = {
-    RunKind.SYNC: ("plan", "withdraw", "transfer", "publish", "collect"),
-    RunKind.VERIFY: ("verify", "orphans", "publish", "collect"),
-    RunKind.COLLECT: ("collect",),
-}
-"""What runs do, by kind; ``publish`` is the project list, while each page is part of ``transfer``."""
-
-
-class ActiveRun:
-    """A run that has not ended. Its document is what everybody sees of it."""
-
-    def __init__(self, document: Run) -> None:
-        self.document = document
-        self.resumed = document.started_at is not None
-        self.left = 0
-        """Tasks that are not done."""
-        self.drained = asyncio.Event()
-        self._moved = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.cancelled = False
-        self.fatal: Exception | None = None
-        """Why nothing more of it can be done."""
-        self.noted = len(document.failures)
-        """Failures so far, those past the document's hundred included."""
-        self.unreachable = 0
-        """Projects for which upstream gave no answer."""
-        self.unanswered = 0
-        """Of them, those in a row up to now that began after the last answer."""
-        self._answered_at = 0.0
-        self.allowance = 0
-        """How many more projects may be withdrawn because upstream has them no more."""
-        self.gone = list[NormalizedName]()
-        """Published projects that upstream has no more."""
-        self.remarks = list[str]()
-        """What its message tells besides, though nothing of it is a failure."""
-        self.policy_digest: str | None = None
-        """Of the policy that it was planned by."""
-        self.allow_removals = document.request.allow_removals
-        """How many removals a person allows, whatever the guard says."""
-        self.follows_list = False
-        """It is of everything: the catalog knows what it has to do, and there may be any amount of that."""
-        self.rereads = False
-        """It would read upstream's list once more, if asked."""
-        self.reread = False
-        """It was asked to."""
-        self.stirred = asyncio.Event()
-        """Set when few of its tasks are left, or it is to read the list once more."""
-        self.phases = dict.fromkeys(PHASES[document.request.kind], 0.0)
-        """How many seconds each took, all its turns together, in this process."""
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Measure how long a phase takes, whatever ends it."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.phases[name] += time.monotonic() - began
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.document.id
-
-    @property
-    def request(self) -> RunRequest:
-        """What it was asked to do."""
-        return self.document.request
-
-    def concerns(self, name: str) -> bool:
-        """Return whether a project is one of those that it was asked for."""
-        return self.request.projects is None or name in self.request.projects
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more of it is to begin."""
-        return self.cancelled or self.fatal is not None
-
-    async def room(self, most: int) -> None:
-        """Wait until no more than so many tasks are left, or until it is over."""
-        while self.left > most and not self.over:
-            self._moved.clear()
-            await self._moved.wait()
-
-    def expect(self, tasks: int) -> None:
-        """Wait for so many tasks."""
-        self.left += tasks
-        if self.left > 0:
-            self.drained.clear()
-        else:
-            self.drained.set()
-
-    def task_done(self, tasks: int = 1) -> None:
-        """Note that tasks are done, or dropped."""
-        self.left -= tasks
-        self._moved.set()
-        if self.left <= 0:
-            self.drained.set()
-        if self.left <= FEW:
-            self.stirred.set()
-
-    def joins(self, request: RunRequest) -> bool:
-        """
-        Take a wish for a whole sync as one's own, where that is possible: read the list once more, changes first.
-
-        A first sync of everything takes weeks, and nothing should wait behind it.
-        """
-        whole = request.kind is RunKind.SYNC and request.projects is None
-        if not self.rereads or not whole or (request.force and not self.request.force):
-            return False
-        if request.allow_removals is not None:
-            self.allow_removals = request.allow_removals
-        self.reread = True
-        self.stirred.set()
-        return True
-
-    def begin_again(self) -> None:
-        """
-        Forget what an earlier process counted of what is looked at once more; what was fetched stays fetched.
-
-        A verify looks at nothing once more, and forgets nothing.
-        """
-        if self.request.kind is RunKind.VERIFY:
-            return
-        counts = self.document.counts
-        self.document.counts = Counts(
-            files_fetched=counts.files_fetched, bytes_fetched=counts.bytes_fetched, files_removed=counts.files_removed
-        )
-        self.document.failures.clear()
-        self.gone.clear()
-        self.noted = 0
-
-    def heard(self, *, answered: bool, began: float, newly: bool) -> None:
-        """
-        Note whether upstream answered for a project whose turn began then.
-
-        A silence tells of the upstream as a whole only where nothing was heard since it began: the slow ends of a dozen
-        bad projects come together. Nor does it where the project failed before (not ``newly``).
-        """
-        if answered:
-            self._answered_at, self.unanswered = time.monotonic(), 0
-        else:
-            self.unreachable += 1
-            self.unanswered += newly and began > self._answered_at
-
-    def note(self, *failures: Failure) -> None:
-        """Log failures, and keep them for the document; past a hundred the counts alone grow."""
-        self.noted += len(failures)
-        for failure in failures:
-            log.warning("failed", **failure.model_dump(exclude_none=True))
-        room = _FAILURES_KEPT - len(self.document.failures)
-        self.document.failures.extend(failures[:room])
 
 
 class Runs:

@@ -1,0 +1,158 @@
+"""
+A sync of everything: upstream's list says what changed, and the catalog what is to do.
+
+It may take half a second or, the first time, weeks; nothing of it is kept in memory but the two thousand tasks that
+wait next. Asked again meanwhile, it reads the list once more, and what changed comes before the backlog. A process that
+starts anew goes on from what the catalog says.
+"""
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+from mirror_contract import Failure
+from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.errors import Abandoned, ConfigurationError, InvalidPage, MirrorError, UpstreamError
+from mirror_syncer.everything.agenda import Agenda
+from mirror_syncer.everything.removals import Removals
+from mirror_syncer.everything.upstream_list import UpstreamList
+from mirror_syncer.feed import Feed
+from mirror_syncer.guard import Taken
+from mirror_syncer.metrics import Metrics
+from mirror_syncer.policy import PolicySource
+from mirror_syncer.priority import Priority
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.runs import ActiveRun
+from mirror_syncer.upstream import Index
+from mirror_syncer.workqueue import Action, Task, WorkQueue
+
+_PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
+
+
+class Everything:
+    """
+    Syncs all that upstream lists.
+
+    Args:
+        origin: the upstream that the list is of.
+        directory: where the list lies while it is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: str,
+        directory: Path,
+        policy: PolicySource,
+        catalog: Catalog,
+        index: Index,
+        queue: WorkQueue,
+        feed: Feed,
+        project_list: ProjectList,
+        taken: Taken,
+        metrics: Metrics,
+        publish_seconds: float = _PUBLISH_SECONDS,
+    ) -> None:
+        self._policy = policy
+        self._catalog = catalog
+        self._queue = queue
+        self._feed = feed
+        self._list = project_list
+        self._publish_seconds = publish_seconds
+        self._upstream = UpstreamList(origin=origin, directory=directory, catalog=catalog, index=index)
+        self._removals = Removals(
+            policy=policy, catalog=catalog, queue=queue, feed=feed, project_list=project_list, taken=taken
+        )
+        self._agenda = Agenda(policy=policy, catalog=catalog, queue=queue, feed=feed, metrics=metrics)
+
+    async def sync(self, run: ActiveRun) -> None:
+        """
+        Do all that there is to do, the list read once more as often as somebody asks; return when all is done.
+
+        Raises:
+            UpstreamError, InvalidPage: the list could not be had at the start; later that is noted, and work goes on.
+            Abandoned: the run was cancelled while the first list was waited for.
+        """
+        run.follows_list = run.rereads = True
+        if not await asyncio.to_thread(self._catalog.projects.any_published):
+            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+        ended = asyncio.Event()
+        publisher = asyncio.create_task(self._publish_now_and_then(ended))
+        try:
+            with run.phase("plan"):
+                # A run that broke off may not have asked after what the list that it read was the first to lack.
+                lacking = await self._upstream.read(run) or run.resumed
+            while True:
+                with run.phase("withdraw"):
+                    leaving = await self._removals.withdraw(run)
+                with run.phase("plan"):
+                    asked_after = await self._removals.ask_after(run) if lacking else 0
+                with run.phase("collect"):
+                    await self._collect(run)
+                with run.phase("plan"):
+                    await self._agenda.announce(run, leaving=leaving, asked_after=asked_after)
+                with run.phase("transfer"):
+                    await self._agenda.feed(run)
+                if not run.reread or run.over:
+                    break
+                with run.phase("plan"):
+                    lacking = await self._read_again(run)
+                if not self._policy.current.everything:
+                    break  # the rest is another run's
+            # From here on a wish is a run of its own; what was wished up to here was heard.
+            run.rereads = False
+            with run.phase("transfer"):
+                await run.idle()
+            with run.phase("withdraw"):
+                await self._removals.withdraw(run)
+                await run.idle()
+        finally:
+            run.rereads = False
+            ended.set()
+            await publisher
+        with run.phase("publish"):
+            await self._list.publish()
+        with run.phase("collect"):
+            await self._collect(run)
+            await run.idle()
+        counts = run.document.counts
+        if not run.over:
+            counts.projects_planned = counts.projects_done
+        if not run.over and self._policy.current.everything:
+            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+
+    async def _read_again(self, run: ActiveRun) -> bool:
+        """
+        Read policy and list while the workers have enough to do; return whether it is the first to lack some project.
+
+        What can't be had is told, and changes nothing.
+        """
+        run.reread = False
+        try:
+            await asyncio.to_thread(self._policy.reload)
+        except ConfigurationError as error:
+            run.note(Failure(reason=f"{error}; what was in force before still is"))
+        run.policy_digest = self._policy.digest
+        try:
+            return await self._upstream.read(run)
+        except (UpstreamError, InvalidPage) as error:
+            run.note(Failure(reason=str(error)))
+            return False
+        except Abandoned:
+            return False  # what was published is still to be listed
+
+    async def _collect(self, run: ActiveRun) -> None:
+        """Let go of files whose time has come: it may be what makes room."""
+        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+        at_hand = self._queue.names()
+        tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
+        await self._feed.put(run, tasks)
+
+    async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._publish_seconds)
+                return
+            with contextlib.suppress(MirrorError):  # the run's end publishes again, and tells
+                await self._list.publish()

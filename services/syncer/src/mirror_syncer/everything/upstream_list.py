@@ -1,0 +1,116 @@
+"""Upstream's list of projects: read to its end, and merged into what the catalog knows."""
+
+import asyncio
+import time
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import structlog
+
+from mirror_contract import Failure
+from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
+from mirror_syncer.priority import Priority
+from mirror_syncer.runs import ActiveRun
+from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified, Validators
+from mirror_syncer.volume import state_disk_says
+
+log = structlog.get_logger()
+
+_OLDER_SECONDS = 86_400  # an edge of the CDN is behind for an hour
+
+
+class UpstreamList:
+    """
+    The list, as it is news to the catalog.
+
+    Args:
+        origin: the upstream that it is of.
+        directory: where it lies while it is read, in a file without a name; PyPI's has 45 MB.
+    """
+
+    def __init__(self, *, origin: str, directory: Path, catalog: Catalog, index: Index) -> None:
+        self._origin = origin
+        self._directory = directory
+        self._catalog = catalog
+        self._index = index
+
+    async def read(self, run: ActiveRun) -> bool:
+        """
+        Read the list, and return whether it is the first to lack some project.
+
+        Cancelled, it leaves the catalog as it was, or with a part of the list that the next reading merges again.
+
+        Raises:
+            UpstreamError, InvalidPage: it could not be had, or is none.
+            Abandoned: the run was cancelled while upstream was waited for.
+        """
+        known = await asyncio.to_thread(self._catalog.listing.known)
+        if known is not None and known.origin != self._origin:
+            known = None
+        force = run.request.force
+        validators = known.validators if known and not force else Validators()
+        with (
+            state_disk_says(self._directory),
+            TemporaryFile(dir=self._directory) as body,
+            ListedProjects(self._directory) as listed,
+        ):
+            async with run.waiting():
+                answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
+            if isinstance(answer, NotModified):
+                log.info("list", news="none")
+                await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
+                return False
+            body.seek(0)
+            reader = ListReader(body, is_json=answer.is_json)
+            await asyncio.to_thread(listed.take, reader)
+            new = _known(answer, reader, listed, origin=self._origin, last=known)
+            if known is not None and not force and (new.serial or 0) < (known.serial or 0):
+                # An edge of the CDN that has not heard yet, for up to an hour.
+                log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
+                await self._tell_of_older(run, new, last=known)
+                return False
+            merged: Merged = await asyncio.to_thread(
+                self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
+            )
+        log.info(
+            "list",
+            projects=listed.count,
+            serial=new.serial,
+            new=merged.new,
+            changed=merged.changed,
+            absent=merged.absent,
+            back=merged.back,
+        )
+        await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
+        run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
+        return merged.absent > 0
+
+    async def _tell_of_older(self, run: ActiveRun, new: KnownList, *, last: KnownList) -> None:
+        """Tell of an older list that stays: one wrong serial, however high, must not stop the mirror unseen."""
+        now = int(time.time())
+        since = await asyncio.to_thread(self._catalog.recall, Fact.LIST_OLDER)
+        if not since or int(since) > now:  # by a clock that has been set since
+            await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, str(now))
+        elif now - int(since) >= _OLDER_SECONDS:
+            run.note(
+                Failure(
+                    reason=f"for more than a day upstream's list, of serial {new.serial}, has been older than the last "
+                    f"one, of {last.serial}, so that nothing new is seen; `sync --force --confirm` takes what upstream "
+                    "has"
+                )
+            )
+
+
+def _known(
+    answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
+) -> KnownList:
+    said = reader.serial if reader.serial is not None else answer.serial
+    serial = said if said is not None else listed.newest or None
+    return KnownList(
+        origin=origin,
+        # The clock may have been set back; the editions of an upstream's list go on.
+        edition=serial if serial is not None else max(int(time.time()), last.edition + 1 if last else 0),
+        serial=serial,
+        unnumbered=listed.unnumbered,
+        validators=answer.validators,
+    )
