@@ -127,8 +127,8 @@ def test_wrong_questions_are_named(client: httpx2.Client, query: str, pointer: s
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_a_damaged_store_is_told(settings: Settings, client: httpx2.Client) -> None:
-    """Statistics that can't be read are a 503 with the reason, named by /readyz, too; the rest of the API goes on."""
+def test_a_damaged_store_is_told(counted: None, settings: Settings, client: httpx2.Client) -> None:
+    """Statistics that can't be read are a 503 that names the file; the rest of the API goes on."""
     for path in settings.control_state.glob("downloads.db*"):
         path.write_bytes(b"no database" * 1000)
     answer = client.get("/api/v1/downloads")
