@@ -21,6 +21,7 @@ from syncer.site import Site, same_directory
 from syncer.witness import Witness, fetched, retiring, upstream_of, whole_files
 
 LARGE = 300_000  # bytes: too many to be gathered in memory
+_LONG_SECONDS = 600  # eighty lives of a second take one minute and a half, and twice that where the cores are busy
 
 
 @dataclass
@@ -339,6 +340,7 @@ async def test_killed_at_some_steps(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("direct", SCENES)
 async def test_killed_at_every_step(
     direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
@@ -353,6 +355,7 @@ async def test_killed_at_every_step(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("direct", SCENES)
 async def test_killed_again_and_again(
     direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
@@ -368,6 +371,7 @@ async def test_killed_again_and_again(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("worker", [False, True], ids=["parent", "worker"])
 async def test_killed_among_processes(
     pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path, *, worker: bool
