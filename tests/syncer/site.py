@@ -222,6 +222,11 @@ class Site:
 
     def assert_whole(self) -> None:
         """Every page names files that are there and right, in all formats; nothing temporary is left."""
+        self.assert_right()
+        assert list(self.temporaries()) == []
+
+    def assert_right(self) -> None:
+        """Every page names files that are there and right, in all formats."""
         for name in self.pages():
             published = self.published(name)
             for filename, file in published.files.items():
@@ -235,7 +240,6 @@ class Site:
             assert all(f">{filename}</a>" in html for filename in published.files)
         for twin in self.web.glob("simple/**/*.gz"):
             assert gzip.decompress(twin.read_bytes()) == twin.with_suffix("").read_bytes()
-        assert list(self.temporaries()) == []
 
     def temporaries(self) -> Iterator[Path]:
         """Yield what must not be left behind."""
