@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mirror_contract import parse_project_name
 from mirror_contract.names import LONGEST
 
-law = settings(derandomize=True, deadline=None, max_examples=150)
+law = settings(max_examples=150)
 NORMAL = re.compile(r"[a-z0-9](-?[a-z0-9])*")
 spelled = st.from_regex(re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,30}[A-Za-z0-9])?"), fullmatch=True)
 # Letters that a careless parser lets through: separators, controls, other alphabets' letters and digits.

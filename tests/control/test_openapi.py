@@ -24,7 +24,7 @@ def test_every_call_keeps_its_promise(client: httpx2.Client) -> None:
         right, wrong = (operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode)
 
         @given(case=right | wrong)
-        @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=40, suppress_health_check=list(HealthCheck))
         def keeps(case: schemathesis.Case[Any]) -> None:
             case.call_and_validate(
                 headers={"Authorization": f"Bearer {TOKEN}"},

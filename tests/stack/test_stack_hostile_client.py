@@ -51,7 +51,7 @@ def test_every_call(settled: Mirror) -> None:
         right, wrong = (operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode)
 
         @given(case=right | wrong)
-        @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=25, suppress_health_check=list(HealthCheck))
         def keeps(case: schemathesis.Case[Any]) -> None:
             answer = case.call(headers={"Authorization": f"Bearer {settled.token}"})
             if answer.headers["content-type"] == ["text/plain"]:

@@ -59,7 +59,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(1, 4), st.integers(0, 2**32))
 def test_budget_under_fire(connections: int, seed: int) -> None:
     """However requests come, end and are cancelled, no more than N are lent, and in the end all N are free again."""

@@ -80,7 +80,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
     again.close()
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(attempts=st.integers(0, 10**9))
 def test_backoff_is_bounded(attempts: int) -> None:
     """The next try comes after five minutes at the soonest and a day at the latest, however often it has failed."""

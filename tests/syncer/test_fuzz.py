@@ -312,10 +312,8 @@ def through_a_sync(
 
 
 def law(examples: int) -> settings:
-    """Return how a law is tried: the same examples each time."""
-    return settings(
-        derandomize=True, deadline=None, max_examples=examples, suppress_health_check=list(HealthCheck), database=None
-    )
+    """Return how a law is tried."""
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 profiles = pytest.mark.parametrize(

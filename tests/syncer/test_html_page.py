@@ -12,7 +12,7 @@ from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream import Page, ProjectStatus, parse_json, parse_page
 from mirror_syncer.upstream.html import parse_html
 
-law = settings(derandomize=True, deadline=None, max_examples=100)
+law = settings(max_examples=100)
 NAME = NormalizedName("foo")
 URL = "https://pypi.org/simple/foo/"
 DIGEST = "ab" * 32

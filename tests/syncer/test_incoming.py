@@ -43,7 +43,7 @@ def begin(
     return volume.incoming(NormalizedName("six"), Filename("six.whl"), digest(body), size=size, place=place)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=8), told=st.booleans())
 def test_chunks_are_the_file(volume: Volume, body: bytes, cuts: list[int], *, told: bool) -> None:
     """In whatever pieces a file arrives, it is named with exactly its bytes, and not a byte earlier."""

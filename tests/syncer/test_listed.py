@@ -45,7 +45,7 @@ EXTRA = st.dictionaries(
 ENTRIES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(1, 2**62)), EXTRA), min_size=1, max_size=40)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(entries=ENTRIES, indent=st.sampled_from([None, 0, 2]), meta_last=st.booleans(), compact=st.booleans())
 def test_any_list_in_json(
     tmp_path: Path, small_blocks: None, *, entries: list[Any], indent: int | None, meta_last: bool, compact: bool
@@ -68,7 +68,7 @@ def test_any_list_in_json(
     assert len(faults) == len(entries) - len(expected)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=100)
 @given(names=st.lists(NAMES, min_size=1, max_size=30), cut=st.floats(0, 0.999))
 def test_list_that_breaks_off(tmp_path: Path, small_blocks: None, *, names: list[str], cut: float) -> None:
     """Cut anywhere, a list is refused."""

@@ -40,7 +40,7 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
         return {row.name: (row.wanted_serial, row.absent_since) for row in connection.execute(query)}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
 def test_merge_is_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject

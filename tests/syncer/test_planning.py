@@ -14,7 +14,7 @@ from mirror_syncer.policy import Policy, Removal, Selection
 from mirror_syncer.priority import Priority
 from mirror_syncer.rows import ProjectRow
 
-law = settings(derandomize=True, deadline=None, max_examples=100)
+law = settings(max_examples=100)
 NAMES = tuple(NormalizedName(f"p{number}") for number in range(12))
 names = st.sampled_from(NAMES)
 rows = st.dictionaries(

@@ -19,7 +19,7 @@ from mirror_syncer.publish import parse_published, render_page
 from mirror_syncer.upstream import File, Page, ProjectStatus
 from mirror_syncer.upstream.html import parse_html
 
-law = settings(derandomize=True, deadline=None, max_examples=80)
+law = settings(max_examples=80)
 FOO = NormalizedName("foo")
 URL = "http://10.10.10.5/pypi/web/simple/foo/"
 digests = st.from_regex(re.compile("[0-9a-f]{64}"), fullmatch=True)

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from mirror_syncer.policy import Selection, parse_version, version_of
 
-law = settings(derandomize=True, deadline=None, max_examples=80)
+law = settings(max_examples=80)
 FOO = NormalizedName("foo")
 
 

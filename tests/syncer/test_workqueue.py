@@ -32,7 +32,7 @@ async def take(queue: WorkQueue, *, at_most: Priority = BACKLOG) -> Task | None:
     return None
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_queue_at_random(seed: int) -> None:
     """However work comes, is taken, given back and dropped, the queue does what a plain sorted list would."""
