@@ -108,7 +108,7 @@ def test_unwritable_tree_names_the_remedy() -> None:
     uid, gid, message = told.stdout.splitlines()
     assert message == (
         f"{directory}/pypi cannot be written: Permission denied; "
-        f"on the host: chown -R {uid}:{gid} the directory that MIRROR_DATA names"
+        f"on the host: chown -R {uid}:{gid}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
     )
 
 
