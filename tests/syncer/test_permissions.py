@@ -76,6 +76,30 @@ async def test_lost_in_the_middle(
     site.assert_whole()
 
 
+async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that may not be removed leaves its page all the same, and the tree as soon as it may be."""
+    six = pypi.index.project("six")
+    for version in ("1.0", "2.0"):
+        six.upload(version)
+    site.select("six", grace="0h", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        leaving = [path for path in site.web.glob("packages/*/*") if "1.0" in path.name]
+        six.delete_release("1.0")
+        with without(WRITE, *site.web.glob("packages/*")):
+            refused = await running.sync()
+        named = site.filenames("six")
+        there = [path.exists() for path in leaving]
+        mended = await running.sync()
+
+    assert_told(refused)
+    assert not [name for name in named if "1.0" in name]
+    assert all(there)
+    assert mended.state is RunState.SUCCEEDED
+    assert not [path for path in leaving if path.exists()]
+    site.assert_whole()
+
+
 async def test_verify_that_may_not_read(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A published file that may not be read is no damage: the verify fails, and names it and the remedy."""
     pypi.index.project("six").upload("1.0")
