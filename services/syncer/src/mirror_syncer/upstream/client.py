@@ -58,6 +58,11 @@ class Limits:
     """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
     page_seconds: float = 600
     """For a page in one attempt: nine that come at 2 kB/s would hold up all others for days."""
+    file_seconds: float = 36_000
+    """
+    For a file, or the list of projects, in one turn, all attempts together: 10 GB at 1.1 kB/s would hold its connection
+    for 105 days. At the slowest rate it is 35 MiB; of larger files what has arrived is kept, so slow lines go on later.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ class Client:
         self._bandwidth = bandwidth
         # Who is slow because we are must not be blamed: a bandwidth is shared by up to 800 streams.
         self._slowest = min(self._limits.slowest_bytes_a_second, (bandwidth or 2**40) // 1_000)
+        # For the same reason longer: what is not kept for the next turn, up to 32 MiB, must come whole in one.
+        self._file_seconds = self._limits.file_seconds * self._limits.slowest_bytes_a_second / max(1, self._slowest)
         self._credentials = credentials
         self._on_request = on_request
         self._on_retry = on_retry
@@ -214,12 +221,14 @@ class Client:
         Raises:
             Unreachable, Refused: as by ``get``; what the sink raises ends it, too.
         """
+        latest = time.monotonic() + self._file_seconds
 
         async def attempt() -> Answer:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
                 if head.status == HTTPStatus.OK:
+                    self._check_time(url, sink, latest=latest)
                     sink.write(chunk)
 
             head, place = await self._exchange(
@@ -237,8 +246,9 @@ class Client:
 
         Raises:
             Unreachable: no answer, or none that lasted, after all attempts. Attempts that get on are not counted.
-            Refused: upstream says no.
+            Refused: upstream says no, or takes too long.
         """
+        latest = time.monotonic() + self._file_seconds
 
         async def attempt() -> None:
             begun = False
@@ -247,6 +257,8 @@ class Client:
                 nonlocal begun
                 if head.status not in _CONTENT:
                     return
+                # Before the last byte is taken: what is whole would be asked for past its end.
+                self._check_time(url, sink, latest=latest)
                 if not begun and not _continues(head, sink.position):
                     sink.restart()
                 begun = True
@@ -269,6 +281,10 @@ class Client:
             except Unreachable:
                 if sink.position - before < 2**20:
                     raise
+
+    def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
+        if time.monotonic() > latest:
+            raise Refused(f"{url}: {sink.position:,} bytes in {self._file_seconds / 3_600:,.0f} h, and no end")
 
     async def _retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
