@@ -69,9 +69,14 @@ async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakeP
         await running.sync("idna")
         with fill(small_disk.data):
             run = await running.sync()
+            small_disk.assert_whole()
+        roomy = await running.sync()
 
     assert run.state is RunState.FAILED
     assert "grow the disk" in (run.message or "")
+    assert roomy.state is RunState.SUCCEEDED
+    assert small_disk.pages() == ["idna", "six"]
+    small_disk.assert_whole()
 
 
 async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:

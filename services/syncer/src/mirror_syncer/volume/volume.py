@@ -103,8 +103,12 @@ class Volume(Tree):
         self.check_present()
         temporary = self._staging / "status.json"
         temporary.unlink(missing_ok=True)
-        write_page(temporary, body, mtime=int(time.time()), durability=self.durability)
-        temporary.rename(self.web / "status.json")
+        try:
+            write_page(temporary, body, mtime=int(time.time()), durability=self.durability)
+            temporary.rename(self.web / "status.json")
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         self.durability.named(self.web)
 
     # After a crash
