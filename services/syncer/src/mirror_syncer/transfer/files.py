@@ -206,7 +206,9 @@ class FileTransfer:
     async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
         """Fill a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
-            await self._index.file(file.url, incoming, priority=priority)
+            # One that was whole when its process died has nothing left to ask for: upstream would say 416.
+            if not file.size or incoming.position != file.size:
+                await self._index.file(file.url, incoming, priority=priority)
             try:
                 return incoming.check()
             except FileRejected:
