@@ -13,9 +13,13 @@ _LOG_FLUSHED, _LOG_LOST = 1, 2
 _MAKE = {
     "ext4": ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard"),
     "xfs": ("mkfs.xfs", "-q", "-f", "-K"),
+    "btrfs": ("mkfs.btrfs", "-q", "-f"),
+    "exfat": ("mkfs.exfat", "-q"),
+    "ntfs": ("mkntfs", "--force", "--quick", "--quiet"),
 }
+_MOUNT = {"exfat": "mount.exfat-fuse", "ntfs": "lowntfs-3g"}  # by FUSE: kernels without these file systems do, too
 # ext4's heuristics write a file's data before the rename that shows it. Nobody promises that, so they are off.
-_OPTIONS = {"ext4": "loop,noauto_da_alloc", "xfs": "loop"}
+_OPTIONS = {"ext4": "noauto_da_alloc", "xfs": "rw", "btrfs": "rw", "exfat": "rw", "ntfs": "ignore_case"}
 _SIZE = 320 * 2**20  # XFS's smallest
 
 
@@ -30,26 +34,38 @@ class Disk:
 
     def __init__(self, directory: Path, *, file_system: str, options: Sequence[str] = (), size: int = _SIZE) -> None:
         self.directory = directory
-        self._image = directory.with_suffix(".img")
+        self.image = directory.with_suffix(".img")
+        self._mount = _MOUNT.get(file_system, "mount")
         self._options = _OPTIONS[file_system]
         directory.mkdir()
-        with self._image.open("wb") as image:
+        with self.image.open("wb") as image:
             image.truncate(size)
-        subprocess.run([*_MAKE[file_system], *options, self._image], check=True)
+        subprocess.run([*_MAKE[file_system], *options, self.image], check=True)
         self.mount()
 
     def mount(self, *options: str) -> None:
         """Mount it, as a boot would: what its journal holds is done first."""
-        subprocess.run(
-            ["mount", "-o", ",".join((self._options, *options)), self._image, self.directory],
-            check=True,
-        )
+        find = subprocess.run(["losetup", "--find", "--show", self.image], check=True, capture_output=True, text=True)
+        device = find.stdout.strip()
+        try:
+            chosen = ",".join((self._options, *options))
+            subprocess.run([self._mount, "-o", chosen, device, self.directory], check=True, stdout=subprocess.DEVNULL)
+        finally:
+            subprocess.run(["losetup", "--detach", device], check=True)  # as soon as it is unmounted
 
     def unmount(self) -> None:
-        """Unmount it, once the last process has let go of it."""
+        """
+        Unmount it, once the last process has let go of it.
+
+        Raises:
+            AssertionError: none has in ten seconds. It is hidden then: a FUSE that is mounted while its container ends
+                waits for itself for ever.
+        """
         deadline = time.monotonic() + 10
         while (done := subprocess.run(["umount", self.directory], capture_output=True, check=False)).returncode:
-            assert time.monotonic() < deadline, done.stderr.decode()
+            if time.monotonic() > deadline:
+                subprocess.run(["umount", "--lazy", self.directory], check=True)
+                raise AssertionError(done.stderr.decode())
             time.sleep(0.02)
 
 

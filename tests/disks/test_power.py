@@ -1,32 +1,15 @@
 """Power cuts, on real file systems that drop what was not synced: nothing that was published is lost, or half there."""
 
-import json
-
 import pytest
 
-from nginx.containers import REPOSITORY, docker
+from disks.container import run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="session")
-def image() -> str:
-    """Return the image that may break disks, built from this checkout."""
-    syncer, image = "pypi-mirror-test-disks-syncer", "pypi-mirror-test-disks"
-    dockerfile = REPOSITORY / "services/syncer/Dockerfile"
-    docker("build", "--quiet", f"--file={dockerfile}", f"--tag={syncer}", str(REPOSITORY))
-    tests = REPOSITORY / "tests"
-    base = f"--build-arg=SYNCER={syncer}"
-    docker("build", "--quiet", f"--file={tests}/disks/Dockerfile", base, f"--tag={image}", str(tests))
-    return image
-
-
 def cut_power(image: str, *options: str, cuts: int) -> tuple[dict[str, int], list[str]]:
     """Cut the power so many times; return when, and what promises were broken."""
-    rights = ("--rm", "--init", "--privileged", "--user=0", "--network=none", "--volume=/dev:/dev")
-    room = "--tmpfs=/disks:size=1g"
-    said = docker("run", *rights, room, image, "-m", "disks.power", f"--cuts={cuts}", *options)
-    told = json.loads(said.splitlines()[-1])
+    told = run(image, "disks.power", f"--cuts={cuts}", *options)
     return told["moments"], told["broken"]
 
 

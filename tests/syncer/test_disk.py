@@ -1,5 +1,6 @@
 """A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,8 @@ from syncer import mounts
 from syncer.mounts import fill
 from syncer.site import Site
 
-DISK_BYTES = 4 * 2**20
+MEGABYTES = 2**20
+DISK_BYTES = 4 * MEGABYTES
 RESERVE = 0.25
 
 
@@ -67,9 +69,14 @@ async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakeP
         await running.sync("idna")
         with fill(small_disk.data):
             run = await running.sync()
+            small_disk.assert_whole()
+        roomy = await running.sync()
 
     assert run.state is RunState.FAILED
     assert "grow the disk" in (run.message or "")
+    assert roomy.state is RunState.SUCCEEDED
+    assert small_disk.pages() == ["idna", "six"]
+    small_disk.assert_whole()
 
 
 async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -175,18 +182,54 @@ async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.Fa
 
 
 async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Bodies of unknown sizes, each of which there was room for as it began, stop at the reserve, not at the end."""
-    megabytes = 2**20
+    """Files for each of which there was room as it began, but not for all of them, stop at the reserve."""
     names = [f"large{number}" for number in range(4)]
     for name in names:
-        pypi.index.project(name).upload("1.0", sdist=False, padding=20 * megabytes)
+        pypi.index.project(name).upload("1.0", sdist=False, padding=20 * MEGABYTES)
     site.select(*names)
-    pypi.faults.on_page().edit_files(size=None)
-    with mounts.small_disk(site.data, size=128 * megabytes):
+    gate = pypi.faults.on_file().gate()
+    with mounts.small_disk(site.data, size=128 * MEGABYTES):
         async with site.running(reserve=0.5) as running:
-            full = await running.sync()
+            run = running.ask(RunKind.SYNC)
+            for _ in names:
+                await gate.arrival()
+            gate.open()
+            full = await running.ended(run)
             left = list(site.temporaries())
 
     assert full.state is RunState.FAILED
     assert "stay free (MIRROR_DISK_RESERVE)" in (full.message or "")
     assert left == []
+
+
+@pytest.mark.parametrize("bad", [1, 4])
+async def test_endless_bodies_of_unknown_size(site: Site, pypi: fakepypi.FakePyPI, bad: int) -> None:
+    """Bodies without an end, whose pages give no size, cost their own files: others still have room beside them."""
+    ill, well = [f"bad{number}" for number in range(bad)], ["alpha", "omega"]
+    for name in (*ill, *well):
+        pypi.index.project(name).upload("1.0", sdist=False, padding=4 * MEGABYTES)
+    site.select(*ill, *well)
+    late = pypi.faults.on_file(project="omega").gate()
+    for name in ill:
+        pypi.faults.on_page(name).edit_files(size=None)
+        pypi.faults.on_file(project=name).endless()
+    with mounts.small_disk(site.data, size=64 * MEGABYTES):
+        async with site.running(reserve=0.25) as running:
+            run = running.ask(RunKind.SYNC)
+            await late.arrival()
+            async with asyncio.timeout(10):
+                while not run.failures:  # noqa: ASYNC110 - a run tells of its end alone
+                    await asyncio.sleep(0.01)
+            late.open()
+            without = await running.ended(run)
+            left = list(site.temporaries())
+            pypi.faults.clear()
+            healed = await running.sync(*ill)
+
+        assert without.state is RunState.INCOMPLETE
+        assert {failure.project for failure in without.failures} == set(ill)
+        assert all("its page gives it no size" in failure.reason for failure in without.failures)
+        assert left == []
+        assert healed.state is RunState.SUCCEEDED
+        assert site.pages() == sorted((*ill, *well))
+        site.assert_whole()

@@ -88,6 +88,43 @@ async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     assert site.pages() == ["good"]
 
 
+async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
+    """A list of projects that comes fast enough, and has no end, fails the run when its time is over."""
+    raw.answers["/simple/"] = drip(JSON + b"\r\n", b" " * 5_000)
+    site = Site(tmp_path, upstream=raw.url)
+    site.everything()
+    async with site.running(limits=replace(IMPATIENT, file_seconds=1)) as running:
+        run = await running.sync()
+
+    assert (run.state, len(raw.heads)) == (RunState.FAILED, 1)
+    assert "and no end" in (run.message or "")
+
+
+async def test_file_that_takes_for_ever(
+    site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file that comes fast enough, and would take for ever, ends its turn; in its next ones it goes on."""
+    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 100_000)
+    neighbours.index.project("bad").upload("2.0", wheel=False, padding=400_000)
+    slow = neighbours.faults.on_file("bad-2.0.tar.gz").drip(size=10_000, every=0.1)
+    states, held = [], []
+    async with site.running(limits=replace(IMPATIENT, file_seconds=1)) as running:
+        for _ in range(2):
+            run = await running.sync("bad", "good")
+            states.append(run.state)
+            held += [path.stat().st_size for path in (site.data / "pypi/.staging").iterdir()]
+        slow.times(0)
+        neighbours.log.forget()
+        whole = await running.sync("bad")
+
+    assert states == [RunState.INCOMPLETE, RunState.INCOMPLETE]
+    assert "and no end" in run.failures[0].reason
+    assert 0 < held[0] < held[1] < 400_000
+    assert [entry.headers.get("range") for entry in neighbours.log if "2.0" in entry.path] == [f"bytes={held[1]}-"]
+    assert whole.state is RunState.SUCCEEDED
+    site.assert_whole()
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from fakepypi.distributions import Recipe, build_wheel
-from mirror_syncer.errors import FileRejected
+from mirror_syncer.errors import FileRejected, VolumeFull
 from mirror_syncer.names import SIZE_MOST, Filename, PackagePath, Sha256
-from mirror_syncer.volume import METADATA_MOST, Arrival, Incoming, Volume, wheel_metadata
+from mirror_syncer.volume import LITTLE, METADATA_MOST, Arrival, Incoming, Volume, wheel_metadata
 
 PLACE = PackagePath("packages/ab/six.whl")
 BODY = random.Random(3).randbytes(3_000)
@@ -154,6 +154,16 @@ def test_file_past_its_size(volume: Volume, size: int) -> None:
     endless._position = SIZE_MOST
     with pytest.raises(FileRejected, match=f"more than the {SIZE_MOST:,} bytes"):
         endless.write(b"x")
+    endless.abandon()
+
+
+def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room though it lets go of all that it has, the disk is full, and no file's fault."""
+    endless = begin(volume, size=None)
+    monkeypatch.setattr(volume._room, "_reserve", 1.0)
+    with pytest.raises(VolumeFull, match="MIRROR_DISK_RESERVE"):
+        endless.write(bytes(LITTLE))
+    assert endless.position == 0
     endless.abandon()
 
 

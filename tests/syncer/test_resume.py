@@ -39,6 +39,12 @@ from mirror_syncer.catalog.projects import Projects
 Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGKILL)
 """
 
+IN_NAME_IT = """
+from mirror_syncer.volume import Incoming, tree
+tree._STAGED_FROM, tree._GATHERED_TO = 1_000, 0
+Incoming.name_it = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 async def start(site: Site, *, dying: str = "", **environment: str) -> Process:
     """Start `mirror-syncer sync` in a process of its own, which may be told when to die."""
@@ -192,3 +198,19 @@ async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.
     assert (run.state, run.counts.files_removed, run.failures) == (RunState.SUCCEEDED, 2, [])
     assert site.published("six").page.status == "quarantined"
     assert not list(site.web.glob("packages/*/six-*"))
+
+
+async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file that had arrived whole when it died, but had no name yet, is hashed and not asked for again."""
+    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 1_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
+    pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
+    site.select("six")
+    await killed(site, dying=IN_NAME_IT)
+    pypi.log.forget()
+
+    run = await site.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert [path for path in pypi.log.paths() if path.endswith(".tar.gz")] == []
+    site.assert_whole()

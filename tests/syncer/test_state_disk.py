@@ -8,6 +8,7 @@ import fakepypi
 from mirror_contract import Run, RunKind, RunState
 from syncer.mounts import fill, small_disk
 from syncer.site import Site
+from syncer.test_cli import mirror_syncer
 
 
 @pytest.fixture
@@ -78,6 +79,53 @@ async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepy
     assert_told(full)
     assert roomy.state is RunState.SUCCEEDED
     assert small_state.pages() == ["six"]
+
+
+@pytest.mark.parametrize(
+    ("command", "new"), [("serve", True), ("serve", False), ("sync", False), ("verify", False), ("plan", False)]
+)
+async def test_full_state_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, command: str, *, new: bool) -> None:
+    """A full state disk ends a command with one line and code 1; it asks nobody, harms nothing, and later goes on."""
+    pypi.index.project("six").upload("1.0")
+    small_state.select("six")
+    if not new:
+        assert (await mirror_syncer(small_state, "sync")).code == 0
+    published = {path: path.read_bytes() for path in small_state.data.rglob("*") if path.is_file()}
+    pypi.index.project("six").upload("2.0")
+    pypi.log.forget()
+
+    with fill(small_state.state):
+        full = await mirror_syncer(small_state, command)
+        asked = pypi.log.paths()
+        kept = {path: path.read_bytes() for path in small_state.data.rglob("*") if path.is_file()}
+    roomy = await mirror_syncer(small_state, "sync")
+
+    assert (full.code, full.out, len(full.err.splitlines())) == (1, "", 1)
+    assert full.err.startswith("error: the catalog cannot be written: ")
+    assert "the disk of MIRROR_STATE" in full.err
+    assert (asked, kept) == ([], published)
+    assert roomy.code == 0
+    assert len(small_state.filenames("six")) == 4
+    small_state.assert_whole()
+
+
+@pytest.mark.parametrize("leaving", [40_000, 64_000])
+async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, leaving: int) -> None:
+    """Where the catalog still opens, and its first words find no room, the command ends the same way."""
+    pypi.index.project("six").upload("1.0")
+    small_state.select("six")
+    assert (await mirror_syncer(small_state, "sync")).code == 0
+    pypi.index.project("six").upload("2.0")
+
+    with fill(small_state.state, leaving=leaving):
+        full = await mirror_syncer(small_state, "sync")
+    roomy = await mirror_syncer(small_state, "sync")
+
+    assert full.code == 1
+    assert "make room on the disk of MIRROR_STATE" in full.err
+    assert "Traceback" not in full.err
+    assert roomy.code == 0
+    assert len(small_state.filenames("six")) == 4
 
 
 def assert_told(run: Run) -> None:

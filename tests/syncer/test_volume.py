@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_unwritable_tree_names_the_remedy() -> None:
     uid, gid, message = told.stdout.splitlines()
     assert message == (
         f"{directory}/pypi cannot be written: Permission denied; "
-        f"on the host: chown -R {uid}:{gid} the directory that MIRROR_DATA names"
+        f"on the host: chown -R {uid}:{gid}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
     )
 
 
@@ -265,7 +266,7 @@ def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_file_system_that_ignores_case(tmp_path: Path) -> None:
-    """Where a name is found by its capitals the tree is refused, in one line with what to do; no probe is left."""
+    """Where a name is found by its capitals the tree is refused, with what to do; no probe is left, nothing is open."""
     packages = tmp_path / "pypi/web/packages"
     packages.mkdir(parents=True)
     (packages / ".Letters-Probe").touch()  # as such a file system would answer
@@ -274,3 +275,13 @@ def test_file_system_that_ignores_case(tmp_path: Path) -> None:
         Volume(tmp_path, mirror_id="ours", known=False)
 
     assert not (packages / ".letters-probe").exists()
+    assert [name for name in opened() if name.startswith(f"{tmp_path}")] == []
+
+
+def opened() -> set[str]:
+    """Return what this process has open, by name."""
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that was listing
+            names.add(f"{descriptor.readlink()}")
+    return names

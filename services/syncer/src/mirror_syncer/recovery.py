@@ -40,8 +40,8 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     Put right what a publication left that was broken off.
 
     A file that the project's page names is published. The others stay for their grace period, an hour at least, so that
-    the next sync need not fetch them again, unless they were to leave at once. Temporaries go, and metadata whose file
-    never came. Where it was the page that was being changed, upstream is asked for its own anew.
+    the next sync need not fetch them again, unless they were to leave at once, or their time had come. Temporaries
+    go, and metadata whose file never came. Where it was the page that was being changed, upstream is asked anew.
     """
     intents = catalog.files.pending(name)
     files = [intent for intent in intents if not intent.is_page]
@@ -54,6 +54,7 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     held = catalog.files.held([intent.place for intent in files])
     now = int(time.time())
     later = now + max(int(removal.grace.total_seconds()), _LEFTOVERS_STAY)
+    overdue = {retirement.place for retirement in catalog.files.due(name, now=now)}
     leaving, returned = [], []
     for intent in files:
         if intent.place in named:
@@ -65,7 +66,7 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
         # Other content at the place is not this publication's: a file has its name only when it is whole. One that left
         # before, and came back, leaves again.
         if held.get(intent.place, intent.sha256) == intent.sha256 == volume.digest(intent.place):
-            due = now if intent.withdraw else later
+            due = now if intent.withdraw or intent.place in overdue else later
             leaving.append(Retirement(name, intent.place, intent.sha256, due_at=due, withdraw=intent.withdraw))
     row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
     catalog.recover(name, row, retirements=leaving, returned=returned)

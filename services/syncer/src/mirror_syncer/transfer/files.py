@@ -19,14 +19,13 @@ from mirror_syncer.transfer.claims import Claims, Intend
 from mirror_syncer.transfer.metadata import MetadataTransfer
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import File, Index
-from mirror_syncer.volume import Arrival, Tree
+from mirror_syncer.volume import LITTLE, Arrival, Tree
 
 log = structlog.get_logger()
 
 Landed = dict[str, tuple[File, PackagePath]]
 """Files that are in place, as a page may name them, and where; by file name."""
 
-_LITTLE = 2**20  # bytes; a disk without room for these is full, whoever asks
 _ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
 
 
@@ -182,7 +181,7 @@ class FileTransfer:
         try:
             self._tree.check_room(wanted)
         except VolumeFull:
-            self._tree.check_room(_LITTLE)
+            self._tree.check_room(LITTLE)
             raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
 
     async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
@@ -207,7 +206,9 @@ class FileTransfer:
     async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
         """Fill a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
-            await self._index.file(file.url, incoming, priority=priority)
+            # One that was whole when its process died has nothing left to ask for: upstream would say 416.
+            if not file.size or incoming.position != file.size:
+                await self._index.file(file.url, incoming, priority=priority)
             try:
                 return incoming.check()
             except FileRejected:

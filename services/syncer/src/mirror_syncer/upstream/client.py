@@ -79,7 +79,7 @@ class Client:
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits = (limits or Limits()).sharing(bandwidth)
         self._retries = Retries(self._limits, on_retry=on_retry)
         self._memory = PageMemory(self._limits.page_bytes)
         self._user_agent = user_agent
@@ -107,8 +107,7 @@ class Client:
             budget=self._budget,
             routes=Routes(self._hosts, credentials=self._credentials),
             credentials=self._credentials,
-            # Who is slow because we are must not be blamed: a bandwidth is shared by up to 800 streams.
-            slowest=min(self._limits.slowest_bytes_a_second, (self._bandwidth or 2**40) // 1_000),
+            slowest=self._limits.slowest_bytes_a_second,
             on_request=self._on_request,
         )
         return self
@@ -169,12 +168,14 @@ class Client:
             Unreachable, Refused: as by ``get``.
             BaseException: whatever the sink raises.
         """
+        latest = time.monotonic() + self._limits.file_seconds
 
         async def attempt() -> Answer:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
                 if head.status == HTTPStatus.OK:
+                    self._check_time(url, sink, latest=latest)
                     sink.write(chunk)
 
             head, place = await self._exchanges.get(
@@ -193,15 +194,18 @@ class Client:
         Raises:
             Unreachable: no answer, or none that lasted, after all attempts. Where these brought a megabyte together,
                 they are begun anew.
-            Refused: upstream says no, or redirects to where it must not go.
+            Refused: upstream says no, redirects to where it must not go, or takes too long.
             BaseException: whatever the sink raises.
         """
+        latest = time.monotonic() + self._limits.file_seconds
 
         async def attempt() -> None:
             begun = False
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
+                # Before the last byte is taken: what is whole would be asked for past its end.
+                self._check_time(url, sink, latest=latest)
                 if not begun and not _continues(head, sink.position):
                     sink.restart()
                 begun = True
@@ -224,6 +228,10 @@ class Client:
             except Unreachable:
                 if sink.position - before < _PROGRESS:
                     raise
+
+    def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
+        if time.monotonic() > latest:
+            raise Refused(f"{url}: {sink.position:,} bytes in {self._limits.file_seconds / 3_600:,.0f} h, and no end")
 
 
 def _continues(head: Head, position: int) -> bool:

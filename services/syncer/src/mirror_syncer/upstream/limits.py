@@ -1,6 +1,9 @@
 """How much patience there is with the upstream: attempts, seconds and bytes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
+
+_STREAMS = 1_000  # that may share a bandwidth: 800, and some room
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,17 @@ class Limits:
     """A page of 100,000 files has about 80 MB. All that are under way have no more together, but for small ones."""
     page_seconds: float = 600
     """For a page in one attempt: nine that come at 2 kB/s would hold up all others for days."""
+    file_seconds: float = 36_000
+    """
+    For a file, or the list of projects, in one turn, all attempts together: 10 GB at 1.1 kB/s would hold its connection
+    for 105 days. At the slowest rate it is 35 MiB; of larger files what has arrived is kept, so slow lines go on later.
+    """
+
+    def sharing(self, bandwidth: int | None) -> Self:
+        """Return what holds where all streams share a bandwidth: who is slow because we are must not be blamed."""
+        if bandwidth is None:
+            return self
+        slowest = min(self.slowest_bytes_a_second, bandwidth // _STREAMS)
+        # What is not kept for the next turn, up to 32 MiB, must come whole in one.
+        patience = self.file_seconds * self.slowest_bytes_a_second / max(1, slowest)
+        return replace(self, slowest_bytes_a_second=slowest, file_seconds=patience)

@@ -9,6 +9,7 @@ from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.reading import GZIP
+from mirror_syncer.volume.room import LITTLE
 from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
@@ -17,6 +18,7 @@ from mirror_syncer.volume.wheel import METADATA_MOST, wheel_metadata
 
 __all__ = [
     "GZIP",
+    "LITTLE",
     "METADATA_MOST",
     "Arrival",
     "Gathered",

@@ -54,6 +54,7 @@ def _explain(error: OSError, path: object, cannot_be: str) -> VolumeError:
             return VolumeError(f"{said}; look at the kernel's log, mend or replace the disk, mount it again")
         case errno.EACCES | errno.EPERM:
             user = f"{os.getuid()}:{os.getgid()}"
-            return VolumeError(f"{said}; on the host: chown -R {user} the directory that MIRROR_DATA names")
+            remedy = f"on the host: chown -R {user}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
+            return VolumeError(f"{said}; {remedy}")
         case _:
             return VolumeError(said)

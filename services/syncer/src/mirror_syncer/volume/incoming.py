@@ -9,7 +9,7 @@ from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
 from mirror_syncer.volume.disk import disk_says, write_whole
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.room import Room
+from mirror_syncer.volume.room import LITTLE, Room
 
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
@@ -45,6 +45,8 @@ class Incoming:
         self._lasting = lasting
         self._durability = durability
         self._room = room
+        self._unseen = 0
+        """Bytes since the last look at what is left to others."""
         with disk_says(temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
@@ -77,7 +79,7 @@ class Incoming:
         Take the next bytes.
 
         Raises:
-            FileRejected: it grows past its size.
+            FileRejected: it grows past its size or, where that is not known, takes more than it leaves to others.
             VolumeError: the disk says no, or its reserve is reached.
         """
         # A body without a size in its page ends somewhere, too.
@@ -85,6 +87,8 @@ class Incoming:
         if self._position + len(chunk) > most:
             self.restart()
             raise _too_much(most)
+        if self._size is None:
+            self._leave_room(len(chunk))
         self._room.take(len(chunk))
         with disk_says(self.temporary):
             view = memoryview(chunk)
@@ -127,6 +131,25 @@ class Incoming:
         self._file.close()
         if not (self._lasting and self._position):
             self.temporary.unlink(missing_ok=True)
+
+    def _leave_room(self, more: int) -> None:
+        """
+        Give up where it has taken more than it leaves to all others.
+
+        Nobody could look ahead for it, and it may have no end: at the reserve it would end the run, and so cost every
+        project its turn. Of any number that grow beside each other the first gives up while there is room for another.
+        """
+        self._unseen += more
+        if self._unseen < LITTLE:
+            return
+        self._unseen = 0
+        if (held := self._position) > self._room.spare():
+            self.restart()
+            self._room.check(LITTLE)
+            raise FileRejected(
+                f"its page gives it no size, and it had {held:,} bytes, more than it left to all others on the disk: "
+                "grow the disk, or select less in mirror.toml"
+            )
 
     def _begin(self) -> None:
         self._position = 0

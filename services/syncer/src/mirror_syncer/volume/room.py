@@ -8,6 +8,8 @@ from rich.filesize import decimal
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.volume.disk import disk_says
 
+LITTLE = 2**20
+"""Bytes; a disk without room for these is full, whoever asks."""
 _FEWEST_INODES = 1_000
 _LOOK_EVERY = 16 * 2**20  # bytes; a look takes 2 µs
 
@@ -32,8 +34,7 @@ class Room:
 
     def check(self, wanted: int) -> None:
         """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
-        with disk_says(self._root):
-            found = os.statvfs(self._root)
+        found = self._look()
         free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         if free - wanted < size * self._reserve:
             more = f", {decimal(wanted)} more are wanted" if wanted else ""
@@ -50,3 +51,12 @@ class Room:
         if self._unseen >= _LOOK_EVERY:
             self._unseen = 0
             self.check(wanted)
+
+    def spare(self) -> int:
+        """Return the bytes that are free beyond the reserve; below none where it is touched."""
+        found = self._look()
+        return int((found.f_bavail - found.f_blocks * self._reserve) * found.f_frsize)
+
+    def _look(self) -> os.statvfs_result:
+        with disk_says(self._root):
+            return os.statvfs(self._root)

@@ -1,6 +1,7 @@
 """The volume: a tree that this process has taken, and what concerns it as a whole."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -31,20 +32,22 @@ class Volume(Tree):
     @disk_says()
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
         base = root / "pypi"
-        self._possession = Possession(base, mirror_id=mirror_id, known=known)
-        try:
+        # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
+        with ExitStack() as held:
+            self._possession = Possession(base, mirror_id=mirror_id, known=known)
+            held.callback(self._possession.release)
             check_real(base / directory for directory in _DIRECTORIES)
             super().__init__(root, reserve=reserve)
+            held.callback(self.durability.close)
             self.durability.named(root)
+            self.durability.make_directory(base / "web/packages")
+            check_letters(base / "web/packages")
             for directory in ("web/simple", *_PACKAGES):
                 self.durability.make_directory(base / directory)
-            check_letters(base / "web/packages")
             for hidden in _HIDDEN:
                 (base / hidden).mkdir(mode=0o700, exist_ok=True)
             self.durability.named(base)
-        except BaseException:
-            self._possession.release()
-            raise
+            held.pop_all()
 
     @property
     def mirror_id(self) -> str:
@@ -100,8 +103,12 @@ class Volume(Tree):
         self.check_present()
         temporary = self._staging / "status.json"
         temporary.unlink(missing_ok=True)
-        write_page(temporary, body, mtime=int(time.time()), durability=self.durability)
-        temporary.rename(self.web / "status.json")
+        try:
+            write_page(temporary, body, mtime=int(time.time()), durability=self.durability)
+            temporary.rename(self.web / "status.json")
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         self.durability.named(self.web)
 
     # After a crash

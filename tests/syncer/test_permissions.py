@@ -1,0 +1,137 @@
+"""Permissions that are lost in the middle: the run fails and says what to do, and given back, the next one is whole."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import fakepypi
+from mirror_contract import Run, RunKind, RunState
+from mirror_syncer.errors import MirrorError
+from syncer.rights import ordinary
+from syncer.site import Site
+
+READ, WRITE = 0o444, 0o222
+
+
+@pytest.fixture(autouse=True)
+def nobody_special() -> Iterator[None]:
+    """A syncer that permissions hold back, also where tests are root's; before the loop starts any thread."""
+    with ordinary():
+        yield
+
+
+@contextmanager
+def without(rights: int, *paths: Path) -> Iterator[None]:
+    """Take rights away from owner, group and others of files or directories."""
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in paths}
+    for path, mode in modes.items():
+        path.chmod(mode & ~rights)
+    try:
+        yield
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("lost", "place"),
+    [
+        pytest.param(WRITE, "simple/new", id="a page"),
+        pytest.param(READ | WRITE, "simple/new/index.*", id="a page's content"),
+        pytest.param(WRITE, "simple", id="pages"),
+        pytest.param(WRITE, "packages/*", id="files"),
+        pytest.param(WRITE, "../.staging", id="large files"),
+    ],
+)
+async def test_lost_in_the_middle(
+    site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once a page was asked for the right goes: the run names place and remedy, and what is published stays whole."""
+    for name in ("idna", "new"):
+        pypi.index.project(name).upload("1.0")
+    site.select("idna", *(["new"] if place.startswith("simple/") else []))
+    async with site.running() as running:
+        await running.sync()
+        site.select("idna", "new")
+        pypi.index.project("new").upload("2.0", sdist=False, padding=33 * 2**20 if "staging" in place else 0)
+        gate = pypi.faults.on_page("new").times(1).gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        before = site.pages(), site.filenames("idna")
+        with without(lost, *site.web.glob(place)):
+            gate.open()
+            refused = await running.ended(run)
+        after = site.pages(), site.filenames("idna")
+        site.assert_whole()
+        mended = await running.sync()
+
+    assert_told(refused)
+    assert "Traceback" not in caplog.text
+    assert after == before
+    assert mended.state is RunState.SUCCEEDED
+    assert (site.pages(), len(site.filenames("new"))) == (["idna", "new"], 3)
+    site.assert_whole()
+
+
+async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that may not be removed leaves its page all the same, and the tree as soon as it may be."""
+    six = pypi.index.project("six")
+    for version in ("1.0", "2.0"):
+        six.upload(version)
+    site.select("six", grace="0h", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        leaving = [path for path in site.web.glob("packages/*/*") if "1.0" in path.name]
+        six.delete_release("1.0")
+        with without(WRITE, *site.web.glob("packages/*")):
+            refused = await running.sync()
+        named = site.filenames("six")
+        there = [path.exists() for path in leaving]
+        mended = await running.sync()
+
+    assert_told(refused)
+    assert not [name for name in named if "1.0" in name]
+    assert all(there)
+    assert mended.state is RunState.SUCCEEDED
+    assert not [path for path in leaving if path.exists()]
+    site.assert_whole()
+
+
+async def test_verify_that_may_not_read(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A published file that may not be read is no damage: the verify fails, and names it and the remedy."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    async with site.running() as running:
+        await running.sync()
+        (file,) = site.web.glob("packages/*/six-1.0.tar.gz")
+        with without(READ, file):
+            refused = await running.verify(repair=True)
+        mended = await running.verify()
+
+    assert_told(refused)
+    assert f"{file} cannot be read" in (refused.message or "")
+    assert refused.counts.files_damaged == 0
+    assert mended.state is RunState.SUCCEEDED
+
+
+async def test_state_that_may_not_be_written(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A catalog that may not be written stops the start, by the name of its setting; given back, all is there."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    with without(WRITE, site.state, *site.state.iterdir()), pytest.raises(MirrorError, match="MIRROR_STATE"):
+        await site.sync()
+    mended = await site.sync()
+
+    assert mended.state is RunState.SUCCEEDED
+    assert site.pages() == ["six"]
+
+
+def assert_told(run: Run) -> None:
+    """Assert that a run failed by permissions, and says in one line what to do."""
+    assert run.state is RunState.FAILED
+    assert "Permission denied; on the host: chown -R" in (run.message or "")
+    assert "\n" not in (run.message or "")
