@@ -65,7 +65,9 @@ def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeS
     mirrorctl("status")
     background.run(syncer.stop())
 
-    assert "This is what it said" in mirrorctl("status").stdout
+    told = mirrorctl("status").stdout
+    assert "This is what it said" in told
+    assert "next run when the syncer is back" in told
 
 
 def test_words_from_upstream_do_not_steer_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:

@@ -227,6 +227,7 @@ def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Back
     for said in ("The syncer does not answer", "Since", "3 min ago", "can be installed", "docker compose logs syncer"):
         assert said in headline
     assert "/ui/runs/r1" in answer.text
+    assert "when the syncer is back" in answer.text, "a run that nobody starts does not come"
     assert client.get("/ui/projects").status_code == 503
 
 

@@ -194,6 +194,8 @@ def _took(run: Run) -> str:
 
 
 def _next(found: Status) -> str:
+    if not found.syncer_up:
+        return "when the syncer is back"
     if found.schedule.paused:
         return "none: the schedule is paused"
     return ago(found.schedule.next_run_at) if found.schedule.cron else "none: the schedule is off"
