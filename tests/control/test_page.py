@@ -129,6 +129,16 @@ def test_a_failed_sync_tells_since_when_the_mirror_is_old() -> None:
         assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
 
 
+def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
+    """Each run holds them back anew, so that its own time would always be a new one; and it is told how to see them."""
+    last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))
+    (concern,) = judge(status(last_run=last, last_success_at=WEEK_AGO), now=NOW).concerns
+    assert concern.since == WEEK_AGO
+    assert "syncer plan`" in concern.remedy
+    (concern,) = judge(status(last_run=last, last_success_at=None), now=NOW).concerns
+    assert concern.since == last.finished_at
+
+
 def test_projects_are_amiss_since_all_were_well() -> None:
     """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
     verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)

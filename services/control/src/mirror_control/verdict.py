@@ -167,10 +167,12 @@ def _removals(status: Status) -> list[Concern]:
             level=Level.WARNING,
             title=f"{count:,} removals are held back",
             detail=run.message,
-            since=run.finished_at,
+            # Each run withholds them anew.
+            since=status.last_success_at or run.finished_at,
             works="These projects are served as before; everything else was synced.",
-            remedy=f"So many at once may be a mistake upstream or in mirror.toml. If they are meant: "
-            f"`{_MIRRORCTL} sync --allow-removals {count}`.",
+            remedy="`docker compose run --rm --no-deps -T syncer plan` says which they are, and changes nothing. So "
+            "many at once may be a mistake upstream or in mirror.toml: once that is mended, the next sync withholds "
+            f"nothing. If they are meant: `{_MIRRORCTL} sync --allow-removals {count}`.",
         )
     ]
 
