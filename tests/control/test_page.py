@@ -103,6 +103,11 @@ NEVER: dict[str, Any] = {
         (Level.WARNING, "Not up to date: 3 of 10 projects", {"projects": {"current": 7, "failing": 1, "partial": 2}}),
         (Level.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
         (Level.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
+        (
+            Level.WARNING,
+            "The volume has room for 12,000 files more",
+            {"disk": Disk(size_bytes=10**12, free_bytes=10**12, free_inodes=12_000)},
+        ),
     ],
 )
 def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ _OVERDUE = timedelta(hours=26)
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
 _LITTLE_ROOM = 0.1
+# Of less than 1,000 likewise. A small ext4 has 130,000 when it is empty.
+_FEW_INODES = 20_000
 # As it is typed on the mirror's host, where whoever reads the page has no other.
 _MIRRORCTL = "docker compose exec control mirrorctl"
 
@@ -212,16 +214,29 @@ def _schedule(status: Status) -> list[Concern]:
 
 def _room(status: Status) -> list[Concern]:
     disk = status.disk
-    if disk is None or status.problems or disk.free_bytes >= _LITTLE_ROOM * disk.size_bytes:
+    if disk is None or status.problems:
         return []
-    return [
-        Concern(
-            level=Level.WARNING,
-            title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
-            works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
-            remedy="Grow the volume, or mirror less: `mirror.toml`.",
+    concerns = []
+    if disk.free_bytes < _LITTLE_ROOM * disk.size_bytes:
+        concerns.append(
+            Concern(
+                level=Level.WARNING,
+                title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
+                works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
+                remedy="Grow the volume, or mirror less: `mirror.toml`.",
+            )
         )
-    ]
+    if disk.free_inodes is not None and disk.free_inodes < _FEW_INODES:
+        concerns.append(
+            Concern(
+                level=Level.WARNING,
+                title=f"The volume has room for {disk.free_inodes:,} files more",
+                detail="Its file system runs out of inodes, however many bytes are free.",
+                works="Everything, until 1,000 are left; then no more is fetched.",
+                remedy="Mirror less, `mirror.toml`, or move to a file system with more inodes, or to XFS.",
+            )
+        )
+    return concerns
 
 
 def _completed_at(status: Status) -> datetime | None:
