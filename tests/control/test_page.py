@@ -108,6 +108,19 @@ NEVER: dict[str, Any] = {
             "The volume has room for 12,000 files more",
             {"disk": Disk(size_bytes=10**12, free_bytes=10**12, free_inodes=12_000)},
         ),
+        (
+            Level.BUSY,
+            "A sync has been under way for 3 h",
+            {"running": [run(RunState.RUNNING, started_at=NOW - timedelta(hours=3), finished_at=None)]},
+        ),
+        (
+            Level.GOOD,
+            "Complete, as upstream was 7 d ago",
+            {
+                "last_completed_at": WEEK_AGO,
+                "schedule": Schedule(cron="0 3 * * 6", next_run_at=NOW + timedelta(hours=2)),
+            },
+        ),
     ],
 )
 def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mirror_contract import ProjectState, RunState, Status
+from mirror_contract import ProjectState, RunKind, RunState, Status
 from mirror_control.words import ago, span
 
 # A daily sync, and the time that it takes.
 _OVERDUE = timedelta(hours=26)
+# What a sync of changes takes seconds for.
+_LONG = timedelta(hours=1)
 # The clock of the schedule and ours are two.
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
@@ -70,8 +72,13 @@ def judge(status: Status, *, now: datetime) -> Verdict:
     concerns = sorted(found, key=lambda concern: concern.level is not Level.ALARM)
     if concerns:
         return Verdict(concerns[0].level, concerns[0].title, "", concerns)
-    if _completed_at(status) is None:
+    if (completed := _completed_at(status)) is None:
         return Verdict(Level.BUSY, "The first sync is under way", "Projects can be installed as they arrive.", [])
+    if (began := _whole_sync_since(status)) is not None and now - began >= _LONG:
+        length = span((now - began).total_seconds())
+        return Verdict(Level.BUSY, f"A sync has been under way for {length}", _fresh(status, now=now), [])
+    if now - completed >= _OVERDUE:  # once a week, or by hand
+        return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
 
 
@@ -242,6 +249,12 @@ def _room(status: Status) -> list[Concern]:
 def _completed_at(status: Status) -> datetime | None:
     """Return when last a sync of everything came to its end; in an incomplete one all but what failed is fresh."""
     return status.last_completed_at or status.last_success_at
+
+
+def _whole_sync_since(status: Status) -> datetime | None:
+    """Return since when a sync of the whole mirror is under way."""
+    whole = (run for run in status.running if run.request.kind is RunKind.SYNC and run.request.projects is None)
+    return next((run.started_at for run in whole), None)
 
 
 def _served(status: Status) -> str:
