@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer, Mood
 from control.live import Background
-from mirror_contract import Counts, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import Counts, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_control.api_client import ApiClient, ApiError
 from mirror_control.cli import main
 from mirror_control.follow import follow
@@ -58,6 +60,36 @@ def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
         "upstream sends [red]",
     ):
         assert told in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({"problems": ["the disk is full"]}, 1),
+        ({"problems": [], "projects": {ProjectState.CURRENT: 1, ProjectState.FAILING: 1}}, 3),
+        ({"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}, 0),
+    ],
+)
+def test_status_tells_a_script(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: dict[str, Any], code: int) -> None:
+    """With `--check` the exit code says whether somebody must act or should look; without it, that it was told."""
+    now = datetime.now(UTC)
+    syncer.told = told | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
+    assert mirrorctl("status", "--check").exit_code == code
+    assert mirrorctl("status", "--check", "--json").exit_code == code
+    assert mirrorctl("status").exit_code == 0
+
+
+def ended(moment: datetime) -> Run:
+    """Return a sync of the whole mirror that went well."""
+    return Run(
+        id="r1",
+        request=RunRequest(kind=RunKind.SYNC),
+        trigger=Trigger.SCHEDULE,
+        state=RunState.SUCCEEDED,
+        created_at=moment,
+        started_at=moment,
+        finished_at=moment,
+    )
 
 
 def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:

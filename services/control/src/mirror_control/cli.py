@@ -7,7 +7,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete.
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, NoReturn, TypeVar
 
 import typer
@@ -21,11 +21,13 @@ from mirror_control.follow import follow
 from mirror_control.settings import Settings, SettingsError
 from mirror_control.shapes import ProjectFilter, RunFilter
 from mirror_control.token import TokenError
+from mirror_control.verdict import Level, judge
 from mirror_control.words import plain
 
 Answer = TypeVar("Answer")
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
+_CODES = {Level.ALARM: FAILED, Level.WARNING: INCOMPLETE}
 
 # A call that control passes on takes up to five seconds; the way to it may be long.
 _LIMIT = 15.0
@@ -61,10 +63,20 @@ def _remember_url(
 
 
 @main.command()
-def status(context: typer.Context, *, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Exit with 3 where someone should look, 1 where nothing new comes until then."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show at one look whether the mirror is fresh, complete and has room."""
     found = _ask(context, lambda control: control.status())
     _show(found, views.status(found), as_json=as_json)
+    if check and (code := _CODES.get(judge(found, now=datetime.now(UTC)).level)):
+        raise typer.Exit(code)
 
 
 @main.command()
