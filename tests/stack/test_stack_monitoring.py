@@ -137,11 +137,13 @@ def test_no_panel_is_empty(watched: Watched, query: Query) -> None:
 
 
 def test_broken_upstream_is_told(watched: Watched) -> None:
-    """When upstream breaks, MirrorSyncFailing fires, and ends with the next sync that goes well."""
+    """When upstream breaks, MirrorSyncFailing fires, which the Overview tells, and ends with the next good sync."""
     for target in ("root", "page"):
         watched.upstream.fault(target, {"status": {"code": 503, "retry_after": 3600}})
     assert watched.mirror.sync()["state"] == "failed"
     until(lambda: ("MirrorSyncFailing", "") in watched.firing(), seconds=30)
+    (told,) = [query.expression for query in queries() if query.panel == "overview: What is wrong"]
+    assert "MirrorSyncFailing" in {series["metric"]["alertname"] for series in watched.query(told)}
 
     watched.upstream.do("clear")
     assert watched.mirror.sync()["state"] == "succeeded"
