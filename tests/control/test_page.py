@@ -157,6 +157,16 @@ def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
     assert concern.since == last.finished_at
 
 
+def test_a_sync_that_has_nothing_done_is_told() -> None:
+    """A sync that hears nothing of upstream fails after minutes; until then nobody takes its beginning for progress."""
+    hanging = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129))
+    verdict = judge(status(running=[hanging]), now=NOW)
+    assert (verdict.level, verdict.title) == (Level.BUSY, "A sync has been under way for 20 min")
+    assert "None of 129 is done: does upstream answer?" in verdict.sentence
+    moving = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129, projects_done=1))
+    assert judge(status(running=[moving]), now=NOW).level is Level.GOOD
+
+
 def test_projects_are_amiss_since_all_were_well() -> None:
     """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
     verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mirror_contract import ProjectState, RunKind, RunState, Status
+from mirror_contract import ProjectState, Run, RunKind, RunState, Status
 from mirror_control.words import ago, span
 
 # A daily sync, and the time that it takes.
 _OVERDUE = timedelta(hours=26)
 # What a sync of changes takes seconds for.
 _LONG = timedelta(hours=1)
+# An upstream that takes connections and says nothing is given up after five minutes.
+_IDLE = timedelta(minutes=1)
 # The clock of the schedule and ours are two.
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
@@ -74,9 +76,10 @@ def judge(status: Status, *, now: datetime) -> Verdict:
         return Verdict(concerns[0].level, concerns[0].title, "", concerns)
     if (completed := _completed_at(status)) is None:
         return Verdict(Level.BUSY, "The first sync is under way", "Projects can be installed as they arrive.", [])
-    if (began := _whole_sync_since(status)) is not None and now - began >= _LONG:
-        length = span((now - began).total_seconds())
-        return Verdict(Level.BUSY, f"A sync has been under way for {length}", _fresh(status, now=now), [])
+    if (run := _long_sync(status, now=now)) is not None:
+        length, counts = span((now - (run.started_at or now)).total_seconds()), run.counts
+        silent = "" if counts.projects_done else f" None of {counts.projects_planned:,} is done: does upstream answer?"
+        return Verdict(Level.BUSY, f"A sync has been under way for {length}", f"{_fresh(status, now=now)}{silent}", [])
     if now - completed >= _OVERDUE:  # once a week, or by hand
         return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
@@ -251,10 +254,15 @@ def _completed_at(status: Status) -> datetime | None:
     return status.last_completed_at or status.last_success_at
 
 
-def _whole_sync_since(status: Status) -> datetime | None:
-    """Return since when a sync of the whole mirror is under way."""
-    whole = (run for run in status.running if run.request.kind is RunKind.SYNC and run.request.projects is None)
-    return next((run.started_at for run in whole), None)
+def _long_sync(status: Status, *, now: datetime) -> Run | None:
+    """Return a sync of the whole mirror that is under way for long; sooner, one that has nothing done."""
+    for run in status.running:
+        if run.request.kind is not RunKind.SYNC or run.request.projects is not None or run.started_at is None:
+            continue
+        idle = run.counts.projects_planned and not run.counts.projects_done
+        if now - run.started_at >= (_IDLE if idle else _LONG):
+            return run
+    return None
 
 
 def _served(status: Status) -> str:
