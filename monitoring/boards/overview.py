@@ -87,7 +87,7 @@ def board() -> Dashboard:
                     '> bool max(pypi_mirror_last_completion_timestamp_seconds{kind="sync"}) '
                     'and max(pypi_mirror_last_attempt_timestamp_seconds{kind="sync"}) > 0',
                     steps=(1, 1),
-                    none="none has ended",
+                    none="not known",
                     words=("went well", "failed"),
                 ),
                 tile(
@@ -96,7 +96,7 @@ def board() -> Dashboard:
                     unit="s",
                     query="max(pypi_mirror_next_run_timestamp_seconds) - time()",
                     decimals=0,
-                    none="none planned",
+                    none="none known",
                 ),
                 tile(
                     "Syncer",
@@ -143,7 +143,7 @@ def board() -> Dashboard:
                     "How many serials upstream's list is ahead of what is mirrored. With scope everything alone.",
                     unit="none",
                     query="max(pypi_mirror_upstream_serial) - max(pypi_mirror_serial)",
-                    none="no serials",
+                    none="none known",
                 ),
                 tile(
                     "Disk lasts",
