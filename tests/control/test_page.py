@@ -178,6 +178,7 @@ def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     full = Disk(size_bytes=10**12, free_bytes=10**10)
     told = judge(status(problems=["the disk is full"], last_run=run(RunState.FAILED), disk=full), now=NOW)
     assert [concern.title for concern in told.concerns] == ["The volume needs a person", "The last sync failed"]
+    assert [concern.since for concern in told.concerns] == [told.concerns[1].since] * 2
     assert "Mend the volume first" in told.concerns[1].remedy
 
 

@@ -119,7 +119,8 @@ def _volume(status: Status) -> list[Concern]:
             level=Level.ALARM,
             title="The volume needs a person" if status.disk else "The volume can't be read",
             detail=problem,
-            works="What can be read from the volume is served. No sync begins until this is mended.",
+            since=_completed_at(status) if status.last_run and status.last_run.state is RunState.FAILED else None,
+            works="What can be read from the volume is served. No sync gets through until this is mended.",
             remedy=f"Do as it says; then `{_MIRRORCTL} sync`, or wait for the next run.",
         )
         for problem in status.problems
