@@ -182,6 +182,15 @@ def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     assert "Mend the volume first" in told.concerns[1].remedy
 
 
+def test_all_that_the_guard_keeps_are_one_click_away(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Of many that are behind, which the first twenty are shown of, a link leads to all; of few there is none."""
+    syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})
+    syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 70}}
+    assert ">All that are behind</a>" in client.get("/ui/").text
+    syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 1}}
+    assert "that are behind</a>" not in client.get("/ui/").text
+
+
 def test_nothing_comes_by_itself_while_the_syncer_is_away() -> None:
     """No next run is announced that nobody would start."""
     told = judge(status(syncer_up=False, last_run=run(RunState.FAILED)), now=NOW)
