@@ -167,6 +167,13 @@ def test_a_sync_that_has_nothing_done_is_told() -> None:
     assert judge(status(running=[moving]), now=NOW).level is Level.GOOD
 
 
+def test_an_upstream_that_is_away_needs_no_more_than_patience() -> None:
+    """Where to look for the way out is told, and that a run catches up by itself."""
+    (concern,) = judge(status(last_run=run(RunState.FAILED, message="upstream does not answer")), now=NOW).concerns
+    for told in ("`HTTPS_PROXY`", "`MIRROR_UPSTREAM`", "catches up by itself", "the next run comes in 10 min"):
+        assert told in concern.remedy
+
+
 def test_projects_are_amiss_since_all_were_well() -> None:
     """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
     verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)

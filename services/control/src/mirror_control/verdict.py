@@ -142,7 +142,9 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
         upstream = (
-            "See from the mirror's host whether upstream can be reached; `docker compose logs syncer` has the details."
+            "If it is upstream that does not answer: is the mirror host's network as it was, and in `.env` "
+            "`HTTPS_PROXY` and `MIRROR_UPSTREAM`? Once it answers, a run catches up by itself. "
+            "`docker compose logs syncer` has the details."
         )
         return [
             Concern(
