@@ -79,6 +79,16 @@ def test_status_tells_a_script(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: d
     assert mirrorctl("status").exit_code == 0
 
 
+def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Where nothing needs a person `status` begins, as the page does, with how old it is and what can be installed."""
+    now = datetime.now(UTC)
+    well = {"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}
+    syncer.told = well | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
+    told = mirrorctl("status").stdout
+    assert told.startswith("As upstream was ")
+    assert "2 projects with 1 files can be installed." in told.splitlines()[0]
+
+
 def ended(moment: datetime) -> Run:
     """Return a sync of the whole mirror that went well."""
     return Run(

@@ -61,7 +61,8 @@ def status(found: Status) -> View:
     facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
     concerns = [part for concern in told.concerns for part in _concern(concern)]
-    return Group(*concerns, panel, *([projects(found.failing)] if found.failing else []))
+    sentence = [told.sentence] if told.sentence else []
+    return Group(*concerns, *sentence, panel, *([projects(found.failing)] if found.failing else []))
 
 
 def runs(found: Iterable[Run]) -> View:
