@@ -11,7 +11,7 @@ from mirror_control.words import ago, span
 _OVERDUE = timedelta(hours=26)
 # What a sync of changes takes seconds for.
 _LONG = timedelta(hours=1)
-# An upstream that takes connections and says nothing is given up after five minutes.
+# Of an upstream that takes connections and says nothing the first project fails after eight minutes (10 connections).
 _IDLE = timedelta(minutes=1)
 # The clock of the schedule and ours are two.
 _LATE = timedelta(minutes=10)
