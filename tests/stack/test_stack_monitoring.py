@@ -104,6 +104,9 @@ def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             assert run["state"] == "succeeded"
             assert watched.mirror.missing(["six"]) == []
             until(lambda: watched.value("job:pypi_mirror_upstream_errors_per_request:ratio_rate5m") == 0, seconds=30)
+            # What was just served is counted, and scraped, some seconds later.
+            served = 'max(job_route:pypi_mirror_served_5xx_per_request:ratio_rate5m{route!="control"})'
+            until(lambda: watched.value(served) == 0, seconds=30)
             yield watched
     finally:
         stack.down()
