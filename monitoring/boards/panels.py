@@ -1,5 +1,5 @@
 """
-How a dashboard of this mirror looks: a board, its rows, and three kinds of panel.
+How a dashboard of this mirror looks: a board, its rows, and four kinds of panel.
 
 Every panel has a title, a sentence on what it tells, a unit, and queries by legend. Panels flow from left to right, 24
 columns a line.
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
@@ -24,13 +24,18 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
     FieldColorModeId,
     Threshold,
     ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
 )
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-Panel = stat.Panel | timeseries.Panel | bargauge.Panel
-AnyPanel = TypeVar("AnyPanel", stat.Panel, timeseries.Panel, bargauge.Panel)
+Panel = stat.Panel | timeseries.Panel | bargauge.Panel | table.Panel
+AnyPanel = TypeVar("AnyPanel", stat.Panel, timeseries.Panel, bargauge.Panel, table.Panel)
 
 _TAG = "pypi-mirror"
 _SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -79,12 +84,14 @@ def tile(
     width: int = 6,
     decimals: int | None = None,
     none: str = "–",
+    words: tuple[str, ...] = (),
 ) -> stat.Panel:
     """
     Return a number as it is now.
 
     Args:
         steps: from where on it is yellow, and red. Descending ones say that less is worse.
+        words: what stands there for 0, 1, and so on.
         none: what stands there where nothing is known.
     """
     falling = len(steps) > 1 and steps[0] > steps[1]
@@ -106,6 +113,8 @@ def tile(
         )
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     )
+    if words:
+        panel.mappings([_said({str(number): word for number, word in enumerate(words)})])
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -153,6 +162,50 @@ def ranking(title: str, description: str, *, unit: str, queries: Mapping[str, st
     return panel
 
 
+def listing(
+    title: str, description: str, *, query: str, columns: Mapping[str, str], told: Mapping[str, Mapping[str, str]]
+) -> table.Panel:
+    """
+    Return a query's series as they are now, one a line.
+
+    Args:
+        query: its value is a point in time, in milliseconds, or 0 for none.
+        columns: labels in their order, ``Value`` among them, each with its heading.
+        told: by label, what stands there for its values.
+    """
+    panel = (
+        _described(table.Panel(), title, description, "none")
+        .height(5)
+        .span(24)
+        .with_target(_target(query).instant().format(PromQueryFormat.TABLE))
+        .with_transformation(
+            DataTransformerConfig(
+                id_val="organize",
+                options={
+                    "excludeByName": {"Time": True},
+                    "indexByName": {label: index for index, label in enumerate(columns)},
+                    "renameByName": dict(columns),
+                },
+            )
+        )
+        .override_by_name(
+            columns["Value"],
+            [
+                DynamicConfigValue(id_val="unit", value="dateTimeFromNow"),
+                DynamicConfigValue(id_val="mappings", value=[_said({"0": "–"})]),
+            ],
+        )
+    )
+    for label, texts in told.items():
+        values = [
+            DynamicConfigValue(id_val="mappings", value=[_said(texts)]),
+            DynamicConfigValue(id_val="custom.cellOptions", value={"type": "auto", "wrapText": True}),
+            DynamicConfigValue(id_val="custom.minWidth", value=600),
+        ]
+        panel.override_by_name(columns[label], values)
+    return panel
+
+
 def as_json(built: dashboard.Dashboard) -> str:
     """Return a dashboard's file."""
     return json.dumps(built.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
@@ -160,6 +213,11 @@ def as_json(built: dashboard.Dashboard) -> str:
 
 def _described(panel: AnyPanel, title: str, description: str, unit: str) -> AnyPanel:
     return panel.title(title).description(description).unit(unit).datasource(_SOURCE)
+
+
+def _said(texts: Mapping[str, str]) -> ValueMap:
+    """Return a mapping of values to texts."""
+    return ValueMap({value: ValueMappingResult(text=text) for value, text in texts.items()})
 
 
 def _target(query: str) -> prometheus.Dataquery:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer, Mood
 from control.live import Background
-from mirror_contract import Counts, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import Counts, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_control.api_client import ApiClient, ApiError
 from mirror_control.cli import main
 from mirror_control.follow import follow
@@ -60,12 +62,54 @@ def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
         assert told in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({"problems": ["the disk is full"]}, 1),
+        ({"problems": [], "projects": {ProjectState.CURRENT: 1, ProjectState.FAILING: 1}}, 3),
+        ({"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}, 0),
+    ],
+)
+def test_status_tells_a_script(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: dict[str, Any], code: int) -> None:
+    """With `--check` the exit code says whether somebody must act or should look; without it, that it was told."""
+    now = datetime.now(UTC)
+    syncer.told = told | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
+    assert mirrorctl("status", "--check").exit_code == code
+    assert mirrorctl("status", "--check", "--json").exit_code == code
+    assert mirrorctl("status").exit_code == 0
+
+
+def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Where nothing needs a person `status` begins, as the page does, with how old it is and what can be installed."""
+    now = datetime.now(UTC)
+    well = {"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}
+    syncer.told = well | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
+    told = mirrorctl("status").stdout
+    assert told.startswith("As upstream was ")
+    assert "2 projects with 1 files can be installed." in told.splitlines()[0]
+
+
+def ended(moment: datetime) -> Run:
+    """Return a sync of the whole mirror that went well."""
+    return Run(
+        id="r1",
+        request=RunRequest(kind=RunKind.SYNC),
+        trigger=Trigger.SCHEDULE,
+        state=RunState.SUCCEEDED,
+        created_at=moment,
+        started_at=moment,
+        finished_at=moment,
+    )
+
+
 def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
     """With the syncer dead, `status` tells so before what was last known."""
     mirrorctl("status")
     background.run(syncer.stop())
 
-    assert "This is what it said" in mirrorctl("status").stdout
+    told = mirrorctl("status").stdout
+    assert "This is what it said" in told
+    assert "next run when the syncer is back" in told
 
 
 def test_words_from_upstream_do_not_steer_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:

@@ -103,6 +103,24 @@ NEVER: dict[str, Any] = {
         (Level.WARNING, "Not up to date: 3 of 10 projects", {"projects": {"current": 7, "failing": 1, "partial": 2}}),
         (Level.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
         (Level.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
+        (
+            Level.WARNING,
+            "The volume has room for 12,000 files more",
+            {"disk": Disk(size_bytes=10**12, free_bytes=10**12, free_inodes=12_000)},
+        ),
+        (
+            Level.BUSY,
+            "A sync has been under way for 3 h",
+            {"running": [run(RunState.RUNNING, started_at=NOW - timedelta(hours=3), finished_at=None)]},
+        ),
+        (
+            Level.GOOD,
+            "Complete, as upstream was 7 d ago",
+            {
+                "last_completed_at": WEEK_AGO,
+                "schedule": Schedule(cron="0 3 * * 6", next_run_at=NOW + timedelta(hours=2)),
+            },
+        ),
     ],
 )
 def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:
@@ -135,6 +153,33 @@ def test_first_syncs_that_fail_tell_since_when_they_do() -> None:
     assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
 
 
+def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
+    """Each run holds them back anew, so that its own time would always be a new one; and it is told how to see them."""
+    last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))
+    (concern,) = judge(status(last_run=last, last_success_at=WEEK_AGO), now=NOW).concerns
+    assert concern.since == WEEK_AGO
+    assert "syncer plan`" in concern.remedy
+    (concern,) = judge(status(last_run=last, last_success_at=None), now=NOW).concerns
+    assert concern.since == last.finished_at
+
+
+def test_a_sync_that_has_nothing_done_is_told() -> None:
+    """A sync that hears nothing of upstream fails after minutes; until then nobody takes its beginning for progress."""
+    hanging = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129))
+    verdict = judge(status(running=[hanging]), now=NOW)
+    assert (verdict.level, verdict.title) == (Level.BUSY, "A sync has been under way for 20 min")
+    assert "None of 129 is done: does upstream answer?" in verdict.sentence
+    moving = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129, projects_done=1))
+    assert judge(status(running=[moving]), now=NOW).level is Level.GOOD
+
+
+def test_an_upstream_that_is_away_needs_no_more_than_patience() -> None:
+    """Where to look for the way out is told, and that a run catches up by itself."""
+    (concern,) = judge(status(last_run=run(RunState.FAILED, message="upstream does not answer")), now=NOW).concerns
+    for told in ("`HTTPS_PROXY`", "`MIRROR_UPSTREAM`", "catches up by itself", "the next run comes in 10 min"):
+        assert told in concern.remedy
+
+
 def test_projects_are_amiss_since_all_were_well() -> None:
     """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
     verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)
@@ -146,7 +191,17 @@ def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     full = Disk(size_bytes=10**12, free_bytes=10**10)
     told = judge(status(problems=["the disk is full"], last_run=run(RunState.FAILED), disk=full), now=NOW)
     assert [concern.title for concern in told.concerns] == ["The volume needs a person", "The last sync failed"]
+    assert [concern.since for concern in told.concerns] == [told.concerns[1].since] * 2
     assert "Mend the volume first" in told.concerns[1].remedy
+
+
+def test_all_that_the_guard_keeps_are_one_click_away(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Of many that are behind, which the first twenty are shown of, a link leads to all; of few there is none."""
+    syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})
+    syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 70}}
+    assert ">All that are behind</a>" in client.get("/ui/").text
+    syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 1}}
+    assert "that are behind</a>" not in client.get("/ui/").text
 
 
 def test_nothing_comes_by_itself_while_the_syncer_is_away() -> None:
@@ -233,6 +288,7 @@ def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Back
     for said in ("The syncer does not answer", "Since", "3 min ago", "can be installed", "docker compose logs syncer"):
         assert said in headline
     assert "/ui/runs/r1" in answer.text
+    assert "when the syncer is back" in answer.text, "a run that nobody starts does not come"
     assert client.get("/ui/projects").status_code == 503
 
 

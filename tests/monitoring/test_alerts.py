@@ -76,6 +76,18 @@ def test_alert_is_explained(rule: dict[str, Any]) -> None:
     assert re.findall(r"^\*\*(\w+)\.\*\*", section[1], re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
+@pytest.mark.parametrize("rule", ALERTING, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_description_is_enough_to_begin_with(rule: dict[str, Any]) -> None:
+    """Who has an alert's description alone learns what still works, and what to type, on the host, or to change."""
+    description = rule["annotations"]["description"]
+    assert re.search(
+        r"still install|Installs go on|others install|is served|stay published|others are not|all works", description
+    )
+    commands = re.findall(r"`([^`]+)`", description)
+    assert commands or "mirror.toml" in description
+    assert all(command.startswith(("docker compose ", "mirrorctl verify")) for command in commands)
+
+
 def test_recorded_names_tell_what_they_hold() -> None:
     """A recorded metric is level:metric:operations."""
     for name in (rule["record"] for rule in rules() if "record" in rule):

@@ -11,11 +11,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from boards import BOARDS
+from boards.overview import REMEDIES
 from boards.panels import as_json
 from monitoring.dashboards import DIRECTORY, Query, boards, panels, queries, selectors, spans
 from monitoring.promtool import PROMETHEUS, REPOSITORY
 from monitoring.reference import families, series_names
-from monitoring.test_alerts import rules
+from monitoring.test_alerts import ALERTS, rules
 
 GRAFANA = REPOSITORY / "monitoring" / "grafana"
 ALL_PANELS = [pytest.param(panel, id=f"{name}: {panel['title']}") for name, panel in panels()]
@@ -65,9 +66,9 @@ def test_panel_is_explained(panel: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("query", ALL_QUERIES)
 def test_query_asks_for_what_there_is(query: Query, exposed: str) -> None:
-    """A query names metrics that are exported or recorded, or Prometheus' own ALERTS."""
+    """A query names metrics that are exported or recorded, or Prometheus' own of alerts."""
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
-    assert {name for name, _ in selectors(query.parsed)} <= known | {"ALERTS"}
+    assert {name for name, _ in selectors(query.parsed)} <= known | {"ALERTS", "ALERTS_FOR_STATE"}
 
 
 @pytest.mark.parametrize("query", ALL_QUERIES)
@@ -84,6 +85,11 @@ def test_rules_ask_for_what_there_is(exposed: str) -> None:
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         assert {name for name, _ in selectors(promql.parse(rule["expr"]))} <= known | {"up"}
+
+
+def test_each_alert_is_explained() -> None:
+    """The table of what is wrong says of every alert what still works and what to do."""
+    assert set(REMEDIES) == ALERTS | {"nothing"}
 
 
 def test_dashboards_are_linked() -> None:

@@ -104,6 +104,9 @@ def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             assert run["state"] == "succeeded"
             assert watched.mirror.missing(["six"]) == []
             until(lambda: watched.value("job:pypi_mirror_upstream_errors_per_request:ratio_rate5m") == 0, seconds=30)
+            # What was just served is counted, and scraped, some seconds later.
+            served = 'max(job_route:pypi_mirror_served_5xx_per_request:ratio_rate5m{route!="control"})'
+            until(lambda: watched.value(served) == 0, seconds=30)
             yield watched
     finally:
         stack.down()
@@ -137,11 +140,13 @@ def test_no_panel_is_empty(watched: Watched, query: Query) -> None:
 
 
 def test_broken_upstream_is_told(watched: Watched) -> None:
-    """When upstream breaks, MirrorSyncFailing fires, and ends with the next sync that goes well."""
+    """When upstream breaks, MirrorSyncFailing fires, which the Overview tells, and ends with the next good sync."""
     for target in ("root", "page"):
         watched.upstream.fault(target, {"status": {"code": 503, "retry_after": 3600}})
     assert watched.mirror.sync()["state"] == "failed"
     until(lambda: ("MirrorSyncFailing", "") in watched.firing(), seconds=30)
+    (told,) = [query.expression for query in queries() if query.panel == "overview: What is wrong"]
+    assert "MirrorSyncFailing" in {series["metric"]["alertname"] for series in watched.query(told)}
 
     watched.upstream.do("clear")
     assert watched.mirror.sync()["state"] == "succeeded"

@@ -4,7 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
-from syncer.site import IMPATIENT, Site
+from syncer.site import IMPATIENT, Running, Site
 
 MANY = 120
 SDIST = "bad-1.0.tar.gz"
@@ -60,6 +60,31 @@ async def test_404_to_everything_is_not_confirmed_by_repetition(vanished: Site) 
     assert (row.state, row.published) == (ProjectState.BEHIND, True)
     assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (MANY, 0)
     assert vanished.pages() == []
+
+
+async def test_what_is_withheld_is_shown_until_it_is_not(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What the guard keeps of what upstream took is in the metrics, also after a restart and one more plan."""
+
+    def withheld(running: Running) -> float | None:
+        registry = running.mirror.metrics.registry
+        return registry.get_sample_value("pypi_mirror_plan_projects", {"action": "withheld"})
+
+    async with vanished.running() as running:
+        await running.sync()
+        found = withheld(running)
+    async with vanished.running() as running:
+        restarted = withheld(running)
+        gate = pypi.faults.on_page().gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        planned = withheld(running)
+        gate.open()
+        await running.ended(run)
+        pypi.faults.clear()
+        await running.sync()
+        healed = withheld(running)
+
+    assert (found, restarted, planned, healed) == (MANY, MANY, MANY, 0)
 
 
 async def test_guard_forgets_what_came_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -1,6 +1,6 @@
 """``mirrorctl``: the API for people and scripts, a command a call."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -14,7 +14,10 @@ from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
 from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
 from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
+from mirror_control.verdict import Level, judge
 from mirror_control.words import plain
+
+_CODES = {Level.ALARM: FAILED, Level.WARNING: INCOMPLETE}
 
 main = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +27,8 @@ main = typer.Typer(
     help="Look at a mirror and steer it. Elsewhere than in control's container, give its address (--url) and, for what "
     "changes anything, its token (the variable MIRROR_TOKEN). What changes something answers in words on a terminal, "
     "and in the API's JSON elsewhere.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow), 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
+    "130 interrupted.",
 )
 
 
@@ -39,10 +43,20 @@ def _remember_url(
 
 
 @main.command()
-def status(context: typer.Context, *, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    *,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Exit with 3 where someone should look, 1 where nothing new comes until then."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show whether the mirror is fresh, complete and has room."""
     found = ask(context.obj, lambda control: control.status())
     _show(found, views.status(found), as_json=as_json)
+    if check and (code := _CODES.get(judge(found, now=datetime.now(UTC)).level)):
+        raise typer.Exit(code)
 
 
 @main.command()

@@ -4,15 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from mirror_contract import ProjectState, RunState, Status
+from mirror_contract import ProjectState, Run, RunKind, RunState, Status
 from mirror_control.words import ago, span
 
 # A daily sync, and the time that it takes.
 _OVERDUE = timedelta(hours=26)
+# What a sync of changes takes seconds for.
+_LONG = timedelta(hours=1)
+# Of an upstream that takes connections and says nothing the first project fails after eight minutes (10 connections).
+_IDLE = timedelta(minutes=1)
 # The clock of the schedule and ours are two.
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
 _LITTLE_ROOM = 0.1
+# Of less than 1,000 likewise. A small ext4 has 130,000 when it is empty.
+_FEW_INODES = 20_000
 # As it is typed on the mirror's host, where whoever reads the page has no other.
 _MIRRORCTL = "docker compose exec control mirrorctl"
 
@@ -68,8 +74,14 @@ def judge(status: Status, *, now: datetime) -> Verdict:
     concerns = sorted(found, key=lambda concern: concern.level is not Level.ALARM)
     if concerns:
         return Verdict(concerns[0].level, concerns[0].title, "", concerns)
-    if _completed_at(status) is None:
+    if (completed := _completed_at(status)) is None:
         return Verdict(Level.BUSY, "The first sync is under way", "Projects can be installed as they arrive.", [])
+    if (run := _long_sync(status, now=now)) is not None:
+        length, counts = span((now - (run.started_at or now)).total_seconds()), run.counts
+        silent = "" if counts.projects_done else f" None of {counts.projects_planned:,} is done: does upstream answer?"
+        return Verdict(Level.BUSY, f"A sync has been under way for {length}", f"{_fresh(status, now=now)}{silent}", [])
+    if now - completed >= _OVERDUE:  # once a week, or by hand
+        return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
 
 
@@ -107,7 +119,8 @@ def _volume(status: Status) -> list[Concern]:
             level=Level.ALARM,
             title="The volume needs a person" if status.disk else "The volume can't be read",
             detail=problem,
-            works="What can be read from the volume is served. No sync begins until this is mended.",
+            since=_completed_at(status) if status.last_run and status.last_run.state is RunState.FAILED else None,
+            works="What can be read from the volume is served. No sync gets through until this is mended.",
             remedy=f"Do as it says; then `{_MIRRORCTL} sync`, or wait for the next run.",
         )
         for problem in status.problems
@@ -129,7 +142,9 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
         upstream = (
-            "See from the mirror's host whether upstream can be reached; `docker compose logs syncer` has the details."
+            "If it is upstream that does not answer: is the mirror host's network as it was, and in `.env` "
+            "`HTTPS_PROXY` and `MIRROR_UPSTREAM`? Once it answers, a run catches up by itself. "
+            "`docker compose logs syncer` has the details."
         )
         return [
             Concern(
@@ -167,10 +182,12 @@ def _removals(status: Status) -> list[Concern]:
             level=Level.WARNING,
             title=f"{count:,} removals are held back",
             detail=run.message,
-            since=run.finished_at,
+            # Each run withholds them anew.
+            since=status.last_success_at or run.finished_at,
             works="These projects are served as before; everything else was synced.",
-            remedy=f"So many at once may be a mistake upstream or in mirror.toml. If they are meant: "
-            f"`{_MIRRORCTL} sync --allow-removals {count}`.",
+            remedy="`docker compose run --rm --no-deps -T syncer plan` says which they are, and changes nothing. So "
+            "many at once may be a mistake upstream or in mirror.toml: once that is mended, the next sync withholds "
+            f"nothing. If they are meant: `{_MIRRORCTL} sync --allow-removals {count}`.",
         )
     ]
 
@@ -210,21 +227,45 @@ def _schedule(status: Status) -> list[Concern]:
 
 def _room(status: Status) -> list[Concern]:
     disk = status.disk
-    if disk is None or status.problems or disk.free_bytes >= _LITTLE_ROOM * disk.size_bytes:
+    if disk is None or status.problems:
         return []
-    return [
-        Concern(
-            level=Level.WARNING,
-            title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
-            works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
-            remedy="Grow the volume, or mirror less: `mirror.toml`.",
+    concerns = []
+    if disk.free_bytes < _LITTLE_ROOM * disk.size_bytes:
+        concerns.append(
+            Concern(
+                level=Level.WARNING,
+                title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
+                works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
+                remedy="Grow the volume, or mirror less: `mirror.toml`.",
+            )
         )
-    ]
+    if disk.free_inodes is not None and disk.free_inodes < _FEW_INODES:
+        concerns.append(
+            Concern(
+                level=Level.WARNING,
+                title=f"The volume has room for {disk.free_inodes:,} files more",
+                detail="Its file system runs out of inodes, however many bytes are free.",
+                works="Everything, until 1,000 are left; then no more is fetched.",
+                remedy="Mirror less, `mirror.toml`, or move to a file system with more inodes, or to XFS.",
+            )
+        )
+    return concerns
 
 
 def _completed_at(status: Status) -> datetime | None:
     """Return when last a sync of everything came to its end; in an incomplete one all but what failed is fresh."""
     return status.last_completed_at or status.last_success_at
+
+
+def _long_sync(status: Status, *, now: datetime) -> Run | None:
+    """Return a sync of the whole mirror that is under way for long; sooner, one that has nothing done."""
+    for run in status.running:
+        if run.request.kind is not RunKind.SYNC or run.request.projects is not None or run.started_at is None:
+            continue
+        idle = run.counts.projects_planned and not run.counts.projects_done
+        if now - run.started_at >= (_IDLE if idle else _LONG):
+            return run
+    return None
 
 
 def _served(status: Status) -> str:

@@ -61,7 +61,8 @@ def status(found: Status) -> View:
     facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
     concerns = [part for concern in told.concerns for part in _concern(concern)]
-    return Group(*concerns, panel, *([projects(found.failing)] if found.failing else []))
+    sentence = [told.sentence] if told.sentence else []
+    return Group(*concerns, *sentence, panel, *([projects(found.failing)] if found.failing else []))
 
 
 def runs(found: Iterable[Run]) -> View:
@@ -194,6 +195,8 @@ def _took(run: Run) -> str:
 
 
 def _next(found: Status) -> str:
+    if not found.syncer_up:
+        return "when the syncer is back"
     if found.schedule.paused:
         return "none: the schedule is paused"
     return ago(found.schedule.next_run_at) if found.schedule.cron else "none: the schedule is off"

@@ -133,9 +133,14 @@ class Metrics:
         self._verification_failures.labels(reason).inc()
 
     def show_plan(self, numbers: Mapping[str, int]) -> None:
-        """Show how many projects the last plan of a whole sync has, by action."""
+        """
+        Show how many projects the last plan of a whole sync has, by action.
+
+        Upstream's removals are found out one by one: that none is withheld is known when the run has ended.
+        """
         for action, number in numbers.items():
-            self._plan.labels(action).set(number)
+            if number or action != "withheld":
+                self._plan.labels(action).set(number)
 
     def count_run(self, run: Run, *, phases: Mapping[str, float]) -> None:
         """Count a run that ended, and show how long its phases took."""
@@ -147,7 +152,11 @@ class Metrics:
                 self._run_phase.labels(kind, phase).set(seconds)
 
     def show_run(self, run: Run) -> None:
-        """Show when a whole run ended and how long it took; also of one that an earlier process ended."""
+        """
+        Show when a whole run ended, how long it took and what it withheld; also of one that an earlier process ended.
+
+        Of several the oldest first.
+        """
         kind = run.request.kind
         if run.finished_at is None or run.started_at is None or run.request.projects is not None:
             return
@@ -156,6 +165,8 @@ class Metrics:
         self._last_attempt.labels(kind).set(ended)
         if run.state in COMPLETE:
             self._last_completion.labels(kind).set(ended)
+            if kind is RunKind.SYNC:
+                self._plan.labels("withheld").set(run.counts.projects_withheld)
         if run.state is RunState.SUCCEEDED:
             self._last_success.labels(kind).set(ended)
 
