@@ -117,12 +117,15 @@ def test_syncer_knows_the_others_knobs() -> None:
 
 
 def test_documentation_names_real_knobs() -> None:
-    """Whatever the documentation calls MIRROR_…, CONTROL_…, PROMETHEUS_… or GRAFANA_… can be set."""
+    """Whatever the documentation calls MIRROR_…, CONTROL_…, PROMETHEUS_… or GRAFANA_… can be set, but a quoted slip."""
     known = set(KNOBS) | FIXED | {"MIRROR_TOKEN"}  # the last is mirrorctl's, on an operator's own machine
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
     assert documents
     for path in documents:
-        named = set(re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b", path.read_text()))
+        # What an error calls no setting, docs/operations.md shows as the syncer tells it.
+        named = set(
+            re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b(?! is no setting)", path.read_text())
+        )
         assert named <= known, path
 
 
