@@ -128,10 +128,10 @@ def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar
     """
     Let a run end early; what it has published stays.
 
-    The projects that it has in hand are finished.
+    It ends within seconds: what still waits for upstream after five is given up, and comes with the next run.
     """
     run = ask(context.obj, lambda control: control.cancel(run_id), token=find_token())
-    told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends after what it has in hand.")
+    told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends within seconds.")
     _show(run, told, as_json=views.piped())
 
 
