@@ -50,5 +50,7 @@ class Status(BaseModel):
     files: int
     stored_bytes: int
     disk: Disk | None = Field(description="Absent: the volume cannot be asked.")
-    failing: list[Project] = Field(default=[], description="The first twenty that are failing or partial.")
+    failing: list[Project] = Field(
+        default=[], description="The first twenty that are failing, partial or, of a selection, behind."
+    )
     problems: list[str] = Field(default=[], description="What needs a person, each with what to do.")
