@@ -158,9 +158,17 @@ def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
     last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))
     (concern,) = judge(status(last_run=last, last_success_at=WEEK_AGO), now=NOW).concerns
     assert concern.since == WEEK_AGO
-    assert "syncer plan`" in concern.remedy
+    assert "syncer plan` says which they are" in concern.remedy
     (concern,) = judge(status(last_run=last, last_success_at=None), now=NOW).concerns
     assert concern.since == last.finished_at
+
+
+def test_removals_that_are_held_back_of_everything_are_found() -> None:
+    """Of everything `plan` tells numbers alone: whom pages tell of is found among the projects."""
+    last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=9_000))
+    (concern,) = judge(status(last_run=last, scope="everything"), now=NOW).concerns
+    assert "syncer plan` says how many" in concern.remedy
+    assert "mirrorctl projects --state behind`" in concern.remedy
 
 
 def test_a_sync_that_has_nothing_done_is_told() -> None:
