@@ -100,7 +100,7 @@ class Failure(BaseModel):
 class Run(BaseModel):
     """A run as it is now."""
 
-    id: str = Field(description="Sorts by time.", examples=["20261122T161233-3fa9c1"])
+    id: str = Field(description="Sorts by time.", examples=["20261122T161233042-3fa9c1"])
     request: RunRequest
     trigger: Trigger
     state: RunState

@@ -16,7 +16,7 @@ from mirror_control.watching import TooMany, Watch
 
 router = APIRouter(prefix="/runs", tags=["runs"], responses=answers(422, 502, 503))
 
-RunId = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$", examples=["20261122T161233-3fa9c1"])]
+RunId = Annotated[str, Path(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$", examples=["20261122T161233042-3fa9c1"])]
 
 _EXAMPLES = [
     {"kind": "sync"},
