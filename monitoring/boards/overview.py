@@ -36,7 +36,7 @@ REMEDIES = {
     "docker compose exec control mirrorctl verify --repair --follow",
     "MirrorVolumeFillingUp": "Installs go on; below MIRROR_DISK_RESERVE syncs fail. "
     "Grow the disk, or select less in mirror.toml.",
-    "MirrorMassDeletionBlocked": "All of it is still served. Which it is (with scope everything, how much): "
+    "MirrorMassDeletionBlocked": "All of it is still served. Which it is: "
     "docker compose run --rm --no-deps -T syncer plan. "
     "If it is meant: docker compose exec control mirrorctl sync --allow-removals N",
     "MirrorServing5xx": "Other routes are served. docker compose ps, then docker compose logs --tail=50 nginx",

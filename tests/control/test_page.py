@@ -163,14 +163,6 @@ def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
     assert concern.since == last.finished_at
 
 
-def test_removals_that_are_held_back_of_everything_are_found() -> None:
-    """Of everything `plan` tells numbers alone: whom pages tell of is found among the projects."""
-    last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=9_000))
-    (concern,) = judge(status(last_run=last, scope="everything"), now=NOW).concerns
-    assert "syncer plan` says how many" in concern.remedy
-    assert "mirrorctl projects --state behind`" in concern.remedy
-
-
 def test_a_sync_that_has_nothing_done_is_told() -> None:
     """A sync that hears nothing of upstream fails after minutes; until then nobody takes its beginning for progress."""
     hanging = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129))

@@ -249,6 +249,22 @@ async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI
     assert (beta["project"], beta["reason"]) == ("beta", "nothing to fetch")
 
 
+async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What two lists lacked, or whose page lost files, `plan` names: the guard asks a person who has seen them."""
+    for name in ("alpha", "beta", "gamma"):
+        pypi.index.project(name).upload("1.0")
+    site.everything()
+    await site.sync()
+    site.sql("UPDATE project SET absent_since = 0 WHERE name = 'beta'")
+    site.sql("UPDATE project SET lost_files = 1 WHERE name = 'gamma'")
+
+    told, people = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
+    leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
+    assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
+    assert "upstream has it no more: beta\n" in people.out
+    assert "upstream's page lost files: gamma\n" in people.out
+
+
 async def test_forcing_everything_wants_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """`sync --force` of everything says how many requests it would make; with `--confirm` it makes them."""
     pypi.index.project("alpha").upload("1.0")

@@ -177,12 +177,6 @@ def _removals(status: Status) -> list[Concern]:
     if run is None or not run.counts.projects_withheld:
         return []
     count = run.counts.projects_withheld
-    which = "says which they are, and changes nothing"
-    if status.scope == "everything":  # 890,000 names are no list to read
-        which = (
-            "says how many upstream's list has no more, and changes nothing; "
-            f"`{_MIRRORCTL} projects --state behind` names those whose page is gone, or lost files"
-        )
     return [
         Concern(
             level=Level.WARNING,
@@ -191,7 +185,7 @@ def _removals(status: Status) -> list[Concern]:
             # Each run withholds them anew.
             since=status.last_success_at or run.finished_at,
             works="These projects are served as before; everything else was synced.",
-            remedy=f"`docker compose run --rm --no-deps -T syncer plan` {which}. So "
+            remedy="`docker compose run --rm --no-deps -T syncer plan` says which they are, and changes nothing. So "
             "many at once may be a mistake upstream or in mirror.toml: once that is mended, the next sync withholds "
             f"nothing. If they are meant: `{_MIRRORCTL} sync --allow-removals {count}`.",
         )

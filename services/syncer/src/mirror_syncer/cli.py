@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -134,17 +135,22 @@ def adopt(
 
 
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
-    """Show what a sync of everything would do by what the last list said, in numbers: there are 890,000 projects."""
-    lines = everything_amounts(catalog, now=int(time.time()))
+    """Show what a sync of everything would do, in numbers: there are 890,000 projects. What would leave is named."""
+    amounts = everything_amounts(catalog, now=int(time.time()))
     catalog.close()
     if as_json:
-        keys = ("projects", "action", "reason")
-        typer.echo(json.dumps([dict(zip(keys, line, strict=True)) for line in lines], indent=2))
+        typer.echo(json.dumps([asdict(amount) for amount in amounts], indent=2))
         return
     table = Table("projects", "action", "why", box=None, pad_edge=False)
-    for number, action, reason in lines:
-        table.add_row(f"{number:,}", action, reason)
-    Console().print(table)
+    for amount in amounts:
+        table.add_row(f"{amount.projects:,}", amount.action, amount.reason)
+    console = Console()
+    console.print(table)
+    for amount in amounts:
+        if amount.leaving:
+            more = amount.projects - len(amount.leaving)
+            names = ", ".join(amount.leaving) + (f" and {more:,} more" if more else "")
+            console.print(f"\n{amount.action}, since {amount.reason}: {names}", markup=False, highlight=False)
 
 
 def _settings() -> Settings:

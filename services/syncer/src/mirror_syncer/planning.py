@@ -11,6 +11,8 @@ from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
 from mirror_syncer.rows import ProjectRow
 
+_NAMED_MOST = 1_000  # of those that leave: more nobody reads
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -84,20 +86,33 @@ def plan_sync(
     )
 
 
-def everything_amounts(catalog: Catalog, *, now: int) -> list[tuple[int, str, str]]:
-    """Return how many projects a sync of everything would do what to, and why, by what the last list said."""
-    known = catalog.listing.known()
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many projects a sync of everything would do one thing to, and why."""
+
+    projects: int
+    action: str
+    reason: str
+    leaving: tuple[NormalizedName, ...] = ()
+    """Which they are, where they or files of theirs would leave: the first thousand."""
+
+
+def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
+    """Return what a sync of everything would do by what the last list said; the deletion guard still has its say."""
+    known, due = catalog.listing.known(), catalog.due
     if known is None:
-        return [(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
-    amounts = catalog.due.amounts(now=now, first=known.first)
-    refreshed = amounts.total
+        return [Amount(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
+    amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()
+    absent = due.absent(edition=known.edition, published=True, limit=_NAMED_MOST)
+    gone = due.count_absent(edition=known.edition)
     return [
-        (amounts.changed, "refresh", "changed upstream"),
-        (amounts.new, "refresh", "new upstream"),
-        (amounts.retried, "refresh", "failed before, and due again"),
-        (amounts.backlog, "refresh", "not looked at yet"),
-        (catalog.due.count_absent(edition=known.edition), "withdraw", "upstream has it no more"),
-        (max(0, catalog.due.count_listed() - refreshed), "keep", "no news"),
+        Amount(amounts.changed, "refresh", "changed upstream"),
+        Amount(amounts.new, "refresh", "new upstream"),
+        Amount(amounts.retried, "refresh", "failed before, and due again"),
+        Amount(amounts.backlog, "refresh", "not looked at yet"),
+        Amount(gone, "withdraw", "upstream has it no more", leaving=tuple(absent)),
+        Amount(len(shrinking), "shrink", "upstream's page lost files", leaving=tuple(shrinking[:_NAMED_MOST])),
+        Amount(max(0, due.count_listed() - amounts.total), "keep", "no news"),
     ]
 
 
