@@ -144,6 +144,18 @@ async def test_a_receiver_that_fails_first_is_told(post: Post) -> None:
     assert chat.elsewhere == 0
 
 
+async def test_upstream_s_words_make_no_message_too_long(post: Post) -> None:
+    """Whatever upstream says, a message has fewer than 20 kB: a receiver may refuse a longer one for a day."""
+    failures = [Failure(project="six", reason="\N{SKULL}\N{PILE OF POO}" * 500)] * 10
+    run = ended().model_copy(update={"failures": failures})
+    async with listening(Chat()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET), run) == ["delivered"]
+
+    ((_, body),) = chat.heard
+    assert len(body) < 20_000
+    assert Run.model_validate(json.loads(body)["data"]).failures == failures[:1]
+
+
 async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
     """After the last attempt the log says so, by the receiver's host: its URL is a password."""
     async with listening(Chat([500] * 1_000)) as chat:
