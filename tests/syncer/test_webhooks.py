@@ -53,7 +53,7 @@ class Chat:
 async def listening(chat: Chat, *, tls: trustme.CA | None = None, port: int = 0) -> AsyncIterator[Chat]:
     """Run a receiver."""
     application = web.Application()
-    application.add_routes([web.post(PATH, chat.hook), web.route("*", "/elsewhere", chat.other)])
+    application.add_routes([web.post("/hooks/{_}", chat.hook), web.route("*", "/elsewhere", chat.other)])
     runner = web.AppRunner(application)
     await runner.setup()
     context = None
@@ -154,6 +154,13 @@ async def test_upstream_s_words_make_no_message_too_long(post: Post) -> None:
     ((_, body),) = chat.heard
     assert len(body) < 20_000
     assert Run.model_validate(json.loads(body)["data"]).failures == failures[:1]
+
+
+async def test_a_url_may_have_any_letters(post: Post) -> None:
+    """A receiver whose URL has letters beyond ASCII is told as any other."""
+    async with listening(Chat()) as chat:
+        url = chat.url.replace(PATH, "/hooks/gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n")
+        assert await post.send(Receiver(url, SECRET), ended()) == ["delivered"]
 
 
 async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,7 @@ class Receiver:
             proxy = replace(proxy, login=self.credentials.of_proxy(proxy.host))
         easy = pycurl.Curl()
         try:
-            easy.setopt(pycurl.URL, self.url)
+            easy.setopt(pycurl.URL, self.url.encode())  # of a str it takes ASCII alone
             easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
             easy.setopt(pycurl.POSTFIELDS, body)
             easy.setopt(pycurl.HTTPHEADER, list(headers))
