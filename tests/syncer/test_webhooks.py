@@ -1,5 +1,6 @@
 """Webhooks: a real receiver over HTTP, which fails, moves away, hangs, and checks who speaks."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -258,6 +259,24 @@ async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pyt
     monkeypatch.setattr(post.catalog.messages, "settle", full)
     async with listening(Chat()) as chat:
         assert await post.send(Receiver(chat.url, SECRET), ended()) == ["delivered"]
+
+
+async def test_an_end_that_is_kept_late_is_told_once(post: Post) -> None:
+    """Word of a run whose end the catalog had no room for is not sent again once it has: not months later, either."""
+    settled = asyncio.Event()
+    first, second = ended(), ended(number=1)
+    async with listening(Chat()) as chat:
+        # One is sent at a time: when the second has been, the first is settled.
+        told = iter([lambda: None, settled.set])
+        hooks = Webhooks(Receiver(chat.url, SECRET), messages=post.catalog.messages, count=lambda _: next(told)())
+        async with asyncio.timeout(10), hooks.sending():
+            hooks.tell(first)
+            hooks.tell(second)
+            await settled.wait()
+            post.catalog.runs.update(first)
+
+    assert post.owed() == []
+    assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [first.id, second.id]
 
 
 async def test_a_run_is_told_by_the_syncer(

@@ -132,6 +132,8 @@ class Webhooks:
         self._waits = waits
         self._patience = patience
         self._waiting: dict[str, _Message] = {}
+        self._told = set[str]()
+        """Runs whose end the catalog was not told of yet, on a full disk, or whose message it still owes."""
         self._stirred = asyncio.Event()
         self._leaving: float | None = None
         """When it is too late for another attempt; None until the block ends."""
@@ -160,6 +162,7 @@ class Webhooks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            await asyncio.to_thread(self._settle)
 
     def _expect(self, run: Run) -> None:
         now = time.monotonic()
@@ -213,11 +216,16 @@ class Webhooks:
             return str(error.args[-1])
         return None if 200 <= status < 300 else f"HTTP {status}"  # noqa: PLR2004 - success
 
-    def _settle(self, run_id: str) -> None:
-        try:
-            self._messages.settle(run_id)
-        except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
-            log.warning("a webhook may be sent once more, after a restart", run=run_id, why=str(error))
+    def _settle(self, *run_ids: str) -> None:
+        """Owe no message of these runs, nor of those before that the catalog could not be told of then."""
+        self._told.update(run_ids)
+        for run_id in tuple(self._told):
+            try:
+                if self._messages.settle(run_id):
+                    self._told.discard(run_id)
+            except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
+                if run_id in run_ids:
+                    log.warning("a webhook may be sent once more, after a restart", run=run_id, why=str(error))
 
 
 def read_secret(path: Path | None) -> bytes:

@@ -18,7 +18,7 @@ class Messages:
         with self._engine.connect() as connection:
             return [Run.model_validate_json(document) for document in connection.scalars(query)]
 
-    def settle(self, run_id: str) -> None:
-        """Owe no message of this run any more."""
+    def settle(self, run_id: str) -> bool:
+        """Owe no message of this run any more; return whether one was owed."""
         with self._engine.begin() as connection:
-            connection.execute(message.delete().where(message.c.run_id == run_id))
+            return connection.execute(message.delete().where(message.c.run_id == run_id)).rowcount > 0
