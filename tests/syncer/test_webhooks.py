@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,6 +162,24 @@ async def test_a_url_may_have_any_letters(post: Post) -> None:
     async with listening(Chat()) as chat:
         url = chat.url.replace(PATH, "/hooks/gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n")
         assert await post.send(Receiver(url, SECRET), ended()) == ["delivered"]
+
+
+async def test_an_answer_without_end_is_an_answer(post: Post) -> None:
+    """A receiver that takes a message, and says so for ever, was told once: its status tells all."""
+
+    class Talker(Chat):
+        async def hook(self, request: web.Request) -> web.Response:
+            self.heard.append((dict(request.headers), await request.read()))
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            with suppress(ConnectionError):
+                while True:
+                    await answer.write(b"ok" * 10_000)
+            return web.Response()
+
+    async with listening(Talker()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET), ended(), waits=(0.01,)) == ["delivered"]
+        assert len(chat.heard) == 1
 
 
 async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ class Receiver:
             easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
             easy.setopt(pycurl.POSTFIELDS, body)
             easy.setopt(pycurl.HTTPHEADER, list(headers))
-            easy.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+            easy.setopt(pycurl.WRITEFUNCTION, lambda _: 0)  # the status tells all, and a body may have no end
             easy.setopt(pycurl.NOSIGNAL, 1)
             easy.setopt(pycurl.TIMEOUT, _CALL_SECONDS)
             if self.authorities is not None:
@@ -85,7 +85,11 @@ class Receiver:
             if proxy and proxy.login:
                 easy.setopt(pycurl.PROXYUSERNAME, proxy.login[0].encode())
                 easy.setopt(pycurl.PROXYPASSWORD, proxy.login[1].encode())
-            easy.perform()
+            try:
+                easy.perform()
+            except pycurl.error as error:
+                if error.args[0] != pycurl.E_WRITE_ERROR:
+                    raise
             return int(easy.getinfo(pycurl.RESPONSE_CODE))
         finally:
             easy.close()
