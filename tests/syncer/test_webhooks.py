@@ -13,13 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 import trustme
 from aiohttp import web
 
 import fakepypi
 from mirror_contract import Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer import webhooks
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, schema
 from mirror_syncer.errors import ConfigurationError, StateError
 from mirror_syncer.settings import Settings, read_settings
 from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
@@ -241,6 +242,20 @@ def test_a_message_is_owed_with_the_run_s_end(catalog: Catalog, *, announced: bo
     catalog.runs.update(run)
     catalog.runs.update(run)
     assert catalog.messages.owed(limit=9) == [run] * announced
+
+
+async def test_a_run_that_cannot_be_read_keeps_no_message_back(post: Post) -> None:
+    """After a way back to an older version, what the newer one wrote holds up neither the start nor other messages."""
+    runs = [ended(number=number) for number in range(2)]
+    for run in runs:
+        post.catalog.runs.update(run)
+    newer = runs[0].model_dump_json().replace('"force":', '"fervour":')
+    with post.catalog._engine.begin() as connection:
+        connection.execute(sa.update(schema.run).where(schema.run.c.id == runs[0].id).values(document=newer))
+    async with listening(Chat()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET)) == ["delivered"]
+
+    assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [runs[1].id]
 
 
 async def test_a_message_outlives_its_process(
