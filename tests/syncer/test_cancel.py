@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
-from mirror_syncer import engine
+from mirror_syncer import engine, process
 from mirror_syncer.guard import Taken
 from mirror_syncer.upstream import Limits
 from syncer.site import Running, Site
@@ -114,8 +117,9 @@ async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
     assert listed(site) == ["six"]
 
 
-async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A worker process gives up what hangs as the one worker here does, and goes on working."""
+@asynccontextmanager
+async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterator[tuple[Running, Run]]:
+    """Yield a run whose only work is a file that hangs, at a worker in a process of its own."""
     names = [f"project{number}" for number in range(24)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -131,13 +135,37 @@ async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> No
         leave_it_to_the_process(running)
         pypi.index.project("project0").upload("2.0")
         gate = pypi.faults.on_file("project0-2.0.tar.gz").times(1).gate()
-        workers = workers_of(os.getpid())
         run = running.ask(RunKind.SYNC)
         await gate.arrival()
+        yield running, run
+
+
+async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A worker process gives up what hangs as the one worker here does, and goes on working."""
+    async with in_another_process(site, pypi) as (running, run):
+        workers = workers_of(os.getpid())
         ended = await cancelled(running, run)
         in_hand = running.mirror.catalog.files.pending()
         again = await running.sync()
         assert workers_of(os.getpid()) == workers
+
+    assert (ended.state, again.state, in_hand) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
+    assert "project0-2.0.tar.gz" in site.filenames("project0")
+    site.assert_whole()
+
+
+async def test_worker_process_that_does_not_let_go(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs itself is ended: it could write later to what the project's next turn has in hand."""
+    monkeypatch.setattr(process, "_GOING_SECONDS", 0.5)
+    async with in_another_process(site, pypi) as (running, run):
+        (worker,) = workers_of(os.getpid())
+        os.kill(worker, signal.SIGSTOP)
+        ended = await cancelled(running, run)
+        in_hand = running.mirror.catalog.files.pending()
+        assert worker not in workers_of(os.getpid())
+        again = await running.sync()
 
     assert (ended.state, again.state, in_hand) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
     assert "project0-2.0.tar.gz" in site.filenames("project0")

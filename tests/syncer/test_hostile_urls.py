@@ -160,6 +160,18 @@ async def test_list_redirected_to_a_forbidden_place(
     assert service.heard == []
 
 
+async def test_list_redirected_to_a_long_place(tmp_path: Path, raw: Wire) -> None:
+    """However long what upstream says is, a run's message, which is kept, logged and sent on, is not."""
+    raw.answers["/simple/"] = send(moved(f"http://{'a' * 90_000}/"))
+    site = Site(tmp_path, upstream=raw.url)
+    site.everything()
+
+    run = await site.sync()
+
+    assert run.state is RunState.FAILED
+    assert len(run.message or "") == 1_000
+
+
 async def test_circle_of_redirects(tmp_path: Path, raw: Wire) -> None:
     """Two places that send us from one to the other are left after five hops, and nobody is asked a second time."""
     raw.answers["/simple/bad/"] = send(moved("/there/"))

@@ -1,24 +1,26 @@
 """Webhooks: a real receiver over HTTP, which fails, moves away, hangs, and checks who speaks."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 import trustme
 from aiohttp import web
 
 import fakepypi
 from mirror_contract import Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer import webhooks
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, schema
 from mirror_syncer.errors import ConfigurationError, StateError
 from mirror_syncer.settings import Settings, read_settings
 from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
@@ -53,7 +55,7 @@ class Chat:
 async def listening(chat: Chat, *, tls: trustme.CA | None = None, port: int = 0) -> AsyncIterator[Chat]:
     """Run a receiver."""
     application = web.Application()
-    application.add_routes([web.post(PATH, chat.hook), web.route("*", "/elsewhere", chat.other)])
+    application.add_routes([web.post("/hooks/{_}", chat.hook), web.route("*", "/elsewhere", chat.other)])
     runner = web.AppRunner(application)
     await runner.setup()
     context = None
@@ -144,6 +146,43 @@ async def test_a_receiver_that_fails_first_is_told(post: Post) -> None:
     assert chat.elsewhere == 0
 
 
+async def test_upstream_s_words_make_no_message_too_long(post: Post) -> None:
+    """Whatever upstream says, a message has fewer than 20 kB: a receiver may refuse a longer one for a day."""
+    failures = [Failure(project="six", reason="\N{SKULL}\N{PILE OF POO}" * 500)] * 10
+    run = ended().model_copy(update={"failures": failures})
+    async with listening(Chat()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET), run) == ["delivered"]
+
+    ((_, body),) = chat.heard
+    assert len(body) < 20_000
+    assert Run.model_validate(json.loads(body)["data"]).failures == failures[:1]
+
+
+async def test_a_url_may_have_any_letters(post: Post) -> None:
+    """A receiver whose URL has letters beyond ASCII is told as any other."""
+    async with listening(Chat()) as chat:
+        url = chat.url.replace(PATH, "/hooks/gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n")
+        assert await post.send(Receiver(url, SECRET), ended()) == ["delivered"]
+
+
+async def test_an_answer_without_end_is_an_answer(post: Post) -> None:
+    """A receiver that takes a message, and says so for ever, was told once: its status tells all."""
+
+    class Talker(Chat):
+        async def hook(self, request: web.Request) -> web.Response:
+            self.heard.append((dict(request.headers), await request.read()))
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            with suppress(ConnectionError):
+                while True:
+                    await answer.write(b"ok" * 10_000)
+            return web.Response()
+
+    async with listening(Talker()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET), ended(), waits=(0.01,)) == ["delivered"]
+        assert len(chat.heard) == 1
+
+
 async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
     """After the last attempt the log says so, by the receiver's host: its URL is a password."""
     async with listening(Chat([500] * 1_000)) as chat:
@@ -205,6 +244,20 @@ def test_a_message_is_owed_with_the_run_s_end(catalog: Catalog, *, announced: bo
     assert catalog.messages.owed(limit=9) == [run] * announced
 
 
+async def test_a_run_that_cannot_be_read_keeps_no_message_back(post: Post) -> None:
+    """After a way back to an older version, what the newer one wrote holds up neither the start nor other messages."""
+    runs = [ended(number=number) for number in range(2)]
+    for run in runs:
+        post.catalog.runs.update(run)
+    newer = runs[0].model_dump_json().replace('"force":', '"fervour":')
+    with post.catalog._engine.begin() as connection:
+        connection.execute(sa.update(schema.run).where(schema.run.c.id == runs[0].id).values(document=newer))
+    async with listening(Chat()) as chat:
+        assert await post.send(Receiver(chat.url, SECRET)) == ["delivered"]
+
+    assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [runs[1].id]
+
+
 async def test_a_message_outlives_its_process(
     site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +292,24 @@ async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pyt
     monkeypatch.setattr(post.catalog.messages, "settle", full)
     async with listening(Chat()) as chat:
         assert await post.send(Receiver(chat.url, SECRET), ended()) == ["delivered"]
+
+
+async def test_an_end_that_is_kept_late_is_told_once(post: Post) -> None:
+    """Word of a run whose end the catalog had no room for is not sent again once it has: not months later, either."""
+    settled = asyncio.Event()
+    first, second = ended(), ended(number=1)
+    async with listening(Chat()) as chat:
+        # One is sent at a time: when the second has been, the first is settled.
+        told = iter([lambda: None, settled.set])
+        hooks = Webhooks(Receiver(chat.url, SECRET), messages=post.catalog.messages, count=lambda _: next(told)())
+        async with asyncio.timeout(10), hooks.sending():
+            hooks.tell(first)
+            hooks.tell(second)
+            await settled.wait()
+            post.catalog.runs.update(first)
+
+    assert post.owed() == []
+    assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [first.id, second.id]
 
 
 async def test_a_run_is_told_by_the_syncer(

@@ -46,7 +46,7 @@ class WorkerProcess:
         return self._wire is not None
 
     async def perform(self, job: Job) -> Result:
-        """See ``Worker.perform``; cancelled, it returns when the process has let go of the job."""
+        """See ``Worker.perform``; cancelled, it returns when the process has let go of the job, or was killed."""
         wire = self._wire or await self.start()
         self._given += 1
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -58,6 +58,12 @@ class WorkerProcess:
         except asyncio.CancelledError:
             wire.send(Abandon(number))
             await asyncio.wait([done], timeout=_GOING_SECONDS)
+            if not done.done() and self._wire is wire and self._process is not None:
+                # It hangs, or is stopped, and would later write to what the project's next turn has in hand.
+                log.warning("a worker does not let go, and is killed", projects=len(self._jobs))
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+                await asyncio.wait([done], timeout=_GOING_SECONDS)
             if done.done():
                 done.exception()  # which is nobody's concern any more
             raise

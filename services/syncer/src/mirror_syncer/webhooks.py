@@ -33,7 +33,8 @@ from mirror_syncer.upstream.proxies import proxy_for
 log = structlog.get_logger()
 
 OUTCOMES = ("delivered", "failed", "dropped")
-_FAILURES = 10  # of a run's; Standard Webhooks asks for bodies below 20 kB
+_FAILURES = 10  # of a run's, or fewer: a thousand of upstream's characters take up to 12 kB in JSON
+_BODY_MOST = 20_000  # bytes; Standard Webhooks asks for less, and a receiver may refuse more
 _WAITING = 100
 _CALL_SECONDS = 10
 # A receiver that is started anew is met again within minutes; after that the last of these is repeated.
@@ -71,11 +72,11 @@ class Receiver:
             proxy = replace(proxy, login=self.credentials.of_proxy(proxy.host))
         easy = pycurl.Curl()
         try:
-            easy.setopt(pycurl.URL, self.url)
+            easy.setopt(pycurl.URL, self.url.encode())  # of a str it takes ASCII alone
             easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
             easy.setopt(pycurl.POSTFIELDS, body)
             easy.setopt(pycurl.HTTPHEADER, list(headers))
-            easy.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+            easy.setopt(pycurl.WRITEFUNCTION, lambda _: 0)  # the status tells all, and a body may have no end
             easy.setopt(pycurl.NOSIGNAL, 1)
             easy.setopt(pycurl.TIMEOUT, _CALL_SECONDS)
             if self.authorities is not None:
@@ -84,7 +85,11 @@ class Receiver:
             if proxy and proxy.login:
                 easy.setopt(pycurl.PROXYUSERNAME, proxy.login[0].encode())
                 easy.setopt(pycurl.PROXYPASSWORD, proxy.login[1].encode())
-            easy.perform()
+            try:
+                easy.perform()
+            except pycurl.error as error:
+                if error.args[0] != pycurl.E_WRITE_ERROR:
+                    raise
             return int(easy.getinfo(pycurl.RESPONSE_CODE))
         finally:
             easy.close()
@@ -131,6 +136,8 @@ class Webhooks:
         self._waits = waits
         self._patience = patience
         self._waiting: dict[str, _Message] = {}
+        self._told = set[str]()
+        """Runs whose end the catalog was not told of yet, on a full disk, or whose message it still owes."""
         self._stirred = asyncio.Event()
         self._leaving: float | None = None
         """When it is too late for another attempt; None until the block ends."""
@@ -159,6 +166,7 @@ class Webhooks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            await asyncio.to_thread(self._settle)
 
     def _expect(self, run: Run) -> None:
         now = time.monotonic()
@@ -212,11 +220,16 @@ class Webhooks:
             return str(error.args[-1])
         return None if 200 <= status < 300 else f"HTTP {status}"  # noqa: PLR2004 - success
 
-    def _settle(self, run_id: str) -> None:
-        try:
-            self._messages.settle(run_id)
-        except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
-            log.warning("a webhook may be sent once more, after a restart", run=run_id, why=str(error))
+    def _settle(self, *run_ids: str) -> None:
+        """Owe no message of these runs, nor of those before that the catalog could not be told of then."""
+        self._told.update(run_ids)
+        for run_id in tuple(self._told):
+            try:
+                if self._messages.settle(run_id):
+                    self._told.discard(run_id)
+            except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
+                if run_id in run_ids:
+                    log.warning("a webhook may be sent once more, after a restart", run=run_id, why=str(error))
 
 
 def read_secret(path: Path | None) -> bytes:
@@ -238,8 +251,12 @@ def read_secret(path: Path | None) -> bytes:
 
 
 def _body(run: Run) -> bytes:
-    data = run.model_copy(update={"failures": run.failures[:_FAILURES]}).model_dump(mode="json", exclude_none=True)
-    return json.dumps({"type": "run.ended", "timestamp": data["finished_at"], "data": data}).encode()
+    data = run.model_dump(mode="json", exclude_none=True)
+    del data["failures"][_FAILURES:]
+    body = {"type": "run.ended", "timestamp": data["finished_at"], "data": data}
+    while len(encoded := json.dumps(body).encode()) >= _BODY_MOST and data["failures"]:
+        data["failures"].pop()
+    return encoded
 
 
 def _signature(secret: bytes, identifier: str, body: bytes) -> list[str]:

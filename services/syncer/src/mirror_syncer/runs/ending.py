@@ -1,6 +1,6 @@
 """How a run ends: its last state, and the message that goes with it."""
 
-from mirror_contract import RunKind, RunState
+from mirror_contract import Failure, RunKind, RunState
 from mirror_syncer.runs.active import ActiveRun
 
 
@@ -30,7 +30,7 @@ def _in_vain(run: ActiveRun) -> str | None:
     """Return why nothing of a run could be done, or None."""
     counts = run.document.counts
     if run.fatal is not None:
-        return str(run.fatal)
+        return Failure(reason=str(run.fatal)).reason  # cut short: upstream's redirect may have 100 kB
     if run.follows_list:
         return None  # upstream's list was had; what is tried again may be a few bad projects and no others
     if run.unreachable and run.unreachable == counts.projects_done:
