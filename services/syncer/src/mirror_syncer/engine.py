@@ -35,15 +35,11 @@ log = structlog.get_logger()
 _PROGRESS_SECONDS = 10.0
 _NAMED_AT_ONCE = 10  # runs that name projects
 _CANCEL_SECONDS = 5.0  # enough for what is nearly done
+_STOP_SECONDS = 60.0  # for current projects to finish; compose kills after 120
 
 
 class Engine:
-    """
-    Works until stopped.
-
-    Args:
-        grace_seconds: how long ``stop`` lets current projects finish.
-    """
+    """Works until stopped."""
 
     def __init__(
         self,
@@ -64,7 +60,6 @@ class Engine:
         recheck: Recheck,
         status_file: StatusFile,
         clock: Clock,
-        grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
         self._catalog = catalog
@@ -82,7 +77,7 @@ class Engine:
         self._recheck = recheck
         self._status_file = status_file
         self._clock = clock
-        self._grace_seconds = grace_seconds
+        self._grace_seconds = _STOP_SECONDS
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
