@@ -143,7 +143,7 @@ class Selected:
             if gone:
                 await self._list.publish(without=frozenset(gone))
             await self._feed.have_done(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
-            await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.patience) for name in shrinking))
+            await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking))
 
 
 def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:

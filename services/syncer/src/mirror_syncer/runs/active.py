@@ -95,7 +95,7 @@ class ActiveRun:
         return self.request.projects is None or name in self.request.projects
 
     @property
-    def patience(self) -> Priority:
+    def priority(self) -> Priority:
         """How urgent its work is where nothing else says so: nobody waits for a run of the whole mirror."""
         return Priority.BACKLOG if self.request.projects is None else Priority.NAMED
 
