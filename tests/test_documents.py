@@ -1,4 +1,4 @@
-"""SECURITY.md and docs/reliability.md, held to what there is; and the repository, to hold no secret."""
+"""SECURITY.md, docs/reliability.md and the map of rooms, held to what there is; the repository, to hold no secret."""
 
 import ast
 import re
@@ -10,6 +10,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 # As in `syncer/test_volume.py::test_two_syncers`, or a whole file.
 NAMED = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)(?:::(\w+))?(?:\[[^`]*\])?`")
+
+ROOM = re.compile(r"`(\w+/?)`")
 
 
 @pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
@@ -48,6 +50,17 @@ def test_rows_are_whole(document: str) -> None:
         assert len(cells) == len(header), line
         if "test" in header and cells != header and set(line) > set("|-"):
             assert NAMED.search(cells[header.index("test")]), line
+
+
+@pytest.mark.parametrize(("service", "heading"), [("syncer", "Inside the syncer,"), ("control", "Inside control:")])
+def test_the_map_has_every_room(service: str, heading: str) -> None:
+    """docs/architecture.md names each module and folder of a service once, and none that is not there."""
+    inside = (REPOSITORY / "docs/architecture.md").read_text().partition(f"\n{heading}")[2].partition("\n\n")[2]
+    named = [room for row in inside.partition("\n\n")[0].splitlines() for room in ROOM.findall(row.split("|")[1])]
+    package = REPOSITORY / "services" / service / "src" / f"mirror_{service}"
+    folders = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    modules = [path.stem for path in package.glob("*.py") if not path.stem.startswith("__")]
+    assert sorted(named) == sorted(folders + modules)
 
 
 def test_repository_holds_no_secret() -> None:

@@ -227,6 +227,12 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
     assert verify.model_dump(exclude_defaults=True) == {"kind": "verify", "repair": True}
 
 
+def test_no_removal_is_not_any(mirrorctl: Mirrorctl) -> None:
+    """`sync --allow-removals 0` asks for a run that removes nothing, not for as many removals as the guard allows."""
+    assert _lines(mirrorctl("sync", "--allow-removals", "0"))[0].request.allow_removals == 0
+    assert _lines(mirrorctl("sync"))[0].request.allow_removals is None
+
+
 def test_lists_are_for_programs(mirrorctl: Mirrorctl) -> None:
     """`runs --json` and `projects --json` print what the API answers."""
     mirrorctl("sync")

@@ -1,6 +1,6 @@
 """A mirror host in a temporary directory, before a PyPI that misbehaves on demand."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,12 @@ async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
 def site(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
     """A mirror host whose upstream is that index."""
     return Site(tmp_path, upstream=pypi.url)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Return what tells the log so far: the syncer's own, which is printed, and that of Python's, such as asyncio's."""
+    return lambda: caplog.text + capsys.readouterr().out
 
 
 @pytest.fixture(scope="session")

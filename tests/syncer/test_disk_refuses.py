@@ -48,7 +48,7 @@ async def test_disk_that_refuses_in_the_middle(
     pypi: fakepypi.FakePyPI,
     refusing: Callable[[Path], AbstractContextManager[None]],
     remedy: str,
-    caplog: pytest.LogCaptureFixture,
+    logged: Callable[[], str],
 ) -> None:
     """A disk that lets nothing more be written, once a page was asked for, fails the run; mended, the next is whole."""
     async with six.running() as running:
@@ -67,7 +67,7 @@ async def test_disk_that_refuses_in_the_middle(
     assert refused.state is RunState.FAILED
     assert remedy in (refused.message or "")
     assert "\n" not in (refused.message or "")
-    assert "Traceback" not in caplog.text
+    assert "Traceback" not in logged()
     assert mended.state is RunState.SUCCEEDED
     assert len(six.filenames("six")) == 2
     six.assert_whole()

@@ -9,6 +9,7 @@ import pytest
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Fact
+from mirror_syncer.everything import sync
 from mirror_syncer.recheck import EVERY_SECONDS, PACE_SECONDS, Recheck
 from syncer.site import Running, Site
 from syncer.test_everything import asked, publish, stubs
@@ -157,13 +158,15 @@ async def test_kill_in_the_middle_of_the_list(site: Site, pypi: fakepypi.FakePyP
     assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["alpha", "omega"])
 
 
-async def test_list_is_published_now_and_then(site: Site, pypi: fakepypi.FakePyPI) -> None:
+async def test_list_is_published_now_and_then(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Long before a first sync ends, the project list names what is there."""
+    monkeypatch.setattr(sync, "_PUBLISH_SECONDS", 0.05)
     publish(pypi, "early", "late")
     gate = pypi.faults.on_page("late").gate()
     site.everything()
     async with site.running() as running:
-        running.mirror.engine._everything._publish_seconds = 0.05
         run = running.ask(RunKind.SYNC)
         await gate.arrival()
         listed: list[str] = []

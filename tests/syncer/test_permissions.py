@@ -1,7 +1,7 @@
 """Permissions that are lost in the middle: the run fails and says what to do, and given back, the next one is whole."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def without(rights: int, *paths: Path) -> Iterator[None]:
     ],
 )
 async def test_lost_in_the_middle(
-    site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, caplog: pytest.LogCaptureFixture
+    site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, logged: Callable[[], str]
 ) -> None:
     """Once a page was asked for the right goes: the run names place and remedy, and what is published stays whole."""
     for name in ("idna", "new"):
@@ -69,7 +69,7 @@ async def test_lost_in_the_middle(
         mended = await running.sync()
 
     assert_told(refused)
-    assert "Traceback" not in caplog.text
+    assert "Traceback" not in logged()
     assert after == before
     assert mended.state is RunState.SUCCEEDED
     assert (site.pages(), len(site.filenames("new"))) == (["idna", "new"], 3)

@@ -68,6 +68,24 @@ async def test_plan_weighs_what_a_sync_fetches(site: Site, pypi: fakepypi.FakePy
     assert {weight.action for weight in after.weights} == {"keep"}
 
 
+async def test_plan_withholds_what_a_sync_withholds(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The guard's share is of what was there before upstream took some of it today, in a plan as in a sync."""
+    names = [f"project-{number}" for number in range(10)]
+    for name in names:
+        pypi.index.project(name).create()
+    site.select(*names)
+    await site.sync()
+    for name in names[:4]:
+        pypi.index.project(name).delete()
+    await site.sync()
+    site.select(*names[:6])
+    planned = await weighed(site)
+    run = await site.sync()
+
+    assert [weight.action for weight in planned.weights if weight.name in names[6:]] == ["withdraw"] * 4
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (4, 0)
+
+
 async def test_upstream_that_wants_a_login_is_weighed(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
     """A plan says the same user and password as the sync after it."""
     pypi.index.project("six").upload("1.0")

@@ -1,6 +1,6 @@
 """The disk of the catalog, full or ill: the run fails and says what to do, and with room again the next is whole."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -20,7 +20,7 @@ def small_state(site: Site) -> Iterator[Site]:
 
 @pytest.mark.parametrize("kind", list(RunKind))
 async def test_full_state_fails_the_run(
-    small_state: Site, pypi: fakepypi.FakePyPI, kind: RunKind, caplog: pytest.LogCaptureFixture
+    small_state: Site, pypi: fakepypi.FakePyPI, kind: RunKind, logged: Callable[[], str]
 ) -> None:
     """A full state disk fails any run with what to do and no traceback; with room the next is whole."""
     pypi.index.project("six").upload("1.0")
@@ -36,7 +36,7 @@ async def test_full_state_fails_the_run(
         kept = running.mirror.catalog.runs.get(full.id)
 
     assert_told(full)
-    assert "Traceback" not in caplog.text
+    assert "Traceback" not in logged()
     assert roomy.state is RunState.SUCCEEDED
     assert len(small_state.filenames("six")) == 4
     assert kept == full

@@ -218,8 +218,7 @@ def _start(
     *,
     following: bool,
 ) -> None:
-    given = {option: value for option, value in options.items() if value not in (None, False)}
-    wanted = wish(RunRequest, kind=kind, projects=projects or None, **given)
+    wanted = wish(RunRequest, kind=kind, projects=projects or None, **options)
 
     async def conversation(control: ApiClient) -> Run:
         run = await control.start(wanted, trigger=Trigger.CLI)

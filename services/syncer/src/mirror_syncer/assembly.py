@@ -31,6 +31,7 @@ from mirror_syncer.selected import Selected
 from mirror_syncer.settings import Settings
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
+from mirror_syncer.turns import Turns
 from mirror_syncer.upstream import Limits, read_credentials
 from mirror_syncer.upstream.authorities import authorities
 from mirror_syncer.upstream.credentials import Credentials
@@ -39,7 +40,6 @@ from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.webhooks import Receiver, Webhooks, read_secret
 from mirror_syncer.work.setup import Setup
-from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
 
 log = structlog.get_logger()
@@ -149,7 +149,7 @@ async def open_mirror(
                     ),
                     bandwidth=settings.verify_bandwidth,
                 )
-                workers = Workers(
+                turns = Turns(
                     policy=policy,
                     catalog=catalog,
                     volume=volume,
@@ -182,7 +182,7 @@ async def open_mirror(
                     volume=volume,
                     runs=runs,
                     queue=queue,
-                    workers=workers,
+                    turns=turns,
                     group=group,
                     project_list=project_list,
                     verifier=verifier,

@@ -37,12 +37,11 @@ class Clock:
         listeners: called, in the event loop, when it was set.
     """
 
-    def __init__(self, catalog: Catalog, *, steady: Callable[[], float] = _since_boot) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._steady = steady
         self._ahead = self._difference()
         self._asked = asyncio.Lock()
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners = list[Callable[[], None]]()
 
     def begin(self) -> None:
         """Look whether it was set back since the last syncer looked."""
@@ -81,4 +80,4 @@ class Clock:
         self._catalog.remember(Fact.CLOCK, str(int(time.time())))
 
     def _difference(self) -> float:
-        return time.time() - self._steady()
+        return time.time() - _since_boot()

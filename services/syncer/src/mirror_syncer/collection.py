@@ -28,7 +28,7 @@ class Collection:
         with run.phase("collect"):
             due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
             await self._feed.have_done(
-                run, (Task(run.id, name, Action.COLLECT, run.patience) for name in due if run.concerns(name))
+                run, (Task(run.id, name, Action.COLLECT, run.priority) for name in due if run.concerns(name))
             )
 
 

@@ -25,9 +25,9 @@ from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
 from mirror_syncer.runs import ActiveRun, Runs, ending
 from mirror_syncer.selected import Selected
+from mirror_syncer.turns import Turns
 from mirror_syncer.verifier import Verifier
 from mirror_syncer.volume import Volume
-from mirror_syncer.workers import Workers
 from mirror_syncer.workqueue import WorkQueue
 
 log = structlog.get_logger()
@@ -35,15 +35,11 @@ log = structlog.get_logger()
 _PROGRESS_SECONDS = 10.0
 _NAMED_AT_ONCE = 10  # runs that name projects
 _CANCEL_SECONDS = 5.0  # enough for what is nearly done
+_STOP_SECONDS = 60.0  # for current projects to finish; compose kills after 120
 
 
 class Engine:
-    """
-    Works until stopped.
-
-    Args:
-        grace_seconds: how long ``stop`` lets current projects finish.
-    """
+    """Works until stopped."""
 
     def __init__(
         self,
@@ -53,7 +49,7 @@ class Engine:
         volume: Volume,
         runs: Runs,
         queue: WorkQueue,
-        workers: Workers,
+        turns: Turns,
         group: CommitGroup,
         project_list: ProjectList,
         verifier: Verifier,
@@ -64,14 +60,13 @@ class Engine:
         recheck: Recheck,
         status_file: StatusFile,
         clock: Clock,
-        grace_seconds: float = 60,
     ) -> None:
         self._policy = policy
         self._catalog = catalog
         self._volume = volume
         self._runs = runs
         self._queue = queue
-        self._workers = workers
+        self._turns = turns
         self._group = group
         self._list = project_list
         self._verifier = verifier
@@ -82,7 +77,7 @@ class Engine:
         self._recheck = recheck
         self._status_file = status_file
         self._clock = clock
-        self._grace_seconds = grace_seconds
+        self._grace_seconds = _STOP_SECONDS
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -95,7 +90,7 @@ class Engine:
         beside = [asyncio.create_task(self._group.run()), asyncio.create_task(self._status_file.run())]
         background = [asyncio.create_task(work) for work in (self._recheck.run(), self._clock.run())]
         executions: set[asyncio.Task[None]] = set()
-        self._workers.start()
+        self._turns.start()
         try:
             while not self._stopping.is_set():
                 self._runs.asked.clear()
@@ -108,7 +103,7 @@ class Engine:
         finally:
             for work in background:
                 work.cancel()
-            await self._workers.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
+            await self._turns.stop(grace_seconds=self._grace_seconds if self._stopping.is_set() else 0)
             await _cancel([*executions, *beside, *background])
             self._verifier.close()
             for run in self._runs.running():

@@ -34,10 +34,10 @@ class Taken:
         """Return whom something was taken from within a day."""
         return set(self._load())
 
-    def count_withdrawn(self) -> int:
-        """Return how many of them are published no more, and so are missing in what a share of all is a share of."""
+    def of_how_many(self) -> int:
+        """Return what the guard's share is of: how many are published, or were until upstream took them today."""
         rows = map(self._catalog.projects.get, self._load())
-        return sum(row is None or not row.published for row in rows)
+        return self._catalog.projects.count_published() + sum(row is None or not row.published for row in rows)
 
     def note(self, names: Iterable[NormalizedName]) -> None:
         """Remember that something is being taken from these, unless they lost something today already."""

@@ -8,9 +8,9 @@ from packaging.utils import NormalizedName
 from mirror_contract import Disk, Project, ProjectFile, ProjectState, Run, RunKind, RunState, Schedule, Status
 from mirror_syncer.assembly import VERSION, Mirror
 from mirror_syncer.catalog import Fact
-from mirror_syncer.errors import InvalidPage, VolumeError
+from mirror_syncer.errors import VolumeError
 from mirror_syncer.metrics import ENDED
-from mirror_syncer.publish import read_published
+from mirror_syncer.publish import find_published
 from mirror_syncer.rows import ProjectRow
 from mirror_syncer.schedule import Timetable
 
@@ -111,11 +111,7 @@ class Observer:
         return self.project(row).model_copy(update={"files": self._files(name)})
 
     def _files(self, name: NormalizedName) -> list[ProjectFile]:
-        try:
-            published = read_published(self._mirror.volume, name)
-        except InvalidPage:
-            published = None
-        if published is None:
+        if (published := find_published(self._mirror.volume, name)) is None:
             return []
         return [
             ProjectFile(filename=file.filename, size=file.size, sha256=file.sha256, url=published.places[file.filename])

@@ -58,7 +58,7 @@ def plan_sync(
         rows: every project that the catalog knows.
         only: these projects alone; nothing is withdrawn then.
         allow_removals: so many removals are allowed, whatever the guard says.
-        published: how many projects there are, where ``rows`` are but some of them.
+        published: what the guard's share is of (``Taken.of_how_many``); otherwise what of ``rows`` is published.
         since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
     """
 

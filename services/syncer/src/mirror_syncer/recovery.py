@@ -12,9 +12,8 @@ from dataclasses import replace
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import InvalidPage
 from mirror_syncer.policy import Removal
-from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import NO_VALIDATORS, ProjectRow, Retirement
 from mirror_syncer.volume import Volume
 
@@ -46,10 +45,7 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     intents = catalog.files.pending(name)
     files = [intent for intent in intents if not intent.is_page]
     volume.clean_up(name, [(intent.place, intent.sha256) for intent in files])
-    try:
-        published = read_published(volume, name)
-    except InvalidPage:
-        published = None
+    published = find_published(volume, name)
     named = frozenset(published.places.values()) if published else frozenset()
     held = catalog.files.held([intent.place for intent in files])
     now = int(time.time())
@@ -99,11 +95,8 @@ def rebuild(*, catalog: Catalog, volume: Volume) -> int:
 
 def _rows(volume: Volume) -> Iterator[ProjectRow]:
     for name in volume.projects():
-        try:
-            published = read_published(volume, name)
-        except InvalidPage:
-            published = None  # the next sync writes it anew
-        if published is not None:
+        # One that is damaged the next sync writes anew.
+        if (published := find_published(volume, name)) is not None:
             yield _shown(ProjectRow(name, serial=published.page.serial), published)
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from mirror_contract import Disk, RunRequest, parse_project_name
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.errors import VolumeAbsent, VolumeError
+from mirror_syncer.guard import Taken
 from mirror_syncer.logs import plain
 from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import Policy
@@ -107,7 +108,7 @@ async def make_report(
     """
     rows = {row.name: row for row in catalog.projects.every()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
-    plan = plan_sync(policy, rows, only=only)
+    plan = plan_sync(policy, rows, only=only, published=Taken(catalog).of_how_many())
     view = View(settings.data)
     if rows and not view.present:
         raise VolumeAbsent(f"{view.base} has no marker, though the catalog holds projects: is the disk mounted?")

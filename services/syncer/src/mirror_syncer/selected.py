@@ -101,7 +101,7 @@ class Selected:
         """Return what the catalog knows of these projects, or of all, and how many are, or were today, published."""
         projects = self._catalog.projects
         found = projects.every() if names is None else filter(None, map(projects.get, names))
-        return {row.name: row for row in found}, projects.count_published() + self._taken.count_withdrawn()
+        return {row.name: row for row in found}, self._taken.of_how_many()
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
         counts = run.document.counts
@@ -143,7 +143,7 @@ class Selected:
             if gone:
                 await self._list.publish(without=frozenset(gone))
             await self._feed.have_done(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
-            await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.patience) for name in shrinking))
+            await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking))
 
 
 def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:

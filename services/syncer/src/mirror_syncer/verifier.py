@@ -217,7 +217,7 @@ class Verifier:
                 return
             some = [ahead.popleft() for _ in range(min(len(ahead), most - run.left))]
             run.expect(len(some))
-            await self._queue.put(Task(run.id, name, Action.VERIFY, run.patience) for name in some)
+            await self._queue.put(Task(run.id, name, Action.VERIFY, run.priority) for name in some)
 
     def _survey(self, run: ActiveRun, since: int | None) -> tuple[list[str], int]:
         """Return the projects that are asked for in vain, and how many are to be looked at."""

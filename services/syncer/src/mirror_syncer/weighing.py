@@ -16,9 +16,10 @@ from mirror_syncer.errors import InvalidPage, Unreachable, UpstreamError
 from mirror_syncer.planning import Plan, Step
 from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
-from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import GONE, ProjectRow
 from mirror_syncer.settings import Settings
+from mirror_syncer.transfer import unchanged_page
 from mirror_syncer.upstream import (
     Budget,
     Client,
@@ -28,7 +29,6 @@ from mirror_syncer.upstream import (
     NotModified,
     Page,
     Validators,
-    parse_page,
     read_credentials,
 )
 from mirror_syncer.volume import View
@@ -66,7 +66,7 @@ class Scale:
         if selection is None:
             return Weight(step.name, "none", "not selected in mirror.toml")
         row = await asyncio.to_thread(self._catalog.projects.get, step.name)
-        published = await asyncio.to_thread(self._published, step.name)
+        published = await asyncio.to_thread(find_published, self._view, step.name)
         try:
             page = await self._page(step.name, row, published)
         except Unreachable:
@@ -93,26 +93,9 @@ class Scale:
             case Gone():
                 return None
             case NotModified():
-                if kept := await asyncio.to_thread(self._catalog.projects.kept, name):
-                    return await asyncio.to_thread(
-                        parse_page,
-                        kept.body,
-                        content_type=kept.content_type,
-                        name=name,
-                        url=kept.url,
-                        serial=kept.serial,
-                    )
-                if published is not None:
-                    return published.page
-                raise InvalidPage("upstream's page did not change, and ours is lost; `sync --force` fetches it")
+                return await unchanged_page(await asyncio.to_thread(self._catalog.projects.kept, name), published)
             case _:
                 return answer.page
-
-    def _published(self, name: NormalizedName) -> PublishedPage | None:
-        try:
-            return read_published(self._view, name)
-        except InvalidPage:
-            return None
 
 
 @asynccontextmanager

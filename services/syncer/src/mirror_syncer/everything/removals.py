@@ -111,6 +111,4 @@ class Removals:
         """Return how many projects may be removed, those of a day together."""
         if run.allow_removals is not None:
             return run.allow_removals
-        published = await asyncio.to_thread(self._catalog.projects.count_published)
-        published += await asyncio.to_thread(self._taken.count_withdrawn)
-        return self._policy.current.removal.allowed(published)
+        return self._policy.current.removal.allowed(await asyncio.to_thread(self._taken.of_how_many))

@@ -52,14 +52,12 @@ class Everything:
         project_list: ProjectList,
         taken: Taken,
         metrics: Metrics,
-        publish_seconds: float = _PUBLISH_SECONDS,
     ) -> None:
         self._policy = policy
         self._catalog = catalog
         self._queue = queue
         self._feed = feed
         self._list = project_list
-        self._publish_seconds = publish_seconds
         self._upstream = UpstreamList(origin=origin, directory=directory, catalog=catalog, index=index)
         self._removals = Removals(
             policy=policy, catalog=catalog, queue=queue, feed=feed, project_list=project_list, taken=taken
@@ -152,7 +150,7 @@ class Everything:
     async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), self._publish_seconds)
+                await asyncio.wait_for(ended.wait(), _PUBLISH_SECONDS)
                 return
             with contextlib.suppress(MirrorError):  # the run's end publishes again, and tells
                 await self._list.publish()

@@ -81,6 +81,14 @@ def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     return None if body is None else parse_published(body, name=name)
 
 
+def find_published(tree: View, name: NormalizedName) -> PublishedPage | None:
+    """Return what is published of a project; None where nothing is, or nothing that can be read. Blocks likewise."""
+    try:
+        return read_published(tree, name)
+    except InvalidPage:
+        return None
+
+
 def _place(file: File, root: str) -> PackagePath:
     directory = file.url.removeprefix(root).rpartition("/")[0]
     return parse_package_path(f"{directory}/{file.filename}")

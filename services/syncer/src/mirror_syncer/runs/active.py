@@ -95,7 +95,7 @@ class ActiveRun:
         return self.request.projects is None or name in self.request.projects
 
     @property
-    def patience(self) -> Priority:
+    def priority(self) -> Priority:
         """How urgent its work is where nothing else says so: nobody waits for a run of the whole mirror."""
         return Priority.BACKLOG if self.request.projects is None else Priority.NAMED
 
@@ -146,12 +146,9 @@ class ActiveRun:
             await self._drained.wait()
 
     def expect(self, tasks: int) -> None:
-        """Wait for so many tasks."""
+        """Wait for so many tasks more, one at least."""
         self.left += tasks
-        if self.left > 0:
-            self._drained.clear()
-        else:
-            self._drained.set()
+        self._drained.clear()
 
     def task_done(self, tasks: int = 1) -> None:
         """Note that tasks are done, or dropped."""

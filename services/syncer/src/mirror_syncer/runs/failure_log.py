@@ -30,7 +30,8 @@ class FailureLog:
     project's error is in the catalog.
 
     Args:
-        fold: no; where what failed is told nowhere else, such as files that a verify finds damaged, each has its line.
+        fold: whether failures of one cause are told by number. Not where the log alone has all of them, as of files
+            that a verify finds damaged: there each has its line.
     """
 
     def __init__(self, *, fold: bool = True) -> None:

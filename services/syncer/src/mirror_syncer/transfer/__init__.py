@@ -11,8 +11,18 @@ from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.job import Withdrawal, Work
 from mirror_syncer.transfer.legacy import LegacyTransfer
 from mirror_syncer.transfer.outcome import Outcome
-from mirror_syncer.transfer.page import STALE_WAITS
+from mirror_syncer.transfer.page import STALE_WAITS, unchanged_page
 from mirror_syncer.transfer.project import Transfer
 from mirror_syncer.transfer.tally import Tally
 
-__all__ = ["STALE_WAITS", "FileTransfer", "LegacyTransfer", "Outcome", "Tally", "Transfer", "Withdrawal", "Work"]
+__all__ = [
+    "STALE_WAITS",
+    "FileTransfer",
+    "LegacyTransfer",
+    "Outcome",
+    "Tally",
+    "Transfer",
+    "Withdrawal",
+    "Work",
+    "unchanged_page",
+]

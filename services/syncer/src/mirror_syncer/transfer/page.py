@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage, StalePage
-from mirror_syncer.publish import PublishedPage, read_published
+from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.transfer.job import Work
 from mirror_syncer.upstream import Gone, Index, NotModified, Page, PageAnswer, parse_page
@@ -18,7 +18,7 @@ STALE_WAITS = (2.0, 4.0, 8.0)
 
 class PageTransfer:
     """
-    Brings pages, upstream's and our own.
+    Brings pages: upstream's, or what a 304 stands for.
 
     Args:
         kept: returns upstream's page as it was kept for a project, where it was.
@@ -73,18 +73,17 @@ class PageTransfer:
         Raises:
             InvalidPage: there is neither, or what was kept is damaged.
         """
-        if kept := await self._kept(name):
-            page = await asyncio.to_thread(  # as large as they come
-                parse_page, kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
-            )
-            return page, kept
-        if published := await asyncio.to_thread(self.published, name):
-            return published.page, None
-        raise InvalidPage("upstream says that its page did not change, and ours is lost; `sync --force` fetches it")
+        kept = await self._kept(name)
+        published = None if kept else await asyncio.to_thread(find_published, self._tree, name)
+        return await unchanged_page(kept, published), kept
 
-    def published(self, name: NormalizedName) -> PublishedPage | None:
-        """Return what is published; None where nothing is, or nothing that can be read. It blocks for the disk."""
-        try:
-            return read_published(self._tree, name)
-        except InvalidPage:
-            return None  # damaged: it is written anew, and its files are hashed before they are believed
+
+async def unchanged_page(kept: KeptPage | None, published: PublishedPage | None) -> Page:
+    """Return the page that a 304 speaks of; errors as of ``PageTransfer.unchanged``."""
+    if kept is not None:
+        return await asyncio.to_thread(  # as large as they come
+            parse_page, kept.body, content_type=kept.content_type, name=kept.name, url=kept.url, serial=kept.serial
+        )
+    if published is not None:
+        return published.page
+    raise InvalidPage("upstream says that its page did not change, and ours is lost; `sync --force` fetches it")

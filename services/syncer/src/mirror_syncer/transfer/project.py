@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPage, UpstreamError
 from mirror_syncer.policy import Selection, Verdict
 from mirror_syncer.priority import Priority
-from mirror_syncer.publish import Publication, render_page
+from mirror_syncer.publish import Publication, find_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
@@ -97,7 +97,7 @@ class Transfer:
             VolumeError: the disk says no.
         """
         row = work.row
-        published = await asyncio.to_thread(self._pages.published, row.name)
+        published = await asyncio.to_thread(find_published, self._tree, row.name)
         leaving = retire(row.name, published, staying=frozenset(), grace=work.grace)
         await self._intend(intents(row.name, leaving))
         now = int(time.time())
@@ -115,7 +115,8 @@ class Transfer:
     ) -> Outcome:
         """Bring what is wanted of a page, then stage the page that names it; what is touched is noted before."""
         quarantined = page.status is ProjectStatus.QUARANTINED
-        published = self._pages.published(work.name)
+        # One that is damaged is written anew, and its files are hashed before they are believed.
+        published = find_published(self._tree, work.name)
         lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
         if lost:
             # As if upstream still named them, and nothing else by their names, in versions that these tell.

@@ -32,9 +32,9 @@ log = structlog.get_logger()
 _UNREACHABLE_IN_A_ROW = 10
 
 
-class Workers:
+class Turns:
     """
-    Works the queue until closed.
+    Gives each task of the queue its turn, until stopped.
 
     Args:
         recover: puts right what a project's turn that broke off had in hand.
