@@ -17,7 +17,7 @@ from syncer.test_cli import mirror_syncer
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|", DOCUMENT.partition("## The log")[2], re.MULTILINE)
-FIELDS = {message: set(re.findall(r"`(\w+)`", fields)) for message, fields in ROWS[:5]}
+FIELDS = {message: set(re.findall(r"`(\w+)`", fields)) for message, fields in ROWS[:6]}
 
 
 async def lines(site: Site, *arguments: str) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ async def test_the_document_tells_what_is_logged(site: Site, pypi: fakepypi.Fake
     logged = await lines(site, "sync")
     known = {line["message"]: set(line) for line in logged if "run" in line}
 
-    assert set(FIELDS) == {"plan", "progress", "failed", "failed alike", "run ended"}
+    assert set(FIELDS) == {"plan", "list", "progress", "failed", "failed alike", "run ended"}
     assert set(known) == {"plan", "failed", "run ended"}, "a short run makes no progress"
     assert len({line["run"] for line in logged if "run" in line}) == 1
     for line in logged:

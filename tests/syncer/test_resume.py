@@ -27,12 +27,12 @@ Catalog.settle = die
 """
 IN_REBUILD = """
 from mirror_syncer import recovery
-read, pages = recovery.read_published, iter(range(1, 99))
+read, pages = recovery.find_published, iter(range(1, 99))
 def die(volume, name):
     if next(pages) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(volume, name)
-recovery.read_published = die
+recovery.find_published = die
 """
 IN_TAKE_OVER = """
 from mirror_syncer.catalog.projects import Projects

@@ -134,12 +134,13 @@ async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.F
     name_it_too(pypi, six, same_directory(six.content))
     gate = pypi.faults.on_file(WHEEL).times(1).gate()
     async with site.running() as running:
-        running.ask(RunKind.SYNC, "evil")
+        stopped = running.ask(RunKind.SYNC, "evil")
         await gate.arrival()
         running.mirror.engine.stop(grace_seconds=0)
 
     async with site.running() as running:
         await running.collect()
+        await running.ended(stopped)  # it goes on by itself
         site.assert_whole()
         (site.web / place).unlink()
         await running.verify("six", repair=True)
