@@ -1,6 +1,7 @@
 """What an image holds: Debian's packages, Python's and npm's, as they say themselves."""
 
 import json
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -22,8 +23,25 @@ _COLLECT = """cd /
   find opt/mirror -path '*.dist-info/METADATA'
   find opt/mirror -name package-lock.json
 } 2>/dev/null | tar --create --dereference --files-from=-"""
-_LIBCURL = """set -- /opt/mirror/lib/python3*/site-packages/pycurl
-test ! -d "$1" || /opt/mirror/bin/python -c 'import pycurl; print(pycurl.version)'"""
+# What wheels carry along: libcurl's own list of what it was built with, the versions of two libraries that it leaves out,
+# and the file name of each shared library.
+_BUNDLED = r"""set -- /opt/mirror/lib/python3*/site-packages
+test -d "$1/pycurl.libs" || exit 0
+cd "$1"
+/opt/mirror/bin/python - <<'SCRIPT'
+import ctypes, glob, pycurl
+print(*pycurl.version.split()[1:])
+unistring = ctypes.CDLL(*glob.glob("pycurl.libs/libunistring-*"), mode=ctypes.RTLD_GLOBAL)
+number = ctypes.c_int.in_dll(unistring, "_libunistring_version").value
+idn2 = ctypes.CDLL(*glob.glob("pycurl.libs/libidn2-*"))
+idn2.idn2_check_version.restype = ctypes.c_char_p
+print(f"libunistring/{number >> 16}.{number >> 8 & 255}.{number & 255}")
+print(f"libidn2/{idn2.idn2_check_version(None).decode()}")
+print(*glob.glob("*.libs/*.so*"))
+SCRIPT"""
+
+# As in libcrypto-fa202293.so.3, which auditwheel made of libcrypto.so.3.
+_HASH = re.compile(r"-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,10 +74,10 @@ def read_image(image: str) -> list[Package]:
         (root / "collected.tar").write_bytes(collected)
         with tarfile.open(root / "collected.tar") as archive:
             archive.extractall(root, filter="data")
-        told = subprocess.run((*_RUN, image, "-c", _LIBCURL), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603 - our own
+        bundled = subprocess.run((*_RUN, image, "-c", _BUNDLED), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603 - our own
         python = [found for place in root.glob("opt/mirror/lib/python3*/site-packages") for found in _python(place)]
         page = [found for lock in root.glob("opt/mirror/**/package-lock.json") for found in read_lock(lock)]
-        return sorted({*_debian(root), *python, *page, *_libcurl(told)})
+        return sorted({*_debian(root), *python, *page, *read_bundled(bundled)})
 
 
 def _debian(root: Path) -> Iterator[Package]:
@@ -85,8 +103,19 @@ def read_lock(lock: Path) -> Iterator[Package]:
             yield Package("npm", name, found["version"], licences.of_npm(found.get("license", "")))
 
 
-def _libcurl(told: str) -> Iterator[Package]:
-    # As in: PycURL/7.49.0 libcurl/8.23.0 OpenSSL/3.6.5
-    for word in told.split()[1:]:
-        name, _, version = word.lower().partition("/")
-        yield Package("generic", name, version, licences.OF_LIBCURL.get(name, ""))
+def read_bundled(printed: str) -> Iterator[Package]:
+    """
+    Yield the libraries that wheels carry along.
+
+    Args:
+        printed: ``name/version`` words, then the files' places; blanks and line ends between them.
+
+    A file whose library gives no version is listed with the version ``unknown``: it is in the image all the same.
+    """
+    words = printed.lower().split()
+    versions = dict(word.split("/", 1) for word in words if ".libs/" not in word)
+    files = [word.rpartition("/")[2] for word in words if ".libs/" in word]
+    stems = {_HASH.sub("", file.partition(".so")[0]) for file in files}
+    names = {licences.BUNDLED_FILES.get(stem, stem) for stem in stems}
+    for name in sorted(versions.keys() | names):
+        yield Package("generic", name, versions.get(name, "unknown"), licences.OF_BUNDLED.get(name, ""))

@@ -30,8 +30,8 @@ _WORDS = {
 }
 _LOOKED_UP = {"jinja2": "BSD-3-Clause"}
 
-# What the wheel of pycurl carries along; its metadata tells of itself alone.
-OF_LIBCURL = {
+# What wheels carry along: their metadata names only themselves.
+OF_BUNDLED = {
     "libcurl": "curl",
     "openssl": "Apache-2.0",
     "zlib": "Zlib",
@@ -42,6 +42,26 @@ OF_LIBCURL = {
     "nghttp3": "MIT",
     "ngtcp2": "MIT",
     "mit-krb5": "MIT",
+    "libidn2": "LGPL-3.0-or-later OR GPL-2.0-or-later",
+    "libunistring": "LGPL-3.0-or-later OR GPL-2.0-or-later",
+    "libsfparse": "MIT",
+}
+
+# The project that a shared library belongs to, where its name differs.
+BUNDLED_FILES = {
+    "libbrotlicommon": "brotli",
+    "libbrotlidec": "brotli",
+    "libcom_err": "mit-krb5",
+    "libcrypto": "openssl",
+    "libgssapi_krb5": "mit-krb5",
+    "libk5crypto": "mit-krb5",
+    "libkrb5": "mit-krb5",
+    "libkrb5support": "mit-krb5",
+    "libnghttp2": "nghttp2",
+    "libnghttp3": "nghttp3",
+    "libngtcp2": "ngtcp2",
+    "libngtcp2_crypto_ossl": "ngtcp2",
+    "libssl": "openssl",
 }
 
 

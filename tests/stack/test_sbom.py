@@ -10,7 +10,10 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
 from sbom import document, licences
-from sbom.image import Package, read_image, read_lock
+from sbom.image import Package, read_bundled, read_image, read_lock
+
+# Libraries in pycurl's wheel: of each the version is known.
+BUNDLED = ("libcurl", "openssl", "libidn2", "libunistring")
 
 DEP5 = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 
@@ -88,7 +91,16 @@ def test_licence_of_a_debian_package() -> None:
 @pytest.mark.parametrize(
     ("service", "holds"),
     [
-        ("syncer", {"pkg:pypi/aiohttp@", "pkg:pypi/pycurl@", "pkg:generic/libcurl@", "pkg:generic/openssl@"}),
+        (
+            "syncer",
+            {
+                "pkg:pypi/aiohttp@",
+                "pkg:pypi/pycurl@",
+                "pkg:generic/libcurl@",
+                "pkg:generic/openssl@",
+                "pkg:generic/libunistring@1",
+            },
+        ),
         ("control", {"pkg:pypi/fastapi@", "pkg:deb/debian/python3.13@", "pkg:npm/htmx.org@", "pkg:npm/uplot@"}),
         ("nginx", {"pkg:deb/debian/nginx@", "pkg:deb/debian/libnginx-mod-http-js@"}),
     ],
@@ -101,9 +113,26 @@ def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
     purls = {component["purl"] for component in components}
     assert all(any(purl.startswith(prefix) for purl in purls) for prefix in holds | {"pkg:deb/debian/libc6@"})
     assert all(component["version"] for component in components)
-    ours = [one for one in components if one["purl"].startswith(("pkg:pypi/", "pkg:npm/"))]
+    ours = [one for one in components if one["purl"].startswith(("pkg:pypi/", "pkg:npm/", "pkg:generic/"))]
     assert not [one for one in ours if "licenses" not in one]
     assert "pkg:npm/axe-core" not in bill, "what tests alone need is not in the image"
+
+
+def test_every_library_in_a_wheel_is_listed() -> None:
+    """Each shared library that a wheel brings is a component, with its version if the library tells it."""
+    printed = """libcurl/8.23.0 OpenSSL/3.6.5
+    libunistring/1.2.0 libidn2/2.3.7
+    pycurl.libs/libcrypto-fa202293.so.3 pycurl.libs/libssl-8b66dd34.so.3 pycurl.libs/libsfparse-e1f35c00.so
+    other.libs/libnew-0123abcd.so.1.2.3 pycurl.libs/libidn2-e9db2b33.so.0.4.0"""
+    listed = {one.name: (one.version, one.licence) for one in read_bundled(printed)}
+    assert listed == {
+        "libcurl": ("8.23.0", "curl"),
+        "libidn2": ("2.3.7", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+        "libnew": ("unknown", ""),
+        "libsfparse": ("unknown", "MIT"),
+        "libunistring": ("1.2.0", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+        "openssl": ("3.6.5", "Apache-2.0"),
+    }
 
 
 def test_list_for_people() -> None:
