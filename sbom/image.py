@@ -23,8 +23,8 @@ _COLLECT = """cd /
   find opt/mirror -path '*.dist-info/METADATA'
   find opt/mirror -name package-lock.json
 } 2>/dev/null | tar --create --dereference --files-from=-"""
-# What wheels carry along: libcurl's own list of what it was built with, the versions of two libraries that it leaves out,
-# and the file name of each shared library.
+# What wheels carry along: libcurl's own list of what it was built with, the versions of two libraries that it leaves
+# out, and the file name of each shared library.
 _BUNDLED = r"""set -- /opt/mirror/lib/python3*/site-packages
 test -d "$1/pycurl.libs" || exit 0
 cd "$1"

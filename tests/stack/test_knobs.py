@@ -29,9 +29,6 @@ FIXED = {
     *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
 }
 
-# Compose's own.
-COMPOSES = {"COMPOSE_PROFILES"}
-
 # The syncer's, of which it sees the place inside the container.
 SECRETS = {"MIRROR_CA_FILE", "MIRROR_UPSTREAM_NETRC", "MIRROR_WEBHOOK_SECRET_FILE"}
 FILES = SECRETS | {"GRAFANA_PASSWORD_FILE"}
@@ -54,7 +51,7 @@ def test_example_is_complete() -> None:
     interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILES))
     read = fields(Settings) | fields(ControlSettings)
     passed_on = {key for service in ("syncer", "control") for key, value in environment(service).items() if not value}
-    assert set(KNOBS) - COMPOSES == (interpolated | passed_on | read) - (FIXED - interpolated)
+    assert set(KNOBS) == (interpolated | passed_on | read) - (FIXED - interpolated)
 
 
 def test_example_is_explained() -> None:

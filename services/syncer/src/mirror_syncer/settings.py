@@ -25,6 +25,7 @@ ELSEWHERE = frozenset(
         "MIRROR_BIND",
         "MIRROR_UID",
         "MIRROR_GID",
+        "MIRROR_BASE_IMAGE",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_NGINX",
