@@ -1,6 +1,7 @@
 """A disk that may not be written to: a run fails with what to do, what is published stays, and the next is whole."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -107,3 +108,23 @@ async def test_disk_that_is_not_mounted(site: Site, pypi: fakepypi.FakePyPI, com
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
     assert words in refused.err
     assert (list(site.data.iterdir()), pypi.log.paths()) == ([], [])
+
+
+async def test_copy_without_hidden_files_is_told_what_it_lacks(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A tree copied by `cp -r pypi/*` is refused by the one file it lacks; with that file it is whole, unfetched."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    old = site.data.with_name("old")
+    site.data.rename(old)
+    shutil.copytree(old / "pypi/web", site.data / "pypi/web")
+    pypi.log.forget()
+
+    refused = await mirror_syncer(site, "sync")
+    shutil.copy(old / "pypi/.mirror-id", site.data / "pypi")
+    accepted = await mirror_syncer(site, "sync")
+
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+    assert "Copy `pypi/.mirror-id` from the old tree" in refused.err
+    assert accepted.code == 0
+    assert [path for path in pypi.log.paths() if "/packages/" in path] == []

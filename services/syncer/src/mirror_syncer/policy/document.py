@@ -6,6 +6,7 @@ An unknown or wrong key is an error that names the key; all of them are told at 
 
 import difflib
 import hashlib
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -104,6 +105,12 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        # A checkout under a strict umask leaves it to its owner; the syncer is another user.
+        remedy = "on the host: chmod o+r mirror.toml, and with SELinux on: chcon -t container_file_t mirror.toml"
+        raise ConfigurationError(
+            str(path), [f"cannot be read by user {os.getuid()} ({error.strerror}); {remedy}"]
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             str(path), [f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"]

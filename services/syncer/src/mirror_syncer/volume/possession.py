@@ -36,10 +36,7 @@ class Possession:
         if not base.parent.is_dir():
             raise VolumeAbsent(f"{base.parent} does not exist: is the disk mounted? Mount it, or correct MIRROR_DATA")
         if known and not self.present:
-            raise VolumeAbsent(
-                f"{self._marker} is missing, though the catalog holds projects: is the disk mounted? "
-                "If the tree is lost for good, remove the catalog as well and start anew"
-            )
+            raise VolumeAbsent(f"{self._marker} is missing, though the catalog holds projects: {self._remedy()}")
         base.mkdir(exist_ok=True)
         self._acquire()
         try:
@@ -58,6 +55,18 @@ class Possession:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _remedy(self) -> str:
+        """Return what to do about a tree without its marker: nothing that a copy would have kept is given up for it."""
+        if (self._base / "web" / "simple").is_dir():
+            return (
+                "pages are here, so a copy left out the hidden files. Copy `pypi/.mirror-id` from the old tree as well "
+                "(docs/disk-and-move.md)"
+            )
+        return (
+            "is the disk mounted? To move the mirror here, copy the old tree first; only if it is lost for good, "
+            "start again with an empty catalog (docs/disk-and-move.md has the steps)"
+        )
 
     def _acquire(self) -> None:
         lock = os.open(self._base / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

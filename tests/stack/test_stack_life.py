@@ -1,0 +1,130 @@
+"""What happens to a mirror between its first start and its end: it moves, it is watched, it is removed."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from stack.compose import CLIENT_IMAGE, REPOSITORY, SERVICES, Stack, run, shipped, until
+from stack.conftest import YEARLY, write_policy
+from stack.fake import Upstream
+from stack.mirror import Mirror
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+# What a stack is made of, as `docker KIND ls` lists it.
+KINDS = (("container", "--all"), ("network",), ("volume",))
+NOBODY = "http://192.0.2.10:3128"  # TEST-NET-1
+
+
+@pytest.fixture
+def disk(images: None, tmp_path: Path) -> Iterator[Path]:
+    """Return an empty directory that the services can write."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    path.chmod(0o777)
+    yield path
+    run("docker", "run", "--rm", f"--volume={path}:/disk", CLIENT_IMAGE, "sh", "-c", "rm -rf /disk/* /disk/.[!.]*")
+
+
+@pytest.fixture
+def young(images: None, tmp_path: Path) -> Iterator[Stack]:
+    """Return a stack of its own, not started."""
+    policy = write_policy(tmp_path / "mirror.toml", "six")
+    settings = {"MIRROR_POLICY": str(policy), "MIRROR_SCHEDULE": YEARLY, "MIRROR_UPSTREAM": "http://fakepypi:8000"}
+    stack = Stack(settings=settings | {"MIRROR_DISK_RESERVE": "0%"})
+    yield stack
+    stack.down()
+
+
+def documented(page: str, command: str) -> str:
+    """Return the documented command that begins so, as one line."""
+    found = re.search(rf"^{re.escape(command)}(?:.*\\\n)*.*", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE)
+    assert found, f"docs/{page} has no command that begins with: {command}"
+    return found[0].replace("\\\n", " ").partition(" #")[0]
+
+
+def installs(stack: Stack) -> list[str]:
+    """Return the files of six that the mirror serves, each of which was read."""
+    with httpx2.Client(base_url=stack.url("nginx", 8080), trust_env=False) as client:
+        mirror = Mirror(client, stack.execute("control", "mirrorctl", "token"))
+        until(mirror.idle, seconds=30)
+        assert mirror.missing(["six"]) == []
+        page = client.get("/simple/six/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}).json()
+        return [file["filename"] for file in page["files"]]
+
+
+def test_move_to_another_disk_downloads_nothing(young: Stack, disk: Path) -> None:
+    """The documented steps move the tree; the mirror serves the same files from there without asking for one again."""
+    young.up("fakepypi")
+    young.up("syncer", "nginx", "control")
+    served = installs(young)
+    young.compose("stop", "syncer")
+    copy = documented("disk-and-move.md", "docker run --rm --network none -v pypi-mirror_mirror:")
+    here = copy.replace("pypi-mirror_mirror", f"{young.project}_mirror").replace("/data/mirror", str(disk))
+    run("sh", "-ec", here)
+    moved = Stack(settings={**young.settings, "MIRROR_DATA": str(disk)}, project=young.project)
+    with httpx2.Client(base_url=young.url("fakepypi", 8000), trust_env=False) as client:
+        upstream = Upstream(client)
+        upstream.do("forget")
+        moved.up("syncer", "nginx", "control")
+        assert installs(moved) == served
+        moved.execute("control", "mirrorctl", "verify", "--follow")
+        assert [one["path"] for one in upstream.do("requests")["requests"] if "/packages/" in one["path"]] == []
+
+
+def test_uninstall_leaves_nothing(young: Stack) -> None:
+    """The documented command removes every container, network and volume of the stack."""
+    young.up("fakepypi")
+    young.up("syncer", "nginx", "control")
+    command = documented("upgrade-and-uninstall.md", "docker compose --profile monitoring down")
+    young.compose(*command.removeprefix("docker compose ").split())
+    ours = f"--filter=label=com.docker.compose.project={young.project}"
+    assert [run("docker", kind, "ls", "--quiet", *more, ours) for kind, *more in KINDS] == ["", "", ""]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_health_check_goes_through_no_proxy(stack: Stack, service: str) -> None:
+    """A container that was given a proxy, by .env or by Docker's configuration, is healthy all the same."""
+    configured = json.loads(shipped("--env-file=/dev/null", "config", "--format=json"))["services"][service]
+    proxies = [f"--env={key}={NOBODY}" for key in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY")]
+    stack.compose("exec", "--no-TTY", *proxies, service, *configured["healthcheck"]["test"][1:])
+
+
+def test_image_that_cannot_be_pulled_costs_itself(stack: Stack, mirror: Mirror, tmp_path: Path) -> None:
+    """Where Grafana's image cannot be had, its own command fails; the mirror was started before, and runs on."""
+    override = tmp_path / "grafana.yaml"
+    override.write_text('services: { grafana: { image: "127.0.0.1:1/none:1" } }\n')
+    watched = Stack(settings=stack.settings, project=stack.project, overrides=(override,))
+    before = stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES)
+    watched.compose("--profile=monitoring", "up", "--detach", "--no-build", "--wait", status=18)
+    assert stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES) == before
+    assert "COMPOSE_PROFILES" not in (REPOSITORY / ".env.example").read_text()
+    assert mirror.missing(["six"]) == []
+
+
+def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
+    """The settings that are documented for a second clone share no container, network or volume with the first."""
+    text = (REPOSITORY / "docs/second-mirror.md").read_text()
+    (tmp_path / "env").write_text(text.partition("<<'END'\n")[2].partition("END\n")[0])
+
+    def names(env: Path) -> tuple[set[str], set[str]]:
+        found = json.loads(shipped(f"--env-file={env}", "--profile=*", "config", "--format=json"))
+        own = {found["name"], *(one["name"] for kind in ("networks", "volumes") for one in found[kind].values())}
+        return own, {port["published"] for name in SERVICES for port in found["services"][name].get("ports", [])}
+
+    first, second = names(Path("/dev/null")), names(tmp_path / "env")
+    assert first[0] & second[0] == set()
+    assert first[1] & second[1] == set()
+    assert len(first[1]) == len(second[1])
+
+
+def test_policy_that_cannot_be_read_names_the_remedy(young: Stack) -> None:
+    """A mirror.toml from a clone under umask 077 stops the start with the chmod that mends it."""
+    Path(young.settings["MIRROR_POLICY"]).chmod(0o600)
+    said = young.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=2)
+    assert "chmod o+r mirror.toml" in said
+    assert "Traceback" not in said
