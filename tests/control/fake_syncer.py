@@ -180,6 +180,8 @@ class FakeSyncer:
             last_success_at=NOW,
             last_completed_at=NOW,
             projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
+            amiss_since=NOW,
+            installable=1,
             files=1,
             stored_bytes=11050,
             disk=Disk(size_bytes=10**12, free_bytes=4 * 10**11),

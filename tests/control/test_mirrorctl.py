@@ -86,7 +86,7 @@ def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) ->
     syncer.told = well | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
     told = mirrorctl("status").stdout
     assert told.startswith("As upstream was ")
-    assert "2 projects with 1 files can be installed." in told.splitlines()[0]
+    assert "1 project with 1 file can be installed." in told.splitlines()[0]
 
 
 def ended(moment: datetime) -> Run:

@@ -62,6 +62,7 @@ def status(**other: Any) -> Status:
         "last_success_at": NOW - timedelta(minutes=15),
         "last_completed_at": NOW - timedelta(minutes=15),
         "projects": {ProjectState.CURRENT: 7},
+        "installable": 7,
         "files": 70,
         "stored_bytes": 7_000_000,
         "disk": Disk(size_bytes=10**12, free_bytes=4 * 10**11),
@@ -75,24 +76,57 @@ NEVER: dict[str, Any] = {
     "last_success_at": None,
     "last_completed_at": None,
     "files": 0,
+    "installable": 0,
     "projects": {},
 }
+FAILED = {"last_run": run(RunState.FAILED, message="upstream is away"), "failing_since": WEEK_AGO}
+
+
+def retry(**counts: int) -> Run:
+    """Return a full sync that is under way, and was started after those that ended."""
+    return run(RunState.RUNNING, id="20261122T163233-3fa9c1", finished_at=None, counts=Counts(**counts))
 
 
 @pytest.mark.parametrize(
     ("level", "title", "told"),
     [
         (Level.GOOD, "Fresh and complete", {}),
-        (Level.GOOD, "Fresh and complete", {"projects": {"current": 7, "behind": 3, "withdrawn": 2}}),
+        (
+            Level.GOOD,
+            "Fresh and complete",
+            {"scope": "everything", "projects": {"current": 7, "behind": 3, "withdrawn": 2}},
+        ),
+        (
+            Level.GOOD,
+            "Fresh, but for 3 projects of which upstream shows an older page",
+            {"projects": {"current": 7, "behind": 3, "withdrawn": 2}},
+        ),
         (Level.BUSY, "The first sync is under way", NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]}),
         (Level.WARNING, "Nothing has been mirrored yet", NEVER),
+        (Level.WARNING, "No sync has run with this catalog yet", NEVER | {"installable": 5, "files": 9}),
+        (
+            Level.BUSY,
+            "The first sync with this catalog is under way",
+            NEVER | {"installable": 5, "files": 9, "running": [run(RunState.RUNNING, finished_at=None)]},
+        ),
+        (
+            Level.BUSY,
+            "A sync is under way: 3 of 7 projects",
+            FAILED | {"running": [retry(projects_planned=7, projects_done=3)]},
+        ),
+        (Level.ALARM, "The last sync failed", FAILED | {"running": [retry(projects_planned=7)]}),
+        (
+            Level.ALARM,
+            "The last sync failed",
+            FAILED | {"running": [retry(projects_planned=7, projects_done=3, projects_failed=3)]},
+        ),
         (Level.ALARM, "The syncer does not answer", {"syncer_up": False}),
         (Level.ALARM, "The volume can't be read", {"problems": ["is the disk mounted?"], "disk": None}),
         (Level.ALARM, "The last sync failed", {"last_run": run(RunState.FAILED, message="upstream is away")}),
         (Level.WARNING, "The last sync was cancelled", {"last_run": run(RunState.CANCELLED)}),
         (
             Level.WARNING,
-            "No sync of the whole mirror has come to its end for long",
+            "No full sync has finished for more than a day",
             {"last_completed_at": WEEK_AGO, "running": [run(RunState.RUNNING, finished_at=None)]},
         ),
         (
@@ -140,27 +174,28 @@ def test_the_gravest_comes_first() -> None:
     assert (verdict.concerns[0].title, verdict.concerns[0].since) == ("The syncer does not answer", WEEK_AGO)
 
 
-def test_a_failed_sync_tells_since_when_the_mirror_is_old() -> None:
-    """What counts is when a sync last came to its end, if only an incomplete one, not when the next one failed."""
-    for never in (None, WEEK_AGO - timedelta(days=7)):
-        told = status(last_run=run(RunState.FAILED), last_completed_at=WEEK_AGO, last_success_at=never)
+def test_failed_sync_tells_since_when_syncs_fail() -> None:
+    """What counts is when the first sync failed, not when the last one succeeded; a further attempt renews nothing."""
+    for completed in (None, WEEK_AGO - timedelta(days=7)):
+        told = status(**NEVER | FAILED | {"last_completed_at": completed})
         assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
 
 
-def test_first_syncs_that_fail_tell_since_when_they_do() -> None:
-    """Where no sync ever came to its end, what counts is when the first failed; a further attempt does not renew it."""
-    told = status(**NEVER | {"last_run": run(RunState.FAILED), "failing_since": WEEK_AGO})
-    assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
+def test_sync_under_way_hides_no_other_concern() -> None:
+    """A sync that mends the last failure is read first, and what a script is told is the gravest thing of all."""
+    told = FAILED | {"running": [retry(projects_planned=7, projects_done=3)], "projects": {"current": 6, "failing": 1}}
+    verdict = judge(status(**told), now=NOW)
+    assert [concern.level for concern in verdict.concerns] == [Level.BUSY, Level.WARNING]
+    assert verdict.gravest is Level.WARNING
+    assert "The sync before it failed: upstream is away" in (verdict.concerns[0].detail or "")
 
 
-def test_removals_are_held_back_since_a_sync_last_succeeded() -> None:
-    """Each run holds them back anew, so that its own time would always be a new one; and it is told how to see them."""
+def test_removals_are_held_back_since_the_first_run_that_did() -> None:
+    """Each run holds them back again, so its own time would always be a new one; and it is told how to see them."""
     last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))
-    (concern,) = judge(status(last_run=last, last_success_at=WEEK_AGO), now=NOW).concerns
+    (concern,) = judge(status(last_run=last, withheld_since=WEEK_AGO), now=NOW).concerns
     assert concern.since == WEEK_AGO
     assert "syncer plan` says which they are" in concern.remedy
-    (concern,) = judge(status(last_run=last, last_success_at=None), now=NOW).concerns
-    assert concern.since == last.finished_at
 
 
 def test_a_sync_that_has_nothing_done_is_told() -> None:
@@ -180,16 +215,16 @@ def test_an_upstream_that_is_away_needs_no_more_than_patience() -> None:
         assert told in concern.remedy
 
 
-def test_projects_are_amiss_since_all_were_well() -> None:
-    """Since when projects fail is told by the last sync that was complete, which a further attempt does not renew."""
-    verdict = judge(status(projects={"current": 6, "failing": 1}, last_success_at=WEEK_AGO), now=NOW)
+def test_projects_fail_since_the_first_of_them_does() -> None:
+    """Since when projects fail is when the first of them began to, whatever other syncs did meanwhile."""
+    verdict = judge(status(projects={"current": 6, "failing": 1}, amiss_since=WEEK_AGO), now=NOW)
     assert verdict.concerns[0].since == WEEK_AGO
 
 
 def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     """What stopped the sync is told once, and what to do of it is the same in each thing that is wrong."""
     full = Disk(size_bytes=10**12, free_bytes=10**10)
-    told = judge(status(problems=["the disk is full"], last_run=run(RunState.FAILED), disk=full), now=NOW)
+    told = judge(status(**FAILED | {"problems": ["the disk is full"], "disk": full}), now=NOW)
     assert [concern.title for concern in told.concerns] == ["The volume needs a person", "The last sync failed"]
     assert [concern.since for concern in told.concerns] == [told.concerns[1].since] * 2
     assert "Mend the volume first" in told.concerns[1].remedy

@@ -159,14 +159,33 @@ def test_totals(catalog: Catalog) -> None:
     """Totals count every project under its state, states without any included."""
     assert catalog.projects.totals().projects == dict.fromkeys(ProjectState, 0)
     rows = [
-        ProjectRow(NormalizedName(f"p{number}"), state=state, file_count=number, stored_bytes=2**40)
+        ProjectRow(
+            NormalizedName(f"p{number}"), state=state, file_count=number, stored_bytes=2**40, published=number != 1
+        )
         for number, state in enumerate([ProjectState.CURRENT, ProjectState.CURRENT, ProjectState.FAILING])
     ]
     catalog.settle([Settlement(row) for row in rows])
     totals = catalog.projects.totals()
     assert (totals.projects[ProjectState.CURRENT], totals.projects[ProjectState.FAILING]) == (2, 1)
     assert (totals.files, totals.stored_bytes) == (3, 3 * 2**40)
+    assert totals.installable == 1, "p0 has no file, p1 no page"
     assert type(totals.files) is type(totals.stored_bytes) is int, "a Decimal is no number for JSON"
+
+
+def test_failure_keeps_its_begin(catalog: Catalog) -> None:
+    """Since when projects fail is when the first of those that still do began to, however often they are tried."""
+
+    def store(name: str, state: ProjectState, at: int) -> int | None:
+        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state, checked_at=at))])
+        return catalog.projects.amiss_since()
+
+    assert store("a", ProjectState.CURRENT, 10) is None
+    assert store("a", ProjectState.FAILING, 20) == 20
+    assert store("b", ProjectState.PARTIAL, 30) == 20
+    assert store("a", ProjectState.PARTIAL, 40) == 20
+    assert store("a", ProjectState.CURRENT, 50) == 30
+    assert store("b", ProjectState.CURRENT, 60) is None
+    assert store("b", ProjectState.FAILING, 70) == 70
 
 
 def test_paging_reaches_every_project_once(catalog: Catalog) -> None:

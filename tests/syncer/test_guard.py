@@ -4,6 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
+from syncer.observed import observe
 from syncer.site import IMPATIENT, Running, Site
 
 MANY = 120
@@ -85,6 +86,21 @@ async def test_what_is_withheld_is_shown_until_it_is_not(vanished: Site, pypi: f
         healed = withheld(running)
 
     assert (found, restarted, planned, healed) == (MANY, MANY, MANY, 0)
+
+
+async def test_status_tells_since_when_removals_are_held_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Since when the guard holds removals back is when the first sync did; nothing, once a sync holds back none."""
+    async with vanished.running() as running:
+        first = await running.sync()
+        await running.sync()
+        held = observe(running).status.withheld_since
+        pypi.faults.clear()
+        await running.sync()
+        after = observe(running).status.withheld_since
+
+    assert first.finished_at is not None
+    assert held == first.finished_at.replace(microsecond=0)
+    assert after is None
 
 
 async def test_guard_forgets_what_came_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -11,11 +11,11 @@ from alembic.migration import MigrationContext
 from packaging.utils import NormalizedName
 
 import postgres
+from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.catalog.migration import migrate
 from mirror_syncer.catalog.schema import metadata
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.rows import ProjectRow
 
 
 @contextmanager
@@ -56,34 +56,30 @@ def test_migrations_make_the_triggers(tmp_path: Path) -> None:
 
 
 def test_migration_counts_what_is_there(tmp_path: Path) -> None:
-    """A catalog of before has its totals once it is migrated, and they are kept from then on."""
+    """A catalog from before there were totals has them once it is migrated, and they are kept from then on."""
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
-    first = Catalog(url)
-    with first._engine.begin() as connection:
-        first.projects.store(
-            connection, [ProjectRow(NormalizedName("a"), file_count=2, stored_bytes=7), ProjectRow(NormalizedName("b"))]
-        )
-    before = first.projects.totals()
-    first.close()
     with connected(url) as connection, connection.begin():
-        for undo in (
-            *(f"DROP TRIGGER project_{event}" for event in ("inserted", "updated", "deleted")),
-            "DROP TABLE project_total",
-            "DROP TABLE message",
-            "DROP INDEX run_kind",
-            "DROP INDEX run_trigger",
-            "ALTER TABLE run DROP COLUMN trigger",
-            "DROP INDEX run_whole",
-            "CREATE INDEX project_totals ON project (state, file_count, stored_bytes)",
-            "UPDATE alembic_version SET version_num = '0006'",
-        ):
-            connection.execute(sa.text(undo))
-    again = Catalog(url)
-    assert again.projects.totals() == before
-    assert sum(before.projects.values()) == 2
-    again.projects.forget([NormalizedName("a")])
-    assert again.projects.totals().files == 0
-    again.close()
+        migrate(connection, to="0006")
+        for name, state, files, published in (("a", "current", 2, 1), ("b", "failing", 0, 0), ("c", "partial", 1, 1)):
+            row = {"name": name, "state": state, "files": files, "published": published}
+            connection.execute(
+                sa.text(
+                    "INSERT INTO project (name, state, file_count, stored_bytes, withheld_files, missing_files,"
+                    " published, attempts, checked_at) VALUES (:name, :state, :files, 7, 0, 0, :published, 0, 5)"
+                ),
+                row,
+            )
+    catalog = Catalog(url)
+    totals = catalog.projects.totals()
+    assert {state: count for state, count in totals.projects.items() if count} == dict.fromkeys(
+        (ProjectState.CURRENT, ProjectState.FAILING, ProjectState.PARTIAL), 1
+    )
+    assert (totals.files, totals.stored_bytes, totals.installable) == (3, 21, 2)
+    assert catalog.projects.amiss_since() == 5
+    catalog.projects.forget([NormalizedName("a"), NormalizedName("b"), NormalizedName("c")])
+    totals = catalog.projects.totals()
+    assert (totals.files, totals.installable, catalog.projects.amiss_since()) == (0, 0, None)
+    catalog.close()
 
 
 def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:

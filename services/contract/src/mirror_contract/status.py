@@ -21,6 +21,7 @@ class Schedule(BaseModel):
 
     cron: str | None = Field(description="Absent: off.")
     paused: bool = False
+    paused_since: datetime | None = Field(default=None, description="Absent: it is not paused.")
     next_run_at: datetime | None = None
 
 
@@ -42,11 +43,18 @@ class Status(BaseModel):
     failing_since: datetime | None = Field(
         default=None, description="When a whole sync first failed, of those since one last did all that it could."
     )
+    amiss_since: datetime | None = Field(
+        default=None, description="Since when at least one project has been failing or partial; absent: none is."
+    )
+    withheld_since: datetime | None = Field(
+        default=None, description="Since when the deletion guard has held removals back; absent: it holds none."
+    )
     running: list[Run] = []
     queued: list[Run] = []
     serial: int | None = Field(default=None, description="Scope everything alone.")
     upstream_serial: int | None = Field(default=None, description="Scope everything alone.")
     projects: dict[ProjectState, int]
+    installable: int = Field(description="Projects with at least one published file.")
     files: int
     stored_bytes: int
     disk: Disk | None = Field(description="Absent: the volume cannot be asked.")

@@ -55,7 +55,7 @@ def status(
     """Show whether the mirror is fresh, complete and has room."""
     found = ask(context.obj, lambda control: control.status())
     _show(found, views.status(found), as_json=as_json)
-    if check and (code := _CODES.get(judge(found, now=datetime.now(UTC)).level)):
+    if check and (code := _CODES.get(judge(found, now=datetime.now(UTC)).gravest)):
         raise typer.Exit(code)
 
 

@@ -95,6 +95,8 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         last_success_at=_THEN - timedelta(hours=6),
         last_completed_at=_THEN + timedelta(seconds=4),
         projects=dict.fromkeys(ProjectState, 0) | {ProjectState.CURRENT: 41, ProjectState.FAILING: 1},
+        amiss_since=_THEN - timedelta(hours=2),
+        installable=41,
         files=1_204,
         stored_bytes=3_918_214_511,
         disk=Disk(size_bytes=1_000_000_000_000, free_bytes=412_000_000_000, free_inodes=61_000_000),

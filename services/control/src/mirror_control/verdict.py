@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mirror_contract import ProjectState, Run, RunKind, RunState, Status
-from mirror_control.words import ago, span
+from mirror_control.words import ago, count, span
 
 # A daily sync, and the time that it takes.
 _OVERDUE = timedelta(hours=26)
@@ -65,16 +65,34 @@ class Verdict:
     sentence: str
     concerns: list[Concern]
 
+    @property
+    def gravest(self) -> Level:
+        """The level of the gravest concern: a run that is mending one failure hides no other."""
+        return max((concern.level for concern in self.concerns), key=_ORDER.index, default=self.level)
+
+
+# From what needs nobody to what needs somebody at once.
+_ORDER = (Level.GOOD, Level.BUSY, Level.WARNING, Level.ALARM)
+# What is read first. A run that mends the last failure comes before what it leaves for later.
+_FIRST_READ = (Level.ALARM, Level.BUSY, Level.WARNING)
+
 
 def judge(status: Status, *, now: datetime) -> Verdict:
     """Return what the status means."""
     found = [*_syncer(status), *_volume(status), *_sync(status, now=now), *_removals(status), *_projects(status)]
     found += [*_schedule(status), *_room(status)]
     # A stable sort: of equal weight, what comes first in this list.
-    concerns = sorted(found, key=lambda concern: concern.level is not Level.ALARM)
+    concerns = sorted(found, key=lambda concern: _FIRST_READ.index(concern.level))
     if concerns:
         return Verdict(concerns[0].level, concerns[0].title, "", concerns)
+    return _well(status, now=now)
+
+
+def _well(status: Status, *, now: datetime) -> Verdict:
+    """Return what a status means in which nothing needs a person."""
     if (completed := _completed_at(status)) is None:
+        if status.installable:
+            return Verdict(Level.BUSY, "The first sync with this catalog is under way", _served(status), [])
         return Verdict(Level.BUSY, "The first sync is under way", "Projects can be installed as they arrive.", [])
     if (run := _long_sync(status, now=now)) is not None:
         length, counts = span((now - (run.started_at or now)).total_seconds()), run.counts
@@ -82,6 +100,11 @@ def judge(status: Status, *, now: datetime) -> Verdict:
         return Verdict(Level.BUSY, f"A sync has been under way for {length}", f"{_fresh(status, now=now)}{silent}", [])
     if now - completed >= _OVERDUE:  # once a week, or by hand
         return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
+    if late := _late(status):
+        title = (
+            f"Fresh, but for {late:,} {'project' if late == 1 else 'projects'} of which upstream shows an older page"
+        )
+        return Verdict(Level.GOOD, title, _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
 
 
@@ -119,7 +142,7 @@ def _volume(status: Status) -> list[Concern]:
             level=Level.ALARM,
             title="The volume needs a person" if status.disk else "The volume can't be read",
             detail=problem,
-            since=_completed_at(status) if status.last_run and status.last_run.state is RunState.FAILED else None,
+            since=status.failing_since if status.last_run and status.last_run.state is RunState.FAILED else None,
             works="What can be read from the volume is served. No sync gets through until this is mended.",
             remedy=f"Do as it says; then `{_MIRRORCTL} sync`, or wait for the next run.",
         )
@@ -135,9 +158,23 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
         return [
             Concern(
                 level=Level.WARNING,
-                title="Nothing has been mirrored yet",
-                works="Nothing can be installed from here yet.",
+                title="No sync has run with this catalog yet"
+                if status.installable
+                else "Nothing has been mirrored yet",
+                works=_served(status),
                 remedy=f"`{_MIRRORCTL} sync` begins. {_next(status, now=now)}",
+            )
+        ]
+    if run.state in (RunState.FAILED, RunState.CANCELLED) and (mending := _mending(status, run)) is not None:
+        counts, ended = mending.counts, "failed" if run.state is RunState.FAILED else "was cancelled"
+        return [
+            Concern(
+                level=Level.BUSY,
+                title=f"A sync is under way: {counts.projects_done:,} of {counts.projects_planned:,} projects",
+                detail=f"The sync before it {ended}{f': {run.message}' if run.message else ''}",
+                since=mending.started_at,
+                works=f"{_served(status)} What is new upstream arrives as the sync goes on.",
+                remedy="Wait until it ends.",
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED):
@@ -151,7 +188,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
                 level=Level.ALARM if run.state is RunState.FAILED else Level.WARNING,
                 title=f"The last sync {'failed' if run.state is RunState.FAILED else 'was cancelled'}",
                 detail=run.message,
-                since=completed or status.failing_since or run.started_at or run.created_at,
+                since=_failed_since(status, run),
                 works=f"{_served(status)} What is new upstream since then is not here.",
                 remedy=f"{'Mend the volume first.' if status.problems else upstream} "
                 f"`{_MIRRORCTL} sync` tries again at once. {_next(status, now=now)}",
@@ -164,7 +201,7 @@ def _sync(status: Status, *, now: datetime) -> list[Concern]:
     return [
         Concern(
             level=Level.WARNING,
-            title="No sync of the whole mirror has come to its end for long",
+            title="No full sync has finished for more than a day",
             since=completed,
             works=_served(status),
             remedy="If the run under way still moves, wait; else `docker compose logs syncer` says what it waits for.",
@@ -176,18 +213,17 @@ def _removals(status: Status) -> list[Concern]:
     run = status.last_run
     if run is None or not run.counts.projects_withheld:
         return []
-    count = run.counts.projects_withheld
+    withheld = run.counts.projects_withheld
     return [
         Concern(
             level=Level.WARNING,
-            title=f"{count:,} removals are held back",
+            title=f"{withheld:,} removals are held back",
             detail=run.message,
-            # Each run withholds them anew.
-            since=status.last_success_at or run.finished_at,
+            since=status.withheld_since or run.finished_at,
             works="These projects are served as before; everything else was synced.",
             remedy="`docker compose run --rm --no-deps -T syncer plan` says which they are, and changes nothing. So "
             "many at once may be a mistake upstream or in mirror.toml: once that is mended, the next sync withholds "
-            f"nothing. If they are meant: `{_MIRRORCTL} sync --allow-removals {count}`.",
+            f"nothing. If they are meant: `{_MIRRORCTL} sync --allow-removals {withheld}`.",
         )
     ]
 
@@ -196,14 +232,14 @@ def _projects(status: Status) -> list[Concern]:
     failing, partial = (status.projects.get(state, 0) for state in (ProjectState.FAILING, ProjectState.PARTIAL))
     if not failing + partial:
         return []
-    every = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
-    parts = [f"{count:,} {word}" for count, word in ((failing, "failing"), (partial, "without some files")) if count]
+    every = sum(number for state, number in status.projects.items() if state is not ProjectState.WITHDRAWN)
+    parts = [f"{number:,} {word}" for number, word in ((failing, "failing"), (partial, "without some files")) if number]
     return [
         Concern(
             level=Level.WARNING,
             title=f"Not up to date: {failing + partial:,} of {every:,} projects",
             detail=f"{', '.join(parts)}.",
-            since=status.last_success_at,
+            since=status.amiss_since,
             works="What was published of these is still served, and the others are not touched by it.",
             remedy="Each is tried again by itself. Below is the reason of each; "
             f"`{_MIRRORCTL} sync NAME` tries one now.",
@@ -218,7 +254,7 @@ def _schedule(status: Status) -> list[Concern]:
         Concern(
             level=Level.WARNING,
             title="The schedule is paused",
-            since=_completed_at(status),
+            since=status.schedule.paused_since,
             works=f"{_served(status)} Runs that are asked for are done.",
             remedy=f"`{_MIRRORCTL} resume` lets runs come by the clock again.",
         )
@@ -268,16 +304,35 @@ def _long_sync(status: Status, *, now: datetime) -> Run | None:
     return None
 
 
+def _mending(status: Status, failed: Run) -> Run | None:
+    """Return the full sync that was started after one that failed, once it has brought a project up to date."""
+    for run in status.running:
+        whole = run.request.kind is RunKind.SYNC and run.request.projects is None
+        if whole and run.id > failed.id and run.counts.projects_done > run.counts.projects_failed:
+            return run
+    return None
+
+
+def _failed_since(status: Status, run: Run) -> datetime:
+    """Return when the first of the syncs ended that failed without one between them that did what it could."""
+    ended = run.finished_at or run.started_at or run.created_at
+    return status.failing_since or ended if run.state is RunState.FAILED else ended
+
+
+def _late(status: Status) -> int:
+    """Return how many selected projects upstream shows an older page of; with everything, those only wait."""
+    return 0 if status.scope == "everything" else status.projects.get(ProjectState.BEHIND, 0)
+
+
 def _served(status: Status) -> str:
-    projects = sum(count for state, count in status.projects.items() if state is not ProjectState.WITHDRAWN)
-    if not status.files:
-        return "Nothing is here yet."
-    return f"{projects:,} projects with {status.files:,} files can be installed."
+    if not status.installable:
+        return "Nothing can be installed from here yet."
+    return f"{count(status.installable, 'project')} with {count(status.files, 'file')} can be installed."
 
 
 def _fresh(status: Status, *, now: datetime) -> str:
-    behind = status.projects.get(ProjectState.BEHIND, 0)
-    waiting = f" {behind:,} projects that changed since are on their way." if behind else ""
+    behind = status.projects.get(ProjectState.BEHIND, 0) if not _late(status) else 0
+    waiting = f" Still to be synced: {count(behind, 'project')} that changed since then." if behind else ""
     return f"As upstream was {ago(_completed_at(status), now=now)}. {_served(status)}{waiting}"
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from mirror_contract import Failure, Project, Run, Schedule, Status
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
 from mirror_control.verdict import Concern, Level, judge
-from mirror_control.words import ago, plain
+from mirror_control.words import ago, plain, span
 
 View = RenderableType
 
@@ -58,7 +58,7 @@ def status(found: Status) -> View:
         free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
-    facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
+    facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
     concerns = [part for concern in told.concerns for part in _concern(concern)]
     sentence = [told.sentence] if told.sentence else []
@@ -192,6 +192,10 @@ def _took(run: Run) -> str:
         return "–"
     seconds = ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
     return f"{seconds:.1f} s" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min"
+
+
+def _uptime(found: Status) -> str:
+    return span((found.as_of - found.started_at).total_seconds())
 
 
 def _next(found: Status) -> str:

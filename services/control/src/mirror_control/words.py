@@ -10,6 +10,11 @@ def plain(text: str | None) -> str:
     return "".join(char if char.isprintable() else "�" for char in text or "")
 
 
+def count(number: int, noun: str) -> str:
+    """Return how many there are of a thing whose plural ends in s."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
 def span(seconds: float) -> str:
     """Return a length of time in its largest unit that fits twice."""
     size = round(abs(seconds))

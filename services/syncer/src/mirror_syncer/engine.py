@@ -11,13 +11,13 @@ from collections.abc import Iterable
 
 import structlog
 
-from mirror_contract import RunKind, RunRequest, RunState
+from mirror_contract import Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
 from mirror_syncer.collection import Collection
 from mirror_syncer.errors import MirrorError, StateError
 from mirror_syncer.everything import Everything
-from mirror_syncer.metrics import Metrics
+from mirror_syncer.metrics import COMPLETE, Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
@@ -190,6 +190,9 @@ class Engine:
         if whole_sync and state is RunState.SUCCEEDED and run.policy_digest is not None:
             with contextlib.suppress(StateError):  # one sync more, after the next start
                 self._catalog.remember(Fact.SYNCED_POLICY, run.policy_digest)
+        if whole_sync and state is not RunState.CANCELLED:
+            with contextlib.suppress(StateError):  # the next sync notes it
+                self._note_withheld(document)
         began, ended = document.started_at, document.finished_at
         seconds = (ended - began).total_seconds() if began and ended else 0.0
         run.failure_log.sum_up()
@@ -206,6 +209,15 @@ class Engine:
             **numbers,
             **({"why": message} if message else {}),
         )
+
+    def _note_withheld(self, sync: Run) -> None:
+        """Keep since when the deletion guard holds removals back, until a sync ends that holds back none."""
+        since = self._catalog.recall(Fact.WITHHELD_SINCE)
+        if not sync.counts.projects_withheld:
+            if since and sync.state in COMPLETE:
+                self._catalog.remember(Fact.WITHHELD_SINCE, "")
+        elif not since and sync.finished_at is not None:
+            self._catalog.remember(Fact.WITHHELD_SINCE, str(int(sync.finished_at.timestamp())))
 
     async def _save(self, run: ActiveRun) -> None:
         """Keep a run's progress, a verify's with what it has behind it; a disk that says no ends no process."""

@@ -1,5 +1,6 @@
 """What the mirror says of itself: its status, its schedule, its projects."""
 
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -52,11 +53,14 @@ class Observer:
             last_success_at=success and success.finished_at,
             last_completed_at=completion and completion.finished_at,
             failing_since=failure and failure.finished_at,
+            amiss_since=_time(mirror.catalog.projects.amiss_since()),
+            withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
             serial=serials and serials[0],
             upstream_serial=serials and serials[1],
             projects=totals.projects,
+            installable=totals.installable,
             files=totals.files,
             stored_bytes=totals.stored_bytes,
             disk=self._disk(),
@@ -70,12 +74,14 @@ class Observer:
         return Schedule(
             cron=None if cron == "off" else cron,
             paused=self._timetable.paused,
+            paused_since=_moment(self._mirror.catalog.recall(Fact.PAUSED)) if self._timetable.paused else None,
             next_run_at=self._timetable.next_run_at,
         )
 
     def pause(self, *, paused: bool) -> Schedule:
         """Pause or resume the schedule, across restarts."""
-        self._mirror.catalog.remember(Fact.PAUSED, "yes" if paused else "no")
+        if paused != self._timetable.paused:
+            self._mirror.catalog.remember(Fact.PAUSED, str(int(time.time())) if paused else "")
         if paused:
             self._timetable.pause()
         else:
@@ -105,7 +111,9 @@ class Observer:
         """Return a project with its files, or None where neither catalog nor policy knows it."""
         row = self._mirror.catalog.projects.get(name)
         if row is None:
-            if self._mirror.policy.current.selection(name) is None:
+            # With everything, upstream's list says which projects there are; a line of mirror.toml is asked for.
+            policy = self._mirror.policy.current
+            if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
         return self.project(row).model_copy(update={"files": self._files(name)})
@@ -139,3 +147,8 @@ class Observer:
 
 def _time(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _moment(fact: str | None) -> datetime | None:
+    """Return the time that a fact keeps, in seconds; None of one that is empty."""
+    return _time(int(fact)) if fact else None

@@ -83,7 +83,7 @@ class Recheck:
 
     def _wanted(self) -> bool:
         # A pause of the schedule is a pause of all that comes by itself.
-        return self._policy.current.everything and self._catalog.recall(Fact.PAUSED) != "yes"
+        return self._policy.current.everything and not self._catalog.recall(Fact.PAUSED)
 
     async def _look(self, run: ActiveRun, due: DueProject) -> None:
         if due.name in self._queue.names():

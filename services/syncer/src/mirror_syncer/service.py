@@ -35,7 +35,7 @@ async def serve(settings: Settings) -> None:
             sync=lambda: _ask(mirror, Trigger.SCHEDULE),
             verify_trigger=settings.verify_trigger(),
             verify=lambda: ask_to_verify(mirror),
-            paused=mirror.catalog.recall(Fact.PAUSED) == "yes",
+            paused=bool(mirror.catalog.recall(Fact.PAUSED)),
         )
         observer = Observer(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)

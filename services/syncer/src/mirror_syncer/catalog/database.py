@@ -41,7 +41,8 @@ class Fact(StrEnum):
     LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
     CLOCK = "clock"  # the host's, when it was last looked at
     TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
-    PAUSED = "paused"  # a pause outlives a restart
+    PAUSED = "paused"  # when the schedule was paused, in seconds; empty: it is not
+    WITHHELD_SINCE = "withheld_since"  # when the deletion guard began to hold removals back; empty: it holds none
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 
 
@@ -154,7 +155,10 @@ class Catalog:
     def move_times(self, seconds: int) -> None:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
-            for table, names in ((project, ("due_at", "checked_at", "verified_at")), (retired, ("due_at",))):
+            for table, names in (
+                (project, ("due_at", "checked_at", "verified_at", "amiss_since")),
+                (retired, ("due_at",)),
+            ):
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:

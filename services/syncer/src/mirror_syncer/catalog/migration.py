@@ -8,9 +8,9 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 
-def migrate(connection: sa.Connection) -> None:
+def migrate(connection: sa.Connection, *, to: str = "head") -> None:
     """
-    Run the migrations that it lacks.
+    Run the migrations that it lacks, up to a revision.
 
     Raises:
         LookupError: its version is none of ours: a newer one wrote it.
@@ -20,6 +20,6 @@ def migrate(connection: sa.Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as error:
         raise LookupError(str(error)) from error

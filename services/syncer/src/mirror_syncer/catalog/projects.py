@@ -1,6 +1,7 @@
 """Projects' rows, and upstream's pages kept beside them."""
 
 import gzip
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import kept_page, project, project_total
+from mirror_syncer.catalog.schema import AMISS, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.rows import KeptPage, ProjectRow
 from mirror_syncer.upstream import Validators
 
 _LINES_AT_ONCE = 10_000
-_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at"}
+_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at", "amiss_since"}
+_AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
 _COLUMNS = [column for column in project.columns if column.name not in _NOT_TRANSFERS]
 _NAMES = [column.name for column in _COLUMNS]
 
@@ -29,6 +31,8 @@ class Totals:
     projects: dict[ProjectState, int]
     files: int
     stored_bytes: int
+    installable: int
+    """Projects with at least one published file."""
 
 
 class Projects:
@@ -119,7 +123,15 @@ class Projects:
             projects=dict.fromkeys(ProjectState, 0) | {ProjectState(row[0]): row[1] for row in rows},
             files=sum(int(row[2]) for row in rows),
             stored_bytes=sum(int(row[3]) for row in rows),  # PostgreSQL sums into a Decimal
+            installable=sum(int(row[4]) for row in rows),
         )
+
+    def amiss_since(self) -> int | None:
+        """Return since when at least one project has been failing or partial; None where none is."""
+        with self._engine.connect() as connection:
+            # The condition is the index's, so that SQLite takes the first of its entries.
+            oldest: int | None = connection.scalar(sa.select(sa.func.min(project.c.amiss_since)).where(AMISS))
+        return oldest
 
     def kept(self, name: NormalizedName) -> KeptPage | None:
         """Return the page of upstream that was kept for a project."""
@@ -161,8 +173,9 @@ class Projects:
             connection.execute(mark.values(verified_at=sa.bindparam("at")), rows)
 
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
-        """Insert or replace rows."""
-        upsert(connection, project, [_values(row) for row in rows])
+        """Insert or replace rows; one that fails on keeps the time when it began to."""
+        kept = {"amiss_since": _amiss_since}
+        upsert(connection, project, [_values(row) for row in rows], changes=kept)
 
     def forget(self, names: Sequence[NormalizedName]) -> None:
         """Remove rows of projects that have nothing published."""
@@ -191,11 +204,25 @@ class Projects:
 
 
 _TOTALS = sa.select(
-    project_total.c.state, project_total.c.projects, project_total.c.files, project_total.c.stored_bytes
+    project_total.c.state,
+    project_total.c.projects,
+    project_total.c.files,
+    project_total.c.stored_bytes,
+    project_total.c.installable,
 )
 _COUNTED = sa.select(
-    project.c.state, sa.func.count(), sa.func.sum(project.c.file_count), sa.func.sum(project.c.stored_bytes)
+    project.c.state,
+    sa.func.count(),
+    sa.func.sum(project.c.file_count),
+    sa.func.sum(project.c.stored_bytes),
+    sa.func.count().filter(project.c.published, project.c.file_count > 0),
 ).group_by(project.c.state)
+
+
+def _amiss_since(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - the columns of a row that is being stored
+    """Return the earlier time of a row that fails on, and NULL of one that does not fail."""
+    earlier = sa.func.coalesce(project.c.amiss_since, excluded.amiss_since)
+    return sa.case((excluded.amiss_since.is_(None), sa.null()), else_=earlier)
 
 
 def _row(values: dict[str, Any]) -> ProjectRow:
@@ -218,4 +245,9 @@ def _unverified(since: int | None, only: Sequence[str] | None) -> list[sa.Column
 
 def _values(row: ProjectRow) -> dict[str, Any]:
     values = {column.name: getattr(row, column.name) for column in _COLUMNS if hasattr(row, column.name)}
-    return values | {"etag": row.validators.etag, "last_modified": row.validators.last_modified}
+    amiss = row.checked_at or int(time.time()) if row.state in _AMISS else None
+    return values | {
+        "etag": row.validators.etag,
+        "last_modified": row.validators.last_modified,
+        "amiss_since": amiss,
+    }

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0016"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -35,6 +35,7 @@ CHANGED = text(
 )
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
+AMISS = text("amiss_since IS NOT NULL")
 SHRINKING = text("lost_files > 0 AND absent_since IS NULL")
 
 about = Table(
@@ -67,12 +68,14 @@ project = Table(
     Column("checked_at", BigInteger),
     Column("changed_at", BigInteger),
     Column("error", Text),
-    # These three are not the transfer's, so a project's publication leaves them as they are.
+    # These four are not the transfer's, so a project's publication leaves them as they are.
     # the serial that upstream's list gives it
     Column("wanted_serial", BigInteger),
     # the serial of the first list that lacks it
     Column("absent_since", BigInteger),
     Column("verified_at", BigInteger),
+    # since when it is failing or partial without a break; NULL while it is neither
+    Column("amiss_since", BigInteger),
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
     Index("project_listed", "published", "name", "serial"),
@@ -83,6 +86,7 @@ project = Table(
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
+    Index("project_amiss", "amiss_since", sqlite_where=AMISS, postgresql_where=AMISS),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
 
@@ -96,16 +100,23 @@ project_total = Table(
     Column("projects", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
+    # those with at least one published file
+    Column("installable", BigInteger, nullable=False, server_default="0"),
 )
 _COUNT_NEW = """
-    INSERT INTO project_total (state, projects, files, stored_bytes)
-    VALUES (NEW.state, 1, NEW.file_count, NEW.stored_bytes)
+    INSERT INTO project_total (state, projects, files, stored_bytes, installable)
+    VALUES (NEW.state, 1, NEW.file_count, NEW.stored_bytes, NEW.published AND NEW.file_count > 0)
     ON CONFLICT (state) DO UPDATE SET projects = projects + 1,
-        files = files + excluded.files, stored_bytes = stored_bytes + excluded.stored_bytes;"""
+        files = files + excluded.files, stored_bytes = stored_bytes + excluded.stored_bytes,
+        installable = installable + excluded.installable;"""
 _DISCOUNT_OLD = """
     UPDATE project_total SET projects = projects - 1,
-        files = files - OLD.file_count, stored_bytes = stored_bytes - OLD.stored_bytes WHERE state = OLD.state;"""
-_DIFFERS = "(NEW.state, NEW.file_count, NEW.stored_bytes) IS NOT (OLD.state, OLD.file_count, OLD.stored_bytes)"
+        files = files - OLD.file_count, stored_bytes = stored_bytes - OLD.stored_bytes,
+        installable = installable - (OLD.published AND OLD.file_count > 0) WHERE state = OLD.state;"""
+_DIFFERS = (
+    "(NEW.state, NEW.file_count, NEW.stored_bytes, NEW.published)"
+    " IS NOT (OLD.state, OLD.file_count, OLD.stored_bytes, OLD.published)"
+)
 for _trigger in (
     f"project_inserted AFTER INSERT ON project BEGIN {_COUNT_NEW} END",
     f"project_updated AFTER UPDATE ON project WHEN {_DIFFERS} BEGIN {_DISCOUNT_OLD} {_COUNT_NEW} END",

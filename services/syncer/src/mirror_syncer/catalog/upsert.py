@@ -1,6 +1,6 @@
 """Insert or replace, in the words of the database at hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -9,16 +9,29 @@ import sqlalchemy as sa
 _AT_ONCE = 500  # rows a statement: SQLite bounds its parameters
 
 
-def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Store rows of one shape, each in place of the one with its key; columns that they lack stay as they are."""
+def upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[dict[str, Any]],
+    *,
+    changes: Mapping[str, Callable[[Any], sa.ColumnElement[Any]]] | None = None,
+) -> None:
+    """
+    Store rows of one shape, each in place of the one with its key; columns that they lack stay as they are.
+
+    Args:
+        changes: what becomes of a column of a row that is there already, made of the new row's columns; by default the
+            new row's own value.
+    """
     if not rows:
         return
     keys = {column.name for column in table.primary_key}
     insert = insertion(connection.dialect, table)
-    changes = {
+    replaced: dict[str, Any] = {
         column.name: insert.excluded[column.name] for column in table.columns if column.name in rows[0].keys() - keys
     }
-    statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
+    replaced |= {name: change(insert.excluded) for name, change in (changes or {}).items()}
+    statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
     for start in range(0, len(rows), _AT_ONCE):
         connection.execute(statement, rows[start : start + _AT_ONCE])
 

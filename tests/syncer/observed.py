@@ -1,0 +1,27 @@
+"""What a mirror tells of itself, as control asks for it and shows it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mirror_contract import Status
+from mirror_control.verdict import Verdict, judge
+from mirror_syncer.observer import Observer
+from mirror_syncer.schedule import Timetable, crontab
+from syncer.site import Running
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A status, and what a person is told of it."""
+
+    observer: Observer
+    status: Status
+    verdict: Verdict
+
+
+def observe(running: Running) -> Observed:
+    """Look at a mirror as control does."""
+    timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
+    observer = Observer(running.mirror, timetable)
+    status = observer.status()
+    return Observed(observer, status, judge(status, now=datetime.now(UTC)))
