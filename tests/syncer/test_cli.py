@@ -8,7 +8,8 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from socket import socket
+from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 import typer
@@ -44,11 +45,12 @@ async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done
 
 
 @asynccontextmanager
-async def service(site: Site, **environment: str) -> AsyncIterator[str]:
+async def service(site: Site, listen: str | None = None, **environment: str) -> AsyncIterator[str]:
     """Run `serve` until the block ends; yield where it listens."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    if listen is None:
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            listen = f"127.0.0.1:{free.getsockname()[1]}"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -204,6 +206,20 @@ async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepyp
     assert done.code == 0
     assert json.loads(done.out)["trigger"] == "cli"
     six.assert_whole()
+
+
+async def test_command_finds_a_service_by_its_socket(six: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """With `MIRROR_LISTEN=unix:…` a command finds the service that listens there, also after one that was killed."""
+    listen = f"unix:{tmp_path / 'syncer.sock'}"
+    with socket(AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "syncer.sock"))
+    async with service(six, listen, MIRROR_SCHEDULE="off"):
+        done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+        held = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=f"unix:{tmp_path / 'elsewhere.sock'}")
+
+    assert (done.code, json.loads(done.out)["trigger"]) == (0, "cli")
+    assert (held.code, "another syncer writes to" in held.err) == (1, True)
+    assert not (tmp_path / "syncer.sock").exists()
 
 
 async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:

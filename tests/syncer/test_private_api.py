@@ -299,3 +299,30 @@ async def test_status_with_everything(service: Service, site: Site) -> None:
     assert (before.serial, before.upstream_serial) == (None, None)
     assert after.serial is not None
     assert (after.serial, after.scope) == (after.upstream_serial, "everything")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8090"},
+        {"Host": "10.1.2.3:8090"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+async def test_browser_is_refused(service: Service, headers: dict[str, str]) -> None:
+    """A web page that its reader's own browser carries to this host reads nothing, and starts nothing."""
+    read = await service.http.get("/status", headers=headers)
+    asked = await service.http.post("/runs", data='{"kind": "sync"}', headers=headers | {"Content-Type": "text/plain"})
+
+    assert (read.status, asked.status) == (403, 403)
+    assert "browsers use control's" in await problem(asked)
+    assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8090", "[::1]:8090", "LOCALHOST:1"])
+async def test_program_on_this_host_is_answered(service: Service, host: str) -> None:
+    """Whoever names this host by its loopback is answered."""
+    assert (await service.http.get("/status", headers={"Host": host})).status == 200

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mirror_control.api_client import UNIX
 from mirror_control.token import TokenError, TokenFile, is_null
 
 PREFIX = "MIRROR_"
@@ -57,10 +58,14 @@ class Address(NamedTuple):
         return cls(host=parts.hostname, port=parts.port)
 
 
-def _http_origin(text: str) -> str:
+def _syncer_address(text: str) -> str:
+    if text.startswith(UNIX):
+        if not Path(text.removeprefix(UNIX)).is_absolute():
+            raise ValueError(f"must be an absolute path after {UNIX}, such as {UNIX}/run/pypi-mirror/syncer.sock")
+        return text
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// address, such as http://syncer:8090")
+        raise ValueError(f"must be {UNIX}/path or an http:// address, such as http://127.0.0.1:8090")
     return text.rstrip("/") + "/"
 
 
@@ -114,7 +119,7 @@ class Settings(BaseSettings):
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
     access_log: Path = Path("/logs")
     downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_days)] = timedelta(days=400)
-    syncer_url: Annotated[str, AfterValidator(_http_origin)] = "http://syncer:8090/"
+    syncer_url: Annotated[str, AfterValidator(_syncer_address)] = "http://127.0.0.1:8090/"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
 

@@ -1,7 +1,7 @@
 """
 The private HTTP API, for control alone: runs, projects, status, schedule and metrics.
 
-It listens on the network between the two; authentication and the world outside are control's.
+It listens on a Unix socket that the two share, or on the loopback; tokens and the world outside are control's.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import structlog
@@ -63,7 +64,7 @@ class PrivateApi:
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        application = web.Application(middlewares=[_problems], client_max_size=_BODY_MOST)
+        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_BODY_MOST)
         application.add_routes(
             [
                 web.get("/healthz", self.healthz),
@@ -211,6 +212,31 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception as error:
         log.exception("request failed", method=request.method, path=request.path, reason=str(error))
         return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed at this; its log says how.")
+
+
+@web.middleware
+async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """
+    Refuse what a browser sends: the API asks for no token, and a web page could call it on its reader's own host.
+
+    A page of another origin sends ``Origin`` with what changes something; one whose name leads to this host by a
+    rebound DNS entry sends that name as ``Host``.
+    """
+    host = request.headers.get("Host", "localhost")
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers or not _is_this_host(host):
+        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; browsers use control's.")
+    return await handler(request)
+
+
+def _is_this_host(host: str) -> bool:
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) and not host.endswith("]") else host
+    name = name.removeprefix("[").removesuffix("]")
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON
