@@ -7,6 +7,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from mirror_control.audit import LOGGER
 from mirror_control.settings import LogFormat, LogLevel
 
 
@@ -37,6 +38,7 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
         ProcessorFormatter(foreign_pre_chain=every, processors=[ProcessorFormatter.remove_processors_meta, *render])
     )
     logging.basicConfig(handlers=[handler], level=level.number, force=True)
+    logging.getLogger(LOGGER).setLevel(min(logging.INFO, level.number))
     # Uvicorn tells of its start and stop in ten lines, control in one each.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if level is LogLevel.INFO else level.number)
     structlog.configure(

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_control.api_client import UNIX
+from mirror_control.hosts import parse_hosts
+from mirror_control.named_tokens import NamedTokens, Tokens
 from mirror_control.token import TokenError, TokenFile, is_null
 
 PREFIX = "MIRROR_"
@@ -69,6 +71,10 @@ def _syncer_address(text: str) -> str:
     return text.rstrip("/") + "/"
 
 
+def _hosts(value: object) -> object:
+    return parse_hosts(value) if isinstance(value, str) else value
+
+
 def _days(value: object) -> object:
     """Read ``400d`` as 400 days."""
     if isinstance(value, timedelta):
@@ -117,6 +123,7 @@ class Settings(BaseSettings):
     control_token_file: Annotated[Path | None, AfterValidator(_usable)] = None
     control_state: Annotated[Path, AfterValidator(_writable)] = Path("/var/lib/pypi-mirror-control")
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
     access_log: Path = Path("/logs")
     downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_days)] = timedelta(days=400)
     syncer_url: Annotated[str, AfterValidator(_syncer_address)] = "http://127.0.0.1:8090/"
@@ -127,6 +134,11 @@ class Settings(BaseSettings):
     def token_file(self) -> TokenFile:
         """The operator's, or else control's own."""
         return TokenFile(self.control_token_file or self.control_state / "token")
+
+    @property
+    def tokens(self) -> Tokens:
+        """All tokens: the operator's, and those that `mirrorctl token create` made."""
+        return Tokens(self.token_file, NamedTokens(self.control_state / "tokens"))
 
     @classmethod
     def load(cls) -> Self:

@@ -28,6 +28,7 @@ ELSEWHERE = frozenset(
         "MIRROR_GID",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
+        "MIRROR_HOSTS",
         "MIRROR_NGINX",
         "MIRROR_TLS_DIR",
         "MIRROR_TLS_PORT",
