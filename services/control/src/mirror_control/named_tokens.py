@@ -202,7 +202,7 @@ class Tokens:
 
     def _tell(self) -> None:
         """Log who may do what whenever that changed."""
-        if (now := self.named.all()) is not self._known:
+        if (now := self.named.all()) != self._known:
             self._known = now
             rights = {name: str(token.right) for name, token in now.items()}
             log.info("named tokens in force", tokens=rights, unusable=self.named.unusable)
