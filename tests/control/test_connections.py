@@ -1,5 +1,6 @@
 """Clients of control's own port that take their time, and clients without number."""
 
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ import httpx2
 import pytest
 
 from control.conftest import TOKEN, Serve
-from mirror_control import connections, server
+from mirror_control import connections
+from mirror_control.server import raise_descriptor_limit
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Connect = Callable[[], socket.socket]
@@ -148,10 +150,10 @@ def test_where_all_are_of_use_one_more_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_descriptors_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A soft limit of 1,024 is raised to what connections take, and never above the hard one."""
     limits = {"is": (1_024, 4_096)}
-    monkeypatch.setattr(server.resource, "getrlimit", lambda _: limits["is"])
-    monkeypatch.setattr(server.resource, "setrlimit", lambda _, wanted: limits.update({"is": wanted}))
-    server.raise_descriptor_limit()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["is"])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.update({"is": wanted}))
+    raise_descriptor_limit()
     assert limits["is"] == (3_000, 4_096)
     limits["is"] = (1_024, 2_048)
-    server.raise_descriptor_limit()
+    raise_descriptor_limit()
     assert limits["is"] == (2_048, 2_048)
