@@ -86,3 +86,30 @@ def test_ten_thousand_projects_fit(holder: httpx2.Client) -> None:
     names = [f"a-project-of-usual-length-{number}" for number in range(10_000)]
 
     assert holder.post("/api/v1/runs", json={"kind": "sync", "projects": names}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"kind":"sync","projects":[' + b",".join([b'""'] * 340_000) + b"]}",
+        b'{"kind":"sync","projects":[' + b",".join([b'"/etc/x"'] * 10_000) + b"]}",
+        b'{"kind":"sync","projects":["' + b"a" * 1_000_000 + b'"]}',
+        b'{"kind":"sync","projects":["' + b"-" * 1_000_000 + b'"]}',
+        b'{"kind":"sync","projects":[' + b",".join([b"[[]]"] * 200_000) + b"]}",
+        b'{"kind":"sync",' + b",".join(b'"k%d":1' % number for number in range(90_000)) + b"}",
+        b'{"kind":"sync","' + b"k" * 1_000_000 + b'":1}',
+        b'{"kind":"' + b"k" * 1_000_000 + b'"}',
+        b'{"kind":"sync","allow_removals":' + b"9" * 1_000_000 + b"}",
+        b'{"kind":"sync","projects":' + b"[" * 500_000 + b"]" * 500_000 + b"}",
+    ],
+    ids=["empty", "bad", "long", "dashes", "nested", "keys", "key", "kind", "number", "deep"],
+)
+def test_a_megabyte_of_nonsense_costs_little(holder: httpx2.Client, syncer: FakeSyncer, body: bytes) -> None:
+    """Whatever a token's holder fills a body with, the answer is a short refusal, and nothing reaches the syncer."""
+    assert len(body) <= LONGEST
+    answer = holder.post("/api/v1/runs", content=body, headers=JSON)
+
+    assert answer.status_code in (400, 422)
+    assert len(answer.content) < 20_000
+    assert len(answer.json().get("errors") or []) <= 20
+    assert syncer.runs == {}
