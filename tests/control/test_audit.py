@@ -76,11 +76,12 @@ def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]
     assert "unheard" not in done.stderr
 
 
-def test_a_new_run_is_named(holder: httpx2.Client, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:
     """The line of a call that started a run names it."""
-    started = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
-    holder.get("/api/v1/status")  # the line is written right after the answer
-    assert f"run={started}" in capsys.readouterr().out
+    with caplog.at_level("INFO", logger="mirror_control.audit"):
+        started = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
+        holder.get("/api/v1/status")  # the line is written right after the answer
+    assert f"run='{started}'" in caplog.text
 
 
 def test_a_flood_of_strangers_leaves_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,13 @@ token = typer.Typer(
     name="token",
     invoke_without_command=True,
     rich_markup_mode=None,
-    help="Show the operator's token, which has every right; or make, list and revoke others, in control's container.",
+    help="Show the operator's token, or make, list and revoke others.",
 )
 
 
 @token.callback()
 def show(context: typer.Context) -> None:
-    """Show the operator's token, which has every right; or make, list and revoke others, in control's container."""
+    """Show the operator's token, or make, list and revoke others."""
     if context.invoked_subcommand is None:
         typer.echo(find_token())
 

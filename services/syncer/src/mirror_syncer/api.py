@@ -20,8 +20,9 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.assembly import Mirror
-from mirror_syncer.confirmation import question, requests_to_confirm
+from mirror_syncer.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.cursors import CursorError, Cursors
 from mirror_syncer.errors import KeyReused, TooManyRuns
 from mirror_syncer.observer import Observer
@@ -117,7 +118,8 @@ class PrivateApi:
             wish = RunRequest.model_validate_json(await request.read())
         except ValidationError as error:
             errors = [
-                {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": item["msg"]} for item in error.errors()
+                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+                for item in error.errors(include_input=False)[:MAX_FAULTS]
             ]
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
         key = request.headers.get("Idempotency-Key")
@@ -125,6 +127,13 @@ class PrivateApi:
             raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
         trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
         mirror = self._mirror
+        if names_not_selected(wish, policy=mirror.policy.current):
+            # By the file as it is: whoever has just added a line need not wait for the next whole sync.
+            policy = await asyncio.to_thread(mirror.policy.on_disk)
+            if unselected := names_not_selected(wish, policy=policy):
+                wrong = list(unselected.items())[:MAX_FAULTS]
+                errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
             requests_to_confirm, wish, policy=mirror.policy.current, catalog=mirror.catalog
         )

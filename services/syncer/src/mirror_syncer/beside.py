@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_syncer.api import MIRROR_ID
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, WrongRequest
 from mirror_syncer.listening import UnixSocket
 from mirror_syncer.settings import Settings
 
@@ -31,7 +32,8 @@ class Service:
         """Ask for a run."""
         async with self._session.post("/runs", data=request.model_dump_json()) as response:
             if not response.ok:
-                raise MirrorError(f"the running service refuses: {(await response.json(content_type=None))['detail']}")
+                told = f"the running service refuses: {(await response.json(content_type=None))['detail']}"
+                raise (WrongRequest if response.status == HTTPStatus.UNPROCESSABLE_ENTITY else MirrorError)(told)
             return Run.model_validate_json(await response.read())
 
     async def look(self, identifier: str) -> Run:

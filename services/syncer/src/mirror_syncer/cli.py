@@ -16,7 +16,7 @@ from rich.table import Table
 from mirror_contract import RunKind, RunRequest, RunState
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import ConfigurationError, MirrorError
+from mirror_syncer.errors import ConfigurationError, MirrorError, WrongRequest
 from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging, plain
 from mirror_syncer.planning import everything_amounts
@@ -196,7 +196,7 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 def _fail(error: MirrorError) -> NoReturn:
     # Upstream's words may be among it, and are not to steer a terminal.
     typer.echo("\n".join(map(plain, f"error: {error}".splitlines())), err=True)
-    raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+    raise typer.Exit(2 if isinstance(error, ConfigurationError | WrongRequest) else 1) from None
 
 
 def main() -> None:
