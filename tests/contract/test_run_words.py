@@ -8,6 +8,41 @@ from pydantic import ValidationError
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 
 
+@pytest.mark.parametrize(
+    "projects",
+    [
+        [""] * 10_000,
+        ["/etc/x"] * 10_000,
+        ["a b" * 100] * 3_000,
+        [["six"]] * 10_000,
+        [None] * 5_000,
+        ["six"] * 9_000 + ["-"] * 1_000,
+    ],
+)
+def test_faults_of_a_request_are_bounded(projects: list[object]) -> None:
+    """Of a megabyte of names that are none, twenty are told, and the rest is not looked at."""
+    with pytest.raises(ValidationError) as refused:
+        RunRequest.model_validate({"kind": "sync", "projects": projects})
+    assert refused.value.error_count() <= 21  # and that the others are none
+    assert len(str(refused.value)) < 20_000
+
+
+@pytest.mark.parametrize("projects", [[""] * 350_000, ["six"] * 200_000, [{}] * 10_001])
+def test_too_many_names_are_refused_unseen(projects: list[object]) -> None:
+    """More names than a run may have are one fault, whatever they are."""
+    with pytest.raises(ValidationError, match="at most 10000 items") as refused:
+        RunRequest.model_validate({"kind": "sync", "projects": projects})
+    assert refused.value.error_count() == 1
+
+
+def test_too_many_options_are_refused_unseen() -> None:
+    """So are options that nobody knows, by the hundred thousand; twenty are named."""
+    many = {"kind": "sync", **{f"option-{number}": 1 for number in range(100_000)}}
+    with pytest.raises(ValidationError, match="options are too many; there are kind, projects") as refused:
+        RunRequest.model_validate(many)
+    assert refused.value.error_count() == 1
+
+
 def test_equal_wishes_are_equal() -> None:
     """Two requests that differ in spelling alone are one wish, so that a queued run is found again."""
     one = RunRequest.model_validate({"kind": "sync", "projects": ["Zope.Interface", "six"]})

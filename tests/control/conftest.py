@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import structlog
 
 from control import live
 from control.fake_syncer import FakeSyncer
@@ -14,6 +15,19 @@ from mirror_control.settings import Settings
 TOKEN = "a-token-of-the-tests-0123456789"
 
 Serve = Callable[[], AbstractContextManager[httpx2.Client]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> Iterator[None]:
+    """Log as the process does, through the standard library: not to mirrorctl's standard output."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

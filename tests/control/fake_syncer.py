@@ -204,6 +204,9 @@ class FakeSyncer:
 
     async def _start_run(self, request: web.Request) -> web.Response:
         wanted = RunRequest.model_validate_json(await request.read())
+        if "not-selected" in (wanted.projects or ()):
+            detail = "not-selected is not selected: give it a line in mirror.toml"
+            return _problem(422, detail, errors=[{"pointer": "#/projects/0", "detail": detail}])
         if self.waiting_most <= len(self.runs):
             busy = _problem(429, "Enough runs wait already; ask again when some have ended.")
             busy.headers["Retry-After"] = "10"

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from mirror_control.app import create_app
-from mirror_control.server import Server
+from mirror_control.server import Server, configuration
 from mirror_control.settings import Settings
 
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ def control(settings: Settings, *, background: Background) -> Iterator[str]:
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = create_app(settings)
-    server = _Server(app, uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    server = _Server(app, configuration(app))
 
     async def start() -> asyncio.Task[None]:
         task = asyncio.create_task(server.serve(sockets=[listener]))

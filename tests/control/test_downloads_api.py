@@ -92,16 +92,16 @@ def test_downloads_of_a_project(counted: None, client: httpx2.Client) -> None:
     assert ask(client, "downloads?project=nobody-s")["downloads"] == 0
 
 
-def test_misses(counted: None, client: httpx2.Client) -> None:
+def test_misses(counted: None, holder: httpx2.Client) -> None:
     """What was asked for in vain, by project: its page, or a file of it, and when last."""
-    found = ask(client, "misses")
+    found = ask(holder, "misses")
 
     assert found["requests"] == 5
     assert found["projects"] == [
         {"name": "internal-lib", "requests": 4, "pages": 4, "files": 0, "last_day": day(0)},
         {"name": "six", "requests": 1, "pages": 0, "files": 1, "last_day": day(0)},
     ]
-    assert ask(client, f"misses?since={day(40)}&top=1")["requests"] == 6
+    assert ask(holder, f"misses?since={day(40)}&top=1")["requests"] == 6
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def test_misses(counted: None, client: httpx2.Client) -> None:
         ("misses?project=six", "query/project"),
     ],
 )
-def test_wrong_questions_are_named(client: httpx2.Client, query: str, pointer: str) -> None:
+def test_wrong_questions_are_named(holder: httpx2.Client, query: str, pointer: str) -> None:
     """A day that is none, a number out of bounds, no name, an unknown word: 422, with a pointer to it."""
-    answer = client.get(f"/api/v1/{query}")
+    answer = holder.get(f"/api/v1/{query}")
 
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
@@ -182,11 +182,12 @@ def test_metrics_of_serving(settings: Settings, client: httpx2.Client) -> None:
 
 
 def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
-    """The page tells what was downloaded, by whom, and what was asked for in vain; each name leads to its project."""
+    """The page tells what was downloaded and by whom; of what was asked for in vain, how much, and nobody's names."""
     page = client.get("/ui/downloads").text
 
     assert '<a href="/ui/projects/requests">requests</a>' in page
-    assert '<a href="/ui/projects/internal-lib">internal-lib</a>' in page
+    assert "internal-lib" not in page
+    assert "mirrorctl misses" in page
     assert "uv 0.9.2" in page
 
 

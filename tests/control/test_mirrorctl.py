@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +15,19 @@ from typer.testing import CliRunner, Result
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer, Mood
 from control.live import Background
-from mirror_contract import Counts, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import (
+    Counts,
+    Failure,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Status,
+    Trigger,
+)
 from mirror_control.api_client import ApiClient, ApiError
 from mirror_control.cli import main
 from mirror_control.follow import follow
@@ -352,6 +365,8 @@ def test_a_remote_control_takes_the_token_from_the_environment(
         (["projects", "/etc/x"], 2, "'/etc/x' is not a project name"),
         (["sync", "--confirm", "--force"], 0, ""),
         (["sync", "--force"], 1, "say 'confirm' if you mean it"),
+        (["sync", "not-selected"], 2, "give it a line in mirror.toml"),
+        (["sync", "not-selected", "--follow"], 2, "give it a line in mirror.toml"),
         (["projects", "nowhere"], 1, "mirror.toml does not name this project"),
         (["runs", "none"], 1, "There is no run none"),
         (["runs", "--state", "odd"], 2, "odd"),
@@ -394,3 +409,36 @@ def test_a_wrong_token_is_told(mirrorctl: Mirrorctl) -> None:
 
     assert result.exit_code == 1
     assert "mirrorctl token" in result.stderr
+
+
+def test_pipe_cuts_no_cell(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """In a pipe each row is one line, with each cell whole, however narrow a terminal would be."""
+    reason = "upstream says: " + "many words that go on and on " * 30
+    name, file = "a" * 100, f"{'b' * 200}-1.0-py3-none-any.whl"
+    syncer.projects[name] = Project(
+        name=name,
+        state=ProjectState.PARTIAL,
+        error=reason,
+        files=[ProjectFile(filename=file, size=1, sha256="c" * 64, url=f"packages/ab/{file}")],
+    )
+    syncer.told = {"failing": [syncer.projects[name]], "upstream": f"https://{'d' * 150}.example"}
+    run = _lines(mirrorctl("sync"))[0]
+    syncer.runs = {run.id: run.model_copy(update={"failures": [Failure(project=name, file=file, reason=reason)]})}
+    for columns in ("20", "80"):
+        listed = mirrorctl("projects", COLUMNS=columns).stdout
+        assert [line for line in listed.splitlines() if name in line and reason.strip() in line]
+        shown = mirrorctl("projects", name, COLUMNS=columns).stdout
+        assert [line for line in shown.splitlines() if file in line and "c" * 64 in line]
+        failed = mirrorctl("runs", run.id, COLUMNS=columns).stdout
+        assert [line for line in failed.splitlines() if name in line and f"{file}: {reason.strip()}" in line]
+        status = mirrorctl("status", COLUMNS=columns).stdout
+        assert f"https://{'d' * 150}.example, scope selected" in status
+        assert max(map(len, status.splitlines())) < 2_000
+        assert "…" not in listed + shown + failed + status
+
+
+def test_terminal_keeps_its_width(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal nothing is wider than that."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", mirrorctl("projects", COLUMNS="60").stdout).splitlines()
+    assert max(map(len, lines)) <= 60

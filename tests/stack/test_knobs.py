@@ -81,6 +81,7 @@ def test_control_defaults_are_shown() -> None:
     shown = {key: KNOBS[key] for key in fields(ControlSettings) - FIXED}
     assert shown == {
         "MIRROR_CONTROL_TOKEN_FILE": "/dev/null",
+        "MIRROR_HOSTS": "",
         "MIRROR_LOG_LEVEL": str(ControlSettings.model_fields["log_level"].default),
         "MIRROR_LOG_FORMAT": str(ControlSettings.model_fields["log_format"].default),
         "MIRROR_DOWNLOADS_KEPT": f"{ControlSettings.model_fields['downloads_kept'].default.days}d",

@@ -100,8 +100,9 @@ def test_no_way_out(stack: Stack, mirror: Mirror) -> None:
     every = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
     forbidden = [[address, 8000] for address in stack.inspect("fakepypi", every).split()]
     forbidden += [[address, 8090] for address in stack.inspect("syncer", every).split()]
-    assert len(forbidden) == 3
+    assert len(forbidden) == 2
     tried = json.dumps([["nginx", 8080], *forbidden])
     assert json.loads(stack.execute("client", "python3", "-c", REACHABLE, tried)) == [["nginx", 8080]]
     tried = json.dumps(forbidden)
-    assert json.loads(stack.execute("syncer", "python3", "-c", REACHABLE, tried)) == forbidden
+    # Upstream is what the syncer is there to reach; its own API listens on no network at all.
+    assert json.loads(stack.execute("syncer", "python3", "-c", REACHABLE, tried)) == forbidden[:1]

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from stack.compose import REPOSITORY, SERVICES, Stack, run, shipped
+from stack.compose import REPOSITORY, SERVICES, Stack, run, shipped, until
+from stack.mirror import Mirror
 
+SOCKETS = "/run/pypi-mirror"
 WRITABLE = {
-    "syncer": {"/srv/mirror", "/var/lib/pypi-mirror"},
+    "syncer": {"/srv/mirror", "/var/lib/pypi-mirror", SOCKETS},
     "nginx": {"/logs"},
     "control": {"/var/lib/pypi-mirror-control", "/logs"},
 }
+# SELinux': two categories, which a container of Docker's own choosing has by a chance of one in 500,000.
+LEVEL = "label=level:s0:c90,c91"
 # What root alone may do, or whoever has its capabilities.
 ROOTS = (
     "chown 0 /tmp",
@@ -60,11 +64,17 @@ def test_every_service_is_hardened() -> None:
         assert service.get("user", "").split(":")[0] not in ("", "0", "root"), name
         assert service.get("read_only"), name
         assert service.get("cap_drop") == ["ALL"], name
-        assert service.get("security_opt") == ["no-new-privileges:true"], name
+        assert set(service.get("security_opt", [])) - {LEVEL} == {"no-new-privileges:true"}, name
         assert service.get("pids_limit", 0) > 0, name
         opened = {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc", "userns_mode"} & set(service)
         assert not {key for key in opened if service[key]}, name
         assert not [volume for volume in service.get("volumes", []) if "docker.sock" in str(volume)], name
+
+
+def test_socket_can_be_reached_under_selinux() -> None:
+    """Syncer and control, and no others, share a level: SELinux else keeps one from the other's socket."""
+    services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
+    assert {name for name, service in services.items() if LEVEL in service["security_opt"]} == {"syncer", "control"}
 
 
 def test_powerless_inside(stack: Stack, service: str) -> None:
@@ -99,7 +109,9 @@ def test_writable_places(stack: Stack, service: str) -> None:
     kept = 'while read -r path; do [ -c "$path" ] || echo "$path"; done'
     search = f"find / {aside} -o -writable ! -type l -print -prune 2>/dev/null | {kept}"
     found = stack.execute(service, "sh", "-c", search)
-    assert set(found.split()) == WRITABLE[service] | {"/tmp"}
+    # To connect to a socket is to write to it, also where its directory is mounted read-only.
+    connected = {f"{SOCKETS}/syncer.sock"} if service == "control" else set()
+    assert set(found.split()) == WRITABLE[service] | connected | {"/tmp"}
 
 
 def test_lifecycle(stack: Stack, service: str) -> None:
@@ -129,34 +141,55 @@ def test_mounts(stack: Stack) -> None:
 
 
 def test_networks(stack: Stack) -> None:
-    """Clients meet nginx and control, control meets the syncer, and the syncer alone has a way out."""
+    """Clients meet nginx and control; the syncer shares a network with nobody, and alone has a way out."""
     attached = {name: set(inspected(stack, name)["NetworkSettings"]["Networks"]) for name in SERVICES}
-    own = {name: f"{stack.project}_{name}" for name in ("front", "back", "out")}
-    assert attached == {
-        "syncer": {own["back"], own["out"]},
-        "nginx": {own["front"]},
-        "control": {own["front"], own["back"]},
-    }
-    front, back, out = (json.loads(run("docker", "network", "inspect", network))[0] for network in own.values())
+    own = {name: f"{stack.project}_{name}" for name in ("front", "out")}
+    assert attached == {"syncer": {own["out"]}, "nginx": {own["front"]}, "control": {own["front"]}}
+    front, out = (json.loads(run("docker", "network", "inspect", network))[0] for network in own.values())
     # An internal network cannot publish ports; without masquerading no answer finds its way back to a container.
     assert front["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
     assert (front["Internal"], front["EnableIPv6"]) == (False, False)
-    assert (back["Internal"], out["Internal"]) == (True, False)
+    assert out["Internal"] is False
 
 
-def test_syncer_is_out_of_reach(stack: Stack) -> None:
-    """Nobody on the clients' network, nginx included, finds the syncer, by name or by address; control does."""
+def test_syncer_listens_on_no_network(stack: Stack) -> None:
+    """The syncer has no TCP or UDP socket that listens, so neither its network nor the host's users reach its API."""
+    listening = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null || true"
+    rows = [line.split() for line in stack.execute("syncer", "sh", "-c", listening).splitlines()]
+    # 0A is LISTEN; 127.0.0.11 (0B00007F) is Docker's own resolver, which the engine puts into each container.
+    opened = [row[1] for row in rows if row[0] != "sl" and row[3] in ("0A", "07")]
+    assert [place for place in opened if not place.startswith("0B00007F:")] == []
     networks = inspected(stack, "syncer")["NetworkSettings"]["Networks"].values()
-    addresses = [network["IPAddress"] for network in networks]
-    assert len(addresses) == 2
     knocks = (
-        f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{place}/8090' 2>/dev/null && echo {place} answers)"
-        for place in ("syncer", *addresses)
+        f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{network['IPAddress']}/8090' 2>/dev/null && echo answers)"
+        for network in networks
     )
     script = " & ".join((*knocks, "wait"))
-    assert [stack.execute(service, "sh", "-c", script) for service in ("client", "nginx")] == ["", ""]
-    assert stack.execute("control", "bash", "-c", "exec 3<>/dev/tcp/syncer/8090 && echo open") == "open"
+    assert [stack.execute(service, "sh", "-c", script) for service in ("client", "nginx", "control")] == ["", "", ""]
     assert stack.execute("client", "bash", "-c", "exec 3<>/dev/tcp/nginx/8080 && echo open") == "open"
+
+
+def test_socket_is_for_control_alone(stack: Stack) -> None:
+    """The private API's socket is its owner's alone; control may use it and not replace it; nginx has none."""
+    assert stack.execute("syncer", "stat", "-c", "%a %u %F", f"{SOCKETS}/syncer.sock") == "600 10001 socket"
+    assert stack.execute("syncer", "stat", "-c", "%a %u", SOCKETS) == "700 10001"
+    ask = f"import socket as s; c = s.socket(s.AF_UNIX); c.connect('{SOCKETS}/syncer.sock'); print('open')"
+    assert stack.execute("control", "python3", "-c", ask) == "open"
+    stack.execute("control", "rm", f"{SOCKETS}/syncer.sock", status=1)
+    stack.execute("nginx", "test", "-e", SOCKETS, status=1)
+
+
+def test_socket_outlives_a_kill(stack: Stack, synced: Mirror) -> None:
+    """A syncer that was killed leaves its socket; the next one replaces it, and control finds it without a restart."""
+    before = stack.execute("syncer", "stat", "-c", "%z", f"{SOCKETS}/syncer.sock")
+    stack.compose("kill", "--signal=KILL", "syncer")
+    assert stack.execute("control", "ls", SOCKETS) == "syncer.sock"
+    stack.up()
+    assert stack.execute("syncer", "stat", "-c", "%z", f"{SOCKETS}/syncer.sock") != before
+    until(lambda: synced.client.get("/api/v1/status").json()["syncer_up"], seconds=10)
+    stack.execute("syncer", "mirror-syncer", "sync", "six")
+    said = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", "sync", "six")
+    assert json.loads(said.splitlines()[-1])["trigger"] == "cli"
 
 
 def test_published_ports(stack: Stack) -> None:
@@ -206,7 +239,7 @@ def test_monitoring_may_do_as_little(name: str) -> None:
     assert service["logging"]["options"]["max-size"]
     assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
     assert [volume["source"] for volume in service["volumes"] if not volume.get("read_only")] == [name]
-    # Grafana meets Prometheus alone; Prometheus, control, but not the syncer, whose API asks for no token.
+    # Grafana meets Prometheus alone; Prometheus, control.
     assert set(service["networks"]) == {"prometheus": {"front", "monitor"}, "grafana": {"monitor"}}[name]
     assert service["image"][-1].isdigit(), "a version, so that a pull brings no surprise"
 

@@ -215,9 +215,19 @@ def test_ranges(mirror: Mirror, ranges: str) -> None:
 
 def test_forwarded_headers(mirror: Mirror) -> None:
     """Nobody's word for an address, a host or a scheme changes an answer."""
-    lies = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example", "Host": "evil.example"}
+    lies = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example", "Host": "mirror"}
     for path in ("/api/v1/status", "/simple/Six", "/api/v1/runs/none"):
         plain = mirror.client.get(path)
         lied = mirror.client.get(path, headers=lies | {"Connection": "X-Forwarded-For"})
         assert (lied.status_code, lied.headers.get("Location")) == (plain.status_code, plain.headers.get("Location"))
         assert "evil.example" not in str(lied.headers) + lied.text
+
+
+def test_foreign_host(mirror: Mirror) -> None:
+    """By a name that nobody listed no word of API and page comes out of nginx, which serves pages and files by any."""
+    lied = {"Host": "evil.example"}
+    for path in ("/api/v1/status", "/api/v1/runs", "/api/openapi.json", "/ui/", "/ui/downloads"):
+        answer = mirror.client.get(path, headers=lied)
+        assert (answer.status_code, "MIRROR_HOSTS=evil.example" in answer.text) == (421, True), path
+    assert mirror.client.get("/simple/", headers=lied).status_code == 200
+    assert mirror.client.get("/api/v1/status", headers={"Host": "10.1.2.3:8080"}).status_code == 200

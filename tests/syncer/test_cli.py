@@ -8,7 +8,8 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from socket import socket
+from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 import typer
@@ -44,11 +45,12 @@ async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done
 
 
 @asynccontextmanager
-async def service(site: Site, **environment: str) -> AsyncIterator[str]:
+async def service(site: Site, listen: str | None = None, **environment: str) -> AsyncIterator[str]:
     """Run `serve` until the block ends; yield where it listens."""
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    if listen is None:
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            listen = f"127.0.0.1:{free.getsockname()[1]}"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -139,6 +141,26 @@ async def test_wrong_name_exits_2(six: Site) -> None:
     assert "'/etc/x' is not a project name" in done.err
 
 
+@pytest.mark.parametrize("names", [("leftpad",), ("six", "leftpad"), ("Left_Pad", "leftpad", "a", "b", "six")])
+async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakePyPI, names: tuple[str, ...]) -> None:
+    """`sync NAME` of what mirror.toml does not select says what to do, asks nobody, and does nothing by halves."""
+    done = await mirror_syncer(six, "sync", *names)
+
+    assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
+    told = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert "leftpad" in told[0]
+    assert "in mirror.toml, then `docker compose restart syncer`" in told[0]
+
+
+async def test_name_that_is_not_selected_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """So it does where a running service is asked."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        done = await mirror_syncer(six, "sync", "six", "leftpad", MIRROR_LISTEN=listen)
+    assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
+    assert "leftpad is not selected: give it a line in mirror.toml" in done.err
+
+
 async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """`plan --offline` tells what a sync would do to each project and why, weighs nothing, and says so."""
     done = await mirror_syncer(six, "plan", "--offline", "--json")
@@ -175,6 +197,18 @@ async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None
     assert (done.code, project["action"], project["have_files"], project["fetch_files"]) == (0, "keep", 2, 0)
 
 
+async def test_plan_in_a_pipe_cuts_no_cell(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """In a pipe each row of `plan` is one line, with names and reasons whole, however narrow a terminal would be."""
+    name = "a-project-with-a-name-" + "x" * 150
+    pypi.index.project(name).upload("1.0")
+    site.select(name)
+    for arguments in (("plan", "--offline"), ("plan", name)):
+        done = await mirror_syncer(site, *arguments, COLUMNS="40")
+        assert [line for line in done.out.splitlines() if line.startswith(f"{name} ") and len(line) < 2_000]
+        assert "…" not in done.out
+    assert f"{name.replace('-', '_')}-1.0.tar.gz" in done.out
+
+
 async def test_plan_of_a_silent_upstream(six: Site) -> None:
     """Where upstream does not answer, `plan` ends with 1 and names what asks nobody."""
     done = await mirror_syncer(six, "plan", MIRROR_UPSTREAM="http://127.0.0.1:9")
@@ -204,6 +238,20 @@ async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepyp
     assert done.code == 0
     assert json.loads(done.out)["trigger"] == "cli"
     six.assert_whole()
+
+
+async def test_command_finds_a_service_by_its_socket(six: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """With `MIRROR_LISTEN=unix:…` a command finds the service that listens there, also after one that was killed."""
+    listen = f"unix:{tmp_path / 'syncer.sock'}"
+    with socket(AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "syncer.sock"))
+    async with service(six, listen, MIRROR_SCHEDULE="off"):
+        done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+        held = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=f"unix:{tmp_path / 'elsewhere.sock'}")
+
+    assert (done.code, json.loads(done.out)["trigger"]) == (0, "cli")
+    assert (held.code, "another syncer writes to" in held.err) == (1, True)
+    assert not (tmp_path / "syncer.sock").exists()
 
 
 async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:

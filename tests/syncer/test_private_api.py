@@ -9,10 +9,12 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_syncer.api import PrivateApi
+from mirror_syncer.catalog.schema import run as run_table
 from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, crontab
 from syncer.site import Running, Site
@@ -84,9 +86,10 @@ async def test_bad_request_is_a_problem_that_points(service: Service, body: str,
     assert (await (await service.http.get("/runs")).json())["items"] == []
 
 
-async def test_storm_of_triggers_is_bounded(service: Service, pypi: fakepypi.FakePyPI) -> None:
+async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of 300 runs for as many projects ten begin, a hundred wait, the rest is told when to ask again; equals join."""
     gate = pypi.faults.on_page().gate()
+    site.select("six", *(f"project-{number}" for number in range(301)))
 
     async def ask(*projects: str) -> tuple[int, str | None, str]:
         async with service.http.post("/runs", json={"kind": "sync", "projects": projects}) as answer:
@@ -299,3 +302,70 @@ async def test_status_with_everything(service: Service, site: Site) -> None:
     assert (before.serial, before.upstream_serial) == (None, None)
     assert after.serial is not None
     assert (after.serial, after.scope) == (after.upstream_serial, "everything")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8090"},
+        {"Host": "10.1.2.3:8090"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+async def test_browser_is_refused(service: Service, headers: dict[str, str]) -> None:
+    """A web page that its reader's own browser carries to this host reads nothing, and starts nothing."""
+    read = await service.http.get("/status", headers=headers)
+    asked = await service.http.post("/runs", data='{"kind": "sync"}', headers=headers | {"Content-Type": "text/plain"})
+
+    assert (read.status, asked.status) == (403, 403)
+    assert "browsers use control's" in await problem(asked)
+    assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8090", "[::1]:8090", "LOCALHOST:1"])
+async def test_program_on_this_host_is_answered(service: Service, host: str) -> None:
+    """Whoever names this host by its loopback is answered."""
+    assert (await service.http.get("/status", headers={"Host": host})).status == 200
+
+
+async def test_name_that_is_not_selected_is_refused(service: Service, site: Site) -> None:
+    """A sync of what mirror.toml does not select is a 422 that points to each such name; with everything, all are."""
+    wanted = {"kind": "sync", "projects": ["six", "leftpad", "a", "b", "c"]}
+    refused = await service.http.post("/runs", json=wanted)
+    body = await refused.json(content_type=None)
+    assert refused.status == 422
+    assert body["detail"].startswith("leftpad, a, b and 1 more are not selected: give each of them a line in")
+    assert [error["pointer"] for error in body["errors"]] == [f"#/projects/{place}" for place in (1, 2, 3, 4)]
+    assert (await service.http.post("/runs", json={"kind": "verify", "projects": ["leftpad"]})).status == 202
+
+    site.select("six", "leftpad", "a", "b", "c")
+    assert (await service.http.post("/runs", json=wanted)).status == 202, "a line that was just added counts"
+    site.everything()
+    assert (await service.http.post("/runs", json=wanted | {"force": True})).status == 202
+
+
+async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
+    """A run of the catalog that no longer parses is passed over and logged; lists go on past it, and so does status."""
+    runs = [await service.running.sync("six") for _ in range(5)]
+    catalog = service.running.mirror.catalog
+    with catalog.runs._engine.begin() as connection:
+        for broken, document in ((runs[1], "{}"), (runs[3], "no JSON"), (runs[4], '{"id": 7}')):
+            connection.execute(run_table.update().where(run_table.c.id == broken.id).values(document=document))
+
+    with capture_logs() as logged:
+        whole = await (await service.http.get("/runs")).json()
+        first = await (await service.http.get("/runs?limit=1")).json()
+        rest = await (await service.http.get(f"/runs?limit=1&cursor={first['next']}")).json()
+        gone = await service.http.get(f"/runs/{runs[1].id}")
+        status = await service.http.get("/status")
+
+    assert [item["id"] for item in whole["items"]] == [runs[2].id, runs[0].id]
+    assert [item["id"] for item in first["items"] + rest["items"]] == [runs[2].id, runs[0].id]
+    assert rest["next"] is None
+    assert (gone.status, status.status) == (404, 200)
+    told = [line["run"] for line in logged if "cannot be read" in line["event"]]
+    assert sorted(told) == sorted(broken.id for broken in (runs[1], runs[3], runs[4]))
+    assert (await service.running.sync("six")).state is RunState.SUCCEEDED

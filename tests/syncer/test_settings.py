@@ -40,7 +40,7 @@ def test_nothing_needs_to_be_set(setting: Set) -> None:
     read = setting()
     assert (read.upstream, read.connections, read.schedule) == ("https://pypi.org", 10, "*/30 * * * *")
     assert read.hosts == {"pypi.org:443", "files.pythonhosted.org:443"}
-    assert read.address == ("127.0.0.1", 8090)
+    assert str(read.listen) == "127.0.0.1:8090"
 
 
 def test_empty_is_unset(setting: Set) -> None:
@@ -75,7 +75,7 @@ def test_every_problem_at_once(setting: Set) -> None:
     assert "MIRROR_SCHEDULE = 'hourly': 'hourly' is not a crontab's five fields" in text
     assert "MIRROR_TZ = 'Mars/Olympus': a time zone, as in Europe/Berlin" in found
     assert "MIRROR_UPSTREAM = 'pypi.org': the URL of an index, as in https://pypi.org" in found
-    assert "MIRROR_LISTEN = '8090': an address and a port, as in 127.0.0.1:8090" in found
+    assert "MIRROR_LISTEN = '8090': a socket's path or an address and a port, as in unix:/" in text
     assert "MIRROR_DISK_RESERVE = '5': a share of the disk from 0% to 99%, as in 5%" in found
     assert "MIRROR_LOG_LEVEL = 'loud': " in text
     assert "'http://x' is not a host" in text
@@ -120,6 +120,8 @@ def test_password_in_what_is_no_url_is_not_repeated(setting: Set, key: str, valu
         ("MIRROR_TZ", "../../etc/passwd"),
         ("MIRROR_LISTEN", "127.0.0.1:"),
         ("MIRROR_LISTEN", "127.0.0.1:65536"),
+        ("MIRROR_LISTEN", "unix:syncer.sock"),
+        ("MIRROR_LISTEN", "unix:/" + "x" * 107),
         ("MIRROR_SCHEDULE", "* * * * 8"),
         ("MIRROR_VERIFY_SCHEDULE", "weekly"),
     ],

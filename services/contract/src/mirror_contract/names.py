@@ -5,6 +5,8 @@ from typing import Annotated
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from pydantic import AfterValidator
 
+# Of a spelling, before it is normalized: runs of separators count as one.
+_LONGEST_SPELLING = 4 * 214
 # The longest name on PyPI has 188 characters; a path component holds 255 bytes, less what we add to it.
 LONGEST = 214
 
@@ -16,6 +18,8 @@ def parse_project_name(text: str) -> NormalizedName:
     Raises:
         ValueError: it is no name by PEP 508 (ASCII letters, digits and, inside, ``.``, ``_`` and ``-``) or too long.
     """
+    if len(text) > _LONGEST_SPELLING:
+        raise ValueError(f"{text[:40]!r}… is too long for a project name: {len(text)} characters, at most {LONGEST}")
     try:
         # ASCII first: the Kelvin sign, lower-cased, is a k.
         name = canonicalize_name(text if text.isascii() else "", validate=True)

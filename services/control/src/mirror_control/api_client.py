@@ -24,6 +24,9 @@ from mirror_control.shapes import Problem, ProjectFilter, ProjectPage, RunFilter
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
+UNIX = "unix:"
+"""What a base begins with that is the path of a Unix socket."""
+
 # What a proxy says when what it stands for is away.
 _GATEWAY = (502, 503, 504)
 
@@ -59,18 +62,19 @@ class ApiClient:
     The calls, as methods that return the contract's types.
 
     Args:
-        base: what all paths are relative to; ends with a slash.
+        base: what all paths are relative to, and ends with a slash; or ``unix:`` and the path of a socket.
         limit: seconds for a whole call.
         token: sent with every call, if there is one.
     """
 
     def __init__(self, *, base: str, limit: float, token: str | None = None) -> None:
         self._limit = limit
+        socket = base.removeprefix(UNIX) if base.startswith(UNIX) else None
         self._session = aiohttp.ClientSession(
-            base_url=base,
+            base_url="http://localhost/" if socket else base,
             headers={"Authorization": f"Bearer {token}"} if token else None,
             # A container that was made anew has another address; Docker's resolver is at hand.
-            connector=aiohttp.TCPConnector(use_dns_cache=False),
+            connector=aiohttp.UnixConnector(socket) if socket else aiohttp.TCPConnector(use_dns_cache=False),
         )
 
     async def __aenter__(self) -> Self:

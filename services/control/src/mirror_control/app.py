@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from mirror_control import problems, syncer_client
 from mirror_control.access_log import AccessLog
+from mirror_control.audit import Audit
 from mirror_control.auth import RequireToken
 from mirror_control.body_limit import BodyLimit
 from mirror_control.downloads import statistics
@@ -19,6 +20,7 @@ from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.examples import illustrate
 from mirror_control.head import HeadAsGet
+from mirror_control.hosts import CheckHost, Hosts
 from mirror_control.routes import docs, downloads, health, pages, projects, runs, schedule, status
 from mirror_control.settings import Settings
 from mirror_control.shapes import Problem
@@ -29,8 +31,10 @@ from mirror_control.watching import Watches
 VERSION = version("pypi-mirror-control")
 
 _DESCRIPTION = """\
-Look at a PyPI mirror and steer it. Reading is open; changing calls need `Authorization: Bearer <token>`
-(`docker compose exec control mirrorctl token` shows it). Errors are problems (RFC 9457), which say what to do."""
+Look at a PyPI mirror and steer it. Most reading is open; other calls need `Authorization: Bearer <token>`, of a token
+with the right that they name: `read`, `trigger` or `remove`, each of which includes those before it.
+`docker compose exec control mirrorctl token` shows the operator's, which has all of them.
+Errors are problems (RFC 9457), which say what to do."""
 
 _TAGS = [
     {"name": "runs", "description": "What the mirror did, does and is to do: syncs, verifications, collections."},
@@ -56,7 +60,7 @@ class _Control(FastAPI):
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; its lifespan owns the connections to the syncer and what goes on beside the requests."""
-    token = settings.token_file
+    tokens = settings.tokens
     counts = settings.control_state / "downloads.db"
     intake = Intake(AccessLog(settings.access_log), counts, kept=settings.downloads_kept)
 
@@ -85,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
-    app.state.token = token
+    app.state.tokens = tokens
     app.state.history = History()
     app.state.intake = intake
     app.state.statistics = Statistics(counts)
@@ -94,8 +98,10 @@ def create_app(settings: Settings) -> FastAPI:
     statistics.install(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequireToken, token=token)  # added last, asked first
-    api = APIRouter(prefix="/api/v1")
+    app.add_middleware(CheckHost, hosts=Hosts(settings.hosts))
+    app.add_middleware(RequireToken, tokens=tokens)
+    app.add_middleware(Audit)  # added last, asked first
+    api = APIRouter(prefix="/api/v1", responses=problems.answers(400, 421))
     for noun in (runs, status, projects, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)

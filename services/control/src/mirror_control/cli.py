@@ -14,6 +14,7 @@ from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
 from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
 from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
+from mirror_control.token_commands import token
 from mirror_control.verdict import Level, judge
 from mirror_control.words import plain
 
@@ -25,11 +26,14 @@ main = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # an error is a line, not a box
     help="Look at a mirror and steer it. Elsewhere than in control's container, give its address (--url) and, for what "
-    "changes anything, its token (the variable MIRROR_TOKEN). What changes something answers in words on a terminal, "
-    "and in the API's JSON elsewhere.",
+    "changes anything, and misses, a token (the variable MIRROR_TOKEN). What changes something answers in words on a "
+    "terminal, and in the API's JSON elsewhere.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
+
+
+main.add_typer(token)
 
 
 @main.callback()
@@ -187,14 +191,8 @@ def downloads(
 def misses(context: typer.Context, *, since: Since = None, top: Top = 20, as_json: AsJson = False) -> None:
     """Show what was asked for and is not here."""
     wanted = MissFilter(since=since and since.date(), top=top)
-    found = ask(context.obj, lambda control: control.misses(wanted))
+    found = ask(context.obj, lambda control: control.misses(wanted), token=find_token())
     _show(found, views.misses(found), as_json=as_json)
-
-
-@main.command()
-def token() -> None:
-    """Show the token that changing calls need."""
-    typer.echo(find_token())
 
 
 @main.command()

@@ -66,7 +66,7 @@ def ask(url: str, conversation: Callable[[ApiClient], Awaitable[Answer]], *, tok
 
 def find_token() -> str:
     """
-    Return the token that changing calls need: the variable's, or that of control's container.
+    Return the token to send: the variable's, or that of control's container.
 
     Raises:
         typer.Exit: there is neither.

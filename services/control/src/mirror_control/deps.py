@@ -6,8 +6,8 @@ from fastapi import Depends, Request
 
 from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
+from mirror_control.named_tokens import Tokens
 from mirror_control.syncer_client import SyncerClient
-from mirror_control.token import TokenFile
 from mirror_control.ui.history import History
 from mirror_control.watching import Watches
 
@@ -16,8 +16,8 @@ def _syncer(request: Request) -> SyncerClient:
     return cast("SyncerClient", request.app.state.syncer)
 
 
-def _token(request: Request) -> TokenFile:
-    return cast("TokenFile", request.app.state.token)
+def _tokens(request: Request) -> Tokens:
+    return cast("Tokens", request.app.state.tokens)
 
 
 def _history(request: Request) -> History:
@@ -37,7 +37,7 @@ def _watches(request: Request) -> Watches:
 
 
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
-Token = Annotated[TokenFile, Depends(_token)]
+AllTokens = Annotated[Tokens, Depends(_tokens)]
 SyncHistory = Annotated[History, Depends(_history)]
 Counts = Annotated[Statistics, Depends(_statistics)]
 AccessLogIntake = Annotated[Intake, Depends(_intake)]

@@ -148,8 +148,12 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
     "400": _problem(400, "There was an error parsing the body"),
     "401": _problem(
         401,
-        "A changing call needs 'Authorization: Bearer <token>'; "
-        "`docker compose exec control mirrorctl token` shows it.",
+        "This call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows one.",
+    ),
+    "403": _problem(
+        403,
+        "The token 'ci' has the right 'trigger', and this needs 'remove': use another, or make one "
+        "(`docker compose exec control mirrorctl token create NAME --right remove`).",
     ),
     "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
     "projects-show 404": _problem(404, "leftpad is not mirrored, and mirror.toml does not name it."),
@@ -161,6 +165,12 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
         requests=886_324,
     ),
     "413": _problem(413, "A body may have 1,048,576 bytes; name fewer projects a run."),
+    "421": _problem(
+        421,
+        "This mirror is not known as mirror.example.org, and a name that nobody listed may be a web page's attack (DNS "
+        "rebinding). If it is yours, put MIRROR_HOSTS=mirror.example.org into .env, then `docker compose up -d`; or "
+        "call the mirror by its address.",
+    ),
     "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
     "429": _problem(

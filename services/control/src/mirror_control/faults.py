@@ -1,21 +1,25 @@
 """What pydantic finds wrong with a request, in the words of whoever sent it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
+from mirror_contract.run import MAX_FAULTS
 from mirror_control.shapes import Invalid
 
+# A key that is none of ours may be as long as a body.
+_LONGEST_STEP: Final = 100
 _AS_JSON: Final = 'send a JSON object with \'Content-Type: application/json\', such as {"kind": "sync"}'
 
 
 def faults(errors: Iterable[Mapping[str, Any]]) -> Iterator[Invalid]:
     """
-    Yield each fault with its place: of a ValidationError's ``errors()``, FastAPI's of which begin with body or query.
+    Yield the first faults with their places: of ``errors()``, FastAPI's of which begin with body or query.
 
     What was sent is not repeated: it may be long, and it may be a secret in the wrong place.
     """
-    found = list(errors)
+    found = list(islice(errors, MAX_FAULTS))
     for one in found:
         match one:
             case {"type": "json_invalid", "loc": (place, int(at)), "ctx": {"error": why}}:
@@ -37,7 +41,7 @@ def _within(place: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
 
 def _pointer(place: str = "", *path: str | int) -> str:
     if place != "body":
-        return "/".join([place, *map(str, path)])
+        return "/".join([place, *(str(step)[:_LONGEST_STEP] for step in path)])
     # RFC 6901, 3 and 6: ~ and / are escaped, and a fragment is percent-encoded.
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    steps = (str(step)[:_LONGEST_STEP].replace("~", "~0").replace("/", "~1") for step in path)
     return "#" + "".join(f"/{quote(step, safe='~')}" for step in steps)

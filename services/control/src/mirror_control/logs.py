@@ -7,11 +7,24 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from mirror_control.audit import LOGGER, Sparing
 from mirror_control.settings import LogFormat, LogLevel
 
 
 def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
     return {key: line[key] for key in ("time", "level", "message") if key in line} | dict(line)
+
+
+class _Invalid(logging.Filter):
+    """Passes one of Uvicorn's warnings of what is no HTTP each second: anybody could fill the log with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sparing = Sparing()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        return not record.getMessage().startswith("Invalid HTTP request") or self._sparing.unlogged() is not None
 
 
 def configure(*, level: LogLevel, form: LogFormat) -> None:
@@ -37,7 +50,9 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
         ProcessorFormatter(foreign_pre_chain=every, processors=[ProcessorFormatter.remove_processors_meta, *render])
     )
     logging.basicConfig(handlers=[handler], level=level.number, force=True)
+    logging.getLogger(LOGGER).setLevel(min(logging.INFO, level.number))
     # Uvicorn tells of its start and stop in ten lines, control in one each.
+    logging.getLogger("uvicorn.error").addFilter(_Invalid())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if level is LogLevel.INFO else level.number)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *every, ProcessorFormatter.wrap_for_formatter],

@@ -1,6 +1,7 @@
 """Control as a process: settings, logging, one Uvicorn worker."""
 
 import gc
+import resource
 import socket
 import sys
 from contextlib import suppress
@@ -11,11 +12,14 @@ from fastapi import FastAPI
 
 from mirror_control import logs
 from mirror_control.app import VERSION, create_app
+from mirror_control.connections import MAX_CONNECTIONS, BoundedProtocol
 from mirror_control.settings import LogLevel, Settings, SettingsError
 from mirror_control.token import TokenError
 
 # Below compose's ten seconds before SIGKILL.
 _GRACE = 5
+# To the syncer, a run that is watched each, and files.
+_OTHER_DESCRIPTORS = 1_500
 
 
 class Server(uvicorn.Server):
@@ -47,21 +51,38 @@ def serve() -> None:
     )
     app = create_app(settings)
     keep_the_loop_free()
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=settings.log_level is LogLevel.DEBUG,  # nginx logs what people ask
-        proxy_headers=False,  # nobody's word for an address is taken: nothing hangs on it
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE,
-    )
-    server = Server(app, config)
+    raise_descriptor_limit()
+    access_log = settings.log_level is LogLevel.DEBUG  # nginx logs what people ask
+    server = Server(app, configuration(app, host=host, port=port, access_log=access_log))
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def configuration(app: FastAPI, *, host: str = "127.0.0.1", port: int = 0, access_log: bool = False) -> uvicorn.Config:
+    """Return Uvicorn's configuration."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=access_log,
+        proxy_headers=False,  # nobody's word for an address is taken: nothing hangs on it
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as connections take: containers often start with a soft limit of 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def keep_the_loop_free() -> None:

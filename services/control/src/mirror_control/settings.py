@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mirror_control.api_client import UNIX
+from mirror_control.hosts import parse_hosts
+from mirror_control.named_tokens import NamedTokens, Tokens
 from mirror_control.token import TokenError, TokenFile, is_null
 
 PREFIX = "MIRROR_"
@@ -57,11 +60,19 @@ class Address(NamedTuple):
         return cls(host=parts.hostname, port=parts.port)
 
 
-def _http_origin(text: str) -> str:
+def _syncer_address(text: str) -> str:
+    if text.startswith(UNIX):
+        if not Path(text.removeprefix(UNIX)).is_absolute():
+            raise ValueError(f"must be an absolute path after {UNIX}, such as {UNIX}/run/pypi-mirror/syncer.sock")
+        return text
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http:// or https:// address, such as http://syncer:8090")
+        raise ValueError(f"must be {UNIX}/path or an http:// address, such as http://127.0.0.1:8090")
     return text.rstrip("/") + "/"
+
+
+def _hosts(value: object) -> object:
+    return parse_hosts(value) if isinstance(value, str) else value
 
 
 def _days(value: object) -> object:
@@ -112,9 +123,10 @@ class Settings(BaseSettings):
     control_token_file: Annotated[Path | None, AfterValidator(_usable)] = None
     control_state: Annotated[Path, AfterValidator(_writable)] = Path("/var/lib/pypi-mirror-control")
     control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
     access_log: Path = Path("/logs")
     downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_days)] = timedelta(days=400)
-    syncer_url: Annotated[str, AfterValidator(_http_origin)] = "http://syncer:8090/"
+    syncer_url: Annotated[str, AfterValidator(_syncer_address)] = "http://127.0.0.1:8090/"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
 
@@ -122,6 +134,11 @@ class Settings(BaseSettings):
     def token_file(self) -> TokenFile:
         """The operator's, or else control's own."""
         return TokenFile(self.control_token_file or self.control_state / "token")
+
+    @property
+    def tokens(self) -> Tokens:
+        """All tokens: the operator's, and those that `mirrorctl token create` made."""
+        return Tokens(self.token_file, NamedTokens(self.control_state / "tokens"))
 
     @classmethod
     def load(cls) -> Self:

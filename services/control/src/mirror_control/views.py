@@ -17,6 +17,8 @@ from mirror_control.words import ago, plain, span
 View = RenderableType
 
 _MINUTE = 60
+# More than the longest line: a failure's reason has 1,000 characters, and a file's name 255.
+_PIPE_COLUMNS = 20_000
 _COLOURS = {Level.GOOD: "green", Level.BUSY: "cyan", Level.WARNING: "yellow", Level.ALARM: "red"}
 
 
@@ -31,8 +33,15 @@ def piped() -> bool:
 
 
 def show(view: View) -> None:
-    """Print it."""
-    console().print(view)
+    """Print it: on a terminal as wide as that is, elsewhere as wide as it takes, so that no cell is cut or broken."""
+    out = console()
+    if out.is_terminal:
+        out.print(view)
+        return
+    wide = Console(markup=False, highlight=False, width=_PIPE_COLUMNS)
+    with wide.capture() as captured:
+        wide.print(view)
+    out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def status(found: Status) -> View:
@@ -59,7 +68,7 @@ def status(found: Status) -> View:
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
     facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")
-    panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
+    panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level], expand=not piped())
     concerns = [part for concern in told.concerns for part in _concern(concern)]
     sentence = [told.sentence] if told.sentence else []
     return Group(*concerns, *sentence, panel, *([projects(found.failing)] if found.failing else []))
@@ -138,6 +147,14 @@ def _shares(heading: str, shares: Sequence[Share] | None) -> Table:
     for share in shares or ():
         version = share.version if isinstance(share, ClientShare) else ""
         table.add_row(f"{share.name} {version}".strip() or "unknown", f"{share.downloads:,}")
+    return table
+
+
+def tokens(found: Iterable[tuple[str, str, datetime]]) -> View:
+    """Return a table of tokens: name, right, and when they were made."""
+    table = _table("token", "right", "made")
+    for name, right, created_at in found:
+        table.add_row(name, right, f"{created_at:%Y-%m-%d %H:%M} UTC")
     return table
 
 

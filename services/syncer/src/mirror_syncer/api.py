@@ -1,7 +1,7 @@
 """
 The private HTTP API, for control alone: runs, projects, status, schedule and metrics.
 
-It listens on the network between the two; authentication and the world outside are control's.
+It listens on a Unix socket that the two share, or on the loopback; tokens and the world outside are control's.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
 import structlog
@@ -19,8 +20,9 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.assembly import Mirror
-from mirror_syncer.confirmation import question, requests_to_confirm
+from mirror_syncer.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.cursors import CursorError, Cursors
 from mirror_syncer.errors import KeyReused, TooManyRuns
 from mirror_syncer.observer import Observer
@@ -63,7 +65,7 @@ class PrivateApi:
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        application = web.Application(middlewares=[_problems], client_max_size=_BODY_MOST)
+        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_BODY_MOST)
         application.add_routes(
             [
                 web.get("/healthz", self.healthz),
@@ -116,7 +118,8 @@ class PrivateApi:
             wish = RunRequest.model_validate_json(await request.read())
         except ValidationError as error:
             errors = [
-                {"pointer": "/" + "/".join(map(str, item["loc"])), "detail": item["msg"]} for item in error.errors()
+                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+                for item in error.errors(include_input=False)[:MAX_FAULTS]
             ]
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
         key = request.headers.get("Idempotency-Key")
@@ -124,6 +127,13 @@ class PrivateApi:
             raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
         trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
         mirror = self._mirror
+        if names_not_selected(wish, policy=mirror.policy.current):
+            # By the file as it is: whoever has just added a line need not wait for the next whole sync.
+            policy = await asyncio.to_thread(mirror.policy.on_disk)
+            if unselected := names_not_selected(wish, policy=policy):
+                wrong = list(unselected.items())[:MAX_FAULTS]
+                errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
             requests_to_confirm, wish, policy=mirror.policy.current, catalog=mirror.catalog
         )
@@ -211,6 +221,31 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception as error:
         log.exception("request failed", method=request.method, path=request.path, reason=str(error))
         return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed at this; its log says how.")
+
+
+@web.middleware
+async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """
+    Refuse what a browser sends: the API asks for no token, and a web page could call it on its reader's own host.
+
+    A page of another origin sends ``Origin`` with what changes something; one whose name leads to this host by a
+    rebound DNS entry sends that name as ``Host``.
+    """
+    host = request.headers.get("Host", "localhost")
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers or not _is_this_host(host):
+        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; browsers use control's.")
+    return await handler(request)
+
+
+def _is_this_host(host: str) -> bool:
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) and not host.endswith("]") else host
+    name = name.removeprefix("[").removesuffix("]")
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON

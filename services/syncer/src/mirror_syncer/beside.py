@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_syncer.api import MIRROR_ID
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import MirrorError, WrongRequest
+from mirror_syncer.listening import UnixSocket
 from mirror_syncer.settings import Settings
 
 
@@ -30,7 +32,8 @@ class Service:
         """Ask for a run."""
         async with self._session.post("/runs", data=request.model_dump_json()) as response:
             if not response.ok:
-                raise MirrorError(f"the running service refuses: {(await response.json(content_type=None))['detail']}")
+                told = f"the running service refuses: {(await response.json(content_type=None))['detail']}"
+                raise (WrongRequest if response.status == HTTPStatus.UNPROCESSABLE_ENTITY else MirrorError)(told)
             return Run.model_validate_json(await response.read())
 
     async def look(self, identifier: str) -> Run:
@@ -47,10 +50,12 @@ class Service:
 @asynccontextmanager
 async def service_of(settings: Settings) -> AsyncIterator[Service | None]:
     """Find the service that holds the tree, or None."""
-    host, port = settings.address
-    base = f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"  # noqa: S104 - compared, not bound
+    where = settings.listen
+    connector = aiohttp.UnixConnector(str(where.path)) if isinstance(where, UnixSocket) else None
+    base = "http://localhost" if isinstance(where, UnixSocket) else f"http://{where}"
     marker = await asyncio.to_thread((settings.data / "pypi" / ".mirror-id").read_text)
     timeout = aiohttp.ClientTimeout(total=30, connect=2)
-    async with aiohttp.ClientSession(base, timeout=timeout, headers={"X-Trigger": Trigger.CLI}) as session:
+    headers = {"X-Trigger": Trigger.CLI}
+    async with aiohttp.ClientSession(base, connector=connector, timeout=timeout, headers=headers) as session:
         service = Service(session)
         yield service if await service.holds(marker.strip()) else None

@@ -16,7 +16,7 @@ from rich.table import Table
 from mirror_contract import RunKind, RunRequest, RunState
 from mirror_syncer.assembly import VERSION, open_catalog
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import ConfigurationError, MirrorError
+from mirror_syncer.errors import ConfigurationError, MirrorError, WrongRequest
 from mirror_syncer.following import run_here_or_there
 from mirror_syncer.logs import configure_logging, plain
 from mirror_syncer.planning import everything_amounts
@@ -30,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_PIPE_COLUMNS = 20_000  # more than the longest line
 _EXIT = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
 
 Projects = Annotated[list[str] | None, typer.Argument(help="These projects alone; all that are selected where absent.")]
@@ -110,7 +111,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
     else:
-        report.show(Console())
+        report.show(_console())
     raise typer.Exit(_EXIT[RunState.INCOMPLETE] if report.failed else 0)
 
 
@@ -144,13 +145,19 @@ def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
     table = Table("projects", "action", "why", box=None, pad_edge=False)
     for amount in amounts:
         table.add_row(f"{amount.projects:,}", amount.action, amount.reason)
-    console = Console()
+    console = _console()
     console.print(table)
     for amount in amounts:
         if amount.leaving:
             more = amount.projects - len(amount.leaving)
             names = ", ".join(amount.leaving) + (f" and {more:,} more" if more else "")
             console.print(f"\n{amount.action}, since {amount.reason}: {names}", markup=False, highlight=False)
+
+
+def _console() -> Console:
+    """Return standard output; in a pipe a line is as long as it takes, so that no cell is cut or broken."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
 
 def _settings() -> Settings:
@@ -189,7 +196,7 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 def _fail(error: MirrorError) -> NoReturn:
     # Upstream's words may be among it, and are not to steer a terminal.
     typer.echo("\n".join(map(plain, f"error: {error}".splitlines())), err=True)
-    raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+    raise typer.Exit(2 if isinstance(error, ConfigurationError | WrongRequest) else 1) from None
 
 
 def main() -> None:

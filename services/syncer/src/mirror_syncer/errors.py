@@ -12,6 +12,7 @@ MirrorError
 ├── TooManyRuns                       as many wait as may; ask again later
 ├── WorkerLost                        the process that had a project in hand ended
 ├── Abandoned                         the run that waited for upstream was cancelled
+├── WrongRequest (ValueError)         what was asked for makes no sense here; the message says what would
 ├── KeyReused                         an Idempotency-Key came with another request than its first
 └── VolumeError (OSError)             tree or state cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
@@ -77,6 +78,10 @@ class WorkerLost(MirrorError):
 
 class Abandoned(MirrorError):
     """Nobody waits any more for what upstream was asked: its run was cancelled."""
+
+
+class WrongRequest(MirrorError, ValueError):
+    """What was asked for makes no sense here, and would make none later."""
 
 
 class KeyReused(MirrorError):

@@ -28,8 +28,8 @@ from rich.text import Text
 
 from mirror_contract import Failure, Run, RunKind, RunRequest, Trigger
 from mirror_syncer.assembly import open_mirror
-from mirror_syncer.confirmation import question, requests_to_confirm
-from mirror_syncer.errors import MirrorError, VolumeInUse
+from mirror_syncer.confirmation import names_not_selected, not_selected, question, requests_to_confirm
+from mirror_syncer.errors import MirrorError, VolumeInUse, WrongRequest
 from mirror_syncer.logs import plain
 from mirror_syncer.settings import Settings
 
@@ -64,6 +64,8 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
     async with open_mirror(settings) as mirror:
+        if unselected := names_not_selected(request, policy=mirror.policy.current):
+            raise WrongRequest(not_selected(*unselected.values()))
         requests = requests_to_confirm(request, policy=mirror.policy.current, catalog=mirror.catalog)
         if requests is not None:
             raise MirrorError(question(requests))

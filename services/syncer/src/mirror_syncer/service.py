@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -12,6 +14,7 @@ from mirror_contract import RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.api import PrivateApi
 from mirror_syncer.assembly import VERSION, Mirror, open_mirror
 from mirror_syncer.catalog import Fact
+from mirror_syncer.listening import Listen, bound_socket
 from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, interval_seconds
 from mirror_syncer.settings import Settings, is_default
@@ -40,24 +43,33 @@ async def serve(settings: Settings) -> None:
         observer = Observer(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
         mirror.status_file.watch(lambda: timetable.next_run_at)
-        runner = web.AppRunner(PrivateApi(mirror, observer).application(), access_log=None)
-        await runner.setup()
-        host, port = settings.address
-        await web.TCPSite(runner, host, port).start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
-        _greet(mirror)
-        mirror.clock.listeners.append(timetable.follow_clock)
-        mirror.runs.restore()
-        timetable.start()
-        if not timetable.paused and _is_due(mirror):
-            _ask(mirror, Trigger.START)
-        try:
-            await mirror.engine.run()
-        finally:
-            timetable.stop()
-            await runner.cleanup()
+        async with _answering(PrivateApi(mirror, observer).application(), settings.listen):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
+            _greet(mirror)
+            mirror.clock.listeners.append(timetable.follow_clock)
+            mirror.runs.restore()
+            timetable.start()
+            if not timetable.paused and _is_due(mirror):
+                _ask(mirror, Trigger.START)
+            try:
+                await mirror.engine.run()
+            finally:
+                timetable.stop()
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _answering(application: web.Application, where: Listen) -> AsyncIterator[None]:
+    """Serve an application for as long as the block lasts."""
+    with bound_socket(where) as bound:
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, bound).start()
+            yield
+        finally:
+            await runner.cleanup()
 
 
 def _greet(mirror: Mirror) -> None:
@@ -71,6 +83,7 @@ def _greet(mirror: Mirror) -> None:
         schedule=mirror.settings.schedule,
         verify_schedule=mirror.settings.verify_schedule,
         data=str(mirror.settings.data),
+        listen=str(mirror.settings.listen),
     )
     if is_default(os.environ):
         log.info(

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.listening import Listen, TcpPort, parse_listen
 from mirror_syncer.schedule import crontab
 from mirror_syncer.upstream.proxies import wrong_proxies
 
@@ -28,6 +29,7 @@ ELSEWHERE = frozenset(
         "MIRROR_BASE_IMAGE",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
+        "MIRROR_HOSTS",
         "MIRROR_NGINX",
         "MIRROR_TLS_DIR",
         "MIRROR_TLS_PORT",
@@ -86,6 +88,10 @@ def _without_login(text: str) -> str:
     return re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
 
 
+def _listen(value: object) -> object:
+    return parse_listen(value) if isinstance(value, str) else value
+
+
 def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -127,7 +133,9 @@ class Settings(BaseSettings):
     webhook_secret_file: Path | None = Field(default=None, description="A file with the key that this is signed with.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
-    listen: str = Field(default="127.0.0.1:8090", description="Where control finds the private API.")
+    listen: Annotated[Listen, NoDecode, BeforeValidator(_listen)] = Field(
+        default=TcpPort("127.0.0.1", 8090), description="Where control finds the private API: unix:/path or host:port."
+    )
 
     @field_validator("upstream")
     @classmethod
@@ -191,14 +199,6 @@ class Settings(BaseSettings):
             crontab(value, time_zone=info.data.get("tz", "UTC"))
         return value
 
-    @field_validator("listen")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        _, colon, port = value.rpartition(":")
-        if not (colon and re.fullmatch(r"[0-9]{1,5}", port) and int(port) < 2**16):
-            raise ValueError("an address and a port, as in 127.0.0.1:8090")
-        return value
-
     def trigger(self) -> CronTrigger | None:
         """Return when to sync, or None where the schedule is off."""
         return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
@@ -221,12 +221,6 @@ class Settings(BaseSettings):
         own = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         more = (host if ":" in host else f"{host}:{port}" for host in self.file_hosts for port in (443, 80))
         return frozenset({own, FILES_OF_PYPI, *more})
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Return where the private API listens."""
-        host, _, port = self.listen.rpartition(":")
-        return host, int(port)
 
 
 def read_settings() -> Settings:

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-router = APIRouter()
+from mirror_control.auth import everyone
+
+router = APIRouter(dependencies=[everyone])
 
 _STYLE = files("mirror_control").joinpath("ui/docs.css").read_text()
 _DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

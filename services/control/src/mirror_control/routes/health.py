@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Response
 
 from mirror_control.api_client import ApiError
-from mirror_control.deps import AccessLogIntake, Syncer, Token
+from mirror_control.auth import everyone
+from mirror_control.deps import AccessLogIntake, AllTokens, Syncer
 from mirror_control.problems import answers, problem_response
 from mirror_control.shapes import Check, Readiness
 from mirror_control.token import TokenError
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[everyone])
 
 
 @router.get("/healthz")
@@ -18,9 +19,9 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz", response_model=Readiness, responses=answers(503))
-async def ready(syncer: Syncer, token: Token, intake: AccessLogIntake) -> Readiness | Response:
+async def ready(syncer: Syncer, tokens: AllTokens, intake: AccessLogIntake) -> Readiness | Response:
     """Say what is wrong, check by check. A stale mirror is no matter of readiness but of an alert."""
-    checks = [await _syncer(syncer), _token(token), _access_log(intake)]
+    checks = [await _syncer(syncer), _token(tokens), _access_log(intake)]
     wrong = [check for check in checks if not check.ok]
     if not wrong:
         return Readiness(checks=checks)
@@ -36,9 +37,9 @@ async def _syncer(syncer: Syncer) -> Check:
     return Check(name="syncer", ok=True, detail="answers")
 
 
-def _token(token: Token) -> Check:
+def _token(tokens: AllTokens) -> Check:
     try:
-        token.current()
+        tokens.operator.current()
     except TokenError as error:
         return Check(name="token", ok=False, detail=str(error))
     return Check(name="token", ok=True, detail="can be read")

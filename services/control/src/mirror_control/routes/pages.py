@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from mirror_contract import ProjectState, parse_project_name
 from mirror_control import verdict
 from mirror_control.api_client import ApiError, Refused
+from mirror_control.auth import everyone
 from mirror_control.deps import Counts, Syncer, SyncHistory
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.downloads.statistics import StatisticsError
@@ -18,7 +19,7 @@ from mirror_control.shapes import ProjectFilter
 from mirror_control.ui.address import Address
 from mirror_control.ui.rendering import ASSETS, render
 
-router = APIRouter()
+router = APIRouter(dependencies=[everyone])
 
 _TOP = 50
 # One project has 40,000 files; a browser shows 500 at once, and the index page has them all.
@@ -100,19 +101,22 @@ async def project(syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_
 
 @router.get("/ui/downloads")
 async def most_wanted(counts: Counts) -> Response:
-    """Show what is downloaded most, and what was asked for in vain."""
+    """
+    Show what is downloaded most, and how much was asked for in vain.
+
+    Not what that was: a name that is not here is often the name of something private, and this page asks for no token.
+    """
     try:
         found = await counts.downloads(DownloadFilter(top=_TOP))
-        misses = await counts.misses(MissFilter(top=_TOP))
+        misses = await counts.misses(MissFilter(top=1))
     except StatisticsError as error:
         told = f"They can't be read ({error}); files are served all the same. Look at `docker compose logs control`."
         return render("refusal.html", title="Downloads", detail=told, status_code=503)
     return render(
         "downloads.html",
         found=found,
-        misses=misses,
+        missed=misses.requests,
         projects=[(one.name, one.downloads, _page_of(one.name)) for one in found.projects or ()],
-        missed=[(one.name, one.requests, _page_of(one.name)) for one in misses.projects],
         clients=[(f"{one.name} {one.version}".rstrip(), one.downloads, None) for one in found.clients],
     )
 

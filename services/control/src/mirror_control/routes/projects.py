@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from mirror_contract import Project, ProjectName
+from mirror_control.auth import everyone
 from mirror_control.deps import Syncer
 from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import ProjectFilter, ProjectPage
 
-router = APIRouter(prefix="/projects", tags=["projects"], responses=answers(422, 502, 503))
+router = APIRouter(prefix="/projects", tags=["projects"], dependencies=[everyone], responses=answers(422, 502, 503))
 
 
 @router.get("", responses=LINKED)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Body, Depends, Header, HTTPException, Path, Query
 from fastapi.sse import EventSourceResponse
 
 from mirror_contract import Run, RunRequest, Trigger
-from mirror_control import auth
+from mirror_control.auth import everyone, require, triggers
 from mirror_control.deps import AllWatches, Syncer
 from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
+from mirror_control.rights import right_for
 from mirror_control.shapes import RunFilter, RunPage
 from mirror_control.watching import TooMany, Watch
 
@@ -26,9 +27,10 @@ _EXAMPLES = [
 ]
 
 
-@router.post("", status_code=202, dependencies=[auth.declared], responses=answers(400, 401, 409, 413, 429))
-async def start(
+@router.post("", status_code=202, dependencies=[triggers], responses=answers(401, 403, 409, 413, 429))
+async def start(  # noqa: PLR0917 FastAPI gives them by name
     syncer: Syncer,
+    request: Request,
     response: Response,
     wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
     key: Annotated[
@@ -44,13 +46,19 @@ async def start(
         Literal["api", "cli"], Header(alias="X-Trigger", description="What to write down as the trigger.")
     ] = "api",
 ) -> Run:
-    """Ask for a run; an equal one that is still queued is returned instead."""
+    """
+    Ask for a run; an equal one that is still queued is returned instead.
+
+    Kind `collect`, and `allow_removals`, `confirm` and `repair`, need the right `remove`.
+    """
+    require(request, right_for(wanted))
     run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key)
+    request.state.run = run.id
     response.headers["Location"] = f"/api/v1/runs/{run.id}"
     return run
 
 
-@router.get("", responses=LINKED)
+@router.get("", dependencies=[everyone], responses=LINKED)
 async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: Request, response: Response) -> RunPage:
     """List runs, newest first."""
     page = await syncer.runs(wanted)
@@ -58,7 +66,7 @@ async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: R
     return page
 
 
-@router.get("/{run_id}", responses=answers(404))
+@router.get("/{run_id}", dependencies=[everyone], responses=answers(404))
 async def show(syncer: Syncer, run_id: RunId) -> Run:
     """Look at a run: state, trigger, times, counts, failures."""
     return await syncer.run(run_id)
@@ -78,7 +86,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{run_id}/events", response_class=Response, responses=_STREAM | answers(404))
+@router.get("/{run_id}/events", dependencies=[everyone], response_class=Response, responses=_STREAM | answers(404))
 async def events(
     watch: Annotated[Watch, Depends(_watch)],
     last_event_id: Annotated[
@@ -104,7 +112,8 @@ async def events(
     return EventSourceResponse(watch.events(last_event_id=last_event_id), headers=headers)
 
 
-@router.post("/{run_id}/cancel", status_code=202, dependencies=[auth.declared], responses=answers(401, 404, 409))
-async def cancel(syncer: Syncer, run_id: RunId) -> Run:
+@router.post("/{run_id}/cancel", status_code=202, dependencies=[triggers], responses=answers(401, 403, 404, 409))
+async def cancel(syncer: Syncer, request: Request, run_id: RunId) -> Run:
     """Ask a run to end; what it has published stays."""
+    request.state.run = run_id
     return await syncer.cancel(run_id)

@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 
 from mirror_contract import Schedule
-from mirror_control import auth
+from mirror_control.auth import triggers
 from mirror_control.deps import Syncer
 from mirror_control.problems import answers
 
 router = APIRouter(
-    prefix="/schedule", tags=["schedule"], dependencies=[auth.declared], responses=answers(401, 502, 503)
+    prefix="/schedule", tags=["schedule"], dependencies=[triggers], responses=answers(401, 403, 502, 503)
 )
 
 

@@ -4,11 +4,12 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mirror_contract import Status
+from mirror_control.auth import everyone
 from mirror_control.deps import AccessLogIntake, Syncer
 from mirror_control.problems import answers
 
-router = APIRouter(prefix="/status", tags=["status"])
-metrics = APIRouter(prefix="/metrics")
+router = APIRouter(prefix="/status", tags=["status"], dependencies=[everyone])
+metrics = APIRouter(prefix="/metrics", dependencies=[everyone])
 
 
 @router.get("", responses=answers(502, 503))

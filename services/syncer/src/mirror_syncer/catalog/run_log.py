@@ -5,9 +5,12 @@ import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import product
 
 import sqlalchemy as sa
+import structlog
+from pydantic import ValidationError
 
 from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog.schema import message, run, run_key
@@ -16,9 +19,14 @@ from mirror_syncer.errors import KeyReused
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
 _KEPT = 20_000
+_UNREADABLE_MOST = 20  # of which the first that can be read is looked for
 # A client that lost an answer asks again within minutes. The oldest go first where there are more.
 _KEY_SECONDS = 86_400
 _KEYS_KEPT = 20_000
+_UNREADABLE_MOST = 20  # of which the first that can be read is looked for
+
+
+log = structlog.get_logger()
 
 
 class RunLog:
@@ -63,7 +71,8 @@ class RunLog:
     def get(self, identifier: str) -> Run | None:
         """Return a run."""
         with self._engine.connect() as connection:
-            return _parse(connection.scalar(sa.select(run.c.document).where(run.c.id == identifier)))
+            document = connection.scalar(sa.select(run.c.document).where(run.c.id == identifier))
+        return _parse(document, identifier=identifier)
 
     def by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
         """
@@ -72,7 +81,7 @@ class RunLog:
         Raises:
             KeyReused: another request was made with it.
         """
-        query = sa.select(run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
+        query = sa.select(run.c.id, run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
         query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _forgotten())
         with self._engine.connect() as connection:
             found = connection.execute(query).one_or_none()
@@ -80,7 +89,7 @@ class RunLog:
             return None
         if found.digest != _digest(request):
             raise KeyReused("was used for another request; a new request needs a new key.")
-        return _parse(found.document)
+        return _parse(found.document, identifier=found.id)
 
     def page(
         self,
@@ -107,16 +116,25 @@ class RunLog:
         of_states = [run.c.state == state for state in dict.fromkeys(states)] or [sa.true()]
         of_triggers = [run.c.trigger == trigger for trigger in dict.fromkeys(triggers)] or [sa.true()]
         queries = [query.where(*both) for both in product(of_states, of_triggers)]
+        runs: list[Run] = []
         with self._engine.connect() as connection:
-            found = [row for query in queries for row in connection.execute(query)]
-        newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
-        return [Run.model_validate_json(row.document) for row in newest]
+            while len(runs) < limit:
+                found = [row for query in queries for row in connection.execute(query)]
+                newest = sorted(found, key=lambda row: str(row.id), reverse=True)[:limit]
+                runs += filter(None, (_parse(row.document, identifier=row.id) for row in newest))
+                if len(newest) < limit:
+                    break
+                # Others take the place of what was passed over, so that a list neither ends early nor leads nowhere.
+                queries = [query.where(run.c.id < newest[-1].id) for query in queries]
+        return runs[:limit]
 
     def first_whole(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
         """Return the oldest whole run of this state and kind that is newer than a run."""
-        query = sa.select(run.c.document).where(run.c.kind == kind, run.c.whole, run.c.state == state, run.c.id > after)
+        query = sa.select(run.c.id, run.c.document)
+        query = query.where(run.c.kind == kind, run.c.whole, run.c.state == state, run.c.id > after)
         with self._engine.connect() as connection:
-            return _parse(connection.scalar(query.order_by(run.c.id).limit(1)))
+            rows = connection.execute(query.order_by(run.c.id).limit(_UNREADABLE_MOST))
+            return next(filter(None, (_parse(row.document, identifier=row.id) for row in rows)), None)
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
@@ -142,8 +160,23 @@ def _first_id(moment: datetime) -> str:
     return re.sub(r"[-:.]", "", moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds"))
 
 
-def _parse(document: str | None) -> Run | None:
-    return None if document is None else Run.model_validate_json(document)
+def _parse(document: str | None, *, identifier: str | None = None) -> Run | None:
+    """Return a run; one that cannot be read, such as another version's, is passed over and logged: it fails no list."""
+    if document is None:
+        return None
+    try:
+        return Run.model_validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
+        _tell_once(identifier, reason)
+        return None
+
+
+@lru_cache(maxsize=1_000)
+def _tell_once(identifier: str | None, reason: str) -> None:
+    """Log it, but not with each look at the status."""
+    log.warning("a run in the catalog cannot be read, and is passed over", run=identifier, reason=reason)
 
 
 def _values(of: Run) -> dict[str, object]:

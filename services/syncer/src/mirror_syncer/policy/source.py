@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.policy.document import Policy, read_policy
 
 
@@ -21,6 +22,13 @@ class PolicySource:
     def reload(self) -> None:
         """Put into force what the file says now."""
         self.current = read_policy(self._path)
+
+    def on_disk(self) -> Policy:
+        """Return what the file says now, which the next sync puts into force; where it is wrong, what is in force."""
+        try:
+            return read_policy(self._path)
+        except ConfigurationError:
+            return self.current
 
     @property
     def digest(self) -> str:
