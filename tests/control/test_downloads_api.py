@@ -185,8 +185,8 @@ def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
     """The page tells what was downloaded, by whom, and what was asked for in vain; each name leads to its project."""
     page = client.get("/ui/downloads").text
 
-    assert '<a href="/ui/projects/requests">requests</a>' in page
-    assert '<a href="/ui/projects/internal-lib">internal-lib</a>' in page
+    assert '<a href="projects/requests">requests</a>' in page
+    assert '<a href="projects/internal-lib">internal-lib</a>' in page
     assert "uv 0.9.2" in page
 
 

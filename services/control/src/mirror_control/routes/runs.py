@@ -12,6 +12,7 @@ from mirror_control.deps import AllWatches, Syncer
 from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import RunFilter, RunPage
+from mirror_control.ui.address import prefix_of
 from mirror_control.watching import TooMany, Watch
 
 router = APIRouter(prefix="/runs", tags=["runs"], responses=answers(422, 502, 503))
@@ -29,8 +30,10 @@ _EXAMPLES = [
 @router.post("", status_code=202, dependencies=[auth.declared], responses=answers(400, 401, 409, 413, 429))
 async def start(
     syncer: Syncer,
+    request: Request,
     response: Response,
     wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
+    *,
     key: Annotated[
         str | None,
         Header(
@@ -46,7 +49,7 @@ async def start(
 ) -> Run:
     """Ask for a run; an equal one that is still queued is returned instead."""
     run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key)
-    response.headers["Location"] = f"/api/v1/runs/{run.id}"
+    response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run
 
 
