@@ -28,6 +28,7 @@ ELSEWHERE = frozenset(
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_NGINX",
+        "MIRROR_NGINX_UID",
         "MIRROR_TLS_DIR",
         "MIRROR_TLS_PORT",
         "MIRROR_HTPASSWD_FILE",
