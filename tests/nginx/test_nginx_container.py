@@ -75,6 +75,8 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
         client.get("/centos/absent")
         client.get("/centos")
         client.post("/simple/")
+        client.get("/")
+        client.get("/ui/", headers={"Accept": "text/html"})
         client.get("/healthz")
         names = container.run("ls", "/logs").splitlines()
         lines = [json.loads(line) for line in container.run("sh", "-c", "cat /logs/*").splitlines()]
@@ -91,6 +93,8 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
         ("other", "404", "/centos/absent"),
         ("other", "301", "/centos"),
         ("page", "405", "/simple/"),
+        ("other", "200", "/"),
+        ("control", "502", "/ui/"),
     ]
     assert lines[0]["agent"] == agent.decode()
     assert (lines[0]["method"], lines[0]["bytes"]) == ("GET", len(sent.content))

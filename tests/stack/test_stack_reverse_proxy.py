@@ -145,4 +145,4 @@ def test_clients_install_below_the_path(
             "uv": ("uv", "pip", "install", "--quiet", "--no-deps", "--allow-insecure-host", host),
         }[tool]
         stack.execute("client", *install, "--target=/tmp/proxied", "--index-url", index, "six")
-        assert stack.execute("client", "sh", "-c", "ls /tmp/proxied/six.py; rm -rf /tmp/proxied")
+        assert stack.execute("client", "sh", "-c", "ls -d /tmp/proxied/six-*; rm -rf /tmp/proxied")
