@@ -181,6 +181,19 @@ def test_a_transaction_is_whole_or_not_at_all(store: Path) -> None:
     assert counted(store) == 1
 
 
+def test_a_full_volume_is_reported(logs: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the log's volume has no room, so that nginx loses lines, that is the trouble; with room it is over."""
+    write(minute_file(logs, NOW), line())
+    intake = start()
+    room = os.statvfs(logs)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _: os.statvfs_result((*room[:4], 0, *room[5:])))
+        assert drain(intake) == 1, "what is there counts all the same"
+        assert "volume is full" in str(intake.trouble)
+    drain(intake)
+    assert intake.trouble is None
+
+
 def test_one_file_keeps_no_other(
     logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,6 @@ def tally(*lines: bytes) -> Tally:
         ({"status": "499"}, False),
         ({"method": "HEAD"}, False),
         ({"uri": f"{WHEEL}.metadata"}, False),
-        ({"uri": "/packages/ab/README.html"}, False),
         ({"uri": "/simple/requests/", "route": "page"}, False),
         ({"uri": "/centos/requests-2.32.3.tar.gz", "route": "other"}, False),
     ],
@@ -43,9 +42,19 @@ def test_a_download_is_a_file_from_its_first_byte(told: dict[str, str], counts: 
     assert tally(line(**told)).downloads == expected
 
 
+@pytest.mark.parametrize("name", ["README.html", "%28%28%29.tar.gz", "foo.msix", "%F0%9F%90%8D.whl"])
+def test_a_file_that_tells_no_project_counts_as_other(name: str) -> None:
+    """A file whose name tells no project is a download all the same: in the sum, and under no project."""
+    counted = tally(line(uri=f"/packages/ab/{name}"))
+
+    assert counted.downloads == {(DAY, "", "", "other", "pip", "25.1"): 1}
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
+        ({"uri": "/packages/ab/Foo%20Bar-0.1%20(1).tar.gz"}, ("foo-bar", "file")),
+        ({"uri": "/packages/ab/README.html"}, None),
         ({"uri": "/simple/internal-lib/", "route": "page"}, ("internal-lib", "page")),
         ({"uri": "/pypi/web/simple/Internal_Lib?format=json", "route": "page"}, ("internal-lib", "page")),
         ({"uri": "/packages/ab/internal_lib-1.0.tar.gz"}, ("internal-lib", "file")),
@@ -101,7 +110,16 @@ def test_clients_are_told_by_their_agent(agent: str, expected: tuple[str, str]) 
         ("odd-wheel.whl", ("odd-wheel", "", "wheel")),
         ("foo.tar.gz", ("foo", "", "sdist")),
         (".tar.gz", None),
-        ("<b>-1.0.tar.gz", None),
+        # What people published; pyfurby's page names the first.
+        ("pyfurby-0.1 (1).tar.gz", ("pyfurby", "0.1", "sdist")),
+        ("GuildWars2 API Client-0.5.2.tar.gz", ("guildwars2-api-client", "0.5.2", "sdist")),
+        ("Blackboard LMS CLI-0.0.9.tar.gz", ("blackboard-lms-cli", "0.0.9", "sdist")),
+        ("scikit-highs-('0.6.0',).tar.gz", ("scikit-highs", "0.6.0", "sdist")),
+        ("Grün & Blau-1.0-py2.egg", ("gr-n-blau", "1.0", "egg")),
+        ("two  blanks-1.0 (2) (3).zip", ("two-blanks", "1.0", "sdist")),
+        ("foo--1.0.tar.gz", ("foo", "1.0", "sdist")),
+        ("<b>-1.0.tar.gz", ("b", "1.0", "sdist")),
+        ("(((.tar.gz", None),
         ("README", None),
         (f"{'a' * 300}-1.0.tar.gz", None),
     ],

@@ -185,7 +185,7 @@ def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
     """The page tells what was downloaded and by whom; of what was asked for in vain, how much, and nobody's names."""
     page = client.get("/ui/downloads").text
 
-    assert '<a href="/ui/projects/requests">requests</a>' in page
+    assert '<a href="projects/requests">requests</a>' in page
     assert "internal-lib" not in page
     assert "mirrorctl misses" in page
     assert "uv 0.9.2" in page

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx2
 import pytest
@@ -256,7 +257,7 @@ def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -
     )
     assert (answer.headers["X-Content-Type-Options"], answer.headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
     assert not re.search(
-        r"<style|<script(?![^>]* src=\"/ui/static/)|\sstyle=|\son\w+=|(?:src|href)=\"(?:https?:)?//", answer.text
+        r"<style|<script(?![^>]* src=\"[./]+/ui/static/)|\sstyle=|\son\w+=|(?:src|href)=\"(?:https?:)?//", answer.text
     )
     assert "Set-Cookie" not in answer.headers
 
@@ -264,7 +265,7 @@ def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -
 def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:
     """Style and scripts come from here, by an address that changes with their content; any other is not there."""
     page = client.get("/ui/").text
-    assets = set(re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page))
+    assets = set(re.findall(r'(?:src|href)="\.\.(/ui/static/[^"]+)"', page))
     assert {url.rpartition("/")[2] for url in assets} >= {"style.css", "page.js", "icon.svg"}
     for url in assets:
         answer = client.get(url)
@@ -358,6 +359,12 @@ def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSync
         ({"host": 'a"\nRUN curl'}, "http://THIS-HOST/simple/", "THIS-HOST"),
         ({"host": "a; rm -rf"}, "http://THIS-HOST/simple/", "THIS-HOST"),
         ({"host": "mirror", "x-forwarded-proto": "javascript"}, "http://mirror/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "/pypi-proxy"}, "http://mirror/pypi-proxy/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "/a/b.c/"}, "http://mirror/a/b.c/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "//evil.example"}, "http://mirror/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "/a/../b"}, "http://mirror/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "/a\nRUN curl"}, "http://mirror/simple/", "mirror"),
+        ({"host": "mirror", "x-forwarded-prefix": "/" + "a" * 65}, "http://mirror/simple/", "mirror"),
         ({}, "http://THIS-HOST/simple/", "THIS-HOST"),
     ],
 )
@@ -365,6 +372,20 @@ def test_own_address(headers: dict[str, str], index: str, trusted: str | None) -
     """The address is the one that was asked, or a placeholder where that is no host and port."""
     address = Address.of_request(headers)
     assert (address.index_url, address.trusted) == (index, trusted)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/ui/runs/absent", "/ui/no/such/page", "/api/docs"])
+def test_links_hold_below_the_path_of_a_proxy(client: httpx2.Client, path: str) -> None:
+    """Every link, form, script and style is relative to the page, so a proxy may give the mirror a path of its own."""
+    text = client.get(path).text
+    links = set(re.findall(r'(?:href|src|action|data-hx-get)="([^"#]+)"', text))
+    roots = set(re.findall(r'data-root="([^"]+)"', text))
+    assert links
+    for link in links:
+        assert not link.startswith("/"), link
+        assert urljoin(f"/proxy/path{path}", link) == f"/proxy/path{urljoin(path, link)}"
+        assert re.match("/(?:ui|api|simple|packages)/", urljoin(path, link)), link
+    assert {urljoin(f"/proxy/path{path}", f"{root}/api/v1/runs") for root in roots} <= {"/proxy/path/api/v1/runs"}
 
 
 def test_snippets(client: httpx2.Client) -> None:

@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 # As compose.yaml runs it.
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
-LOGS = "--tmpfs=/logs:uid=10001,gid=10001,mode=0750,size=4m"
+LOGS = "--tmpfs=/logs:uid=10002,gid=10001,mode=0770,size=4m"
 
 
 def docker(*arguments: str, status: int = 0) -> str:

@@ -103,16 +103,20 @@ def test_page_of_an_absent_control(client: httpx2.Client) -> None:
 def test_address_is_passed_on(client: httpx2.Client, present: Container) -> None:
     """Control learns by which address, port included, and by which scheme a browser reached the mirror."""
     asked = {"Host": "mirror.example:8080"}
-    assert client.get("/ui/forwarded", headers=asked).text == "mirror.example mirror.example:8080 http"
+    assert client.get("/ui/forwarded", headers=asked).text == "mirror.example mirror.example:8080 http -"
     behind = asked | {"X-Forwarded-Proto": "https"}
-    assert client.get("/ui/forwarded", headers=behind).text == "mirror.example mirror.example:8080 https"
-    lying = asked | {"X-Forwarded-Proto": "javascript", "X-Forwarded-Host": "evil.example"}
-    assert client.get("/ui/forwarded", headers=lying).text == "mirror.example mirror.example:8080 http"
+    assert client.get("/ui/forwarded", headers=behind).text == "mirror.example mirror.example:8080 https -"
+    outside = {"X-Forwarded-Host": "outer.example, inner.example:81", "X-Forwarded-Prefix": "/pypi-proxy/"}
+    assert client.get("/ui/forwarded", headers=behind | outside).text == (
+        "mirror.example outer.example https /pypi-proxy-"
+    )
+    lying = asked | {"X-Forwarded-Proto": "javascript", "X-Forwarded-Prefix": "//evil.example"}
+    assert client.get("/ui/forwarded", headers=lying).text == "mirror.example mirror.example:8080 http -"
 
 
 def test_page_without_slash(client: httpx2.Client) -> None:
     """``/ui`` leads to the page."""
-    assert client.get("/ui").headers["Location"] == "/ui/"
+    assert client.get("/ui").headers["Location"] == "ui/"
 
 
 def test_problem_passes(client: httpx2.Client, present: Container) -> None:

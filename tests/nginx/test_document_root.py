@@ -71,12 +71,16 @@ def test_other_mirrors(client: httpx2.Client, path: str, content: bytes) -> None
     """Other mirrors beside ``pypi/`` are served as they lie there, with their dotfiles and index pages."""
     answer = client.get(path)
     assert (answer.status_code, answer.content) == (200, content)
-    assert "Content-Security-Policy" not in answer.headers
+    # An HTML page among them can neither run scripts nor read what the operator types on ours.
+    assert answer.headers.get_list("Content-Security-Policy") == ["sandbox allow-downloads"]
+    assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_directory_redirect_is_relative(client: httpx2.Client) -> None:
     """A directory without its slash leads to the one with it, by a path alone."""
-    assert client.get("/centos").headers["Location"] == "/centos/"
+    assert client.get("/centos").headers["Location"] == "./centos/"
+    assert client.get("/centos/images?a=b").headers["Location"] == "./images/?a=b"
 
 
 def test_welcome(client: httpx2.Client) -> None:
@@ -95,7 +99,7 @@ PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;
 def test_browser_is_led_to_the_page(client: httpx2.Client, accept: str) -> None:
     """Whoever opens the host in a browser is led to the page, by a path alone, and no cache leads anyone else there."""
     answer = client.get("/", headers={"Accept": accept})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/ui/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "ui/")
     assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Accept", "no-cache")
 
 
@@ -112,7 +116,9 @@ def test_own_index_wins(image: str, tmp_path: Path) -> None:
     tree = plant(tmp_path / "root")
     tree.write("index.html", b"<p>Our mirrors\n")
     with mirror(image, tree.root) as container, connect(container) as client:
-        assert client.get("/", headers={"Accept": BROWSER}).text == "<p>Our mirrors\n"
+        answer = client.get("/", headers={"Accept": BROWSER})
+        assert answer.text == "<p>Our mirrors\n"
+        assert answer.headers["Content-Security-Policy"] == "sandbox allow-downloads"
 
 
 @pytest.mark.parametrize("path", ["/status.json", "/pypi/web/status.json"])
@@ -153,7 +159,9 @@ def test_listing(image: str, tree: Tree) -> None:
     """``MIRROR_NGINX=listing`` lists the root and other mirrors, never a directory of ours, and hides dotfiles."""
     with mirror(image, tree.root, "--env=MIRROR_NGINX=listing") as container, connect(container) as client:
         assert '<a href="centos/">' in client.get("/", headers={"Accept": BROWSER}).text
-        assert '<a href="images/">' in client.get("/centos/").text
+        listing = client.get("/centos/")
+        assert '<a href="images/">' in listing.text
+        assert listing.headers["Content-Security-Policy"] == "sandbox allow-downloads"
         assert ".mirror-id" not in client.get("/pypi/").text
         assert client.get("/simple/").text.startswith("index.html: list of projects")
         for ours in ("simple/foo", "packages/", "packages/ab/", "packages/ab/ef/", "pypi/", "pypi/foo-bar/"):

@@ -139,7 +139,7 @@ def test_a_resumed_download_is_one(serving: Container, logs: Path) -> None:
 def test_a_full_volume_harms_no_answer(image: str, tree: Tree, network: str) -> None:
     """When the log's volume is full, all is served as before."""
     tree.write(FILE, b"content")
-    options = ("--tmpfs=/logs:uid=10001,gid=10001,mode=0750,size=8k", f"--network={network}", "--dns=127.0.0.1")
+    options = ("--tmpfs=/logs:uid=10002,gid=10001,mode=0770,size=8k", f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, *options) as container, connect(container) as client:
         answers = [client.get("/packages/ab/counted-1.0.tar.gz") for _ in range(200)]
 

@@ -2,20 +2,25 @@
 
 import json
 import re
+import socket
+from base64 import b64decode
 
 import pytest
 
+from mirror_control.downloads.line import parse_line
 from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
 from nginx.tree import Tree
 
 pytestmark = pytest.mark.docker
+
+KNOWN = "htpasswd limits listing symlinks tls"
 
 
 @pytest.mark.parametrize("names", ["lisitng", "listing,tsl", "../nginx", "*", "listing.conf"])
 def test_unknown_knob(image: str, names: str) -> None:
     """A name that MIRROR_NGINX does not know stops the start, with the names that it does."""
     said = docker("run", "--rm", *HARDENED, f"--env=MIRROR_NGINX={names}", image, status=2)
-    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: htpasswd limits listing tls"
+    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: {KNOWN}"
 
 
 @pytest.mark.parametrize("names", ["", " ", "listing", "listing listing", ",listing, "])
@@ -46,7 +51,7 @@ def test_restart(image: str, tree: Tree) -> None:
 def test_image(image: str) -> None:
     """The image itself says that it is nobody's root and stops gracefully."""
     configuration = json.loads(docker("inspect", image))[0]["Config"]
-    assert (configuration["User"], configuration["StopSignal"]) == ("10001:10001", "SIGQUIT")
+    assert (configuration["User"], configuration["StopSignal"]) == ("10002:10001", "SIGQUIT")
 
 
 def test_configuration(nginx: Container) -> None:
@@ -56,7 +61,7 @@ def test_configuration(nginx: Container) -> None:
 
 
 def test_access_log(image: str, tree: Tree, network: str) -> None:
-    """Every request but that for health is a line of JSON in its minute's file: what was asked, and what came of it."""
+    """Every request but that for health is a line of JSON in its minute's file, with what was asked, less its query."""
     options = (LOGS, f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, *options) as container, connect(container) as client:
         agent = 'pip/26.2 {"ci":null,"distro":{"name":"Ubuntu"}} "\\\x7fü'.encode()
@@ -66,20 +71,60 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
         client.get("/simple/absent/")
         client.get("/api/v1/status")
         client.get("/centos/.treeinfo")
+        client.get("/simple/Foo.Bar")
+        client.get("/centos/absent")
+        client.get("/centos")
+        client.post("/simple/")
+        client.get("/")
+        client.get("/ui/", headers={"Accept": "text/html"})
         client.get("/healthz")
         names = container.run("ls", "/logs").splitlines()
         lines = [json.loads(line) for line in container.run("sh", "-c", "cat /logs/*").splitlines()]
 
     assert all(re.fullmatch(r"access-\d{4}-\d\d-\d\dT\d{4}\.jsonl", name) for name in names)
     assert [(line["route"], line["status"], line["uri"]) for line in lines] == [
-        ("page", "200", "/simple/foo-bar/?format=text/html"),
+        ("page", "200", "/simple/foo-bar/"),
         ("package", "206", "/pypi/web/packages/ab/foo.tar"),
         ("json", "200", "/pypi/foo-bar/json"),
         ("page", "404", "/simple/absent/"),
         ("control", "502", "/api/v1/status"),
         ("other", "200", "/centos/.treeinfo"),
+        ("page", "301", "/simple/Foo.Bar"),
+        ("other", "404", "/centos/absent"),
+        ("other", "301", "/centos"),
+        ("page", "405", "/simple/"),
+        ("other", "200", "/"),
+        ("control", "502", "/ui/"),
     ]
     assert lines[0]["agent"] == agent.decode()
     assert (lines[0]["method"], lines[0]["bytes"]) == ("GET", len(sent.content))
     assert (lines[1]["range"], lines[1]["bytes"]) == ("bytes=0-3", 4)
     assert all(line["seconds"] >= 0 and line["client"] and line["time"] for line in lines)
+
+
+def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
+    """Whatever a client sends, its line of the log is bounded: 720 requests of the worst kind take 2 MB of 64."""
+    worst = b"\x01" * 7000  # which JSON writes as six characters each
+    heads = (
+        b"GET /packages/" + b'"' * 7000 + b" HTTP/1.1\r\nRange: " + worst + b"\r\nUser-Agent: " + worst,
+        b"GET /simple/" + b"x" * 7000 + b" HTTP/1.1\r\nUser-Agent: " + b"\xff" * 7000,
+        b"GET /?" + b"x" * 7000 + b" HTTP/1.1\r\nReferer: " + worst,
+        b"X" * 7000 + b" /" + b'"' * 900 + b" HTTP/1.1\r\nX: " + worst,
+    )
+    with (
+        mirror(image, tree.root, LOGS) as container,
+        socket.create_connection(container.address) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        for number in range(720):
+            connection.sendall(heads[number % len(heads)] + b"\r\nHost: a\r\n\r\n")
+            length = 0
+            while (line := answers.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            answers.read(length)
+        lines = b64decode(container.run("sh", "-c", "cat /logs/* | base64 --wrap=0")).splitlines()
+    assert len(lines) == 720
+    assert max(map(len, lines)) < 3_000
+    assert sum(map(len, lines)) < 2_000_000
+    assert all(parse_line(line) for line in lines)

@@ -1,5 +1,6 @@
 """Distributions: by short and by PyPI's long URL, under any name, whole and in parts."""
 
+import re
 from http.client import HTTPConnection
 from urllib.parse import quote
 
@@ -135,3 +136,40 @@ def test_absent(client: httpx2.Client, prefix: str, path: str) -> None:
     assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
     assert answer.headers["Content-Type"] == "text/plain"
     assert "Cache-Control" not in answer.headers
+
+
+PAST_THE_END = {"Range": "bytes=999999-"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/simple/foo-bar/", "/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo", "/ubuntu/"],
+)
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_range_past_the_end_is_refused_in_text(client: httpx2.Client, path: str, coding: str) -> None:
+    """A 416 is a line of text, under no coding, tag or lifetime of the file's, with each header once."""
+    answer = client.get(path, headers=PAST_THE_END | {"Accept-Encoding": coding})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (416, "text/plain")
+    assert answer.text == "416: the range begins past the end of the file\n"
+    assert re.fullmatch(r"bytes \*/\d+", answer.headers["Content-Range"])
+    names = [name.lower() for name, _ in answer.headers.multi_items()]
+    assert len(names) == len(set(names)), names
+    assert not {"content-encoding", "etag", "last-modified", "cache-control", "x-pypi-last-serial"} & set(names)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/simple/foo-bar/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo"]
+)
+@pytest.mark.parametrize(
+    "condition", [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"}]
+)
+def test_failed_condition_is_refused_in_text(client: httpx2.Client, path: str, condition: dict[str, str]) -> None:
+    """A 412 is a line of text, under no coding or lifetime of the file's, with each header once."""
+    answer = client.get(path, headers=condition | {"Accept-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (412, "text/plain")
+    assert answer.text.startswith("412: ")
+    assert answer.headers["Connection"] == "close", "as it is"
+    names = [name.lower() for name, _ in answer.headers.multi_items()]
+    assert len(names) == len(set(names)), names
+    assert not {"content-encoding", "etag", "last-modified", "cache-control"} & set(names)

@@ -118,6 +118,8 @@ def test_http_leads_to_https(secure: Container, method: str, path: str) -> None:
     host, port = secure.address
     answer = httpx2.request(method, f"http://{host}:{port}{path}", trust_env=False)
     assert (answer.status_code, answer.headers["Location"]) == (308, f"https://127.0.0.1:8443{path}")
+    # A script of another site, such as an installer in a browser, may follow it where it may read what it leads to.
+    assert answer.headers.get("Access-Control-Allow-Origin") == ("*" if path.startswith("/simple/") else None)
 
 
 def test_http_still_tells_health(secure: Container) -> None:
@@ -176,7 +178,7 @@ def _until_other(container: Container, authority: trustme.CA, known: int) -> int
     [
         ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: no such file, or a link that leads out of the directory"),
         ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: no such file, or a link that leads"),
-        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by 10001: chown 10001 /etc/mirror/tls"),
+        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by 10002: chown 10002 /etc/mirror/tls"),
         ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
         ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
     ],

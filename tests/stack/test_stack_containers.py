@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from stack.compose import REPOSITORY, SERVICES, Stack, run, shipped, until
@@ -17,6 +18,9 @@ WRITABLE = {
 }
 # SELinux': two categories, which a container of Docker's own choosing has by a chance of one in 500,000.
 LEVEL = "label=level:s0:c90,c91"
+# nginx is another user than the syncer, in its group.
+USERS = {"syncer": "10001", "nginx": "10002", "control": "10001"}
+GROUP = "10001"
 # What root alone may do, or whoever has its capabilities.
 ROOTS = (
     "chown 0 /tmp",
@@ -47,8 +51,8 @@ def test_privileges(stack: Stack, service: str) -> None:
     """Each service is nobody's root, on a read-only root, without capabilities and with a bound on processes."""
     found = inspected(stack, service)
     host = found["HostConfig"]
-    assert found["Config"]["User"] == "10001:10001"
-    assert stack.execute(service, "id", "-u") == "10001"
+    assert found["Config"]["User"] == f"{USERS[service]}:{GROUP}"
+    assert stack.execute(service, "id", "-u") == USERS[service]
     assert (host["ReadonlyRootfs"], host["Privileged"], host["Init"]) == (True, False, True)
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None)
     assert "no-new-privileges:true" in host["SecurityOpt"]
@@ -87,8 +91,8 @@ def test_powerless_inside(stack: Stack, service: str) -> None:
     for key, _, value in (line.partition(":") for line in lines):
         said.setdefault(key, set()).update(value.split())
     assert said == {
-        "Uid": {"10001"},
-        "Gid": {"10001"},
+        "Uid": {USERS[service]},
+        "Gid": {GROUP},
         **{f"Cap{which}": {"0000000000000000"} for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")},
         "NoNewPrivs": {"1"},
         "Seccomp": {"2"},
@@ -138,6 +142,31 @@ def test_mounts(stack: Stack) -> None:
     }
     assert writable == WRITABLE
     stack.execute("nginx", "touch", "/srv/mirror/x", status=1)
+
+
+def test_hidden_files_are_the_syncer_s_alone(stack: Stack) -> None:
+    """What was withdrawn and what is half-downloaded nginx's own user cannot read, whatever its configuration says."""
+    for hidden in ("/srv/mirror/pypi/.withdrawn", "/srv/mirror/pypi/.staging"):
+        stack.execute("syncer", "ls", hidden)
+        assert "Permission denied" in stack.execute("nginx", "ls", hidden, status=2)
+    stack.execute("nginx", "ls", "/srv/mirror/pypi/web/simple")
+
+
+@pytest.mark.parametrize(
+    ("bind", "addresses"), [("", {"0.0.0.0", "::"}), ("127.0.0.1", {"127.0.0.1"}), ("[::1]", {"::1"})]
+)
+def test_ipv4_and_ipv6(images: None, bind: str, addresses: set[str]) -> None:
+    """Without MIRROR_BIND the mirror is reached by IPv4 and by IPv6; an address of either family is that one alone."""
+    alone = Stack(settings={"MIRROR_BIND": bind})
+    try:
+        alone.up("nginx")
+        published = json.loads(alone.inspect("nginx", "{{json .NetworkSettings.Ports}}"))["8080/tcp"]
+        assert {one["HostIp"] for one in published} == addresses
+        for one in published:
+            host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(one["HostIp"], one["HostIp"])
+            assert httpx2.get(f"http://{host}:{one['HostPort']}/healthz", trust_env=False).text == "ok\n"
+    finally:
+        alone.down()
 
 
 def test_networks(stack: Stack) -> None:
@@ -198,7 +227,8 @@ def test_published_ports(stack: Stack) -> None:
     assert published == {"syncer": set(), "nginx": {"8080/tcp"}, "control": {"8081/tcp"}}
     services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
     ports = {name: service.get("ports", []) for name, service in services.items()}
-    assert [(port["host_ip"], port["published"]) for port in ports["nginx"]] == [("0.0.0.0", "8080")]
+    # Without an address the engine publishes on all, of IPv4 and of IPv6.
+    assert [(port.get("host_ip"), port["published"]) for port in ports["nginx"]] == [(None, "8080")]
     assert [(port["host_ip"], port["published"]) for port in ports["control"]] == [("127.0.0.1", "8081")]
     assert ports["syncer"] == []
     # Of any other service, such as a profile's, the documentation knows the port.

@@ -105,10 +105,10 @@ def test_page(mirror: Mirror) -> None:
     """A browser that opens the host gets the page, all that it loads, this host's URL, and links that lead on."""
     page = mirror.client.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, follow_redirects=True)
     assert (page.status_code, page.url.path) == (200, "/ui/")
-    assets = set(re.findall(r'(?:src|href)="(/ui/static/[^"]+)"', page.text))
+    assets = set(re.findall(r'(?:src|href)="\.\.(/ui/static/[^"]+)"', page.text))
     assert {asset.rpartition(".")[2] for asset in assets} == {"css", "js", "svg"}
     assert len(assets) == 6
     assert str(mirror.client.base_url.join("/simple/")) in mirror.client.get("/ui/use").text
-    files = set(re.findall(r'href="(/packages/[^"]+)"', mirror.client.get("/ui/projects/requests").text))
+    files = set(re.findall(r'href="\.\./\.\.(/packages/[^"]+)"', mirror.client.get("/ui/projects/requests").text))
     assert files
     assert [path for path in assets | files if mirror.client.get(path).status_code != 200] == []

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import stat
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
@@ -89,6 +90,22 @@ def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
         capsys.readouterr().err
         == "error: http://x/\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}: no answer\nsecond line\n"
     )
+
+
+async def test_published_tree_is_for_all_to_read_under_any_umask(six: Site) -> None:
+    """What a sync publishes nginx, another user, can read, also where the syncer was started under umask 077."""
+    before = os.umask(0o077)
+    try:
+        done = await mirror_syncer(six, "sync")
+    finally:
+        os.umask(before)
+    tree = [six.web.parent, six.web, *six.web.rglob("*")]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in tree}
+    wanted = {path: 0o755 if path.is_dir() else 0o644 for path in tree}
+    assert done.code == 0
+    assert len(tree) > 260
+    assert modes == wanted
+    assert stat.S_IMODE((six.web.parent / ".withdrawn").stat().st_mode) == 0o700
 
 
 async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:

@@ -285,3 +285,14 @@ def opened() -> set[str]:
         with suppress(FileNotFoundError):  # the one that was listing
             names.add(f"{descriptor.readlink()}")
     return names
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o750])
+def test_what_is_hidden_is_private_whatever_it_was(tmp_path: Path, mode: int) -> None:
+    """Withdrawn and half-downloaded files are the syncer's alone, also in a tree that was there with other modes."""
+    for hidden in (".staging", ".withdrawn"):
+        (tmp_path / "pypi" / hidden).mkdir(parents=True)
+        (tmp_path / "pypi" / hidden).chmod(mode)
+    with Volume(tmp_path, mirror_id=ID, known=False):
+        for hidden in (".staging", ".withdrawn"):
+            assert stat.S_IMODE((tmp_path / "pypi" / hidden).stat().st_mode) == 0o700

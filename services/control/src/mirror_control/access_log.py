@@ -59,3 +59,10 @@ class AccessLog:
         except FileNotFoundError:
             return []
         return sorted(file for path in paths if (file := MinuteFile.parse(path)))
+
+    def full(self) -> bool:
+        """Return whether its volume has no room left, so that nginx loses lines."""
+        try:
+            return os.statvfs(self._directory).f_bavail == 0
+        except OSError:  # `files` says so
+            return False

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from mirror_control.shapes import Item, Page
+from mirror_control.ui.address import prefix_of
 
 LINKED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -23,4 +24,4 @@ def link(page: Page[Item], *, request: Request, response: Response) -> None:
     """Let the answer's ``Link`` lead to the next part, by the same filters; the host is the proxy's to say."""
     if page.next is not None:
         url = request.url.include_query_params(cursor=page.next)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        response.headers["Link"] = f'<{prefix_of(request.headers)}{url.path}?{url.query}>; rel="next"'

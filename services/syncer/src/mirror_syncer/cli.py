@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict
@@ -201,4 +202,6 @@ def _fail(error: MirrorError) -> NoReturn:
 
 def main() -> None:
     """Start here."""
+    # The tree is for all to read: nginx is another user, and so is rsync. What is private has a mode of its own.
+    os.umask(0o022)
     app()

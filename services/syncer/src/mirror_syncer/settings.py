@@ -31,6 +31,7 @@ ELSEWHERE = frozenset(
         "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_HOSTS",
         "MIRROR_NGINX",
+        "MIRROR_NGINX_UID",
         "MIRROR_TLS_DIR",
         "MIRROR_TLS_PORT",
         "MIRROR_HTPASSWD_FILE",

@@ -13,8 +13,12 @@ from mirror_contract import parse_project_name
 _LONGEST = 255
 # What lies beside a file and is none itself (PEP 658; signatures of old).
 _BESIDE = (".metadata", ".asc", ".provenance")
-# Names from before PEP 625 and PEP 427: the project ends before the first part that begins with a digit.
-_OLD = re.compile(r"(?P<project>.+?)-(?P<version>\d[0-9A-Za-z.+!_]*)(?:-.*)?", re.ASCII)
+# Names from before PEP 625 and PEP 427: the project ends before the first part that begins with a digit. Brackets and
+# quotes may precede it: scikit-highs-('0.6.0',).tar.gz. What follows the version, as in "pyfurby-0.1 (1)", is cut off.
+_OLD = re.compile(r"(?P<project>.+?)-(?P<version>\W*\d[0-9A-Za-z.+!_]*)(?:\W.*)?", re.ASCII | re.DOTALL)
+_NOT_IN_VERSION = re.compile(r"^\W+", re.ASCII)
+# setuptools and PyPI wrote a name with blanks or other characters with a dash for each run of them.
+_NOT_IN_PROJECT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 _ENDINGS = (".tar.gz", ".tar.bz2", ".tar.xz", ".tar.Z", ".tar", ".tgz", ".zip", ".whl", ".egg", ".exe", ".msi", ".rpm")
 
 
@@ -35,10 +39,19 @@ class Distribution(NamedTuple):
     file_type: FileType
 
 
+# A file that was downloaded, whatever its name: counted, under no project.
+UNNAMED = Distribution("", "", FileType.OTHER)
+
+
+def is_beside(filename: str) -> bool:
+    """Return whether a file only accompanies another."""
+    return filename.endswith(_BESIDE)
+
+
 @lru_cache(maxsize=8192)
 def parse_filename(filename: str) -> Distribution | None:
-    """Return what a file's name says; None where it is no distribution's."""
-    if len(filename) > _LONGEST or filename.endswith(_BESIDE):
+    """Return what a file's name says; None where it names no project, or is no distribution's."""
+    if len(filename) > _LONGEST or is_beside(filename):
         return None
     try:
         if filename.endswith(".whl"):
@@ -58,11 +71,12 @@ def _parse_old(filename: str) -> Distribution | None:
         return None
     stem = filename.removesuffix(ending)
     found = _OLD.fullmatch(stem)
-    project, version = (found["project"], found["version"]) if found else (stem, "")
+    project, version = (found["project"], _NOT_IN_VERSION.sub("", found["version"])) if found else (stem, "")
     try:
-        return Distribution(parse_project_name(project), version, _type_of(ending))
+        name = parse_project_name(_NOT_IN_PROJECT.sub("-", project).strip("-_."))
     except ValueError:
         return None
+    return Distribution(name, version, _type_of(ending))
 
 
 def _type_of(ending: str) -> FileType:

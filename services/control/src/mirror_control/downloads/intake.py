@@ -34,6 +34,7 @@ _LINES, _REST_SECONDS = 200, 0.002
 _HEAD = 512
 # How old statistics and metrics are, at most; Prometheus looks every 15 s or more.
 _EVERY = 1.0
+_FULL = "the access log's volume is full: nginx loses lines until files of past minutes are removed; look for a flood"
 
 
 class Intake:
@@ -86,7 +87,7 @@ class Intake:
             self._tell(str(error))
             return None
         if tally is None:  # so all of it was looked at
-            self._tell(None)
+            self._tell(_FULL if self._log.full() else None)
         return tally
 
     def close(self) -> None:

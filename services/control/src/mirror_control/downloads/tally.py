@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from mirror_contract import parse_project_name
 from mirror_control.downloads.client import parse_client
-from mirror_control.downloads.distribution import parse_filename
+from mirror_control.downloads.distribution import UNNAMED, is_beside, parse_filename
 from mirror_control.downloads.line import Request, parse_line
 from mirror_control.downloads.served import Served
 
@@ -44,7 +44,8 @@ class Tally:
     Counts of a slice of the log.
 
     A download is a GET of a package's file that was answered with it, whole (200) or from its first byte on (206).
-    HEAD, 304 and what lies beside a file, such as its ``.metadata``, are none.
+    HEAD, 304 and what lies beside a file, such as its ``.metadata``, are none. A file whose name tells no project is
+    counted under none.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,9 @@ class Tally:
             self._add_download(request)
 
     def _add_download(self, request: Request) -> None:
-        if file := parse_filename(_last(request.path)):
+        filename = _last(request.path)
+        if not is_beside(filename):
+            file = parse_filename(filename) or UNNAMED
             self.downloads[Download(request.day, *file, *parse_client(request.agent))] += 1
 
     def _add_miss(self, request: Request) -> None:

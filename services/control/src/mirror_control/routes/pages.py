@@ -32,35 +32,35 @@ Text = Annotated[str, Query(max_length=4096)]
 
 @router.get("/ui")
 async def enter() -> Response:
-    """Lead to the page, by a path alone: nobody outside the proxy knows our address."""
-    return RedirectResponse("/ui/", status_code=302)
+    """Lead to the page, relative to what was asked: only the client knows the address it used."""
+    return RedirectResponse("ui/", status_code=302)
 
 
 @router.get("/ui/")
-async def status(syncer: Syncer, history: SyncHistory) -> Response:
+async def status(request: Request, syncer: Syncer, history: SyncHistory) -> Response:
     """Show what is wrong, since when, what still works and what to do; then all else."""
     try:
         found = await syncer.look()
     except ApiError as error:
         told = verdict.silence(str(error))
-        return render("status.html", verdict=told, status=None, runs=[], status_code=503)
+        return render(request, "status.html", verdict=told, status=None, runs=[], status_code=503)
     told = verdict.judge(found, now=datetime.now(UTC))
     runs = await history.look(syncer, found)
-    return render("status.html", verdict=told, status=found, runs=runs)
+    return render(request, "status.html", verdict=told, status=found, runs=runs)
 
 
 @router.get("/ui/runs/{run_id}")
-async def run(syncer: Syncer, run_id: RunId) -> Response:
+async def run(request: Request, syncer: Syncer, run_id: RunId) -> Response:
     """Show a run: how far it is, and what went wrong in it."""
     try:
         found = await syncer.run(run_id)
     except ApiError as error:
-        return _refusal(error, title=f"Run {run_id}")
-    return render("run.html", run=found)
+        return _refusal(request, error, title=f"Run {run_id}")
+    return render(request, "run.html", run=found)
 
 
 @router.get("/ui/projects")
-async def projects(syncer: Syncer, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
+async def projects(request: Request, syncer: Syncer, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
     """Find projects by what their name begins with and by their state."""
     # As people write names: PEP 503's dashes for all that separates, of which a prefix may end in one.
     prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_LONGEST]
@@ -69,20 +69,22 @@ async def projects(syncer: Syncer, q: Text = "", state: Text = "", cursor: Text 
     try:
         found = await syncer.projects(wanted)
     except ApiError as error:
-        return _refusal(error, title="Projects")
-    return render("projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES)
+        return _refusal(request, error, title="Projects")
+    return render(request, "projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES)
 
 
 @router.get("/ui/projects/{name}")
-async def project(syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_length=4096)]) -> Response:
+async def project(
+    request: Request, syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_length=4096)]
+) -> Response:
     """Show why a project is mirrored or isn't, its files, and how often it is downloaded."""
     try:
         normalized = parse_project_name(name)
         found = await syncer.project(normalized)
     except ValueError as error:
-        return render("refusal.html", title=name[:80], detail=str(error), status_code=404)
+        return render(request, "refusal.html", title=name[:80], detail=str(error), status_code=404)
     except ApiError as error:
-        return _refusal(error, title=normalized)
+        return _refusal(request, error, title=normalized)
     try:
         versions = (await counts.downloads(DownloadFilter(project=normalized, top=_TOP))).versions
     except StatisticsError:
@@ -90,6 +92,7 @@ async def project(syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_
     # The newest files are the last of a page.
     files = list(reversed(found.files or []))
     return render(
+        request,
         "project.html",
         project=found,
         means=_STATES[found.state],
@@ -100,7 +103,7 @@ async def project(syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_
 
 
 @router.get("/ui/downloads")
-async def most_wanted(counts: Counts) -> Response:
+async def most_wanted(request: Request, counts: Counts) -> Response:
     """
     Show what is downloaded most, and how much was asked for in vain.
 
@@ -111,8 +114,9 @@ async def most_wanted(counts: Counts) -> Response:
         misses = await counts.misses(MissFilter(top=1))
     except StatisticsError as error:
         told = f"They can't be read ({error}); files are served all the same. Look at `docker compose logs control`."
-        return render("refusal.html", title="Downloads", detail=told, status_code=503)
+        return render(request, "refusal.html", title="Downloads", detail=told, status_code=503)
     return render(
+        request,
         "downloads.html",
         found=found,
         missed=misses.requests,
@@ -124,7 +128,7 @@ async def most_wanted(counts: Counts) -> Response:
 @router.get("/ui/use")
 async def use(request: Request) -> Response:
     """Show what clients are to be told, with the address that this request was sent to."""
-    return render("use.html", mirror=Address.of_request(request.headers))
+    return render(request, "use.html", mirror=Address.of_request(request.headers))
 
 
 @router.get("/ui/static/{digest}/{name}")
@@ -138,23 +142,23 @@ async def asset(digest: str, name: str) -> Response:
 
 
 @router.get("/ui/{path:path}")
-async def nothing(path: str) -> Response:
+async def nothing(request: Request, path: str) -> Response:
     """Say that there is no such page."""
     told = f"There is no page /ui/{path[:80]}."
-    return render("refusal.html", title="Not here", detail=told, status_code=404)
+    return render(request, "refusal.html", title="Not here", detail=told, status_code=404)
 
 
 def _page_of(project: str) -> str:
-    return f"/ui/projects/{quote(project, safe='')}"
+    return f"projects/{quote(project, safe='')}"
 
 
-def _refusal(error: ApiError, *, title: str) -> Response:
+def _refusal(request: Request, error: ApiError, *, title: str) -> Response:
     if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
         status_code, detail = error.problem.status, str(error)
     else:
         status_code = 503
         detail = f"The syncer does not answer ({error}). What is mirrored is served all the same."
-    return render("refusal.html", title=title, detail=detail, status_code=status_code)
+    return render(request, "refusal.html", title=title, detail=detail, status_code=status_code)
 
 
 _STATES = {

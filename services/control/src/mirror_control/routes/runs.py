@@ -13,6 +13,7 @@ from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.rights import right_for
 from mirror_control.shapes import RunFilter, RunPage
+from mirror_control.ui.address import prefix_of
 from mirror_control.watching import TooMany, Watch
 
 router = APIRouter(prefix="/runs", tags=["runs"], responses=answers(422, 502, 503))
@@ -33,6 +34,7 @@ async def start(  # noqa: PLR0917 FastAPI gives them by name
     request: Request,
     response: Response,
     wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
+    *,
     key: Annotated[
         str | None,
         Header(
@@ -54,7 +56,7 @@ async def start(  # noqa: PLR0917 FastAPI gives them by name
     require(request, right_for(wanted))
     run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key)
     request.state.run = run.id
-    response.headers["Location"] = f"/api/v1/runs/{run.id}"
+    response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run
 
 

@@ -5,9 +5,13 @@ document.documentElement.classList.add("scripted");
 
 const element = (id) => document.getElementById(id);
 
-// --- Changes: by the API, with the token, which this tab alone keeps. No cookie, so nobody else's page can use it.
+// Where the mirror's root is, relative to this page: a proxy in front may give it a path of its own.
+const root = document.documentElement.dataset.root;
 
-const TOKEN = "mirror-token";
+// --- Changes: by the API, with the token, which is kept in memory alone. Storage and cookies belong to the whole origin,
+// which other mirrors' files share: a script among them could read the token there at any time.
+
+let knownToken = "";
 
 function askForToken(error) {
   const dialog = element("ask");
@@ -17,27 +21,31 @@ function askForToken(error) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go" ? element("token").value.trim() : ""), { once: true });
+    dialog.addEventListener("close", () => {
+      const given = element("token").value.trim();
+      element("token").value = "";
+      resolve(dialog.returnValue === "go" ? given : "");
+    }, { once: true });
   });
 }
 
 async function change(wish) {
   let error = null;
   for (;;) {
-    const token = (!error && sessionStorage.getItem(TOKEN)) || (await askForToken(error));
+    const token = (!error && knownToken) || (await askForToken(error));
     if (!token) return null;
-    const answer = await fetch("/api/v1/runs", {
+    const answer = await fetch(`${root}/api/v1/runs`, {
       method: "POST",
       headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" },
       body: wish,
     });
     const said = await answer.json().catch(() => ({ detail: `Control is away (${answer.status}).` }));
     if (answer.status === 401) {
-      sessionStorage.removeItem(TOKEN);
+      knownToken = "";
       error = said.detail;
       continue;
     }
-    sessionStorage.setItem(TOKEN, token);
+    knownToken = token;
     if (!answer.ok) throw new Error(said.detail ?? `Refused (${answer.status}).`);
     return said;
   }
@@ -48,7 +56,7 @@ function tell(text, run) {
   told.textContent = text;
   if (run) {
     const link = document.createElement("a");
-    link.href = "/ui/runs/" + encodeURIComponent(run.id);
+    link.href = `${root}/ui/runs/${encodeURIComponent(run.id)}`;
     link.textContent = run.id;
     told.append(" ", link);
   }

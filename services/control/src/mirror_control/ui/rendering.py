@@ -7,11 +7,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.filesize import decimal
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mirror_contract import Run
 from mirror_control import words
 from mirror_control.ui import assets
+from mirror_control.ui.address import root_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -23,9 +25,10 @@ HEADERS = {
 }
 
 
-def render(template: str, *, status_code: int = 200, **given: object) -> HTMLResponse:
-    """Return a page; a template that names what it was not given fails."""
-    html = _pages.get_template(template).render(given, now=datetime.now(UTC))
+def render(request: Request, template: str, *, status_code: int = 200, **given: object) -> HTMLResponse:
+    """Return the page for a request; a template that names what it was not given fails."""
+    root = root_of(request.scope["raw_path"].decode("latin-1"))
+    html = _pages.get_template(template).render(given, now=datetime.now(UTC), root=root)
     return HTMLResponse(html, status_code=status_code, headers=HEADERS)
 
 

@@ -1,5 +1,6 @@
 """The volume: a tree that this process has taken, and what concerns it as a whole."""
 
+import stat
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from mirror_syncer.volume.tree import Tree
 
 _STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
+_PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
 _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
 
@@ -45,7 +47,9 @@ class Volume(Tree):
             for directory in ("web/simple", *_PACKAGES):
                 self.durability.make_directory(base / directory)
             for hidden in _HIDDEN:
-                (base / hidden).mkdir(mode=0o700, exist_ok=True)
+                (base / hidden).mkdir(mode=_PRIVATE, exist_ok=True)
+                if stat.S_IMODE((base / hidden).stat().st_mode) != _PRIVATE:
+                    (base / hidden).chmod(_PRIVATE)
             self.durability.named(base)
             held.pop_all()
 
