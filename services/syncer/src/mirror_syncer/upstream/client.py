@@ -7,7 +7,7 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Protocol, Self
 
 from mirror_syncer.errors import Refused, Unreachable
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.authorities import authorities
+from mirror_syncer.upstream.authorities import trusted_authorities
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl, Options
@@ -90,6 +90,7 @@ class Client:
         self._credentials = credentials
         self._on_request = on_request
         self._curl: Curl | None = None
+        self._held = ExitStack()
         self._opened: Exchanges | None = None
 
     async def __aenter__(self) -> Self:
@@ -98,7 +99,7 @@ class Client:
             connections=self._budget.connections,
             connect_seconds=self._limits.connect_seconds,
             silence_seconds=self._limits.silence_seconds,
-            authorities=authorities(self._ca_file),
+            authorities=self._held.enter_context(trusted_authorities(self._ca_file)),
             bandwidth=self._bandwidth,
         )
         self._curl = Curl(options)
@@ -117,6 +118,7 @@ class Client:
     ) -> None:
         if self._curl is not None:
             self._curl.close()
+        self._held.close()
 
     @property
     def _exchanges(self) -> Exchanges:
