@@ -103,7 +103,7 @@ def read_policy(path: Path) -> Policy:
         ConfigurationError: it cannot be read, or any of its keys is unknown or wrong.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad and PowerShell write a BOM
     except OSError as error:
         raise ConfigurationError(
             str(path), [f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"]

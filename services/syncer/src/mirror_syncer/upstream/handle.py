@@ -64,6 +64,7 @@ class Handle:
         easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         easy.setopt(pycurl.PIPEWAIT, 1)  # rather a stream of a connection that multiplexes than a connection more
         easy.setopt(pycurl.NOSIGNAL, 1)
+        easy.setopt(pycurl.NOPROXY, "")  # `proxies` judges alone: libcurl reads NO_PROXY otherwise
         easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
         if authorities is not None:
