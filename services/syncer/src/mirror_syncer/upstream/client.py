@@ -135,7 +135,7 @@ class Client:
             Refused: a redirect to where it must not go, or a body past all bounds, its own or those of all together.
         """
 
-        async def attempt() -> Answer:
+        async def attempt(failed: TryLater | None) -> Answer:
             body = bytearray()
             latest = time.monotonic() + self._limits.page_seconds
 
@@ -148,7 +148,13 @@ class Client:
 
             try:
                 head, place = await self._exchanges.get(
-                    url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+                    url,
+                    endpoint=endpoint,
+                    headers=headers,
+                    encoding="gzip",
+                    priority=priority,
+                    failed=failed,
+                    receive=receive,
                 )
                 return Answer(head.status, head.headers, bytes(body), place)
             finally:
@@ -172,7 +178,7 @@ class Client:
         """
         latest = time.monotonic() + self._limits.file_seconds
 
-        async def attempt() -> Answer:
+        async def attempt(failed: TryLater | None) -> Answer:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
@@ -181,7 +187,13 @@ class Client:
                     sink.write(chunk)
 
             head, place = await self._exchanges.get(
-                url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+                url,
+                endpoint=endpoint,
+                headers=headers,
+                encoding="gzip",
+                priority=priority,
+                failed=failed,
+                receive=receive,
             )
             return Answer(head.status, head.headers, b"", place)
 
@@ -201,7 +213,7 @@ class Client:
         """
         latest = time.monotonic() + self._limits.file_seconds
 
-        async def attempt() -> None:
+        async def attempt(failed: TryLater | None) -> None:
             begun = False
 
             def receive(head: Head, chunk: bytes) -> None:
@@ -215,7 +227,13 @@ class Client:
 
             headers = {"Range": f"bytes={sink.position}-"} if sink.position else {}
             head, place = await self._exchanges.get(
-                url, endpoint=endpoint, headers=headers, encoding=None, priority=priority, receive=receive
+                url,
+                endpoint=endpoint,
+                headers=headers,
+                encoding=None,
+                priority=priority,
+                failed=failed,
+                receive=receive,
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 sink.restart()  # what it holds is no beginning of the file

@@ -24,6 +24,8 @@ class Head:
         self.status = int(rest[:3]) if rest[:3].isdigit() else 0
         self.multiplexed = version == b"HTTP/2"
         """By HTTP/2: its connection carries others at the same time."""
+        self.address = ""
+        """Whose answer it is: the IP address at the other end of the connection, which may be a proxy's."""
         self._block = block
 
     @property
