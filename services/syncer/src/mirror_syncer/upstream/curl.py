@@ -22,6 +22,8 @@ from mirror_syncer.upstream.head import Head
 from mirror_syncer.upstream.proxies import Proxy
 
 _SWEEP_SECONDS = 0.25
+# A writing error that no ``receive`` raised is libcurl's decoder's.
+_UNDECODABLE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_WRITE_ERROR})
 _INTEREST = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -193,7 +195,9 @@ class Curl:
             for easy in succeeded:
                 self._finish(easy, None)
             for easy, code, message in failed:
-                self._finish(easy, TransferError(message, timeout=code == pycurl.E_OPERATION_TIMEDOUT))
+                timeout = code == pycurl.E_OPERATION_TIMEDOUT
+                undecodable = code in _UNDECODABLE
+                self._finish(easy, TransferError(message, timeout=timeout, undecodable=undecodable))
             if not left:
                 return
 

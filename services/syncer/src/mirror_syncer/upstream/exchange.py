@@ -6,12 +6,13 @@ from urllib.parse import urlsplit
 
 from mirror_syncer.errors import Refused
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.addresses import Addresses
+from mirror_syncer.upstream.addresses import Addresses, Steering
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl
 from mirror_syncer.upstream.handle import Receive, TransferError
 from mirror_syncer.upstream.head import Head
+from mirror_syncer.upstream.members import Corrupt, Members
 from mirror_syncer.upstream.retries import TryLater, parse_retry_after
 from mirror_syncer.upstream.routes import Routes, redirected
 
@@ -21,6 +22,8 @@ _BROKEN = _LATER - {408, 425, 429}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _PATIENCE_SECONDS = 60
+_GZIP = ("gzip", "x-gzip")
+_HOSTS_MOST = 100
 _PORTS = {"http": 80, "https": 443}
 _UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
 
@@ -51,6 +54,8 @@ class Exchanges:
         self._slowest = slowest
         self._on_request = on_request
         self._addresses = Addresses()
+        self._unpacked_here: set[tuple[str, int]] = set()
+        """Hosts that sent what libcurl cannot unpack; whether we can, a further attempt shows."""
 
     async def get(
         self,
@@ -113,60 +118,110 @@ class Exchanges:
         fresh: bool,
         receive: Receive,
     ) -> Head:
-        """GET a URL. Patience is measured between decoded bytes: who drips anything else drips in vain."""
+        """GET a URL, once."""
         proxy = self._routes.proxy(url)
         origin = _origin(url)
         steering = None if proxy else self._addresses.steering(*origin)
-        began, received, outcome = time.monotonic(), 0, "abandoned"
-
-        def take(head: Head, chunk: bytes) -> None:
-            nonlocal received
-            received += len(chunk)
-            if head.has_content:
-                receive(head, chunk)
-            elif received > _UNWANTED_MOST:
-                raise TryLater(
-                    f"{url}: answered {head.words} with an endless body", reason=str(head.status), fresh=True
-                )
-            elif proxy and head.status in _BROKEN:
-                # The end of the connection, which nobody shall use again: behind a proxy there is no other address.
-                raise TryLater(f"{url}: answered {head.words}", reason=str(head.status), fresh=True)
-            passed = time.monotonic() - began
-            if passed > _PATIENCE_SECONDS and received < passed * self._slowest:
-                raise TryLater(f"{url}: {received:,} bytes in {passed:.0f} s: too slow", reason="slow", fresh=True)
-
+        members = Members() if encoding and origin in self._unpacked_here else None
+        if members is not None:
+            headers, encoding = {**headers, "Accept-Encoding": "gzip"}, None
+        body = _Body(url, receive, members=members, slowest=self._slowest, proxied=proxy is not None)
+        began, outcome = time.monotonic(), "abandoned"
         try:
             if self._credentials is not None:
                 headers = {**headers, **self._credentials.headers(url)}  # of each hop's own URL
             head = await self._curl.get(
-                url, headers=headers, encoding=encoding, proxy=proxy, steering=steering, fresh=fresh, receive=take
+                url, headers=headers, encoding=encoding, proxy=proxy, steering=steering, fresh=fresh, receive=body.take
             )
             outcome = str(head.status)
         except TransferError as error:
             outcome = "timeout" if error.timeout else "connection"
-            elsewhere = not proxy and await self._addresses.failed(*origin, error.address, by=steering)
-            raise TryLater(
-                f"{url}: {'no answer in time' if error.timeout else error}",
-                reason=outcome,
-                elsewhere=elsewhere,
-                fresh=not elsewhere,
-            ) from error
+            raise await self._no_answer(url, error, by=steering, proxied=proxy is not None) from error
         finally:
             self._on_request(endpoint, outcome, time.monotonic() - began)
         if head.status in _LATER:
-            # With a Retry-After it is no machine that is broken, but a service that wants its rest.
-            wait = parse_retry_after(head.headers.get("retry-after"))
-            broken = wait is None and head.status in _BROKEN
-            elsewhere = broken and not proxy and await self._addresses.failed(*origin, head.address, by=steering)
-            raise TryLater(
-                f"{url}: answered {head.words}",
-                reason=str(head.status),
-                wait=wait,
-                elsewhere=elsewhere,
-                fresh=broken and not elsewhere,
-            )
+            raise await self._not_now(url, head, by=steering, proxied=proxy is not None)
+        body.check_end()
         self._addresses.answered(*origin, head.address)
         return head
+
+    async def _no_answer(self, url: str, error: TransferError, *, by: Steering | None, proxied: bool) -> TryLater:
+        """Return what a transfer that failed means for the next attempt."""
+        origin = _origin(url)
+        reason = "timeout" if error.timeout else "connection"
+        if error.undecodable and origin not in self._unpacked_here and len(self._unpacked_here) < _HOSTS_MOST:
+            self._unpacked_here.add(origin)
+            return TryLater(f"{url}: {error}", reason=reason, elsewhere=True)
+        elsewhere = not proxied and await self._addresses.failed(*origin, error.address, by=by)
+        what = "no answer in time" if error.timeout else error
+        return TryLater(f"{url}: {what}", reason=reason, elsewhere=elsewhere, fresh=not elsewhere)
+
+    async def _not_now(self, url: str, head: Head, *, by: Steering | None, proxied: bool) -> TryLater:
+        """Return what an answer that is no answer yet means for the next attempt."""
+        # With a Retry-After it is no machine that is broken, but a service that wants its rest.
+        wait = parse_retry_after(head.headers.get("retry-after"))
+        broken = wait is None and head.status in _BROKEN
+        elsewhere = broken and not proxied and await self._addresses.failed(*_origin(url), head.address, by=by)
+        return TryLater(
+            f"{url}: answered {head.words}",
+            reason=str(head.status),
+            wait=wait,
+            elsewhere=elsewhere,
+            fresh=broken and not elsewhere,
+        )
+
+
+class _Body:
+    """
+    What an answer brings. Patience is measured between decoded bytes: who drips anything else drips in vain.
+
+    Args:
+        receive: takes the body of a 200 or a 206.
+        members: unpacks what comes packed as gzip; None: libcurl has done so.
+        slowest: bytes a second, over the first minute and ever after.
+    """
+
+    def __init__(self, url: str, receive: Receive, *, members: Members | None, slowest: int, proxied: bool) -> None:
+        self._url = url
+        self._receive = receive
+        self._members = members
+        self._slowest = slowest
+        self._proxied = proxied
+        self._began = time.monotonic()
+        self._received = 0
+
+    def take(self, head: Head, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if not head.has_content:
+            self._pass_over(head, len(chunk))
+        elif self._members is not None and head.headers.get("content-encoding", "").lower() in _GZIP:
+            try:
+                for piece in self._members.pieces(chunk):
+                    self._received += len(piece)
+                    self._receive(head, piece)
+            except Corrupt as error:
+                raise TryLater(f"{self._url}: {error}", reason="connection", fresh=True) from error
+        else:
+            self._received += len(chunk)
+            self._receive(head, chunk)
+        passed = time.monotonic() - self._began
+        if passed > _PATIENCE_SECONDS and self._received < passed * self._slowest:
+            told = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
+            raise TryLater(told, reason="slow", fresh=True)
+
+    def check_end(self) -> None:
+        """Raise ``TryLater`` where the answer ended before what is packed in it."""
+        if self._members is not None and not self._members.complete:
+            raise TryLater(f"{self._url}: what it packed as gzip ends too early", reason="connection", fresh=True)
+
+    def _pass_over(self, head: Head, count: int) -> None:
+        self._received += count
+        if self._received > _UNWANTED_MOST:
+            told = f"{self._url}: answered {head.words} with an endless body"
+            raise TryLater(told, reason=str(head.status), fresh=True)
+        if self._proxied and head.status in _BROKEN and "retry-after" not in head.headers:
+            # That ends the connection, which nobody shall use again: behind a proxy there is no other address.
+            raise TryLater(f"{self._url}: answered {head.words}", reason=str(head.status), fresh=True)
 
 
 def _origin(url: str) -> tuple[str, int]:

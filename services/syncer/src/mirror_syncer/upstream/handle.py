@@ -29,12 +29,14 @@ class TransferError(Exception):
 
     Attributes:
         timeout: for want of time.
+        undecodable: libcurl cannot unpack the body.
         address: the IP address at the other end, where a connection came about.
     """
 
-    def __init__(self, message: str, *, timeout: bool) -> None:
+    def __init__(self, message: str, *, timeout: bool, undecodable: bool = False) -> None:
         super().__init__(message)
         self.timeout = timeout
+        self.undecodable = undecodable
         self.address = ""
 
 
