@@ -72,8 +72,8 @@ class Transfer:
         try:
             answer = await self._pages.ask(work, row)
             match answer:
-                case Gone():
-                    return after_gone(work, row)
+                case Gone(index_missing):
+                    return after_gone(work, row, index_missing=index_missing)
                 case NotModified():
                     if _settled(work, row):
                         return after_not_modified(work, row)
