@@ -122,6 +122,7 @@ async def open_mirror(
                 connections=settings.connections,
                 files_at_once=settings.connections,
                 ca_file=settings.ca_file,
+                without_hash=settings.without_hash,
                 bandwidth=settings.bandwidth,
                 credentials=credentials,
                 limits=limits or Limits(),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mirror_syncer.digests import Unhashed
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.schedule import Crontab, crontab
 from mirror_syncer.upstream.hosts import host_and_port, parse_hosts
@@ -116,6 +117,9 @@ class Settings(BaseSettings):
     )
     file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
+    )
+    without_hash: Unhashed = Field(
+        default=Unhashed.OWN_HOST, description="From where files may come of which the index gives no sha256."
     )
     ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")

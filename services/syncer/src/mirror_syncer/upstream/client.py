@@ -40,6 +40,14 @@ class Answer:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a file came: from which URL in the end, and whether a cut would have been noticed."""
+
+    url: str
+    ends_visibly: bool
+
+
 class Sink(Protocol):
     """What a download is poured into; its errors end the download."""
 
@@ -199,11 +207,16 @@ class Client:
 
         return await self._retries.over(attempt)
 
-    async def download(self, url: str, sink: Sink, *, endpoint: str, priority: Priority) -> None:
+    async def download(
+        self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
+    ) -> Delivery:
         """
         Pour a file into a sink; what the sink holds already is not asked for again.
 
         The sink checks what arrives. Cancellation leaves it with what it had.
+
+        Args:
+            resume: go on where an attempt stopped; else, of what nobody could check, each attempt begins again.
 
         Raises:
             Unreachable: no answer, or none that lasted, after all attempts. Where these brought a megabyte together,
@@ -213,8 +226,10 @@ class Client:
         """
         latest = time.monotonic() + self._limits.file_seconds
 
-        async def attempt(failed: TryLater | None) -> None:
+        async def attempt(failed: TryLater | None) -> Delivery:
             begun = False
+            if not resume:
+                sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
@@ -240,6 +255,7 @@ class Client:
                 raise TryLater(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
                 raise Refused(f"{place}: answered {head.words}")
+            return Delivery(place, ends_visibly=head.ends_visibly)
 
         while True:
             before = sink.position

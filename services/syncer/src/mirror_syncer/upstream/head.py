@@ -33,6 +33,12 @@ class Head:
         """Whether the body is what was asked for, or a part of it."""
         return self.status in _CONTENT
 
+    @property
+    def ends_visibly(self) -> bool:
+        """Whether a body that is cut can be told from one that is whole (RFC 9112 6.3)."""
+        chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        return self.multiplexed or chunked or "content-length" in self.headers
+
     @cached_property
     def headers(self) -> dict[str, str]:
         """By lower-case name; the last of several."""

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage, MirrorError, Refused, UpstreamError
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.client import Answer, Client, Sink
+from mirror_syncer.upstream.client import Answer, Client, Delivery, Sink
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
@@ -221,9 +221,9 @@ class Index:
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
         return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
 
-    async def file(self, url: str, sink: Sink, *, priority: Priority) -> None:
+    async def file(self, url: str, sink: Sink, *, priority: Priority, resume: bool = True) -> Delivery:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""
-        await self._client.download(url, sink, endpoint="file", priority=priority)
+        return await self._client.download(url, sink, endpoint="file", priority=priority, resume=resume)
 
     async def metadata(self, url: str, sink: Sink, *, priority: Priority) -> None:
         """Pour a file's ``.metadata`` into a sink (PEP 658)."""
@@ -297,7 +297,7 @@ def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str
     The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
     """
     if content_type in _JSON:
-        return parse_json(body, name=name, url=url, serial=serial)
+        return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
     if content_type in _HTML:
-        return parse_html(body, name=name, url=url, serial=serial)
+        return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
     raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691")
