@@ -3,7 +3,7 @@ Everything that is asked of the index we mirror: one HTTP client, pages parsed i
 
 A request goes down through these rooms, none of which knows of those above it (import-linter holds that):
 
-``index``, ``legacy``      what an index has: pages, wherever their ``location`` is, the list, files · its older JSON API
+``index``, ``legacy``      what an index has: pages at their ``location``, the list, files · its older JSON API
 ``client``                 whole answers, streams, downloads that go on where they stopped
 ``exchange``, ``memory``   one attempt, along redirects, on a connection of the ``budget`` · what all pages may take
 ``retries``                what is worth a further attempt, and when
