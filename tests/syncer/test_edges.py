@@ -16,7 +16,7 @@ import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import Run, RunState
 from mirror_syncer.upstream import addresses
-from mirror_syncer.upstream.addresses import Addresses
+from mirror_syncer.upstream.addresses import Addresses, Next
 from syncer.site import IMPATIENT, Site
 
 # libcurl resolves names below localhost to 127.0.0.1, without DNS: so it begins with the broken one.
@@ -194,7 +194,7 @@ async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypat
     for _ in range(8):
         steering = known.steering(HOST, 80)
         assert steering is None
-        assert await known.failed(HOST, 80, EDGES[0], by=steering)
+        assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ADDRESS
         began = now
         while (steering := known.steering(HOST, 80)) is not None:
             assert EDGES[0] not in steering.resolve.split(":")[-1].split(",")
@@ -202,7 +202,7 @@ async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypat
         waits.append(round((now - began) / 60))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     known.answered(HOST, 80, EDGES[0])
-    assert await known.failed(HOST, 80, EDGES[0], by=None)
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.ADDRESS
     now += 70
     assert known.steering(HOST, 80) is None
 
@@ -215,7 +215,7 @@ async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
     steering = known.steering(HOST, 80)
     assert steering is not None
     assert steering.resolve.endswith(":" + ",".join(EDGES))
-    assert not await known.failed(HOST, 80, "10.0.0.1", by=steering)
+    assert await known.failed(HOST, 80, "10.0.0.1", by=steering) is Next.ANYWHERE
     assert known.steering("other.example", 80) is None
 
 
@@ -224,6 +224,17 @@ async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
     known = Addresses()
     moved = await asyncio.gather(*(known.failed(HOST, 80, EDGES[0], by=None) for _ in range(10)))
     steering = known.steering(HOST, 80)
-    assert all(moved)
+    assert moved == [Next.ADDRESS] * 10
     assert steering is not None
     assert steering.generation == 1
+
+
+async def test_only_address_gets_its_rest(dns: list[str]) -> None:
+    """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
+    dns[:] = EDGES[:1]
+    known = Addresses()
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
+    steering = known.steering(HOST, 80)
+    assert steering is not None
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
+    assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ANYWHERE, "renewed a moment ago"

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 _AVOIDED_SECONDS = 60.0  # doubled with each further failure in a row
 _AVOIDED_MOST_SECONDS = 3_600.0
@@ -34,6 +35,17 @@ class Steering:
     generation: int
     connect_to: str
     resolve: str
+
+
+class Next(Enum):
+    """Where the request goes that comes after a failure."""
+
+    ADDRESS = auto()
+    """To another address."""
+    CONNECTION = auto()
+    """To the same address, by connections that nobody has used yet."""
+    ANYWHERE = auto()
+    """Perhaps by the very connection that failed."""
 
 
 @dataclass(slots=True)
@@ -73,7 +85,7 @@ class Addresses:
             known.steering, known.chosen = None, ()
         return known.steering
 
-    async def failed(self, host: str, port: int, address: str, *, by: Steering | None) -> bool:
+    async def failed(self, host: str, port: int, address: str, *, by: Steering | None) -> Next:
         """
         Avoid an address that failed.
 
@@ -81,14 +93,14 @@ class Addresses:
             by: the steering of the request that failed.
 
         Returns:
-            whether the next request is steered elsewhere: to other addresses, or at least to connections of its own.
+            where the next request goes.
         """
         known = self._host(host, port)
         if known is None:
-            return False
+            return Next.ANYWHERE
         await self._look_up(host, port, known)
         if address not in known.addresses:
-            return False
+            return Next.ANYWHERE
         now = time.monotonic()
         before = known.avoided.get(address)
         if before is None or before.until < now:
@@ -102,8 +114,9 @@ class Addresses:
             known.generation += 1
             known.renewed_at, known.chosen = now, chosen
             known.steering = _steering(host, port, known.generation, chosen)
-            return True
-        return behind
+        elif not behind:
+            return Next.ANYWHERE
+        return Next.CONNECTION if address in known.chosen else Next.ADDRESS
 
     def answered(self, host: str, port: int, address: str) -> None:
         """Take back what was held against an address, now that it answers."""

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from mirror_syncer.errors import Refused
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.addresses import Addresses, Steering
+from mirror_syncer.upstream.addresses import Addresses, Next, Steering
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl
@@ -152,22 +152,24 @@ class Exchanges:
         if error.undecodable and origin not in self._unpacked_here and len(self._unpacked_here) < _HOSTS_MOST:
             self._unpacked_here.add(origin)
             return TryLater(f"{url}: {error}", reason=reason, elsewhere=True)
-        elsewhere = not proxied and await self._addresses.failed(*origin, error.address, by=by)
+        after = Next.ANYWHERE if proxied else await self._addresses.failed(*origin, error.address, by=by)
         what = "no answer in time" if error.timeout else error
-        return TryLater(f"{url}: {what}", reason=reason, elsewhere=elsewhere, fresh=not elsewhere)
+        return TryLater(f"{url}: {what}", reason=reason, elsewhere=after is Next.ADDRESS, fresh=after is Next.ANYWHERE)
 
     async def _not_now(self, url: str, head: Head, *, by: Steering | None, proxied: bool) -> TryLater:
         """Return what an answer that is no answer yet means for the next attempt."""
         # With a Retry-After it is no machine that is broken, but a service that wants its rest.
         wait = parse_retry_after(head.headers.get("retry-after"))
         broken = wait is None and head.status in _BROKEN
-        elsewhere = broken and not proxied and await self._addresses.failed(*_origin(url), head.address, by=by)
+        after = Next.ANYWHERE
+        if broken and not proxied:
+            after = await self._addresses.failed(*_origin(url), head.address, by=by)
         return TryLater(
             f"{url}: answered {head.words}",
             reason=str(head.status),
             wait=wait,
-            elsewhere=elsewhere,
-            fresh=broken and not elsewhere,
+            elsewhere=after is Next.ADDRESS,
+            fresh=broken and after is Next.ANYWHERE,
         )
 
 

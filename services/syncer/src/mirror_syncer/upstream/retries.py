@@ -21,7 +21,7 @@ class TryLater(UpstreamError):
     Attributes:
         reason: a metric's label, one of few.
         wait: upstream's wish in seconds.
-        elsewhere: the next attempt goes to another machine, or at least by connections that nobody has used yet.
+        elsewhere: the next attempt goes to another machine, which needs no rest.
         fresh: the next attempt has to open a connection of its own to get away from what failed.
     """
 
