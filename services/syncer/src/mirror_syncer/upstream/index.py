@@ -22,6 +22,8 @@ from mirror_syncer.upstream.page import Page, parse_serial
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
 _ABSENT = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
+# What may be found below another URL of the same index, as long as it is not known where pages lie.
+_ELSEWHERE = frozenset({400, 403, 404, 405, 406, 410})
 _LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 # RFC 9110 5.5: no control characters, which would end the line that it is sent back in. PyPI's ETags have 24
@@ -116,7 +118,7 @@ class Index:
         for base in bases:
             try:
                 answer = await self._page_below(base, name, validators=validators, priority=priority)
-            except (Refused, InvalidPage) as error:
+            except (_NotHere, InvalidPage) as error:
                 first = first or error
                 continue
             if not isinstance(answer, Gone):
@@ -164,6 +166,8 @@ class Index:
                 raise Refused(
                     f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
                 )
+            case status if status in _ELSEWHERE:
+                raise _NotHere(f"{answer.url}: answered {status}")
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)
@@ -194,7 +198,7 @@ class Index:
         for base in self._location.bases:
             try:
                 answer = await self._list_below(base, validators=validators, into=into, priority=priority)
-            except (Refused, InvalidPage) as error:
+            except (_NotHere, _NoList) as error:
                 refused = refused or error
                 continue
             if isinstance(answer, NotModified) or self._location.may_list(base, is_json=answer.is_json):
@@ -215,9 +219,9 @@ class Index:
             case 200:
                 pass
             case status:
-                raise Refused(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
+                raise _NotHere(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
         if (content_type := _content_type(answer)) not in _JSON | _HTML:
-            raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+            raise _NoList(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
         return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
 
@@ -231,6 +235,14 @@ class Index:
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
+
+
+class _NotHere(Refused):
+    """A refusal of this URL, which says nothing about another one of the same index."""
+
+
+class _NoList(InvalidPage):
+    """An answer in a form that no list of projects has."""
 
 
 class _Present(Exception):
