@@ -3,6 +3,7 @@
 import os
 import stat
 from base64 import b64encode
+from codecs import BOM_UTF8
 from pathlib import Path
 from random import Random
 
@@ -41,6 +42,13 @@ def test_two_mirrors_have_two_tokens(tmp_path: Path) -> None:
 def test_white_space_around_a_token_is_none_of_it(tmp_path: Path) -> None:
     """What editors and echo add at the ends does not count."""
     (tmp_path / "token").write_text(f"\n {TOKEN}\r\n")
+
+    assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
+
+
+def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
+    """What Notepad and PowerShell put before the first letter does not count."""
+    (tmp_path / "token").write_bytes(BOM_UTF8 + TOKEN.encode() + b"\r\n")
 
     assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
 

@@ -157,6 +157,8 @@ class Site:
         bandwidth: str | None = None,
         webhook_url: str | None = None,
         webhook_secret_file: Path | None = None,
+        without_hash: str = "own-host",
+        file_hosts: str = "127.0.0.1 127.0.0.2",
     ) -> AsyncIterator[Running]:
         """Run the mirror's engine; stop it as SIGTERM would."""
         settings = Settings.model_validate(
@@ -174,7 +176,8 @@ class Site:
                 "bandwidth": bandwidth,
                 "webhook_url": webhook_url,
                 "webhook_secret_file": webhook_secret_file,
-                "file_hosts": "127.0.0.1 127.0.0.2",
+                "file_hosts": file_hosts,
+                "without_hash": without_hash,
             }
         )
         async with open_mirror(settings, limits=limits, stale_waits=STALE_WAITS) as mirror:

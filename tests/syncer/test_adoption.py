@@ -571,7 +571,7 @@ async def test_damaged_pages(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.
     site.assert_whole()
 
 
-async def test_page_without_sha256(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
+async def test_page_without_hash(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
     """A page that gives md5 alone proves nothing of its files: they are not adopted, and stay."""
     page = site.web / "simple/six"
     for form in page.iterdir():

@@ -235,3 +235,15 @@ async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi
 
     succeeded = RunState.SUCCEEDED
     assert [state is succeeded for state in states] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_netrc_as_windows_writes_it(site: Site, pypi: fakepypi.FakePyPI, netrc: Path, end: str) -> None:
+    """A byte order mark and Windows' line ends are no part of a netrc."""
+    text = f'\ufeffmachine 127.0.0.1{end}login {USER}{end}password "{PASSWORD}"{end}'
+    netrc.write_text(text, encoding="utf-8", newline="")  # noqa: ASYNC240 - a few bytes
+    pypi.index.project("six").upload("1.0")
+    pypi.faults.everywhere().require_login(USER, PASSWORD)
+    site.select("six")
+    async with site.running(netrc=netrc) as running:
+        assert (await running.sync()).state is RunState.SUCCEEDED

@@ -1,5 +1,6 @@
 """mirror.toml is read whole or refused whole, with every problem and its remedy."""
 
+import codecs
 import os
 import subprocess
 import sys
@@ -166,6 +167,13 @@ def test_document_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "latin"):
         with pytest.raises(ConfigurationError, match=str(path)):
             read_policy(path)
+
+
+def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """What Notepad and PowerShell put before the first letter, and their line ends, change nothing."""
+    path = tmp_path / "mirror.toml"
+    path.write_bytes(codecs.BOM_UTF8 + b'[mirror]\r\nprojects = ["six"]\r\n')
+    assert set(read_policy(path).projects) == {"six"}
 
 
 def test_bad_reload_leaves_the_policy_in_force(tmp_path: Path) -> None:

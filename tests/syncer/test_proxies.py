@@ -10,7 +10,7 @@ import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.settings import read_settings
-from mirror_syncer.upstream.proxies import Proxy
+from mirror_syncer.upstream.proxies import Proxy, proxy_for
 from syncer.site import Site
 
 USER, PASSWORD = "operator", "p%:ä@/#sesame"
@@ -134,3 +134,50 @@ def test_proxy_is_taken_apart(value: str, url: str, login: tuple[str, str] | Non
 
     assert (proxy.url, proxy.login) == (url, login)
     assert repr(proxy) == f"Proxy(url={url!r})"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "direct"),
+    [
+        ("*.corp", "https://pypi.corp/simple/", True),
+        ("*.corp", "https://a.pypi.corp./simple/", True),
+        (".corp", "https://pypi.corp/", True),
+        ("corp", "https://pypi.corp/", True),
+        ("CORP", "https://pypi.corp/", True),
+        ("*.corp", "https://pypicorp/", False),
+        ("*.corp", "https://pypi.corp.example/", False),
+        ("localhost,\t*.corp:8443 ,10.0.0.1", "https://pypi.corp:8443/", True),
+        ("*.corp:8443", "https://pypi.corp/", False),
+        ("pypi.corp:443", "https://pypi.corp/", True),
+        ("10.0.0.0/8", "http://10.1.2.3:8080/", True),
+        ("10.0.0.0/8", "http://11.1.2.3:8080/", False),
+        ("10.0.0.0/8", "http://pypi.corp/", False),
+        ("10.1.2.3:8080", "http://10.1.2.3:8080/", True),
+        ("::1", "http://[::1]:8000/", True),
+        ("[::1]", "http://[0:0::1]:8000/", True),
+        ("[::1]:8000", "http://[::1]:8000/", True),
+        ("[::1]:8001", "http://[::1]:8000/", False),
+        ("*", "https://pypi.org/", True),
+        ("", "https://pypi.org/", False),
+        (".", "https://pypi.org/", False),
+    ],
+)
+def test_no_proxy_forms(environment: pytest.MonkeyPatch, no_proxy: str, url: str, *, direct: bool) -> None:
+    """NO_PROXY is read as Docker, Kubernetes and curl write it: domains with or without a star, networks and ports."""
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY"):
+        environment.setenv(variable, "http://proxy.example:3128")
+    environment.setenv("NO_PROXY", no_proxy)
+    assert (proxy_for(url) is None) is direct
+
+
+async def test_host_without_a_proxy_is_asked_directly(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch
+) -> None:
+    """What NO_PROXY names by a domain with a star is asked without the proxy, by libcurl, too."""
+    pypi.index.project("six").upload("1.0")
+    environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    environment.setenv("NO_PROXY", "*.corp.localhost")
+    site = Site(tmp_path, upstream=pypi.url.replace("127.0.0.1", "pypi.corp.localhost"))
+    site.select("six")
+
+    assert (await site.sync()).state is RunState.SUCCEEDED

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mirror_syncer.assembly import user_agent
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.settings import ELSEWHERE, Settings, is_default, read_settings
+from mirror_syncer.upstream.hosts import is_allowed
 
 Set = Callable[..., Settings]
 
@@ -158,6 +160,71 @@ def test_file_hosts(setting: Set) -> None:
     assert "cdn.example:443" not in read.hosts
 
 
+@pytest.mark.parametrize(
+    ("said", "host", "port", "allowed"),
+    [
+        ("*.blob.example:8443", "x81.blob.example", 8443, True),
+        (".blob.example:8443", "a.b.blob.example", 8443, True),
+        ("*.Blob.example", "X81.blob.example.", 443, True),
+        ("*.blob.example", "x81.blob.example", 80, True),
+        ("*.blob.example", "x81.blob.example", 8443, False),
+        ("*.blob.example", "blob.example", 443, False),
+        ("*.blob.example", "xblob.example", 443, False),
+        ("*.blob.example", "blob.example.org", 443, False),
+        ("*.blob.example:8443", "x81.blob.example:8443.org", 443, False),
+        ("pypi_files:8000", "pypi_files", 8000, True),
+        ("[::1]:8000", "::1", 8000, True),
+        ("[2001:DB8:0::1]", "2001:db8::1", 443, True),
+        ("[::1]:8000", "::1", 8001, False),
+    ],
+)
+def test_file_host_patterns(setting: Set, said: str, host: str, port: int, *, allowed: bool) -> None:
+    """A wildcard stands for the hosts below its domain alone; addresses and Compose's names are hosts like others."""
+    assert is_allowed(host, port, allowed=setting(MIRROR_FILE_HOSTS=said).hosts) is allowed
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["*", "*.", "x*.example", "a.*.example", "*example", "::1:8000", "[::1", "a:0", "a:65536", "a:", "-a", "a..b"],
+)
+def test_what_is_no_file_host(setting: Set, said: str) -> None:
+    """A wildcard for all the world, or within a name, is refused by a sentence that shows how it is written."""
+    [problem] = problems(setting, MIRROR_FILE_HOSTS=said)
+    assert "not a host or host:port, as in files.example.org, *.example.org:8443" in problem
+
+
+def test_kubernetes_variables_stop_no_start(setting: Set) -> None:
+    """What Kubernetes sets for services of its namespace is no knob, and a misspelt knob beside it still is told."""
+    services = {
+        "MIRROR_SERVICE_HOST": "10.0.0.1",
+        "MIRROR_SERVICE_PORT": "8080",
+        "MIRROR_SERVICE_PORT_HTTP": "8080",
+        "MIRROR_PORT": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP_PROTO": "tcp",
+        "MIRROR_PORT_8080_TCP_PORT": "8080",
+        "MIRROR_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "MIRROR_SYNCER_SERVICE_HOST": "fd00::1",
+        "MIRROR_SYNCER_PORT": "tcp://[fd00::1]:8090",
+        "CONTROL_PORT": "tcp://10.0.0.2:8081",
+        "CONTROL_PORT_53_UDP": "udp://10.0.0.2:53",
+        "GRAFANA_SERVICE_PORT_WEB_UI": "3000",
+    }
+    assert setting(**services) == Settings()
+    assert is_default(services)
+    found = problems(setting, **services, MIRROR_LISTEN_PORT="8080", MIRROR_SERVICE_HOSTS="10.0.0.1")
+    assert len(found) == 2
+    assert found[0].startswith("MIRROR_LISTEN_PORT is no setting")
+
+
+def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
+    """A carriage return or a blank at a value's end, which editors leave behind, changes nothing."""
+    read = setting(
+        MIRROR_UPSTREAM="https://pypi.example/simple/\r", MIRROR_CONNECTIONS="4 ", MIRROR_DISK_RESERVE="3%\r"
+    )
+    assert (read.upstream, read.connections, read.disk_reserve) == ("https://pypi.example", 4, 0.03)
+
+
 @pytest.mark.parametrize(("said", "share"), [("5%", 0.05), ("0%", 0.0), ("2.5%", 0.025), ("99%", 0.99)])
 def test_disk_reserve(setting: Set, said: str, share: float) -> None:
     """The reserve is a share, written as one."""
@@ -219,3 +286,9 @@ def test_what_a_first_start_is(setting: Set) -> None:
     """Paths that compose itself sets, and empty values, are nobody's choice; anything else is."""
     assert is_default({"MIRROR_DATA": "/srv/mirror", "MIRROR_CONTACT": "", "PATH": "/bin"})
     assert not is_default({"MIRROR_CONTACT": "ops@example.org"})
+
+
+def test_user_agent_names_nobody_else(setting: Set) -> None:
+    """Upstream is told where the operator is reached, and without that no address at all."""
+    assert "http" not in user_agent(setting())
+    assert user_agent(setting(MIRROR_CONTACT="ops@example.org")).endswith(" (+ops@example.org)")

@@ -1,5 +1,7 @@
 """An upstream that cannot be reached, or cannot prove who it is: nothing is believed, and what was published stays."""
 
+import asyncio
+import codecs
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,6 +58,38 @@ async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Pa
 
     assert run.state is RunState.SUCCEEDED
     site.assert_whole()
+
+
+@pytest.mark.parametrize("before", ["# Aussteller: Köln\n".encode("latin-1"), codecs.BOM_UTF8, b"subject=\xff\xfe\r\n"])
+async def test_comments_beside_a_certificate_are_ignored(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, before: bytes
+) -> None:
+    """What stands beside a certificate of MIRROR_CA_FILE is ignored in any encoding, as RFC 7468 says."""
+    await asyncio.to_thread(ca_file.write_bytes, before + authority.cert_pem.bytes().replace(b"\n", b"\r\n"))
+    async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
+        assert (await sync(site, ca_file)).state is RunState.SUCCEEDED
+
+
+async def test_authorities_leave_no_file_behind(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MIRROR_CA_FILE leaves nothing in the temporary directory, whatever ends the process, and no open file."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
+        await sync(site, ca_file)
+        before = open_memory_files()
+        async with site.running(ca_file=ca_file) as running:
+            assert (await running.sync()).state is RunState.SUCCEEDED
+            assert list(temporary.iterdir()) == []
+            assert open_memory_files() > before
+    assert open_memory_files() == before
+
+
+def open_memory_files() -> int:
+    """Return how many files in memory this process holds open."""
+    return sum("memfd:" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import codecs
 import hashlib
 import hmac
 import json
@@ -355,3 +356,12 @@ def test_a_wrong_url_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> N
         read_settings()
     assert "T0P-S3CR3T" not in str(raised.value)
     assert "T0P-S3CR3T" not in repr(Settings.model_construct(webhook_url="https://x/T0P-S3CR3T"))
+
+
+@pytest.mark.parametrize("text", [f"whsec_{base64.b64encode(bytes(range(24))).decode()}", "sixteen letters!"])
+def test_byte_order_mark_is_no_part_of_the_secret(tmp_path: Path, text: str) -> None:
+    """A secret that Windows' tools wrote signs as the same secret written elsewhere."""
+    plain, marked = tmp_path / "plain", tmp_path / "marked"
+    plain.write_text(text)
+    marked.write_bytes(codecs.BOM_UTF8 + text.encode() + b"\r\n")
+    assert read_secret(marked) == read_secret(plain)

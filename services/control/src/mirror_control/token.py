@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import stat
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from mirror_control.state import replace_file
@@ -69,7 +70,7 @@ class TokenFile:
 
     def _read(self) -> bytes:
         with self.path.open("rb") as file:
-            token = file.read(_LONGEST + 1).strip()
+            token = file.read(_LONGEST + 1 + len(BOM_UTF8)).removeprefix(BOM_UTF8).strip()
         if not token:
             raise TokenError(
                 f"token file {self.path} is empty: write a token into it (openssl rand -hex 32), "

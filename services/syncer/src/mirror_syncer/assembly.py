@@ -33,7 +33,7 @@ from mirror_syncer.throttle import Throttle
 from mirror_syncer.transfer import STALE_WAITS
 from mirror_syncer.turns import Turns
 from mirror_syncer.upstream import Limits, read_credentials
-from mirror_syncer.upstream.authorities import authorities
+from mirror_syncer.upstream.authorities import trusted_authorities
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.proxies import shown_logins
 from mirror_syncer.verifier import Verifier
@@ -66,7 +66,7 @@ class Mirror:
 
 def user_agent(settings: Settings) -> str:
     """Return how the mirror introduces itself to upstream."""
-    return f"pypi-mirror/{VERSION} (+{settings.contact or 'https://pypi.org/project/pypi-mirror'})"
+    return f"pypi-mirror/{VERSION}" + (f" (+{settings.contact})" if settings.contact else "")
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -122,6 +122,7 @@ async def open_mirror(
                 connections=settings.connections,
                 files_at_once=settings.connections,
                 ca_file=settings.ca_file,
+                without_hash=settings.without_hash,
                 bandwidth=settings.bandwidth,
                 credentials=credentials,
                 limits=limits or Limits(),
@@ -234,14 +235,14 @@ async def _webhooks(
     if settings.webhook_url is None:
         yield
         return
-    receiver = Receiver(
-        settings.webhook_url, read_secret(settings.webhook_secret_file), authorities(settings.ca_file), credentials
-    )
-    webhooks = Webhooks(receiver, messages=catalog.messages, count=metrics.count_webhook)
-    catalog.runs.announced = True
-    runs.tell(webhooks.tell)
-    async with webhooks.sending():
-        yield
+    secret = read_secret(settings.webhook_secret_file)
+    with trusted_authorities(settings.ca_file) as trusted:
+        receiver = Receiver(settings.webhook_url, secret, trusted, credentials)
+        webhooks = Webhooks(receiver, messages=catalog.messages, count=metrics.count_webhook)
+        catalog.runs.announced = True
+        runs.tell(webhooks.tell)
+        async with webhooks.sending():
+            yield
 
 
 def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs, queue: WorkQueue) -> Snapshot:

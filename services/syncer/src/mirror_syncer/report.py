@@ -22,6 +22,7 @@ from mirror_syncer.planning import Plan, plan_sync
 from mirror_syncer.policy import Policy
 from mirror_syncer.rows import ProjectRow
 from mirror_syncer.settings import Settings
+from mirror_syncer.transfer import UnhashedFiles
 from mirror_syncer.volume import View
 from mirror_syncer.weighing import WEIGHED_MOST, Scale, open_index, weigh
 from mirror_syncer.weight import Sums, Weight
@@ -119,7 +120,15 @@ async def make_report(
         unweighed = f"that would ask for more than {WEIGHED_MOST:,} pages; name the projects to weigh"
     if unweighed is None:
         async with open_index(settings) as index:
-            scale = Scale(policy=policy, catalog=catalog, view=view, index=index, keep_files=only is not None)
+            unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
+            scale = Scale(
+                policy=policy,
+                catalog=catalog,
+                view=view,
+                index=index,
+                unhashed=unhashed,
+                keep_files=only is not None,
+            )
             with _progress(len(plan.refresh)) as weighed:
                 refreshed = await weigh(plan, scale=scale, at_once=settings.connections, weighed=weighed)
     else:

@@ -1,49 +1,67 @@
 """When runs come by themselves."""
 
+import random
 import re
 import zoneinfo
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.base import BaseTrigger
+from cronsim import CronSim, CronSimError
 
 _JITTER_SECONDS = 20  # so that a thousand mirrors do not all knock at :00 and :30
+_MOMENT = timedelta(microseconds=1)
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-def crontab(expression: str, *, time_zone: str) -> CronTrigger:
+class Crontab(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     """
-    Return the trigger of a crontab's five fields.
+    The times of a crontab's five fields, as Debian's cron keeps them.
 
-    Weekdays are crontab's, 0 and 7 both Sunday. (APScheduler itself counts from Monday, so numbers become names.) Where
-    day and weekday are both restricted, both must hold.
+    Where day and weekday are both restricted, either is enough. Where clocks go forward, what would have come in the
+    hour that is missing comes right after it; where they go back, what has an hour and a minute of its own comes once.
+    (APScheduler's own trigger skips a day whose midnight is missing, and comes twice in an hour that is repeated.)
+
+    Args:
+        expression: the five fields.
 
     Raises:
-        ValueError: it is no such expression.
+        ValueError: it is no such expression, or names a day that never comes.
     """
-    fields = expression.split()
-    if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
-        raise ValueError(f"{expression!r} is not a crontab's five fields, as in '*/30 * * * *', nor 'off'")
-    minute, hour, day, month, weekday = fields
-    try:
-        return CronTrigger(
-            minute=minute,
-            hour=hour,
-            day=day,
-            month=month,
-            day_of_week=_weekdays(weekday),
-            timezone=zoneinfo.ZoneInfo(time_zone),
-            jitter=_JITTER_SECONDS,
-        )
-    except ValueError as error:
-        raise ValueError(f"{expression!r}: {error}") from error
+
+    def __init__(self, expression: str, *, time_zone: str) -> None:
+        self.timezone = zoneinfo.ZoneInfo(time_zone)
+        self.jitter: float | None = _JITTER_SECONDS
+        fields = expression.split()
+        if len(fields) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
+            raise ValueError(f"{expression!r} is not a crontab's five fields, as in '*/30 * * * *', nor 'off'")
+        try:
+            self._fields = " ".join([*fields[:4], _weekdays(fields[4])])
+            CronSim(self._fields, datetime.now(self.timezone))
+        except (CronSimError, ValueError) as error:
+            raise ValueError(f"{expression!r}: {error}") from error
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """Return the first time after the previous one, or from now on; None: there is none."""
+        # In UTC: within a zone, neither sums nor comparisons tell the two hours of a repeated one apart.
+        after = now.astimezone(UTC)
+        # By the clock as it is: one that was set back is followed.
+        after = after - _MOMENT if previous_fire_time is None else min(after, previous_fire_time.astimezone(UTC))
+        for fires in CronSim(self._fields, after.astimezone(self.timezone)):
+            if (moment := fires.astimezone(UTC)) > after:
+                late = timedelta(seconds=random.uniform(0, self.jitter or 0))
+                return (moment + late).astimezone(self.timezone)
+        return None
+
+
+def crontab(expression: str, *, time_zone: str) -> Crontab:
+    """Return the trigger of a crontab's five fields; arguments and errors as of ``Crontab``."""
+    return Crontab(expression, time_zone=time_zone)
 
 
 def _weekdays(field: str) -> str:
-    """Return crontab's weekdays by name, a range as its days: APScheduler has no range over Sunday."""
-    if field == "*":
-        return field
+    """Return crontab's weekdays as numbers, a range as its days: CronSim has no range over Sunday."""
     days: list[str] = []
     for part in field.lower().split(","):
         match = re.fullmatch(r"(?:\*|(?P<first>\w+)-(?P<last>\w+))(/(?P<step>[1-9]\d?))?|(?P<one>\w+)", part)
@@ -52,8 +70,9 @@ def _weekdays(field: str) -> str:
         first = _day(match["one"] or match["first"] or "0")
         last = _day(match["one"] or match["last"] or "6")
         last += 7 if last < first else 0
-        days += [_DAYS[number % 7] for number in range(first, last + 1, int(match["step"] or 1))]
-    return ",".join(dict.fromkeys(days))
+        days += [str(number % 7) for number in range(first, last + 1, int(match["step"] or 1))]
+    # A star in front says that the day of the month has to agree.
+    return field if field.startswith("*") else ",".join(dict.fromkeys(days))
 
 
 def _day(text: str) -> int:
@@ -76,10 +95,10 @@ class Timetable:
 
     def __init__(
         self,
-        trigger: CronTrigger | None,
+        trigger: BaseTrigger | None,
         *,
         sync: Callable[[], None],
-        verify_trigger: CronTrigger | None = None,
+        verify_trigger: BaseTrigger | None = None,
         verify: Callable[[], None] = lambda: None,
         paused: bool,
     ) -> None:
@@ -127,7 +146,7 @@ class Timetable:
         return None if self.paused or self._job is None else getattr(self._job, "next_run_time", None)
 
 
-def interval_seconds(trigger: CronTrigger, *, now: datetime) -> float:
+def interval_seconds(trigger: BaseTrigger, *, now: datetime) -> float:
     """Return the seconds between the next two times of a trigger."""
     first = trigger.get_next_fire_time(None, now)
     second = first and trigger.get_next_fire_time(first, first)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from apscheduler.triggers.cron import CronTrigger
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mirror_syncer.digests import Unhashed
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.listening import Listen, TcpPort, parse_listen
-from mirror_syncer.schedule import crontab
+from mirror_syncer.schedule import Crontab, crontab
+from mirror_syncer.upstream.hosts import host_and_port, parse_hosts
 from mirror_syncer.upstream.proxies import wrong_proxies
 
 PREFIX = "MIRROR_"
@@ -47,6 +48,15 @@ ELSEWHERE = frozenset(
     }
 )
 _PREFIXES = (PREFIX, "CONTROL_", "PROMETHEUS_", "GRAFANA_")
+# What Kubernetes, like Docker's links before it, sets in each container for every service of the namespace: one named
+# "mirror" brings MIRROR_SERVICE_HOST=10.0.0.1 and MIRROR_PORT_8080_TCP=tcp://10.0.0.1:8080. Known by name and value, so
+# that a misspelt knob is still reported.
+_SERVICE_VARIABLES = (
+    (re.compile(r"\w+_SERVICE_HOST|\w+_PORT_\d+_(TCP|UDP|SCTP)_ADDR"), re.compile(r"[0-9A-Fa-f.:]+")),
+    (re.compile(r"\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP|SCTP)_PORT"), re.compile(r"\d{1,5}")),
+    (re.compile(r"\w+_PORT_\d+_(TCP|UDP|SCTP)_PROTO"), re.compile(r"tcp|udp|sctp")),
+    (re.compile(r"\w+_PORT(_\d+_(TCP|UDP|SCTP))?"), re.compile(r"(tcp|udp|sctp)://[^/]+:\d{1,5}")),
+)
 _CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
 _SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
@@ -116,6 +126,9 @@ class Settings(BaseSettings):
     file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
         default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
     )
+    without_hash: Unhashed = Field(
+        default=Unhashed.OWN_HOST, description="From where files may come of which the index gives no sha256."
+    )
     ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
     connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
@@ -138,6 +151,12 @@ class Settings(BaseSettings):
         default=TcpPort("127.0.0.1", 8090), description="Where control finds the private API: unix:/path or host:port."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_other_systems_write(cls, value: object) -> object:
+        """Leave out blanks at either end: a file with Windows' line ends brings a carriage return."""
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("upstream")
     @classmethod
     def _is_an_index(cls, value: str) -> str:
@@ -157,8 +176,10 @@ class Settings(BaseSettings):
     @classmethod
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for host in value:
-            if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", host):
-                raise ValueError(f"{_without_login(host)!r} is not a host, or host:port, as in files.example.org")
+            try:
+                list(parse_hosts(host))
+            except ValueError as error:
+                raise ValueError(f"{_without_login(host)!r} is {error}") from None
         return tuple(host.lower() for host in value)
 
     @field_validator("webhook_url")
@@ -200,11 +221,11 @@ class Settings(BaseSettings):
             crontab(value, time_zone=info.data.get("tz", "UTC"))
         return value
 
-    def trigger(self) -> CronTrigger | None:
+    def trigger(self) -> Crontab | None:
         """Return when to sync, or None where the schedule is off."""
         return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
 
-    def verify_trigger(self) -> CronTrigger | None:
+    def verify_trigger(self) -> Crontab | None:
         """Return when to verify, or None where that is off."""
         return None if self.verify_schedule == "off" else crontab(self.verify_schedule, time_zone=self.tz)
 
@@ -219,8 +240,8 @@ class Settings(BaseSettings):
     def hosts(self) -> frozenset[str]:
         """Return each ``host:port`` that the syncer may ask: the upstream's, PyPI's file host, and those allowed."""
         parts = urlsplit(self.upstream)
-        own = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-        more = (host if ":" in host else f"{host}:{port}" for host in self.file_hosts for port in (443, 80))
+        own = host_and_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        more = (parsed for host in self.file_hosts for parsed in parse_hosts(host))
         return frozenset({own, FILES_OF_PYPI, *more})
 
 
@@ -242,10 +263,18 @@ def read_settings() -> Settings:
     return settings
 
 
+def _is_service_variable(key: str, value: str) -> bool:
+    return any(name.fullmatch(key) and form.fullmatch(value) for name, form in _SERVICE_VARIABLES)
+
+
 def is_default(environment: Mapping[str, str]) -> bool:
     """Return whether nobody has set anything: no ``.env``, a first start."""
     own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
-    ours = {key for key, value in environment.items() if value and key.startswith(_PREFIXES)}
+    ours = {
+        key
+        for key, value in environment.items()
+        if value and key.startswith(_PREFIXES) and not _is_service_variable(key, value)
+    }
     return not ours - own
 
 
@@ -253,7 +282,7 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
     problems = []
     for key in sorted(environment):
-        if key.startswith(_PREFIXES) and key not in known:
+        if key.startswith(_PREFIXES) and key not in known and not _is_service_variable(key, environment[key]):
             close = difflib.get_close_matches(key, known, n=1)
             problems.append(f"{key} is no setting; " + (f"did you mean {close[0]}?" if close else "see .env.example"))
     return problems

@@ -81,6 +81,7 @@ class Receiver:
             easy.setopt(pycurl.TIMEOUT, _CALL_SECONDS)
             if self.authorities is not None:
                 easy.setopt(pycurl.CAINFO, str(self.authorities))
+            easy.setopt(pycurl.NOPROXY, "")  # `proxy_for` judges alone
             easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: none, whatever the environment says
             if proxy and proxy.login:
                 easy.setopt(pycurl.PROXYUSERNAME, proxy.login[0].encode())
@@ -240,7 +241,7 @@ def read_secret(path: Path | None) -> bytes:
         ConfigurationError: there is none, or it is too short to be one.
     """
     try:
-        text = path.read_text().strip() if path is not None else ""
+        text = path.read_text(encoding="utf-8-sig").strip() if path is not None else ""
         key = base64.b64decode(text[6:], validate=True) if text.startswith("whsec_") else text.encode()
     except (OSError, UnicodeDecodeError, binascii.Error):
         key = b""

@@ -19,7 +19,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import GONE, ProjectRow
 from mirror_syncer.settings import Settings
-from mirror_syncer.transfer import unchanged_page
+from mirror_syncer.transfer import UnhashedFiles, unchanged_page
 from mirror_syncer.upstream import (
     Budget,
     Client,
@@ -48,11 +48,14 @@ class Scale:
         keep_files: tell of each file by name, too.
     """
 
-    def __init__(self, *, policy: Policy, catalog: Catalog, view: View, index: Index, keep_files: bool) -> None:
+    def __init__(
+        self, *, policy: Policy, catalog: Catalog, view: View, index: Index, unhashed: UnhashedFiles, keep_files: bool
+    ) -> None:
         self._policy = policy
         self._catalog = catalog
         self._view = view
         self._index = index
+        self._unhashed = unhashed
         self._keep_files = keep_files
 
     async def weigh(self, step: Step) -> Weight:
@@ -78,6 +81,7 @@ class Scale:
                 return Weight(step.name, "failing", "upstream has no such project; look at its name in mirror.toml")
             files: tuple[WeighedFile, ...] = tuple(gone_files(published))
             return self._weight(step.name, "withdraw", GONE, files)
+        page = await asyncio.to_thread(self._unhashed.settle, page, published)
         files = await asyncio.to_thread(weigh_files, step.name, selection, page, published)
         if published is not None and not any(file.fate in (Fate.FETCH, Fate.LEAVES) for file in files):
             return self._weight(step.name, "keep", "nothing to fetch", files)

@@ -104,7 +104,7 @@ def read_policy(path: Path) -> Policy:
         ConfigurationError: it cannot be read, or any of its keys is unknown or wrong.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad and PowerShell write a BOM
     except PermissionError as error:
         # A checkout under a strict umask leaves it to its owner; the syncer is another user.
         remedy = "on the host: chmod o+r mirror.toml, and with SELinux on: chcon -t container_file_t mirror.toml"

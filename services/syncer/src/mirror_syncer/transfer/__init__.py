@@ -14,6 +14,7 @@ from mirror_syncer.transfer.outcome import Outcome
 from mirror_syncer.transfer.page import STALE_WAITS, unchanged_page
 from mirror_syncer.transfer.project import Transfer
 from mirror_syncer.transfer.tally import Tally
+from mirror_syncer.transfer.unhashed import UnhashedFiles
 
 __all__ = [
     "STALE_WAITS",
@@ -22,6 +23,7 @@ __all__ = [
     "Outcome",
     "Tally",
     "Transfer",
+    "UnhashedFiles",
     "Withdrawal",
     "Work",
     "unchanged_page",

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
+from mirror_syncer.digests import NO_DIGEST
 from mirror_syncer.errors import FileRejected, UpstreamError, VolumeError, VolumeFull
 from mirror_syncer.names import PackagePath, content_digest, full_path, metadata_name, short_path
 from mirror_syncer.priority import Priority
@@ -18,6 +19,7 @@ from mirror_syncer.publish import PublishedPage
 from mirror_syncer.transfer.claims import Claims, Intend
 from mirror_syncer.transfer.metadata import MetadataTransfer
 from mirror_syncer.transfer.tally import Tally
+from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Index
 from mirror_syncer.volume import LITTLE, Arrival, Tree
 
@@ -37,11 +39,12 @@ class FileTransfer:
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
-    def __init__(self, *, index: Index, tree: Tree, intend: Intend, at_once: int) -> None:
+    def __init__(self, *, index: Index, tree: Tree, intend: Intend, at_once: int, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
         self._intend = intend
         self._at_once = at_once
+        self._unhashed = unhashed
         self._metadata = MetadataTransfer(index=index, tree=tree)
 
     async def bring(
@@ -77,7 +80,11 @@ class FileTransfer:
         self._check_room(missing)
         held = {} if published is None else {published.places[n]: file.sha256 for n, file in published.files.items()}
         claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
-        addresses = {file.filename: content_digest(urlsplit(file.url).path) for file in missing}
+        addresses = {
+            # Where a content lies that nobody knows, is known when it has come.
+            file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)
+            for file in missing
+        }
         await claims.claim(
             *(
                 (short_path(address, file.filename), file.sha256)
@@ -147,12 +154,14 @@ class FileTransfer:
                 file = file if file.size is not None else replace(file, size=self._tree.size(place))
                 content = self._tree.path(place)
                 return await self._complete(file, place, content, claims=claims, priority=priority, tally=tally), place
-        incoming = self._tree.incoming(claims.name, file.filename, file.sha256, size=file.size, place=place)
+        incoming = self._tree.incoming(
+            claims.name, file.filename, file.sha256, size=file.size, place=place, other_digest=file.other_digest
+        )
         try:
             await self._fetch(file, incoming, priority=priority)
             tally.fetched += 1
             tally.fetched_bytes += incoming.position
-            file = replace(file, size=incoming.position)
+            file = replace(file, size=incoming.position, sha256=file.sha256 or incoming.sha256)
             if place is None:
                 try:
                     place, _ = await self._choose(file, incoming.blake2b, claims)
@@ -208,13 +217,28 @@ class FileTransfer:
         for attempt in range(1, _ATTEMPTS + 1):
             # One that was whole when its process died has nothing left to ask for: upstream would say 416.
             if not file.size or incoming.position != file.size:
-                await self._index.file(file.url, incoming, priority=priority)
+                await self._ask(file, incoming, priority=priority)
             try:
                 return incoming.check()
             except FileRejected:
                 if attempt == _ATTEMPTS:
                     raise
         raise AssertionError
+
+    async def _ask(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
+        """Bring a content; one that nobody could check must come whole, and from where it may come from."""
+        checked = file.sha256 != NO_DIGEST or file.other_digest is not None
+        delivery = await self._index.file(file.url, incoming, priority=priority, resume=checked)
+        if file.sha256 != NO_DIGEST:
+            return
+        reason = self._unhashed.refusal(file, delivery.url)
+        if reason is None and not checked and file.size is None and not delivery.ends_visibly:
+            reason = (
+                "the page gives neither size nor digest, nor the answer a length: nobody could tell whether it is whole"
+            )
+        if reason is not None:
+            incoming.restart()
+            raise FileRejected(reason)
 
 
 def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:

@@ -58,8 +58,13 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
     return Outcome(Publication(Settlement(touched)), (lacking,) if row.missing_files else ())
 
 
-def after_gone(work: Work, row: ProjectRow) -> Outcome:
-    """Return the outcome of a project that upstream says it does not have."""
+def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None) -> Outcome:
+    """
+    Return the outcome of a project that upstream says it does not have.
+
+    Args:
+        index_missing: what is to be told instead, where upstream has no index at all.
+    """
     now = int(time.time())
     if row.published:
         # How many there are decides, in the end of the run: see the deletion guard.
@@ -81,6 +86,7 @@ def after_gone(work: Work, row: ProjectRow) -> Outcome:
     state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
     if row.state is ProjectState.WITHDRAWN:
         state, reason = row.state, "upstream has it no more; if it is not coming back, take it from mirror.toml"
+    reason = index_missing or reason
     told = replace(row, state=state, error=reason, checked_at=now)
     return Outcome(Publication(Settlement(told)), (Failure(project=row.name, reason=reason),))
 

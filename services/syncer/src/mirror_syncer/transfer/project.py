@@ -9,10 +9,11 @@ from dataclasses import replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
+from mirror_syncer.digests import NO_DIGEST
 from mirror_syncer.errors import InvalidPage, UpstreamError
 from mirror_syncer.policy import Selection, Verdict
 from mirror_syncer.priority import Priority
-from mirror_syncer.publish import Publication, find_published, render_page
+from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
@@ -21,6 +22,7 @@ from mirror_syncer.transfer.legacy import LegacyTransfer
 from mirror_syncer.transfer.outcome import Outcome, after_failure, after_gone, after_not_modified, standing
 from mirror_syncer.transfer.page import STALE_WAITS, PageTransfer
 from mirror_syncer.transfer.retirement import intents, lost_files, retire
+from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators
 from mirror_syncer.volume import Tree
 
@@ -43,6 +45,7 @@ class Transfer:
         index: Index,
         tree: Tree,
         files: FileTransfer,
+        unhashed: UnhashedFiles,
         intend: Intend,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         legacy: LegacyTransfer,
@@ -52,6 +55,7 @@ class Transfer:
         self._tree = tree
         self._pages = PageTransfer(index=index, tree=tree, kept=kept, stale_waits=stale_waits)
         self._files = files
+        self._unhashed = unhashed
         self._intend = intend
         self._legacy = legacy
 
@@ -72,8 +76,8 @@ class Transfer:
         try:
             answer = await self._pages.ask(work, row)
             match answer:
-                case Gone():
-                    return after_gone(work, row)
+                case Gone(index_missing):
+                    return after_gone(work, row, index_missing=index_missing)
                 case NotModified():
                     if _settled(work, row):
                         return after_not_modified(work, row)
@@ -117,6 +121,7 @@ class Transfer:
         quarantined = page.status is ProjectStatus.QUARANTINED
         # One that is damaged is written anew, and its files are hashed before they are believed.
         published = find_published(self._tree, work.name)
+        page = await self._settle(page, published)
         lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
         if lost:
             # As if upstream still named them, and nothing else by their names, in versions that these tell.
@@ -189,6 +194,12 @@ class Transfer:
         )
         told = failures if legacy.failure is None else (*failures, legacy.failure)
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
+
+    async def _settle(self, page: Page, published: PublishedPage | None) -> Page:
+        """Settle what becomes of files without a sha256, in a thread where the disk may be asked for them."""
+        if not any(file.sha256 == NO_DIGEST for file in page.files):
+            return page
+        return await asyncio.to_thread(self._unhashed.settle, page, published)
 
 
 def _settled(work: Work, row: ProjectRow) -> bool:

@@ -3,11 +3,12 @@ Everything that is asked of the index we mirror: one HTTP client, pages parsed i
 
 A request goes down through these rooms, none of which knows of those above it (import-linter holds that):
 
-``index``, ``legacy``      what an index has: pages, the list, files · its older JSON API
+``index``, ``legacy``      what an index has: pages at their ``location``, the list, files · its older JSON API
 ``client``                 whole answers, streams, downloads that go on where they stopped
 ``exchange``, ``memory``   one attempt, along redirects, on a connection of the ``budget`` · what all pages may take
 ``retries``                what is worth a further attempt, and when
-``routes``, ``proxies``    may this host be asked? · by which proxy?
+``routes``, ``proxies``    may this host be asked, by the ``hosts`` that are allowed? · by which proxy?
+``addresses``, ``members`` which of a host's machines is asked · what libcurl cannot unpack
 ``curl``, ``handle``       libcurl in the event loop: all transfers · one of them, its ``head`` and ``bandwidth``
 
 What comes is parsed by ``json`` or ``html`` into a ``page``, by ``project_list`` into blocks, and these are ``listed``.

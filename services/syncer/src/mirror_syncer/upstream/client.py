@@ -7,7 +7,7 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Protocol, Self
 
 from mirror_syncer.errors import Refused, Unreachable
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.authorities import authorities
+from mirror_syncer.upstream.authorities import trusted_authorities
 from mirror_syncer.upstream.budget import Budget
 from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl, Options
@@ -38,6 +38,14 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a file came: from which URL in the end, and whether a cut would have been noticed."""
+
+    url: str
+    ends_visibly: bool
 
 
 class Sink(Protocol):
@@ -90,6 +98,7 @@ class Client:
         self._credentials = credentials
         self._on_request = on_request
         self._curl: Curl | None = None
+        self._held = ExitStack()
         self._opened: Exchanges | None = None
 
     async def __aenter__(self) -> Self:
@@ -98,7 +107,7 @@ class Client:
             connections=self._budget.connections,
             connect_seconds=self._limits.connect_seconds,
             silence_seconds=self._limits.silence_seconds,
-            authorities=authorities(self._ca_file),
+            authorities=self._held.enter_context(trusted_authorities(self._ca_file)),
             bandwidth=self._bandwidth,
         )
         self._curl = Curl(options)
@@ -117,6 +126,7 @@ class Client:
     ) -> None:
         if self._curl is not None:
             self._curl.close()
+        self._held.close()
 
     @property
     def _exchanges(self) -> Exchanges:
@@ -133,7 +143,7 @@ class Client:
             Refused: a redirect to where it must not go, or a body past all bounds, its own or those of all together.
         """
 
-        async def attempt() -> Answer:
+        async def attempt(failed: TryLater | None) -> Answer:
             body = bytearray()
             latest = time.monotonic() + self._limits.page_seconds
 
@@ -146,7 +156,13 @@ class Client:
 
             try:
                 head, place = await self._exchanges.get(
-                    url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+                    url,
+                    endpoint=endpoint,
+                    headers=headers,
+                    encoding="gzip",
+                    priority=priority,
+                    failed=failed,
+                    receive=receive,
                 )
                 return Answer(head.status, head.headers, bytes(body), place)
             finally:
@@ -170,7 +186,7 @@ class Client:
         """
         latest = time.monotonic() + self._limits.file_seconds
 
-        async def attempt() -> Answer:
+        async def attempt(failed: TryLater | None) -> Answer:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
@@ -179,17 +195,28 @@ class Client:
                     sink.write(chunk)
 
             head, place = await self._exchanges.get(
-                url, endpoint=endpoint, headers=headers, encoding="gzip", priority=priority, receive=receive
+                url,
+                endpoint=endpoint,
+                headers=headers,
+                encoding="gzip",
+                priority=priority,
+                failed=failed,
+                receive=receive,
             )
             return Answer(head.status, head.headers, b"", place)
 
         return await self._retries.over(attempt)
 
-    async def download(self, url: str, sink: Sink, *, endpoint: str, priority: Priority) -> None:
+    async def download(
+        self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
+    ) -> Delivery:
         """
         Pour a file into a sink; what the sink holds already is not asked for again.
 
         The sink checks what arrives. Cancellation leaves it with what it had.
+
+        Args:
+            resume: go on where an attempt stopped; else, of what nobody could check, each attempt begins again.
 
         Raises:
             Unreachable: no answer, or none that lasted, after all attempts. Where these brought a megabyte together,
@@ -199,8 +226,10 @@ class Client:
         """
         latest = time.monotonic() + self._limits.file_seconds
 
-        async def attempt() -> None:
+        async def attempt(failed: TryLater | None) -> Delivery:
             begun = False
+            if not resume:
+                sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
@@ -213,13 +242,20 @@ class Client:
 
             headers = {"Range": f"bytes={sink.position}-"} if sink.position else {}
             head, place = await self._exchanges.get(
-                url, endpoint=endpoint, headers=headers, encoding=None, priority=priority, receive=receive
+                url,
+                endpoint=endpoint,
+                headers=headers,
+                encoding=None,
+                priority=priority,
+                failed=failed,
+                receive=receive,
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 sink.restart()  # what it holds is no beginning of the file
                 raise TryLater(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
                 raise Refused(f"{place}: answered {head.words}")
+            return Delivery(place, ends_visibly=head.ends_visibly)
 
         while True:
             before = sink.position

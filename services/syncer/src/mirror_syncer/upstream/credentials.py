@@ -1,5 +1,6 @@
 """Users and passwords for the upstream and for the proxy before it: each is told its own, and shown to nobody."""
 
+import codecs
 import ipaddress
 import netrc
 from base64 import b64encode
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.upstream.memory_file import memory_file
 from mirror_syncer.upstream.proxies import proxy_hosts
 
 log = structlog.get_logger()
@@ -82,7 +84,8 @@ class Credentials:
         """Return what there is for the upstream, its own entry or ``default``, and for each proxy."""
         _, upstream, _ = self._origin
         try:
-            entries = {name.lower(): entry for name, entry in netrc.netrc(str(self._path)).hosts.items()}
+            with memory_file(self._path.read_bytes().removeprefix(codecs.BOM_UTF8)) as without_bom:
+                entries = {name.lower(): entry for name, entry in netrc.netrc(str(without_bom)).hosts.items()}
         except netrc.NetrcParseError as error:
             # Not its own words: they quote what it stumbled over, which may be the password.
             raise _problem(f"{self._path} is no netrc from line {error.lineno} on") from None

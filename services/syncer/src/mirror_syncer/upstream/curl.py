@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pycurl
 
+from mirror_syncer.upstream.addresses import Steering
 from mirror_syncer.upstream.bandwidth import Bandwidth
 from mirror_syncer.upstream.handle import Handle, Receive, TransferError
 from mirror_syncer.upstream.head import Head
 from mirror_syncer.upstream.proxies import Proxy
 
 _SWEEP_SECONDS = 0.25
+# A writing error that no ``receive`` raised is libcurl's decoder's.
+_UNDECODABLE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_WRITE_ERROR})
 _INTEREST = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -84,7 +87,15 @@ class Curl:
                 timer.cancel()
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: Proxy | None, receive: Receive
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        encoding: str | None,
+        proxy: Proxy | None,
+        steering: Steering | None = None,
+        fresh: bool = False,
+        receive: Receive,
     ) -> Head:
         """
         GET a URL, its body poured into ``receive``. Cancelled, the transfer stops at once.
@@ -92,13 +103,17 @@ class Curl:
         Args:
             encoding: what to accept and to decode, such as gzip; None: the body as it is.
             proxy: None: none, whatever the environment says.
+            steering: where to connect to; None: to the URL's host, at any of its addresses.
+            fresh: by a new connection, whatever others are idle.
 
         Raises:
             TransferError: no answer, or one that broke off or fell silent.
             BaseException: whatever ``receive`` raised.
         """
         handle = self._idle.pop() if self._idle else self._new_handle()
-        done = handle.begin(url, headers=headers, encoding=encoding, proxy=proxy, receive=receive)
+        done = handle.begin(
+            url, headers=headers, encoding=encoding, proxy=proxy, steering=steering, fresh=fresh, receive=receive
+        )
         handle.heard_at = time.monotonic() + self._options.connect_seconds
         self._under_way[handle.easy] = handle
         self._multi.add_handle(handle.easy)
@@ -106,11 +121,15 @@ class Curl:
             self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._end_the_silent)
         try:
             await done
-            return handle.head()
-        except TransferError:
+        except TransferError as error:
             if handle.raised is not None:
                 raise handle.raised from None
+            error.address = handle.address
             raise
+        else:
+            head = handle.head()
+            head.address = handle.address
+            return head
         finally:
             del self._under_way[handle.easy]
             self._multi.remove_handle(handle.easy)
@@ -176,7 +195,9 @@ class Curl:
             for easy in succeeded:
                 self._finish(easy, None)
             for easy, code, message in failed:
-                self._finish(easy, TransferError(message, timeout=code == pycurl.E_OPERATION_TIMEDOUT))
+                timeout = code == pycurl.E_OPERATION_TIMEDOUT
+                undecodable = code in _UNDECODABLE
+                self._finish(easy, TransferError(message, timeout=timeout, undecodable=undecodable))
             if not left:
                 return
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pycurl
 
+from mirror_syncer.upstream.addresses import Steering
 from mirror_syncer.upstream.bandwidth import Bandwidth
 from mirror_syncer.upstream.head import Head
 from mirror_syncer.upstream.proxies import Proxy
@@ -23,11 +24,20 @@ Receive = Callable[[Head, bytes], None]
 
 
 class TransferError(Exception):
-    """A transfer that libcurl gave up, or that was silent for too long: with ``timeout`` for want of time."""
+    """
+    A transfer that libcurl gave up, or that was silent for too long.
 
-    def __init__(self, message: str, *, timeout: bool) -> None:
+    Attributes:
+        timeout: for want of time.
+        undecodable: libcurl cannot unpack the body.
+        address: the IP address at the other end, where a connection came about.
+    """
+
+    def __init__(self, message: str, *, timeout: bool, undecodable: bool = False) -> None:
         super().__init__(message)
         self.timeout = timeout
+        self.undecodable = undecodable
+        self.address = ""
 
 
 class Handle:
@@ -53,6 +63,8 @@ class Handle:
         self._resumption: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
         self._said: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
+        self._steering: Steering | None = None
+        self._fresh = False
         self._receive: Receive = _nowhere
         self._head: Head | None = None
         self.raised: BaseException | None = None
@@ -64,6 +76,7 @@ class Handle:
         easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         easy.setopt(pycurl.PIPEWAIT, 1)  # rather a stream of a connection that multiplexes than a connection more
         easy.setopt(pycurl.NOSIGNAL, 1)
+        easy.setopt(pycurl.NOPROXY, "")  # `proxies` judges alone: libcurl reads NO_PROXY otherwise
         easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
         if authorities is not None:
@@ -73,7 +86,15 @@ class Handle:
         easy.setopt(pycurl.WRITEFUNCTION, self._take)
 
     def begin(
-        self, url: str, *, headers: Mapping[str, str], encoding: str | None, proxy: Proxy | None, receive: Receive
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        encoding: str | None,
+        proxy: Proxy | None,
+        steering: Steering | None,
+        fresh: bool,
+        receive: Receive,
     ) -> asyncio.Future[None]:
         """Get ready for the next transfer, and return what ends with it; arguments as in ``Curl.get``."""
         self._receive, self._head, self.raised = receive, None, None
@@ -98,8 +119,21 @@ class Handle:
                 self.easy.unsetopt(pycurl.PROXYUSERNAME)
                 self.easy.unsetopt(pycurl.PROXYPASSWORD)
             self._said = wanted
+        self._connect_as_told(steering, fresh=fresh)
         self._done = asyncio.get_running_loop().create_future()
         return self._done
+
+    def _connect_as_told(self, steering: Steering | None, *, fresh: bool) -> None:
+        if fresh is not self._fresh:
+            self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
+            self._fresh = fresh
+        if steering is not None:
+            self.easy.setopt(pycurl.RESOLVE, [steering.resolve])  # which libcurl takes once
+            self.easy.setopt(pycurl.CONNECT_TO, [steering.connect_to])
+        elif self._steering is not None:
+            self.easy.unsetopt(pycurl.RESOLVE)
+            self.easy.unsetopt(pycurl.CONNECT_TO)
+        self._steering = steering
 
     def finish(self, error: TransferError | None = None) -> None:
         """Tell whoever awaits the transfer that it has ended; a second time, or after a cancellation, nobody."""
@@ -116,6 +150,11 @@ class Handle:
             self._resumption.cancel()
             self._resumption = None
         self._receive, self._done, self.raised = _nowhere, None, None
+
+    @property
+    def address(self) -> str:
+        """The IP address at the other end of the last transfer's connection; empty: there was none."""
+        return str(self.easy.getinfo(pycurl.PRIMARY_IP) or "")
 
     def head(self) -> Head:
         """Return what the answer began with."""

@@ -24,12 +24,20 @@ class Head:
         self.status = int(rest[:3]) if rest[:3].isdigit() else 0
         self.multiplexed = version == b"HTTP/2"
         """By HTTP/2: its connection carries others at the same time."""
+        self.address = ""
+        """Whose answer it is: the IP address at the other end of the connection, which may be a proxy's."""
         self._block = block
 
     @property
     def has_content(self) -> bool:
         """Whether the body is what was asked for, or a part of it."""
         return self.status in _CONTENT
+
+    @property
+    def ends_visibly(self) -> bool:
+        """Whether a body that is cut can be told from one that is whole (RFC 9112 6.3)."""
+        chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
+        return self.multiplexed or chunked or "content-length" in self.headers
 
     @cached_property
     def headers(self) -> dict[str, str]:

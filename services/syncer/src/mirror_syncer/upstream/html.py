@@ -59,7 +59,9 @@ class _Parser(HTMLParser):
             self.serial = parse_serial(match[1])
 
 
-def parse_html(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
+def parse_html(
+    body: bytes, *, name: NormalizedName, url: str, serial: int | None = None, unhashed: bool = False
+) -> Page:
     """
     Parse a page in HTML; arguments and errors as in ``parse_json``.
 
@@ -73,7 +75,9 @@ def parse_html(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
         raise InvalidPage(f"the page is not HTML: {error}") from error
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
         raise InvalidPage(f"the answer {_LOGIN}")
-    candidates = (entry if isinstance(entry, Refusal) else make_file(entry) for entry in parser.entries)
+    candidates = (
+        entry if isinstance(entry, Refusal) else make_file(entry, unhashed=unhashed) for entry in parser.entries
+    )
     files, refused = sort_out(candidates, url=url)
     return Page(
         name=name,

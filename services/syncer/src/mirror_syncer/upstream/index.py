@@ -10,16 +10,20 @@ from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPage, Refused
+from mirror_syncer.errors import InvalidPage, MirrorError, Refused, UpstreamError
 from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.client import Answer, Client, Sink
+from mirror_syncer.upstream.client import Answer, Client, Delivery, Sink
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.json import parse_json
+from mirror_syncer.upstream.location import Location
 from mirror_syncer.upstream.page import Page, parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
+_ABSENT = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
+# What may be found below another URL of the same index, as long as it is not known where pages lie.
+_ELSEWHERE = frozenset({400, 403, 404, 405, 406, 410})
 _LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 # RFC 9110 5.5: no control characters, which would end the line that it is sent back in. PyPI's ETags have 24
@@ -40,6 +44,9 @@ class Validators:
         """Return the validators of an answer, without what must not be sent back."""
         said = (headers.get(key, "") for key in ("etag", "last-modified"))
         return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in said))
+
+
+NO_VALIDATORS = Validators()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +85,22 @@ class NotModified:
 class Gone:
     """Upstream has no such project."""
 
+    index_missing: str | None = None
+    """Where there seems to be no index at all, a sentence about that."""
+
 
 class Index:
     """
     An index by PEP 503 and 691.
 
     Args:
-        origin: where ``/simple/`` lies, without a slash at its end, such as ``https://pypi.org``.
+        origin: the index, without ``/simple`` and without a slash at its end, such as ``https://pypi.org``.
     """
 
     def __init__(self, origin: str, *, client: Client) -> None:
         self._origin = origin
+        self._location = Location(origin)
+        self._missing: str | None = None
         self._client = client
 
     async def page(
@@ -101,10 +113,46 @@ class Index:
             UpstreamError: it could not be had.
             InvalidPage: what came is none.
         """
+        bases = self._location.bases
+        first: Gone | MirrorError | None = None
+        for base in bases:
+            try:
+                answer = await self._page_below(base, name, validators=validators, priority=priority)
+            except (_NotHere, InvalidPage) as error:
+                first = first or error
+                continue
+            if not isinstance(answer, Gone):
+                self._location.settle(base)
+                return answer
+            first = first or answer
+        if isinstance(first, MirrorError):
+            raise first
+        return Gone(await self._missing_index(priority))
+
+    async def _missing_index(self, priority: Priority) -> str | None:
+        """Return, where no page and no list was found yet, that the index itself is not there."""
+        if self._location.settled or self._missing is not None:
+            return self._missing or None
+        for base in self._location.bases:
+            try:
+                answer = await self._client.stream(
+                    f"{base}/", _Presence(), endpoint="list", headers=_conditional(NO_VALIDATORS), priority=priority
+                )
+            except (_Present, UpstreamError):
+                self._missing = ""
+                return None
+            if answer.status not in _ABSENT:
+                self._missing = ""
+                return None
+        asked = " and ".join(f"{base}/" for base in self._location.bases)
+        self._missing = f"no index answers at MIRROR_UPSTREAM: {asked} answer {answer.status}; look at its URL"
+        return self._missing
+
+    async def _page_below(
+        self, base: str, name: NormalizedName, *, validators: Validators, priority: Priority
+    ) -> PageAnswer | NotModified | Gone:
         headers = _conditional(validators)
-        answer = await self._client.get(
-            f"{self._origin}/simple/{name}/", endpoint="page", headers=headers, priority=priority
-        )
+        answer = await self._client.get(f"{base}/{name}/", endpoint="page", headers=headers, priority=priority)
         match answer.status:
             case 304 if validators.etag or validators.last_modified:
                 return NotModified()
@@ -118,6 +166,8 @@ class Index:
                 raise Refused(
                     f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
                 )
+            case status if status in _ELSEWHERE:
+                raise _NotHere(f"{answer.url}: answered {status}")
             case status:
                 raise Refused(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)
@@ -144,7 +194,22 @@ class Index:
             UpstreamError: it could not be had.
             InvalidPage: what came is none, or larger than any.
         """
-        url = f"{self._origin}/simple/"
+        refused: MirrorError | None = None
+        for base in self._location.bases:
+            try:
+                answer = await self._list_below(base, validators=validators, into=into, priority=priority)
+            except (_NotHere, _NoList) as error:
+                refused = refused or error
+                continue
+            if isinstance(answer, NotModified) or self._location.may_list(base, is_json=answer.is_json):
+                self._location.settle(base)
+                return answer
+        raise refused or InvalidPage(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
+
+    async def _list_below(
+        self, base: str, *, validators: Validators, into: BinaryIO, priority: Priority
+    ) -> ListAnswer | NotModified:
+        url = f"{base}/"
         answer = await self._client.stream(
             url, _Spool(into), endpoint="list", headers=_conditional(validators), priority=priority
         )
@@ -154,15 +219,15 @@ class Index:
             case 200:
                 pass
             case status:
-                raise Refused(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
+                raise _NotHere(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
         if (content_type := _content_type(answer)) not in _JSON | _HTML:
-            raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+            raise _NoList(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
         return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
 
-    async def file(self, url: str, sink: Sink, *, priority: Priority) -> None:
+    async def file(self, url: str, sink: Sink, *, priority: Priority, resume: bool = True) -> Delivery:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""
-        await self._client.download(url, sink, endpoint="file", priority=priority)
+        return await self._client.download(url, sink, endpoint="file", priority=priority, resume=resume)
 
     async def metadata(self, url: str, sink: Sink, *, priority: Priority) -> None:
         """Pour a file's ``.metadata`` into a sink (PEP 658)."""
@@ -170,6 +235,30 @@ class Index:
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
+
+
+class _NotHere(Refused):
+    """A refusal of this URL, which says nothing about another one of the same index."""
+
+
+class _NoList(InvalidPage):
+    """An answer in a form that no list of projects has."""
+
+
+class _Present(Exception):
+    """There is a list of projects."""
+
+
+class _Presence:
+    """Ends a list at its first bytes: it is there, and PyPI's has 45 MB."""
+
+    position = 0
+
+    def restart(self) -> None:
+        """Forget nothing."""
+
+    def write(self, _chunk: bytes, /) -> None:
+        raise _Present
 
 
 class _Spool:
@@ -220,7 +309,7 @@ def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str
     The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
     """
     if content_type in _JSON:
-        return parse_json(body, name=name, url=url, serial=serial)
+        return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
     if content_type in _HTML:
-        return parse_html(body, name=name, url=url, serial=serial)
+        return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
     raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691")

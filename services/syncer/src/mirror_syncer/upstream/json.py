@@ -47,7 +47,15 @@ _page = msgspec.json.Decoder(_Page)
 _entry = msgspec.json.Decoder(Entry)
 
 
-def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | None = None) -> Page:
+def parse_json(
+    body: bytes,
+    *,
+    name: NormalizedName,
+    url: str,
+    serial: int | None = None,
+    unhashed: bool = False,
+    ours: bool = False,
+) -> Page:
     """
     Parse a page in JSON (PEP 691).
 
@@ -56,6 +64,8 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
         name: the project that was asked for.
         url: where the page came from in the end; file URLs may be relative to it.
         serial: what ``X-PyPI-Last-Serial`` said, where it came.
+        unhashed: take files without sha256 for those whose content is not known yet; else they are refused.
+        ours: we have written it.
 
     Raises:
         InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
@@ -72,7 +82,7 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)
-    files, refused = sort_out(_files(raw.files), url=url)
+    files, refused = sort_out(_files(raw.files, unhashed=unhashed, ours=ours), url=url)
     return Page(
         name=name,
         files=files,
@@ -85,11 +95,11 @@ def parse_json(body: bytes, *, name: NormalizedName, url: str, serial: int | Non
     )
 
 
-def _files(entries: Iterable[msgspec.Raw]) -> Iterator[File | Refusal]:
+def _files(entries: Iterable[msgspec.Raw], *, unhashed: bool, ours: bool) -> Iterator[File | Refusal]:
     for raw in entries:
         try:
             entry = _entry.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield Refusal("?", f"its entry breaks PEP 691: {error}")
         else:
-            yield make_file(entry)
+            yield make_file(entry, unhashed=unhashed, ours=ours)

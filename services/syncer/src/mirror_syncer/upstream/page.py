@@ -15,6 +15,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
+from mirror_syncer.digests import NO_DIGEST, OtherDigest, parse_other_digest
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import SIZE_MOST, Filename, Sha256, parse_filename, parse_sha256
 
@@ -59,6 +60,8 @@ class File(msgspec.Struct, frozen=True):
     """# PEP 714: the digest of ``<url>.metadata``; True: it is there, and nobody said what it holds."""
     provenance: str | None = None
     """# PEP 740: MUST be a fully qualified https URL."""
+    other_digest: OtherDigest | None = None
+    """What an index without sha256 gave instead, by which the content was checked when it came."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -150,17 +153,24 @@ def sort_out(candidates: Iterable[File | Refusal], *, url: str) -> tuple[tuple[F
     return tuple(files.values()), tuple(refused)
 
 
-def make_file(entry: Entry) -> File | Refusal:
-    """Make a file of an entry, or say why there is none: its name or digest is none, or it has no sha256."""
+def make_file(entry: Entry, *, unhashed: bool = False, ours: bool = False) -> File | Refusal:
+    """
+    Make a file of an entry, or say why there is none: its name or digest is none, or it has no sha256.
+
+    Args:
+        unhashed: take a file without sha256 for one whose content is not known yet.
+        ours: we have written it, so that each of its digests was checked.
+    """
     try:
-        return _file(entry)
+        return _file(entry, unhashed=unhashed, ours=ours)
     except FileRejected as error:
         return Refusal(entry.filename[:255], str(error))
 
 
-def _file(entry: Entry) -> File:
+def _file(entry: Entry, *, unhashed: bool, ours: bool) -> File:
     filename = parse_filename(entry.filename)
-    if (sha256 := entry.hashes.get("sha256")) is None:
+    sha256 = entry.hashes.get("sha256")
+    if sha256 is None and not unhashed:
         raise FileRejected("the page gives no sha256, so that its content could not be checked")
     size = entry.size
     if size is not None and not 0 <= size <= SIZE_MOST:
@@ -169,7 +179,8 @@ def _file(entry: Entry) -> File:
     return File(
         filename=filename,
         url=entry.url,
-        sha256=parse_sha256(sha256),
+        sha256=NO_DIGEST if sha256 is None else parse_sha256(sha256),
+        other_digest=parse_other_digest(entry.hashes) if sha256 is None or ours else None,
         size=size,
         upload_time=entry.upload_time if _is_moment(entry.upload_time or "") else None,
         requires_python=entry.requires_python or None,

@@ -1,13 +1,16 @@
 """The way out: which proxy a URL is asked by, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
 
+import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 
 # Those that libcurl speaks to.
 _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 _ASKED = ("https", "http")
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,34 @@ def proxy_for(url: str) -> Proxy | None:
     """Return the proxy that a URL is asked by; None: no proxy."""
     parts = urlsplit(url)
     value = getproxies().get(parts.scheme, "")
-    return Proxy.parse(value) if value and not proxy_bypass(parts.netloc) else None
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    return Proxy.parse(value) if value and not _needs_no_proxy(parts.hostname or "", port) else None
+
+
+def _needs_no_proxy(host: str, port: int) -> bool:
+    """Return whether NO_PROXY names a host, in any of the forms that Docker, Kubernetes and curl document."""
+    host = host.removesuffix(".")
+    return any(_names(entry, host, port) for entry in getproxies().get("no", "").replace(",", " ").split())
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    with suppress(ValueError):  # networks: 10.0.0.0/8, and addresses with or without brackets
+        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
+        return _in_network(host, network)
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdigit():
+        return int(number) == port and _names(name, host, port)
+    domain = entry.lower().removeprefix("*").strip(".")
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def _in_network(host: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    try:
+        return ipaddress.ip_address(host) in network
+    except ValueError:
+        return False
 
 
 def proxy_hosts() -> set[str]:

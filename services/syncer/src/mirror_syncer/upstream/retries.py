@@ -11,15 +11,32 @@ from mirror_syncer.errors import Unreachable, UpstreamError
 from mirror_syncer.upstream.limits import Limits
 
 T = TypeVar("T")
+_AT_ONCE_MOST = 2  # attempts without a wait: another machine has not been asked yet, but all of them may be in trouble
 
 
 class TryLater(UpstreamError):
-    """Worth another attempt; ``reason`` is a metric's label, one of few; ``wait`` is upstream's wish in seconds."""
+    """
+    Worth another attempt.
 
-    def __init__(self, message: str, *, reason: str, wait: float | None = None) -> None:
+    Attributes:
+        reason: a metric's label, one of few.
+        wait: upstream's wish in seconds.
+        elsewhere: the next attempt goes to another machine, which needs no rest.
+        fresh: the next attempt has to open a connection of its own to get away from what failed.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, wait: float | None = None, elsewhere: bool = False, fresh: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.wait = wait
+        self.elsewhere = elsewhere
+        self.fresh = fresh
+
+
+Attempt = Callable[["TryLater | None"], Awaitable[T]]
+"""Makes an attempt; it is told why the one before it failed."""
 
 
 class Retries:
@@ -34,7 +51,7 @@ class Retries:
         self._limits = limits
         self._on_retry = on_retry
 
-    async def over(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def over(self, attempt: Attempt[T]) -> T:
         """
         Return what an attempt returns; what it raises but ``TryLater`` goes through. Cancelled, it waits no longer.
 
@@ -42,12 +59,21 @@ class Retries:
             Unreachable: all attempts were to be tried later, or one of them much later.
         """
         try:
-            return await attempt()  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
+            return await attempt(None)  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
         except TryLater as error:
             failed = error
+        at_once = _AT_ONCE_MOST
+
+        def wait(error: Exception) -> bool | float:
+            nonlocal at_once
+            if isinstance(error, TryLater) and error.elsewhere and at_once:
+                at_once -= 1
+                return 0.0
+            return self._wait(error)
+
         try:
             async for trial in stamina.retry_context(
-                on=self._wait,
+                on=wait,
                 attempts=self._limits.attempts,
                 timeout=None,
                 wait_initial=self._limits.wait_initial_seconds,
@@ -59,7 +85,7 @@ class Retries:
                         raise failed  # made above
                     self._on_retry(failed.reason)
                     try:
-                        return await attempt()
+                        return await attempt(failed)
                     except TryLater as error:
                         failed = error
                         raise

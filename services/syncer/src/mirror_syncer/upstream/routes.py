@@ -5,6 +5,7 @@ from urllib.parse import urljoin, urlsplit
 
 from mirror_syncer.errors import Refused
 from mirror_syncer.upstream.credentials import Credentials
+from mirror_syncer.upstream.hosts import is_allowed
 from mirror_syncer.upstream.proxies import Proxy, proxy_for
 
 _SCHEME_MOST = len("https://")
@@ -16,7 +17,7 @@ class Routes:
     The ways to an upstream.
 
     Args:
-        hosts: each ``host:port`` that may be asked, redirects included.
+        hosts: each ``host:port`` that may be asked, redirects included; ``*.domain:port`` is every host of a domain.
         credentials: what may have a proxy's login.
     """
 
@@ -51,7 +52,7 @@ class Routes:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         # No user in a URL: what stands before an '@' is there for readers who take it for the host.
-        if port is None or "@" in parts.netloc or f"{parts.hostname}:{port}" not in self._hosts:
+        if port is None or "@" in parts.netloc or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
             raise Refused(
                 f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
                 f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from mirror_syncer.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
 from mirror_syncer.volume.disk import disk_says, write_whole
@@ -22,6 +23,8 @@ class Incoming:
     Args:
         temporary: where it grows, on the tree's file system. What lies there already is taken for its beginning, and
             the hash over all of it decides in the end.
+        sha256: what its content must have; NO_DIGEST: nobody said.
+        other_digest: what is checked then, where there is any.
         size: what it must weigh, in bytes, where that is known.
         address: hash with blake2b, too, because its place in the tree is not known from its URL.
         lasting: what has arrived outlives a failure and a restart.
@@ -37,9 +40,11 @@ class Incoming:
         room: Room,
         address: bool = False,
         lasting: bool = False,
+        other_digest: OtherDigest | None = None,
     ) -> None:
         self.temporary = temporary
         self._wanted = sha256
+        self._other_wanted = other_digest
         self._size = size
         self._address = address
         self._lasting = lasting
@@ -62,6 +67,11 @@ class Incoming:
     def content(self) -> Path:
         """Where to read what it holds."""
         return self.temporary
+
+    @property
+    def sha256(self) -> Sha256:
+        """The content's sha256."""
+        return Sha256(self._sha256.hexdigest())
 
     @property
     def blake2b(self) -> str:
@@ -106,7 +116,13 @@ class Incoming:
             held = self._position
             self.restart()
             raise _other_size(self._size, held)
-        if (found := self._sha256.hexdigest()) != self._wanted:
+        if self._wanted == NO_DIGEST:
+            try:
+                check_other_digest(self._other_wanted, self._other)
+            except FileRejected:
+                self.restart()
+                raise
+        elif (found := self._sha256.hexdigest()) != self._wanted:
             self.restart()
             raise _other_digest(self._wanted, found)
 
@@ -154,6 +170,7 @@ class Incoming:
     def _begin(self) -> None:
         self._position = 0
         self._sha256 = hashlib.sha256()
+        self._other = hasher_of(self._other_wanted)
         self._blake2b = hashlib.blake2b(digest_size=32)
 
     def _resume(self) -> None:
@@ -166,6 +183,8 @@ class Incoming:
     def _hash(self, chunk: bytes) -> None:
         self._position += len(chunk)
         self._sha256.update(chunk)
+        if self._other is not None:
+            self._other.update(chunk)
         if self._address:
             self._blake2b.update(chunk)
 
@@ -196,6 +215,11 @@ class Gathered:
     def content(self) -> bytes:
         """What it holds."""
         return bytes(self._body)
+
+    @property
+    def sha256(self) -> Sha256:
+        """The content's sha256."""
+        return Sha256(hashlib.sha256(self._body).hexdigest())
 
     @property
     def blake2b(self) -> str:
@@ -272,12 +296,24 @@ def _other_digest(wanted: Sha256, found: str) -> FileRejected:
 
 def file_digest(path: Path) -> Sha256 | None:
     """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
+    found = _content_digest(path, "sha256")
+    return None if found is None else Sha256(found)
+
+
+def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
+    """Return another digest of a file's content, of the same kind as one; None likewise. It blocks for the disk."""
+    algorithm = like.partition("=")[0]
+    found = _content_digest(path, algorithm)
+    return None if found is None else OtherDigest(f"{algorithm}={found}")
+
+
+def _content_digest(path: Path, algorithm: str) -> str | None:
     with disk_says(path, cannot_be="read"):
         try:
             # A symlink that somebody planted is no file of ours, and a pipe would never end.
             if not stat.S_ISREG(path.lstat().st_mode):
                 return None
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-                return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+                return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
         except FileNotFoundError:
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.digests import NO_DIGEST, OtherDigest
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import clear, leads_out, make_all
 from mirror_syncer.volume.disk import disk_says
@@ -69,6 +70,7 @@ class Tree(View):
         *,
         size: int | None,
         place: PackagePath | None,
+        other_digest: OtherDigest | None = None,
     ) -> Arrival:
         """
         Begin, or go on with, a project's file.
@@ -81,7 +83,9 @@ class Tree(View):
                 self._beside(name, place, sha256), sha256=sha256, size=size, durability=self.durability, room=self._room
             )
         if place is None or (size or 0) >= _STAGED_FROM:
-            temporary, lasting = self._staging / _token(name, filename, sha256), True
+            # What nobody can check in the end must not go on where an earlier run stopped.
+            lasting = sha256 != NO_DIGEST or other_digest is not None
+            temporary = self._staging / _token(name, filename, Sha256(sha256 or other_digest or NO_DIGEST))
         else:
             temporary, lasting = Path(self._beside(name, place, sha256)), False
         return Incoming(
@@ -92,6 +96,7 @@ class Tree(View):
             room=self._room,
             address=place is None,
             lasting=lasting,
+            other_digest=other_digest,
         )
 
     def make_directory(self, place: PackagePath) -> None:

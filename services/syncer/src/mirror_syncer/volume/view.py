@@ -8,9 +8,10 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from mirror_contract import Disk
+from mirror_syncer.digests import OtherDigest
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.volume.disk import disk_says
-from mirror_syncer.volume.incoming import file_digest
+from mirror_syncer.volume.incoming import file_digest, file_other_digest
 from mirror_syncer.volume.pages import NAMES
 from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
 
@@ -56,6 +57,10 @@ class View:
     def digest(self, place: PackagePath) -> Sha256 | None:
         """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
         return file_digest(self.path(place))
+
+    def other_digest(self, place: PackagePath, like: OtherDigest) -> OtherDigest | None:
+        """Return another digest of what lies at a place, of the same kind; None: nothing does. It blocks likewise."""
+        return file_other_digest(self.path(place), like)
 
     def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
         """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.digests import Unhashed
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import KeptPage, Pending
 from mirror_syncer.transfer import STALE_WAITS
@@ -34,6 +35,7 @@ class Setup:
     files_at_once: int
     bandwidth: int | None = None
     ca_file: Path | None = None
+    without_hash: Unhashed = Unhashed.OWN_HOST
     credentials: Credentials | None = None
     limits: Limits = field(default_factory=Limits)
     stale_waits: tuple[float, ...] = STALE_WAITS

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from mirror_syncer.transfer import FileTransfer, LegacyTransfer, Outcome, Transfer, Withdrawal, Work
+from mirror_syncer.transfer import FileTransfer, LegacyTransfer, Outcome, Transfer, UnhashedFiles, Withdrawal, Work
 from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
 from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Tree
@@ -55,10 +55,14 @@ async def open_worker(
         on_retry=observations.count_retry,
     ) as client:
         index = Index(setup.upstream, client=client)
+        unhashed = UnhashedFiles(setup.without_hash, upstream=setup.upstream, digest_of=tree.other_digest)
         transfer = Transfer(
             index=index,
             tree=tree,
-            files=FileTransfer(index=index, tree=tree, intend=errands.intend, at_once=setup.files_at_once),
+            files=FileTransfer(
+                index=index, tree=tree, intend=errands.intend, at_once=setup.files_at_once, unhashed=unhashed
+            ),
+            unhashed=unhashed,
             intend=errands.intend,
             kept=errands.kept,
             legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
