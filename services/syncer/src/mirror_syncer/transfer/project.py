@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPage, UpstreamError
-from mirror_syncer.policy import Selection, Verdict
+from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, find_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Settlement
@@ -68,6 +68,9 @@ class Transfer:
         row = work.row or ProjectRow(work.name)
         if row.published and not self._tree.page_state(work.name):
             # A power cut forgot the row of a page that had left. A 304 would leave it so.
+            row = replace(row, validators=NO_VALIDATORS)
+        if row.published and not is_this_format(row.fingerprint):
+            # A 304 would only bring back what an earlier version of this program read of the page, and what it dropped.
             row = replace(row, validators=NO_VALIDATORS)
         try:
             answer = await self._pages.ask(work, row)
