@@ -51,7 +51,9 @@ def test_html_equals_json(releases: list[tuple[bool, bool, bool]], reason: str, 
     assert (html.refused, json.refused) == ((), ())
 
 
-@pytest.mark.parametrize("filename", ["a b-1.0.zip", "100%-1.0.zip", "grün-1.0.zip", "c#-1.0.zip", "a&amp;b-1.0.zip"])
+@pytest.mark.parametrize(
+    "filename", ["foo-a b-1.0.zip", "foo-100%.zip", "foo-grün.zip", "foo-c#-1.0.zip", "foo-a&amp;b.zip"]
+)
 def test_odd_filenames(filename: str) -> None:
     """A name is the URL's last component, unquoted once and unescaped once (PEP 503)."""
     index = fakepypi.Index()
@@ -96,16 +98,18 @@ def test_pages_of_other_servers(body: str) -> None:
 
 def test_link_without_digest_is_refused() -> None:
     """A link that no digest guards is named among the refused, and the others are taken."""
-    page = read(f'<a href="a-1.0.zip">a</a><a href="b-1.0.zip#md5=0">b</a><a href="c-1.0.zip#sha256={DIGEST}">c</a>')
-    assert [file.filename for file in page.files] == ["c-1.0.zip"]
-    assert [refusal.filename for refusal in page.refused] == ["a-1.0.zip", "b-1.0.zip"]
+    page = read(f'<a href="foo-1.zip">1</a><a href="foo-2.zip#md5=0">2</a><a href="foo-3.zip#sha256={DIGEST}">3</a>')
+    assert [file.filename for file in page.files] == ["foo-3.zip"]
+    assert [refusal.filename for refusal in page.refused] == ["foo-1.zip", "foo-2.zip"]
 
 
-@pytest.mark.parametrize("url", ["../../packages/%2e%2e/x.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"])
+@pytest.mark.parametrize(
+    "url", ["../../packages/%2e%2e/foo-1.0-py3-none-any.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"]
+)
 def test_bad_link_costs_only_itself(url: str) -> None:
     """A link whose URL is none, or climbs, is refused; its neighbour is taken."""
-    page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="c-1.0.zip#sha256={DIGEST}">c</a>')
-    assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/c-1.0.zip"]
+    page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="foo-1.0.zip#sha256={DIGEST}">c</a>')
+    assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/foo-1.0.zip"]
     assert len(page.refused) == 1
 
 
@@ -125,7 +129,7 @@ def test_bad_link_costs_only_itself(url: str) -> None:
 )
 def test_attributes(attributes: str, core_metadata: object, yanked: object) -> None:
     """Metadata's newer name goes before its older one (PEP 714); yanked is what is present at all (PEP 592)."""
-    [file] = read(f'<a href="c-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
+    [file] = read(f'<a href="foo-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
     assert (file.core_metadata, file.yanked) == (core_metadata, yanked)
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
@@ -12,6 +14,7 @@ from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import SIZE_MOST
 from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
 
+law = settings(max_examples=60)
 NAME = NormalizedName("foo-bar")
 URL = "https://pypi.org/simple/foo-bar/"
 ORIGIN = "https://files.pythonhosted.org"
@@ -124,7 +127,9 @@ def test_optional_nulls_are_absences() -> None:
     ("given", "kept"),
     [
         ("https://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", True),
-        ("https://nexus.example.org:8443/foo.provenance?a=1&b=2", True),
+        ("https://test.pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance?a=1&b=2", True),
+        ("https://pypi.org.evil.example/provenance", False),
+        ("https://nexus.example.org:8443/foo.provenance?a=1&b=2", False),
         ("http://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
         ("/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
         ("../foo-1.0.tar.gz.provenance", False),
@@ -189,14 +194,61 @@ def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
     assert parse(page).files[0].url == absolute
 
 
-def test_second_entry_of_a_name_is_refused() -> None:
-    """Of two entries of one name the first counts, whatever the second says."""
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        {"hashes": {"sha256": "0" * 64}},
+        {"size": 7},
+        {"requires-python": ">=4"},
+        {"core-metadata": {"sha256": "0" * 64}},
+    ],
+    ids=str,
+)
+def test_entry_that_contradicts_another_is_refused(contradiction: dict[str, Any]) -> None:
+    """Of two entries of one name that contradict each other the first counts, however often the second is said."""
     page = document()
     good = parse(page).files
-    page["files"].append(page["files"][0] | {"hashes": {"sha256": "0" * 64}})
+    page["files"] += [page["files"][0] | contradiction] * 3
     parsed = parse(page)
     assert parsed.files == good
-    assert [refusal.reason for refusal in parsed.refused] == ["the page names it twice"]
+    [refusal] = parsed.refused
+    assert (refusal.filename, "names it twice" in refusal.reason) == (good[0].filename, True)
+
+
+@law
+@given(st.data())
+def test_said_twice_is_not_contradicted(data: st.DataObject) -> None:
+    """However often and in whichever order a page says the same of its files, in part or whole, it is the same page."""
+    page = document()
+    good = parse(page)
+    facts = (
+        "requires-python",
+        "size",
+        "upload-time",
+        "yanked",
+        "core-metadata",
+        "data-dist-info-metadata",
+        "provenance",
+    )
+    again = []
+    for entry in data.draw(st.lists(st.sampled_from(page["files"]), max_size=6)):
+        silent = data.draw(st.sets(st.sampled_from(facts)))
+        hashes = data.draw(st.sampled_from([entry["hashes"], {}, {"md5": "0" * 32}]))
+        again.append({key: value for key, value in entry.items() if key not in silent} | {"hashes": hashes})
+    page["files"] = data.draw(st.permutations([*page["files"], *again]))
+    parsed = parse(page)
+    assert parsed.refused == ()
+    assert set(parsed.files) == set(good.files)
+
+
+def test_yank_and_later_upload_are_believed() -> None:
+    """Where one entry says that a file is yanked it is, and of two upload times the later one counts for its age."""
+    page = document()
+    older = {"yanked": False, "upload-time": "2001-01-01T00:00:00.5Z"}
+    for copies in ([page["files"][0], page["files"][0] | older], [page["files"][0] | older, page["files"][0]]):
+        [first, *_] = parse(page | {"files": copies}).files
+        assert first.yanked == "a <reason>"
+        assert first.upload_time == page["files"][0]["upload-time"]
 
 
 @pytest.mark.parametrize("said", ["foo", "", "foo-bar-baz", "../foo-bar"])
@@ -221,14 +273,42 @@ def test_unknown_major_version_is_refused(said: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["2025-02-31T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01", "２０25-01-01T00:00:00Z", "soon", ""]
+    "said",
+    [
+        *("2025-02-31T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01", "２０25-01-01T00:00:00Z", "soon", "2025-W01-1"),
+        *("2025-01-01T00:00:00", "2025-01-01T00:00:00+24:00", "0001-01-01T00:00:00+01:00", "2025-01-01T23:59:60Z"),
+    ],
 )
-def test_time_that_is_none_is_dropped(said: str) -> None:
-    """A time that clients would choke on never reaches our page; its file does."""
+def test_time_that_is_none_is_dropped_and_counted(said: str) -> None:
+    """A time that clients would choke on never reaches our page and is counted; its file is published."""
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.refused) == (None, ())
+    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_times) == (None, (), 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("2025-01-02T03:04:05Z", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05.678901Z", "2025-01-02T03:04:05.678901Z"),
+        ("2025-01-02T03:04:05.5Z", "2025-01-02T03:04:05.500000Z"),
+        ("2025-01-02T03:04:05.123456789Z", "2025-01-02T03:04:05.123456Z"),
+        ("2025-01-02T03:04:05.000Z", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05+00:00", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05+05:30", "2025-01-01T21:34:05Z"),
+        ("2025-01-02T03:04:05-0800", "2025-01-02T11:04:05Z"),
+        ("2025-01-02T03:04:05-00", "2025-01-02T03:04:05Z"),
+        ("2025-01-02 03:04:05.5z", "2025-01-02T03:04:05.500000Z"),
+        ("2025-01-02t03:04Z", "2025-01-02T03:04:00Z"),
+    ],
+)
+def test_upload_time_is_read_in_any_offset(said: str, read: str) -> None:
+    """A moment in any offset, with any fraction, is written as PyPI does: in UTC, with six digits of it or none."""
+    page = document()
+    page["files"][0]["upload-time"] = said
+    parsed = parse(page)
+    assert (parsed.files[0].upload_time, parsed.dropped_times) == (read, 0)
 
 
 @pytest.mark.parametrize(("said", "yanked"), [(True, True), (False, False), ("why", "why"), ("", False)])

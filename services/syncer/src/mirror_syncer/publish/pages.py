@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.names import PackagePath, parse_package_path
+from mirror_syncer.names import PackagePath, parse_package_path, quote_place
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, Page, parse_json
 from mirror_syncer.volume import PageSet, View
@@ -62,7 +61,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     # As joined with the page's own URL, which takes a third of the time that a page takes. Within a string of JSON no
     # quotation mark stands without a backslash, so nothing but URLs is met.
     body = body.replace(b'"url":"../../', f'"url":"{root}'.encode())
-    page = parse_json(body, name=name, url=f"{root}simple/{name}/")
+    page = parse_json(body, name=name, url=f"{root}simple/{name}/", ours=True)
     try:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejected as error:
@@ -95,7 +94,7 @@ def _place(file: File, root: str) -> PackagePath:
 
 
 def _url(place: PackagePath) -> str:
-    return f"{_TO_ROOT}{quote(place)}"
+    return f"{_TO_ROOT}{quote_place(place)}"
 
 
 def _api_version(page: Page) -> str:
