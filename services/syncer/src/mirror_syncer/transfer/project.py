@@ -131,6 +131,7 @@ class Transfer:
         if page.files and not verdict.wanted and not quarantined and selection.named:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return after_failure(row, UpstreamError(nothing))
+        idle = () if quarantined else _idle_lines(selection, work.name, page.files)
         landed, tally = await self._files.bring(
             work.name,
             verdict.wanted,
@@ -139,6 +140,7 @@ class Transfer:
             force=work.force,
             damaged=work.damaged,
         )
+        tally.times_dropped = page.dropped_times
         # A quarantined page has nothing to offer, so nothing of it can be missing.
         refused = () if quarantined else page.refused
         failures = (*(Failure(project=work.name, file=r.filename, reason=r.reason) for r in refused), *tally.failures)
@@ -158,7 +160,7 @@ class Transfer:
         )
         staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
-        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
+        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or len(idle) > 0
         serial = page.serial if page.serial is not None else work.wanted_serial or None
         later = unfinished or shrinking > 0 or work.outdates(serial)
         state, error = standing(work, serial=serial, missing=failures, lost=shrinking)
@@ -190,7 +192,7 @@ class Transfer:
             returned=tuple(places - before),
             quarantined=quarantined,
         )
-        told = failures if legacy.failure is None else (*failures, legacy.failure)
+        told = (*failures, *idle, *(() if legacy.failure is None else (legacy.failure,)))
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
 
@@ -199,6 +201,14 @@ def _settled(work: Work, row: ProjectRow) -> bool:
     if work.force or work.damaged or row.lost_files or not row.published or row.fingerprint != work.fingerprint:
         return False
     return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > int(time.time()))
+
+
+def _idle_lines(selection: Selection, name: NormalizedName, files: tuple[File, ...]) -> tuple[Failure, ...]:
+    """Return what a person is told of a project's lines that match nothing, where another of its lines does."""
+    return tuple(
+        Failure(project=name, reason=f"'{name}{specifier}' matches none of its releases; look at it in mirror.toml")
+        for specifier in selection.idle(name, files)
+    )
 
 
 async def _judge(selection: Selection, name: NormalizedName, files: tuple[File, ...]) -> Verdict[File]:
