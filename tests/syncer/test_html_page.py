@@ -96,6 +96,80 @@ def test_pages_of_other_servers(body: str) -> None:
     assert read(body).files == ()
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<title>Links for bar</title>",
+        "<title>Links for foo</title><h1>Links for bar</h1>",
+        "<h1>root/pypi: links\n for foo-bar</h1>",
+    ],
+)
+def test_other_projects_page_is_refused(page: str) -> None:
+    """A page whose title names another project is none, as in JSON: who mixes pages up must not mix projects up."""
+    with pytest.raises(InvalidPage, match="not of 'foo'"):
+        read(f'{page}<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>')
+
+
+@pytest.mark.parametrize("title", ["Links for Foo", "Links for all packages!", "foo", "Foo &mdash; links for _", ""])
+def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
+    """A title by which nobody can tell the project, or that spells it otherwise, costs nothing."""
+    [file] = read(f'<title>{title}</title><a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>').files
+    assert file.filename == "foo-1.0.zip"
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("https://files.example/shared/", "https://files.example/shared/foo-1.0.zip"),
+        ("//files.example/shared/x", "https://files.example/shared/foo-1.0.zip"),
+        ("/shared/", "https://pypi.org/shared/foo-1.0.zip"),
+        ("", "https://pypi.org/simple/foo/foo-1.0.zip"),
+    ],
+)
+def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
+    """Links are relative to the first ``<base href>``, as pip, uv and browsers read them."""
+    page = f'<base target="_top"><base href="{base}"><base href="https://other.example/">'
+    links = "".join(
+        f'<a href="{link}#sha256={DIGEST}">x</a>' for link in ("foo-1.0.zip", "https://pypi.org/foo-2.0.zip")
+    )
+    assert [file.url for file in read(page + links).files] == [url, "https://pypi.org/foo-2.0.zip"]
+
+
+@pytest.mark.parametrize("base", ["javascript:x/", "file:///etc/", "https://h/%2e%2e/", "ftp://h/"])
+def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
+    """A base that is not http(s), or climbs, has its relative links refused, and no others."""
+    page = read(
+        f'<base href="{base}"><a href="foo-1.0.zip#sha256={DIGEST}">1</a>'
+        f'<a href="{URL}foo-2.0.zip#sha256={DIGEST}">2</a>'
+    )
+    assert ([file.filename for file in page.files], len(page.refused)) == (["foo-2.0.zip"], 1)
+    with pytest.raises(InvalidPage):
+        read('<title>Links for foo</title><base href="http://[::1/">')
+
+
+def test_said_twice_is_not_contradicted() -> None:
+    """The same anchor twice, or once without its hash, is one file; another hash for its name is a contradiction."""
+    one, other = (f'<a href="foo-1.0.zip#sha256={digest}">foo-1.0.zip</a>' for digest in (DIGEST, "cd" * 32))
+    silent = '<a href="foo-1.0.zip">foo-1.0.zip</a>'
+    for page in (one * 3, silent + one, one + silent + silent, one.replace('">', '" data-requires-python="">') + one):
+        parsed = read(page)
+        assert ([file.sha256 for file in parsed.files], parsed.refused) == ([DIGEST], ()), page
+    contradicted = read(one + other + one + other)
+    assert ([file.sha256 for file in contradicted.files], len(contradicted.refused)) == ([DIGEST], 1)
+
+
+def test_text_that_steers_a_terminal_is_replaced() -> None:
+    """What a terminal obeys or what turns text around is replaced, however an attribute spells it."""
+    evil = "&#27;[2J&#x9b;\x1b\u202e"
+    page = read(
+        f'<meta name="pypi:project-status-reason" content="{evil}"><title>Links for foo</title>'
+        f'<a href="foo-1.0.zip#sha256={DIGEST}" data-yanked="{evil}" data-requires-python="{evil}">x</a>'
+    )
+    for text in (page.status_reason, page.files[0].yanked, page.files[0].requires_python):
+        assert isinstance(text, str)
+        assert text.isprintable()
+
+
 def test_link_without_digest_is_refused() -> None:
     """A link that no digest guards is named among the refused, and the others are taken."""
     page = read(f'<a href="foo-1.zip">1</a><a href="foo-2.zip#md5=0">2</a><a href="foo-3.zip#sha256={DIGEST}">3</a>')

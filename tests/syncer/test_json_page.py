@@ -1,5 +1,6 @@
 """A JSON page is read as PyPI means it; whatever is wrong with one entry costs that entry alone."""
 
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import fakepypi
 from fakepypi.pages import Document, project_document, to_json
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import SIZE_MOST
-from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
+from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json, repair
 
 law = settings(max_examples=60)
 NAME = NormalizedName("foo-bar")
@@ -121,6 +122,79 @@ def test_optional_nulls_are_absences() -> None:
     page["project-status"] = None
     first = parse(page).files[0]
     assert first == File(filename=first.filename, url=first.url, sha256=first.sha256)
+
+
+DIRTY = "a\x1b[2J\x07\x9b\u202eb\u2066\u200f\r\nc\ud83d"
+CLEAN = "a\ufffd[2J\ufffd\ufffd\ufffdb\ufffd\ufffd c\ufffd"
+
+
+def test_text_that_steers_a_terminal_is_replaced() -> None:
+    """Whatever upstream writes into a text, what a terminal obeys or what turns text around is not passed on."""
+    page = document()
+    page["files"][0] |= {"yanked": DIRTY, "requires-python": DIRTY}
+    page |= {"versions": [DIRTY, 7], "project-status": {"status": "archived", "reason": DIRTY}}
+    parsed = parse_json(json.dumps(page).encode(), name=NAME, url=URL)
+    assert (parsed.files[0].yanked, parsed.files[0].requires_python) == (CLEAN, CLEAN)
+    assert (parsed.versions, parsed.status_reason) == ((CLEAN,), CLEAN)
+    page["files"][0]["filename"] = f"foo_bar-{DIRTY}.zip"
+    [refusal] = parse_json(json.dumps(page).encode(), name=NAME, url=URL).refused
+    assert f"{refusal.filename}{refusal.reason}".isprintable()
+
+
+NOT_STRICT = (
+    *(
+        b'"\\ud83d"',
+        b'"\\udc00 a"',
+        b"NaN",
+        b"-Infinity",
+        b"1e400",
+        b"9" * 5_000,
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"\x01"',
+    ),
+)
+
+
+@pytest.mark.parametrize("value", NOT_STRICT, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize("key", ["x-score", "yanked", "size", "url", "hashes", "filename"])
+def test_value_that_a_strict_parser_refuses_costs_its_entry_at_most(key: str, value: bytes) -> None:
+    """Half a surrogate pair, NaN, a number past all bounds or a byte that is no UTF-8 never costs another file."""
+    page = document()
+    others = parse(page).files[1:]
+    page["files"][0][key] = "HERE"
+    parsed = parse_json(to_json(page).replace(b'"HERE"', value), name=NAME, url=URL)
+    assert parsed.files[-len(others) :] == others
+    assert len(parsed.files) + len(parsed.refused) == len(page["files"])
+    if key == "x-score":
+        assert parsed.refused == ()
+
+
+def test_page_with_a_byte_order_mark_is_read() -> None:
+    """A mark that some programs write before UTF-8 changes nothing."""
+    body = to_json(document())
+    assert parse_json(b"\xef\xbb\xbf" + body, name=NAME, url=URL) == parse_json(body, name=NAME, url=URL)
+
+
+def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that only a tolerant parser reads is read up to a size, in bytes and in values, and refused beyond it."""
+    body = to_json(document()).replace(b'"name"', b'"x":NaN,"name"')
+    assert parse_json(body, name=NAME, url=URL).refused == ()
+    for bound in ("_BODY_MOST", "_VALUES_MOST"):
+        with monkeypatch.context() as changed:
+            changed.setattr(repair, bound, 10)
+            with pytest.raises(InvalidPage, match="malformed"):
+                parse_json(body, name=NAME, url=URL)
+
+
+def test_provenance_at_upstreams_own_host() -> None:
+    """An index that is not PyPI names provenance at its own host, or PyPI's where it mirrors that."""
+    page = document()
+    for number, host in enumerate(("index.example:8443", "pypi.org", "other.example")):
+        page["files"][number]["provenance"] = f"https://{host}/integrity/x"
+    files = parse_json(to_json(page), name=NAME, url="https://index.example/simple/foo-bar/").files
+    told = [file.provenance for file in files]
+    assert told == ["https://index.example:8443/integrity/x", "https://pypi.org/integrity/x", None]
 
 
 @pytest.mark.parametrize(

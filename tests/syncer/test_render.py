@@ -181,6 +181,30 @@ def test_pypi_simple_reads_both() -> None:
     assert (from_json.versions, from_json.packages[1].size) == (["1.0", "1.1"], 3)
 
 
+def test_urls_escape_what_pypis_escape() -> None:
+    """What PyPI leaves as it is stays so in both formats, and in the same spelling: programs look for that name."""
+    name = "foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l %?#[ü].zip"
+    expected = "../../packages/cd/foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l%20%25%3F%23%5B%C3%BC%5D.zip"
+    pages = render_page(page_of(), [a_file(name)])
+    assert json.loads(pages.json)["files"][0]["url"] == expected
+    [(url, text)] = _Anchors(pages.html).anchors
+    assert (url.partition("#")[0], text) == (expected, name)
+
+
+@pytest.mark.parametrize("spelling", ["foo-1%212.0%2Bcpu.zip", "foo-1!2.0+cpu.zip", "foo%2D1%212.0+cpu.zip"])
+def test_page_in_another_spelling_is_read(spelling: str) -> None:
+    """A page of ours from before, whose URLs escape more, names the same places."""
+    file, place = a_file("foo-1!2.0+cpu.zip")
+    body = render_page(page_of(), [(file, place)]).json.replace(b"/foo-1!2.0+cpu.zip", f"/{spelling}".encode())
+    assert parse_published(body, name=FOO).places == {file.filename: place}
+
+
+def test_versions_are_none_that_upstream_never_had() -> None:
+    """A file whose name tells no version adds none to those of its page, whichever it begins with."""
+    files = [a_file("foo-1.0.tar.gz"), a_file("foo-1.2.public.tar.gz")]
+    assert json.loads(render_page(page_of(), files).json)["versions"] == ["1.0"]
+
+
 def test_nothing_unknown_is_null() -> None:
     """uv refuses a page with null for size, time or provenance, so that what is unknown is absent."""
     [entry] = json.loads(render_page(page_of(), [a_file("foo-1.0.tar.gz", size=None)]).json)["files"]

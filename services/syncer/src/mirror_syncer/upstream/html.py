@@ -25,7 +25,7 @@ from mirror_syncer.upstream.text import clean_line
 _SERIAL = re.compile(r"SERIAL (\d+)")
 _TITLES = ("title", "h1")
 # "Links for six", devpi's "root/pypi: links for six"
-_TITLE = re.compile(r"links for\s+(?P<name>\S+)\s*", re.IGNORECASE)
+_TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
 _LOGIN = "is no project page, but perhaps a login page, or a wrong path: it has no pypi:repository-version and no links"
 
@@ -66,14 +66,18 @@ class _Parser(HTMLParser):
             self.titles[-1] += data
 
     @property
+    def _titles(self) -> list[str]:
+        return [" ".join(title.split()) for title in self.titles]
+
+    @property
     def titled(self) -> bool:
         """Whether a title is an index's; a login form's text may have "useful links for staff", its title has not."""
-        return any("links for" in title.lower() for title in self.titles)
+        return any("links for" in title.lower() for title in self._titles)
 
     @property
     def names(self) -> Iterator[str]:
         """Yield the projects that titles name."""
-        for title in self.titles:
+        for title in self._titles:
             if match := _TITLE.search(title):
                 with suppress(ValueError):
                     yield parse_project_name(match["name"])
