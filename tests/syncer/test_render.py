@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import unicodedata
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -16,7 +17,7 @@ from pypi_simple import ProjectPage
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, Sha256, full_path, parse_filename, short_path
 from mirror_syncer.publish import parse_published, render_page
-from mirror_syncer.upstream import File, Page, ProjectStatus
+from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
 from mirror_syncer.upstream.html import parse_html
 
 law = settings(max_examples=80)
@@ -179,6 +180,53 @@ def test_pypi_simple_reads_both() -> None:
             assert bool(package.has_metadata) is bool(file.core_metadata)
             assert (package.metadata_digests or {}) == ({"sha256": file.core_metadata} if file.core_metadata else {})
     assert (from_json.versions, from_json.packages[1].size) == (["1.0", "1.1"], 3)
+
+
+texts = st.text(st.characters(), min_size=1, max_size=12)
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@law
+@given(st.lists(st.tuples(texts, texts, texts, texts), max_size=3), texts, texts, st.booleans())
+def test_any_page_is_published_well(
+    entries: list[tuple[str, str, str, str]],
+    reason: str,
+    version: str,
+    html: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Whatever texts a page has, what is published of it is read by pypi-simple, and steers no terminal and no eye."""
+    files = [
+        {
+            "filename": f"foo-{number}{name}.zip",
+            "hashes": {"sha256": f"{number:064}"},
+            "url": f"http://h/{number}",
+            "yanked": yanked,
+            "requires-python": requires,
+            "upload-time": time,
+        }
+        for number, (name, yanked, requires, time) in enumerate(entries)
+    ]
+    document = {
+        "meta": {"api-version": "1.4"},
+        "name": "foo",
+        "files": files,
+        "versions": [version],
+        "project-status": {"status": "archived", "reason": reason},
+    }
+    page = parse_json(json.dumps(document).encode(), name=FOO, url=URL)
+    pages = render_page(page, [(file, short_path("cd" * 32, file.filename)) for file in page.files])
+    if html:
+        published = ProjectPage.from_html("foo", pages.html, base_url=URL)
+        text = pages.html.decode().replace("\n", "")
+    else:
+        document = json.loads(pages.json)
+        published = ProjectPage.from_json_data(document, base_url=URL)
+        text = json.dumps(document, ensure_ascii=False)
+    assert [package.filename for package in published.packages] == [file.filename for file in page.files]
+    assert len(page.files) + len(page.refused) == len(files)
+    for char in set(text).union(*(f"{refusal.filename}{refusal.reason}" for refusal in page.refused)):
+        assert unicodedata.category(char) not in ("Cc", "Cs"), ascii(char)
+        assert unicodedata.bidirectional(char) not in BIDI, ascii(char)
 
 
 def test_urls_escape_what_pypis_escape() -> None:

@@ -56,7 +56,8 @@ def read_filename(name: NormalizedName, filename: str) -> tuple[Version | None, 
 
 def _after_name(name: NormalizedName, stem: str, *, tagged: bool = False, wheel: bool = False) -> Version | None:
     parts = stem.split("-")
-    for cut in range(1, len(parts)):
+    # A name's own separators, and some to spare for whoever doubles them; a file's name may have 250 of them.
+    for cut in range(1, min(len(parts), name.count("-") + 16)):
         prefix = canonicalize_name("-".join(parts[:cut]))
         if prefix == name:
             text = parts[cut] if wheel else "-".join(parts[cut:])

@@ -29,6 +29,7 @@ from mirror_syncer.upstream.text import clean_line
 _API_VERSION = re.compile(r"1\.[0-9]{1,4}")
 # PEP 700 wants UTC with a Z and at most six digits of a second. Others write offsets, or Go's nine digits; pip and uv
 # read both. Without an offset it is no moment.
+_PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
 # PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
 _PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
@@ -261,10 +262,14 @@ def _weight(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as o
 
 def parse_upload_time(said: str) -> str | None:
     """Return a moment as PyPI writes it, in UTC, with six digits of a second or none; None of what is no moment."""
-    if not _UPLOAD_TIME.fullmatch(said):
+    usual = _PYPI_TIME.fullmatch(said)
+    if usual is None and not _UPLOAD_TIME.fullmatch(said):
         return None
     try:
-        moment = datetime.fromisoformat(said.upper().replace(" ", "T")).astimezone(UTC)
+        moment = datetime.fromisoformat(said.upper().replace(" ", "T"))
+        if usual and usual[1] != ".000000":
+            return said
+        moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the 31st of February; the year 0
         return None
     return f"{moment.replace(tzinfo=None).isoformat()}Z"
