@@ -51,6 +51,19 @@ class Seen:
     headers: dict[str, str]
 
 
+def half_dated_project() -> Project:
+    """Return a project of two files, for one of which upstream gives no upload time."""
+    files = [
+        ProjectFile(filename="six-1.0.tar.gz", url="packages/ab/six-1.0.tar.gz"),
+        ProjectFile(
+            filename="six-2.0.tar.gz",
+            url="packages/ab/six-2.0.tar.gz",
+            upload_time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        ),
+    ]
+    return Project(name="six", state=ProjectState.CURRENT, file_count=2, files=files, undated_files=1)
+
+
 class FakeSyncer:
     """
     Starts and stops on one port of the loopback.

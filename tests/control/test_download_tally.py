@@ -129,6 +129,12 @@ def test_files_are_told_by_their_name(filename: str, expected: tuple[str, str, s
     assert parse_filename(filename) == expected
 
 
+@pytest.mark.parametrize("last", ["torch-2.9.0+cpu-cp312-none-any.whl", "torch-2.9.0%2Bcpu-cp312-none-any.whl"])
+def test_either_spelling_of_a_url_counts_alike(last: str) -> None:
+    """A URL that escapes what PyPI leaves as it is, as pages had it once, counts for the same release."""
+    assert tally(line(uri=f"/packages/ab/{last}")).downloads == {(DAY, "torch", "2.9.0+cpu", "wheel", "pip", "25.1"): 1}
+
+
 def test_an_agent_that_is_no_text_keeps_no_download(tmp_path: object) -> None:
     """A line with bytes that are no UTF-8, which nginx passes on, is a download like any other."""
     counted = tally(line(agent="pip/25.1 @").replace(b"@", b"\xff\xfe"))

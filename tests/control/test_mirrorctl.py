@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from control.conftest import TOKEN
-from control.fake_syncer import FakeSyncer, Mood
+from control.fake_syncer import FakeSyncer, Mood, half_dated_project
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -267,6 +267,16 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     assert run_id not in mirrorctl("runs", "--trigger", "schedule").stdout
     assert "six" in mirrorctl("projects", "--state", "current", "--search", "si").stdout
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
+
+
+def test_project_tells_which_files_have_no_upload_time(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A project says how many of its files have no upload time, what that means to clients, and which they are."""
+    syncer.projects["six"] = half_dated_project()
+    told = mirrorctl("projects", "six").stdout
+    assert "1 files have no upload time; pip --uploaded-prior-to refuses the project" in " ".join(told.split())
+    [undated] = [line for line in told.splitlines() if "six-1.0.tar.gz" in line]
+    [dated] = [line for line in told.splitlines() if "six-2.0.tar.gz" in line]
+    assert ("unknown" in undated, "2026-01-02 03:04" in dated) == (True, True)
 
 
 def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:

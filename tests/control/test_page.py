@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from control.conftest import Serve
-from control.fake_syncer import FakeSyncer
+from control.fake_syncer import FakeSyncer, half_dated_project
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -260,6 +260,16 @@ def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -
         r"<style|<script(?![^>]* src=\"[./]+/ui/static/)|\sstyle=|\son\w+=|(?:src|href)=\"(?:https?:)?//", answer.text
     )
     assert "Set-Cookie" not in answer.headers
+
+
+def test_project_tells_which_files_have_no_upload_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project's page says how many files have no upload time, what that means to clients, and which they are."""
+    syncer.projects["six"] = half_dated_project()
+    page = client.get("/ui/projects/six").text
+    assert "1 files: pip --uploaded-prior-to refuses the project" in page
+    undated = page.partition("six-1.0.tar.gz")[2]
+    assert "unknown" in undated.partition("</tr>")[0]
+    assert "unknown" not in page.partition("six-2.0.tar.gz")[2].partition("</tr>")[0]
 
 
 def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:

@@ -11,7 +11,12 @@ CONTRACT = {
     *("run_phase_seconds{kind,phase}", "last_success_timestamp_seconds{kind}", "last_attempt_timestamp_seconds{kind}"),
     *("last_completion_timestamp_seconds{kind}", "next_run_timestamp_seconds", "projects{state}", "files"),
     *("stored_bytes", "serial", "upstream_serial", "plan_projects{action}", "transfers_total{kind,outcome}"),
-    *("transferred_bytes_total", "verification_failures_total{reason}", "upstream_requests_total{code,endpoint}"),
+    *(
+        "transferred_bytes_total",
+        "upload_times_dropped_total",
+        "verification_failures_total{reason}",
+        "upstream_requests_total{code,endpoint}",
+    ),
     *("upstream_request_duration_seconds{endpoint}", "retries_total{reason}", "queue_projects{priority}"),
     *("volume_free_bytes", "volume_size_bytes", "volume_free_inodes", "syncer_up"),
     *("served_requests_total{route,status}", "served_bytes_total{route}", "serve_duration_seconds{route}"),

@@ -16,7 +16,7 @@ from syncer.site import Site, same_directory
 
 pytestmark = pytest.mark.docker
 
-FILENAME = "six-1.0-py3-none-any.whl"
+FILENAME = "six-other-1.0-py3-none-any.whl"  # six's, or six-other's
 PREFIXES = ("", "/pypi/web")
 FIRST = b"the first owner's content\n"
 SECOND = same_directory(FIRST)
@@ -141,8 +141,8 @@ async def test_no_url_ever_changes_its_bytes(site: Site, pypi: fakepypi.FakePyPI
 async def test_quarantined_at_its_full_path(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
     """A file that is quarantined at its full path, while the short one has other content, is answered by neither."""
     project = pypi.index.project("six")
-    other = pypi.index.project("other")
-    site.select("six", "other", grace="0h")
+    other = pypi.index.project("six-other")
+    site.select("six", "six-other", grace="0h")
     other.upload_file(FILENAME, FIRST, version="1.0", metadata=_metadata(FIRST))
     await site.sync()
     project.upload_file(FILENAME, SECOND, version="1.0", metadata=_metadata(SECOND), replace=True)

@@ -719,6 +719,17 @@ async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, t
         shutil.rmtree(elsewhere)
 
 
+def test_entry_of_an_old_document_costs_only_itself() -> None:
+    """An entry of an old legacy JSON that is none, or holds what a strict parser refuses, costs no other file."""
+    good = {"filename": "six-1.0.zip", "url": "/packages/six-1.0.zip", "digests": {"sha256": "ab" * 32}}
+    bad = [None, 7, {}, good | {"filename": 7}, good | {"filename": "six-2.0.zip", "digests": None}]
+    cut = good | {"filename": "six-3.0.zip", "yanked": True, "yanked_reason": "cut \ud83d", "score": float("nan")}
+    body = json.dumps({"info": {"name": "six"}, "releases": {"1.0": [*bad, good, good, cut], "2.0": None}}).encode()
+    page = parse_legacy(body, name=NormalizedName("six"), url="http://old.invalid/simple/six/")
+    assert [file.filename for file in page.files] == ["six-1.0.zip", "six-3.0.zip"]
+    assert (page.files[1].yanked, len(page.refused)) == ("cut \ufffd", len(bad))
+
+
 def test_legacy_document_past_all_bounds() -> None:
     """An old tree's legacy JSON of millions of entries is refused before it is made into objects."""
     with pytest.raises(InvalidPage, match="larger than any"):

@@ -346,7 +346,7 @@ async def test_project_whose_serial_goes_back_is_left_alone(site: Site, pypi: fa
 
 
 async def test_names_that_are_none_are_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Names that are none, and two that are one, are told in the run; all others are mirrored."""
+    """Names that are none, and one with two serials, are told in the run; all others are mirrored."""
     publish(pypi, "alpha", "beta")
     names = ["../etc", "", "Beta", "K\u212b", "x" * 300, "a\nb"]
     pypi.faults.on_root().edit(
@@ -357,7 +357,7 @@ async def test_names_that_are_none_are_told(site: Site, pypi: fakepypi.FakePyPI)
 
     assert (run.state, site.pages()) == (RunState.INCOMPLETE, ["alpha", "beta"])
     reasons = " ".join(failure.reason for failure in run.failures)
-    assert all(word in reasons for word in ("'../etc'", "'beta' is what the names of two", "too long"))
+    assert all(word in reasons for word in ("'../etc'", "'beta' is listed twice", "too long"))
     assert len(run.failures) == len(names)
 
 

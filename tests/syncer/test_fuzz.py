@@ -3,7 +3,9 @@
 import asyncio
 import json
 import random
+import re
 import resource
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +19,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pypi_simple import ProjectPage
 from structlog.testing import capture_logs
 
 from fakepypi.distributions import Recipe, build_wheel
@@ -25,8 +28,6 @@ from syncer.audit import touched
 from syncer.site import Site
 from syncer.wire import Answer, Wire, page, send, wire
 
-WHEEL = build_wheel(Recipe(name="bad", version="1.0"))
-assert WHEEL.metadata is not None
 JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
 SCRIPT = '\'"><script>alert(1)</script><a href=javascript:alert(1) onclick="alert(1)">'
 WORDS = (
@@ -55,6 +56,7 @@ WORDS = (
 )
 LEAVES = (None, True, False, 0, -1, 7, 2**63, -(2**63) - 1, 10**400, 1.5, float("nan"), float("inf"))
 MARKUP = {"html", "head", "meta", "title", "body", "h1", "a", "br"}
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 ATTRIBUTES = {"lang", "charset", "name", "content", "href"}
 
 
@@ -64,6 +66,7 @@ class Project:
 
     media: str
     page: bytes
+    filename: str
     wheel: bytes
     metadata: bytes
     legacy: bytes
@@ -117,22 +120,25 @@ def inside(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from inside(inner)
 
 
-def make_project(chance: Chance) -> Project:
+def make_project(chance: Chance, name: str) -> Project:
     """Make a project's page in JSON or HTML, its one wheel, and what is said of both elsewhere."""
-    wheel = chance.damaged(WHEEL.content)
-    metadata = chance.damaged(WHEEL.metadata or b"")
+    built = build_wheel(Recipe(name=name, version="1.0"))
+    wheel = chance.damaged(built.content)
+    metadata = chance.damaged(built.metadata or b"")
     entry = {
-        "filename": WHEEL.filename,
+        "filename": built.filename,
         "url": "ORIGIN/bad.whl",
         "hashes": {"sha256": sha256(wheel).hexdigest()},
         "requires-python": ">=3.9",
         "size": len(wheel),
-        "upload-time": "2026-01-01T00:00:00.000001Z",
+        "upload-time": chance.choice(("2026-01-01T00:00:00.000001Z", "2026-01-01T01:00:00+01:00", chance.word())),
         "yanked": chance.word(),
         "core-metadata": {"sha256": sha256(metadata).hexdigest()},
         "provenance": "https://pypi.org/integrity/bad/1.0/x/provenance",
     }
-    files = [dict(entry), {**entry, "filename": "bad-2.0-py3-none-any.whl"}]
+    files = [dict(entry), {**entry, "filename": f"{name}-2.0-py3-none-any.whl"}]
+    files += [dict(chance.choice(files)) for _ in range(chance.randrange(3))]
+    chance.shuffle(files)
     document: dict[str, Any] = {
         "meta": {"api-version": "1.4", "_last-serial": 7},
         "name": "NAME",
@@ -142,7 +148,7 @@ def make_project(chance: Chance) -> Project:
     }
     legacy: dict[str, Any] = {
         "info": {"name": "NAME", "version": "1.0", "summary": chance.word()},
-        "releases": {"1.0": [{"filename": WHEEL.filename, "digests": {"sha256": sha256(wheel).hexdigest()}}]},
+        "releases": {"1.0": [{"filename": built.filename, "digests": {"sha256": sha256(wheel).hexdigest()}}]},
         "vulnerabilities": [],
     }
     chance.spoil(legacy)
@@ -154,6 +160,7 @@ def make_project(chance: Chance) -> Project:
     return Project(
         media=media,
         page=chance.damaged(body) if chance.random() < 0.2 else body,
+        filename=built.filename,
         wheel=wheel,
         metadata=metadata,
         legacy=json.dumps(legacy).encode(),
@@ -221,11 +228,27 @@ def assert_published_well(site: Site) -> None:
     for html in site.web.glob("simple/**/index.html"):
         if html.parent.name != "simple":
             Tags().feed(html.read_text())
-    for document in site.web.glob("simple/*/index.v1_json"):
-        for file in json.loads(document.read_bytes())["files"]:
+            assert_harmless(html.read_text(), allowed="\n")
+            ProjectPage.from_html(html.parent.name, html.read_text())
+    for path in site.web.glob("simple/*/index.v1_json"):
+        document = json.loads(path.read_bytes())
+        ProjectPage.from_json_data(document)
+        assert_harmless(document)
+        for file in document["files"]:
             assert_inside(file["url"])
+            assert re.fullmatch(r"[-\dT:]{19}(\.\d{6})?Z", file.get("upload-time", "2026-01-01T00:00:00Z"))
+            assert re.match(rf"{document['name']}[-_.]", file["filename"], re.IGNORECASE)
     for legacy in site.web.glob("pypi/*/json"):
-        json.loads(legacy.read_bytes())
+        assert_harmless(json.loads(legacy.read_bytes()), allowed="\t\r\n")
+
+
+def assert_harmless(document: Any, *, allowed: str = "") -> None:
+    """No text of a document has what a terminal obeys, what turns text around, or half a surrogate pair."""
+    for holder, key in inside([document]):
+        for text in (key, holder[key]):
+            for char in {*text} - {*allowed} if isinstance(text, str) else ():
+                assert unicodedata.category(char) not in ("Cc", "Cs"), ascii(text)
+                assert unicodedata.bidirectional(char) not in BIDI, ascii(text)
 
 
 def answers(origin: str, name: str, project: Project) -> dict[str, Answer]:
@@ -240,7 +263,7 @@ def answers(origin: str, name: str, project: Project) -> dict[str, Answer]:
     return {
         f"/simple/{name}/": answer(project.media, project.page, project.headers),
         f"/{name}/bad.whl": answer("binary/octet-stream", project.wheel),
-        f"/{name}/{WHEEL.filename}": answer("binary/octet-stream", project.wheel),
+        f"/{name}/{project.filename}": answer("binary/octet-stream", project.wheel),
         f"/{name}/bad.whl.metadata": answer("binary/octet-stream", project.metadata),
         f"/pypi/{name}/json": answer("application/json", project.legacy),
     }
@@ -319,7 +342,7 @@ def law(examples: int) -> settings:
 profiles = pytest.mark.parametrize(
     "examples", [5, pytest.param(250, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])]
 )
-NAMES = [f"bad-{number}" for number in range(10)]
+NAMES = [f"bad{number}" for number in range(10)]
 
 
 @profiles
@@ -339,7 +362,7 @@ def test_any_page(examples: int) -> None:
         def answer(raw: Wire) -> None:
             raw.answers["/simple/good/"] = page("good")
             for name in NAMES:
-                raw.answers |= answers(raw.url, name, make_project(chance))
+                raw.answers |= answers(raw.url, name, make_project(chance, name))
 
         def select(site: Site) -> None:
             site.select(*NAMES, "good", legacy_json=True)

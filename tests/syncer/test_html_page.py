@@ -51,7 +51,9 @@ def test_html_equals_json(releases: list[tuple[bool, bool, bool]], reason: str, 
     assert (html.refused, json.refused) == ((), ())
 
 
-@pytest.mark.parametrize("filename", ["a b-1.0.zip", "100%-1.0.zip", "grün-1.0.zip", "c#-1.0.zip", "a&amp;b-1.0.zip"])
+@pytest.mark.parametrize(
+    "filename", ["foo-a b-1.0.zip", "foo-100%.zip", "foo-grün.zip", "foo-c#-1.0.zip", "foo-a&amp;b.zip"]
+)
 def test_odd_filenames(filename: str) -> None:
     """A name is the URL's last component, unquoted once and unescaped once (PEP 503)."""
     index = fakepypi.Index()
@@ -94,18 +96,94 @@ def test_pages_of_other_servers(body: str) -> None:
     assert read(body).files == ()
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<title>Links for bar</title>",
+        "<title>Links for foo</title><h1>Links for bar</h1>",
+        "<h1>root/pypi: links\n for foo-bar</h1>",
+    ],
+)
+def test_other_projects_page_is_refused(page: str) -> None:
+    """A page whose title names another project is none, as in JSON: who mixes pages up must not mix projects up."""
+    with pytest.raises(InvalidPage, match="not of 'foo'"):
+        read(f'{page}<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>')
+
+
+@pytest.mark.parametrize("title", ["Links for Foo", "Links for all packages!", "foo", "Foo &mdash; links for _", ""])
+def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
+    """A title by which nobody can tell the project, or that spells it otherwise, costs nothing."""
+    [file] = read(f'<title>{title}</title><a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>').files
+    assert file.filename == "foo-1.0.zip"
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("https://files.example/shared/", "https://files.example/shared/foo-1.0.zip"),
+        ("//files.example/shared/x", "https://files.example/shared/foo-1.0.zip"),
+        ("/shared/", "https://pypi.org/shared/foo-1.0.zip"),
+        ("", "https://pypi.org/simple/foo/foo-1.0.zip"),
+    ],
+)
+def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
+    """Links are relative to the first ``<base href>``, as pip, uv and browsers read them."""
+    page = f'<base target="_top"><base href="{base}"><base href="https://other.example/">'
+    links = "".join(
+        f'<a href="{link}#sha256={DIGEST}">x</a>' for link in ("foo-1.0.zip", "https://pypi.org/foo-2.0.zip")
+    )
+    assert [file.url for file in read(page + links).files] == [url, "https://pypi.org/foo-2.0.zip"]
+
+
+@pytest.mark.parametrize("base", ["javascript:x/", "file:///etc/", "https://h/%2e%2e/", "ftp://h/"])
+def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
+    """A base that is not http(s), or climbs, has its relative links refused, and no others."""
+    page = read(
+        f'<base href="{base}"><a href="foo-1.0.zip#sha256={DIGEST}">1</a>'
+        f'<a href="{URL}foo-2.0.zip#sha256={DIGEST}">2</a>'
+    )
+    assert ([file.filename for file in page.files], len(page.refused)) == (["foo-2.0.zip"], 1)
+    with pytest.raises(InvalidPage):
+        read('<title>Links for foo</title><base href="http://[::1/">')
+
+
+def test_said_twice_is_not_contradicted() -> None:
+    """The same anchor twice, or once without its hash, is one file; another hash for its name is a contradiction."""
+    one, other = (f'<a href="foo-1.0.zip#sha256={digest}">foo-1.0.zip</a>' for digest in (DIGEST, "cd" * 32))
+    silent = '<a href="foo-1.0.zip">foo-1.0.zip</a>'
+    for page in (one * 3, silent + one, one + silent + silent, one.replace('">', '" data-requires-python="">') + one):
+        parsed = read(page)
+        assert ([file.sha256 for file in parsed.files], parsed.refused) == ([DIGEST], ()), page
+    contradicted = read(one + other + one + other)
+    assert ([file.sha256 for file in contradicted.files], len(contradicted.refused)) == ([DIGEST], 1)
+
+
+def test_text_that_steers_a_terminal_is_replaced() -> None:
+    """What a terminal obeys or what turns text around is replaced, however an attribute spells it."""
+    evil = "&#27;[2J&#x9b;\x1b\u202e"
+    page = read(
+        f'<meta name="pypi:project-status-reason" content="{evil}"><title>Links for foo</title>'
+        f'<a href="foo-1.0.zip#sha256={DIGEST}" data-yanked="{evil}" data-requires-python="{evil}">x</a>'
+    )
+    for text in (page.status_reason, page.files[0].yanked, page.files[0].requires_python):
+        assert isinstance(text, str)
+        assert text.isprintable()
+
+
 def test_link_without_digest_is_refused() -> None:
     """A link that no digest guards is named among the refused, and the others are taken."""
-    page = read(f'<a href="a-1.0.zip">a</a><a href="b-1.0.zip#md5=0">b</a><a href="c-1.0.zip#sha256={DIGEST}">c</a>')
-    assert [file.filename for file in page.files] == ["c-1.0.zip"]
-    assert [refusal.filename for refusal in page.refused] == ["a-1.0.zip", "b-1.0.zip"]
+    page = read(f'<a href="foo-1.zip">1</a><a href="foo-2.zip#md5=0">2</a><a href="foo-3.zip#sha256={DIGEST}">3</a>')
+    assert [file.filename for file in page.files] == ["foo-3.zip"]
+    assert [refusal.filename for refusal in page.refused] == ["foo-1.zip", "foo-2.zip"]
 
 
-@pytest.mark.parametrize("url", ["../../packages/%2e%2e/x.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"])
+@pytest.mark.parametrize(
+    "url", ["../../packages/%2e%2e/foo-1.0-py3-none-any.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"]
+)
 def test_bad_link_costs_only_itself(url: str) -> None:
     """A link whose URL is none, or climbs, is refused; its neighbour is taken."""
-    page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="c-1.0.zip#sha256={DIGEST}">c</a>')
-    assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/c-1.0.zip"]
+    page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="foo-1.0.zip#sha256={DIGEST}">c</a>')
+    assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/foo-1.0.zip"]
     assert len(page.refused) == 1
 
 
@@ -125,7 +203,7 @@ def test_bad_link_costs_only_itself(url: str) -> None:
 )
 def test_attributes(attributes: str, core_metadata: object, yanked: object) -> None:
     """Metadata's newer name goes before its older one (PEP 714); yanked is what is present at all (PEP 592)."""
-    [file] = read(f'<a href="c-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
+    [file] = read(f'<a href="foo-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
     assert (file.core_metadata, file.yanked) == (core_metadata, yanked)
 
 

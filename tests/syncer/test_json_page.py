@@ -1,8 +1,11 @@
 """A JSON page is read as PyPI means it; whatever is wrong with one entry costs that entry alone."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
@@ -10,8 +13,9 @@ import fakepypi
 from fakepypi.pages import Document, project_document, to_json
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.names import SIZE_MOST
-from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
+from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json, repair
 
+law = settings(max_examples=60)
 NAME = NormalizedName("foo-bar")
 URL = "https://pypi.org/simple/foo-bar/"
 ORIGIN = "https://files.pythonhosted.org"
@@ -120,11 +124,86 @@ def test_optional_nulls_are_absences() -> None:
     assert first == File(filename=first.filename, url=first.url, sha256=first.sha256)
 
 
+DIRTY = "a\x1b[2J\x07\x9b\u202eb\u2066\u200f\r\nc\ud83d"
+CLEAN = "a\ufffd[2J\ufffd\ufffd\ufffdb\ufffd\ufffd c\ufffd"
+
+
+def test_text_that_steers_a_terminal_is_replaced() -> None:
+    """Whatever upstream writes into a text, what a terminal obeys or what turns text around is not passed on."""
+    page = document()
+    page["files"][0] |= {"yanked": DIRTY, "requires-python": DIRTY}
+    page |= {"versions": [DIRTY, 7], "project-status": {"status": "archived", "reason": DIRTY}}
+    parsed = parse_json(json.dumps(page).encode(), name=NAME, url=URL)
+    assert (parsed.files[0].yanked, parsed.files[0].requires_python) == (CLEAN, CLEAN)
+    assert (parsed.versions, parsed.status_reason) == ((CLEAN,), CLEAN)
+    page["files"][0]["filename"] = f"foo_bar-{DIRTY}.zip"
+    [refusal] = parse_json(json.dumps(page).encode(), name=NAME, url=URL).refused
+    assert f"{refusal.filename}{refusal.reason}".isprintable()
+
+
+NOT_STRICT = (
+    *(
+        b'"\\ud83d"',
+        b'"\\udc00 a"',
+        b"NaN",
+        b"-Infinity",
+        b"1e400",
+        b"9" * 5_000,
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b'"\x01"',
+    ),
+)
+
+
+@pytest.mark.parametrize("value", NOT_STRICT, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize("key", ["x-score", "yanked", "size", "url", "hashes", "filename"])
+def test_value_that_a_strict_parser_refuses_costs_its_entry_at_most(key: str, value: bytes) -> None:
+    """Half a surrogate pair, NaN, a number past all bounds or a byte that is no UTF-8 never costs another file."""
+    page = document()
+    others = parse(page).files[1:]
+    page["files"][0][key] = "HERE"
+    parsed = parse_json(to_json(page).replace(b'"HERE"', value), name=NAME, url=URL)
+    assert parsed.files[-len(others) :] == others
+    assert len(parsed.files) + len(parsed.refused) == len(page["files"])
+    if key == "x-score":
+        assert parsed.refused == ()
+
+
+def test_page_with_a_byte_order_mark_is_read() -> None:
+    """A mark that some programs write before UTF-8 changes nothing."""
+    body = to_json(document())
+    assert parse_json(b"\xef\xbb\xbf" + body, name=NAME, url=URL) == parse_json(body, name=NAME, url=URL)
+
+
+def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that only a tolerant parser reads is read up to a size, in bytes and in values, and refused beyond it."""
+    body = to_json(document()).replace(b'"name"', b'"x":NaN,"name"')
+    assert parse_json(body, name=NAME, url=URL).refused == ()
+    for bound in ("_BODY_MOST", "_VALUES_MOST"):
+        with monkeypatch.context() as changed:
+            changed.setattr(repair, bound, 10)
+            with pytest.raises(InvalidPage, match="malformed"):
+                parse_json(body, name=NAME, url=URL)
+
+
+def test_provenance_at_upstreams_own_host() -> None:
+    """An index that is not PyPI names provenance at its own host, or PyPI's where it mirrors that."""
+    page = document()
+    for number, host in enumerate(("index.example:8443", "pypi.org", "other.example")):
+        page["files"][number]["provenance"] = f"https://{host}/integrity/x"
+    files = parse_json(to_json(page), name=NAME, url="https://index.example/simple/foo-bar/").files
+    told = [file.provenance for file in files]
+    assert told == ["https://index.example:8443/integrity/x", "https://pypi.org/integrity/x", None]
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
         ("https://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", True),
-        ("https://nexus.example.org:8443/foo.provenance?a=1&b=2", True),
+        ("https://test.pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance?a=1&b=2", True),
+        ("https://pypi.org.evil.example/provenance", False),
+        ("https://nexus.example.org:8443/foo.provenance?a=1&b=2", False),
         ("http://pypi.org/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
         ("/integrity/foo/1.0/foo-1.0.tar.gz/provenance", False),
         ("../foo-1.0.tar.gz.provenance", False),
@@ -189,14 +268,61 @@ def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
     assert parse(page).files[0].url == absolute
 
 
-def test_second_entry_of_a_name_is_refused() -> None:
-    """Of two entries of one name the first counts, whatever the second says."""
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        {"hashes": {"sha256": "0" * 64}},
+        {"size": 7},
+        {"requires-python": ">=4"},
+        {"core-metadata": {"sha256": "0" * 64}},
+    ],
+    ids=str,
+)
+def test_entry_that_contradicts_another_is_refused(contradiction: dict[str, Any]) -> None:
+    """Of two entries of one name that contradict each other the first counts, however often the second is said."""
     page = document()
     good = parse(page).files
-    page["files"].append(page["files"][0] | {"hashes": {"sha256": "0" * 64}})
+    page["files"] += [page["files"][0] | contradiction] * 3
     parsed = parse(page)
     assert parsed.files == good
-    assert [refusal.reason for refusal in parsed.refused] == ["the page names it twice"]
+    [refusal] = parsed.refused
+    assert (refusal.filename, "names it twice" in refusal.reason) == (good[0].filename, True)
+
+
+@law
+@given(st.data())
+def test_said_twice_is_not_contradicted(data: st.DataObject) -> None:
+    """However often and in whichever order a page says the same of its files, in part or whole, it is the same page."""
+    page = document()
+    good = parse(page)
+    facts = (
+        "requires-python",
+        "size",
+        "upload-time",
+        "yanked",
+        "core-metadata",
+        "data-dist-info-metadata",
+        "provenance",
+    )
+    again = []
+    for entry in data.draw(st.lists(st.sampled_from(page["files"]), max_size=6)):
+        silent = data.draw(st.sets(st.sampled_from(facts)))
+        hashes = data.draw(st.sampled_from([entry["hashes"], {}, {"md5": "0" * 32}]))
+        again.append({key: value for key, value in entry.items() if key not in silent} | {"hashes": hashes})
+    page["files"] = data.draw(st.permutations([*page["files"], *again]))
+    parsed = parse(page)
+    assert parsed.refused == ()
+    assert set(parsed.files) == set(good.files)
+
+
+def test_yank_and_later_upload_are_believed() -> None:
+    """Where one entry says that a file is yanked it is, and of two upload times the later one counts for its age."""
+    page = document()
+    older = {"yanked": False, "upload-time": "2001-01-01T00:00:00.5Z"}
+    for copies in ([page["files"][0], page["files"][0] | older], [page["files"][0] | older, page["files"][0]]):
+        [first, *_] = parse(page | {"files": copies}).files
+        assert first.yanked == "a <reason>"
+        assert first.upload_time == page["files"][0]["upload-time"]
 
 
 @pytest.mark.parametrize("said", ["foo", "", "foo-bar-baz", "../foo-bar"])
@@ -221,14 +347,42 @@ def test_unknown_major_version_is_refused(said: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["2025-02-31T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01", "２０25-01-01T00:00:00Z", "soon", ""]
+    "said",
+    [
+        *("2025-02-31T00:00:00Z", "2025-13-01T00:00:00Z", "2025-01-01", "２０25-01-01T00:00:00Z", "soon", "2025-W01-1"),
+        *("2025-01-01T00:00:00", "2025-01-01T00:00:00+24:00", "0001-01-01T00:00:00+01:00", "2025-01-01T23:59:60Z"),
+    ],
 )
-def test_time_that_is_none_is_dropped(said: str) -> None:
-    """A time that clients would choke on never reaches our page; its file does."""
+def test_time_that_is_none_is_dropped_and_counted(said: str) -> None:
+    """A time that clients would choke on never reaches our page and is counted; its file is published."""
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.refused) == (None, ())
+    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_times) == (None, (), 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("2025-01-02T03:04:05Z", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05.678901Z", "2025-01-02T03:04:05.678901Z"),
+        ("2025-01-02T03:04:05.5Z", "2025-01-02T03:04:05.500000Z"),
+        ("2025-01-02T03:04:05.123456789Z", "2025-01-02T03:04:05.123456Z"),
+        ("2025-01-02T03:04:05.000Z", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05+00:00", "2025-01-02T03:04:05Z"),
+        ("2025-01-02T03:04:05+05:30", "2025-01-01T21:34:05Z"),
+        ("2025-01-02T03:04:05-0800", "2025-01-02T11:04:05Z"),
+        ("2025-01-02T03:04:05-00", "2025-01-02T03:04:05Z"),
+        ("2025-01-02 03:04:05.5z", "2025-01-02T03:04:05.500000Z"),
+        ("2025-01-02t03:04Z", "2025-01-02T03:04:00Z"),
+    ],
+)
+def test_upload_time_is_read_in_any_offset(said: str, read: str) -> None:
+    """A moment in any offset, with any fraction, is written as PyPI does: in UTC, with six digits of it or none."""
+    page = document()
+    page["files"][0]["upload-time"] = said
+    parsed = parse(page)
+    assert (parsed.files[0].upload_time, parsed.dropped_times) == (read, 0)
 
 
 @pytest.mark.parametrize(("said", "yanked"), [(True, True), (False, False), ("why", "why"), ("", False)])

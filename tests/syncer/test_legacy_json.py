@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import ProjectState, Run, RunState
+from mirror_syncer.upstream import parse_legacy
 from syncer.site import Site
 
 
@@ -331,6 +332,27 @@ def forget_a_file(body: bytes) -> bytes:
     read = json.loads(body)
     del read["releases"]["2.0"]
     return json.dumps(read).encode()
+
+
+def test_release_that_makes_no_sense_costs_only_itself() -> None:
+    """Half a surrogate pair, a release that is none, an entry said twice or a long version costs no other file."""
+    long = "1." + "0" * 215
+    digests = {"sha256": "ab" * 32, "md5": "cd" * 16}
+    body = json.dumps(
+        {
+            "info": {"name": "Foo", "version": long, "summary": "cut \ud83d", "score": float("nan")},
+            "releases": {
+                "1.0": [{"filename": "foo-1.0.zip", "digests": digests}, None, {"filename": 7}],
+                "1.0.0": [{"filename": "foo-1.0.zip", "digests": {"sha256": "ab" * 32, "blake2b_256": "ef" * 32}}],
+                "2.0": None,
+                long: [{"filename": "foo-3.zip", "digests": {"sha256": "01" * 32}}],
+            },
+        }
+    ).encode()
+    read = parse_legacy(body, name=NormalizedName("foo"))
+    assert (read.version, read.info["summary"], read.info["score"]) == (long, "cut \ufffd", None)
+    assert {name: file.version for name, file in read.files.items()} == {"foo-1.0.zip": "1.0", "foo-3.zip": long}
+    assert read.files["foo-1.0.zip"].digests == {"md5": "cd" * 16, "blake2b_256": "ef" * 32}
 
 
 @pytest.mark.parametrize(

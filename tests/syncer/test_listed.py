@@ -60,12 +60,65 @@ def test_any_list_in_json(
     body = json.dumps(document, indent=indent, separators=separators).encode()
 
     expected: dict[str, int] = {}
+    contradicted = 0
     for name, serial, _ in entries:
         normalized = canonicalize_name(name)
-        expected[normalized] = max(expected.get(normalized, 0), serial or 0)
+        before = expected.get(normalized, 0)
+        contradicted += bool(before and serial and before != serial)
+        expected[normalized] = max(before, serial or 0)
     found, reader, faults = read(body, tmp_path)
-    assert (found, reader.serial) == (expected, 900)
-    assert len(faults) == len(entries) - len(expected)
+    assert (found, reader.serial, reader.faults) == (expected, 900, [])
+    assert len(faults) == contradicted
+
+
+def test_name_listed_twice_is_a_fault_only_with_two_serials(tmp_path: Path) -> None:
+    """What merged indexes list twice is one project; two serials contradict each other, and the higher one is taken."""
+    entries = [("six", 7), ("Six", 7), ("foo", 3), ("foo", None), ("bar", 1), ("bar", 2), ("bar", 2)]
+    projects = [{"name": name} | ({} if serial is None else {"_last-serial": serial}) for name, serial in entries]
+    found, _, faults = read(json.dumps({"meta": META, "projects": projects}).encode(), tmp_path)
+    assert found == {"six": 7, "foo": 3, "bar": 2}
+    [fault] = faults
+    assert fault.startswith("'bar' is listed twice")
+
+
+BAD_ENTRIES = (
+    *(
+        b"null",
+        b"true",
+        b"7",
+        b"1e400",
+        b'"six"',
+        b"[]",
+        b"{}",
+        b'{"name":7}',
+        b'{"name":null}',
+        b'{"x":NaN,"name":[]}',
+    ),
+    *(b'{"name":"\\ud83d"}', b'{"name":"\xff"}', b'{"name":"\x1b[2J"}', b'{"name":"../.."}'),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
+@given(bad=st.lists(st.sampled_from(BAD_ENTRIES), max_size=3), places=st.lists(st.integers(0, 20), min_size=3))
+def test_bad_entry_of_a_list_costs_only_itself(
+    tmp_path: Path, small_blocks: None, *, bad: list[bytes], places: list[int]
+) -> None:
+    """An entry that names no project, or that a strict parser refuses, is told of; all others of the list are read."""
+    entries = [b'{"name":"project-%d","_last-serial":%d}' % (number, number + 1) for number in range(20)]
+    for place, entry in zip(places, bad, strict=False):
+        entries.insert(place, entry)
+    body = b'{"meta":{"api-version":"1.0"},"projects":[%b]}' % b",".join(entries)
+    found, reader, faults = read(body, tmp_path)
+    assert found == {f"project-{number}": number + 1 for number in range(20)}
+    assert len(faults) + len(reader.faults) == len(bad)
+    assert all(fault.isprintable() for fault in faults)
+
+
+def test_half_a_surrogate_pair_costs_no_list(tmp_path: Path, small_blocks: None) -> None:
+    """A text that a strict parser refuses, in a key that nobody reads, costs not even its own entry."""
+    projects = [{"name": f"project-{number}", "summary": "\ud83d", "score": float("nan")} for number in range(30)]
+    found, reader, faults = read(json.dumps({"meta": META, "projects": projects}).encode(), tmp_path)
+    assert (len(found), faults, reader.faults, reader.serial) == (30, [], [], 900)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=100)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import (
@@ -15,6 +16,7 @@ from mirror_syncer.names import (
     content_digest,
     full_path,
     metadata_name,
+    parse_distribution_name,
     parse_filename,
     parse_package_path,
     parse_sha256,
@@ -89,6 +91,46 @@ def test_what_is_no_filename(text: str) -> None:
     """Separators, control characters, hidden names, another file's metadata and a full path's directory are refused."""
     with pytest.raises(FileRejected, match=r"is no file name|would be taken for"):
         parse_filename(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("foo_bar-1.0-py3-none-any.whl", "Foo.Bar-1.0-py3-none-any.whl", "foo-bar-1.0-py3-none-any.whl"),
+        *("foo-bar-1.0.tar.gz", "Foo__Bar-1.0.ZIP", "foo.bar-1.0.tar.bz2", "foo_bar-1.0.tgz", "foo_bar-1.0.tar.Z"),
+        *("foo_bar-1.0-py2.7.egg", "foo_bar-1.0.win32.exe", "foo_bar-1.0.msi", "foo_bar-1.0-1.noarch.rpm"),
+        *("foo_bar-1.0.dmg", "foo-bar_1.0_all.deb", "foo_bar-grün.zip", "foo_bar-1.0-variants.json", "foo_bar_1.0.zip"),
+    ],
+)
+def test_names_of_distributions(text: str) -> None:
+    """Every type that PyPI ever took is taken, under every spelling of its project's name."""
+    assert parse_distribution_name(text, project=NormalizedName("foo-bar")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("foo_bar-1.0.html", "is of no type"),
+        ("foo_bar-1.0.svg", "is of no type"),
+        ("foo_bar-1.0.whl.html", "is of no type"),
+        ("foo_bar-1.0.js", "is of no type"),
+        ("foo_bar-1.0", "is of no type"),
+        ("bar-1.0.tar.gz", "another project's"),
+        ("foo-1.0.tar.gz", "another project's"),
+        ("foobar-1.0.tar.gz", "another project's"),
+        ("foo_bar_baz-1.0-py3-none-any.whl", "another project's"),
+        ("foo_barbaz-1.0.zip", "another project's"),
+        ("foo_bar-\u202egz.rat.tar.gz", "cannot be seen"),
+        ("foo_bar-\u200b1.0.tar.gz", "cannot be seen"),
+        ("foo_bar-\ufffd.tar.gz", "cannot be seen"),
+        ("../foo_bar-1.0.tar.gz", "is no file name"),
+    ],
+)
+def test_what_is_no_distribution_of_a_project(text: str, reason: str) -> None:
+    """Another project's file, what only a browser opens, and what nobody can see are refused with the reason."""
+    with pytest.raises(FileRejected, match=reason) as refusal:
+        parse_distribution_name(text, project=NormalizedName("foo-bar"))
+    assert str(refusal.value).isprintable()
 
 
 def test_length_is_counted_in_bytes() -> None:

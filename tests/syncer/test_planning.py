@@ -38,7 +38,9 @@ policies = st.builds(
 
 def policy(*selected: str, floor: int = 50, guard: float = 0.01) -> Policy:
     """Return a policy that selects these projects."""
-    projects = {NormalizedName(name): Selection(line=name, specifier=SpecifierSet(), latest=None) for name in selected}
+    projects = {
+        NormalizedName(name): Selection(line=name, specifiers=(SpecifierSet(),), latest=None) for name in selected
+    }
     return Policy(projects=projects, removal=Removal(floor=floor, guard=guard))
 
 

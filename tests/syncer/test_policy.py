@@ -53,7 +53,7 @@ def test_whole_document(tmp_path: Path) -> None:
     assert list(read.projects) == ["zope-interface", "requests"]
     selection = read.selection(NormalizedName("requests"))
     assert selection == Selection(
-        line="requests >= 2.31, != 2.32.0", specifier=SpecifierSet("!=2.32.0,>=2.31"), latest=3
+        line="requests >= 2.31, != 2.32.0", specifiers=(SpecifierSet("!=2.32.0,>=2.31"),), latest=3
     )
     assert read.selection(NormalizedName("six")) is None
     assert (read.removal.grace, read.removal.guard) == (timedelta(minutes=90), 0.025)
@@ -65,9 +65,19 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     django, other = read.selection(NormalizedName("django")), read.selection(NormalizedName("anything"))
     assert django is not None
     assert other is not None
-    assert (str(django.specifier), django.latest) == (">=5", 2)
-    assert (str(other.specifier), other.latest) == ("", 2)
+    assert (str(*django.specifiers), django.latest) == (">=5", 2)
+    assert (str(*other.specifiers), other.latest) == ("", 2)
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
+
+
+def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
+    """Two teams that pin two releases write two lines; a line that is said twice is one."""
+    read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
+    foo, six = read.selection(NormalizedName("foo")), read.selection(NormalizedName("six"))
+    assert foo == Selection(
+        line="foo==1.1 or Foo == 2.0", specifiers=(SpecifierSet("==1.1"), SpecifierSet("==2.0")), latest=None
+    )
+    assert six == Selection(line="six", specifiers=(SpecifierSet(),), latest=None)
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
@@ -95,7 +105,6 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         "mirror.scope = 'all': one of 'selected', 'everything'",
         "mirror.latest = 0: a whole number of releases, 1 or more; without it, all",
         "mirror.projects: 'a b' is no requirement (Expected semicolon (after name with no version specifier) or end)",
-        "mirror.projects: 'six' is named twice ('six', 'SIX>1')",
         "removal.grace = '1 day': a number with m, h, d or w, as in '24h'",
         "removal.guard = '101%': a share of all projects, as in '1%'",
         "serve.legacy-json is not a key of mirror.toml; did you mean serve.legacy_json?",
@@ -196,11 +205,14 @@ def test_fingerprint_is_of_what_is_wanted() -> None:
     """Only what changes what is published changes the fingerprint: not the spelling, not the specifiers' order."""
 
     def of(specifier: str, latest: int | None = None, line: str = "", *, legacy_json: bool = False) -> str:
-        selection = Selection(line=line, specifier=SpecifierSet(specifier), latest=latest)
+        selection = Selection(line=line, specifiers=(SpecifierSet(specifier),), latest=latest)
         return fingerprint(selection, serve=Serve(legacy_json=legacy_json))
 
     assert of(">=1,<2,!=1.5") == of("!=1.5, <2, >=1", line="Six")
     assert len({of(""), of(">=1"), of("", 3), of("", 30), of(">=1", 3)}) == 5
+    both = [SpecifierSet("==1"), SpecifierSet("==2")]
+    one, other = (Selection(line="", specifiers=tuple(lines), latest=None) for lines in (both, both[::-1]))
+    assert fingerprint(one, serve=Serve()) == fingerprint(other, serve=Serve()) != of("==1")
     assert of("", legacy_json=True) != of(""), "or a page that did not change would hide what else is published"
 
 

@@ -173,7 +173,8 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert [item["name"] for item in first["items"] + rest["items"]] == ["no-such-project", "six"]
     assert [item["name"] for item in found["items"]] == ["six"]
     assert {file.filename for file in six.files or []} == {"six-1.0-py3-none-any.whl", "six-1.0.tar.gz"}
-    assert (six.selected, missing.files) == ("six", [])
+    assert (six.selected, missing.files, six.undated_files) == ("six", [], 0)
+    assert all(file.upload_time and file.upload_time.tzinfo for file in six.files or [])
     assert "no such project" in (missing.error or "")
     assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
 

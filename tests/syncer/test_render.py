@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import unicodedata
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -16,7 +17,7 @@ from pypi_simple import ProjectPage
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, Sha256, full_path, parse_filename, short_path
 from mirror_syncer.publish import parse_published, render_page
-from mirror_syncer.upstream import File, Page, ProjectStatus
+from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
 from mirror_syncer.upstream.html import parse_html
 
 law = settings(max_examples=80)
@@ -24,7 +25,7 @@ FOO = NormalizedName("foo")
 URL = "http://10.10.10.5/pypi/web/simple/foo/"
 digests = st.from_regex(re.compile("[0-9a-f]{64}"), fullmatch=True)
 # What HTML, URLs and JSON might trip over.
-hostile = st.text(st.sampled_from("<>&'\"#?%;= /+~aß☃\u202e\U0001f40d"), min_size=1, max_size=20)
+hostile = st.text(st.sampled_from("<>&'\"#?%;= /+~!$()*,:@aß☃\U0001f40d"), min_size=1, max_size=20)
 
 
 def is_filename(text: str) -> bool:
@@ -37,7 +38,8 @@ def is_filename(text: str) -> bool:
 
 
 filenames = st.one_of(
-    hostile.filter(is_filename), st.sampled_from(["foo-1.0.tar.gz", "foo-2.0-py3-none-any.whl", "foo-3.0rc1.zip"])
+    hostile.map("foo-{}.zip".format).filter(is_filename),
+    st.sampled_from(["foo-1.0.tar.gz", "foo-2.0-py3-none-any.whl", "foo-3.0rc1.zip"]),
 ).map(parse_filename)
 
 
@@ -107,7 +109,8 @@ def test_published_page_is_read_back(head: Page, pairs: list[tuple[File, Package
 def test_html_and_json_tell_the_same(head: Page, pairs: list[tuple[File, PackagePath]]) -> None:
     """Whatever stands in names, reasons and specifiers, HTML tells clients what JSON does, and nothing breaks out."""
     pages = render_page(head, pairs)
-    html, back = parse_html(pages.html, name=FOO, url=URL), parse_published(pages.json, name=FOO).page
+    back = parse_published(pages.json, name=FOO).page
+    html = parse_html(pages.html, name=FOO, url=URL, ours=True)
     in_json = [replace(file, url="", size=None, upload_time=None) for file in back.files]
     assert [replace(file, url="") for file in html.files] == in_json
     assert [urlsplit(file.url).path for file in html.files] == [urlsplit(file.url).path for file in back.files]
@@ -177,6 +180,77 @@ def test_pypi_simple_reads_both() -> None:
             assert bool(package.has_metadata) is bool(file.core_metadata)
             assert (package.metadata_digests or {}) == ({"sha256": file.core_metadata} if file.core_metadata else {})
     assert (from_json.versions, from_json.packages[1].size) == (["1.0", "1.1"], 3)
+
+
+texts = st.text(st.characters(), min_size=1, max_size=12)
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@law
+@given(st.lists(st.tuples(texts, texts, texts, texts), max_size=3), texts, texts, st.booleans())
+def test_any_page_is_published_well(
+    entries: list[tuple[str, str, str, str]],
+    reason: str,
+    version: str,
+    html: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Whatever texts a page has, what is published of it is read by pypi-simple, and steers no terminal and no eye."""
+    files = [
+        {
+            "filename": f"foo-{number}{name}.zip",
+            "hashes": {"sha256": f"{number:064}"},
+            "url": f"http://h/{number}",
+            "yanked": yanked,
+            "requires-python": requires,
+            "upload-time": time,
+        }
+        for number, (name, yanked, requires, time) in enumerate(entries)
+    ]
+    document = {
+        "meta": {"api-version": "1.4"},
+        "name": "foo",
+        "files": files,
+        "versions": [version],
+        "project-status": {"status": "archived", "reason": reason},
+    }
+    page = parse_json(json.dumps(document).encode(), name=FOO, url=URL)
+    pages = render_page(page, [(file, short_path("cd" * 32, file.filename)) for file in page.files])
+    if html:
+        published = ProjectPage.from_html("foo", pages.html, base_url=URL)
+        text = pages.html.decode().replace("\n", "")
+    else:
+        document = json.loads(pages.json)
+        published = ProjectPage.from_json_data(document, base_url=URL)
+        text = json.dumps(document, ensure_ascii=False)
+    assert [package.filename for package in published.packages] == [file.filename for file in page.files]
+    assert len(page.files) + len(page.refused) == len(files)
+    for char in set(text).union(*(f"{refusal.filename}{refusal.reason}" for refusal in page.refused)):
+        assert unicodedata.category(char) not in ("Cc", "Cs"), ascii(char)
+        assert unicodedata.bidirectional(char) not in BIDI, ascii(char)
+
+
+def test_urls_escape_what_pypis_escape() -> None:
+    """What PyPI leaves as it is stays so in both formats, and in the same spelling: programs look for that name."""
+    name = "foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l %?#[ü].zip"
+    expected = "../../packages/cd/foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l%20%25%3F%23%5B%C3%BC%5D.zip"
+    pages = render_page(page_of(), [a_file(name)])
+    assert json.loads(pages.json)["files"][0]["url"] == expected
+    [(url, text)] = _Anchors(pages.html).anchors
+    assert (url.partition("#")[0], text) == (expected, name)
+
+
+@pytest.mark.parametrize("spelling", ["foo-1%212.0%2Bcpu.zip", "foo-1!2.0+cpu.zip", "foo%2D1%212.0+cpu.zip"])
+def test_page_in_another_spelling_is_read(spelling: str) -> None:
+    """A page of ours from before, whose URLs escape more, names the same places."""
+    file, place = a_file("foo-1!2.0+cpu.zip")
+    body = render_page(page_of(), [(file, place)]).json.replace(b"/foo-1!2.0+cpu.zip", f"/{spelling}".encode())
+    assert parse_published(body, name=FOO).places == {file.filename: place}
+
+
+def test_versions_are_none_that_upstream_never_had() -> None:
+    """A file whose name tells no version adds none to those of its page, whichever it begins with."""
+    files = [a_file("foo-1.0.tar.gz"), a_file("foo-1.2.public.tar.gz")]
+    assert json.loads(render_page(page_of(), files).json)["versions"] == ["1.0"]
 
 
 def test_nothing_unknown_is_null() -> None:

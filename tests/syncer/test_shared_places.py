@@ -5,11 +5,14 @@ import hashlib
 import pytest
 
 import fakepypi
+from fakepypi.distributions import Recipe, build_wheel
 from fakepypi.pages import Document
 from mirror_contract import RunKind, RunState
 from syncer.site import Site, same_directory
 
-WHEEL = "six-1.0-py3-none-any.whl"
+# Two projects that may both have a file of one name: "six-evil-1.0" is six's, or six-evil's.
+EVIL = "six-evil"
+WHEEL = "six-evil-1.0-py3-none-any.whl"
 SDIST = "six-1.0.tar.gz"
 PAIRS = 12
 
@@ -17,14 +20,15 @@ PAIRS = 12
 @pytest.fixture
 def six(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
     """A file of six's, on a host that mirrors evil, too; evil's page can name it by uploading it again."""
-    site.select("six", "evil")
-    pypi.index.project("evil").upload("1.0", wheel=False)
-    return pypi.index.project("six").upload("1.0", sdist=False).files[WHEEL]
+    site.select("six", EVIL)
+    pypi.index.project(EVIL).upload("1.0", wheel=False)
+    built = build_wheel(Recipe(name=EVIL, version="1.0"))
+    return pypi.index.project("six").upload_file(WHEEL, built.content, version="1.0", metadata=built.metadata)
 
 
 def name_it_too(pypi: fakepypi.FakePyPI, file: fakepypi.File, content: bytes | None = None) -> None:
     """Let evil's page name six's file: the very same, or other content by its name."""
-    pypi.index.project("evil").upload_file(
+    pypi.index.project(EVIL).upload_file(
         file.filename, content or file.content, version="1.0", metadata=file.metadata, replace=True
     )
 
@@ -41,7 +45,7 @@ async def test_same_file_of_two_projects_at_once(site: Site, pypi: fakepypi.Fake
         ended = await running.ended(run)
 
     assert ended.state is RunState.SUCCEEDED
-    assert WHEEL in site.filenames("six") & site.filenames("evil")
+    assert WHEEL in site.filenames("six") & site.filenames(EVIL)
     site.assert_whole()
 
 
@@ -71,17 +75,17 @@ async def test_same_staged_file_of_two_projects_at_once(
         ended = await running.ended(run)
 
     assert ended.state is RunState.SUCCEEDED
-    assert WHEEL in site.filenames("six") & site.filenames("evil")
+    assert WHEEL in site.filenames("six") & site.filenames(EVIL)
     site.assert_whole()
 
 
 async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of two contents that want one short path at the same time, each ends at a place of its own."""
-    names = [f"{kind}{number}" for number in range(PAIRS) for kind in ("six", "evil")]
+    names = [kind.format(number) for number in range(PAIRS) for kind in ("six{}", "six{}-evil")]
     for number in range(PAIRS):
-        file = pypi.index.project(f"six{number}").upload_file(f"six{number}-1.0.zip", b"six" * 9, version="1.0")
+        file = pypi.index.project(f"six{number}").upload_file(f"six{number}-evil-1.0.zip", b"six" * 9, version="1.0")
         other = same_directory(file.content)
-        pypi.index.project(f"evil{number}").upload_file(file.filename, other, version="1.0", replace=True)
+        pypi.index.project(f"six{number}-evil").upload_file(file.filename, other, version="1.0", replace=True)
     site.select(*names)
     gate = pypi.faults.on_file().gate()
     async with site.running(connections=2 * PAIRS + 1) as running:
@@ -99,16 +103,16 @@ async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.Fak
 async def test_file_that_another_page_drops_stays(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
     """A file that evil's page named and dropped stays, since its own project's page names it."""
     name_it_too(pypi, six)
-    site.select("six", "evil", grace="0h")
+    site.select("six", EVIL, grace="0h")
     await site.sync("six")
-    await site.sync("evil")
-    assert WHEEL in site.filenames("evil")
+    await site.sync(EVIL)
+    assert WHEEL in site.filenames(EVIL)
 
-    pypi.index.project("evil").delete_file(WHEEL)
+    pypi.index.project(EVIL).delete_file(WHEEL)
     run = await site.sync()
 
     assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 0)
-    assert (site.filenames("six"), WHEEL in site.filenames("evil")) == ({WHEEL}, False)
+    assert (site.filenames("six"), WHEEL in site.filenames(EVIL)) == ({WHEEL}, False)
     site.assert_whole()
 
 
@@ -116,13 +120,13 @@ async def test_file_of_another_quarantined_page_stays(site: Site, pypi: fakepypi
     """A quarantine takes the project's own files out of the document root, and none that another's page names."""
     name_it_too(pypi, six)
     await site.sync("six")
-    await site.sync("evil")
+    await site.sync(EVIL)
 
-    pypi.index.project("evil").quarantine()
+    pypi.index.project(EVIL).quarantine()
     run = await site.sync()
 
     assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 1)
-    assert site.filenames("evil") == set()
+    assert site.filenames(EVIL) == set()
     site.assert_whole()
 
 
@@ -130,11 +134,11 @@ async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.F
     """A stop while evil claims six's place with other content leaves six's file where it is, and its place six's."""
     await site.sync("six")
     place = site.published("six").places[WHEEL]
-    site.select("six", "evil", grace="0h")
+    site.select("six", EVIL, grace="0h")
     name_it_too(pypi, six, same_directory(six.content))
     gate = pypi.faults.on_file(WHEEL).times(1).gate()
     async with site.running() as running:
-        stopped = running.ask(RunKind.SYNC, "evil")
+        stopped = running.ask(RunKind.SYNC, EVIL)
         await gate.arrival()
         running.mirror.engine.stop(grace_seconds=0)
 
@@ -155,13 +159,13 @@ async def test_metadata_of_another_page_is_not_written_over(
     """The metadata beside a published file keeps its bytes, whatever another page says that they should be."""
     await site.sync("six")
     other = b"Metadata-Version: 2.1\nName: six\nVersion: 1.0\nRequires-Dist: evil\n"
-    pypi.index.project("evil").upload_file(WHEEL, six.content, version="1.0", metadata=other, replace=True)
+    pypi.index.project(EVIL).upload_file(WHEEL, six.content, version="1.0", metadata=other, replace=True)
 
-    await site.sync("evil")
+    await site.sync(EVIL)
 
     beside = (site.web / f"{site.published('six').places[WHEEL]}.metadata").read_bytes()
     assert beside == six.metadata
-    assert site.published("evil").files[WHEEL].core_metadata == hashlib.sha256(beside).hexdigest()
+    assert site.published(EVIL).files[WHEEL].core_metadata == hashlib.sha256(beside).hexdigest()
     site.assert_whole()
 
 
@@ -213,12 +217,12 @@ async def test_collection_spares_what_another_project_has_in_hand(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
 ) -> None:
     """A file that evil dropped, and that six's refresh is about to publish, is not removed between the two."""
-    site.select("six", "evil", grace="0h")
+    site.select("six", EVIL, grace="0h")
     name_it_too(pypi, six)
-    await site.sync("evil")
-    site.select("six", "evil")
-    pypi.index.project("evil").delete_file(WHEEL)
-    await site.sync("evil")
+    await site.sync(EVIL)
+    site.select("six", EVIL)
+    pypi.index.project(EVIL).delete_file(WHEEL)
+    await site.sync(EVIL)
     site.sql("UPDATE retired SET due_at = 1")
     pypi.index.project("six").upload("2.0", wheel=False)
     gate = pypi.faults.on_file("six-2.0.tar.gz").gate()

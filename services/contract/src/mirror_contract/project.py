@@ -23,6 +23,9 @@ class ProjectFile(BaseModel):
     size: int | None = Field(default=None, description="Bytes.")
     sha256: str | None = None
     url: str = Field(description="Relative to the mirror's root.", examples=["packages/ab/six-1.17.0.tar.gz"])
+    upload_time: datetime | None = Field(
+        default=None, description="When it was uploaded to upstream; absent where upstream gives no such moment."
+    )
 
 
 class Project(BaseModel):
@@ -40,4 +43,9 @@ class Project(BaseModel):
     changed_at: datetime | None = None
     selected: str | None = Field(default=None, description="The line of mirror.toml that selects it, if one does.")
     withheld_files: int = Field(default=0, description="Files that upstream has and the policy leaves out.")
+    undated_files: int | None = Field(
+        default=None,
+        description="Files without an upload time. One is enough for `pip --uploaded-prior-to` to refuse the project. "
+        "Only in the answer for one project.",
+    )
     files: list[ProjectFile] | None = Field(default=None, description="Only in the answer for one project.")

@@ -12,7 +12,7 @@ from rich.text import Text
 from mirror_contract import Failure, Project, Run, Schedule, Status
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
 from mirror_control.verdict import Concern, Level, judge
-from mirror_control.words import ago, plain, span
+from mirror_control.words import UNDATED, ago, plain, span
 
 View = RenderableType
 
@@ -116,9 +116,13 @@ def project(found: Project) -> View:
         facts.add_row("next try", f"{ago(found.due_at)}, after {found.attempts} failed")
     facts.add_row("selected by", plain(found.selected) or "nothing in mirror.toml")
     facts.add_row("withheld", f"{found.withheld_files} files by policy")
-    table = _table("file", "size", "sha256")
+    if found.undated_files:
+        facts.add_row("undated", f"{found.undated_files:,} files have no upload time; {UNDATED}")
+    table = _table("file", "size", "uploaded", "sha256")
     for file in found.files or ():
-        table.add_row(plain(file.filename), "" if file.size is None else decimal(file.size), plain(file.sha256))
+        size = "" if file.size is None else decimal(file.size)
+        uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
+        table.add_row(plain(file.filename), size, uploaded, plain(file.sha256))
     return Group(facts, table)
 
 

@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
+UNDATED = "pip --uploaded-prior-to refuses the project, uv --exclude-newer these files"
+"""What an upload time that upstream does not give, or not as a moment, means to clients."""
+
+
 def plain(text: str | None) -> str:
     """Return text from elsewhere, as upstream's, without what would steer a terminal or turn a line around."""
     return "".join(char if char.isprintable() else "�" for char in text or "")

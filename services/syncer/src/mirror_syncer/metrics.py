@@ -83,6 +83,9 @@ class Metrics:
         self._plan = gauge("plan_projects", "Projects in the last plan of a whole sync.", ("action",))
         self._transfers = counter("transfers", "Files that were to be fetched.", ("kind", "outcome"))
         self._bytes = counter("transferred_bytes", "Bytes of files fetched.")
+        self._times_dropped = counter(
+            "upload_times_dropped", "Upload times of upstream's that are no moment; their files are published without."
+        )
         self._verification_failures = counter("verification_failures", "Published files found damaged.", ("reason",))
         self._requests = counter("upstream_requests", "Requests to the upstream.", ("endpoint", "code"))
         self._request_duration = Histogram(
@@ -127,6 +130,7 @@ class Metrics:
         self._transfers.labels("legacy_json", "fetched").inc(tally.legacy_fetched)
         self._transfers.labels("legacy_json", "failed").inc(tally.legacy_failed)
         self._bytes.inc(tally.fetched_bytes)
+        self._times_dropped.inc(tally.times_dropped)
 
     def count_damage(self, reason: str) -> None:
         """Count something published that was found missing or wrong."""

@@ -2,6 +2,7 @@
 
 import re
 from typing import NewType
+from urllib.parse import quote
 
 from packaging.utils import NormalizedName, canonicalize_name, is_normalized_name
 
@@ -24,6 +25,12 @@ _CONTENT_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60}
 _PACKAGE_PATH = re.compile(r"packages/[0-9a-f]{2}/(?:[0-9a-f]{2}/[0-9a-f]{60}/)?([^/]+)")
 # Of a file, in bytes; PyPI's own cap is 1 GiB. Who claims an exabyte must not end a run for want of room.
 SIZE_MOST = 16 * 2**30
+# Every type that PyPI ever took (as it counted in 2026: whl, tar.gz, egg, zip, exe, tar.bz2, msi, rpm, tgz, dmg, deb),
+# the archives that distutils made and pip reads, and what lies beside wheels of several variants. No browser runs them.
+_TYPES = (
+    *(".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg", ".deb", ".zip", ".tar", ".tgz", ".tbz", ".txz", ".tlz", ".bz2"),
+    *(".tar.gz", ".tar.xz", ".tar.lz", ".tar.lzma", ".tar.z", ".tar.zst", "-variants.json"),
+)
 NAME_MAX = 255  # bytes of a path component on ext4, XFS, btrfs and ZFS; the longest on PyPI has 253
 
 
@@ -46,6 +53,41 @@ def parse_filename(text: str) -> Filename:
     if _DIRECTORY.fullmatch(text):
         raise FileRejected(f"{text!r} would be taken for a directory")
     return Filename(text)
+
+
+def parse_distribution_name(text: str, *, project: NormalizedName) -> Filename:
+    """
+    Return the file name of one of a project's distributions, as an upstream may name it.
+
+    Taken is a name that begins with the project's, in any spelling that PEP 503 knows, and then a separator (a ``-`` in
+    a wheel's), and that ends with a type which PyPI ever had.
+
+    Raises:
+        FileRejected: it is another project's, of a type that no installer takes and a browser may open, or it has
+            characters that cannot be seen.
+    """
+    filename = parse_filename(text)
+    if not text.isprintable() or "\ufffd" in text:
+        raise FileRejected(f"{text[:120]!r} is no file name: it has characters that cannot be seen")
+    if not text.endswith((".whl", ".tar.gz")) and not text.lower().endswith(_TYPES):
+        raise FileRejected(f"{text[:120]!r} is of no type that a package index has, such as .whl or .tar.gz")
+    if not _is_of(project, text):
+        raise FileRejected(f"{text[:120]!r} is another project's: it does not begin with {project!r}")
+    return filename
+
+
+def _is_of(project: NormalizedName, filename: str) -> bool:
+    # As nearly all are spelled; the rest takes ten times as long.
+    first, dash, _ = filename.partition("-")
+    if dash and first.lower().replace("_", "-") == project:
+        return True
+    if not canonicalize_name(filename).startswith(f"{project}-"):
+        return False
+    if not filename.lower().endswith(".whl"):
+        return True
+    # requests_toolbelt-1.0-py3-none-any.whl begins with "requests" and is not its.
+    parts = filename.split("-", project.count("-") + 1)
+    return any(canonicalize_name("-".join(parts[:cut])) == project for cut in range(1, len(parts)))
 
 
 def parse_sha256(text: str) -> Sha256:
@@ -71,6 +113,15 @@ def parse_package_path(text: str) -> PackagePath:
         raise FileRejected(f"{text[:120]!r} is no place below packages/")
     parse_filename(match[1])
     return PackagePath(text)
+
+
+def quote_place(place: PackagePath) -> str:
+    """
+    Return a place as a part of a URL, escaped as in PyPI's URLs, and no more.
+
+    Programs that take the last part of a URL for the file's name look for ``1.0%2Bcpu`` where they were told of it.
+    """
+    return quote(place, safe="/~!$&'()*+,;=:@")
 
 
 def possible_projects(filename: str) -> frozenset[NormalizedName]:

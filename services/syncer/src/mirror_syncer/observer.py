@@ -116,13 +116,21 @@ class Observer:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        return self.project(row).model_copy(update={"files": self._files(name)})
+        files = self._files(name)
+        undated = sum(file.upload_time is None for file in files)
+        return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
     def _files(self, name: NormalizedName) -> list[ProjectFile]:
         if (published := find_published(self._mirror.volume, name)) is None:
             return []
         return [
-            ProjectFile(filename=file.filename, size=file.size, sha256=file.sha256, url=published.places[file.filename])
+            ProjectFile(
+                filename=file.filename,
+                size=file.size,
+                sha256=file.sha256,
+                url=published.places[file.filename],
+                upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
+            )
             for file in published.page.files
         ]
 

@@ -161,7 +161,7 @@ def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
             True  # a page that another version wrote may say the same in other words; parsing takes ten times as long
         )
     try:
-        page = parse_html(html, name=name, url=f"http://mirror.invalid/pypi/web/simple/{name}/")
+        page = parse_html(html, name=name, url=f"http://mirror.invalid/pypi/web/simple/{name}/", ours=True)
     except InvalidPage:
         return False
     return {file.filename: _said(file) for file in page.files} == {

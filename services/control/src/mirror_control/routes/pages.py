@@ -18,12 +18,14 @@ from mirror_control.routes.runs import RunId
 from mirror_control.shapes import ProjectFilter
 from mirror_control.ui.address import Address
 from mirror_control.ui.rendering import ASSETS, render
+from mirror_control.words import UNDATED
 
 router = APIRouter(dependencies=[everyone])
 
 _TOP = 50
 # One project has 40,000 files; a browser shows 500 at once, and the index page has them all.
 _FILES = 500
+_UNDATED = 100
 _FOUND = 100
 _LONGEST = 214
 
@@ -97,6 +99,8 @@ async def project(
         project=found,
         means=_STATES[found.state],
         files=files[:_FILES],
+        undated=[file.filename for file in files[_FILES:] if file.upload_time is None][:_UNDATED],
+        undated_means=UNDATED,
         more=len(files[_FILES:]),
         versions=versions,
     )

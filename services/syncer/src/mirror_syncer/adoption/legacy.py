@@ -6,19 +6,7 @@ import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
-from mirror_syncer.upstream import Page, parse_json
-
-
-class _File(msgspec.Struct):
-    filename: str
-    url: str
-    digests: dict[str, str] = {}
-    size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload_time_iso_8601", default=None)
-    requires_python: str | None = None
-    yanked: bool = False
-    yanked_reason: str | None = None
-    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
+from mirror_syncer.upstream import Page, decode_json, parse_json
 
 
 class _Info(msgspec.Struct):
@@ -27,10 +15,21 @@ class _Info(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     info: _Info
-    releases: dict[str, list[_File]]
+    releases: dict[str, Any]
 
 
 _COMMAS_MOST = 4_000_000  # a file's entry has a dozen; made into objects, 256 MB of empty ones took 2 GB
+
+_KEYS = {
+    "filename": "filename",
+    "url": "url",
+    "digests": "hashes",
+    "size": "size",
+    "upload_time_iso_8601": "upload-time",
+    "requires_python": "requires-python",
+    "core-metadata": "core-metadata",
+}
+"""Those of a file's entry, and what PEP 691 calls them."""
 
 _document = msgspec.json.Decoder(_Document)
 
@@ -44,23 +43,17 @@ def parse_legacy(body: bytes, *, name: NormalizedName, url: str) -> Page:
     if body.count(b",") > _COMMAS_MOST:
         raise InvalidPage("the document is larger than any that makes sense")
     try:
-        document = _document.decode(body)
+        document = decode_json(_document, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPage(f"the document is not PyPI's legacy JSON: {error}") from error
-    files = [_entry(file) for release in document.releases.values() for file in release]
+    releases = (release for release in document.releases.values() if isinstance(release, list))
+    # What is no file's entry is refused as such, by the same parser as all others.
+    files = [_entry(file) if isinstance(file, dict) else file for release in releases for file in release]
     page = {"meta": {"api-version": "1.0"}, "name": document.info.name, "files": files}
     return parse_json(msgspec.json.encode(page), name=name, url=url)
 
 
-def _entry(file: _File) -> dict[str, Any]:
-    return {
-        "filename": file.filename,
-        "url": file.url,
-        "hashes": file.digests,
-        "size": file.size,
-        "upload-time": file.upload_time,
-        "requires-python": file.requires_python,
-        # PEP 592: the reason, where there is one
-        "yanked": (file.yanked_reason or True) if file.yanked else False,
-        "core-metadata": file.core_metadata,
-    }
+def _entry(file: dict[str, Any]) -> dict[str, Any]:
+    entry = {new: file[old] for old, new in _KEYS.items() if old in file}
+    # PEP 592: the reason, where there is one
+    return entry | {"yanked": (file.get("yanked_reason") or True) if file.get("yanked") else False}

@@ -82,7 +82,7 @@ class UpstreamList:
             back=merged.back,
         )
         await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
-        run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in listed.faults))
+        run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in (*listed.faults, *reader.faults)))
         return merged.absent > 0
 
     async def _tell_of_older(self, run: ActiveRun, new: KnownList, *, last: KnownList) -> None:

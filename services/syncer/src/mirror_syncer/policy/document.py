@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,10 @@ from mirror_contract import parse_project_name
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.policy.selection import Selection
 
-_FORMAT = 1  # of the pages; a new number has every page written anew
+# Of the pages, and of what is read of upstream's; with a new number each of upstream's pages is asked for once more,
+# without validators, and ours is written from it. Files stay. 2: URLs escape what PyPI's do; text is cleaned; upload
+# times in any offset are read; file names and provenance are checked.
+PAGE_FORMAT = 2
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
@@ -80,7 +83,7 @@ class Policy:
     @property
     def usual(self) -> Selection:
         """What is wanted, with everything, of a project that is not named."""
-        return Selection(line='scope = "everything"', specifier=_ANY, latest=self.latest, named=False)
+        return Selection(line='scope = "everything"', specifiers=(_ANY,), latest=self.latest, named=False)
 
     def selection(self, name: NormalizedName) -> Selection | None:
         """Return what is wanted of a project, or None where it is not selected."""
@@ -92,8 +95,13 @@ class Policy:
 
 def fingerprint(selection: Selection, *, serve: Serve) -> str:
     """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
-    wanted = (_FORMAT, str(selection.specifier), selection.latest, serve)
-    return hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+    wanted = (sorted(map(str, selection.specifiers)), selection.latest, serve)
+    return f"{PAGE_FORMAT}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]}"
+
+
+def is_this_format(by: str | None) -> bool:
+    """Return whether a page was published, by the policy of that fingerprint, as this program publishes pages."""
+    return by is not None and by.startswith(f"{PAGE_FORMAT}-")
 
 
 def read_policy(path: Path) -> Policy:
@@ -170,11 +178,13 @@ class _Reader:
                     f"mirror.projects: {line!r}: a name and versions alone (a mirror keeps files for every platform; "
                     "what an extra needs is a project of its own line)"
                 )
-            elif name in projects:
-                self.problems.append(f"mirror.projects: {name!r} is named twice ({projects[name].line!r}, {line!r})")
             else:
                 specifier = SpecifierSet(str(requirement.specifier))
-                projects[name] = Selection(line=line, specifier=specifier, latest=latest)
+                if (before := projects.get(name)) is None:
+                    projects[name] = Selection(line=line, specifiers=(specifier,), latest=latest)
+                elif specifier not in before.specifiers:
+                    both = (*before.specifiers, specifier)
+                    projects[name] = replace(before, line=f"{before.line} or {line}", specifiers=both)
         return projects
 
     def _removal(self, table: dict[str, Any]) -> Removal:

@@ -1,21 +1,14 @@
 """What is wanted of one project."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    NormalizedName,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
+from packaging.utils import NormalizedName
+from packaging.version import Version
 
-_PIECES_MOST = 16  # of a version; a name of 200 dots took 2.5 ms, and a page may have 200,000
+from mirror_syncer.policy.releases import Takers, read_filename
 
 
 class _Released(Protocol):
@@ -26,6 +19,14 @@ class _Released(Protocol):
 
 
 F = TypeVar("F", bound=_Released)
+
+
+class _Told(NamedTuple):
+    """A file, for as much as its name and its page tell."""
+
+    version: Version
+    takers: Takers
+    yanked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ class Verdict(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A line of ``mirror.toml``: which releases of a project are wanted."""
+    """The lines of ``mirror.toml`` for one project: which of its releases are wanted."""
 
     line: str
-    specifier: SpecifierSet
+    """As people read it; of several lines " or " is between them."""
+    specifiers: tuple[SpecifierSet, ...]
+    """A line's each. What one of them wants is wanted: no specifier by PEP 440 can say "1.1 or 2.0"."""
     latest: int | None
     named: bool = True
     """A line of its own says so: if it matches nothing, somebody erred."""
@@ -51,69 +54,40 @@ class Selection:
         """
         Part the files of a project.
 
-        A specifier admits pre-releases, too: who asks ``pip --pre`` of the mirror should find them. ``latest`` counts
-        final releases that are not yanked (PEP 592: installers pass them over), and others only of a project that has
-        nothing better. A file whose version cannot be told is wanted only where everything is.
+        A specifier admits pre-releases, too: who asks ``pip --pre`` of the mirror should find them. ``latest`` counts,
+        for each line, final releases that are not yanked (PEP 592: installers pass them over) and that an installer
+        takes, and others only of a project that has nothing better. A file whose version cannot be told is wanted only
+        where everything is.
         """
-        if not self.specifier and self.latest is None:
+        if self.latest is None and not all(self.specifiers):
             return Verdict(tuple(files), 0)
-        versions = [version_of(name, file.filename) for file in files]
-        told = [(version, bool(file.yanked)) for file, version in zip(files, versions, strict=True) if version]
-        admitted = self._admitted(told)
-        wanted = tuple(file for file, version in zip(files, versions, strict=True) if version in admitted)
+        read = [(*read_filename(name, file.filename), bool(file.yanked)) for file in files]
+        told = [_Told(version, takers, yanked) for version, takers, yanked in read if version is not None]
+        admitted = {version for specifier in self.specifiers for version in self._admitted(specifier, told)}
+        wanted = tuple(file for file, (version, _, _) in zip(files, read, strict=True) if version in admitted)
         return Verdict(wanted, len(files) - len(wanted))
 
-    def _admitted(self, versions: Iterable[tuple[Version, bool]]) -> set[Version]:
-        matching = {(v, yanked) for v, yanked in versions if self.specifier.contains(v, prereleases=True)}
+    def idle(self, name: NormalizedName, files: Sequence[F]) -> tuple[SpecifierSet, ...]:
+        """Return the specifiers that match none of a project's releases, where there are several: somebody erred."""
+        if len(self.specifiers) == 1:
+            return ()
+        versions = {read_filename(name, file.filename)[0] for file in files} - {None}
+        return tuple(
+            specifier
+            for specifier in self.specifiers
+            if specifier and not any(version and specifier.contains(version, prereleases=True) for version in versions)
+        )
+
+    def _admitted(self, specifier: SpecifierSet, told: Sequence[_Told]) -> set[Version]:
+        matching = [one for one in told if specifier.contains(one.version, prereleases=True)]
         if self.latest is None:
-            return {version for version, _ in matching}
-        offered = {version for version, yanked in matching if not yanked} or {version for version, _ in matching}
+            return {one.version for one in matching}
+        # For each installer the newest that it takes: a release that exists as .tar.bz2 alone is none to uv.
+        takes_all = [one for one in matching if one.takers is Takers.ALL]
+        takes_any = [one for one in matching if one.takers is not Takers.NONE]
+        return self._newest(takes_all) | self._newest(takes_any or matching)
+
+    def _newest(self, releases: Sequence[_Told]) -> set[Version]:
+        offered = {one.version for one in releases if not one.yanked} or {one.version for one in releases}
         finals = {version for version in offered if not version.is_prerelease}
         return set(sorted(finals or offered, reverse=True)[: self.latest])
-
-
-def version_of(name: NormalizedName, filename: str) -> Version | None:
-    """Return the version that a file's name tells, or None where it tells none by PEP 440."""
-    told = None
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[1]
-        if filename.endswith((".tar.gz", ".zip")):
-            stem, told = parse_sdist_filename(filename)
-            if stem == name:
-                return told
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-        pass
-    return _version_of_old_name(name, filename) or told
-
-
-def _version_of_old_name(name: NormalizedName, filename: str) -> Version | None:
-    """Read names from before PEP 427 and 625: ``Name-1.0-py2.7.egg``, ``name-1.0.win32.exe``, ``name-1.0-1.tar.gz``."""
-    stem = filename
-    for suffix in (".tar.gz", ".tar.bz2", ".tgz", ".zip", ".egg", ".exe", ".msi", ".rpm", ".dmg", ".deb", ".whl"):
-        if filename.lower().endswith(suffix):
-            stem = filename[: -len(suffix)]
-            break
-    parts = stem.split("-")
-    for cut in range(1, len(parts)):
-        prefix = canonicalize_name("-".join(parts[:cut]))
-        if prefix == name:
-            return parse_version("-".join(parts[cut:])) or _leading_version(parts[cut])
-        if len(prefix) > len(name):
-            break  # and none that follows is shorter
-    return None
-
-
-def _leading_version(text: str) -> Version | None:
-    """Return the longest dotted beginning of a text that is a version: ``1.0.win32`` is 1.0."""
-    pieces = text.split(".")[:_PIECES_MOST]
-    versions = (parse_version(".".join(pieces[:end])) for end in range(len(pieces), 0, -1))
-    return next((version for version in versions if version is not None), None)
-
-
-def parse_version(text: str) -> Version | None:
-    """Return a version by PEP 440, or None of another kind."""
-    try:
-        return Version(text)
-    except ValueError:  # InvalidVersion, or a number with more digits than Python reads
-        return None

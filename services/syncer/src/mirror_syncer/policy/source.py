@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.policy.document import Policy, read_policy
+from mirror_syncer.policy.document import PAGE_FORMAT, Policy, read_policy
 
 
 class PolicySource:
@@ -32,5 +32,5 @@ class PolicySource:
 
     @property
     def digest(self) -> str:
-        """Return what changes when the policy in force does."""
-        return hashlib.sha256(repr(self.current).encode()).hexdigest()
+        """Return what changes when the policy in force does, or the form of what is published by it."""
+        return hashlib.sha256(repr((PAGE_FORMAT, self.current)).encode()).hexdigest()

@@ -7,12 +7,11 @@ enough for a bandersnatch that mirrors this mirror.
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from packaging.version import Version
 
-from mirror_syncer.names import PackagePath
+from mirror_syncer.names import PackagePath, quote_place
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, LegacyDocument, LegacyFile, Page
 
@@ -146,7 +145,7 @@ class Releases:
             "upload_time": moment.partition(".")[0].removesuffix("Z"),
             "upload_time_iso_8601": moment,
             # From the host's root: a file cannot know its host, and bandersnatch takes nothing that does not begin so.
-            "url": f"/{quote(place)}",
+            "url": f"/{quote_place(place)}",
             "yanked": bool(file.yanked),
             "yanked_reason": file.yanked if isinstance(file.yanked, str) else None,
         }

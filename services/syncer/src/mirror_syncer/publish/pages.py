@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.names import PackagePath, parse_package_path
+from mirror_syncer.names import PackagePath, parse_package_path, quote_place
 from mirror_syncer.policy import parse_version, version_of
 from mirror_syncer.upstream import File, Page, parse_json
 from mirror_syncer.volume import PageSet, View
@@ -95,7 +94,7 @@ def _place(file: File, root: str) -> PackagePath:
 
 
 def _url(place: PackagePath) -> str:
-    return f"{_TO_ROOT}{quote(place)}"
+    return f"{_TO_ROOT}{quote_place(place)}"
 
 
 def _api_version(page: Page) -> str:

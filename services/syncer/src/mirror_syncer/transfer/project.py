@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.digests import NO_DIGEST
 from mirror_syncer.errors import InvalidPage, UpstreamError
-from mirror_syncer.policy import Selection, Verdict
+from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Settlement
@@ -73,6 +73,9 @@ class Transfer:
         if row.published and not self._tree.page_state(work.name):
             # A power cut forgot the row of a page that had left. A 304 would leave it so.
             row = replace(row, validators=NO_VALIDATORS)
+        if row.published and not is_this_format(row.fingerprint):
+            # A 304 would only bring back what an earlier version of this program read of the page, and what it dropped.
+            row = replace(row, validators=NO_VALIDATORS)
         try:
             answer = await self._pages.ask(work, row)
             match answer:
@@ -133,6 +136,7 @@ class Transfer:
         if page.files and not verdict.wanted and not quarantined and selection.named:
             nothing = f"{selection.line!r} matches none of its {len(page.files)} files; look at it in mirror.toml"
             return after_failure(row, UpstreamError(nothing))
+        idle = () if quarantined else _idle_lines(selection, work.name, page.files)
         landed, tally = await self._files.bring(
             work.name,
             verdict.wanted,
@@ -141,6 +145,7 @@ class Transfer:
             force=work.force,
             damaged=work.damaged,
         )
+        tally.times_dropped = page.dropped_times
         # A quarantined page has nothing to offer, so nothing of it can be missing.
         refused = () if quarantined else page.refused
         failures = (*(Failure(project=work.name, file=r.filename, reason=r.reason) for r in refused), *tally.failures)
@@ -160,7 +165,7 @@ class Transfer:
         )
         staged = self._tree.stage(work.name, render_page(page, offered))
         missing = len(failures)
-        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None
+        unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or len(idle) > 0
         serial = page.serial if page.serial is not None else work.wanted_serial or None
         later = unfinished or shrinking > 0 or work.outdates(serial)
         state, error = standing(work, serial=serial, missing=failures, lost=shrinking)
@@ -192,7 +197,7 @@ class Transfer:
             returned=tuple(places - before),
             quarantined=quarantined,
         )
-        told = failures if legacy.failure is None else (*failures, legacy.failure)
+        told = (*failures, *idle, *(() if legacy.failure is None else (legacy.failure,)))
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
     async def _settle(self, page: Page, published: PublishedPage | None) -> Page:
@@ -207,6 +212,14 @@ def _settled(work: Work, row: ProjectRow) -> bool:
     if work.force or work.damaged or row.lost_files or not row.published or row.fingerprint != work.fingerprint:
         return False
     return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > int(time.time()))
+
+
+def _idle_lines(selection: Selection, name: NormalizedName, files: tuple[File, ...]) -> tuple[Failure, ...]:
+    """Return what a person is told of a project's lines that match nothing, where another of its lines does."""
+    return tuple(
+        Failure(project=name, reason=f"'{name}{specifier}' matches none of its releases; look at it in mirror.toml")
+        for specifier in selection.idle(name, files)
+    )
 
 
 async def _judge(selection: Selection, name: NormalizedName, files: tuple[File, ...]) -> Verdict[File]:

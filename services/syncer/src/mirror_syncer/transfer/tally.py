@@ -16,5 +16,7 @@ class Tally:
     fetched_bytes: int = 0
     metadata_fetched: int = 0
     metadata_missing: int = 0
+    times_dropped: int = 0
+    """Upload times that are no moment; their files are published without one."""
     legacy_fetched: int = 0
     legacy_failed: int = 0

@@ -12,6 +12,7 @@ A request goes down through these rooms, none of which knows of those above it (
 ``curl``, ``handle``       libcurl in the event loop: all transfers · one of them, its ``head`` and ``bandwidth``
 
 What comes is parsed by ``json`` or ``html`` into a ``page``, by ``project_list`` into blocks, and these are ``listed``.
+``repair`` reads JSON that a strict parser refuses; ``text`` makes what others wrote safe to be printed.
 """
 
 from mirror_syncer.upstream.budget import Budget
@@ -25,6 +26,7 @@ from mirror_syncer.upstream.limits import Limits
 from mirror_syncer.upstream.listed import ListedProjects
 from mirror_syncer.upstream.page import File, Page, ProjectStatus, Refusal
 from mirror_syncer.upstream.project_list import ListReader
+from mirror_syncer.upstream.repair import decode_json
 
 __all__ = [
     "Answer",
@@ -47,6 +49,7 @@ __all__ = [
     "ProjectStatus",
     "Refusal",
     "Validators",
+    "decode_json",
     "parse_html",
     "parse_json",
     "parse_legacy",

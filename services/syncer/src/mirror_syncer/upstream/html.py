@@ -1,25 +1,31 @@
 """A project's page in HTML (PEP 503), for upstreams that speak no JSON."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from packaging.utils import NormalizedName
 
+from mirror_contract import parse_project_name
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream.page import (
+    Entries,
     Entry,
     Page,
     Refusal,
     check_api_version,
-    make_file,
+    check_name,
     parse_serial,
     parse_status,
-    sort_out,
 )
+from mirror_syncer.upstream.text import clean_line
 
 _SERIAL = re.compile(r"SERIAL (\d+)")
 _TITLES = ("title", "h1")
+# "Links for six", devpi's "root/pypi: links for six"
+_TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
 _LOGIN = "is no project page, but perhaps a login page, or a wrong path: it has no pypi:repository-version and no links"
 
@@ -30,12 +36,15 @@ class _Parser(HTMLParser):
         self.entries: list[Entry | Refusal] = []
         self.meta: dict[str, str] = {}
         self.serial: int | None = None
-        self.titled = False
+        self.titles: list[str] = []
+        self.base: str | None = None
         self._in_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self._in_title = tag in _TITLES
+        if self._in_title:
+            self.titles.append("")
         if tag == "a" and (url := attributes.get("href")):
             try:
                 entry = _entry(url, attributes)
@@ -44,6 +53,8 @@ class _Parser(HTMLParser):
             else:
                 if entry.hashes or entry.filename.endswith(_DISTRIBUTIONS):
                     self.entries.append(entry)
+        elif tag == "base" and self.base is None:
+            self.base = attributes.get("href")  # of several the first counts, in browsers and in pip
         elif tag == "meta" and (key := attributes.get("name")):
             self.meta[key] = attributes.get("content") or ""
 
@@ -51,8 +62,25 @@ class _Parser(HTMLParser):
         self._in_title = self._in_title and tag not in _TITLES
 
     def handle_data(self, data: str) -> None:
-        # "Links for six", devpi's "root/pypi: links for six"; but not a login form's "useful links for staff".
-        self.titled = self.titled or (self._in_title and "links for" in data.lower())
+        if self._in_title:
+            self.titles[-1] += data
+
+    @property
+    def _titles(self) -> list[str]:
+        return [" ".join(title.split()) for title in self.titles]
+
+    @property
+    def titled(self) -> bool:
+        """Whether a title is an index's; a login form's text may have "useful links for staff", its title has not."""
+        return any("links for" in title.lower() for title in self._titles)
+
+    @property
+    def names(self) -> Iterator[str]:
+        """Yield the projects that titles name."""
+        for title in self._titles:
+            if match := _TITLE.search(title):
+                with suppress(ValueError):
+                    yield parse_project_name(match["name"])
 
     def handle_comment(self, data: str) -> None:
         if match := _SERIAL.fullmatch(data.strip()):
@@ -60,7 +88,13 @@ class _Parser(HTMLParser):
 
 
 def parse_html(
-    body: bytes, *, name: NormalizedName, url: str, serial: int | None = None, unhashed: bool = False
+    body: bytes,
+    *,
+    name: NormalizedName,
+    url: str,
+    serial: int | None = None,
+    unhashed: bool = False,
+    ours: bool = False,
 ) -> Page:
     """
     Parse a page in HTML; arguments and errors as in ``parse_json``.
@@ -71,20 +105,26 @@ def parse_html(
     try:
         parser.feed(body.decode("utf-8", errors="replace"))
         parser.close()
+        base = urljoin(url, parser.base or "")
     except (ValueError, AssertionError, RecursionError) as error:
         raise InvalidPage(f"the page is not HTML: {error}") from error
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
         raise InvalidPage(f"the answer {_LOGIN}")
-    candidates = (
-        entry if isinstance(entry, Refusal) else make_file(entry, unhashed=unhashed) for entry in parser.entries
-    )
-    files, refused = sort_out(candidates, url=url)
+    for said in parser.names:
+        check_name(said, asked=name)
+    entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)
+    for one in parser.entries:
+        if isinstance(one, Refusal):
+            entries.refuse(one.filename, one.reason)
+        else:
+            entries.add(one)
+    reason = parser.meta.get("pypi:project-status-reason")
     return Page(
         name=name,
-        files=files,
-        refused=refused,
+        files=entries.files,
+        refused=entries.refused,
         status=parse_status(parser.meta.get("pypi:project-status", "active")),
-        status_reason=parser.meta.get("pypi:project-status-reason"),
+        status_reason=None if reason is None else clean_line(reason),
         serial=serial if serial is not None else parser.serial,
         # PEP 629: absent is 1.0
         api_version=check_api_version(parser.meta.get("pypi:repository-version", "1.0")),

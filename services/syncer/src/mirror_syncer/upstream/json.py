@@ -1,6 +1,5 @@
 """A project's page in JSON (PEP 691), as PyPI and most others have it."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -8,17 +7,16 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream.page import (
+    Entries,
     Entry,
-    File,
     Page,
-    Refusal,
     check_api_version,
     check_name,
-    make_file,
     parse_serial,
     parse_status,
-    sort_out,
 )
+from mirror_syncer.upstream.repair import decode_json
+from mirror_syncer.upstream.text import clean_line
 
 _FILES_MOST = 200_000  # the largest projects of PyPI have some 10,000
 _COMMAS_MOST = 20 * _FILES_MOST  # an entry has about ten
@@ -31,7 +29,7 @@ class _Meta(msgspec.Struct):
 
 class _Status(msgspec.Struct):
     status: str = "active"
-    reason: str | None = None
+    reason: Any = None
 
 
 class _Page(msgspec.Struct):
@@ -39,7 +37,7 @@ class _Page(msgspec.Struct):
     name: str
     # Raw: one entry that breaks the specification must not take the others with it.
     files: list[msgspec.Raw]
-    versions: list[str] = []
+    versions: list[Any] = []
     project_status: _Status | None = msgspec.field(name="project-status", default=None)
 
 
@@ -65,7 +63,7 @@ def parse_json(
         url: where the page came from in the end; file URLs may be relative to it.
         serial: what ``X-PyPI-Last-Serial`` said, where it came.
         unhashed: take files without sha256 for those whose content is not known yet; else they are refused.
-        ours: we have written it.
+        ours: see ``Entries``.
 
     Raises:
         InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
@@ -73,7 +71,7 @@ def parse_json(
     if body.count(b",") > _COMMAS_MOST:
         raise InvalidPage(f"the page has more than {_FILES_MOST:,} files")
     try:
-        raw = _page.decode(body)
+        raw = decode_json(_page, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
     check_name(raw.name, asked=name)
@@ -82,24 +80,22 @@ def parse_json(
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)
-    files, refused = sort_out(_files(raw.files, unhashed=unhashed, ours=ours), url=url)
+    entries = Entries(name=name, url=url, page=url, unhashed=unhashed, ours=ours)
+    for one in raw.files:
+        try:
+            entry = _entry.decode(one)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            entries.refuse(None, f"its entry breaks PEP 691: {error}")
+        else:
+            entries.add(entry)
     return Page(
         name=name,
-        files=files,
-        refused=refused,
-        versions=tuple(raw.versions),
+        files=entries.files,
+        refused=entries.refused,
+        versions=tuple(clean_line(version) for version in raw.versions if isinstance(version, str)),
         status=parse_status(status.status),
-        status_reason=status.reason,
+        status_reason=clean_line(status.reason) if isinstance(status.reason, str) else None,
         serial=serial,
         api_version=check_api_version(raw.meta.api_version),
+        dropped_times=entries.dropped_times,
     )
-
-
-def _files(entries: Iterable[msgspec.Raw], *, unhashed: bool, ours: bool) -> Iterator[File | Refusal]:
-    for raw in entries:
-        try:
-            entry = _entry.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield Refusal("?", f"its entry breaks PEP 691: {error}")
-        else:
-            yield make_file(entry, unhashed=unhashed, ours=ours)

@@ -8,6 +8,7 @@ files there are, and what they are; of this document nothing is believed that th
 import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -20,13 +21,16 @@ from mirror_syncer.names import Sha256
 from mirror_syncer.priority import Priority
 from mirror_syncer.upstream.client import Client
 from mirror_syncer.upstream.page import check_name, parse_serial
+from mirror_syncer.upstream.repair import decode_json
+from mirror_syncer.upstream.text import clean_document, clean_line, clean_lines
 
 _LARGE = 256 * 1024  # bytes; past that it is parsed in a thread
 # The largest on PyPI have some 20 MB. A file's entry has about 22 commas.
 _BODY_MOST = 128 * 2**20
 _COMMAS_MOST = 4_000_000
 _ABOUT_MOST = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
-_VERSION_MOST = 200  # characters
+# Characters; it becomes part of a URL. PyPI has one of 201, in a file's name of 253.
+_VERSION_MOST = 2_000
 _DIGESTS = {"md5": re.compile(r"[0-9a-f]{32}"), "blake2b_256": re.compile(r"[0-9a-f]{64}")}
 
 
@@ -69,13 +73,14 @@ class _Entry(msgspec.Struct):
 class _Document(msgspec.Struct):
     info: msgspec.Raw
     # Raw: one entry that makes no sense must not take the others with it.
-    releases: dict[str, list[msgspec.Raw]] = {}
+    releases: dict[str, msgspec.Raw] = {}
     vulnerabilities: msgspec.Raw = msgspec.Raw(b"[]")
     ownership: msgspec.Raw = msgspec.Raw(b"null")
     last_serial: Any = None
 
 
 _document = msgspec.json.Decoder(_Document)
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
 _entry = msgspec.json.Decoder(_Entry)
 
 
@@ -136,7 +141,7 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
     if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
         raise InvalidPage(f"the legacy JSON is larger than any that makes sense: {len(body):,} bytes")
     try:
-        raw = _document.decode(body)
+        raw = decode_json(_document, body)
         info = _passed_on(raw.info, dict)
         vulnerabilities = _passed_on(raw.vulnerabilities, list)
         ownership = _passed_on(raw.ownership, dict | None)
@@ -147,11 +152,11 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
     if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MOST:
         raise InvalidPage("the legacy JSON names no version in its info")
     return LegacyDocument(
-        version=version,
+        version=clean_line(version),
         info=info,
         vulnerabilities=vulnerabilities,
         ownership=ownership,
-        files=dict(_files(raw.releases.items())),
+        files=_files(raw.releases.items()),
         serial=parse_serial(raw.last_serial),
     )
 
@@ -159,25 +164,32 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
 def _passed_on(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
     if len(memoryview(raw)) > _ABOUT_MOST:
         raise InvalidPage(f"the legacy JSON says more than {_ABOUT_MOST:,} bytes about a project")
-    return msgspec.json.decode(raw, type=kind)
+    return clean_document(msgspec.json.decode(raw, type=kind))
 
 
-def _files(releases: Iterable[tuple[str, list[msgspec.Raw]]]) -> Iterator[tuple[str, LegacyFile]]:
-    for version, entries in releases:
-        for raw in entries if len(version) <= _VERSION_MOST else ():
-            try:
-                entry = _entry.decode(raw)
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                continue  # the page tells what is needed
+def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]:
+    """Return what is said of each file; of one that is named twice, the first, with all digests of that content."""
+    files: dict[str, LegacyFile] = {}
+    for version, raw in releases:
+        for entry in _release(raw) if len(version) <= _VERSION_MOST else ():
             said = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
-            yield (
-                entry.filename,
-                LegacyFile(
-                    sha256=Sha256(entry.digests.get("sha256", "")),
-                    version=version,
-                    digests={kind: text for kind, text in said.items() if _DIGESTS[kind].fullmatch(text)},
-                    comment_text=entry.comment_text or "",
-                    packagetype=entry.packagetype,
-                    python_version=entry.python_version,
-                ),
+            file = LegacyFile(
+                sha256=Sha256(entry.digests.get("sha256", "")),
+                version=clean_line(version),
+                digests={kind: text for kind, text in said.items() if _DIGESTS[kind].fullmatch(text)},
+                comment_text=clean_lines(entry.comment_text or ""),
+                packagetype=entry.packagetype and clean_line(entry.packagetype),
+                python_version=entry.python_version and clean_line(entry.python_version),
             )
+            before = files.setdefault(entry.filename, file)
+            if before.sha256 == file.sha256 and before.digests != file.digests:
+                files[entry.filename] = msgspec.structs.replace(before, digests=file.digests | before.digests)
+    return files
+
+
+def _release(raw: msgspec.Raw) -> Iterator[_Entry]:
+    """Yield a release's entries; the page tells what is needed of those that make no sense."""
+    with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+        for entry in _entries.decode(raw):
+            with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+                yield _entry.decode(entry)

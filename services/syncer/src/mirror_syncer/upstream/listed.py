@@ -67,10 +67,11 @@ class ListedProjects:
             InvalidPage: it is none, as told by what iterates; or it names no project, or more than there can be.
         """
         for names, serials in blocks:
-            self.count += len(names)
+            good, theirs = self._normalized(names, serials)
+            self.count += len(good)
             if self.count > _PROJECTS_MOST:
                 raise InvalidPage(f"the list names more than {_PROJECTS_MOST:,} projects")
-            self._write(*self._normalized(names, serials))
+            self._write(good, theirs)
         if not self.count:
             raise InvalidPage("the list names no project at all")
 
@@ -104,13 +105,17 @@ class ListedProjects:
             begin = end
 
     def _collided(self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]) -> dict[NormalizedName, int]:
-        """Return pairs of which some have a name that there was before: the highest serial is the project's."""
+        """
+        Return pairs of which some have a name that there was before: the highest serial is the project's.
+
+        Said twice is no fault; two serials are.
+        """
         more: dict[NormalizedName, int] = {}
         for said, serial in pairs:
             name = NormalizedName(said)
             before = more.get(name, part.get(name))
-            if before is not None:
-                self._fault(f"{name!r} is what the names of two projects come to; they are mirrored as one")
+            if before and serial and before != serial:
+                self._fault(f"{name!r} is listed twice, with serials {before} and {serial}; the higher one is taken")
             more[name] = max(serial, before or 0)
         return more
 

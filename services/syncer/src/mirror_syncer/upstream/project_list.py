@@ -9,12 +9,14 @@ Essential reading: PEP 503 and 691, "root URL".
 import html
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
 import msgspec
 
 from mirror_syncer.errors import InvalidPage
 from mirror_syncer.upstream.page import SERIAL_MOST, check_api_version, parse_serial
+from mirror_syncer.upstream.repair import decode_json
 
 Block = tuple[list[str], list[int]]
 """
@@ -30,6 +32,8 @@ _PROJECTS = re.compile(rb'"projects"\s*:\s*\[')
 _BETWEEN = re.compile(rb"\}\s*(,)\s*\{")
 _LAST_PART = 64 * 1024  # where the last boundary of a block is looked for
 _BOUNDARIES_TRIED = 32  # an entry's own objects may look like the boundary between two entries
+_REPAIRS_TRIED = 4  # each takes 30 ms; they are tried only where the strict parser refused every boundary
+_FAULTS_KEPT = 100
 
 # No attribute holds a '<': looked for past the next one, 100 kB of '<a ' kept the whole process busy for 10 s.
 _ANCHOR = re.compile(rb"<a\s(?P<attributes>[^<>]*)>(?P<text>[^<]*)</a\s*>", re.IGNORECASE)
@@ -40,7 +44,7 @@ _HTML_END = re.compile(rb"</(?:html|body)\s*>\s*$", re.IGNORECASE)
 
 
 class _Entry(msgspec.Struct):
-    name: str
+    name: Any = None
     last_serial: Any = msgspec.field(name="_last-serial", default=None)
 
 
@@ -51,10 +55,10 @@ class _Meta(msgspec.Struct):
 
 class _List(msgspec.Struct):
     meta: _Meta
-    projects: list[_Entry]
+    projects: list[_Entry | str | bool | int | float | list[Any] | None]
 
 
-_entries = msgspec.json.Decoder(list[_Entry])
+_entries = msgspec.json.Decoder(list[_Entry | str | bool | int | float | list[Any] | None])
 _list = msgspec.json.Decoder(_List)
 
 
@@ -74,6 +78,8 @@ class ListReader:
         self._blocks = self._json() if is_json else self._html()
         self.serial: int | None = None
         """The list's own."""
+        self.faults: list[str] = []
+        """Entries that name no project; the first hundred."""
 
     def __iter__(self) -> Iterator[Block]:
         return self._blocks
@@ -84,19 +90,19 @@ class ListReader:
             # Never the whole of what is there: the last entries are decoded with the document's end.
             entries, rest = _cut(rest)
             if entries:
-                yield _block(entries)
+                yield self._block(entries)
             rest += more
             if len(rest) > _ENTRY_MOST:
                 raise InvalidPage(f"the list of projects has an entry of more than {_ENTRY_MOST:,} bytes")
         try:
             # What is left, put behind the head, is the whole document with its last entries alone: so a list that
             # breaks off anywhere is no JSON.
-            end = _list.decode(head + rest)
+            end = decode_json(_list, head + rest)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidPage(f"the list of projects is not JSON by PEP 691, or breaks off: {error}") from error
         check_api_version(end.meta.api_version)
         self.serial = parse_serial(end.meta.last_serial)
-        yield _block(end.projects)
+        yield self._block(end.projects)
 
     def _head(self) -> tuple[bytes, bytes]:
         """Return what comes before the first entry, and the beginning of what comes after it."""
@@ -105,6 +111,17 @@ class ListReader:
         if found is None:
             raise InvalidPage("the list of projects is not JSON by PEP 691: it has no 'projects'")
         return beginning[: found.end()], beginning[found.end() :]
+
+    def _block(self, entries: list[Any]) -> Block:
+        if not all(type(entry) is _Entry and type(entry.name) is str for entry in entries):
+            good = [entry for entry in entries if isinstance(entry, _Entry) and isinstance(entry.name, str)]
+            missing = min(len(entries) - len(good), _FAULTS_KEPT - len(self.faults))
+            self.faults += ["an entry names no project by PEP 691"] * missing
+            entries = good
+        serials = [entry.last_serial for entry in entries]
+        if set(map(type, serials)) != {int} or not 0 <= min(serials) <= max(serials) <= SERIAL_MOST:
+            serials = [parse_serial(serial) or 0 for serial in serials]
+        return [entry.name for entry in entries], serials
 
     def _html(self) -> Iterator[Block]:
         rest = self._body.read(_BLOCK)
@@ -135,23 +152,18 @@ class ListReader:
             raise InvalidPage("the list of projects breaks off: its HTML has no end")
 
 
-def _cut(text: bytes) -> tuple[list[_Entry], bytes]:
+def _cut(text: bytes) -> tuple[list[Any], bytes]:
     """Return the entries up to a boundary between two of them, and what comes after it; none where none is sure."""
     begin = max(0, len(text) - _LAST_PART)
     boundaries = [found.start(1) for found in _BETWEEN.finditer(text, begin)]
-    for comma in reversed(boundaries[-_BOUNDARIES_TRIED:]):
-        try:
-            return _entries.decode(b"[%b]" % text[:comma]), text[comma + 1 :]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue  # inside an entry, or the text is no JSON, which the end will tell
+    strict, repairing = boundaries[-_BOUNDARIES_TRIED:], boundaries[-_REPAIRS_TRIED:]
+    for decode, commas in ((_entries.decode, strict), (partial(decode_json, _entries), repairing)):
+        for comma in reversed(commas):
+            try:
+                return decode(b"[%b]" % text[:comma]), text[comma + 1 :]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue  # inside an entry, or the text is no JSON, which the end will tell
     return [], text
-
-
-def _block(entries: list[_Entry]) -> Block:
-    serials = [entry.last_serial for entry in entries]
-    if set(map(type, serials)) != {int} or not 0 <= min(serials) <= max(serials) <= SERIAL_MOST:
-        serials = [parse_serial(serial) or 0 for serial in serials]
-    return [entry.name for entry in entries], serials
 
 
 def _named(anchor: re.Match[bytes]) -> str | None:
