@@ -29,7 +29,7 @@ _EXAMPLES = [
 
 
 @router.post("", status_code=202, dependencies=[triggers], responses=answers(401, 403, 409, 413, 429))
-async def start(  # noqa: PLR0917 FastAPI gives them by name
+async def start(
     syncer: Syncer,
     request: Request,
     response: Response,
