@@ -158,9 +158,15 @@ async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.Fa
     assert (touched, pypi.log.paths()) == ([], [])
 
 
-@pytest.mark.parametrize("at", ["packages", "simple/six"])
-async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.FakePyPI, at: str) -> None:
-    """A directory that turned into something else is told by its path, and when it is mended the next run runs."""
+@pytest.mark.parametrize(("at", "state"), [("packages", RunState.FAILED), ("simple/six", RunState.INCOMPLETE)])
+async def test_ill_disk_fails_the_run_and_recovers(
+    site: Site, pypi: fakepypi.FakePyPI, at: str, state: RunState
+) -> None:
+    """
+    A directory that turned into something else is told by its path, and when it is mended the next run is whole.
+
+    One that everything lies in fails the run, a project's own that project.
+    """
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -174,8 +180,8 @@ async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.Fa
         aside.rename(directory)
         mended = await running.sync()
 
-    assert ill.state is RunState.FAILED
-    assert f"{directory}" in (ill.message or "")
+    assert ill.state is state
+    assert f"{directory}" in (ill.message or "") + "".join(failure.reason for failure in ill.failures)
     assert mended.state is RunState.SUCCEEDED
     assert "six-2.0.tar.gz" in site.filenames("six")
     site.assert_whole()

@@ -175,7 +175,11 @@ async def open_mirror(
                 )
                 taken = Taken(catalog)
                 feed = Feed(queue)
-                collection = Collection(catalog=catalog, feed=feed)
+                collection = Collection(
+                    catalog=catalog,
+                    feed=feed,
+                    grace=lambda: int(policy.current.removal.grace.total_seconds()),
+                )
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -205,6 +209,8 @@ async def open_mirror(
                         queue=queue,
                         feed=feed,
                         project_list=project_list,
+                        collection=collection,
+                        volume=volume,
                         taken=taken,
                         metrics=metrics,
                     ),

@@ -63,7 +63,7 @@ class Selected:
             if plan.withdraw:
                 # Removal goes the other way round: the list before the page, the page before its files. And it goes
                 # first: it may be what makes room.
-                await self._list.publish(without=frozenset(plan.withdraw))
+                await self._list.drop(plan.withdraw)
                 await self._feed.have_done(
                     run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw)
                 )
@@ -141,7 +141,7 @@ class Selected:
             counts.projects_planned += len(names)
             run.note(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
-                await self._list.publish(without=frozenset(gone))
+                await self._list.drop(gone)
             await self._feed.have_done(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
             await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking))
 

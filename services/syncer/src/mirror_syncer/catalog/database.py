@@ -154,7 +154,8 @@ class Catalog:
     def move_times(self, seconds: int) -> None:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
-            for table, names in ((project, ("due_at", "checked_at", "verified_at")), (retired, ("due_at",))):
+            moved = ((project, ("due_at", "checked_at", "verified_at")), (retired, ("due_at", "retired_at")))
+            for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:

@@ -16,5 +16,7 @@ class Tally:
     fetched_bytes: int = 0
     metadata_fetched: int = 0
     metadata_missing: int = 0
+    unusable: bool = False
+    """A path of the tree could not be read or written; it may be one file's, or the whole tree's."""
     legacy_fetched: int = 0
     legacy_failed: int = 0
