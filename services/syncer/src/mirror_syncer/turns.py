@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
-from mirror_syncer.errors import Abandoned, MirrorError, PathError, Unreachable, VolumeError
+from mirror_syncer.errors import Abandoned, MirrorError, PathError, StateError, Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
@@ -165,7 +165,8 @@ class Turns:
             run.document.counts.bytes_removed += collected.bytes
             if collected.failures:
                 await asyncio.to_thread(self._volume.check_usable)
-                run.note(*collected.failures)
+                told = run.document.failures  # what a sync could not remove at its start it tries again in the end
+                run.note(*(failure for failure in collected.failures if failure not in told))
             return None
         # In the loop's thread: one look into SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
@@ -271,9 +272,9 @@ class Turns:
         # Now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)
-            # Only after that: what is settled is in hand no more.
-            if failed is not None:
-                row = self._catalog.projects.get(task.name) or ProjectRow(task.name)
-                await asyncio.to_thread(self._catalog.settle, [after_failure(row, failed).publication.settlement])
+        if failed is not None:
+            row = self._catalog.projects.get(task.name) or ProjectRow(task.name)
+            with contextlib.suppress(StateError):  # the run tells of it all the same
+                await asyncio.to_thread(self._catalog.store_row, after_failure(row, failed).row)
         await self._queue.done(task)
         run.task_done()

@@ -113,6 +113,11 @@ class Catalog:
                 self.files.hasten(connection, [s.row.name for s in settlements if s.quarantined])
             self.files.release(names)
 
+    def store_row(self, row: ProjectRow) -> None:
+        """Store a project's row alone; what the project has in hand stays in hand."""
+        with self.files.guard, self._engine.begin() as connection:
+            self.projects.store(connection, [row])
+
     def recover(
         self,
         name: NormalizedName,
