@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer, Mood
 from control.live import Background
-from mirror_contract import Counts, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import Counts, PendingRemoval, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_control.api_client import ApiClient, ApiError
 from mirror_control.cli import main
 from mirror_control.follow import follow
@@ -87,6 +87,16 @@ def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) ->
     told = mirrorctl("status").stdout
     assert told.startswith("As upstream was ")
     assert "2 projects with 1 files can be installed." in told.splitlines()[0]
+
+
+def test_status_tells_what_waits_for_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """`status` says how many bytes still wait for their grace, until when, and what frees them at once."""
+    now = datetime.now(UTC)
+    later = now + timedelta(hours=30, minutes=10)
+    syncer.told = {"pending_removal": PendingRemoval(files=12, bytes=48_000_000, first_at=now, last_at=later)}
+    told = " ".join(mirrorctl("status").stdout.replace("│", " ").split())
+    assert "12 files, 48.0 MB, are removed in 30 h at the latest" in told
+    assert "`mirrorctl collect --now` removes them at once" in told
 
 
 def ended(moment: datetime) -> Run:
@@ -216,6 +226,7 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
     """Every option of sync and verify becomes a field of the request, in the contract's words."""
     sync = _lines(mirrorctl("sync", "A.b", "six", "--force", "--allow-removals", "5", "--confirm"))[0].request
     verify = _lines(mirrorctl("verify", "--repair"))[0].request
+    collect = _lines(mirrorctl("collect", "--now"))[0].request
 
     assert sync.model_dump(exclude_defaults=True) == {
         "kind": "sync",
@@ -225,6 +236,7 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
         "confirm": True,
     }
     assert verify.model_dump(exclude_defaults=True) == {"kind": "verify", "repair": True}
+    assert collect.model_dump(exclude_defaults=True) == {"kind": "collect", "now": True}
 
 
 def test_no_removal_is_not_any(mirrorctl: Mirrorctl) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from mirror_syncer.volume.disk import unlink
 
 BALLAST_BYTES = 16 * 2**20  # 2,000 pages of 8 kB
-_AMPLE_BYTES = 16 * BALLAST_BYTES  # what must be to spare for it to be taken aboard
+_AMPLE_BYTES = 8 * BALLAST_BYTES  # what must be to spare for it to be taken aboard
 
 
 def trim_ballast(path: Path, *, free: int, spare: int) -> None:
