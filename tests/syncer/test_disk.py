@@ -162,6 +162,25 @@ async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *
     small_disk.assert_whole()
 
 
+async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """At the reserve, what a smaller `latest` drops makes room in the same run for what others have to fetch."""
+    for version in ("1.0", "1.1"):
+        pypi.index.project("large").upload(version, sdist=False, padding=1_000_000)
+    pypi.index.project("alpha").upload("1.0", sdist=False)
+    small_disk.select("alpha", "large", grace="0h", guard="100%")
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync()
+        pypi.index.project("alpha").upload("2.0", sdist=False, padding=500_000)
+        small_disk.select("alpha", "large", latest=1, grace="0h", guard="100%")
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert small_disk.filenames("large") == {"large-1.1-py3-none-any.whl"}
+    assert small_disk.filenames("alpha") == {"alpha-2.0-py3-none-any.whl"}
+    small_disk.assert_whole()
+
+
 async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """After removals the status tells the bytes that wait, and until when; `collect` with `now` frees them at once."""
     for name in ("idna", "six"):

@@ -197,6 +197,7 @@ async def open_mirror(
                         feed=feed,
                         project_list=project_list,
                         collection=collection,
+                        volume=volume,
                         taken=taken,
                         metrics=metrics,
                     ),

@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
-from mirror_syncer.errors import Abandoned, MirrorError, PathError, StateError, Unreachable, VolumeError
+from mirror_syncer.errors import Abandoned, MirrorError, PathError, StateError, Unreachable, VolumeError, VolumeFull
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
@@ -244,6 +244,10 @@ class Turns:
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:
         """End a project's turn that broke off; what concerns the whole tree ends the run, anything else is its own."""
+        if isinstance(error, VolumeFull) and run.postponed is not None:
+            run.postponed.add(task.name)
+            await self._take_back(task, run)
+            return
         if isinstance(error, PathError):
             try:
                 await asyncio.to_thread(self._volume.check_usable)

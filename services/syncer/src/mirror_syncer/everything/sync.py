@@ -19,7 +19,6 @@ from mirror_syncer.errors import (
     InvalidPage,
     MirrorError,
     UpstreamError,
-    VolumeFull,
 )
 from mirror_syncer.everything.agenda import Agenda
 from mirror_syncer.everything.removals import Removals
@@ -32,7 +31,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.upstream import Index
-from mirror_syncer.volume import LITTLE, Volume
+from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 _PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
@@ -100,7 +99,7 @@ class Everything:
                     asked_after = await self._removals.ask_after(run) if lacking else 0
                 with run.phase("collect"):
                     await self._collect(run)
-                    if await asyncio.to_thread(self._is_full):
+                    if await asyncio.to_thread(self._volume.is_full):
                         await self._make_room(run)
                 with run.phase("plan"):
                     await self._agenda.announce(run, leaving=leaving, asked_after=asked_after)
@@ -153,13 +152,6 @@ class Everything:
             return False
         except Abandoned:
             return False  # what was published is still to be listed
-
-    def _is_full(self) -> bool:
-        try:
-            self._volume.check_room(LITTLE)
-        except VolumeFull:
-            return True
-        return False
 
     async def _make_room(self, run: ActiveRun) -> None:
         """Wait for what leaves, and remove its files: whatever wants room would end the run before that."""

@@ -5,13 +5,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from mirror_syncer.errors import VolumeAbsent, VolumeError
+from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.directories import check_real, check_writable
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.letters import check_letters
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.possession import Possession
+from mirror_syncer.volume.room import LITTLE
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
@@ -92,6 +93,14 @@ class Volume(Tree):
         """
         self.check_present()
         check_writable(self.base / directory for directory in _SHARED)
+
+    def is_full(self) -> bool:
+        """Return whether nothing more is fetched: the reserve is touched, or inodes run out."""
+        try:
+            self.check_room(LITTLE)
+        except VolumeFull:
+            return True
+        return False
 
     def trim_ballast(self) -> None:
         """Before each run, let a full disk have the room that was kept for it, or keep some again."""
