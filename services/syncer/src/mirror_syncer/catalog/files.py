@@ -123,7 +123,9 @@ class Files:
         due_at = retired.c.retired_at + seconds
         later = retired.c.due_at > due_at, ~retired.c.withdraw
         with self.guard, self._engine.begin() as connection:
-            connection.execute(retired.update().where(*later).values(due_at=due_at))
+            # Hardly ever there are such: a grace is seldom changed.
+            if connection.scalar(sa.select(retired.c.place).where(*later).limit(1)) is not None:
+                connection.execute(retired.update().where(*later).values(due_at=due_at))
 
     def end_grace(self) -> None:
         """Let all files that wait leave now."""
