@@ -58,6 +58,7 @@ def test_equal_wishes_are_equal() -> None:
         ("verify", {"force": True}, "'force' goes with kind 'sync', not with 'verify'"),
         ("verify", {"allow_removals": 3}, "'allow_removals' goes with kind 'sync'"),
         ("collect", {"confirm": True}, "'confirm' goes with kind 'sync'"),
+        ("sync", {"now": True}, "'now' goes with kind 'collect'"),
         ("sync", {"repair": True}, "'repair' goes with kind 'verify', not with 'sync'"),
         ("collect", {"projects": ["six"]}, "'projects' goes with kind 'sync' or 'verify'"),
         ("sync", {"projects": []}, "at least 1 item"),
@@ -80,6 +81,7 @@ def test_request_that_makes_no_sense(kind: str, options: dict[str, object], name
         ("sync", {"force": True, "confirm": True, "allow_removals": 0}),
         ("verify", {"repair": True, "projects": ["six"]}),
         ("collect", {}),
+        ("collect", {"now": True}),
     ],
 )
 def test_request_that_makes_sense(kind: str, options: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -18,6 +18,7 @@ from control.live import Background
 from mirror_contract import (
     Counts,
     Failure,
+    PendingRemoval,
     Project,
     ProjectFile,
     ProjectState,
@@ -100,6 +101,16 @@ def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) ->
     told = mirrorctl("status").stdout
     assert told.startswith("As upstream was ")
     assert "1 project with 1 file can be installed." in told.splitlines()[0]
+
+
+def test_status_tells_what_waits_for_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """`status` says how many bytes still wait for their grace, until when, and what frees them at once."""
+    now = datetime.now(UTC)
+    later = now + timedelta(hours=30, minutes=10)
+    syncer.told = {"pending_removal": PendingRemoval(files=12, bytes=48_000_000, first_at=now, last_at=later)}
+    told = " ".join(mirrorctl("status").stdout.replace("│", " ").split())
+    assert "12 files, 48.0 MB, are removed in 30 h at the latest" in told
+    assert "`mirrorctl collect --now` removes them at once" in told
 
 
 def ended(moment: datetime) -> Run:
@@ -229,6 +240,7 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
     """Every option of sync and verify becomes a field of the request, in the contract's words."""
     sync = _lines(mirrorctl("sync", "A.b", "six", "--force", "--allow-removals", "5", "--confirm"))[0].request
     verify = _lines(mirrorctl("verify", "--repair"))[0].request
+    collect = _lines(mirrorctl("collect", "--now"))[0].request
 
     assert sync.model_dump(exclude_defaults=True) == {
         "kind": "sync",
@@ -238,6 +250,7 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
         "confirm": True,
     }
     assert verify.model_dump(exclude_defaults=True) == {"kind": "verify", "repair": True}
+    assert collect.model_dump(exclude_defaults=True) == {"kind": "collect", "now": True}
 
 
 def test_no_removal_is_not_any(mirrorctl: Mirrorctl) -> None:

@@ -15,6 +15,7 @@ from control.live import Background
 from mirror_contract import (
     Counts,
     Disk,
+    PendingRemoval,
     Project,
     ProjectFile,
     ProjectState,
@@ -86,6 +87,15 @@ FAILED = {"last_run": run(RunState.FAILED, message="upstream is away"), "failing
 def retry(**counts: int) -> Run:
     """Return a full sync that is under way, and was started after those that ended."""
     return run(RunState.RUNNING, id="20261122T163233-3fa9c1", finished_at=None, counts=Counts(**counts))
+
+
+def test_full_volume_and_what_waits() -> None:
+    """On a nearly full volume the remedy tells what still waits for its grace, and how to free it now."""
+    waiting = PendingRemoval(files=3, bytes=2 * 10**9, first_at=NOW, last_at=NOW + timedelta(hours=20))
+    told = status(disk=Disk(size_bytes=10**12, free_bytes=5 * 10**10), pending_removal=waiting)
+    (concern,) = judge(told, now=NOW).concerns
+    assert "2.0 GB more come free in 20 h at the latest, or at once by" in concern.remedy
+    assert "mirrorctl collect --now" in concern.remedy
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,26 @@ async def other_owner(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     return Scene(site, pypi)
 
 
+async def long_names(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """Files whose names have no room for `.metadata` come, leave without a grace, and are quarantined."""
+    six, idna = pypi.index.project("six"), pypi.index.project("idna")
+    for number, length in enumerate((246, 247, 255)):
+        six.upload(long_version(f"1.{number}", of="six", length=length))
+    idna.upload(long_version("3.0", of="idna", length=255))
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    six.delete_release(long_version("1.1", of="six", length=247))
+    six.delete_release(long_version("1.2", of="six", length=255))
+    six.upload(long_version("1.3", of="six", length=254), padding=LARGE)
+    idna.quarantine()
+    return Scene(site, pypi)
+
+
+def long_version(version: str, *, of: str, length: int) -> str:
+    """Return a version whose wheel has a name of so many bytes."""
+    return f"{version}+{'b' * (length - len(f'{of}-{version}+-py3-none-any.whl'))}"
+
+
 async def everything(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     """All that upstream lists: one comes, one changes, one is quarantined, one leaves."""
     for name in ("six", "idna", "toml"):
@@ -259,6 +279,7 @@ SCENES: tuple[Direct, ...] = (
     restoration,
     deletion,
     other_owner,
+    long_names,
     everything,
     legacy_json,
     repair,
@@ -327,7 +348,7 @@ async def rehearse(
     return scene, len(whole.steps)
 
 
-@pytest.mark.parametrize("direct", [change, quarantine])
+@pytest.mark.parametrize("direct", [change, quarantine, long_names])
 async def test_killed_at_some_steps(
     direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
 ) -> None:

@@ -1,13 +1,18 @@
 """A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
 
 import asyncio
+import contextlib
+import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import fakepypi
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunKind, RunState
+from mirror_syncer.volume.ballast import BALLAST_BYTES, trim_ballast
 from syncer import mounts
 from syncer.mounts import fill
 from syncer.site import Site
@@ -115,6 +120,131 @@ async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakep
     small_disk.assert_whole()
 
 
+@pytest.mark.parametrize("everything", [False, True])
+async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *, everything: bool) -> None:
+    """
+    A disk that is full to the last byte takes no list and no page, and what is not wanted leaves it all the same.
+
+    The start needs no room either. Then the list is right again.
+    """
+    names = [f"large{number}" for number in range(3)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", sdist=False, padding=500_000)
+
+    def select(*wanted: str, guard: str = "100%") -> None:
+        if everything:
+            small_disk.everything(grace="0h", guard=guard)
+        else:
+            small_disk.select(*wanted, grace="0h", guard=guard)
+
+    select(*names)
+    await small_disk.sync()
+    if everything:
+        for name in names[1:]:
+            pypi.index.project(name).delete()
+        select(guard="0%")
+        assert (await small_disk.sync()).counts.projects_withheld == 2
+    select(names[0])
+    with fill(small_disk.data):
+        for number in range(100):  # what is left of the last pages
+            with contextlib.suppress(OSError):
+                (small_disk.data / "pypi" / f"neighbour-{number}").write_bytes(b"x")
+        freed = shutil.disk_usage(small_disk.data).free
+        run = await small_disk.sync()
+        freed = shutil.disk_usage(small_disk.data).free - freed
+
+    assert run.state in (RunState.SUCCEEDED, RunState.INCOMPLETE)
+    assert (run.counts.files_removed, run.counts.bytes_removed > 1_000_000) == (2, True)
+    assert freed > 900_000
+    assert small_disk.pages() == names[:1]
+    listed = (small_disk.web / "simple/index.html").read_text()
+    assert [name in listed for name in names] == [True, False, False]
+    small_disk.assert_whole()
+
+
+async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """At the reserve, what a smaller `latest` drops makes room in the same run for what others have to fetch."""
+    for version in ("1.0", "1.1"):
+        pypi.index.project("large").upload(version, sdist=False, padding=1_000_000)
+    pypi.index.project("alpha").upload("1.0", sdist=False)
+    small_disk.select("alpha", "large", grace="0h", guard="100%")
+    async with small_disk.running(reserve=RESERVE) as running:
+        await running.sync()
+        pypi.index.project("alpha").upload("2.0", sdist=False, padding=500_000)
+        small_disk.select("alpha", "large", latest=1, grace="0h", guard="100%")
+        with fill(small_disk.data, leaving=DISK_BYTES // 4 - 1):
+            run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert small_disk.filenames("large") == {"large-1.1-py3-none-any.whl"}
+    assert small_disk.filenames("alpha") == {"alpha-2.0-py3-none-any.whl"}
+    small_disk.assert_whole()
+
+
+async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """After removals the status tells the bytes that wait, and until when; `collect` with `now` frees them at once."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0", sdist=False)
+    site.select("idna", "six", grace="24h", guard="100%")
+    async with site.running() as running:
+        files = running.mirror.catalog.files
+        await running.sync()
+        assert files.waiting() is None
+        (size,) = (file.size for file in site.published("six").files.values())
+        site.select("idna", grace="24h", guard="100%")
+        began = int(time.time())
+        await running.sync()
+        waiting = files.waiting()
+        early = await running.collect()
+        now = await running.ended(running.ask(RunKind.COLLECT, now=True))
+        after = files.waiting()
+
+    assert waiting is not None
+    assert (waiting.files, waiting.bytes) == (1, size)
+    assert 0 <= waiting.first_at - began - 86_400 <= 60
+    assert waiting.first_at == waiting.last_at
+    assert early.counts.files_removed == 0
+    assert (now.state, now.counts.files_removed, now.counts.bytes_removed) == (RunState.SUCCEEDED, 1, size)
+    assert after is None
+    assert list(site.web.glob("packages/*/six*")) == []
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("kind", [RunKind.SYNC, RunKind.COLLECT])
+async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
+    """A grace that is made shorter counts from when a file was dropped; one that is made longer changes nothing."""
+    six = pypi.index.project("six")
+    for version in ("1.0", "2.0"):
+        six.upload(version, sdist=False)
+    site.select("six", grace="24h", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        six.delete_release("1.0")
+        await running.sync()
+        site.sql("UPDATE retired SET retired_at = retired_at - 7200, due_at = due_at - 7200")
+        removed = []
+        for grace in ("48h", "3h", "1h"):
+            site.select("six", grace=grace, guard="100%")
+            removed.append((await running.ended(running.ask(kind))).counts.files_removed)
+
+    assert removed == [0, 0, 1]
+
+
+def test_ballast_is_thrown_off_on_a_full_disk(tmp_path: Path) -> None:
+    """Where there is ample room 16 MiB are kept; where there is none they are given back, and kept again later."""
+    ballast, ample = tmp_path / "ballast", 2**40
+    trim_ballast(ballast, free=ample, spare=0)
+    assert not ballast.exists()
+    for _ in range(2):
+        trim_ballast(ballast, free=ample, spare=ample)
+        assert ballast.stat().st_size == BALLAST_BYTES
+        assert ballast.stat().st_blocks * 512 >= BALLAST_BYTES
+        trim_ballast(ballast, free=BALLAST_BYTES, spare=0)
+        assert ballast.exists()
+        trim_ballast(ballast, free=BALLAST_BYTES - 1, spare=0)
+        assert not ballast.exists()
+
+
 async def test_size_that_lies_fails_its_project_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A page that claims 80 TB makes its own project fail, and is no full disk."""
     for name in ("alpha", "liar", "omega"):
@@ -158,9 +288,15 @@ async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.Fa
     assert (touched, pypi.log.paths()) == ([], [])
 
 
-@pytest.mark.parametrize("at", ["packages", "simple/six"])
-async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.FakePyPI, at: str) -> None:
-    """A directory that turned into something else is told by its path, and when it is mended the next run runs."""
+@pytest.mark.parametrize(("at", "state"), [("packages", RunState.FAILED), ("simple/six", RunState.INCOMPLETE)])
+async def test_ill_disk_fails_the_run_and_recovers(
+    site: Site, pypi: fakepypi.FakePyPI, at: str, state: RunState
+) -> None:
+    """
+    A directory that turned into something else is told by its path, and when it is mended the next run is whole.
+
+    One that everything lies in fails the run, a project's own that project.
+    """
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -174,8 +310,8 @@ async def test_ill_disk_fails_the_run_and_recovers(site: Site, pypi: fakepypi.Fa
         aside.rename(directory)
         mended = await running.sync()
 
-    assert ill.state is RunState.FAILED
-    assert f"{directory}" in (ill.message or "")
+    assert ill.state is state
+    assert f"{directory}" in (ill.message or "") + "".join(failure.reason for failure in ill.failures)
     assert mended.state is RunState.SUCCEEDED
     assert "six-2.0.tar.gz" in site.filenames("six")
     site.assert_whole()

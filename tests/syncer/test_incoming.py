@@ -167,6 +167,19 @@ def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest
     endless.abandon()
 
 
+def test_reserve_refuses_every_transfer(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once one transfer was refused at the reserve so is each other's next byte, not only 16 MiB later."""
+    volume._room.take(16 * 2**20 - 1)
+    monkeypatch.setattr(volume._room, "_reserve", 1.0)
+    for _ in range(10):
+        with pytest.raises(VolumeFull, match="MIRROR_DISK_RESERVE"):
+            volume._room.take(1)
+    monkeypatch.setattr(volume._room, "_reserve", 0.0)
+    volume._room.take(1)
+    monkeypatch.setattr(volume._room, "_reserve", 1.0)
+    volume._room.take(1)
+
+
 def wheel(members: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """Return a zip file."""
     body = io.BytesIO()

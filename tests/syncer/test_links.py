@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mirror_syncer.errors import VolumeError, VolumeFull
+from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeFull
 from mirror_syncer.volume.links import forward, link
 
 
@@ -55,14 +55,15 @@ def test_what_was_put_there_since_gets_no_name(tmp_path: Path) -> None:
     ("number", "kind", "remedy"),
     [
         (errno.EXDEV, VolumeError, "one mount that holds both"),
-        (errno.EPERM, VolumeError, "MIRROR_UID"),
-        (errno.EACCES, VolumeError, "chown -R"),
+        (errno.EPERM, PathError, "MIRROR_UID"),
+        (errno.EACCES, PathError, "chown -R"),
+        (errno.ENAMETOOLONG, PathError, "too long"),
         (errno.ENOSPC, VolumeFull, "grow the disk"),
         (errno.EROFS, VolumeError, "mount it again"),
     ],
 )
 def test_refusals_are_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[VolumeError], remedy: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[MirrorError], remedy: str
 ) -> None:
     """Whatever the kernel says comes with what to do about it."""
 

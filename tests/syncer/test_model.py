@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 import fakepypi
+from mirror_syncer.names import NAME_MAX
 from syncer.dying import LIVES, Fate, Life, Nursery, nursery
 from syncer.site import Site, same_directory
 from syncer.witness import Witness, fetched, retiring, upstream_of
@@ -71,11 +72,14 @@ class Story(RuleBasedStateMachine):
 
     # Upstream
 
-    @rule(name=names, large=toss)
-    def upload(self, name: str, *, large: bool) -> None:
-        """A release of a wheel and a source distribution."""
+    @rule(name=names, large=toss, length=st.sampled_from([0, 0, 246, 247, 255]))
+    def upload(self, name: str, *, large: bool, length: int) -> None:
+        """A release of a wheel and a source distribution; the wheel's name may leave no room for `.metadata`."""
         if self._project(name).status is not fakepypi.Status.QUARANTINED:
-            self._project(name).upload(f"1.{next(self._numbers)}", padding=300_000 if large else 0)
+            version = f"1.{next(self._numbers)}"
+            if length:
+                version += f"+{'b' * (length - len(f'{name}-{version}+-py3-none-any.whl'))}"
+            self._project(name).upload(version, padding=300_000 if large else 0)
 
     @rule(name=names, pick=picks)
     def delete_file(self, name: str, pick: int) -> None:
@@ -112,7 +116,8 @@ class Story(RuleBasedStateMachine):
         project = self._project(name)
         project.releases.clear()
         project.status = fakepypi.Status.ABSENT
-        for filename in (f"{name}-0.1.tar.gz", f"{name}-0.2.zip"):
+        longest = f"{name}-0.1+{'b' * (NAME_MAX - len(f'{name}-0.1+.tar.gz'))}.tar.gz"
+        for filename in (f"{name}-0.1.tar.gz", f"{name}-0.2.zip", longest):
             # In the same directory, where the same path would be another file's.
             self._bytes[filename] = same_directory(self._bytes.get(filename, filename.encode()))
             project.upload_file(filename, self._bytes[filename], version="0.1", replace=True)

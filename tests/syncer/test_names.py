@@ -11,11 +11,9 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import (
-    NAME_MAX,
     Filename,
     content_digest,
     full_path,
-    metadata_name,
     parse_distribution_name,
     parse_filename,
     parse_package_path,
@@ -138,12 +136,6 @@ def test_length_is_counted_in_bytes() -> None:
     assert parse_filename("é" * 127 + "a")
     with pytest.raises(FileRejected, match="256 bytes, at most 255"):
         parse_filename("é" * 128)
-
-
-def test_metadata_that_has_no_room() -> None:
-    """A name whose metadata's name would not fit has no metadata; one byte less has."""
-    assert metadata_name(Filename("a" * (NAME_MAX - 9))) == "a" * (NAME_MAX - 9) + ".metadata"
-    assert metadata_name(Filename("a" * (NAME_MAX - 8))) is None
 
 
 @pytest.mark.parametrize("text", ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", "１" * 64, "0x" + "0" * 62])

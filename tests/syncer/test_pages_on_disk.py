@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import VolumeError
+from mirror_syncer.errors import PathError
 from mirror_syncer.volume import PageSet, Volume
 
 SIX = NormalizedName("six")
@@ -181,9 +181,9 @@ def test_removed_page_is_gone(volume: Volume) -> None:
 
 
 def test_page_that_cannot_be_written(volume: Volume) -> None:
-    """A tree that says no is a VolumeError that names the place."""
+    """A tree that says no is a PathError that names the place."""
     volume.page_directory(SIX).write_bytes(b"a file where a directory should be")
     staged = volume.stage(SIX, LARGE)
     assert staged is not None
-    with pytest.raises(VolumeError, match="six cannot be written: Not a directory"):
+    with pytest.raises(PathError, match="six cannot be written: Not a directory"):
         staged.publish(volume.durability)

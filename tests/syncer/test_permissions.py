@@ -1,4 +1,4 @@
-"""Permissions that are lost in the middle: the run fails and says what to do, and given back, the next one is whole."""
+"""Permissions that are lost in the middle: they cost what they are of, with a remedy; given back, all is whole."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from syncer.rights import ordinary
 from syncer.site import Site
 
 READ, WRITE = 0o444, 0o222
+METADATA = "six-1.0-py3-none-any.whl.metadata"  # which leaves with its file
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +38,23 @@ def without(rights: int, *paths: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("lost", "place"),
+    ("lost", "place", "state"),
     [
-        pytest.param(WRITE, "simple/new", id="a page"),
-        pytest.param(READ | WRITE, "simple/new/index.*", id="a page's content"),
-        pytest.param(WRITE, "simple", id="pages"),
-        pytest.param(WRITE, "packages/*", id="files"),
-        pytest.param(WRITE, "../.staging", id="large files"),
+        pytest.param(WRITE, "simple/new", RunState.INCOMPLETE, id="a page"),
+        pytest.param(READ | WRITE, "simple/new/index.*", RunState.INCOMPLETE, id="a page's content"),
+        pytest.param(WRITE, "packages/*", RunState.INCOMPLETE, id="files"),
+        pytest.param(WRITE, "simple", RunState.FAILED, id="pages"),
+        pytest.param(WRITE, "../.staging", RunState.FAILED, id="large files"),
     ],
 )
 async def test_lost_in_the_middle(
-    site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, logged: Callable[[], str]
+    site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, *, state: RunState, logged: Callable[[], str]
 ) -> None:
-    """Once a page was asked for the right goes: the run names place and remedy, and what is published stays whole."""
+    """
+    Once a page was asked for the right goes: the run names place and remedy, and what is published stays whole.
+
+    Where it is one project's, that project fails; where everything lies there, the run does.
+    """
     for name in ("idna", "new"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", *(["new"] if place.startswith("simple/") else []))
@@ -68,7 +73,7 @@ async def test_lost_in_the_middle(
         site.assert_whole()
         mended = await running.sync()
 
-    assert_told(refused)
+    assert_told(refused, state)
     assert "Traceback" not in logged()
     assert after == before
     assert mended.state is RunState.SUCCEEDED
@@ -92,7 +97,8 @@ async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) 
         there = [path.exists() for path in leaving]
         mended = await running.sync()
 
-    assert_told(refused)
+    assert_told(refused, RunState.INCOMPLETE)
+    assert {failure.file for failure in refused.failures} == {path.name for path in leaving} - {METADATA}
     assert not [name for name in named if "1.0" in name]
     assert all(there)
     assert mended.state is RunState.SUCCEEDED
@@ -101,20 +107,22 @@ async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) 
 
 
 async def test_verify_that_may_not_read(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A published file that may not be read is no damage: the verify fails, and names it and the remedy."""
+    """A published file that may not be read is damaged, and no other is; a repair brings it anew."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
         await running.sync()
         (file,) = site.web.glob("packages/*/six-1.0.tar.gz")
-        with without(READ, file):
-            refused = await running.verify(repair=True)
+        file.chmod(0o200)
+        found = await running.verify()
+        repaired = await running.verify(repair=True)
         mended = await running.verify()
 
-    assert_told(refused)
-    assert f"{file} cannot be read" in (refused.message or "")
-    assert refused.counts.files_damaged == 0
+    assert (found.state, found.counts.files_verified, found.counts.files_damaged) == (RunState.INCOMPLETE, 2, 1)
+    assert [(failure.file, "unreadable" in failure.reason) for failure in found.failures] == [(file.name, True)]
+    assert (repaired.state, repaired.counts.files_fetched) == (RunState.SUCCEEDED, 1)
     assert mended.state is RunState.SUCCEEDED
+    site.assert_whole()
 
 
 async def test_state_that_may_not_be_written(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -130,8 +138,9 @@ async def test_state_that_may_not_be_written(site: Site, pypi: fakepypi.FakePyPI
     assert site.pages() == ["six"]
 
 
-def assert_told(run: Run) -> None:
-    """Assert that a run failed by permissions, and says in one line what to do."""
-    assert run.state is RunState.FAILED
-    assert "Permission denied; on the host: chown -R" in (run.message or "")
-    assert "\n" not in (run.message or "")
+def assert_told(run: Run, state: RunState) -> None:
+    """Assert that a run, or something in it, failed by permissions, and says in one line what to do."""
+    assert run.state is state
+    told = [run.message or "", *(failure.reason for failure in run.failures)]
+    assert any("Permission denied; on the host: chown -R" in line for line in told)
+    assert not any("\n" in line for line in told)

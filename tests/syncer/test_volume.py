@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull, VolumeInUse
-from mirror_syncer.names import Filename, PackagePath, Sha256
+from mirror_syncer.errors import FileRejected, PathError, VolumeAbsent, VolumeError, VolumeFull, VolumeInUse
+from mirror_syncer.names import NAME_MAX, Filename, PackagePath, Sha256
 from mirror_syncer.volume import PageSet, Volume
 from mirror_syncer.volume.durability import Durability
 
@@ -149,12 +149,12 @@ def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> N
         incoming = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
         incoming.abandon()
         Path(incoming.temporary).symlink_to(secret)
-        with pytest.raises(VolumeError, match="cannot be written"):
+        with pytest.raises(PathError, match="cannot be written"):
             volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
     directory = volume.page_directory(NormalizedName("six"))
     directory.mkdir()
     (directory / ".index.html.new").symlink_to(secret)
-    with pytest.raises(VolumeError, match="cannot be written"):
+    with pytest.raises(PathError, match="cannot be written"):
         volume.stage(NormalizedName("six"), PageSet(html=b"h", json=b"j"))
     assert secret.read_bytes() == b"six"
 
@@ -166,6 +166,36 @@ def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
     with pytest.raises(VolumeError, match=r"\.lock cannot be written"):
         Volume(tmp_path, mirror_id=ID, known=False)
     assert secret.read_bytes() == b"six"
+
+
+def test_longest_names(volume: Volume) -> None:
+    """A name of 255 bytes is stored, moved and removed like any other; from 247 on its metadata has no room."""
+    longest = Filename("a" * NAME_MAX)
+    assert not volume.keeps_metadata(longest)
+    assert not volume.keeps_metadata(Filename("a" * 247))
+    assert volume.keeps_metadata(Filename("a" * 246))
+    for place in (PackagePath(f"packages/ab/{longest}"), PackagePath(f"packages/ab/cd/{'e' * 60}/{longest}")):
+        volume.make_directory(place)
+        volume.path(place).write_bytes(b"six")
+        assert volume.size(PackagePath(f"{place}.metadata")) is None
+        assert volume.digest(PackagePath(f"{place}.metadata")) is None
+        volume.withdraw(place)
+        assert volume.size(place) is None
+        volume.restore(place)
+        assert volume.digest(place) == DIGEST
+        volume.remove(place)
+        assert volume.size(place) is None
+    volume.clean_up(SIX, [(PackagePath(f"packages/ab/{longest}"), DIGEST)])
+
+
+def test_file_system_with_shorter_names(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is too long for the file system alone is refused with both numbers."""
+    monkeypatch.setattr(volume, "_name_max", 143)
+    volume.check_name(Filename("a" * 143))
+    with pytest.raises(FileRejected, match="has 144 bytes, and the file system of MIRROR_DATA takes at most 143"):
+        volume.check_name(Filename("a" * 144))
+    assert volume.keeps_metadata(Filename("a" * 134))
+    assert not volume.keeps_metadata(Filename("a" * 135))
 
 
 def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class RunKind(StrEnum):
 
     SYNC = "sync"  # bring projects to what upstream has
     VERIFY = "verify"  # hash published files
-    COLLECT = "collect"  # remove files that no page names any more, once their grace is over
+    COLLECT = "collect"  # remove files that no page names any more, once their grace is over, or now
 
 
 class RunState(StrEnum):
@@ -85,6 +85,9 @@ class RunRequest(BaseModel):
     allow_removals: NonNegativeInt | None = Field(
         default=None, description="Remove up to so many projects in this run, whatever the guard says."
     )
+    now: bool = Field(
+        default=False, description="Remove at once what still waits for the end of its grace (kind collect)."
+    )
     confirm: bool = Field(default=False, description="Yes, all of it (force with scope everything).")
 
     @model_validator(mode="before")
@@ -97,7 +100,7 @@ class RunRequest(BaseModel):
     @model_validator(mode="after")
     def _options_belong_to_the_kind(self) -> Self:
         options = {"force": RunKind.SYNC, "allow_removals": RunKind.SYNC, "confirm": RunKind.SYNC}
-        for option, kind in (options | {"repair": RunKind.VERIFY}).items():
+        for option, kind in (options | {"repair": RunKind.VERIFY, "now": RunKind.COLLECT}).items():
             if getattr(self, option) not in (False, None) and self.kind is not kind:
                 raise ValueError(f"'{option}' goes with kind '{kind}', not with '{self.kind}'")
         if self.kind is RunKind.COLLECT and self.projects is not None:
@@ -118,6 +121,7 @@ class Counts(BaseModel):
     files_fetched: int = 0
     files_failed: int = 0
     files_removed: int = 0
+    bytes_removed: int = Field(default=0, description="What came free on the disk.")
     files_verified: int = 0
     files_damaged: int = Field(default=0, description="Published files and pages found missing or wrong.")
     files_orphaned: int = Field(default=0, description="Files that no page names and nobody knows (a whole verify).")

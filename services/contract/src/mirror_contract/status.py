@@ -16,6 +16,15 @@ class Disk(BaseModel):
     free_inodes: int | None = Field(default=None, description="Absent where the file system counts none.")
 
 
+class PendingRemoval(BaseModel):
+    """Files that no page names any more, and that can still be had until their grace is over."""
+
+    files: int
+    bytes: int = Field(description="What comes free when all of them are removed.")
+    first_at: datetime = Field(description="When the first may be removed; one that is due goes with the next run.")
+    last_at: datetime
+
+
 class Schedule(BaseModel):
     """When the next run comes by itself."""
 
@@ -58,6 +67,9 @@ class Status(BaseModel):
     files: int
     stored_bytes: int
     disk: Disk | None = Field(description="Absent: the volume cannot be asked.")
+    pending_removal: PendingRemoval | None = Field(
+        default=None, description="What a run of kind `collect` with `now` would free; absent: nothing waits."
+    )
     failing: list[Project] = Field(
         default=[], description="The first twenty that are failing, partial or, of a selection, behind."
     )

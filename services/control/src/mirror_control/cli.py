@@ -103,6 +103,22 @@ def verify(
 
 
 @main.command()
+def collect(
+    context: typer.Context,
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Also what still waits for the end of its grace.")] = False,
+    following: Follow = False,
+) -> None:
+    """
+    Remove files that no page names any more.
+
+    Each sync does so once their grace is over. With --now the room is free at once, and nobody can have the files any
+    more.
+    """
+    _start(context, RunKind.COLLECT, None, {"now": now}, following=following)
+
+
+@main.command()
 def runs(
     context: typer.Context,
     run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="One, with its failures.")] = None,

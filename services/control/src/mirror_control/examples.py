@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from mirror_contract import (
     Counts,
     Disk,
+    PendingRemoval,
     Project,
     ProjectFile,
     ProjectState,
@@ -102,6 +103,12 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         files=1_204,
         stored_bytes=3_918_214_511,
         disk=Disk(size_bytes=1_000_000_000_000, free_bytes=412_000_000_000, free_inodes=61_000_000),
+        pending_removal=PendingRemoval(
+            files=12,
+            bytes=48_118_002,
+            first_at=_THEN + timedelta(hours=2),
+            last_at=_THEN + timedelta(hours=24),
+        ),
         failing=[_FAILING],
     ),
     "Readiness": Readiness(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rich.filesize import decimal
+
 from mirror_contract import ProjectState, Run, RunKind, RunState, Status
 from mirror_control.words import ago, count, span
 
@@ -272,7 +274,7 @@ def _room(status: Status) -> list[Concern]:
                 level=Level.WARNING,
                 title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
                 works="Everything, until MIRROR_DISK_RESERVE is reached; then no more is fetched.",
-                remedy="Grow the volume, or mirror less: `mirror.toml`.",
+                remedy=f"Grow the volume, or mirror less: `mirror.toml`.{_pending_removal(status)}",
             )
         )
     if disk.free_inodes is not None and disk.free_inodes < _FEW_INODES:
@@ -286,6 +288,14 @@ def _room(status: Status) -> list[Concern]:
             )
         )
     return concerns
+
+
+def _pending_removal(status: Status) -> str:
+    """Return how to have the room of files that still wait for their grace, where there are such."""
+    if (waiting := status.pending_removal) is None or not waiting.bytes:
+        return ""
+    size, last = decimal(waiting.bytes), ago(waiting.last_at, now=status.as_of)
+    return f" {size} more come free {last} at the latest, or at once by `{_MIRRORCTL} collect --now`."
 
 
 def _completed_at(status: Status) -> datetime | None:

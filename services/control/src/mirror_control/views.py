@@ -66,6 +66,10 @@ def status(found: Status) -> View:
     if found.disk is not None:
         free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
+    if (waiting := found.pending_removal) is not None:
+        size, last = decimal(waiting.bytes), f"{ago(waiting.last_at)} at the latest"
+        told_how = "`mirrorctl collect --now` removes them at once"
+        facts.add_row("removal", f"{waiting.files:,} files, {size}, are removed {last}; {told_how}")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
     facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level], expand=not piped())

@@ -176,7 +176,11 @@ async def open_mirror(
                 )
                 taken = Taken(catalog)
                 feed = Feed(queue)
-                collection = Collection(catalog=catalog, feed=feed)
+                collection = Collection(
+                    catalog=catalog,
+                    feed=feed,
+                    grace=lambda: int(policy.current.removal.grace.total_seconds()),
+                )
                 engine = Engine(
                     policy=policy,
                     catalog=catalog,
@@ -194,6 +198,7 @@ async def open_mirror(
                         feed=feed,
                         project_list=project_list,
                         collection=collection,
+                        volume=volume,
                         taken=taken,
                         metrics=metrics,
                     ),
@@ -206,6 +211,8 @@ async def open_mirror(
                         queue=queue,
                         feed=feed,
                         project_list=project_list,
+                        collection=collection,
+                        volume=volume,
                         taken=taken,
                         metrics=metrics,
                     ),

@@ -21,7 +21,7 @@ from typing import Self
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.errors import FileRejected, InvalidPage, PathError
 from mirror_syncer.names import PackagePath, parse_filename
 from mirror_syncer.publish import read_published
 from mirror_syncer.volume import View, disk_says, state_disk_says
@@ -85,7 +85,7 @@ class Census:
         for name in names:
             try:
                 published = read_published(self._view, name)
-            except InvalidPage:
+            except (InvalidPage, PathError):
                 self.unread.add(name)
                 continue
             for place in published.places.values() if published else ():
@@ -94,7 +94,13 @@ class Census:
 
     def expect(self, names: Iterable[NormalizedName]) -> None:
         """Note which of these projects, all published by the catalog's account, have no page."""
-        self.unread.update(name for name in names if not self._view.page_state(name))
+        for name in names:
+            try:
+                there = bool(self._view.page_state(name))
+            except PathError:
+                there = False
+            if not there:
+                self.unread.add(name)
 
     def suspect(self, digits: str) -> None:
         """
@@ -102,6 +108,9 @@ class Census:
 
         Files first, then the catalog: a file whose publication is under way is pending from before it has a name. One
         whose publication ended since its page was read is found out by ``read`` again, and ``orphans`` after it.
+
+        Raises:
+            PathError: the directory cannot be read; none of its files is a suspect.
         """
         suspects = list(self._unnamed(digits))
         known = self._catalog.files.known(f"packages/{digits}/") if suspects else frozenset()
@@ -113,7 +122,8 @@ class Census:
     def orphans(self, digits: str) -> list[Orphan]:
         """Return the suspects of a directory that no page names after all."""
         with state_disk_says(self._scratch):
-            lines = self._path(digits, "suspects").read_text(errors="surrogateescape").split("\0")[:-1]
+            path = self._path(digits, "suspects")
+            lines = path.read_text(errors="surrogateescape").split("\0")[:-1] if path.exists() else []
         named = self._named(digits) if lines else frozenset()
         fields = (line.split("\t", 2) for line in lines)
         return [
@@ -135,8 +145,8 @@ class Census:
                         continue
                     try:
                         status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
+                    except OSError:
+                        continue  # it is gone, or a verify tells of it
                     # ctime: mtime is the time of upload
                     found.setdefault(base, [None, None])[base != entry.name] = status
         for base, statuses in found.items():

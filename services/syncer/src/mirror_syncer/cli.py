@@ -88,6 +88,14 @@ def verify(
 
 
 @app.command()
+def collect(
+    *, now: Annotated[bool, typer.Option("--now", help="Also what still waits for the end of its grace.")] = False
+) -> None:
+    """Remove files that no page names any more."""
+    _run({"kind": RunKind.COLLECT, "now": now})
+
+
+@app.command()
 def plan(
     projects: Projects = None,
     *,

@@ -149,6 +149,7 @@ class Engine:
         try:
             await asyncio.to_thread(self._runs.save, run)
             await asyncio.to_thread(self._volume.check_present)
+            await asyncio.to_thread(self._volume.trim_ballast)
             await self._clock.look()  # before anything leaves because its time has come
             match run.request.kind:
                 case RunKind.SYNC:
@@ -156,6 +157,7 @@ class Engine:
                 case RunKind.VERIFY:
                     await self._verify(run)
                 case RunKind.COLLECT:
+                    await asyncio.to_thread(self._policy.reload)  # its grace may be another by now
                     await self._collection.run(run)
         except MirrorError as error:
             run.fatal = run.fatal or error

@@ -14,13 +14,15 @@ MirrorError
 ├── Abandoned                         the run that waited for upstream was cancelled
 ├── WrongRequest (ValueError)         what was asked for makes no sense here; the message says what would
 ├── KeyReused                         an Idempotency-Key came with another request than its first
+├── PathError (OSError)               one file or directory of the tree cannot be read or written
 └── VolumeError (OSError)             tree or state cannot be read or written; the message says what to do
     ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
     ├── VolumeFull                    less free than the reserve
     ├── StateError                    it is the disk of the catalog, and of what is kept beside it
     └── VolumeInUse                   another syncer writes here
 
-A project fails by UpstreamError or InvalidPage, a file by FileRejected or UpstreamError; a VolumeError ends the run.
+A project fails by UpstreamError, InvalidPage or PathError, a file by FileRejected, UpstreamError or PathError; a
+VolumeError ends the run.
 """
 
 
@@ -86,6 +88,10 @@ class WrongRequest(MirrorError, ValueError):
 
 class KeyReused(MirrorError):
     """An Idempotency-Key came with another request than its first."""
+
+
+class PathError(MirrorError, OSError):
+    """One file or directory of the tree cannot be read or written; it fails alone, or its project does."""
 
 
 class VolumeError(MirrorError, OSError):

@@ -147,7 +147,6 @@ def full_path(blake2b: str, filename: Filename) -> PackagePath:
     return PackagePath(f"packages/{blake2b[:2]}/{blake2b[2:4]}/{blake2b[4:]}/{filename}")
 
 
-def metadata_name(filename: Filename) -> str | None:
-    """Return the name of a file's ``.metadata`` (PEP 658), or None where it would be too long to store."""
-    name = f"{filename}.metadata"
-    return name if len(name.encode()) <= NAME_MAX else None
+def metadata_name(filename: str) -> str:
+    """Return the name of a file's ``.metadata`` (PEP 658), which may be too long to store: ``View.keeps_metadata``."""
+    return f"{filename}.metadata"

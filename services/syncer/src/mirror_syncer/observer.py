@@ -6,10 +6,21 @@ from datetime import UTC, datetime
 
 from packaging.utils import NormalizedName
 
-from mirror_contract import Disk, Project, ProjectFile, ProjectState, Run, RunKind, RunState, Schedule, Status
+from mirror_contract import (
+    Disk,
+    PendingRemoval,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunState,
+    Schedule,
+    Status,
+)
 from mirror_syncer.assembly import VERSION, Mirror
 from mirror_syncer.catalog import Fact
-from mirror_syncer.errors import VolumeError
+from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.metrics import ENDED
 from mirror_syncer.publish import find_published
 from mirror_syncer.rows import ProjectRow
@@ -64,6 +75,7 @@ class Observer:
             files=totals.files,
             stored_bytes=totals.stored_bytes,
             disk=self._disk(),
+            pending_removal=self._pending_removal(),
             failing=[self.project(row) for row in failing],
             problems=self._problems(),
         )
@@ -121,7 +133,11 @@ class Observer:
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
     def _files(self, name: NormalizedName) -> list[ProjectFile]:
-        if (published := find_published(self._mirror.volume, name)) is None:
+        try:
+            published = find_published(self._mirror.volume, name)
+        except PathError:
+            published = None  # its state says why, as soon as a run has looked at it
+        if published is None:
             return []
         return [
             ProjectFile(
@@ -143,6 +159,16 @@ class Observer:
             return self._mirror.volume.disk()
         except VolumeError:
             return None
+
+    def _pending_removal(self) -> PendingRemoval | None:
+        if (found := self._mirror.catalog.files.waiting()) is None:
+            return None
+        return PendingRemoval(
+            files=found.files,
+            bytes=found.bytes,
+            first_at=datetime.fromtimestamp(found.first_at, UTC),
+            last_at=datetime.fromtimestamp(found.last_at, UTC),
+        )
 
     def _problems(self) -> list[str]:
         try:

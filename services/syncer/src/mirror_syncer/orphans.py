@@ -8,8 +8,10 @@ from pathlib import Path
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.census import DIRECTORIES, Census, Orphan
+from mirror_syncer.errors import PathError, VolumeFull
 from mirror_syncer.names import PackagePath, Sha256, possible_projects
 from mirror_syncer.policy import Removal
 from mirror_syncer.rows import Pending, Retirement
@@ -68,7 +70,10 @@ class Orphans:
                 run.remarks.append(f"{len(census.unread)} pages cannot be read, so orphans were not looked for")
                 return
             for digits in DIRECTORIES:
-                census.suspect(digits)
+                try:
+                    census.suspect(digits)
+                except PathError as error:
+                    run.note(Failure(reason=f"orphans were not looked for there: {error}"))
                 yield
             since = int(began) - _GROUP_SECONDS
             for names in _pages(lambda after: projects.changed_since(since, after=after, limit=_NAMES_AT_ONCE)):
@@ -88,7 +93,7 @@ class Orphans:
             if run.request.repair and not census.unread:
                 for start in range(0, len(orphans), _NAMES_AT_ONCE):
                     some = orphans[start : start + _NAMES_AT_ONCE]
-                    leaving += self._let_go(digits, some, due_at=due_at)
+                    leaving += self._let_go(run, digits, some, due_at=due_at)
                     yield
             yield
         run.document.counts.files_orphaned = found
@@ -101,7 +106,7 @@ class Orphans:
             )
             run.remarks.append(f"{told}; {way}")
 
-    def _let_go(self, digits: str, orphans: list[Orphan], *, due_at: int) -> int:
+    def _let_go(self, run: ActiveRun, digits: str, orphans: list[Orphan], *, due_at: int) -> int:
         retirements = []
         gone = 0
         for orphan in orphans:
@@ -110,18 +115,25 @@ class Orphans:
             if place is None or project is None:
                 continue
             if orphan.alone:
-                gone += self._remove(place, project)
+                try:
+                    gone += self._remove(place, project)
+                except (PathError, VolumeFull) as error:
+                    run.note(Failure(project=project, file=orphan.filename, reason=str(error)))
             elif digest := self._digest(place):
-                retirements.append(Retirement(project, place, digest, due_at=due_at))
+                retirements.append(
+                    Retirement(project, place, digest, due_at=due_at, retired_at=int(time.time()), size=orphan.bytes)
+                )
         return gone + self._catalog.files.retire(retirements)
 
     def _remove(self, place: PackagePath, project: NormalizedName) -> bool:
         """Remove metadata whose file is gone, unless somebody is about to bring that file."""
         if self._catalog.files.intend([Pending(project, place, Sha256("0" * 64))]):
             return False
-        if self._volume.size(place) is None:
-            self._volume.remove(place)
-        self._catalog.files.removed(project, [place])
+        try:
+            if self._volume.size(place) is None:
+                self._volume.remove(place)
+        finally:
+            self._catalog.files.removed(project, [place])
         return True
 
     def _digest(self, place: PackagePath) -> Sha256 | None:

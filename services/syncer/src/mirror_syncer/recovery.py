@@ -9,13 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.errors import PathError, VolumeFull
 from mirror_syncer.policy import Removal
 from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import NO_VALIDATORS, ProjectRow, Retirement
 from mirror_syncer.volume import Volume
+
+log = structlog.get_logger()
 
 _LEFTOVERS_STAY = 3_600  # seconds, also where removals have no grace: the next sync has most likely use for them
 
@@ -29,7 +33,10 @@ def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
     """
     names = dict.fromkeys(intent.project for intent in catalog.files.pending())
     for name in names:
-        recover_project(name, catalog=catalog, volume=volume, removal=removal)
+        try:
+            recover_project(name, catalog=catalog, volume=volume, removal=removal)
+        except PathError as error:  # it stays in hand; the next start looks at it again
+            log.warning("a project is not recovered", project=name, why=str(error))
     volume.clean_staging()
     return len(names)
 
@@ -41,6 +48,10 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     A file that the project's page names is published. The others stay for their grace period, an hour at least, so that
     the next sync need not fetch them again, unless they were to leave at once, or their time had come. Temporaries
     go, and metadata whose file never came. Where it was the page that was being changed, upstream is asked anew.
+    A file that cannot be read or removed leaves as one that is retired does: each run tries it again.
+
+    Raises:
+        PathError: the project's page cannot be read, or its temporaries not be removed.
     """
     intents = catalog.files.pending(name)
     files = [intent for intent in intents if not intent.is_page]
@@ -56,14 +67,29 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
         if intent.place in named:
             returned.append(intent.place)  # it may have been about to leave, since an earlier crash
             continue
-        if volume.size(intent.place) is None:
-            volume.remove(intent.place)  # its metadata comes first
-            continue
+        due = now if intent.withdraw or intent.place in overdue else later
+        try:
+            if (size := volume.size(intent.place)) is None:
+                volume.remove(intent.place)  # its metadata comes first
+                continue
+            ours = volume.digest(intent.place) == intent.sha256
+        except (PathError, VolumeFull) as error:
+            log.warning("a file is not recovered", project=name, place=intent.place, why=str(error))
+            size, ours = 0, True
         # Other content at the place is not this publication's: a file has its name only when it is whole. One that left
         # before, and came back, leaves again.
-        if held.get(intent.place, intent.sha256) == intent.sha256 == volume.digest(intent.place):
-            due = now if intent.withdraw or intent.place in overdue else later
-            leaving.append(Retirement(name, intent.place, intent.sha256, due_at=due, withdraw=intent.withdraw))
+        if ours and held.get(intent.place, intent.sha256) == intent.sha256:
+            leaving.append(
+                Retirement(
+                    name,
+                    intent.place,
+                    intent.sha256,
+                    due_at=due,
+                    withdraw=intent.withdraw,
+                    retired_at=now + _LEFTOVERS_STAY,
+                    size=size,
+                )
+            )
     row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
     catalog.recover(name, row, retirements=leaving, returned=returned)
 
@@ -96,7 +122,12 @@ def rebuild(*, catalog: Catalog, volume: Volume) -> int:
 def _rows(volume: Volume) -> Iterator[ProjectRow]:
     for name in volume.projects():
         # One that is damaged the next sync writes anew.
-        if (published := find_published(volume, name)) is not None:
+        try:
+            published = find_published(volume, name)
+        except PathError as error:
+            log.warning("a page cannot be read, and is not in the new catalog", project=name, why=str(error))
+            continue
+        if published is not None:
             yield _shown(ProjectRow(name, serial=published.page.serial), published)
 
 

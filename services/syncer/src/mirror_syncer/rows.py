@@ -89,6 +89,10 @@ class Retirement:
     due_at: int
     withdraw: bool = False
     """Keep it aside, since it may come back: quarantined or blocked, not deleted."""
+    retired_at: int | None = None
+    """From when its grace counts, so that another grace moves ``due_at``; None: nothing moves it."""
+    size: int = 0
+    """The bytes that come free when it leaves; 0 where another name keeps them."""
 
 
 @dataclass(frozen=True, slots=True)

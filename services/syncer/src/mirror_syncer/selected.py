@@ -5,6 +5,7 @@ Of each project upstream is asked for its page; its list is of no concern.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 from packaging.utils import NormalizedName
@@ -15,12 +16,13 @@ from mirror_syncer.collection import Collection
 from mirror_syncer.feed import Feed
 from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.planning import Plan, plan_sync
-from mirror_syncer.policy import PolicySource
+from mirror_syncer.planning import Plan, Step, plan_sync
+from mirror_syncer.policy import PolicySource, fingerprint
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Task
 
 log = structlog.get_logger()
@@ -37,9 +39,11 @@ class Selected:
         feed: Feed,
         project_list: ProjectList,
         collection: Collection,
+        volume: Volume,
         taken: Taken,
         metrics: Metrics,
     ) -> None:
+        self._volume = volume
         self._policy = policy
         self._catalog = catalog
         self._feed = feed
@@ -63,17 +67,21 @@ class Selected:
             if plan.withdraw:
                 # Removal goes the other way round: the list before the page, the page before its files. And it goes
                 # first: it may be what makes room.
-                await self._list.publish(without=frozenset(plan.withdraw))
+                await self._list.drop(plan.withdraw)
                 await self._feed.have_done(
                     run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw)
                 )
         await self._collection.run(run)
         if plan.forget:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
+        first = await asyncio.to_thread(self._what_makes_room, plan.refresh)
+        if first:
+            with run.phase("transfer"):
+                postponed = await self._make_room(run, first)
+            await self._collection.run(run)
+            first = [step for step in first if step.name not in postponed]
         with run.phase("transfer"):
-            await self._feed.have_done(
-                run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in plan.refresh)
-            )
+            await self._refresh(run, [step for step in plan.refresh if step not in first])
         with run.phase("withdraw"):
             await self._let_go(run)
         counts = run.document.counts
@@ -82,6 +90,33 @@ class Selected:
             with run.phase("publish"):
                 await self._list.publish()
         await self._collection.run(run)
+
+    async def _refresh(self, run: ActiveRun, steps: Iterable[Step]) -> None:
+        await self._feed.have_done(run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in steps))
+
+    async def _make_room(self, run: ActiveRun, steps: Iterable[Step]) -> set[NormalizedName]:
+        """Refresh what may want less by now; return those that want more, and wait until there is room."""
+        run.postponed = postponed = set[NormalizedName]()
+        await self._refresh(run, steps)
+        run.postponed = None
+        return postponed
+
+    def _what_makes_room(self, steps: Iterable[Step]) -> list[Step]:
+        """
+        Return which projects come before all others on a full disk: those that were published by another policy.
+
+        It may want less of them. Of the others the first that has anything to fetch would end the run.
+        """
+        if not self._volume.is_full():
+            return []
+        policy, projects = self._policy.current, self._catalog.projects
+        published = {row.name: row.fingerprint for row in projects.every() if row.published}
+        wanted = {
+            step.name: fingerprint(selection, serve=policy.serve)
+            for step in steps
+            if step.name in published and (selection := policy.selection(step.name)) is not None
+        }
+        return [step for step in steps if step.name in wanted and published[step.name] != wanted[step.name]]
 
     async def _plan(self, run: ActiveRun) -> Plan:
         began = run.document.started_at
@@ -141,7 +176,7 @@ class Selected:
             counts.projects_planned += len(names)
             run.note(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
-                await self._list.publish(without=frozenset(gone))
+                await self._list.drop(gone)
             await self._feed.have_done(run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone))
             await self._feed.have_done(run, (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking))
 

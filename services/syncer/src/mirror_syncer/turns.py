@@ -12,7 +12,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
-from mirror_syncer.errors import Abandoned, MirrorError, Unreachable, VolumeError
+from mirror_syncer.errors import Abandoned, MirrorError, PathError, StateError, Unreachable, VolumeError, VolumeFull
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
@@ -21,7 +21,7 @@ from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
 from mirror_syncer.runs import ActiveRun, Runs
-from mirror_syncer.transfer import Outcome, Withdrawal, Work
+from mirror_syncer.transfer import Outcome, Withdrawal, Work, after_failure
 from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
@@ -122,6 +122,8 @@ class Turns:
         try:
             try:
                 outcome = await self._perform(task, run)
+                if outcome is not None and outcome.tally.unusable:
+                    await asyncio.to_thread(self._volume.check_usable)
                 if task.action in (Action.REFRESH, Action.SHRINK) and outcome is not None:
                     await self._listen(run, outcome, began=began)
                 settled = None if outcome is None else await self._group.submit(outcome.publication)
@@ -158,8 +160,13 @@ class Turns:
 
     async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
         if task.action is Action.COLLECT:
-            left = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
-            run.document.counts.files_removed += left
+            collected = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
+            run.document.counts.files_removed += collected.files
+            run.document.counts.bytes_removed += collected.bytes
+            if collected.failures:
+                await asyncio.to_thread(self._volume.check_usable)
+                told = run.document.failures  # what a sync could not remove at its start it tries again in the end
+                run.note(*(failure for failure in collected.failures if failure not in told))
             return None
         # In the loop's thread: one look into SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
@@ -200,6 +207,8 @@ class Turns:
 
     async def _verify(self, task: Task, run: ActiveRun) -> Outcome | None:
         verdict = await self._verifier.look(task, run)
+        if verdict.damages:
+            await asyncio.to_thread(self._volume.check_present)  # all that was on a disk that is gone is missing
         if not (verdict.damages and run.request.repair):
             return None
         log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
@@ -234,7 +243,16 @@ class Turns:
         run.note(*outcome.failures)
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:
-        """End a project's turn that broke off; a disk that says no ends the run, anything else is one project's."""
+        """End a project's turn that broke off; what concerns the whole tree ends the run, anything else is its own."""
+        if isinstance(error, VolumeFull) and run.postponed is not None:
+            run.postponed.add(task.name)
+            await self._take_back(task, run)
+            return
+        if isinstance(error, PathError):
+            try:
+                await asyncio.to_thread(self._volume.check_usable)
+            except VolumeError as everybodys:
+                error = everybodys
         if isinstance(error, VolumeError):
             await self.abort(run, error)
         else:
@@ -243,14 +261,24 @@ class Turns:
             if not isinstance(error, MirrorError):
                 log.error("project failed", project=task.name, exc_info=error)
             run.note(Failure(project=task.name, reason=reason))
-        await self._take_back(task, run)
+        refreshed = task.action not in (Action.VERIFY, Action.COLLECT)
+        await self._take_back(task, run, failed=error if refreshed and isinstance(error, PathError) else None)
 
-    async def _take_back(self, task: Task, run: ActiveRun) -> None:
-        """Put a project's turn that broke off out of hand, and right what it had there."""
+    async def _take_back(self, task: Task, run: ActiveRun, *, failed: PathError | None = None) -> None:
+        """
+        Put a project's turn that broke off out of hand, and right what it had there.
+
+        Args:
+            failed: why the project is failing from now on.
+        """
         with contextlib.suppress(MirrorError):
             await self._verifier.give_up(task.name, run)
         # Now, not at the next start: the next turn would forget it.
         with contextlib.suppress(Exception):
             await asyncio.to_thread(self._recover, task.name)
+        if failed is not None:
+            row = self._catalog.projects.get(task.name) or ProjectRow(task.name)
+            with contextlib.suppress(StateError):  # the run tells of it all the same
+                await asyncio.to_thread(self._catalog.store_row, after_failure(row, failed).row)
         await self._queue.done(task)
         run.task_done()

@@ -1,6 +1,5 @@
 """Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
 
-import errno
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Literal
 from isal import isal_zlib
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPage
+from mirror_syncer.errors import InvalidPage, PathError
 from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
@@ -65,7 +64,7 @@ class Inspection:
         Look on for so long; return whether it is over. Blocks for the disk: call it in a thread.
 
         Raises:
-            VolumeError: something cannot be read, other than one file's content.
+            PathError: the project's page cannot be looked at.
         """
         ends = time.monotonic() + seconds
         if self._page is not None and self._page != self._volume.page_state(self._name):
@@ -90,11 +89,20 @@ class Inspection:
         except InvalidPage:
             self._damages.append(_page(self._name, "index.v1_json", "wrong"))
             return
+        except PathError:
+            self._damages.append(_page(self._name, "index.v1_json", "unreadable"))
+            return
         if published is None:
             self._damages.append(_page(self._name, "index.v1_json", "missing"))
             return
-        self._damages += _in_page(self._volume, self._name, published)
-        self._damages += _in_legacy(self._volume, self._name, published)
+        try:
+            self._damages += _in_page(self._volume, self._name, published)
+        except PathError:
+            self._damages.append(_page(self._name, "index.html", "unreadable"))
+        try:
+            self._damages += _in_legacy(self._volume, self._name, published)
+        except PathError:
+            self._damages.append(Damage("json", f"pypi/{self._name}/json", "unreadable"))
         for file in published.page.files:
             place = published.places[file.filename]
             yield from self._check(place, file.sha256)
@@ -117,10 +125,9 @@ class Inspection:
                 yield
         except StopIteration as end:
             found = end.value
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            reason = "unreadable"  # a bad sector is one file's, until a write says that the disk is bad
+        except OSError:
+            # A bad sector, a right that is missing: it is one file's, until a write says that the disk is bad.
+            reason = "unreadable"
         if found == promised:
             self._right[place] = promised
         else:

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.assembly import user_agent
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import InvalidPage, Unreachable, UpstreamError
+from mirror_syncer.errors import InvalidPage, PathError, Unreachable, UpstreamError
 from mirror_syncer.planning import Plan, Step
 from mirror_syncer.policy import Policy
 from mirror_syncer.priority import Priority
@@ -69,12 +69,12 @@ class Scale:
         if selection is None:
             return Weight(step.name, "none", "not selected in mirror.toml")
         row = await asyncio.to_thread(self._catalog.projects.get, step.name)
-        published = await asyncio.to_thread(find_published, self._view, step.name)
         try:
+            published = await asyncio.to_thread(find_published, self._view, step.name)
             page = await self._page(step.name, row, published)
         except Unreachable:
             raise
-        except (UpstreamError, InvalidPage) as error:
+        except (UpstreamError, InvalidPage, PathError) as error:
             return Weight(step.name, "failing", str(error), failed=True)
         if page is None:
             if published is None:

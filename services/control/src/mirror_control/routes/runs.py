@@ -25,6 +25,7 @@ _EXAMPLES = [
     {"kind": "sync", "projects": ["requests", "urllib3"]},
     {"kind": "sync", "force": True},
     {"kind": "verify", "repair": True},
+    {"kind": "collect", "now": True},
 ]
 
 

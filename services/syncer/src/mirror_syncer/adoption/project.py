@@ -15,12 +15,12 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.adoption.contents import digests, same_file, sha256, small
 from mirror_syncer.adoption.source import Found, OldTree
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.errors import FileRejected, InvalidPage, PathError
 from mirror_syncer.names import (
     PackagePath,
+    Sha256,
     content_digest,
     full_path,
-    metadata_name,
     parse_package_path,
     short_path,
 )
@@ -110,6 +110,12 @@ class ProjectAdoption:
         Raises:
             VolumeError: the disk says no.
         """
+        try:
+            return self._adopt(name, directory)
+        except PathError as error:
+            return _failed(name, str(error))
+
+    def _adopt(self, name: NormalizedName, directory: Path) -> Outcome:
         selection = self._policy.selection(name)
         if selection is None:
             return Outcome(name, Fate.UNSELECTED)
@@ -177,7 +183,7 @@ class ProjectAdoption:
                 outcome.failures.append(Failure(project=name, file=file.filename, reason=str(error)))
                 if old is not None:
                     # nginx looks at the long path first: what lies there must not hide what the next sync fetches.
-                    wrong.append(Retirement(name, old, file.sha256, due_at=self._due()))
+                    wrong.append(self._retirement(name, old, file.sha256, size=found.stat.st_size))
                 continue
             # HTML has no sizes.
             yield _Candidate(replace(file, size=found.stat.st_size), found, places, old)
@@ -206,16 +212,16 @@ class ProjectAdoption:
         wanted = [Pending(name, one.places[0], one.file.sha256) for one in candidates]
         taken = self._catalog.files.intend([*olds, *wanted])
         for one in candidates:
-            place = self._choose(volume, name, one, taken)
-            if place is None:
-                reason = "both of its places hold other content, and no URL ever changes its bytes"
-                outcome.failures.append(Failure(project=name, file=one.file.filename, reason=reason))
+            try:
+                volume.check_name(one.file.filename)
+                place = self._choose(volume, name, one, taken)
+                file = self._with_metadata(volume, name, one, place)
+            except (FileRejected, PathError) as error:
+                outcome.failures.append(Failure(project=name, file=one.file.filename, reason=str(error)))
             else:
-                yield self._with_metadata(volume, name, one, place), place
+                yield file, place
 
-    def _choose(
-        self, volume: Volume, name: NormalizedName, one: _Candidate, taken: set[PackagePath]
-    ) -> PackagePath | None:
+    def _choose(self, volume: Volume, name: NormalizedName, one: _Candidate, taken: set[PackagePath]) -> PackagePath:
         for number, place in enumerate(one.places):
             if number and place != one.old:
                 taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
@@ -223,7 +229,7 @@ class ProjectAdoption:
                 continue
             if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:
                 return place
-        return None
+        raise FileRejected("both of its places hold other content, and no URL ever changes its bytes")
 
     def _with_metadata(self, volume: Volume, name: NormalizedName, one: _Candidate, place: PackagePath) -> File:
         """
@@ -233,7 +239,7 @@ class ProjectAdoption:
         gives no digest, what the wheel itself says is believed, and not what lies beside it.
         """
         promised, path = one.file.core_metadata, one.found.path
-        if not promised or metadata_name(one.file.filename) is None:
+        if not promised or not volume.keeps_metadata(one.file.filename):
             return replace(one.file, core_metadata=False)
         beside = f"{path}.metadata"
         body = small(beside) if isinstance(promised, str) else None
@@ -261,16 +267,19 @@ class ProjectAdoption:
         for one in candidates:
             if one.old is not None and one.old not in done and one.file.filename in places:
                 done.add(one.old)
-                yield Retirement(name, one.old, one.file.sha256, due_at=self._due())
+                yield self._retirement(name, one.old, one.file.sha256)
         contents = {file.sha256: volume.path(place) for file, place in landed} if self._resumed else {}
         for intent in self._catalog.files.pending(name) if self._resumed else ():
             if intent.place not in done:
                 now, path = contents.get(intent.sha256), volume.path(intent.place)
                 if (now is not None and same_file(path, now)) or volume.digest(intent.place) == intent.sha256:
-                    yield Retirement(name, intent.place, intent.sha256, due_at=self._due())
+                    yield self._retirement(name, intent.place, intent.sha256)
 
-    def _due(self) -> int:
-        return int(time.time()) + int(self._policy.removal.grace.total_seconds())
+    def _retirement(self, name: NormalizedName, place: PackagePath, sha256: Sha256, *, size: int = 0) -> Retirement:
+        """Return what leaves after its grace; by far the most are second names, and free nothing."""
+        now = int(time.time())
+        due_at = now + int(self._policy.removal.grace.total_seconds())
+        return Retirement(name, place, sha256, due_at=due_at, retired_at=now, size=size)
 
 
 def _failed(name: NormalizedName, reason: str) -> Outcome:

@@ -19,7 +19,7 @@ from mirror_syncer.adoption.report import Report, Teller
 from mirror_syncer.adoption.source import FORMS, OldTree
 from mirror_syncer.assembly import open_catalog
 from mirror_syncer.catalog import Catalog, Fact
-from mirror_syncer.errors import MirrorError, VolumeError, VolumeInUse
+from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeInUse
 from mirror_syncer.opening import open_tree
 from mirror_syncer.policy import read_policy
 from mirror_syncer.publish.group import CommitGroup
@@ -228,7 +228,10 @@ def _forward(old: OldTree, *, catalog: Catalog, volume: Volume) -> None:
             if os.path.lexists(directory / form):
                 row = catalog.projects.get(name)
                 if row is not None and row.published:
-                    volume.forward(directory, form, name=name)
+                    try:
+                        volume.forward(directory, form, name=name)
+                    except PathError as error:
+                        log.warning("an old name of a page does not lead to the new one", why=str(error))
     if os.path.lexists(old.simple / "index.v1_html"):
         volume.forward(old.simple, "index.v1_html", name=None)
 

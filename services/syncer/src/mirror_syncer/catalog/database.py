@@ -114,6 +114,11 @@ class Catalog:
                 self.files.hasten(connection, [s.row.name for s in settlements if s.quarantined])
             self.files.release(names)
 
+    def store_row(self, row: ProjectRow) -> None:
+        """Store a project's row alone; what the project has in hand stays in hand."""
+        with self.files.guard, self._engine.begin() as connection:
+            self.projects.store(connection, [row])
+
     def recover(
         self,
         name: NormalizedName,
@@ -155,10 +160,11 @@ class Catalog:
     def move_times(self, seconds: int) -> None:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
-            for table, names in (
+            moved = (
                 (project, ("due_at", "checked_at", "verified_at", "amiss_since")),
-                (retired, ("due_at",)),
-            ):
+                (retired, ("due_at", "retired_at")),
+            )
+            for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
     def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:

@@ -1,9 +1,10 @@
 """Files between two states: about to be published or dropped, and retired."""
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,17 @@ from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.rows import Pending, Retirement
 
 _AT_ONCE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Files that no page names any more, and that wait for the end of their grace."""
+
+    files: int
+    bytes: int
+    first_at: int
+    """When the first leaves."""
+    last_at: int
 
 
 class Files:
@@ -106,6 +118,33 @@ class Files:
             waits = retired.c.project.in_(projects), retired.c.due_at.is_not(None)
             connection.execute(retired.update().where(*waits).values(due_at=0))
 
+    def apply_grace(self, seconds: int) -> None:
+        """Let files that wait leave sooner, where this grace is shorter than the one that they were given."""
+        due_at = retired.c.retired_at + seconds
+        later = retired.c.due_at > due_at, ~retired.c.withdraw
+        with self.guard, self._engine.begin() as connection:
+            # Hardly ever there are such: a grace is seldom changed.
+            if connection.scalar(sa.select(retired.c.place).where(*later).limit(1)) is not None:
+                connection.execute(retired.update().where(*later).values(due_at=due_at))
+
+    def end_grace(self) -> None:
+        """Let all files that wait leave now."""
+        now = int(time.time())
+        with self.guard, self._engine.begin() as connection:
+            connection.execute(retired.update().where(retired.c.due_at > now).values(due_at=now))
+
+    def waiting(self) -> Waiting | None:
+        """Return what waits to leave, or None where nothing does."""
+        totals = (
+            sa.func.count(),
+            sa.func.sum(retired.c.size),
+            sa.func.min(retired.c.due_at),
+            sa.func.max(retired.c.due_at),
+        )
+        with self._engine.connect() as connection:
+            files, size, first, last = connection.execute(sa.select(*totals).where(retired.c.due_at.is_not(None))).one()
+        return Waiting(files, int(size), first, last) if files else None
+
     def release(self, projects: Iterable[NormalizedName]) -> None:
         """Let others have what these projects had in hand."""
         for project in projects:
@@ -125,15 +164,20 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
-    def removed(self, project: NormalizedName, places: Sequence[PackagePath]) -> None:
+    def removed(
+        self, project: NormalizedName, places: Sequence[PackagePath], *, staying: Sequence[PackagePath] = ()
+    ) -> None:
         """
         Note that files are gone which were in hand for a project; the rest of what it has in hand stays.
 
         Their rows stay, and keep their places for their content.
+
+        Args:
+            staying: were in hand, and are there as before; they are due as before.
         """
         with self.guard, self._engine.begin() as connection:
             in_hand = self._load(connection).get(project, {})
-            for place in places:
+            for place in (*places, *staying):
                 if in_hand.pop(place, None) is not None:
                     del self._holders[place]
             if in_hand:

@@ -190,5 +190,10 @@ retired = Table(
     Column("due_at", BigInteger),
     # into .withdrawn instead of for ever
     Column("withdraw", Boolean, nullable=False, default=False),
-    Index("retired_due", "due_at", "project"),
+    # from when its grace counts; NULL: another grace does not move it
+    Column("retired_at", BigInteger),
+    # bytes that come free when it goes
+    Column("size", BigInteger, nullable=False, server_default="0"),
+    # With the size, so that the status adds up what waits from this index alone.
+    Index("retired_due", "due_at", "project", "size"),
 )

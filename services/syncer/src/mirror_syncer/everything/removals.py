@@ -79,7 +79,7 @@ class Removals:
             run.allow_removals = None  # what a person allowed meanwhile was for once
         if names:
             # Removal goes the other way round: the list before the page, the page before its files.
-            await self._list.publish(without=frozenset(names))
+            await self._list.drop(names)
         await self._feed.put(
             run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names]
         )

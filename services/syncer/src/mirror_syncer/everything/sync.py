@@ -8,12 +8,18 @@ starts anew goes on from what the catalog says.
 
 import asyncio
 import contextlib
-import time
 from pathlib import Path
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog, Fact
-from mirror_syncer.errors import Abandoned, ConfigurationError, InvalidPage, MirrorError, UpstreamError
+from mirror_syncer.collection import Collection
+from mirror_syncer.errors import (
+    Abandoned,
+    ConfigurationError,
+    InvalidPage,
+    MirrorError,
+    UpstreamError,
+)
 from mirror_syncer.everything.agenda import Agenda
 from mirror_syncer.everything.removals import Removals
 from mirror_syncer.everything.upstream_list import UpstreamList
@@ -25,6 +31,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.upstream import Index
+from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 _PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
@@ -50,9 +57,13 @@ class Everything:
         queue: WorkQueue,
         feed: Feed,
         project_list: ProjectList,
+        collection: Collection,
+        volume: Volume,
         taken: Taken,
         metrics: Metrics,
     ) -> None:
+        self._collection = collection
+        self._volume = volume
         self._policy = policy
         self._catalog = catalog
         self._queue = queue
@@ -88,6 +99,8 @@ class Everything:
                     asked_after = await self._removals.ask_after(run) if lacking else 0
                 with run.phase("collect"):
                     await self._collect(run)
+                    if await asyncio.to_thread(self._volume.is_full):
+                        await self._make_room(run)
                 with run.phase("plan"):
                     await self._agenda.announce(run, leaving=leaving, asked_after=asked_after)
                 with run.phase("transfer"):
@@ -140,9 +153,15 @@ class Everything:
         except Abandoned:
             return False  # what was published is still to be listed
 
+    async def _make_room(self, run: ActiveRun) -> None:
+        """Wait for what leaves, and remove its files: whatever wants room would end the run before that."""
+        await run.idle()
+        await self._collect(run)
+        await run.idle()
+
     async def _collect(self, run: ActiveRun) -> None:
-        """Let go of files whose time has come: it may be what makes room."""
-        due = await asyncio.to_thread(self._catalog.files.due_projects, now=int(time.time()))
+        """Remove files whose time has come: it may be what makes room."""
+        due = await asyncio.to_thread(self._collection.due)
         at_hand = self._queue.names()
         tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
         await self._feed.put(run, tasks)

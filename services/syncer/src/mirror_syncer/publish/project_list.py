@@ -7,11 +7,15 @@ import json
 from collections.abc import Iterable
 from typing import Literal, Protocol
 
+import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.errors import VolumeFull
 from mirror_syncer.publish.pages import API_VERSION
 from mirror_syncer.volume import Volume, digest_of
+
+log = structlog.get_logger()
 
 _LINES_AT_ONCE = 5_000
 _HEAD = f"""<!DOCTYPE html>
@@ -83,6 +87,17 @@ class ProjectList:
             if self._changed or without or not self._volume.lists():
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
+
+    async def drop(self, names: Iterable[NormalizedName]) -> None:
+        """
+        Publish the list without projects that are about to be withdrawn.
+
+        On a full disk, which only their removal empties, the list is published after it.
+        """
+        try:
+            await self.publish(without=frozenset(names))
+        except VolumeFull as error:
+            log.warning("the disk is full: the project list is published after the removals", why=str(error))
 
     async def damages(self) -> list[ListDamage]:
         """Return the forms of the published list that are missing, or do not say what was published last."""

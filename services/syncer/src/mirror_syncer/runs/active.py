@@ -56,6 +56,8 @@ class ActiveRun:
         """Published projects that upstream has no more."""
         self.remarks = list[str]()
         """What its message tells besides, though nothing of it is a failure."""
+        self.postponed: set[NormalizedName] | None = None
+        """Projects for which there is no room yet, while it makes some; otherwise such a project ends the run."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
         self.allow_removals = document.request.allow_removals

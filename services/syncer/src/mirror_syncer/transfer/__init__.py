@@ -10,7 +10,7 @@ A ``job`` comes in; a ``project``'s turn brings its ``page``, its ``files`` (eac
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.job import Withdrawal, Work
 from mirror_syncer.transfer.legacy import LegacyTransfer
-from mirror_syncer.transfer.outcome import Outcome
+from mirror_syncer.transfer.outcome import Outcome, after_failure
 from mirror_syncer.transfer.page import STALE_WAITS, unchanged_page
 from mirror_syncer.transfer.project import Transfer
 from mirror_syncer.transfer.tally import Tally
@@ -26,5 +26,6 @@ __all__ = [
     "UnhashedFiles",
     "Withdrawal",
     "Work",
+    "after_failure",
     "unchanged_page",
 ]

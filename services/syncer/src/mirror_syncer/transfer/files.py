@@ -12,8 +12,8 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.digests import NO_DIGEST
-from mirror_syncer.errors import FileRejected, UpstreamError, VolumeError, VolumeFull
-from mirror_syncer.names import PackagePath, content_digest, full_path, metadata_name, short_path
+from mirror_syncer.errors import FileRejected, PathError, UpstreamError, VolumeError, VolumeFull
+from mirror_syncer.names import PackagePath, content_digest, full_path, short_path
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage
 from mirror_syncer.transfer.claims import Claims, Intend
@@ -104,6 +104,7 @@ class FileTransfer:
                 except VolumeError:
                     raise
                 except Exception as error:  # noqa: BLE001 - a bad file never freezes its project
+                    tally.unusable |= isinstance(error, PathError)
                     tally.failures.append(_failure(name, file, error))
 
         try:
@@ -129,7 +130,7 @@ class FileTransfer:
         place = published.places[file.filename]
         if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
             return None
-        if file.core_metadata and not before.core_metadata and metadata_name(file.filename):
+        if file.core_metadata and not before.core_metadata and self._tree.keeps_metadata(file.filename):
             return None  # it was published without its metadata, which failed then
         # Its metadata is what the file's own METADATA said when it came: no URL ever changes its bytes.
         return replace(file, size=before.size, core_metadata=before.core_metadata), place
@@ -147,6 +148,7 @@ class FileTransfer:
         self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
     ) -> tuple[File, PackagePath]:
         """Return a file that is whole and in its place, as the page may now name it."""
+        self._tree.check_name(file.filename)
         place = None
         if address is not None:
             place, there = await self._choose(file, address, claims)
@@ -242,7 +244,7 @@ class FileTransfer:
 
 
 def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:
-    if isinstance(error, (UpstreamError, FileRejected)):
+    if isinstance(error, (UpstreamError, FileRejected, PathError)):
         return Failure(project=name, file=file.filename, reason=str(error))
     log.error("file failed", project=name, file=file.filename, exc_info=error)
     return Failure(project=name, file=file.filename, reason=f"{type(error).__name__}: {error}")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejected, UpstreamError
-from mirror_syncer.names import PackagePath, Sha256, metadata_name
+from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.priority import Priority
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.upstream import File, Index
@@ -45,7 +45,7 @@ class MetadataTransfer:
         Args:
             content: the file's, or where it is now.
         """
-        if not file.core_metadata or metadata_name(file.filename) is None:
+        if not file.core_metadata or not self._tree.keeps_metadata(file.filename):
             return replace(file, core_metadata=False)
         beside = PackagePath(f"{place}.metadata")
         if not damaged and (there := self._tree.digest(beside)) is not None:

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.digests import NO_DIGEST
-from mirror_syncer.errors import InvalidPage, UpstreamError
+from mirror_syncer.errors import InvalidPage, PathError, UpstreamError
 from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
@@ -67,6 +67,7 @@ class Transfer:
         leaves pending rows, and at most a lasting temporary.
 
         Raises:
+            PathError: its page or its legacy document cannot be read or written. What was brought is still noted.
             VolumeError: the disk says no.
         """
         row = work.row or ProjectRow(work.name)
@@ -101,6 +102,7 @@ class Transfer:
         Both only when the publication's group is committed; cancellation leaves pending rows.
 
         Raises:
+            PathError: its page cannot be read: what it names is not known.
             VolumeError: the disk says no.
         """
         row = work.row
@@ -110,6 +112,21 @@ class Transfer:
         now = int(time.time())
         gone = ProjectRow(row.name, state=ProjectState.WITHDRAWN, error=work.reason, checked_at=now, changed_at=now)
         return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
+
+    def _find_published(self, work: Work) -> PublishedPage | None:
+        """
+        Return what is published; a damaged page is written anew, and its files are hashed before they are believed.
+
+        Raises:
+            PathError: the page cannot be read, and no verify has found it damaged. What it names is not known then, and
+                without that neither what it lost can be judged nor what it drops retire.
+        """
+        try:
+            return find_published(self._tree, work.name)
+        except PathError:
+            if f"simple/{work.name}/index.v1_json" in work.damaged:
+                return None
+            raise
 
     async def _publish(
         self,
@@ -122,8 +139,7 @@ class Transfer:
     ) -> Outcome:
         """Bring what is wanted of a page, then stage the page that names it; what is touched is noted before."""
         quarantined = page.status is ProjectStatus.QUARANTINED
-        # One that is damaged is written anew, and its files are hashed before they are believed.
-        published = find_published(self._tree, work.name)
+        published = self._find_published(work)
         page = await self._settle(page, published)
         lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
         if lost:

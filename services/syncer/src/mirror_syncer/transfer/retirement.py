@@ -40,9 +40,17 @@ def retire(
     """
     if published is None:
         return ()
-    due_at = int(time.time()) + (grace or 0)
+    now = int(time.time())
     return tuple(
-        Retirement(name, place, file.sha256, due_at=due_at, withdraw=grace is None)
+        Retirement(
+            name,
+            place,
+            file.sha256,
+            due_at=now + (grace or 0),
+            withdraw=grace is None,
+            retired_at=now,
+            size=file.size or 0,
+        )
         for file in published.page.files
         if (place := published.places[file.filename]) not in staying
     )

@@ -18,5 +18,7 @@ class Tally:
     metadata_missing: int = 0
     times_dropped: int = 0
     """Upload times that are no moment; their files are published without one."""
+    unusable: bool = False
+    """A path of the tree could not be read or written; it may be one file's, or the whole tree's."""
     legacy_fetched: int = 0
     legacy_failed: int = 0

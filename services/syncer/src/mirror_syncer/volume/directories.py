@@ -5,19 +5,22 @@ A symlink among them would have us write, and remove, wherever it leads. What is
 writes to the tree while we do needs no symlink.
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.names import PackagePath
+from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
 
 
 def clear(directory: Path) -> bool:
     """Return whether a directory is there; a symlink in its place goes, and what it leads to stays as it is."""
-    if directory.is_symlink():
+    if os.path.islink(directory):  # noqa: PTH114 - which a name that is too long does not raise
         directory.unlink()
-    return directory.is_dir()
+    return os.path.isdir(directory)  # noqa: PTH112 - as above
 
 
 def make_all(root: Path, place: PackagePath, *, durability: Durability) -> None:
@@ -32,7 +35,7 @@ def make_all(root: Path, place: PackagePath, *, durability: Durability) -> None:
 
 def leads_out(root: Path, place: PackagePath) -> bool:
     """Return whether a symlink stands above a file's place below ``root``."""
-    return any((root / parent).is_symlink() for parent in Path(place).parents)
+    return any(os.path.islink(root / parent) for parent in Path(place).parents)  # noqa: PTH114 - as above
 
 
 def check_real(directories: Iterable[Path]) -> None:
@@ -48,3 +51,19 @@ def check_real(directories: Iterable[Path]) -> None:
                 f"{directory} is a symlink, and could lead anywhere: put a directory there, and mount what is to lie "
                 "on another disk"
             )
+
+
+def check_writable(directories: Iterable[Path]) -> None:
+    """
+    Look at directories that everything lies in.
+
+    Raises:
+        VolumeError: one is missing, is no directory, or may not be written to.
+    """
+    for directory in directories:
+        with disk_says(directory, whole=True):
+            directory.stat()
+            if not directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

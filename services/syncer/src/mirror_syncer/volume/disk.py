@@ -1,4 +1,10 @@
-"""What the disk says, as what a person can do about it."""
+"""
+What the disk says, as what a person can do about it.
+
+Here an error is judged: is it one path's, or everybody's? A name that is too long, a file that may not be read, a bad
+sector are one path's. A full disk and a disk that is read-only are everybody's; so is a missing tree, which
+``Volume.check_usable`` finds.
+"""
 
 import errno
 import os
@@ -7,23 +13,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from mirror_syncer.errors import MirrorError, StateError, VolumeError, VolumeFull
+from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError, VolumeFull
+
+MAKE_ROOM = "grow the disk, or select less in mirror.toml; `mirrorctl collect --now` frees what waits for its grace"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# A name that the file system could not hold belongs to nothing, like one that it does not have.
+_ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 
 @contextmanager
-def disk_says(path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written") -> Iterator[None]:
+def disk_says(
+    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", whole: bool = False
+) -> Iterator[None]:
     """
-    Raise what the disk says, in a block or in a function that this decorates, as a ``VolumeError`` with the remedy.
+    Raise what the disk says, in a block or in a function that this decorates, with the remedy.
+
+    It is a ``VolumeError`` where it concerns everybody, and a ``PathError`` where it concerns one path alone.
 
     Args:
         path: what it is about; otherwise what the system's error names.
+        whole: the path is one that everything depends on, so that any error concerns everybody.
     """
     try:
         yield
     except MirrorError:
         raise
     except OSError as error:
-        raise _explain(error, path or error.filename or "the volume", cannot_be) from error
+        told = _explain(error, path or error.filename or "the volume", cannot_be)
+        if error.errno in _FULL:
+            raise VolumeFull(told) from error
+        if whole or error.errno == errno.EROFS:
+            raise VolumeError(told) from error
+        raise PathError(told) from error
 
 
 @contextmanager
@@ -38,6 +59,20 @@ def state_disk_says(path: Path | str) -> Iterator[None]:
         raise StateError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
 
 
+def is_absent(error: OSError) -> bool:
+    """Return whether an error says that nothing lies at a path."""
+    return error.errno in _ABSENT
+
+
+def unlink(path: Path | str) -> None:
+    """Remove a name; nothing happens where nothing has it."""
+    try:
+        os.unlink(path)  # noqa: PTH108 - text, see Tree
+    except OSError as error:
+        if not is_absent(error):
+            raise
+
+
 def write_whole(descriptor: int, body: bytes | bytearray) -> None:
     """Write all of it; one ``write`` may take less, on a disk that fills up."""
     view = memoryview(body)
@@ -45,16 +80,15 @@ def write_whole(descriptor: int, body: bytes | bytearray) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _explain(error: OSError, path: object, cannot_be: str) -> VolumeError:
+def _explain(error: OSError, path: object, cannot_be: str) -> str:
     said = f"{path} cannot be {cannot_be}: {error.strerror}"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return VolumeFull(f"{said}; grow the disk, or select less in mirror.toml")
+            return f"{said}; {MAKE_ROOM}"
         case errno.EROFS | errno.EIO:
-            return VolumeError(f"{said}; look at the kernel's log, mend or replace the disk, mount it again")
+            return f"{said}; look at the kernel's log, mend or replace the disk, mount it again"
         case errno.EACCES | errno.EPERM:
             user = f"{os.getuid()}:{os.getgid()}"
-            remedy = f"on the host: chown -R {user}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
-            return VolumeError(f"{said}; {remedy}")
+            return f"{said}; on the host: chown -R {user}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
         case _:
-            return VolumeError(said)
+            return said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, unlink
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.pages import saves_a_packet, write_page
 
@@ -35,7 +35,7 @@ class StagedDocument:
             return
         with disk_says(self.directory):
             if _TWIN not in self._names:
-                (self.directory / _TWIN).unlink(missing_ok=True)
+                unlink(self.directory / _TWIN)
             for name in self._names:
                 _temporary(self.directory, name).rename(self.directory / name)
         durability.named(self.directory)
@@ -66,7 +66,7 @@ def remove_document(directory: Path, *, durability: Durability) -> None:
         return
     with disk_says(directory):
         for name in _FORMS:
-            (directory / name).unlink(missing_ok=True)
+            unlink(directory / name)
         discard_temporary(directory)
     durability.named(directory.parent)
 
@@ -74,15 +74,16 @@ def remove_document(directory: Path, *, durability: Durability) -> None:
 def discard_temporary(directory: Path) -> None:
     """Remove what a broken-off publication left, and a directory that holds nothing."""
     for name in _FORMS:
-        _temporary(directory, name).unlink(missing_ok=True)
+        unlink(_temporary(directory, name))
     with suppress(OSError):  # it is not there, or holds something
         directory.rmdir()
 
 
 def _read(path: Path) -> bytes | None:
+    """Return what lies there; None where nothing does, or nothing that can be read: it is written anew."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

@@ -1,12 +1,13 @@
 """When is what was written safe from a power cut? After ``sync``, and not before."""
 
 import ctypes
+import errno
 import itertools
 import os
 from pathlib import Path
 from threading import Lock
 
-from mirror_syncer.errors import VolumeError
+from mirror_syncer.errors import VolumeError, VolumeFull
 
 # Their syncfs waits for data and directories of the whole file system, and reports what failed since the last call.
 _KNOWN = frozenset({"ext4", "xfs", "btrfs", "zfs"})
@@ -63,8 +64,11 @@ class Durability:
         """
         if self.by_group:
             if _libc.syncfs(self._descriptor) != 0:
-                reason = os.strerror(ctypes.get_errno())
-                raise VolumeError(f"the tree cannot be made durable ({reason}): look at the disk and the kernel's log")
+                number = ctypes.get_errno()
+                kind = VolumeFull if number in (errno.ENOSPC, errno.EDQUOT) else VolumeError
+                raise kind(
+                    f"the tree cannot be made durable ({os.strerror(number)}): look at the disk and the kernel's log"
+                )
             return
         with self._guard:
             directories, self._directories = self._directories, set()
@@ -77,12 +81,19 @@ def _sync_directory(directory: str) -> None:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         return  # removed since: its parent is noted, too
+    except OSError as error:
+        raise _not_durable(directory, error) from error
     try:
         os.fsync(descriptor)
     except OSError as error:
-        raise VolumeError(f"{directory} cannot be made durable ({error.strerror}): look at the disk") from error
+        raise _not_durable(directory, error) from error
     finally:
         os.close(descriptor)
+
+
+def _not_durable(directory: str, error: OSError) -> VolumeError:
+    """Return an error that concerns everybody: what others wrote in the same directory is not durable either."""
+    return VolumeError(f"{directory} cannot be made durable ({error.strerror}): look at the disk")
 
 
 def _file_system(path: Path) -> str:

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from mirror_syncer.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
-from mirror_syncer.volume.disk import disk_says, write_whole
+from mirror_syncer.volume.disk import disk_says, is_absent, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.room import LITTLE, Room
 
@@ -146,7 +147,8 @@ class Incoming:
         """Stop here: a lasting one stays, to go on later, any other goes."""
         self._file.close()
         if not (self._lasting and self._position):
-            self.temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # whatever ended it is what is told
+                unlink(self.temporary)
 
     def _leave_room(self, more: int) -> None:
         """
@@ -275,7 +277,8 @@ def store(
             durability.wrote(file)
             os.rename(temporary, target)  # noqa: PTH104 - text, see Tree
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):  # as above
+                unlink(temporary)
             raise
         finally:
             os.close(file)
@@ -315,5 +318,7 @@ def _content_digest(path: Path, algorithm: str) -> str | None:
                 return None
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
                 return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise

@@ -5,8 +5,8 @@ import os
 import stat
 from pathlib import Path
 
-from mirror_syncer.errors import VolumeError
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.errors import PathError, VolumeError
+from mirror_syncer.volume.disk import disk_says, unlink
 
 
 def link(source: str, target: str, *, known: os.stat_result | None = None) -> bool:
@@ -21,18 +21,21 @@ def link(source: str, target: str, *, known: os.stat_result | None = None) -> bo
         Whether it has that name now; False where something else has it.
 
     Raises:
-        VolumeError: the kernel says no, to this file and so to all of them.
+        PathError: the kernel says no to this file.
+        VolumeError: it says no to all of them.
     """
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        return os.path.samestat(os.lstat(source), os.lstat(target))
+        with disk_says(target, cannot_be="read"):
+            return os.path.samestat(os.lstat(source), os.lstat(target))
     except OSError as error:
         raise _explain(error, source, target) from error
-    found = os.lstat(target)
-    if stat.S_ISREG(found.st_mode) and (known is None or os.path.samestat(found, known)):
-        return True
-    os.unlink(target)  # noqa: PTH108 - text, see Tree
+    with disk_says(target):
+        found = os.lstat(target)
+        if stat.S_ISREG(found.st_mode) and (known is None or os.path.samestat(found, known)):
+            return True
+        unlink(target)
     return False
 
 
@@ -57,7 +60,7 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
             )
         case errno.EPERM | errno.EACCES:
             user = f"{os.getuid()}:{os.getgid()}"
-            return VolumeError(
+            return PathError(
                 f"{source} cannot be linked to {target}: {error.strerror}. Only its owner may link a file "
                 "(fs.protected_hardlinks), or write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
                 f"or on the host: chown -R {user} the old tree"
@@ -66,5 +69,5 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
             try:
                 with disk_says(Path(target)):
                     raise error
-            except VolumeError as explained:
+            except (PathError, VolumeError) as explained:
                 return explained

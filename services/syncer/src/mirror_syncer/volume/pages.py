@@ -10,7 +10,7 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says, write_whole
+from mirror_syncer.volume.disk import disk_says, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 
 # 1,500 bytes of Ethernet less IP, TCP and its timestamps
@@ -69,7 +69,7 @@ class StagedPages:
                 return
             for name in NAMES:
                 if name not in self.names:
-                    (self.directory / name).unlink(missing_ok=True)
+                    unlink(self.directory / name)
             for name in self.names:
                 temporary(self.directory, name).rename(self.directory / name)
         durability.named(self.directory)
@@ -101,7 +101,7 @@ def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, dur
 
 
 def published(directory: Path, files: Mapping[str, bytes]) -> bool:
-    """Return whether exactly these files are a directory's page already."""
+    """Return whether exactly these files are a directory's page already; what cannot be read is none of them."""
     for name in NAMES:
         try:
             if (directory / name).read_bytes() != files.get(name):
@@ -109,19 +109,21 @@ def published(directory: Path, files: Mapping[str, bytes]) -> bool:
         except FileNotFoundError:
             if name in files:
                 return False
+        except OSError:
+            return False
     return True
 
 
 def discard_temporaries(directory: Path) -> None:
     """Remove what a broken-off publication left, and a directory that never held a page."""
     home = first_directory(directory)
-    if home.is_dir() and not home.is_symlink():
+    if os.path.isdir(home) and not os.path.islink(home):  # noqa: PTH112, PTH114 - no name is too long for these
         shutil.rmtree(home)
     else:
-        home.unlink(missing_ok=True)  # whoever's that was
+        unlink(home)  # whoever's that was
     for name in NAMES:
-        temporary(directory, name).unlink(missing_ok=True)
-    if directory.is_dir() and not any(directory.iterdir()):
+        unlink(temporary(directory, name))
+    if os.path.isdir(directory) and not any(directory.iterdir()):  # noqa: PTH112 - as above
         directory.rmdir()
 
 

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Possession:
     @property
     def present(self) -> bool:
         """Whether the tree's disk is there."""
-        return self._marker.exists()
+        return os.path.lexists(self._marker)  # whatever a disk that is not there says
 
     def release(self) -> None:
         """Let another syncer have the tree."""
@@ -73,13 +74,14 @@ class Possession:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 500, 0).decode(errors="replace").strip()
+            holder = os.pread(lock, 500, 0).decode(errors="replace").strip() or "its disk was too full to say which"
             os.close(lock)
             raise VolumeInUse(f"another syncer writes to {self._base}: {holder}. Stop that one first") from None
         self._lock = lock
         us = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
         os.ftruncate(lock, 0)
-        os.pwrite(lock, json.dumps(us).encode(), 0)
+        with suppress(OSError):  # on a full disk: the lock holds all the same, and a second syncer is told less
+            os.pwrite(lock, json.dumps(us).encode(), 0)
 
     def _mark(self, *, known: bool) -> None:
         if not self.present:

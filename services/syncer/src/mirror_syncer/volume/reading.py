@@ -10,6 +10,7 @@ from threading import local
 from isal import isal_zlib
 
 from mirror_syncer.names import Sha256
+from mirror_syncer.volume.disk import is_absent
 
 GZIP = 31  # zlib's wbits for a gzip frame
 
@@ -28,10 +29,8 @@ def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | 
     try:
         # A symlink that somebody planted is no file of ours, and a pipe would never end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        if Path(path).is_symlink():
+    except OSError as error:
+        if is_absent(error) or os.path.islink(path):  # noqa: PTH114 - text, see View
             return None
         raise
     try:

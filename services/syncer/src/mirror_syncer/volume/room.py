@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from mirror_syncer.errors import VolumeFull
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import MAKE_ROOM, disk_says
 
 LITTLE = 2**20
 """Bytes; a disk without room for these is full, whoever asks."""
@@ -40,7 +40,7 @@ class Room:
             more = f", {decimal(wanted)} more are wanted" if wanted else ""
             raise VolumeFull(
                 f"{self._root}: {decimal(free)} of {decimal(size)} are free{more}, and {self._reserve * 100:g}% are to "
-                "stay free (MIRROR_DISK_RESERVE): grow the disk, or select less in mirror.toml"
+                f"stay free (MIRROR_DISK_RESERVE): {MAKE_ROOM}"
             )
         if found.f_files and found.f_favail < _FEWEST_INODES:
             raise VolumeFull(f"{self._root}: {found.f_favail} inodes are free: grow the file system")
@@ -49,8 +49,9 @@ class Room:
         """Count bytes that are about to be written; every now and then, ``check`` that there is room for them."""
         self._unseen += wanted
         if self._unseen >= _LOOK_EVERY:
-            self._unseen = 0
+            # Where this refuses, the count stays: the next transfer looks at once, and is refused, too.
             self.check(wanted)
+            self._unseen = 0
 
     def spare(self) -> int:
         """Return the bytes that are free beyond the reserve; below none where it is touched."""
@@ -58,5 +59,5 @@ class Room:
         return int((found.f_bavail - found.f_blocks * self._reserve) * found.f_frsize)
 
     def _look(self) -> os.statvfs_result:
-        with disk_says(self._root):
+        with disk_says(self._root, whole=True):
             return os.statvfs(self._root)

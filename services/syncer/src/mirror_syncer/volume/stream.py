@@ -1,8 +1,10 @@
 """A page too long for memory: written as it is rendered, published like any other."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from isal import isal_zlib
@@ -30,7 +32,8 @@ class StreamedForm:
         self._digest = hashlib.sha256()
         with disk_says(plain):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._files = [os.fdopen(os.open(path, flags, 0o644), "wb", buffering=2**20) for path in self._paths]
+            raws = [io.FileIO(os.open(path, flags, 0o644), "wb") for path in self._paths]
+            self._files = [io.BufferedWriter(raw, 2**20) for raw in raws]
 
     def write(self, text: str) -> None:
         """Add to it."""
@@ -39,6 +42,12 @@ class StreamedForm:
         with disk_says(self._paths[0]):
             self._files[0].write(body)
             self._files[1].write(self._packer.compress(body))
+
+    def close(self) -> None:
+        """Write nothing more; what is not written yet is lost."""
+        for file in self._files:
+            with suppress(OSError):
+                file.raw.close()  # a buffer that is closed itself would be written first
 
     def finish(self, *, mtime: int) -> tuple[str, bool]:
         """Close it; return the digest of the plain form, and whether the twin is worth keeping."""
@@ -80,8 +89,11 @@ class StreamedPages:
         return staged, digest_of(digests)
 
     def discard(self) -> None:
-        """Take it back."""
-        discard_temporaries(self._directory)
+        """Take it back; on a full disk its bytes are wanted at once."""
+        for form in (self.html, self.json):
+            form.close()
+        with disk_says(self._directory):
+            discard_temporaries(self._directory)
 
     def _form(self, name: str) -> StreamedForm:
         paths = (temporary(self._directory, name), temporary(self._directory, f"{name}.gz"))

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.digests import NO_DIGEST, OtherDigest
 from mirror_syncer.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import clear, leads_out, make_all
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, is_absent, unlink
 from mirror_syncer.volume.document import (
     StagedDocument,
     discard_temporary,
@@ -51,7 +51,7 @@ class Tree(View):
         self._withdrawn = self.base / ".withdrawn"
         self._room = Room(root, reserve=reserve)
         self._withdrawn_text = str(self._withdrawn)
-        with disk_says(self.base):
+        with disk_says(self.base, whole=True):
             self.durability = Durability(self.base)
 
     # Room
@@ -112,13 +112,18 @@ class Tree(View):
 
     @disk_says()
     def remove(self, place: PackagePath) -> None:
-        """Remove a file and its metadata; only ever after a ``sync`` later than the page that dropped it."""
+        """
+        Remove a file and its metadata; only ever after a ``sync`` later than the page that dropped it.
+
+        Raises:
+            VolumeFull: the mark that a full path needs finds no room; the file is there as before.
+        """
         if leads_out(self.web, place):
             return
         path = self.path(place)
         vacate(self.web, place, durability=self.durability)
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.metadata").unlink(missing_ok=True)
+        unlink(path)
+        unlink(f"{path}.metadata")
         self.durability.named(path.parent)
         if place.count("/") > _SHORT:
             with suppress(OSError):  # not empty: the mark that a file was here, or what a program before us left
@@ -147,8 +152,11 @@ class Tree(View):
             return
         make_all(target, place, durability=self.durability)
         for suffix in ("", ".metadata"):
-            with suppress(FileNotFoundError):
+            try:
                 (source / f"{place}{suffix}").rename(target / f"{place}{suffix}")
+            except OSError as error:
+                if not is_absent(error):
+                    raise
         for root in (source, target):
             self.durability.named((root / place).parent)
 
@@ -174,7 +182,7 @@ class Tree(View):
         if clear(directory):
             for path in directory.iterdir():
                 if path.is_symlink() or not path.is_dir():
-                    path.unlink()
+                    unlink(path)
             self.durability.named(directory)
             with suppress(OSError):  # not empty, as said
                 directory.rmdir()
@@ -234,7 +242,7 @@ class Tree(View):
         for place, sha256 in places:
             metadata = PackagePath(f"{place}.metadata")
             for path in (self._beside(name, place, sha256), self._beside(name, metadata, Sha256(""))):
-                Path(path).unlink(missing_ok=True)
+                unlink(path)
 
 
 def _token(name: NormalizedName, filename: str, sha256: Sha256) -> str:

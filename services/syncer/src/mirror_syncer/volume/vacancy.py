@@ -47,7 +47,7 @@ def _same_file(one: Path, other: Path) -> bool:
     """Return whether two names are one file's, as those of an adopted one are: nothing needs to be read then."""
     try:
         return os.path.samestat(one.lstat(), other.lstat())
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -9,8 +9,9 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Disk
 from mirror_syncer.digests import OtherDigest
-from mirror_syncer.names import PackagePath, Sha256
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.errors import FileRejected
+from mirror_syncer.names import NAME_MAX, Filename, PackagePath, Sha256, metadata_name
+from mirror_syncer.volume.disk import disk_says, is_absent
 from mirror_syncer.volume.incoming import file_digest, file_other_digest
 from mirror_syncer.volume.pages import NAMES
 from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
@@ -30,15 +31,16 @@ class View:
         self.root = root
         self.base = root / "pypi"
         self.web = self.base / "web"
+        self._name_max: int | None = None
         # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
         self._web_text = str(self.web)
 
     @property
     def present(self) -> bool:
         """Whether the tree bears its marker; without one its disk is not mounted, or nothing was ever mirrored."""
-        return (self.base / ".mirror-id").exists()
+        return os.path.lexists(self.base / ".mirror-id")  # whatever a disk that is not there says
 
-    @disk_says()
+    @disk_says(whole=True)
     def disk(self) -> Disk:
         """Return the size of the file system, and what of it is free for us."""
         found = os.statvfs(self.root)
@@ -47,6 +49,28 @@ class View:
             free_bytes=found.f_bavail * found.f_frsize,
             free_inodes=found.f_favail if found.f_files else None,
         )
+
+    # Names
+
+    @property
+    def name_max(self) -> int:
+        """How many bytes a file's name may have here: 255, where the file system knows no less (eCryptfs: 143)."""
+        if self._name_max is None:
+            with disk_says(self.base, cannot_be="read", whole=True):
+                self._name_max = min(os.statvfs(self.base).f_namemax or NAME_MAX, NAME_MAX)
+        return self._name_max
+
+    def check_name(self, filename: Filename) -> None:
+        """Raise ``FileRejected`` for a file whose name the file system cannot hold."""
+        if (length := len(filename.encode())) > self.name_max:
+            raise FileRejected(
+                f"its name has {length} bytes, and the file system of MIRROR_DATA takes at most {self.name_max}: "
+                "ext4, XFS, btrfs and ZFS take 255"
+            )
+
+    def keeps_metadata(self, filename: Filename) -> bool:
+        """Return whether a file's ``.metadata`` has a name that the file system can hold (PEP 658)."""
+        return len(metadata_name(filename).encode()) <= self.name_max
 
     # Files
 
@@ -79,8 +103,10 @@ class View:
         """
         try:
             return int(self.path(place).stat().st_mtime)
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
     # Pages
 
@@ -94,8 +120,10 @@ class View:
         try:
             with open(f"{self._web_text}/simple/{name}/index.v1_json", "rb", buffering=0) as file:  # noqa: PTH123
                 return file.read()
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
     @disk_says(cannot_be="read")
     def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
@@ -116,13 +144,15 @@ class View:
         """Return what changes whenever a project's page does; empty where it has none."""
         try:
             status = (self.page_directory(name) / "index.v1_json").stat()
-        except FileNotFoundError:
-            return ()
+        except OSError as error:
+            if is_absent(error):
+                return ()
+            raise
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def projects(self) -> Iterator[NormalizedName]:
         """Yield the projects that have a page, in no order."""
-        with os.scandir(self.web / "simple") as entries:
+        with disk_says(self.web / "simple", cannot_be="read", whole=True), os.scandir(self.web / "simple") as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue  # a first page that is not published yet
@@ -140,25 +170,29 @@ class View:
         """Return a project's published legacy document, or None where it has none."""
         try:
             return (self.legacy_directory(name) / "json").read_bytes()
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
     @disk_says(cannot_be="read")
     def legacy_twin(self, name: NormalizedName) -> bytes | None:
         """Return its ``.gz`` twin as it lies there, or None where it has none."""
         try:
             return (self.legacy_directory(name) / "json.gz").read_bytes()
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
 
 def file_size(path: str) -> int | None:
     """Return a plain file's bytes, or None where there is none."""
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        with disk_says(path, cannot_be="read"):
-            raise error from None
+    with disk_says(path, cannot_be="read"):
+        try:
+            found = os.lstat(path)
+        except OSError as error:
+            if is_absent(error) or isinstance(error, NotADirectoryError):
+                return None
+            raise
     return found.st_size if stat.S_ISREG(found.st_mode) else None

@@ -2,16 +2,18 @@
 
 import stat
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from mirror_syncer.errors import VolumeAbsent
-from mirror_syncer.volume.directories import check_real
+from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull
+from mirror_syncer.volume.ballast import trim_ballast
+from mirror_syncer.volume.directories import check_real, check_writable
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.letters import check_letters
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.possession import Possession
+from mirror_syncer.volume.room import LITTLE
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
@@ -19,6 +21,7 @@ _STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
 _PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
+_SHARED = (".", "web", "web/simple", "web/packages", *_HIDDEN)
 _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
 
 
@@ -31,7 +34,7 @@ class Volume(Tree):
         mirror_id, known: as for ``Possession``.
     """
 
-    @disk_says()
+    @disk_says(whole=True)
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
         base = root / "pypi"
         # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
@@ -69,10 +72,10 @@ class Volume(Tree):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @disk_says(cannot_be="read")
+    @disk_says(cannot_be="read", whole=True)
     def check_present(self) -> None:
         """
-        Look at the tree before each run.
+        Look at the tree before each run, and when files are found missing.
 
         Raises:
             VolumeAbsent: its disk was unmounted under us.
@@ -83,6 +86,30 @@ class Volume(Tree):
                 f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
             )
         check_real(self.base / directory for directory in _DIRECTORIES)
+
+    def check_usable(self) -> None:
+        """
+        Find out whether an error that one path had concerns everybody.
+
+        Raises:
+            VolumeAbsent: its disk was unmounted under us.
+            VolumeError: a directory that everything lies in is missing, is none, or may not be written to.
+        """
+        self.check_present()
+        check_writable(self.base / directory for directory in _SHARED)
+
+    def is_full(self) -> bool:
+        """Return whether nothing more is fetched: the reserve is touched, or inodes run out."""
+        try:
+            self.check_room(LITTLE)
+        except VolumeFull:
+            return True
+        return False
+
+    def trim_ballast(self) -> None:
+        """Before each run, let a full disk have the room that was kept for it, or keep some again."""
+        with suppress(VolumeError):
+            trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare=self._room.spare())
 
     # The project list
 
@@ -96,7 +123,7 @@ class Volume(Tree):
 
     # The status
 
-    @disk_says()
+    @disk_says(whole=True)
     def write_status(self, body: bytes) -> None:
         """
         Put ``status.json`` in the place of its forerunner, whole.
@@ -117,9 +144,10 @@ class Volume(Tree):
 
     # After a crash
 
-    @disk_says()
+    @disk_says(whole=True)
     def clean_staging(self) -> None:
         """Remove staged downloads that nobody went on with for a week."""
         for path in self._staging.iterdir():
-            if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
-                path.unlink()
+            with suppress(OSError):  # one that cannot be removed is looked at again at the next start
+                if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
+                    path.unlink()

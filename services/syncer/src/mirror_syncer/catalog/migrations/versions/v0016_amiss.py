@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0016"
-down_revision = "0009"
+down_revision = "0012"
 
 _COUNT_NEW = """
     INSERT INTO project_total (state, projects, files, stored_bytes, installable)
