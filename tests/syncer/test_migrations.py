@@ -74,6 +74,7 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
             "DROP INDEX run_trigger",
             "ALTER TABLE run DROP COLUMN trigger",
             "DROP INDEX run_whole",
+            "ALTER TABLE project DROP COLUMN page_sha256",
             "CREATE INDEX project_totals ON project (state, file_count, stored_bytes)",
             "UPDATE alembic_version SET version_num = '0006'",
         ):

@@ -78,7 +78,7 @@ def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog:
     row = catalog.projects.get(name)
     if published is not None:
         row = _shown(row or ProjectRow(name), published)
-    return None if row is None else replace(row, validators=NO_VALIDATORS)
+    return None if row is None else replace(row, validators=NO_VALIDATORS, page_sha256=None)
 
 
 def rebuild(*, catalog: Catalog, volume: Volume) -> int:
@@ -97,7 +97,8 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
     for name in volume.projects():
         # One that is damaged the next sync writes anew.
         if (published := find_published(volume, name)) is not None:
-            yield _shown(ProjectRow(name, serial=published.page.serial), published)
+            row = ProjectRow(name, serial=published.page.serial, page_sha256=volume.page_digest(name))
+            yield _shown(row, published)
 
 
 def _shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:

@@ -231,6 +231,8 @@ class Turns:
         counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._metrics.count_transfers(tally)
+        if outcome.altered:
+            self._metrics.count_damage("altered")
         run.note(*outcome.failures)
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:

@@ -16,8 +16,8 @@ from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
 from mirror_syncer.volume import GZIP, View, disk_says
 
-Reason = Literal["missing", "wrong", "unreadable"]
-REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
+Reason = Literal["missing", "wrong", "unreadable", "altered"]
+REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,18 @@ class Inspection:
 
     Nobody may change the project during a slice. Between two slices its page may change: then the look begins anew, and
     passes over files that were found right and have stayed.
+
+    Args:
+        page_sha256: ``PageSet.digest`` of what was published last; None: not known.
     """
 
-    def __init__(self, volume: View, name: NormalizedName, *, throttle: Throttle) -> None:
+    def __init__(
+        self, volume: View, name: NormalizedName, *, throttle: Throttle, page_sha256: str | None = None
+    ) -> None:
         self._volume = volume
         self._name = name
         self._throttle = throttle
+        self.page_sha256 = page_sha256
         self._right: dict[PackagePath, str] = {}
         self._begin()
 
@@ -94,6 +100,9 @@ class Inspection:
             self._damages.append(_page(self._name, "index.v1_json", "missing"))
             return
         self._damages += _in_page(self._volume, self._name, published)
+        if not self._damages and self.page_sha256 not in (None, self._volume.page_digest(self._name)):
+            # All forms agree, so it is no disk that did this.
+            self._damages.append(_page(self._name, "index.v1_json", "altered"))
         self._damages += _in_legacy(self._volume, self._name, published)
         for file in published.page.files:
             place = published.places[file.filename]

@@ -43,6 +43,8 @@ _NAMES_AT_ONCE = 500
 _AHEAD = 4
 _REPAIR = "`mirrorctl verify --repair` fetches it again"
 
+_ALTERED = "altered on disk, and not by this mirror: find out who else can write to MIRROR_DATA"
+
 
 class SliceOver(Exception):
     """A project is not looked at to its end; its task belongs back into the queue."""
@@ -127,7 +129,7 @@ class Verifier:
             return verdict
         hand = self._under_way.setdefault(key, self._crew.choose())
         try:
-            found = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share()), at=hand)
+            found = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share(), row.page_sha256), at=hand)
         except WorkerLost:
             del self._under_way[key]  # there is nothing to give up any more
             raise
@@ -239,4 +241,6 @@ def _since(run: ActiveRun) -> int:
 
 
 def _failure(name: NormalizedName, damage: Damage) -> Failure:
+    if damage.reason == "altered":
+        return Failure(project=name, file=damage.what, reason=f"{_ALTERED}; {_REPAIR}")
     return Failure(project=name, file=damage.what, reason=f"{damage.reason} on disk; {_REPAIR}")

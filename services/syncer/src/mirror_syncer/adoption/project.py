@@ -151,6 +151,7 @@ class ProjectAdoption:
                 published=True,
                 changed_at=int(time.time()),
                 error=ADOPTED,
+                page_sha256=rendered.digest,
             )
             settlement = Settlement(
                 row,

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0011"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -67,6 +67,8 @@ project = Table(
     Column("checked_at", BigInteger),
     Column("changed_at", BigInteger),
     Column("error", Text),
+    # of the published page's two forms together; NULL: not known
+    Column("page_sha256", Word),
     # These three are not the transfer's, so a project's publication leaves them as they are.
     # the serial that upstream's list gives it
     Column("wanted_serial", BigInteger),
