@@ -10,6 +10,7 @@ from mirror_syncer.errors import InvalidPage
 from mirror_syncer.feed import Feed
 from mirror_syncer.names import PackagePath, possible_projects
 from mirror_syncer.publish import read_published
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.rows import Pending, Retirement
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.volume import Volume
@@ -32,7 +33,7 @@ class Collection:
             )
 
 
-def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
+def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generations: Generations) -> int:
     """
     Remove, or put aside, the retired files of a project that are due.
 
@@ -56,7 +57,8 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> int:
             volume.remove(retirement.place)
     if any(retirement.withdraw for retirement in leaving):
         volume.durability.sync()  # what is quarantined must not be back after a power cut
-    catalog.files.removed(name, [retirement.place for retirement in due])
+    generation = generations.advance() if leaving else None
+    catalog.files.removed(name, [retirement.place for retirement in due], generation=generation)
     return len(leaving)
 
 

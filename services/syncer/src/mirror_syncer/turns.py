@@ -17,6 +17,7 @@ from mirror_syncer.metrics import Metrics
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
@@ -54,6 +55,7 @@ class Turns:
         metrics: Metrics,
         project_list: ProjectList,
         verifier: Verifier,
+        generations: Generations,
         recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
@@ -67,6 +69,7 @@ class Turns:
         self._metrics = metrics
         self._list = project_list
         self._verifier = verifier
+        self._generations = generations
         self._recover = recover
         self._at_once = at_once
         self._under_way = 0
@@ -158,7 +161,9 @@ class Turns:
 
     async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
         if task.action is Action.COLLECT:
-            left = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
+            left = await asyncio.to_thread(
+                collect, task.name, catalog=self._catalog, volume=self._volume, generations=self._generations
+            )
             run.document.counts.files_removed += left
             return None
         # In the loop's thread: one look into SQLite's cache takes 30 µs, the hop to another thread and back 100.

@@ -2,18 +2,21 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.generations import confirm
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.rows import Pending, Retirement
+from mirror_syncer.volume import Generation
 
 _AT_ONCE = 400
 
@@ -125,13 +128,19 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
-    def removed(self, project: NormalizedName, places: Sequence[PackagePath]) -> None:
+    def removed(
+        self, project: NormalizedName, places: Sequence[PackagePath], *, generation: Generation | None = None
+    ) -> None:
         """
         Note that files are gone which were in hand for a project; the rest of what it has in hand stays.
 
         Their rows stay, and keep their places for their content.
+
+        Args:
+            generation: of the tree that they left.
         """
         with self.guard, self._engine.begin() as connection:
+            confirm(connection, generation)
             in_hand = self._load(connection).get(project, {})
             for place in places:
                 if in_hand.pop(place, None) is not None:
@@ -144,6 +153,27 @@ class Files:
             if rows := [{"of": place} for place in places]:
                 gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
                 connection.execute(gone, rows)
+
+    def left(self) -> Iterator[PackagePath]:
+        """Yield the places of files that left, or that were to leave and are published again."""
+        after = ""
+        query = sa.select(retired.c.place).where(retired.c.due_at.is_(None)).order_by(retired.c.place).limit(_AT_ONCE)
+        while True:
+            with self._engine.connect() as connection:
+                places = [PackagePath(place) for place in connection.scalars(query.where(retired.c.place > after))]
+            if not places:
+                return
+            yield from places
+            after = places[-1]
+
+    def expire(self, places: Iterable[PackagePath]) -> int:
+        """Have what is at these places leave in the next collection, unless a page names it; return how many."""
+        count, ahead = 0, iter(places)
+        while some := list(islice(ahead, _AT_ONCE)):
+            with self.guard, self._engine.begin() as connection:
+                connection.execute(retired.update().where(retired.c.place.in_(some)).values(due_at=0))
+            count += len(some)
+        return count
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""

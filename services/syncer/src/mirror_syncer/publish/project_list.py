@@ -77,6 +77,10 @@ class ProjectList:
         """Note that a project came, went or got another serial."""
         self._changed = True
 
+    def distrust(self) -> None:
+        """Note that the list on disk may be any other one."""
+        self._changed, self._shown = True, None
+
     async def publish(self, *, without: frozenset[NormalizedName] = frozenset()) -> None:
         """Publish the list of published projects, less those that are about to be withdrawn."""
         async with self._writing:
