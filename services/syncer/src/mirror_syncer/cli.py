@@ -134,6 +134,20 @@ def adopt(
     raise typer.Exit(3 if report.incomplete else 0)
 
 
+@app.command()
+def clear(
+    place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
+) -> None:
+    """Free a place that wrong content took, unless a page names it. Stop the service first; see docs/operations.md."""
+    from mirror_syncer.clearing import clear_place  # noqa: PLC0415 - as above
+
+    settings = _settings()
+    try:
+        typer.echo(clear_place(settings, place))
+    except MirrorError as error:
+        _fail(error)
+
+
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
     """Show what a sync of everything would do, in numbers: there are 890,000 projects. What would leave is named."""
     amounts = everything_amounts(catalog, now=int(time.time()))

@@ -220,8 +220,8 @@ class ProjectAdoption:
         for number, place in enumerate(one.places):
             if number and place != one.old:
                 taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
-            if place in taken:
-                continue
+            if place in taken or (number and digests(one.found.path)[1] != content_digest(f"/{place}")):
+                continue  # a full path is for the content that it names
             if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:
                 return place
         return None

@@ -175,6 +175,12 @@ class Files:
             count += len(some)
         return count
 
+    def forget(self, place: PackagePath, *, generation: Generation) -> None:
+        """Forget what a place once held, so that it may hold anything else."""
+        with self.guard, self._engine.begin() as connection:
+            confirm(connection, generation)
+            connection.execute(retired.delete().where(retired.c.place == place))
+
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:

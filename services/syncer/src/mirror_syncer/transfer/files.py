@@ -153,15 +153,21 @@ class FileTransfer:
             tally.fetched += 1
             tally.fetched_bytes += incoming.position
             file = replace(file, size=incoming.position)
-            if place is None:
+            said = place
+            if (found := incoming.blake2b) != address:
+                # The URL names no digest, or not the content's: a lie would take the place of what belongs there.
                 try:
-                    place, _ = await self._choose(file, incoming.blake2b, claims)
+                    place, _ = await self._choose(file, found, claims)
                 except FileRejected:
                     incoming.restart()  # whole, and of no use to anybody who goes on with it
                     raise
+            assert place is not None
             held = incoming.content
             file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
             incoming.name_it(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
+            if said not in (None, place):
+                log.warning("URL with another digest than its content's", file=file.filename, project=claims.name)
+                self._tree.discard_directory(said)
         except BaseException:
             incoming.abandon()
             raise

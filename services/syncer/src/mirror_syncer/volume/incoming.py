@@ -23,7 +23,6 @@ class Incoming:
         temporary: where it grows, on the tree's file system. What lies there already is taken for its beginning, and
             the hash over all of it decides in the end.
         size: what it must weigh, in bytes, where that is known.
-        address: hash with blake2b, too, because its place in the tree is not known from its URL.
         lasting: what has arrived outlives a failure and a restart.
     """
 
@@ -35,13 +34,11 @@ class Incoming:
         size: int | None,
         durability: Durability,
         room: Room,
-        address: bool = False,
         lasting: bool = False,
     ) -> None:
         self.temporary = temporary
         self._wanted = sha256
         self._size = size
-        self._address = address
         self._lasting = lasting
         self._durability = durability
         self._room = room
@@ -65,7 +62,7 @@ class Incoming:
 
     @property
     def blake2b(self) -> str:
-        """The content's blake2b-256, where ``address`` asked for it."""
+        """The content's blake2b-256: where it belongs in the tree, whatever its URL says."""
         return self._blake2b.hexdigest()
 
     def restart(self) -> None:
@@ -166,8 +163,7 @@ class Incoming:
     def _hash(self, chunk: bytes) -> None:
         self._position += len(chunk)
         self._sha256.update(chunk)
-        if self._address:
-            self._blake2b.update(chunk)
+        self._blake2b.update(chunk)
 
 
 class Gathered:
