@@ -1,6 +1,7 @@
 """Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
 
 import errno
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
-from mirror_syncer.volume import GZIP, View, disk_says
+from mirror_syncer.volume import GZIP, View, disk_says, wheel_metadata
 
 Reason = Literal["missing", "wrong", "unreadable", "altered"]
 REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered")
@@ -108,9 +109,19 @@ class Inspection:
             place = published.places[file.filename]
             yield from self._check(place, file.sha256)
             if isinstance(file.core_metadata, str):
-                yield from self._check(PackagePath(f"{place}.metadata"), file.core_metadata)
+                beside = PackagePath(f"{place}.metadata")
+                yield from self._check(beside, file.core_metadata)
+                if self._right.keys() >= {place, beside} and not self._is_of_wheel(place, file.core_metadata):
+                    self._damages.append(Damage(beside.rpartition("/")[2], beside, "wrong"))
             self._files += 1
             yield
+
+    def _is_of_wheel(self, place: PackagePath, promised: str) -> bool:
+        """Return whether metadata that is as promised also is the wheel's own, where that can be read."""
+        if not place.endswith(".whl"):
+            return True
+        own = wheel_metadata(self._volume.path(place))
+        return own is None or hashlib.sha256(own).hexdigest() == promised
 
     def _check(self, place: PackagePath, promised: str) -> Iterator[None]:
         if self._right.get(place) == promised:

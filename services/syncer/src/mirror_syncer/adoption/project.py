@@ -209,7 +209,7 @@ class ProjectAdoption:
         for one in candidates:
             place = self._choose(volume, name, one, taken)
             if place is None:
-                reason = "both of its places hold other content, and no URL ever changes its bytes"
+                reason = "both of its places hold other content or metadata, and no URL ever changes its bytes"
                 outcome.failures.append(Failure(project=name, file=one.file.filename, reason=reason))
             else:
                 yield self._with_metadata(volume, name, one, place), place

@@ -218,7 +218,8 @@ class Transfer:
             returned=tuple(places - before),
             quarantined=quarantined,
         )
-        told = failures if legacy.failure is None else (*failures, legacy.failure)
+        told = (*failures, *tally.broken_promises)
+        told = told if legacy.failure is None else (*told, legacy.failure)
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
     def _lying_there(self, leaving: Iterable[Retirement]) -> tuple[Retirement, ...]:

@@ -16,5 +16,7 @@ class Tally:
     fetched_bytes: int = 0
     metadata_fetched: int = 0
     metadata_missing: int = 0
+    broken_promises: list[Failure] = field(default_factory=list)
+    """Wheels whose metadata is not what their page promises; they are published with their own."""
     legacy_fetched: int = 0
     legacy_failed: int = 0
