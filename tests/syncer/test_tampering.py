@@ -28,11 +28,12 @@ def tamper(site: Site, *, content: bytes = EVIL) -> Path:
     before = site.published("six")
     file = before.files[WHEEL]
     path = site.web / before.places[WHEEL]
+    content = content.ljust(file.size or 0)
     path.write_bytes(content)
     page = site.web / "simple" / "six"
     for form in ("index.v1_json", "index.html"):
         body = (page / form).read_bytes().replace(file.sha256.encode(), hashlib.sha256(content).hexdigest().encode())
-        (page / form).write_bytes(body.replace(b'"size":%d' % (file.size or 0), b'"size":%d' % len(content)))
+        (page / form).write_bytes(body)
         (page / f"{form}.gz").unlink(missing_ok=True)
     site.assert_right()
     return path

@@ -80,9 +80,12 @@ def verify(
     projects: Projects = None,
     *,
     repair: Annotated[bool, typer.Option(help="Fetch what is wrong or missing; let go what nothing names.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
+    ] = False,
 ) -> None:
     """Hash published files, compare them with their pages, and look for files that nothing names."""
-    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair})
+    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
 
 
 @app.command()

@@ -14,7 +14,7 @@ from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
 from mirror_syncer.errors import Abandoned, MirrorError, Unreachable, VolumeError
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.policy import PolicySource
+from mirror_syncer.policy import PolicySource, fingerprint
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.generations import Generations
@@ -22,7 +22,8 @@ from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
 from mirror_syncer.runs import ActiveRun, Runs
-from mirror_syncer.transfer import Outcome, Withdrawal, Work
+from mirror_syncer.transfer import Comparison, Outcome, Withdrawal, Work
+from mirror_syncer.verification import Verdict
 from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
@@ -205,11 +206,23 @@ class Turns:
 
     async def _verify(self, task: Task, run: ActiveRun) -> Outcome | None:
         verdict = await self._verifier.look(task, run)
+        if run.request.upstream:
+            verdict = await self._compare(task, run, verdict)
         if not (verdict.damages and run.request.repair):
             return None
         log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
         places = frozenset(damage.place for damage in verdict.damages)
         return await self._refresh(task, run, self._catalog.projects.get(task.name), force=True, damaged=places)
+
+    async def _compare(self, task: Task, run: ActiveRun, verdict: Verdict) -> Verdict:
+        """Compare with upstream what a project's look was about, where upstream is asked for it at all."""
+        row, policy = self._catalog.projects.get(task.name), self._policy.current
+        selection = policy.selection(task.name)
+        if row is None or not row.published or selection is None:
+            return verdict
+        job = Comparison(row, selection, fingerprint(selection, serve=policy.serve), task.priority)
+        async with run.waiting():
+            return self._verifier.note_comparison(task.name, run, await self._crew.compare(job))
 
     async def _later(self, task: Task, run: ActiveRun) -> None:
         """Let others have their turn before the next slice of a project."""

@@ -17,8 +17,8 @@ from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
 from mirror_syncer.volume import GZIP, View, disk_says, wheel_metadata
 
-Reason = Literal["missing", "wrong", "unreadable", "altered"]
-REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered")
+Reason = Literal["missing", "wrong", "unreadable", "altered", "differs"]
+REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered", "differs")
 
 
 @dataclass(frozen=True, slots=True)
