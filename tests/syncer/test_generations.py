@@ -11,6 +11,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.publish import render_page
 from mirror_syncer.publish.generations import Generations, Mismatch
+from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.reconciliation import Reconciliation
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
 from mirror_syncer.upstream import Page, Validators
@@ -52,7 +53,9 @@ def publish(catalog: Catalog, volume: Volume, *, generations: Generations, seria
 def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generations]:
     """Return what a process that starts has."""
     generations = Generations(catalog=catalog, volume=volume)
-    return Reconciliation(catalog=catalog, volume=volume, generations=generations), generations
+    project_list = ProjectList(catalog=catalog, volume=volume)
+    reconciliation = Reconciliation(catalog=catalog, volume=volume, generations=generations, project_list=project_list)
+    return reconciliation, generations
 
 
 def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:

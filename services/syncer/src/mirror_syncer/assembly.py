@@ -137,7 +137,9 @@ async def open_mirror(
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 generations = Generations(catalog=catalog, volume=volume)
                 group = CommitGroup(volume=volume, catalog=catalog, generations=generations, in_hand=queue.in_hand)
-                reconciliation = Reconciliation(catalog=catalog, volume=volume, generations=generations)
+                reconciliation = Reconciliation(
+                    catalog=catalog, volume=volume, generations=generations, project_list=project_list
+                )
                 verifier = Verifier(
                     catalog=catalog,
                     crew=crew,

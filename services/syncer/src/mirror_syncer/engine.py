@@ -188,8 +188,7 @@ class Engine:
         async with self._reconciling:
             if (mismatch := await asyncio.to_thread(self._reconciliation.needed)) and self._queue.in_hand():
                 raise VolumeError(f"{mismatch}, and other runs work at it: cancel them, or restart the syncer")
-            if await asyncio.to_thread(self._reconciliation.run):
-                self._list.distrust()
+            await asyncio.to_thread(self._reconciliation.run)
             if mismatch and run is not None:
                 run.remarks.append(f"{mismatch}: pages that differ are fetched again")
 

@@ -17,6 +17,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.names import PackagePath
 from mirror_syncer.publish import find_published
 from mirror_syncer.publish.generations import Generations, Mismatch
+from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.recovery import shown
 from mirror_syncer.rows import NO_VALIDATORS, Pending, ProjectRow, Retirement
 from mirror_syncer.volume import Volume
@@ -39,10 +40,13 @@ class _Found:
 class Reconciliation:
     """Compares tree and catalog before work begins, and brings them together where they differ."""
 
-    def __init__(self, *, catalog: Catalog, volume: Volume, generations: Generations) -> None:
+    def __init__(
+        self, *, catalog: Catalog, volume: Volume, generations: Generations, project_list: ProjectList
+    ) -> None:
         self._catalog = catalog
         self._volume = volume
         self._generations = generations
+        self._list = project_list
 
     def needed(self) -> Mismatch | None:
         """Return how tree and catalog differ, or None."""
@@ -62,7 +66,11 @@ class Reconciliation:
             log.warning("pages are compared, and those that differ are fetched again", why=str(mismatch))
             found = _Found()
             self._compare_rows(found)
-            self._compare_pages(found, trusted=mismatch is Mismatch.OLDER_TREE)
+            leaving = self._compare_pages(found, trusted=mismatch is Mismatch.OLDER_TREE)
+            # Removal goes the other way round: the list before the page, the page before its files.
+            self._list.rewrite()
+            for row in leaving:
+                self._withdraw(row)
             found.files = self._catalog.files.expire(self._reappeared())
             log.warning("reconciled", pages=found.pages, withdrawn_again=found.withdrawn, files_leaving=found.files)
         self._generations.accept(anew=mismatch is not None)
@@ -79,23 +87,25 @@ class Reconciliation:
     def _is_published(self, row: ProjectRow) -> bool:
         return row.page_sha256 is not None and self._volume.page_digest(row.name) == row.page_sha256
 
-    def _compare_pages(self, found: _Found, *, trusted: bool) -> None:
+    def _compare_pages(self, found: _Found, *, trusted: bool) -> list[ProjectRow]:
         """
-        See to pages of projects that are not published by what the catalog says.
+        See to pages of projects that are not published by what the catalog says; return those that are to leave.
 
         Args:
             trusted: the catalog is the newer one: what it withdrew leaves again. Otherwise the next sync decides.
         """
+        leaving = []
         for name in self._volume.projects():
             row = self._catalog.projects.get(name)
             if row is not None and row.published:
                 continue
             if trusted and row is not None and row.state is ProjectState.WITHDRAWN:
-                self._withdraw(row)
+                leaving.append(row)
                 found.withdrawn += 1
             else:
                 self._catalog.projects.replace([self._doubted(row or ProjectRow(name))])
                 found.pages += 1
+        return leaving
 
     def _doubted(self, row: ProjectRow) -> ProjectRow:
         """Return a row with what the page that lies there shows; nothing but a whole answer of upstream replaces it."""
@@ -106,6 +116,7 @@ class Reconciliation:
             row = shown(replace(row, serial=serial), published)
         return replace(
             row,
+            published=bool(self._volume.page_state(row.name)),
             state=ProjectState.BEHIND,
             validators=NO_VALIDATORS,
             page_sha256=None,
