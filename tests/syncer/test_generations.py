@@ -146,3 +146,17 @@ def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: V
     catalog.settle([Settlement(ProjectRow(SIX))], generation=second)
     catalog.settle([Settlement(ProjectRow(IDNA))], generation=first)
     assert catalog.generations.read()[0] == second
+
+
+def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
+    _, generations = opened(catalog, volume)
+    generations.accept(anew=False)
+    volume.durability.by_group = True
+    synced = list[object]()
+    monkeypatch.setattr("os.fsync", synced.append)
+    monkeypatch.setattr(volume.durability, "sync", lambda: synced.append("tree"))
+    monkeypatch.setattr(catalog, "sync", lambda: synced.append("catalog"))
+    generations.begin()
+    catalog.settle([Settlement(ProjectRow(SIX))], generation=generations.advance())
+    assert synced == []
