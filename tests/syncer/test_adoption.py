@@ -324,7 +324,7 @@ async def test_visible_page_without_its_row(
     """Broken off between a page and its row, the old page is gone; the old names leave all the same."""
     site.select("six", grace="0m")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError("the database is locked")
 
     with monkeypatch.context() as patch:

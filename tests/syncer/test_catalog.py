@@ -69,6 +69,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
         checked_at=2,
         changed_at=3,
         error='"; DROP TABLE project; -- \n☃',
+        page_sha256="1" * 64,
     )
     assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
     catalog.settle([Settlement(row)])

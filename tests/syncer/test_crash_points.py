@@ -249,6 +249,33 @@ async def lost_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     return Scene(site, pypi)
 
 
+async def older_tree(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A tree is restored from before a release, a quarantine and a deletion that its catalog knows of."""
+    await _go_back(site, pypi, site.data)
+    return Scene(site, pypi, names=("six", "toml"), codes=(0, 3))
+
+
+async def older_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
+    """A catalog is restored from before a release, a quarantine and a deletion that its tree shows."""
+    await _go_back(site, pypi, site.state)
+    return Scene(site, pypi, names=("six", "toml"), codes=(0, 3))
+
+
+async def _go_back(site: Site, pypi: fakepypi.FakePyPI, directory: Path) -> None:
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", "toml", grace="0m", guard="100%")
+    await site.sync()
+    kept = directory.with_name("kept")
+    shutil.copytree(directory, kept)
+    pypi.index.project("six").quarantine()
+    pypi.index.project("idna").delete()
+    pypi.index.project("toml").upload("1.1")
+    await site.sync()
+    shutil.rmtree(directory)
+    kept.rename(directory)
+
+
 async def old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     """An earlier version's catalog is brought to today's schema, with a publication of its that broke off."""
     pypi.index.project("six").upload("1.0")
@@ -285,6 +312,8 @@ SCENES: tuple[Direct, ...] = (
     repair,
     adoption,
     lost_catalog,
+    older_tree,
+    older_catalog,
     old_catalog,
 )
 

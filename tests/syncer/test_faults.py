@@ -339,15 +339,17 @@ async def test_upstream_without_validators_is_compared_by_content(site: Site, ne
 
 
 async def test_lying_metadata_is_not_advertised(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """Where neither the wheel nor upstream has the promised metadata, the file is published without it."""
+    """Where nobody has the promised metadata, the wheel's own is advertised, the sdist has none, and that is told."""
     neighbours.faults.on_page("bad").edit_files(
         **{"core-metadata": {"sha256": "0" * 64}, "data-dist-info-metadata": {"sha256": "0" * 64}}
     )
 
     run = await site.sync()
 
-    assert run.state is RunState.SUCCEEDED
-    assert site.published("bad").files[WHEEL].core_metadata is False
+    assert run.state is RunState.INCOMPLETE
+    assert [failure.file for failure in run.failures] == [WHEEL]
+    assert site.published("bad").files[WHEEL].core_metadata not in (False, "0" * 64)
+    assert site.published("bad").files[SDIST].core_metadata is False
     site.assert_whole()
 
 

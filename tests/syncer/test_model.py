@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,7 @@ import fakepypi
 from mirror_syncer.names import NAME_MAX
 from syncer.dying import LIVES, Fate, Life, Nursery, nursery
 from syncer.site import Site, same_directory
-from syncer.witness import Witness, fetched, retiring, upstream_of
+from syncer.witness import Witness, fetched, in_hand, retiring, upstream_of
 
 NAMES = ("six", "idna", "toml")
 CONTACT = "https://mirror.example/"
@@ -149,6 +150,38 @@ class Story(RuleBasedStateMachine):
     def die_in_verify(self, step: int) -> None:
         """A verify that repairs dies at some step."""
         self._live("verify", "--repair", fate=Fate(step=step))
+
+    @precondition(lambda self: self._site.pages())
+    @rule()
+    def back_up(self) -> None:
+        """Tree and catalog are copied, as a snapshot would."""
+        for directory in (self._site.data, self._site.state):
+            shutil.rmtree(self._copy(directory), ignore_errors=True)
+            shutil.copytree(directory, self._copy(directory))
+
+    @precondition(lambda self: self._copy(self._site.data).exists())
+    @rule()
+    def restore_tree(self) -> None:
+        """The tree is restored, and its catalog is newer."""
+        self._restore(self._site.data)
+        self._live("sync")
+
+    @precondition(
+        lambda self: self._copy(self._site.state).exists() and not in_hand(self._site) and not retiring(self._site)
+    )
+    @rule()
+    def restore_catalog(self) -> None:
+        """The catalog is restored, and its tree is newer: it does not know which places were emptied since."""
+        self._restore(self._site.state)
+        self._witness.seen.clear()
+        self._live("sync")
+
+    def _restore(self, directory: Path) -> None:
+        shutil.rmtree(directory)
+        shutil.copytree(self._copy(directory), directory)
+
+    def _copy(self, directory: Path) -> Path:
+        return directory.with_name(f"{directory.name}.kept")
 
     def teardown(self) -> None:
         """Let all go well again: the mirror has exactly what upstream has, and nothing more to fetch."""

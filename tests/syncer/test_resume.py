@@ -19,10 +19,10 @@ SDIST = "bad-1.0.tar.gz"
 IN_SETTLE = """
 from mirror_syncer.catalog import Catalog
 settle = Catalog.settle
-def die(self, settlements):
+def die(self, settlements, **more):
     if any(settlement.retirements for settlement in settlements):
         os.kill(os.getpid(), signal.SIGKILL)
-    settle(self, settlements)
+    settle(self, settlements, **more)
 Catalog.settle = die
 """
 IN_REBUILD = """

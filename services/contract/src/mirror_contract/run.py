@@ -82,6 +82,9 @@ class RunRequest(BaseModel):
     )
     force: bool = Field(default=False, description="Forget serials and validators; check that files are there.")
     repair: bool = Field(default=False, description="Fetch again what is wrong or missing (kind verify).")
+    upstream: bool = Field(
+        default=False, description="Also compare each page with what upstream promises (kind verify)."
+    )
     allow_removals: NonNegativeInt | None = Field(
         default=None, description="Remove up to so many projects in this run, whatever the guard says."
     )
@@ -100,7 +103,8 @@ class RunRequest(BaseModel):
     @model_validator(mode="after")
     def _options_belong_to_the_kind(self) -> Self:
         options = {"force": RunKind.SYNC, "allow_removals": RunKind.SYNC, "confirm": RunKind.SYNC}
-        for option, kind in (options | {"repair": RunKind.VERIFY, "now": RunKind.COLLECT}).items():
+        options |= {"repair": RunKind.VERIFY, "upstream": RunKind.VERIFY, "now": RunKind.COLLECT}
+        for option, kind in options.items():
             if getattr(self, option) not in (False, None) and self.kind is not kind:
                 raise ValueError(f"'{option}' goes with kind '{kind}', not with '{self.kind}'")
         if self.kind is RunKind.COLLECT and self.projects is not None:

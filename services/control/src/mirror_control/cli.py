@@ -92,6 +92,9 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Fetch again what is wrong or missing; let go what nothing names.")
     ] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
+    ] = False,
     following: Follow = False,
 ) -> None:
     """
@@ -99,7 +102,7 @@ def verify(
 
     Of the whole mirror it also looks for files that nothing names.
     """
-    _start(context, RunKind.VERIFY, projects, {"repair": repair}, following=following)
+    _start(context, RunKind.VERIFY, projects, {"repair": repair, "upstream": upstream}, following=following)
 
 
 @main.command()

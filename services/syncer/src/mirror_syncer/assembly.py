@@ -21,10 +21,12 @@ from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.opening import open_tree
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
+from mirror_syncer.reconciliation import Reconciliation
 from mirror_syncer.recovery import recover, recover_project
 from mirror_syncer.runs import Runs
 from mirror_syncer.selected import Selected
@@ -134,7 +136,11 @@ async def open_mirror(
                 setup, workers=settings.worker_count, catalog=catalog, volume=volume, observations=metrics
             ) as crew:
                 project_list = ProjectList(catalog=catalog, volume=volume)
-                group = CommitGroup(volume=volume, catalog=catalog, in_hand=queue.in_hand)
+                generations = Generations(catalog=catalog, volume=volume)
+                group = CommitGroup(volume=volume, catalog=catalog, generations=generations, in_hand=queue.in_hand)
+                reconciliation = Reconciliation(
+                    catalog=catalog, volume=volume, generations=generations, project_list=project_list
+                )
                 verifier = Verifier(
                     catalog=catalog,
                     crew=crew,
@@ -161,6 +167,7 @@ async def open_mirror(
                     metrics=metrics,
                     project_list=project_list,
                     verifier=verifier,
+                    generations=generations,
                     recover=lambda name: recover_project(
                         name, catalog=catalog, volume=volume, removal=policy.current.removal
                     ),
@@ -217,6 +224,7 @@ async def open_mirror(
                         metrics=metrics,
                     ),
                     collection=collection,
+                    reconciliation=reconciliation,
                     clock=clock,
                     recheck=Recheck(policy=policy, catalog=catalog, runs=runs, queue=queue),
                     status_file=status_file,

@@ -82,9 +82,12 @@ def verify(
     projects: Projects = None,
     *,
     repair: Annotated[bool, typer.Option(help="Fetch what is wrong or missing; let go what nothing names.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
+    ] = False,
 ) -> None:
     """Hash published files, compare them with their pages, and look for files that nothing names."""
-    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair})
+    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
 
 
 @app.command()
@@ -142,6 +145,20 @@ def adopt(
     settings = _settings()
     report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
     raise typer.Exit(3 if report.incomplete else 0)
+
+
+@app.command()
+def clear(
+    place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
+) -> None:
+    """Free a place that wrong content took, unless a page names it. Stop the service first; see docs/operations.md."""
+    from mirror_syncer.clearing import clear_place  # noqa: PLC0415 - as above
+
+    settings = _settings()
+    try:
+        typer.echo(clear_place(settings, place))
+    except MirrorError as error:
+        _fail(error)
 
 
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:

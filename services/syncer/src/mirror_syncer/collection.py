@@ -13,6 +13,7 @@ from mirror_syncer.errors import InvalidPage, PathError, VolumeFull
 from mirror_syncer.feed import Feed
 from mirror_syncer.names import PackagePath, possible_projects
 from mirror_syncer.publish import read_published
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.rows import Pending, Retirement
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.volume import Volume
@@ -69,7 +70,7 @@ class Collection:
         return self._catalog.files.due_projects(now=int(time.time()))
 
 
-def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> Collected:
+def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generations: Generations) -> Collected:
     """
     Remove, or put aside, the retired files of a project that are due; one that cannot be removed stays due.
 
@@ -106,7 +107,9 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume) -> Collec
             del stuck[retirement.place]
     if any(retirement.withdraw for retirement in gone):
         volume.durability.sync()  # what is quarantined must not be back after a power cut
-    catalog.files.removed(name, [retirement.place for retirement in (*gone, *kept)], staying=list(stuck))
+    generation = generations.advance() if gone else None
+    done = [retirement.place for retirement in (*gone, *kept)]
+    catalog.files.removed(name, done, staying=list(stuck), generation=generation)
     return Collected(len(gone), sum(retirement.size for retirement in gone), tuple(stuck.values()))
 
 

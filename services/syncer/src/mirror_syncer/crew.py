@@ -12,7 +12,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.errands import CatalogErrands
 from mirror_syncer.errors import WorkerLost
 from mirror_syncer.process import LOST, WorkerProcess
-from mirror_syncer.transfer import Outcome, Withdrawal, Work
+from mirror_syncer.transfer import Compared, Comparison, Outcome, Withdrawal, Work
 from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.desk import Look
@@ -52,9 +52,7 @@ class Crew:
 
         Cancelled, it returns when nobody works at the job any more, and all that the job noted is in the catalog.
         """
-        hand = self.choose()
-        while isinstance(hand, WorkerProcess) and not hand.runs and not await asyncio.shield(self._restart(hand)):
-            hand = self.choose()
+        hand = await self._choose_running()
         try:
             outcome = await self._have_done(job, hand=hand)
         except asyncio.CancelledError:
@@ -63,10 +61,16 @@ class Crew:
         assert isinstance(outcome, Outcome)
         return outcome
 
+    async def compare(self, comparison: Comparison) -> Compared:
+        """See ``UpstreamComparison.compare``; raises ``WorkerLost`` besides."""
+        compared = await self._have_done(comparison, hand=await self._choose_running())
+        assert isinstance(compared, Compared)
+        return compared
+
     async def look(self, look: Look, *, at: Hand) -> Verdict | None:
         """See ``Desk.look``, at one worker's; raises ``WorkerLost`` besides: then the next one there begins anew."""
         verdict = await self._have_done(look, hand=at)
-        assert not isinstance(verdict, Outcome)
+        assert verdict is None or isinstance(verdict, Verdict)
         return verdict
 
     def close(self) -> None:
@@ -74,6 +78,12 @@ class Crew:
         self._to_start.clear()
         if self._starting is not None:
             self._starting.cancel()
+
+    async def _choose_running(self) -> Hand:
+        hand = self.choose()
+        while isinstance(hand, WorkerProcess) and not hand.runs and not await asyncio.shield(self._restart(hand)):
+            hand = self.choose()
+        return hand
 
     async def _have_done(self, job: Job, *, hand: Hand) -> Result:
         if hand not in self._in_hand:

@@ -15,7 +15,7 @@ from mirror_contract import Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
 from mirror_syncer.collection import Collection
-from mirror_syncer.errors import MirrorError, StateError
+from mirror_syncer.errors import MirrorError, StateError, VolumeError
 from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import COMPLETE, Metrics
 from mirror_syncer.policy import PolicySource
@@ -23,6 +23,7 @@ from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.publish.status import StatusFile
 from mirror_syncer.recheck import Recheck
+from mirror_syncer.reconciliation import Reconciliation
 from mirror_syncer.runs import ActiveRun, Runs, ending
 from mirror_syncer.selected import Selected
 from mirror_syncer.turns import Turns
@@ -57,6 +58,7 @@ class Engine:
         selected: Selected,
         everything: Everything,
         collection: Collection,
+        reconciliation: Reconciliation,
         recheck: Recheck,
         status_file: StatusFile,
         clock: Clock,
@@ -74,11 +76,13 @@ class Engine:
         self._selected = selected
         self._everything = everything
         self._collection = collection
+        self._reconciliation = reconciliation
         self._recheck = recheck
         self._status_file = status_file
         self._clock = clock
         self._grace_seconds = _STOP_SECONDS
         self._stopping = asyncio.Event()
+        self._reconciling = asyncio.Lock()
 
     async def run(self) -> None:
         """
@@ -87,6 +91,8 @@ class Engine:
         Cancelled, it leaves what ``stop`` leaves, and does not wait for current projects.
         """
         self._runs.tell(self._status_file.changed)
+        with contextlib.suppress(VolumeError):  # each run tries again, and fails by it
+            await self._reconcile()
         beside = [asyncio.create_task(self._group.run()), asyncio.create_task(self._status_file.run())]
         background = [asyncio.create_task(work) for work in (self._recheck.run(), self._clock.run())]
         executions: set[asyncio.Task[None]] = set()
@@ -109,6 +115,11 @@ class Engine:
             for run in self._runs.running():
                 await self._save(run)
             await self._status_file.write(stopped=True)
+
+    @property
+    def reconciles(self) -> bool:
+        """Whether tree and catalog are of different times, so that a sync has pages to fetch again."""
+        return self._reconciliation.needed() is not None
 
     def stop(self, *, grace_seconds: float | None = None) -> None:
         """Finish the current projects within their grace, begin no other; the runs go on after the next start."""
@@ -150,6 +161,7 @@ class Engine:
             await asyncio.to_thread(self._runs.save, run)
             await asyncio.to_thread(self._volume.check_present)
             await asyncio.to_thread(self._volume.trim_ballast)
+            await self._reconcile(run)
             await self._clock.look()  # before anything leaves because its time has come
             match run.request.kind:
                 case RunKind.SYNC:
@@ -167,6 +179,20 @@ class Engine:
         finally:
             await _cancel([progress])
         self._finish(run)
+
+    async def _reconcile(self, run: ActiveRun | None = None) -> None:
+        """
+        Look whether tree and catalog still belong together, and bring them together where they do not.
+
+        Raises:
+            VolumeError: they do not, and others work at them.
+        """
+        async with self._reconciling:
+            if (mismatch := await asyncio.to_thread(self._reconciliation.needed)) and self._queue.in_hand():
+                raise VolumeError(f"{mismatch}, and other runs work at it: cancel them, or restart the syncer")
+            await asyncio.to_thread(self._reconciliation.run)
+            if mismatch and run is not None:
+                run.remarks.append(f"{mismatch}: pages that differ are fetched again")
 
     async def _sync(self, run: ActiveRun) -> None:
         await asyncio.to_thread(self._policy.reload)

@@ -103,8 +103,8 @@ def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog:
     """
     row = catalog.projects.get(name)
     if published is not None:
-        row = _shown(row or ProjectRow(name), published)
-    return None if row is None else replace(row, validators=NO_VALIDATORS)
+        row = shown(row or ProjectRow(name), published)
+    return None if row is None else replace(row, validators=NO_VALIDATORS, page_sha256=None)
 
 
 def rebuild(*, catalog: Catalog, volume: Volume) -> int:
@@ -115,7 +115,7 @@ def rebuild(*, catalog: Catalog, volume: Volume) -> int:
         How many projects the tree has.
     """
     rows = list(_rows(volume))
-    catalog.take_over(volume.mirror_id, rows)
+    catalog.take_over(volume.mirror_id, rows, generation=volume.generation())
     return len(rows)
 
 
@@ -124,14 +124,15 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
         # One that is damaged the next sync writes anew.
         try:
             published = find_published(volume, name)
+            digest = volume.page_digest(name)
         except PathError as error:
             log.warning("a page cannot be read, and is not in the new catalog", project=name, why=str(error))
             continue
         if published is not None:
-            yield _shown(ProjectRow(name, serial=published.page.serial), published)
+            yield shown(ProjectRow(name, serial=published.page.serial, page_sha256=digest), published)
 
 
-def _shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:
+def shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:
     """Return a row with what the project's page shows."""
     size = sum(file.size or 0 for file in published.files.values())
     return replace(row, published=True, file_count=len(published.files), stored_bytes=size)

@@ -41,6 +41,8 @@ class ProjectRow:
     checked_at: int | None = None
     changed_at: int | None = None
     error: str | None = None
+    page_sha256: str | None = None
+    """``PageSet.digest`` of what was published last; None: not known, so that no 304 is believed."""
 
     def next_due(self) -> int:
         """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""

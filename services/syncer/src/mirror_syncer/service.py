@@ -50,7 +50,7 @@ async def serve(settings: Settings) -> None:
             mirror.clock.listeners.append(timetable.follow_clock)
             mirror.runs.restore()
             timetable.start()
-            if not timetable.paused and _is_due(mirror):
+            if not timetable.paused and (mirror.engine.reconciles or _is_due(mirror)):
                 _ask(mirror, Trigger.START)
             try:
                 await mirror.engine.run()

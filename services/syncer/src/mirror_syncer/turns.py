@@ -14,14 +14,16 @@ from mirror_syncer.collection import collect
 from mirror_syncer.crew import Crew
 from mirror_syncer.errors import Abandoned, MirrorError, PathError, StateError, Unreachable, VolumeError, VolumeFull
 from mirror_syncer.metrics import Metrics
-from mirror_syncer.policy import PolicySource
+from mirror_syncer.policy import PolicySource, fingerprint
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
 from mirror_syncer.runs import ActiveRun, Runs
-from mirror_syncer.transfer import Outcome, Withdrawal, Work, after_failure
+from mirror_syncer.transfer import Comparison, Outcome, Withdrawal, Work, after_failure
+from mirror_syncer.verification import Verdict
 from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
@@ -54,6 +56,7 @@ class Turns:
         metrics: Metrics,
         project_list: ProjectList,
         verifier: Verifier,
+        generations: Generations,
         recover: Callable[[NormalizedName], None],
         at_once: int,
     ) -> None:
@@ -67,6 +70,7 @@ class Turns:
         self._metrics = metrics
         self._list = project_list
         self._verifier = verifier
+        self._generations = generations
         self._recover = recover
         self._at_once = at_once
         self._under_way = 0
@@ -160,7 +164,9 @@ class Turns:
 
     async def _perform(self, task: Task, run: ActiveRun) -> Outcome | None:
         if task.action is Action.COLLECT:
-            collected = await asyncio.to_thread(collect, task.name, catalog=self._catalog, volume=self._volume)
+            collected = await asyncio.to_thread(
+                collect, task.name, catalog=self._catalog, volume=self._volume, generations=self._generations
+            )
             run.document.counts.files_removed += collected.files
             run.document.counts.bytes_removed += collected.bytes
             if collected.failures:
@@ -209,11 +215,23 @@ class Turns:
         verdict = await self._verifier.look(task, run)
         if verdict.damages:
             await asyncio.to_thread(self._volume.check_present)  # all that was on a disk that is gone is missing
+        if run.request.upstream:
+            verdict = await self._compare(task, run, verdict)
         if not (verdict.damages and run.request.repair):
             return None
         log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
         places = frozenset(damage.place for damage in verdict.damages)
         return await self._refresh(task, run, self._catalog.projects.get(task.name), force=True, damaged=places)
+
+    async def _compare(self, task: Task, run: ActiveRun, verdict: Verdict) -> Verdict:
+        """Compare with upstream what a project's look was about, where upstream is asked for it at all."""
+        row, policy = self._catalog.projects.get(task.name), self._policy.current
+        selection = policy.selection(task.name)
+        if row is None or not row.published or selection is None:
+            return verdict
+        job = Comparison(row, selection, fingerprint(selection, serve=policy.serve), task.priority)
+        async with run.waiting():
+            return self._verifier.note_comparison(task.name, run, await self._crew.compare(job))
 
     async def _later(self, task: Task, run: ActiveRun) -> None:
         """Let others have their turn before the next slice of a project."""
@@ -240,6 +258,8 @@ class Turns:
         counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._metrics.count_transfers(tally)
+        if outcome.altered:
+            self._metrics.count_damage("altered")
         run.note(*outcome.failures)
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:

@@ -1,5 +1,6 @@
 """Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from mirror_syncer.names import Filename, PackagePath
 from mirror_syncer.publish import PublishedPage, read_published, render_html
 from mirror_syncer.throttle import Throttle
 from mirror_syncer.upstream import File, parse_html, parse_legacy
-from mirror_syncer.volume import GZIP, View, disk_says
+from mirror_syncer.volume import GZIP, View, disk_says, wheel_metadata
 
-Reason = Literal["missing", "wrong", "unreadable"]
-REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable")
+Reason = Literal["missing", "wrong", "unreadable", "altered", "differs"]
+REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered", "differs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,18 @@ class Inspection:
 
     Nobody may change the project during a slice. Between two slices its page may change: then the look begins anew, and
     passes over files that were found right and have stayed.
+
+    Args:
+        page_sha256: ``PageSet.digest`` of what was published last; None: not known.
     """
 
-    def __init__(self, volume: View, name: NormalizedName, *, throttle: Throttle) -> None:
+    def __init__(
+        self, volume: View, name: NormalizedName, *, throttle: Throttle, page_sha256: str | None = None
+    ) -> None:
         self._volume = volume
         self._name = name
         self._throttle = throttle
+        self.page_sha256 = page_sha256
         self._right: dict[PackagePath, str] = {}
         self._begin()
 
@@ -97,6 +104,9 @@ class Inspection:
             return
         try:
             self._damages += _in_page(self._volume, self._name, published)
+            if not self._damages and self.page_sha256 not in (None, self._volume.page_digest(self._name)):
+                # All forms agree, so it is no disk that did this.
+                self._damages.append(_page(self._name, "index.v1_json", "altered"))
         except PathError:
             self._damages.append(_page(self._name, "index.html", "unreadable"))
         try:
@@ -107,9 +117,19 @@ class Inspection:
             place = published.places[file.filename]
             yield from self._check(place, file.sha256)
             if isinstance(file.core_metadata, str):
-                yield from self._check(PackagePath(f"{place}.metadata"), file.core_metadata)
+                beside = PackagePath(f"{place}.metadata")
+                yield from self._check(beside, file.core_metadata)
+                if self._right.keys() >= {place, beside} and not self._is_of_wheel(place, file.core_metadata):
+                    self._damages.append(Damage(beside.rpartition("/")[2], beside, "wrong"))
             self._files += 1
             yield
+
+    def _is_of_wheel(self, place: PackagePath, promised: str) -> bool:
+        """Return whether metadata that is as promised also is the wheel's own, where that can be read."""
+        if not place.endswith(".whl"):
+            return True
+        own = wheel_metadata(self._volume.path(place))
+        return own is None or hashlib.sha256(own).hexdigest() == promised
 
     def _check(self, place: PackagePath, promised: str) -> Iterator[None]:
         if self._right.get(place) == promised:

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -26,6 +27,7 @@ from mirror_syncer.metrics import Metrics
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.transfer import Compared
 from mirror_syncer.verification import Damage, Verdict
 from mirror_syncer.work.desk import Look
 from mirror_syncer.workqueue import Action, Task, WorkQueue
@@ -42,6 +44,9 @@ _NAMES_AT_ONCE = 500
 # comes soon.
 _AHEAD = 4
 _REPAIR = "`mirrorctl verify --repair` fetches it again"
+
+_DIFFERS = "not what upstream promises, and upstream's page did not change since the last sync"
+_ALTERED = "altered on disk, and not by this mirror: find out who else can write to MIRROR_DATA"
 
 
 class SliceOver(Exception):
@@ -80,6 +85,8 @@ class Verifier:
         self._under_way: dict[tuple[str, NormalizedName], Hand] = {}
         """Looks at projects, and at whose desk each is: there it goes on."""
         self._verdicts: dict[tuple[str, NormalizedName], Verdict] = {}
+        self._changed: defaultdict[str, int] = defaultdict(int)
+        """Projects of a run that upstream changed since they were synced."""
         self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
 
     def close(self) -> None:
@@ -107,6 +114,10 @@ class Verifier:
         if only is None and not run.over:
             with run.phase("orphans"):
                 await self._look_for_orphans(run)
+        if changed := self._changed.pop(run.id, 0):
+            run.remarks.append(
+                f"{changed} project(s) changed upstream since their last sync and were not compared; run a sync"
+            )
         await self.checkpoint(run)
 
     async def look(self, task: Task, run: ActiveRun) -> Verdict:
@@ -127,7 +138,7 @@ class Verifier:
             return verdict
         hand = self._under_way.setdefault(key, self._crew.choose())
         try:
-            found = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share()), at=hand)
+            found = await self._crew.look(Look(*key, _SLICE_SECONDS, self._share(), row.page_sha256), at=hand)
         except WorkerLost:
             del self._under_way[key]  # there is nothing to give up any more
             raise
@@ -153,6 +164,20 @@ class Verifier:
         # that was interrupted meanwhile.
         looked_at = max(int(time.time()), _since(run))
         self._verified[run.id][name] = None if damaged and run.request.projects is not None else looked_at
+
+    def note_comparison(self, name: NormalizedName, run: ActiveRun, compared: Compared) -> Verdict:
+        """Add to a verdict what a comparison with upstream found, and return it; ``settle`` counts it."""
+        if compared.failure is not None:
+            run.document.counts.projects_failed += 1
+            run.note(Failure(project=name, reason=compared.failure))
+        self._changed[run.id] += compared.changed
+        verdict, key = self._verdicts[run.id, name], (run.id, name)
+        known = {damage.place for damage in verdict.damages}
+        found = tuple(Damage(what, place, "differs") for what, place in compared.differing if place not in known)
+        for damage in found:
+            self._metrics.count_damage(damage.reason)
+        self._verdicts[key] = replace(verdict, damages=(*verdict.damages, *found))
+        return self._verdicts[key]
 
     async def give_up(self, name: NormalizedName, run: ActiveRun) -> None:
         """Forget a look that broke off."""
@@ -239,4 +264,8 @@ def _since(run: ActiveRun) -> int:
 
 
 def _failure(name: NormalizedName, damage: Damage) -> Failure:
+    if damage.reason == "altered":
+        return Failure(project=name, file=damage.what, reason=f"{_ALTERED}; {_REPAIR}")
+    if damage.reason == "differs":
+        return Failure(project=name, file=damage.what, reason=f"{_DIFFERS}; {_REPAIR}")
     return Failure(project=name, file=damage.what, reason=f"{damage.reason} on disk; {_REPAIR}")

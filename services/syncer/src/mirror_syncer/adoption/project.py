@@ -157,6 +157,7 @@ class ProjectAdoption:
                 published=True,
                 changed_at=int(time.time()),
                 error=ADOPTED,
+                page_sha256=rendered.digest,
             )
             settlement = Settlement(
                 row,
@@ -225,11 +226,11 @@ class ProjectAdoption:
         for number, place in enumerate(one.places):
             if number and place != one.old:
                 taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
-            if place in taken:
-                continue
+            if place in taken or (number and digests(one.found.path)[1] != content_digest(f"/{place}")):
+                continue  # a full path is for the content that it names
             if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:
                 return place
-        raise FileRejected("both of its places hold other content, and no URL ever changes its bytes")
+        raise FileRejected("both of its places hold other content or metadata, and no URL ever changes its bytes")
 
     def _with_metadata(self, volume: Volume, name: NormalizedName, one: _Candidate, place: PackagePath) -> File:
         """

@@ -22,6 +22,7 @@ from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeInUse
 from mirror_syncer.opening import open_tree
 from mirror_syncer.policy import read_policy
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.recovery import recover
@@ -205,7 +206,9 @@ def _take(settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) 
 async def _commit(old: OldTree, projects: ProjectAdoption, *, catalog: Catalog, volume: Volume, teller: Teller) -> None:
     """Adopt into the group commit."""
     in_hand = set[NormalizedName]()
-    group = CommitGroup(volume=volume, catalog=catalog, in_hand=lambda: len(in_hand))
+    generations = Generations(catalog=catalog, volume=volume)
+    generations.accept(anew=generations.mismatch() is not None)
+    group = CommitGroup(volume=volume, catalog=catalog, generations=generations, in_hand=lambda: len(in_hand))
     adoption = _Adoption(old, projects, group, teller, in_hand)
     committer = asyncio.create_task(group.run())
     try:

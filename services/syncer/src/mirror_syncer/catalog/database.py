@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.files import Files
+from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects
@@ -24,7 +25,7 @@ from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata, projec
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
-from mirror_syncer.volume import state_disk_says
+from mirror_syncer.volume import Generation, state_disk_says
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -78,6 +79,7 @@ class Catalog:
         self.messages = Messages(self._engine)
         self.listing = Listing(self._engine)
         self.due = Due(self._engine)
+        self.generations = KnownGenerations(self._engine)
         self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))
 
     @classmethod
@@ -90,13 +92,14 @@ class Catalog:
         self.projects.close()
         self._engine.dispose()
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Store what a group's publications changed, in one transaction."""
+    def settle(self, settlements: Sequence[Settlement], *, generation: Generation | None = None) -> None:
+        """Store what a group's publications changed, in one transaction, and which generation of the tree that made."""
         if not settlements:
             return
         names = [settlement.row.name for settlement in settlements]
         with self.files.guard:
             with self._engine.begin() as connection:
+                confirm(connection, generation)
                 self.projects.store(connection, [settlement.row for settlement in settlements])
                 kept = [settlement.kept for settlement in settlements if settlement.kept is not None]
                 self.projects.keep_pages(connection, [s.row.name for s in settlements if s.read], kept)
@@ -167,11 +170,12 @@ class Catalog:
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
-    def take_over(self, mirror_id: str, rows: Iterable[ProjectRow]) -> None:
+    def take_over(self, mirror_id: str, rows: Iterable[ProjectRow], *, generation: Generation | None = None) -> None:
         """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""
         with self._engine.begin() as connection:
             self.projects.store(connection, list(rows))
             _set(connection, Fact.MIRROR_ID, mirror_id)
+            confirm(connection, generation)
         self.mirror_id = mirror_id
 
     def serials(self) -> tuple[int, int] | None:

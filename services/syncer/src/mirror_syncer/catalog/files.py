@@ -3,18 +3,21 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.generations import confirm
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.rows import Pending, Retirement
+from mirror_syncer.volume import Generation
 
 _AT_ONCE = 400
 
@@ -165,7 +168,12 @@ class Files:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
     def removed(
-        self, project: NormalizedName, places: Sequence[PackagePath], *, staying: Sequence[PackagePath] = ()
+        self,
+        project: NormalizedName,
+        places: Sequence[PackagePath],
+        *,
+        staying: Sequence[PackagePath] = (),
+        generation: Generation | None = None,
     ) -> None:
         """
         Note that files are gone which were in hand for a project; the rest of what it has in hand stays.
@@ -174,8 +182,10 @@ class Files:
 
         Args:
             staying: were in hand, and are there as before; they are due as before.
+            generation: of the tree that they left.
         """
         with self.guard, self._engine.begin() as connection:
+            confirm(connection, generation)
             in_hand = self._load(connection).get(project, {})
             for place in (*places, *staying):
                 if in_hand.pop(place, None) is not None:
@@ -188,6 +198,33 @@ class Files:
             if rows := [{"of": place} for place in places]:
                 gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
                 connection.execute(gone, rows)
+
+    def left(self) -> Iterator[PackagePath]:
+        """Yield the places of files that left, or that were to leave and are published again."""
+        after = ""
+        query = sa.select(retired.c.place).where(retired.c.due_at.is_(None)).order_by(retired.c.place).limit(_AT_ONCE)
+        while True:
+            with self._engine.connect() as connection:
+                places = [PackagePath(place) for place in connection.scalars(query.where(retired.c.place > after))]
+            if not places:
+                return
+            yield from places
+            after = places[-1]
+
+    def expire(self, places: Iterable[PackagePath]) -> int:
+        """Have what is at these places leave in the next collection, unless a page names it; return how many."""
+        count, ahead = 0, iter(places)
+        while some := list(islice(ahead, _AT_ONCE)):
+            with self.guard, self._engine.begin() as connection:
+                connection.execute(retired.update().where(retired.c.place.in_(some)).values(due_at=0))
+            count += len(some)
+        return count
+
+    def forget(self, place: PackagePath, *, generation: Generation) -> None:
+        """Forget what a place once held, so that it may hold anything else."""
+        with self.guard, self._engine.begin() as connection:
+            confirm(connection, generation)
+            connection.execute(retired.delete().where(retired.c.place == place))
 
     def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""

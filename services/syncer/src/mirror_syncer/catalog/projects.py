@@ -177,6 +177,12 @@ class Projects:
         kept = {"amiss_since": _amiss_since}
         upsert(connection, project, [_values(row) for row in rows], changes=kept)
 
+    def replace(self, rows: Sequence[ProjectRow]) -> None:
+        """As ``store``, in a transaction of its own."""
+        if rows:
+            with self._engine.begin() as connection:
+                self.store(connection, rows)
+
     def forget(self, names: Sequence[NormalizedName]) -> None:
         """Remove rows of projects that have nothing published."""
         with self._engine.begin() as connection:

@@ -68,6 +68,8 @@ project = Table(
     Column("checked_at", BigInteger),
     Column("changed_at", BigInteger),
     Column("error", Text),
+    # of the published page's two forms together; NULL: not known
+    Column("page_sha256", Word),
     # These four are not the transfer's, so a project's publication leaves them as they are.
     # the serial that upstream's list gives it
     Column("wanted_serial", BigInteger),

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mirror_syncer.catalog import Catalog
+from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.publication import Publication
-from mirror_syncer.volume import Volume
+from mirror_syncer.volume import Generation, Volume
 
 _MOST = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
 _LONGEST_SECONDS = 1.0
@@ -37,8 +38,11 @@ class CommitGroup:
             for them: 400 small projects took 116 syncs when it did not.
     """
 
-    def __init__(self, *, volume: Volume, catalog: Catalog, in_hand: Callable[[], int]) -> None:
+    def __init__(
+        self, *, volume: Volume, catalog: Catalog, generations: Generations, in_hand: Callable[[], int]
+    ) -> None:
         self._volume = volume
+        self._generations = generations
         self._catalog = catalog
         self._in_hand = in_hand
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue(maxsize=4 * _MOST)
@@ -58,15 +62,17 @@ class CommitGroup:
     async def run(self) -> None:
         """Commit groups until cancelled."""
         visible: list[_Entry] = []
+        generation: Generation | None = None
         while True:
             group = await self._collect(visible=len(visible))
+            changing = any(entry.publication.shows for entry in group)
             try:
-                await asyncio.to_thread(self._sync)
+                await asyncio.to_thread(self._sync, changing=changing)
             except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                 _fail(visible + group, error)
                 visible = []
                 continue
-            await asyncio.to_thread(self._settle, visible)
+            await asyncio.to_thread(self._settle, visible, generation)
             for entry in visible:
                 if entry.error is None:
                     entry.settled.set_result(None)
@@ -80,6 +86,11 @@ class CommitGroup:
                     _fail([entry], error)
                 else:
                     visible.append(entry)
+            try:
+                generation = await asyncio.to_thread(self._generations.advance) if changing else None
+            except Exception as error:  # noqa: BLE001 - as above
+                _fail(visible, error)
+                visible = []
 
     async def _collect(self, *, visible: int) -> list[_Entry]:
         """Return the next group; empty, where some are ``visible`` that wait for their rows, and nothing comes."""
@@ -97,8 +108,10 @@ class CommitGroup:
                     break
         return group
 
-    def _sync(self) -> None:
+    def _sync(self, *, changing: bool) -> None:
         """Make durable what was written, and the catalog's word of what is in hand: after a cut, that must be found."""
+        if changing:
+            self._generations.begin()
         self._volume.durability.sync()
         self._catalog.sync()
 
@@ -110,14 +123,14 @@ class CommitGroup:
         if publication.withdrawn:
             self._volume.remove_page(publication.settlement.row.name)
 
-    def _settle(self, entries: Sequence[_Entry]) -> None:
+    def _settle(self, entries: Sequence[_Entry], generation: Generation | None) -> None:
         """Commit the rows together; where the database refuses that, each by itself: one bad row costs one project."""
         try:
-            self._catalog.settle([entry.publication.settlement for entry in entries])
+            self._catalog.settle([entry.publication.settlement for entry in entries], generation=generation)
         except Exception:  # noqa: BLE001 - told below, by whose it is
             for entry in entries:
                 try:
-                    self._catalog.settle([entry.publication.settlement])
+                    self._catalog.settle([entry.publication.settlement], generation=generation)
                 except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                     entry.error = error
 

@@ -81,6 +81,11 @@ class ProjectList:
         """Note that a project came, went or got another serial."""
         self._changed = True
 
+    def rewrite(self) -> None:
+        """Publish the list, whatever lies there: it may be any other one. It blocks, and nobody else may be at work."""
+        self._changed, self._shown = True, None
+        self._write(frozenset())
+
     async def publish(self, *, without: frozenset[NormalizedName] = frozenset()) -> None:
         """Publish the list of published projects, less those that are about to be withdrawn."""
         async with self._writing:

@@ -16,3 +16,8 @@ class Publication:
     """Its page goes."""
     legacy: StagedDocument | None = None
     """Its legacy document, or that this goes."""
+
+    @property
+    def shows(self) -> bool:
+        """Whether its commit changes what clients see."""
+        return self.staged is not None or self.legacy is not None or self.withdrawn

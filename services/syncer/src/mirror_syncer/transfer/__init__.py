@@ -7,6 +7,7 @@ A ``job`` comes in; a ``project``'s turn brings its ``page``, its ``files`` (eac
 ``claims`` it) and its ``legacy`` document, and lets go of what retires (``retirement``); an ``outcome`` goes out.
 """
 
+from mirror_syncer.transfer.comparison import Compared, Comparison, UpstreamComparison
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.job import Withdrawal, Work
 from mirror_syncer.transfer.legacy import LegacyTransfer
@@ -18,12 +19,15 @@ from mirror_syncer.transfer.unhashed import UnhashedFiles
 
 __all__ = [
     "STALE_WAITS",
+    "Compared",
+    "Comparison",
     "FileTransfer",
     "LegacyTransfer",
     "Outcome",
     "Tally",
     "Transfer",
     "UnhashedFiles",
+    "UpstreamComparison",
     "Withdrawal",
     "Work",
     "after_failure",

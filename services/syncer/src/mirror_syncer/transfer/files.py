@@ -17,7 +17,7 @@ from mirror_syncer.names import PackagePath, content_digest, full_path, short_pa
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage
 from mirror_syncer.transfer.claims import Claims, Intend
-from mirror_syncer.transfer.metadata import MetadataTransfer
+from mirror_syncer.transfer.metadata import MetadataTransfer, promised_metadata
 from mirror_syncer.transfer.tally import Tally
 from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Index
@@ -130,9 +130,8 @@ class FileTransfer:
         place = published.places[file.filename]
         if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
             return None
-        if file.core_metadata and not before.core_metadata and self._tree.keeps_metadata(file.filename):
-            return None  # it was published without its metadata, which failed then
-        # Its metadata is what the file's own METADATA said when it came: no URL ever changes its bytes.
+        if promised_metadata(file) not in (None, before.core_metadata) and self._tree.keeps_metadata(file.filename):
+            return None  # its metadata failed then, or is promised to be other metadata now
         return replace(file, size=before.size, core_metadata=before.core_metadata), place
 
     def _of_wrong_size(self, published: PublishedPage | None) -> Iterator[str]:
@@ -164,15 +163,21 @@ class FileTransfer:
             tally.fetched += 1
             tally.fetched_bytes += incoming.position
             file = replace(file, size=incoming.position, sha256=file.sha256 or incoming.sha256)
-            if place is None:
+            said = place
+            if (found := incoming.blake2b) != address:
+                # The URL names no digest, or not the content's: a lie would take the place of what belongs there.
                 try:
-                    place, _ = await self._choose(file, incoming.blake2b, claims)
+                    place, _ = await self._choose(file, found, claims)
                 except FileRejected:
                     incoming.restart()  # whole, and of no use to anybody who goes on with it
                     raise
+            assert place is not None
             held = incoming.content
             file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
             incoming.name_it(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
+            if said not in (None, place):
+                log.warning("URL with another digest than its content's", file=file.filename, project=claims.name)
+                self._tree.discard_directory(said)
         except BaseException:
             incoming.abandon()
             raise
@@ -210,9 +215,11 @@ class FileTransfer:
             if self._tree.size(place) is None or place in claims.damaged:
                 self._tree.make_directory(place)
                 return place, False
-            if await asyncio.to_thread(self._tree.digest, place) == file.sha256:
+            if await asyncio.to_thread(self._tree.digest, place) == file.sha256 and (
+                f"{place}.metadata" in claims.damaged or await self._metadata.fits(file, place)
+            ):
                 return place, True
-        raise FileRejected("both of its places hold other content, and no URL ever changes its bytes")
+        raise FileRejected("both of its places hold other content or metadata, and no URL ever changes its bytes")
 
     async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
         """Fill a temporary until its hash is right."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from mirror_contract import Failure
 from mirror_syncer.errors import FileRejected, UpstreamError
 from mirror_syncer.names import PackagePath, Sha256
 from mirror_syncer.priority import Priority
@@ -15,6 +16,11 @@ from mirror_syncer.upstream import File, Index
 from mirror_syncer.volume import METADATA_MOST, Tree, wheel_metadata
 
 _AT_ONCE_MOST = 2**20  # bytes of METADATA that are unpacked in the event loop's thread: 3 ms
+
+
+def promised_metadata(file: File) -> Sha256 | None:
+    """Return the digest that a page promises of a file's metadata; ``true``, or an md5 alone, promises nothing."""
+    return file.core_metadata if isinstance(file.core_metadata, str) else None
 
 
 class MetadataTransfer:
@@ -36,41 +42,66 @@ class MetadataTransfer:
         tally: Tally,
     ) -> File:
         """
-        Store the promised metadata beside a project's file, and return the file with what it really has.
+        Store a file's metadata beside it, and return the file with what it really has.
 
-        A wheel's own METADATA saves a request where its digest is the promised one; what lies there already is not
-        written over, unless it is damaged. Without any, the file is published without: clients fall back to the file
-        itself, but die of a promise that is not kept.
+        A wheel's metadata is what the wheel says; a promise that differs is told of. Of any other file, and of a wheel
+        that cannot be read, the promised digest decides; without one nobody knows what the metadata should be. Without
+        any, the file is published without: clients fall back to the file itself, but die of a promise that is not kept.
 
         Args:
             content: the file's, or where it is now.
         """
         if not file.core_metadata or not self._tree.keeps_metadata(file.filename):
             return replace(file, core_metadata=False)
-        beside = PackagePath(f"{place}.metadata")
-        if not damaged and (there := self._tree.digest(beside)) is not None:
-            return replace(file, core_metadata=there)
-        body = await _of_wheel(content) if file.filename.endswith(".whl") else None
-        if body is None or not _promised(file, body):
-            body = await self._fetch(file, priority=priority, tally=tally)
-        if body is None:
-            tally.metadata_missing += 1
+        promise, beside = promised_metadata(file), PackagePath(f"{place}.metadata")
+        own = await _of_wheel(content) if _is_wheel(file) else None
+        if own is not None:
+            digest = Sha256(hashlib.sha256(own).hexdigest())
+            if promise not in (None, digest):
+                tally.broken_promises.append(_broken(name, file, digest))
+            if damaged or self._tree.digest(beside) != digest:
+                self._tree.write_metadata(name, place, own)
+            return replace(file, core_metadata=digest)
+        if promise is None:
             return replace(file, core_metadata=False)
-        # Another project that names this very file may have brought it meanwhile.
-        there = None if damaged else self._tree.digest(beside)
-        if there is None:
+        if damaged or self._tree.digest(beside) != promise:
+            body = await self._fetch(file, promise, priority=priority, tally=tally)
+            # Another project that names this very file may have brought other metadata meanwhile.
+            if body is None or not (damaged or self._tree.digest(beside) in (None, promise)):
+                tally.metadata_missing += 1
+                return replace(file, core_metadata=False)
             self._tree.write_metadata(name, place, body)
-            there = Sha256(hashlib.sha256(body).hexdigest())
-        return replace(file, core_metadata=there)
+        return replace(file, core_metadata=promise)
 
-    async def _fetch(self, file: File, *, priority: Priority, tally: Tally) -> bytes | None:
+    async def fits(self, file: File, place: PackagePath) -> bool:
+        """
+        Return whether what lies beside a file's place may be its metadata.
+
+        Where upstream promises other metadata than before, it is as if the file were another: it goes to another place,
+        since no URL ever changes its bytes. Only a wheel that can be read knows better.
+        """
+        promise = promised_metadata(file)
+        if promise is None or self._tree.digest(PackagePath(f"{place}.metadata")) in (None, promise):
+            return True
+        return _is_wheel(file) and await _of_wheel(self._tree.path(place)) is not None
+
+    async def _fetch(self, file: File, promise: Sha256, *, priority: Priority, tally: Tally) -> bytes | None:
         memory = _Memory()
         try:
             await self._index.metadata(file.url, memory, priority=priority)
         except (UpstreamError, FileRejected):
             return None
         tally.metadata_fetched += 1
-        return memory.body if _promised(file, memory.body) else None
+        return memory.body if hashlib.sha256(memory.body).hexdigest() == promise else None
+
+
+def _is_wheel(file: File) -> bool:
+    return file.filename.endswith(".whl")
+
+
+def _broken(name: NormalizedName, file: File, own: Sha256) -> Failure:
+    reason = f"upstream promises metadata of sha256 {file.core_metadata}, the wheel holds {own}, which is published"
+    return Failure(project=name, file=file.filename, reason=reason)
 
 
 async def _of_wheel(content: Path | bytes) -> bytes | None:
@@ -101,7 +132,3 @@ class _Memory:
         if len(self.body) + len(chunk) > METADATA_MOST:
             raise FileRejected(f"its metadata has more than {METADATA_MOST:,} bytes")
         self.body += chunk
-
-
-def _promised(file: File, body: bytes) -> bool:
-    return file.core_metadata is True or hashlib.sha256(body).hexdigest() == file.core_metadata

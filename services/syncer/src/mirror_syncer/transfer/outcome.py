@@ -11,6 +11,11 @@ from mirror_syncer.rows import GONE, GUARDED, ProjectRow, Settlement
 from mirror_syncer.transfer.job import Work
 from mirror_syncer.transfer.tally import Tally
 
+ALTERED = (
+    "its page on disk was changed, and not by this mirror; upstream's page replaces it: find out who else can write to "
+    "MIRROR_DATA"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -26,6 +31,8 @@ class Outcome:
     """Upstream has it no more, and it is published: to be withdrawn, unless the deletion guard holds that back."""
     newly: bool = True
     """It was not failing before."""
+    altered: bool = False
+    """The page on disk was not the one that was published last."""
 
     @property
     def row(self) -> ProjectRow:
@@ -111,6 +118,12 @@ def after_failure(row: ProjectRow, error: Exception) -> Outcome:
         unreachable=isinstance(error, Unreachable),
         newly=row.state is not ProjectState.FAILING,
     )
+
+
+def after_alteration(outcome: Outcome) -> Outcome:
+    """Return the outcome of a project whose page somebody else had changed: it is an alarm, whatever came of it."""
+    failure = Failure(project=outcome.row.name, reason=ALTERED)
+    return replace(outcome, failures=(failure, *outcome.failures), altered=True)
 
 
 def standing(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -14,12 +14,19 @@ from mirror_syncer.errors import InvalidPage, PathError, UpstreamError
 from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
-from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Settlement
+from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Retirement, Settlement
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.job import Withdrawal, Work
 from mirror_syncer.transfer.legacy import LegacyTransfer
-from mirror_syncer.transfer.outcome import Outcome, after_failure, after_gone, after_not_modified, standing
+from mirror_syncer.transfer.outcome import (
+    Outcome,
+    after_alteration,
+    after_failure,
+    after_gone,
+    after_not_modified,
+    standing,
+)
 from mirror_syncer.transfer.page import STALE_WAITS, PageTransfer
 from mirror_syncer.transfer.retirement import intents, lost_files, retire
 from mirror_syncer.transfer.unhashed import UnhashedFiles
@@ -71,12 +78,21 @@ class Transfer:
             VolumeError: the disk says no.
         """
         row = work.row or ProjectRow(work.name)
-        if row.published and not self._tree.page_state(work.name):
-            # A power cut forgot the row of a page that had left. A 304 would leave it so.
+        if not row.published:
+            return await self._refresh(work, row, altered=False)
+        found = self._page_digest(work)
+        if found is None or found != row.page_sha256:
+            # A 304 would leave it so. Without a page, a power cut forgot the row of one that had left.
             row = replace(row, validators=NO_VALIDATORS)
-        if row.published and not is_this_format(row.fingerprint):
+        if not is_this_format(row.fingerprint):
             # A 304 would only bring back what an earlier version of this program read of the page, and what it dropped.
             row = replace(row, validators=NO_VALIDATORS)
+        altered = None not in (found, row.page_sha256) and found != row.page_sha256
+        outcome = await self._refresh(work, row, altered=altered)
+        # A verify that repairs has told of it already.
+        return after_alteration(outcome) if altered and not work.damaged else outcome
+
+    async def _refresh(self, work: Work, row: ProjectRow, *, altered: bool) -> Outcome:
         try:
             answer = await self._pages.ask(work, row)
             match answer:
@@ -91,7 +107,7 @@ class Transfer:
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
             with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
-                return await self._publish(work, row, page, kept=kept, validators=validators)
+                return await self._publish(work, row, page, kept=kept, validators=validators, altered=altered)
         except (UpstreamError, InvalidPage) as error:
             return after_failure(row, error)
 
@@ -112,6 +128,20 @@ class Transfer:
         now = int(time.time())
         gone = ProjectRow(row.name, state=ProjectState.WITHDRAWN, error=work.reason, checked_at=now, changed_at=now)
         return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
+
+    def _page_digest(self, work: Work) -> str | None:
+        """
+        Return the digest of the published page's forms; None where one is missing, or damaged as a verify found it.
+
+        Raises:
+            PathError: one cannot be read, and no verify has found it damaged.
+        """
+        try:
+            return self._tree.page_digest(work.name)
+        except PathError:
+            if any(place.startswith(f"simple/{work.name}/") for place in work.damaged):
+                return None
+            raise
 
     def _find_published(self, work: Work) -> PublishedPage | None:
         """
@@ -136,12 +166,21 @@ class Transfer:
         *,
         kept: KeptPage | None,
         validators: Validators,
+        altered: bool,
     ) -> Outcome:
-        """Bring what is wanted of a page, then stage the page that names it; what is touched is noted before."""
+        """
+        Bring what is wanted of a page, then stage the page that names it; what is touched is noted before.
+
+        Args:
+            altered: the page on disk is not ours, so nothing that it says of files is believed.
+        """
         quarantined = page.status is ProjectStatus.QUARANTINED
         published = self._find_published(work)
-        page = await self._settle(page, published)
-        lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
+        page = await self._settle(page, None if altered else published)
+        damaged = work.damaged
+        if altered and published:
+            damaged |= {published.places[name] for name in lost_files(page, published, damaged=frozenset())}
+        lost = {} if quarantined or work.shrink or altered else lost_files(page, published, damaged=damaged)
         if lost:
             # As if upstream still named them, and nothing else by their names, in versions that these tell.
             others = (file for file in page.files if file.filename not in lost)
@@ -156,10 +195,10 @@ class Transfer:
         landed, tally = await self._files.bring(
             work.name,
             verdict.wanted,
-            published=published,
+            published=None if altered else published,
             priority=work.priority,
             force=work.force,
-            damaged=work.damaged,
+            damaged=damaged,
         )
         tally.times_dropped = page.dropped_times
         # A quarantined page has nothing to offer, so nothing of it can be missing.
@@ -173,13 +212,18 @@ class Transfer:
         offered = [landed[file.filename] for file in verdict.wanted if file.filename in landed]
         shrinking = sum(name in landed for name in lost)
         places = frozenset(place for _, place in offered)
-        leaving = retire(work.name, published, staying=places, grace=None if quarantined else work.grace)
+        aside = quarantined or altered
+        leaving = retire(work.name, published, staying=places, grace=None if aside else work.grace)
+        if altered:
+            leaving = await asyncio.to_thread(self._lying_there, leaving)
         if leaving or not tally.sought:  # files that were sought have noted the page with them
-            await self._intend(intents(work.name, leaving))
+            taken = await self._intend(intents(work.name, leaving))
+            leaving = tuple(file for file in leaving if not (altered and file.place in taken))
         legacy = await self._legacy.bring(
             page, offered, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
         )
-        staged = self._tree.stage(work.name, render_page(page, offered))
+        rendered = render_page(page, offered)
+        staged = self._tree.stage(work.name, rendered)
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or len(idle) > 0
         serial = page.serial if page.serial is not None else work.wanted_serial or None
@@ -203,8 +247,9 @@ class Transfer:
             checked_at=now,
             changed_at=row.changed_at if staged is None else now,
             error=error,
+            page_sha256=rendered.digest,
         )
-        before = frozenset(published.places.values()) if published else frozenset()
+        before = frozenset(published.places.values()) if published and not altered else frozenset()
         settlement = Settlement(
             new,
             read=True,
@@ -213,7 +258,8 @@ class Transfer:
             returned=tuple(places - before),
             quarantined=quarantined,
         )
-        told = (*failures, *idle, *(() if legacy.failure is None else (legacy.failure,)))
+        told = (*failures, *idle, *tally.broken_promises)
+        told = told if legacy.failure is None else (*told, legacy.failure)
         return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
 
     async def _settle(self, page: Page, published: PublishedPage | None) -> Page:
@@ -221,6 +267,10 @@ class Transfer:
         if not any(file.sha256 == NO_DIGEST for file in page.files):
             return page
         return await asyncio.to_thread(self._unhashed.settle, page, published)
+
+    def _lying_there(self, leaving: Iterable[Retirement]) -> tuple[Retirement, ...]:
+        """Return those that hold what they are said to: a page that was altered may name anybody's place."""
+        return tuple(file for file in leaving if self._tree.digest(file.place) == file.sha256)
 
 
 def _settled(work: Work, row: ProjectRow) -> bool:

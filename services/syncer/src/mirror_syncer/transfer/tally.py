@@ -20,5 +20,7 @@ class Tally:
     """Upload times that are no moment; their files are published without one."""
     unusable: bool = False
     """A path of the tree could not be read or written; it may be one file's, or the whole tree's."""
+    broken_promises: list[Failure] = field(default_factory=list)
+    """Wheels whose metadata is not what their page promises; they are published with their own."""
     legacy_fetched: int = 0
     legacy_failed: int = 0

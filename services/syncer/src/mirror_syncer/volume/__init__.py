@@ -6,6 +6,7 @@ Nothing is visible half-written: a file has no name until it is whole and checke
 
 from mirror_syncer.volume.disk import disk_says, state_disk_says
 from mirror_syncer.volume.document import StagedDocument
+from mirror_syncer.volume.generation import Generation
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.reading import GZIP
@@ -22,6 +23,7 @@ __all__ = [
     "METADATA_MOST",
     "Arrival",
     "Gathered",
+    "Generation",
     "Incoming",
     "PageSet",
     "StagedDocument",

@@ -27,7 +27,6 @@ class Incoming:
         sha256: what its content must have; NO_DIGEST: nobody said.
         other_digest: what is checked then, where there is any.
         size: what it must weigh, in bytes, where that is known.
-        address: hash with blake2b, too, because its place in the tree is not known from its URL.
         lasting: what has arrived outlives a failure and a restart.
     """
 
@@ -39,7 +38,6 @@ class Incoming:
         size: int | None,
         durability: Durability,
         room: Room,
-        address: bool = False,
         lasting: bool = False,
         other_digest: OtherDigest | None = None,
     ) -> None:
@@ -47,7 +45,6 @@ class Incoming:
         self._wanted = sha256
         self._other_wanted = other_digest
         self._size = size
-        self._address = address
         self._lasting = lasting
         self._durability = durability
         self._room = room
@@ -76,7 +73,7 @@ class Incoming:
 
     @property
     def blake2b(self) -> str:
-        """The content's blake2b-256, where ``address`` asked for it."""
+        """The content's blake2b-256: where it belongs in the tree, whatever its URL says."""
         return self._blake2b.hexdigest()
 
     def restart(self) -> None:
@@ -187,8 +184,7 @@ class Incoming:
         self._sha256.update(chunk)
         if self._other is not None:
             self._other.update(chunk)
-        if self._address:
-            self._blake2b.update(chunk)
+        self._blake2b.update(chunk)
 
 
 class Gathered:

@@ -1,5 +1,6 @@
 """Pages: written beside their forerunners, renamed over them together."""
 
+import hashlib
 import math
 import os
 import shutil
@@ -25,6 +26,11 @@ class PageSet:
     html: bytes
     json: bytes
 
+    @property
+    def digest(self) -> str:
+        """Return the sha256 of both formats together: what tells later that the page on disk is this one."""
+        return pages_digest(self.html, self.json)
+
     def files(self) -> dict[str, bytes]:
         """Return what belongs in the page's directory, by name; ``.gz`` twins where they save a packet."""
         files: dict[str, bytes] = {}
@@ -35,6 +41,12 @@ class PageSet:
                     files[f"{name}.gz"] = packed
             files[name] = body  # after its twin: nginx prefers the .gz, and both are renamed in this order
         return files
+
+
+def pages_digest(html: bytes, json: bytes) -> str:
+    """Return ``PageSet.digest`` of a page's two formats."""
+    forms = (hashlib.sha256(form).hexdigest() for form in (html, json))
+    return hashlib.sha256("".join(forms).encode()).hexdigest()
 
 
 def saves_a_packet(*, plain: int, packed: int) -> bool:

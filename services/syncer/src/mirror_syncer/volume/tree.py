@@ -94,7 +94,6 @@ class Tree(View):
             size=size,
             durability=self.durability,
             room=self._room,
-            address=place is None,
             lasting=lasting,
             other_digest=other_digest,
         )
@@ -104,6 +103,12 @@ class Tree(View):
         if place.count("/") != _SHORT:
             with disk_says():
                 make_all(self.web, place, durability=self.durability)
+
+    def discard_directory(self, place: PackagePath) -> None:
+        """Remove the directory of a full path where it is empty: what was to lie there lies elsewhere."""
+        if place.count("/") > _SHORT:
+            with suppress(OSError):
+                self.path(place).parent.rmdir()
 
     def write_metadata(self, name: NormalizedName, place: PackagePath, body: bytes) -> None:
         """Store the ``.metadata`` of a project's file beside it (PEP 658)."""
@@ -135,6 +140,13 @@ class Tree(View):
         if not leads_out(self.web, place):
             vacate(self.web, place, durability=self.durability)
         self._move(self.web, self._withdrawn, place)
+
+    @disk_says()
+    def discard_withdrawn(self, place: PackagePath) -> None:
+        """Remove for good what ``withdraw`` put aside of a place."""
+        if not leads_out(self._withdrawn, place):
+            for suffix in ("", ".metadata"):
+                (self._withdrawn / f"{place}{suffix}").unlink(missing_ok=True)
 
     def was_left(self, place: PackagePath) -> bool:
         """Return whether a full path is a file's own, though nothing lies there: it returns to it, see ``vacancy``."""

@@ -13,7 +13,7 @@ from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import NAME_MAX, Filename, PackagePath, Sha256, metadata_name
 from mirror_syncer.volume.disk import disk_says, is_absent
 from mirror_syncer.volume.incoming import file_digest, file_other_digest
-from mirror_syncer.volume.pages import NAMES
+from mirror_syncer.volume.pages import NAMES, pages_digest
 from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
 
 
@@ -130,6 +130,17 @@ class View:
         """Return a project's page in every form that lies there, by file name."""
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
+
+    @disk_says(cannot_be="read")
+    def page_digest(self, name: NormalizedName) -> str | None:
+        """Return ``PageSet.digest`` of a project's published page, or None where it has none in JSON."""
+        if (json := self.page(name)) is None:
+            return None
+        try:
+            with open(f"{self._web_text}/simple/{name}/index.html", "rb", buffering=0) as file:  # noqa: PTH123
+                return pages_digest(file.read(), json)
+        except FileNotFoundError:
+            return pages_digest(b"", json)
 
     @disk_says(cannot_be="read")
     def list_digests(self, form: str) -> tuple[str | None, str | None]:

@@ -10,6 +10,7 @@ from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.directories import check_real, check_writable
 from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.generation import Generation
 from mirror_syncer.volume.letters import check_letters
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.possession import Possession
@@ -20,6 +21,7 @@ from mirror_syncer.volume.tree import Tree
 _STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
 _PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
+_GENERATION = ".generation"
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
 _SHARED = (".", "web", "web/simple", "web/packages", *_HIDDEN)
 _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
@@ -110,6 +112,29 @@ class Volume(Tree):
         """Before each run, let a full disk have the room that was kept for it, or keep some again."""
         with suppress(VolumeError):
             trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare=self._room.spare())
+
+    # Its generation
+
+    @disk_says(cannot_be="read")
+    def generation(self) -> Generation:
+        """Return the tree's generation; one that was never written is the first."""
+        try:
+            return Generation.parse((self.base / _GENERATION).read_text(errors="replace"))
+        except FileNotFoundError:
+            return Generation()
+
+    @disk_says()
+    def write_generation(self, generation: Generation) -> None:
+        """
+        Put a generation in the place of the last; the next ``sync`` makes it durable.
+
+        It is a file of its own each time: written in place, it would change in copies that hard links made, too.
+        """
+        temporary = self._staging / "generation"
+        temporary.unlink(missing_ok=True)
+        write_page(temporary, f"{generation}\n".encode(), mtime=int(time.time()), durability=self.durability)
+        temporary.rename(self.base / _GENERATION)
+        self.durability.named(self.base)
 
     # The project list
 

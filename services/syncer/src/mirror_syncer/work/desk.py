@@ -22,6 +22,8 @@ class Look:
     """For how long; none: forget it."""
     bandwidth: int | None
     """Bytes a second that all looks at this desk may read together, until another one says otherwise."""
+    page_sha256: str | None = None
+    """Of the page that was published last, where that is known."""
 
 
 class Desk:
@@ -54,6 +56,7 @@ class Desk:
         if look.seconds <= 0:
             return None
         inspection = inspection or Inspection(self._view, look.name, throttle=self._throttle)
+        inspection.page_sha256 = look.page_sha256
         over = await asyncio.get_running_loop().run_in_executor(
             self._pool, lambda: inspection.go_on(seconds=look.seconds)
         )

@@ -3,22 +3,34 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from mirror_syncer.transfer import FileTransfer, LegacyTransfer, Outcome, Transfer, UnhashedFiles, Withdrawal, Work
+from mirror_syncer.transfer import (
+    Compared,
+    Comparison,
+    FileTransfer,
+    LegacyTransfer,
+    Outcome,
+    Transfer,
+    UnhashedFiles,
+    UpstreamComparison,
+    Withdrawal,
+    Work,
+)
 from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
 from mirror_syncer.verification import Verdict
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.desk import Desk, Look
 from mirror_syncer.work.setup import Errands, Observations, Setup
 
-Job = Work | Withdrawal | Look
-Result = Outcome | Verdict | None
+Job = Work | Withdrawal | Look | Comparison
+Result = Outcome | Verdict | Compared | None
 
 
 class Worker:
     """Performs jobs; any number of them may be under way together."""
 
-    def __init__(self, transfer: Transfer, index: Index, desk: Desk) -> None:
+    def __init__(self, transfer: Transfer, comparison: UpstreamComparison, index: Index, desk: Desk) -> None:
         self._transfer = transfer
+        self._comparison = comparison
         self._desk = desk
         self.index = index
 
@@ -36,6 +48,8 @@ class Worker:
                 return await self._transfer.withdraw(job)
             case Look():
                 return await self._desk.look(job)
+            case Comparison():
+                return await self._comparison.compare(job)
 
 
 @asynccontextmanager
@@ -69,4 +83,4 @@ async def open_worker(
             stale_waits=setup.stale_waits,
         )
         with closing(Desk(tree)) as desk:
-            yield Worker(transfer, index, desk)
+            yield Worker(transfer, UpstreamComparison(index=index, tree=tree), index, desk)
