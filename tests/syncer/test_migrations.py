@@ -11,11 +11,13 @@ from alembic.migration import MigrationContext
 from packaging.utils import NormalizedName
 
 import postgres
-from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog import Catalog, Fact, KnownList
 from mirror_syncer.catalog.migration import migrate
 from mirror_syncer.catalog.schema import metadata
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.rows import ProjectRow
+
+SERIALS = ("own_serial", "seen_serial", "doubted", "older_since")
 
 
 @contextmanager
@@ -70,6 +72,10 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
             *(f"DROP TRIGGER project_{event}" for event in ("inserted", "updated", "deleted")),
             "DROP TABLE project_total",
             "DROP TABLE message",
+            *(f"DROP INDEX project_{name}" for name in ("listed", "changed", "latest", "doubted")),
+            *(f"ALTER TABLE project DROP COLUMN {name}" for name in SERIALS),
+            "CREATE INDEX project_listed ON project (published, name, serial)",
+            "CREATE INDEX project_changed ON project (wanted_serial, name)",
             "DROP INDEX run_kind",
             "DROP INDEX run_trigger",
             "ALTER TABLE run DROP COLUMN trigger",
@@ -83,6 +89,31 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
     assert sum(before.projects.values()) == 2
     again.projects.forget([NormalizedName("a")])
     assert again.projects.totals().files == 0
+    again.close()
+
+
+def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
+    """A catalog that an earlier version left with serials that no counter reaches knows none of them once migrated."""
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    first = Catalog(url)
+    rows = [ProjectRow(NormalizedName(name), serial=serial) for name, serial in {"bad": 2**63 - 1, "good": 7}.items()]
+    with first._engine.begin() as connection:
+        first.projects.store(connection, rows)
+    first.listing.merge([("b", {NormalizedName("bad"): 2**63 - 1})], KnownList("http://u", 2**63 - 1, 2**63 - 1), now=0)
+    first.remember(Fact.LIST_SERIAL, str(2**63 - 1))
+    first.close()
+    with connected(url) as connection, connection.begin():
+        for undo in (
+            *(f"DROP INDEX project_{name}" for name in ("listed", "changed", "latest", "doubted")),
+            *(f"ALTER TABLE project DROP COLUMN {name}" for name in SERIALS),
+            "CREATE INDEX project_listed ON project (published, name, serial)",
+            "CREATE INDEX project_changed ON project (wanted_serial, name)",
+            "UPDATE alembic_version SET version_num = '0009'",
+        ):
+            connection.execute(sa.text(undo))
+    again = Catalog(url)
+    found = {row.name: row.serial for row in again.projects.every()}
+    assert (found, again.listing.known(), again.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
     again.close()
 
 

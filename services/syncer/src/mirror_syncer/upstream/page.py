@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import SIZE_MOST, Filename, Sha256, parse_filename, parse_sha256
+from mirror_syncer.serials import SERIAL_MOST
 
 # PEP 629: clients refuse a major version that they do not know, and so do we.
 _API_VERSION = re.compile(r"1\.[0-9]{1,4}")
@@ -24,7 +25,6 @@ _API_VERSION = re.compile(r"1\.[0-9]{1,4}")
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 # PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
 _PROVENANCE = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?/[!-~]{0,2000}")
-SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
 _REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
 _URL_MOST = 8_192
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
@@ -104,7 +104,7 @@ def parse_status(said: str) -> ProjectStatus:
 
 
 def parse_serial(said: object) -> int | None:
-    """Return a serial, from JSON or from a header's digits, or None of anything else: serials are PyPI's own."""
+    """Return a serial, from JSON or from a header's digits; None for anything else and for what no counter reaches."""
     if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(SERIAL_MOST)):
         said = int(said)
     return said if type(said) is int and 0 <= said <= SERIAL_MOST else None
