@@ -6,7 +6,6 @@ wrong for once, so none is believed because it is there. What is not believed co
 content decide.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,16 +23,15 @@ def is_outlier(serial: int, others: int) -> bool:
 
 def newest_of(highest: Sequence[int]) -> int | None:
     """
-    Return the highest serial that is no outlier.
+    Return the highest serial that is no outlier; of two projects neither can tell which of them is wrong.
 
     Args:
         highest: the highest serials of projects, in descending order. Where several share a jump, the index made it.
     """
-    for serial, following in itertools.pairwise(highest):
-        if not is_outlier(serial, following):
-            return serial
-    last = highest[-1] if highest else None
-    return last if last is not None and last <= SERIAL_MOST else None
+    possible = [serial for serial in highest if serial <= SERIAL_MOST]
+    while len(possible) > 2 and is_outlier(*possible[:2]):  # noqa: PLR2004 - as said
+        del possible[0]
+    return possible[0] if possible else None
 
 
 @dataclass(frozen=True, slots=True)

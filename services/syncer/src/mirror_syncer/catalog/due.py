@@ -74,7 +74,7 @@ class Due:
 
     def unnumbered(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list gives no serial, and was not looked at since."""
-        return self._by_name(project.c.wanted_serial == 0, project.c.checked_at < before)
+        return self._by_name(project.c.wanted_serial == 0, project.c.checked_at <= before)
 
     def latest(self, *, tick: int, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list gives this serial or a later one, was not looked at since, and waits for no retry."""
@@ -157,7 +157,7 @@ class Due:
 
     def count_unnumbered(self, *, before: int) -> int:
         """Return how many projects ``unnumbered`` yields."""
-        return self._count(LISTED, project.c.wanted_serial == 0, project.c.checked_at < before)
+        return self._count(LISTED, project.c.wanted_serial == 0, project.c.checked_at <= before)
 
     def settled_serial(self, *, upstream: int) -> int:
         """Return the highest serial up to which every listed change was looked at."""
