@@ -57,10 +57,11 @@ def status(found: Status) -> View:
     if found.disk is not None:
         free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
-    before = f", until now {plain(found.upstream_before)}" if found.upstream_before else ""
-    facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}{before}")
+    facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
+    if found.upstream_before:
+        facts.add_row("changed", f"upstream was {plain(found.upstream_before)}")
     if found.upstream_news_at is not None:
-        facts.add_row("upstream's last news", ago(found.upstream_news_at))
+        facts.add_row("news", f"upstream's last news: {ago(found.upstream_news_at)}")
     facts.add_row("version", f"{plain(found.version)}, up since {ago(found.started_at)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level])
     concerns = [part for concern in told.concerns for part in _concern(concern)]
