@@ -180,3 +180,21 @@ async def test_mirror_without_its_newest_project_still_has_news(
 
     assert site.pages() == ["gamma", "zeta-one"]
     assert pages(site, JSON) == pages(first, JSON)
+
+
+async def test_mirror_of_the_mirror_sees_a_page_shrink(tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site) -> None:
+    """A page that loses a file moves its serial in the end to upstream's, in both mirrors alike."""
+    first.everything(guard="100%")
+    with plain_server(first.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        site.everything(guard="100%")
+        async with site.running() as running, first.running() as ours:
+            await running.sync()
+            pypi.index.project("beta").delete_release("1.0")
+            await ours.sync()
+            await running.sync()
+            serial = ours.row("beta").published_serial
+
+    assert site.filenames("beta") == {"beta-1.1.tar.gz", "beta-1.1-py3-none-any.whl"}
+    assert serial == pypi.index.project("beta").serial
+    assert pages(site, JSON) == pages(first, JSON)

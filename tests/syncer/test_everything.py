@@ -1,10 +1,13 @@
 """Scope everything: upstream's list says what there is, what changed and what is gone."""
 
+from dataclasses import replace
+
 import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.everything import upstream_list
+from mirror_syncer.rows import NO_VALIDATORS
 from syncer.site import Running, Site
 
 
@@ -307,13 +310,18 @@ async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> Non
         stale = pypi.faults.on_root().stale()
         pypi.log.forget()
         run = await running.sync()
-        stale.times(0)
+        looked, statuses = asked(pypi), [one.status for one in pypi.log.to("/simple/")]
         after = running.mirror.catalog.listing.known()
+        stale.times(0)
+        pypi.index.project("beta").upload("2.0")
+        await running.sync()
 
-    assert (run.state, asked(pypi)) == (RunState.SUCCEEDED, ["beta"])
-    assert [one.status for one in pypi.log.to("/simple/")] == [200]
-    assert known == after
+    assert (run.state, looked, statuses) == (RunState.SUCCEEDED, ["beta"], [200])
+    assert known is not None
+    # Without validators: the last list, shown again, is merged again.
+    assert after == replace(known, validators=NO_VALIDATORS)
     assert site.pages() == ["alpha", "beta"]
+    assert "beta-2.0.tar.gz" in site.filenames("beta")
 
 
 async def test_list_that_stays_older_is_taken(

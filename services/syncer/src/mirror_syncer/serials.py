@@ -131,8 +131,9 @@ def published_serial(said: int | None, last: int | None, *, changed: bool, bound
         last: what was published before.
         changed: the page says something else than the published one.
     """
-    if last is not None and bounds.believed(last) is None:
-        return bounds.next_own(None) if said is None else said
+    if bounds.believed(last) is None:
+        # Where others have serials, a mirror of this mirror may pass over what has none.
+        return bounds.next_own(None) if said is None and bounds.newest is not None else said
     if last is None or (said is not None and said > last):
         return said
     return bounds.next_own(last) if changed else last

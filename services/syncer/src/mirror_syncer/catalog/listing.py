@@ -99,6 +99,9 @@ class Listing:
         for beginning, listed in parts:
             merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew, older=older)
         if older:
+            # The last list, shown again, must be merged again: a 304 would leave what this one said.
+            if (last := self.known()) is not None:
+                self._store(replace(last, validators=NO_VALIDATORS))
             return merged
         before = self.known()
         first = known.edition if before is None or before.origin != known.origin else before.first

@@ -165,7 +165,7 @@ class Transfer:
         # One that is damaged is written anew, and its files are hashed before they are believed.
         published = find_published(self._tree, work.name)
         lost = {} if quarantined or work.shrink else lost_files(page, published, damaged=work.damaged)
-        still = stands_still(page, published, row) and not (work.damaged or row.lost_files)
+        still = stands_still(page, published, row) and not (work.damaged or row.lost_files or row.older_since)
         if lost:
             # As if upstream still named them, and nothing else by their names, in versions that these tell.
             others = (file for file in page.files if file.filename not in lost)
@@ -199,6 +199,8 @@ class Transfer:
         if leaving or not tally.sought:  # files that were sought have noted the page with them
             await self._intend(intents(work.name, leaving))
         said = page.serial if page.serial is not None else work.bounds.believed(work.wanted_serial or None)
+        if said and (failures or shrinking):
+            said -= 1  # not yet all that it says: the rest moves the serial once more, for mirrors of this mirror
         ours, pages = self._render(work, row, page, offered, said=said, published=published)
         legacy = await self._legacy.bring(
             page, offered, serial=ours, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
