@@ -32,6 +32,8 @@ REMEDIES = {
     "MirrorProjectsFailing": "They keep what was published, and others are not touched by it. Which, and why: "
     "docker compose exec control mirrorctl projects --state failing --state partial",
     "MirrorSerialLagging": "What is published installs. After a long outage wait; else raise MIRROR_CONNECTIONS.",
+    "MirrorUpstreamWithoutNews": "What is published installs. Has a cache or proxy before upstream frozen: "
+    "docker compose exec control mirrorctl status",
     "MirrorVerificationFailures": "All other files install. Is the disk sound: "
     "docker compose exec control mirrorctl verify --repair --follow",
     "MirrorVolumeFillingUp": "Installs go on; below MIRROR_DISK_RESERVE syncs fail. "

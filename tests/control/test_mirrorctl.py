@@ -126,6 +126,16 @@ def ended(moment: datetime) -> Run:
     )
 
 
+def test_status_says_when_upstream_last_had_news(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Of an upstream that was changed, and has stood still since, the status says both."""
+    news = datetime.now(UTC) - timedelta(days=3)
+    syncer.told = {"upstream_news_at": news, "upstream_before": "https://old.example.org"}
+    told = mirrorctl("status").stdout
+
+    assert re.search(r"news +upstream's last news: 3 d ago", told)
+    assert "upstream was https://old.example.org" in told
+
+
 def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
     """With the syncer dead, `status` tells so before what was last known."""
     mirrorctl("status")

@@ -241,6 +241,27 @@ def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     assert "Mend the volume first" in told.concerns[1].remedy
 
 
+def test_upstream_without_news_is_not_fresh() -> None:
+    """Of many projects an upstream that answers and has no news for six hours is a warning; of few it is quiet."""
+    told = {"upstream_news_at": NOW - timedelta(days=3)}
+    many = judge(status(projects={"current": 900_000}, **told), now=NOW)
+    few = judge(status(**told), now=NOW)
+    lively = judge(status(projects={"current": 900_000}, upstream_news_at=NOW - timedelta(hours=1)), now=NOW)
+
+    assert (many.level, many.title) == (Level.WARNING, "Upstream answers, and has had no news")
+    assert many.concerns[0].since == told["upstream_news_at"]
+    assert (few.level, lively.level) == (Level.GOOD, Level.GOOD)
+
+
+def test_last_news_and_a_changed_upstream_are_shown(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page says when upstream last had news, and which one was mirrored before."""
+    syncer.told = {"upstream_news_at": WEEK_AGO, "upstream_before": "https://old.example.org"}
+    shown = client.get("/ui/").raise_for_status().text
+
+    assert "Upstream’s last news" in shown
+    assert "until now https://old.example.org" in shown
+
+
 def test_all_that_the_guard_keeps_are_one_click_away(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """Of many that are behind, which the first twenty are shown of, a link leads to all; of few there is none."""
     syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})

@@ -13,6 +13,7 @@ from monitoring.promtool import PROMETHEUS, REPOSITORY, promtool
 ALERTS = {
     *("MirrorSyncStale", "MirrorSyncFailing", "MirrorProjectsFailing", "MirrorSerialLagging", "MirrorTargetDown"),
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
+    "MirrorUpstreamWithoutNews",
 }
 OPERATIONS = REPOSITORY / "docs" / "operations.md"
 

@@ -10,7 +10,14 @@ CONTRACT = {
     *("build_info{service,version}", "runs_total{kind,outcome}", "run_in_progress{kind}", "run_duration_seconds{kind}"),
     *("run_phase_seconds{kind,phase}", "last_success_timestamp_seconds{kind}", "last_attempt_timestamp_seconds{kind}"),
     *("last_completion_timestamp_seconds{kind}", "next_run_timestamp_seconds", "projects{state}", "files"),
-    *("stored_bytes", "serial", "upstream_serial", "plan_projects{action}", "transfers_total{kind,outcome}"),
+    *(
+        "stored_bytes",
+        "serial",
+        "upstream_serial",
+        "upstream_serial_timestamp_seconds",
+        "plan_projects{action}",
+        "transfers_total{kind,outcome}",
+    ),
     *(
         "transferred_bytes_total",
         "upload_times_dropped_total",

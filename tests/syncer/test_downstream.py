@@ -112,7 +112,7 @@ async def test_mirror_of_the_mirror_is_the_same(tmp_path: Path, first: Site, ind
 async def test_mirror_of_the_mirror_asks_for_changes_alone(
     tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
 ) -> None:
-    """By the serials of our list, without a header that tells any, a sync asks for what changed and nothing else."""
+    """By the serials of our list, without a header that tells any, a sync asks for what changed and the newest."""
     with plain_server(first.data, index=JSON) as (url, log):
         site = second(tmp_path, url)
         async with site.running() as running, first.running() as ours:
@@ -126,8 +126,14 @@ async def test_mirror_of_the_mirror_asks_for_changes_alone(
             await running.sync()
         changed = {path for path, _ in log}
 
-    assert unchanged == [("/simple/", 304)]
-    assert {path for path in changed if path.startswith("/simple/")} == {"/simple/", "/simple/beta/", "/simple/new/"}
+    # alpha is the newest of the list, and may change once more under its serial.
+    assert unchanged == [("/simple/", 304), ("/simple/alpha/", 304)]
+    assert {path for path in changed if path.startswith("/simple/")} == {
+        "/simple/",
+        "/simple/alpha/",
+        "/simple/beta/",
+        "/simple/new/",
+    }
     assert {path.rpartition("/")[2] for path in changed if path.startswith("/packages/")} == {
         "beta-2.0-py3-none-any.whl",
         "new-1.0.tar.gz",
@@ -173,4 +179,22 @@ async def test_mirror_without_its_newest_project_still_has_news(
             await running.sync()
 
     assert site.pages() == ["gamma", "zeta-one"]
+    assert pages(site, JSON) == pages(first, JSON)
+
+
+async def test_mirror_of_the_mirror_sees_a_page_shrink(tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site) -> None:
+    """A page that loses a file moves its serial in the end to upstream's, in both mirrors alike."""
+    first.everything(guard="100%")
+    with plain_server(first.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        site.everything(guard="100%")
+        async with site.running() as running, first.running() as ours:
+            await running.sync()
+            pypi.index.project("beta").delete_release("1.0")
+            await ours.sync()
+            await running.sync()
+            serial = ours.row("beta").published_serial
+
+    assert site.filenames("beta") == {"beta-1.1.tar.gz", "beta-1.1-py3-none-any.whl"}
+    assert serial == pypi.index.project("beta").serial
     assert pages(site, JSON) == pages(first, JSON)

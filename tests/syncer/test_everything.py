@@ -1,10 +1,13 @@
 """Scope everything: upstream's list says what there is, what changed and what is gone."""
 
+from dataclasses import replace
+
 import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.everything import upstream_list
+from mirror_syncer.rows import NO_VALIDATORS
 from syncer.site import Running, Site
 
 
@@ -29,7 +32,11 @@ def asked(pypi: fakepypi.FakePyPI) -> list[str]:
 
 
 async def test_first_sync_brings_all_that_is_listed(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Every project of the list is mirrored under its normalized name, and the next sync asks for the list alone."""
+    """
+    Every project of the list is mirrored under its normalized name.
+
+    The next sync asks for the list, and for its newest project, which may have changed under the same serial.
+    """
     publish(pypi, "Foo.Bar", "six", "zope_interface")
     site.everything()
     async with site.running() as running:
@@ -40,12 +47,12 @@ async def test_first_sync_brings_all_that_is_listed(site: Site, pypi: fakepypi.F
     assert (first.state, first.counts.projects_done, first.counts.projects_planned) == (RunState.SUCCEEDED, 3, 3)
     assert site.pages() == ["foo-bar", "six", "zope-interface"]
     assert second.state is RunState.SUCCEEDED
-    assert [(one.path, one.status) for one in pypi.log] == [("/simple/", 304)]
+    assert [(one.path, one.status) for one in pypi.log] == [("/simple/", 304), ("/simple/zope-interface/", 304)]
     site.assert_whole()
 
 
 async def test_changes_alone_are_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """After a release, a new project and nothing else, two pages are asked for."""
+    """After a release and a new project these two pages are asked for, and the one that was the newest before."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as running:
@@ -56,8 +63,8 @@ async def test_changes_alone_are_asked_for(site: Site, pypi: fakepypi.FakePyPI) 
         run = await running.sync()
         row = running.row("beta")
 
-    assert asked(pypi) == ["beta", "delta"]
-    assert (run.state, run.counts.projects_done) == (RunState.SUCCEEDED, 2)
+    assert asked(pypi) == ["beta", "delta", "gamma"]
+    assert (run.state, run.counts.projects_done) == (RunState.SUCCEEDED, 3)
     assert row.state is ProjectState.CURRENT
     assert "beta-2.0.tar.gz" in site.filenames("beta")
 
@@ -191,8 +198,13 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
         pypi.index.project("other").upload("2.0")
         await running.sync()
 
-    assert (run.state, looked, left, status) == (RunState.SUCCEEDED, ["bad"], [], "quarantined")
-    assert (run.counts.projects_planned, run.counts.projects_done) == (1, 1)
+    assert (run.state, looked, left, status) == (
+        RunState.SUCCEEDED,
+        ["bad", "other"],
+        [],
+        "quarantined",
+    )
+    assert (run.counts.projects_planned, run.counts.projects_done) == (2, 2)
     assert (fetched, back) == ([], {"bad-1.0-py3-none-any.whl", "bad-1.0.tar.gz"})
     assert site.pages() == ["good", "other"]
     assert list(site.web.rglob("bad-*")) == []
@@ -213,7 +225,7 @@ async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI)
 
 async def test_deleted_since_the_list_is_no_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project that the list names and that has no page, never had here, is passed over, and not asked for again."""
-    publish(pypi, "alpha", "beta")
+    publish(pypi, "alpha", "beta", "newest")
     pypi.faults.on_page("beta").status(404)
     site.everything()
     async with site.running() as running:
@@ -221,8 +233,8 @@ async def test_deleted_since_the_list_is_no_failure(site: Site, pypi: fakepypi.F
         pypi.log.forget()
         await running.sync()
 
-    assert (first.state, site.pages()) == (RunState.SUCCEEDED, ["alpha"])
-    assert asked(pypi) == []
+    assert (first.state, site.pages()) == (RunState.SUCCEEDED, ["alpha", "newest"])
+    assert asked(pypi) == ["newest"]
 
 
 async def test_list_shrunk_to_a_tenth_empties_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -289,7 +301,7 @@ async def test_bad_list_is_an_error_and_removes_nothing(site: Site, pypi: fakepy
 
 
 async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A list with a lower serial than the last is passed over, although it lacks a project and has others otherwise."""
+    """Of a list with a lower serial than the last, only what it has otherwise is asked for; nothing is absent."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -298,40 +310,45 @@ async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> Non
         stale = pypi.faults.on_root().stale()
         pypi.log.forget()
         run = await running.sync()
-        stale.times(0)
+        looked, statuses = asked(pypi), [one.status for one in pypi.log.to("/simple/")]
         after = running.mirror.catalog.listing.known()
+        stale.times(0)
+        pypi.index.project("beta").upload("2.0")
+        await running.sync()
 
-    assert (run.state, asked(pypi)) == (RunState.SUCCEEDED, [])
-    assert [one.status for one in pypi.log.to("/simple/")] == [200]
-    assert known == after
+    assert (run.state, looked, statuses) == (RunState.SUCCEEDED, ["beta"], [200])
+    assert known is not None
+    # Without validators: the last list, shown again, is merged again.
+    assert after == replace(known, validators=NO_VALIDATORS)
     assert site.pages() == ["alpha", "beta"]
+    assert "beta-2.0.tar.gz" in site.filenames("beta")
 
 
-async def test_list_that_stays_older_is_told(
+async def test_list_that_stays_older_is_taken(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One list with a serial past all others stops the mirror until a person says otherwise; a day later it is told."""
+    """After one list ahead of all others new projects arrive at once; a day later that is told, and all is as usual."""
     publish(pypi, "alpha")
     site.everything()
-    once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": 2**63 - 1}))
+    once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": 25_900_000}))
     async with site.running() as running:
         await running.sync()
         once.times(0)
         publish(pypi, "beta")
         early = await running.sync()
-        monkeypatch.setattr(upstream_list, "_OLDER_SECONDS", 0)
+        pages = site.pages()
+        monkeypatch.setattr(upstream_list, "OLDER_SECONDS", 0)
         late = await running.sync()
-        forced = await running.sync(force=True, confirm=True)
-        healed = await running.sync()
+        usual = await running.sync()
 
-    assert (early.state, late.state) == (RunState.SUCCEEDED, RunState.INCOMPLETE)
-    assert "--force --confirm" in late.failures[0].reason
-    assert (forced.state, healed.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
-    assert site.pages() == ["alpha", "beta"]
+    assert (early.state, late.state, usual.state) == (RunState.SUCCEEDED,) * 3
+    assert pages == ["alpha", "beta"]
+    assert "from now on it is taken as it is" in (late.message or "")
+    assert usual.message is None
 
 
-async def test_project_whose_serial_goes_back_is_left_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A newer list that gives a project a lower serial than before makes nobody ask for it, now or later."""
+async def test_project_whose_serial_goes_back_is_looked_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A newer list that gives a project a lower serial than before makes the mirror ask for it once, and no more."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -342,7 +359,7 @@ async def test_project_whose_serial_goes_back_is_left_alone(site: Site, pypi: fa
             pypi.index.project("beta").upload(version)
             assert (await running.sync()).state is RunState.SUCCEEDED
 
-    assert asked(pypi) == ["beta", "beta"]
+    assert asked(pypi) == ["alpha", "beta", "beta"]
 
 
 async def test_names_that_are_none_are_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -403,7 +420,7 @@ async def test_page_that_lags_behind_the_list(site: Site, pypi: fakepypi.FakePyP
         pypi.log.forget()
         lagging = await running.sync()
         row = running.row("six")
-        requests = len(asked(pypi))
+        requests = asked(pypi).count("six")
         rule.times(0)
         site.sql("UPDATE project SET due_at = 1 WHERE name = 'six'")
         later = await running.sync()
@@ -434,7 +451,7 @@ async def test_lines_are_overrides(site: Site, pypi: fakepypi.FakePyPI) -> None:
         await running.sync()
 
     assert before == ({"alpha-1.0.tar.gz"}, {"beta-1.0.tar.gz", "beta-2.0.tar.gz"})
-    assert (changed, asked(pypi)) == (["alpha", "beta"], [])
+    assert (changed, asked(pypi)) == (["alpha", "beta", "gamma"], ["gamma"])
     assert site.filenames("alpha") == {"alpha-1.0.tar.gz", "alpha-2.0.tar.gz"}
     assert site.filenames("beta") == {"beta-1.0.tar.gz"}
 

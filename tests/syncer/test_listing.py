@@ -53,11 +53,11 @@ def test_merge_is_a_dictionary(
         for name in {*model, *listed}:
             wanted, since = model.get(name, (0, None))
             if name in listed:
-                model[name] = (max(wanted, listed[name]), None)
+                model[name] = (listed[name], None)
             else:
                 model[name] = (wanted, edition if since is None else since)
         for beginning, part in parts(listed)[:broken]:
-            catalog.listing._merge(beginning, part, edition=edition, now=0, anew=False)
+            catalog.listing._merge(beginning, part, edition=edition, now=0)
         catalog.listing.merge(parts(listed), known(edition), now=0)
     assert rows(catalog) == model
     catalog.close()
@@ -119,6 +119,9 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
     "new": lambda catalog: list(catalog.due.new()),
     "retried": lambda catalog: list(catalog.due.retried(now=9)),
     "stale": lambda catalog: list(catalog.due.stale(before=9)),
+    "latest": lambda catalog: list(catalog.due.latest(tick=9, before=9)),
+    "doubted": lambda catalog: list(catalog.due.doubted(before=9)),
+    "count doubted": lambda catalog: catalog.due.count_doubted(),
     "absent and unpublished": lambda catalog: catalog.due.absent(edition=9, published=False, limit=9),
     "absent": lambda catalog: catalog.due.absent(edition=9, published=True, limit=9),
     "count absent": lambda catalog: catalog.due.count_absent(edition=9),

@@ -1,5 +1,6 @@
 """The migrations and the schema in the code are one and the same."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,28 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
     catalog.projects.forget([NormalizedName("a"), NormalizedName("b"), NormalizedName("c")])
     totals = catalog.projects.totals()
     assert (totals.files, totals.installable, catalog.projects.amiss_since()) == (0, 0, None)
+    catalog.close()
+
+
+def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
+    """A catalog that an earlier version left with serials that no counter reaches knows none of them once migrated."""
+    url, most = f"sqlite:///{tmp_path / 'catalog.sqlite'}", 2**63 - 1
+    with connected(url) as connection, connection.begin():
+        migrate(connection, to="0009")
+        for name, serial in (("bad", most), ("good", 7)):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO project (name, state, serial, wanted_serial, file_count, stored_bytes, withheld_files,"
+                    " missing_files, published, attempts) VALUES (:name, 'current', :serial, :serial, 0, 0, 0, 0, 1, 0)"
+                ),
+                {"name": name, "serial": serial},
+            )
+        known = {"origin": "http://u", "edition": most, "serial": most, "first": 0}
+        for key, value in (("upstream_list", json.dumps(known)), ("list_serial", str(most))):
+            connection.execute(sa.text("INSERT INTO about VALUES (:key, :value)"), {"key": key, "value": value})
+    catalog = Catalog(url)
+    found = {row.name: row.serial for row in catalog.projects.every()}
+    assert (found, catalog.listing.known(), catalog.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
     catalog.close()
 
 

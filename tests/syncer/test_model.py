@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 import fakepypi
+from fakepypi.pages import Document
 from mirror_syncer.names import NAME_MAX
 from syncer.dying import LIVES, Fate, Life, Nursery, nursery
 from syncer.site import Site, same_directory
@@ -37,6 +38,14 @@ FAULTS: dict[str, Callable[[fakepypi.Faults, str], fakepypi.Rule]] = {
     "no list": lambda faults, _: faults.on_root().status(500),
     "an older list": lambda faults, _: faults.on_root().stale(),
     "no legacy JSON": lambda faults, name: faults.on_legacy(name).status(500),
+}
+# What an index may send instead of a counter of changes: of the right serial of a list or page, or of a part of it.
+SERIALS: dict[str, Callable[[int], int]] = {
+    "constant": lambda _: 1_000_000_000,
+    "coarse": lambda serial: serial // 50,
+    "impossible": lambda _: 2**63 - 1,
+    "far ahead": lambda serial: serial + 900_000,
+    "far behind": lambda serial: serial - 900_000,
 }
 names = st.sampled_from(NAMES)
 picks = st.integers(0, 20)
@@ -61,6 +70,7 @@ class Story(RuleBasedStateMachine):
         self._numbers = itertools.count()
         self._bytes: dict[str, bytes] = {}
         self._selected: tuple[str, ...] = ()
+        self._odd = False
 
     @initialize(
         everything=st.booleans(), serials=st.booleans(), legacy=st.booleans(), chosen=st.sets(names, min_size=1)
@@ -122,6 +132,22 @@ class Story(RuleBasedStateMachine):
             # In the same directory, where the same path would be another file's.
             self._bytes[filename] = same_directory(self._bytes.get(filename, filename.encode()))
             project.upload_file(filename, self._bytes[filename], version="0.1", replace=True)
+
+    @rule(name=names, kind=st.sampled_from(sorted(SERIALS)), whole=toss, times=st.integers(1, 8))
+    def odd_serials(self, name: str, kind: str, *, whole: bool, times: int) -> None:
+        """A page, or everything, has serials that are no counter of changes, a few times."""
+        faults, self._odd = self._pypi.faults, True
+        for target in (faults.on_root(), faults.on_page()) if whole else (faults.on_page(name),):
+            target.edit(renumbering(SERIALS[kind])).without("X-PyPI-Last-Serial").times(times)
+
+    @rule()
+    def switch_upstream(self) -> None:
+        """MIRROR_UPSTREAM names another index, which has the same projects under serials of its own."""
+        other = self._open.enter_context(serving())
+        for name in NAMES:
+            copy_project(self._project(name), other.index.project(name))
+        self._pypi, self._site.upstream = other, other.url
+        self._heal()
 
     @rule(name=names, fault=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 8))
     def go_wrong(self, name: str, fault: str, times: int) -> None:
@@ -195,7 +221,9 @@ class Story(RuleBasedStateMachine):
         known = sorted(
             {*self._site.pages(), *(name for name in mirrored if self._is_there(name))}.intersection(mirrored)
         )
-        self._live("sync", "--allow-removals", "9")
+        # A serial that was too high, and could have been right, holds a page back for a day, or until a person says so.
+        force = ("--force", "--confirm") if self._odd else ()
+        self._live("sync", "--allow-removals", "9", *force)
         # What failed waits for its time, unless a person names it.
         if known:
             self._live("sync", *known, "--allow-removals", "9")
@@ -234,6 +262,31 @@ class Story(RuleBasedStateMachine):
 
     def _is_there(self, name: str) -> bool:
         return self._project(name).status is not fakepypi.Status.ABSENT
+
+
+def renumbering(serial: Callable[[int], int]) -> Callable[[Document], None]:
+    """Return a change of a list or page that gives it other serials."""
+
+    def change(document: Document) -> None:
+        for part in (document["meta"], *document.get("projects", ())):
+            if "_last-serial" in part:
+                part["_last-serial"] = serial(part["_last-serial"])
+
+    return change
+
+
+def copy_project(project: fakepypi.Project, copy: fakepypi.Project) -> None:
+    """Give another index's project what this one has: the same files, yanks and status."""
+    if project.status is fakepypi.Status.ABSENT:
+        return
+    copy.create()
+    for release in project.releases.values():
+        for file in release.files.values():
+            copy.upload_file(file.filename, file.content, version=release.version, metadata=file.metadata)
+        if release.yanked:
+            copy.yank(release.version)
+    if project.status is fakepypi.Status.QUARANTINED:
+        copy.quarantine()
 
 
 @contextmanager

@@ -62,6 +62,13 @@ class Status(BaseModel):
     queued: list[Run] = []
     serial: int | None = Field(default=None, description="Scope everything alone.")
     upstream_serial: int | None = Field(default=None, description="Scope everything alone.")
+    upstream_news_at: datetime | None = Field(
+        default=None,
+        description="When upstream last had news: another list, another serial or another page than before.",
+    )
+    upstream_before: str | None = Field(
+        default=None, description="The upstream of before, until a whole sync has compared everything with this one."
+    )
     projects: dict[ProjectState, int]
     installable: int = Field(description="Projects with at least one published file.")
     files: int

@@ -19,6 +19,8 @@ _IDLE = timedelta(minutes=1)
 _LATE = timedelta(minutes=10)
 # Of less than MIRROR_DISK_RESERVE the syncer itself makes a problem.
 _LITTLE_ROOM = 0.1
+# Without news upstream's pages stand still, or whoever answers for it; of so many projects one changes within the hour.
+_NO_NEWS, _MANY_PROJECTS = timedelta(hours=6), 10_000
 # Of less than 1,000 likewise. A small ext4 has 130,000 when it is empty.
 _FEW_INODES = 20_000
 # As it is typed on the mirror's host, where whoever reads the page has no other.
@@ -82,7 +84,7 @@ _FIRST_READ = (Level.ALARM, Level.BUSY, Level.WARNING)
 def judge(status: Status, *, now: datetime) -> Verdict:
     """Return what the status means."""
     found = [*_syncer(status), *_volume(status), *_sync(status, now=now), *_removals(status), *_projects(status)]
-    found += [*_schedule(status), *_room(status)]
+    found += [*_news(status), *_schedule(status), *_room(status)]
     # A stable sort: of equal weight, what comes first in this list.
     concerns = sorted(found, key=lambda concern: _FIRST_READ.index(concern.level))
     if concerns:
@@ -245,6 +247,23 @@ def _projects(status: Status) -> list[Concern]:
             works="What was published of these is still served, and the others are not touched by it.",
             remedy="Each is tried again by itself. Below is the reason of each; "
             f"`{_MIRRORCTL} sync NAME` tries one now.",
+        )
+    ]
+
+
+def _news(status: Status) -> list[Concern]:
+    completed, news = _completed_at(status), status.upstream_news_at
+    many = sum(status.projects.values()) >= _MANY_PROJECTS
+    if not many or completed is None or news is None or completed - news < _NO_NEWS:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title="Upstream answers, and has had no news",
+            since=news,
+            works=_served(status),
+            remedy="Compare a page of `MIRROR_UPSTREAM` with PyPI's: a cache or proxy in between may have frozen. "
+            f"`{_MIRRORCTL} sync --force --confirm` asks for everything without validators.",
         )
     ]
 

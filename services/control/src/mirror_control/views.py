@@ -71,6 +71,10 @@ def status(found: Status) -> View:
         told_how = "`mirrorctl collect --now` removes them at once"
         facts.add_row("removal", f"{waiting.files:,} files, {size}, are removed {last}; {told_how}")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
+    if found.upstream_before:
+        facts.add_row("changed", f"upstream was {plain(found.upstream_before)}")
+    if found.upstream_news_at is not None:
+        facts.add_row("news", f"upstream's last news: {ago(found.upstream_news_at)}")
     facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level], expand=not piped())
     concerns = [part for concern in told.concerns for part in _concern(concern)]

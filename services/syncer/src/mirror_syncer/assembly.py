@@ -19,6 +19,7 @@ from mirror_syncer.feed import Feed
 from mirror_syncer.guard import Taken
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.opening import open_tree
+from mirror_syncer.origins import note_upstream
 from mirror_syncer.orphans import Orphans
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.generations import Generations
@@ -106,6 +107,7 @@ async def open_mirror(
     catalog = open_catalog(settings)
     try:
         with open_tree(settings, catalog=catalog) as volume:
+            note_upstream(catalog, settings.upstream)
             clock = Clock(catalog)
             clock.begin()
             if broken_off := recover(catalog=catalog, volume=volume, removal=policy.current.removal):
@@ -273,6 +275,7 @@ def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs
         stored_bytes=totals.stored_bytes,
         serial=serials and serials[0],
         upstream_serial=serials and serials[1],
+        news_at=catalog.news_at() or 0,
         queue=queue.depth(),
         running=frozenset(run.request.kind for run in runs.running()),
         disk=disk,

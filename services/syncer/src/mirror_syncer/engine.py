@@ -7,6 +7,7 @@ sync is under way at a time; runs that name projects go beside it.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -18,6 +19,7 @@ from mirror_syncer.collection import Collection
 from mirror_syncer.errors import MirrorError, StateError, VolumeError
 from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import COMPLETE, Metrics
+from mirror_syncer.origins import switched_from, upstream_changed
 from mirror_syncer.policy import PolicySource
 from mirror_syncer.publish.group import CommitGroup
 from mirror_syncer.publish.project_list import ProjectList
@@ -197,6 +199,10 @@ class Engine:
     async def _sync(self, run: ActiveRun) -> None:
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
+        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=self._policy.current.everything)
+        whole = run.request.projects is None
+        if whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
+            run.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
         if self._policy.current.everything and run.request.projects is None:
             await self._everything.sync(run)
         else:
@@ -211,6 +217,8 @@ class Engine:
 
     def _finish(self, run: ActiveRun) -> None:
         state, message = ending(run)
+        with contextlib.suppress(StateError):
+            self._note_news(run)
         self._runs.end(run, state, message=message)
         document = run.document
         self._metrics.count_run(document, phases=run.phases)
@@ -221,6 +229,9 @@ class Engine:
         if whole_sync and state is not RunState.CANCELLED:
             with contextlib.suppress(StateError):  # the next sync notes it
                 self._note_withheld(document)
+        if whole_sync and state in COMPLETE:
+            with contextlib.suppress(StateError):  # the next one tells of it again
+                self._catalog.remember(Fact.SWITCHED_FROM, "")
         began, ended = document.started_at, document.finished_at
         seconds = (ended - began).total_seconds() if began and ended else 0.0
         run.failure_log.sum_up()
@@ -254,8 +265,15 @@ class Engine:
                 await self._verifier.checkpoint(run)
             else:
                 await asyncio.to_thread(self._runs.save, run)
+            await asyncio.to_thread(self._note_news, run)
         except StateError as error:
             log.warning("progress is not kept", why=str(error))
+
+    def _note_news(self, run: ActiveRun) -> None:
+        """Remember when upstream last had news; a run of weeks must not wait for its end."""
+        if run.news:
+            run.news = False
+            self._catalog.remember(Fact.NEWS, str(int(time.time())))
 
     async def _report(self, run: ActiveRun) -> None:
         """Keep a run's progress, and tell of it."""

@@ -40,6 +40,8 @@ class Snapshot:
     serial: int | None = None
     """Both serials: with scope everything alone, of an upstream that has some."""
     upstream_serial: int | None = None
+    news_at: int = 0
+    """When upstream last had news; 0: never."""
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
@@ -236,6 +238,11 @@ class _Gauges(Collector):
                 now.serial,
             )
             yield GaugeMetricFamily(f"{PREFIX}_upstream_serial", "The serial of upstream's list.", now.upstream_serial)
+        yield GaugeMetricFamily(
+            f"{PREFIX}_upstream_serial_timestamp_seconds",
+            "When upstream last had news: another list, another serial or another page than before; 0: never.",
+            now.news_at,
+        )
         queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Projects that wait, by priority.", labels=("priority",))
         for priority in Priority:
             queue.add_metric((priority.name.lower(),), now.queue.get(priority, 0))

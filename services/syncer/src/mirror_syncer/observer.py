@@ -22,6 +22,7 @@ from mirror_syncer.assembly import VERSION, Mirror
 from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.metrics import ENDED
+from mirror_syncer.origins import switched_from
 from mirror_syncer.publish import find_published
 from mirror_syncer.rows import ProjectRow
 from mirror_syncer.schedule import Timetable
@@ -70,6 +71,8 @@ class Observer:
             queued=[run.document for run in mirror.runs.waiting()],
             serial=serials and serials[0],
             upstream_serial=serials and serials[1],
+            upstream_news_at=_time(mirror.catalog.news_at()),
+            upstream_before=switched_from(mirror.catalog),
             projects=totals.projects,
             installable=totals.installable,
             files=totals.files,
@@ -107,7 +110,7 @@ class Observer:
         return Project(
             name=row.name,
             state=row.state,
-            serial=row.serial,
+            serial=row.published_serial,
             file_count=row.file_count,
             stored_bytes=row.stored_bytes,
             error=row.error,

@@ -24,6 +24,15 @@ class ProjectRow:
     name: NormalizedName
     state: ProjectState = ProjectState.BEHIND
     serial: int | None = None
+    """Upstream's, of the page that was taken last, where it is believed."""
+    own_serial: int | None = None
+    """Ours, where the published page moved and upstream's serial did not."""
+    seen_serial: int | None = None
+    """What upstream's list gave it when it was last looked at."""
+    doubted: bool = False
+    """Its serial says nothing of its content: a sync of everything asks for its page each time."""
+    older_since: int | None = None
+    """Since when upstream has shown older pages only."""
     validators: Validators = NO_VALIDATORS
     """Of the page that the published one was made from; none where anything else would follow from a 304."""
     fingerprint: str | None = None
@@ -43,6 +52,11 @@ class ProjectRow:
     error: str | None = None
     page_sha256: str | None = None
     """``PageSet.digest`` of what was published last; None: not known, so that no 304 is believed."""
+
+    @property
+    def published_serial(self) -> int | None:
+        """The serial that its page and the project list are published with."""
+        return self.serial if self.own_serial is None else self.own_serial
 
     def next_due(self) -> int:
         """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""

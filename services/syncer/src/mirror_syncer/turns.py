@@ -200,6 +200,7 @@ class Turns:
             self._policy.current.serve,
             self._grace,
             wanted_serial=task.wanted,
+            bounds=run.bounds,
             force=force,
             shrink=task.action is Action.SHRINK,
             damaged=damaged,
@@ -244,6 +245,7 @@ class Turns:
 
     def _count(self, run: ActiveRun, outcome: Outcome) -> None:
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
+        run.news = run.news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._list.changed()

@@ -21,10 +21,11 @@ from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.sayings import explain
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, metadata, project, retired
+from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.names import PackagePath
 from mirror_syncer.rows import ProjectRow, Retirement, Settlement
+from mirror_syncer.serials import AHEAD_MOST, OUTLIER_FACTOR, SERIAL_MOST, Bounds
 from mirror_syncer.volume import Generation, state_disk_says
 
 # alembic's own; no table of the schema's, lest a migration should make it
@@ -40,6 +41,10 @@ class Fact(StrEnum):
     LIST = "list"  # the digest of the published project list
     LIST_SERIAL = "list_serial"  # and its serial
     LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
+    UPSTREAM = "upstream"  # the URL of the upstream that all this is of
+    SWITCHED_FROM = "switched_from"  # the one of before, until a whole sync has gone through all; empty: none
+    TICK = "tick"  # the newest serial of a project when the last whole sync began: more may have changed under it
+    NEWS = "news"  # when upstream last had any
     CLOCK = "clock"  # the host's, when it was last looked at
     TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
     PAUSED = "paused"  # when the schedule was paused, in seconds; empty: it is not
@@ -164,7 +169,7 @@ class Catalog:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
             moved = (
-                (project, ("due_at", "checked_at", "verified_at", "amiss_since")),
+                (project, ("due_at", "checked_at", "verified_at", "amiss_since", "older_since")),
                 (retired, ("due_at", "retired_at")),
             )
             for table, names in moved:
@@ -178,12 +183,54 @@ class Catalog:
             confirm(connection, generation)
         self.mirror_id = mirror_id
 
+    def change_upstream(self, *, old: str, new: str) -> None:
+        """Forget, in one transaction, what only the old upstream said, so that every project is looked at again."""
+        forgotten: dict[str, Any] = dict.fromkeys(
+            (
+                *("serial", "own_serial", "seen_serial", "wanted_serial", "absent_since", "older_since"),
+                *("etag", "last_modified", "due_at", "checked_at", "error"),
+            )
+        )
+        # Their pages are published with serials; ours go on from these.
+        published = sa.func.coalesce(project.c.own_serial, project.c.serial)
+        forgotten |= {"own_serial": published, "doubted": False, "attempts": 0, "lost_files": 0}
+        with self.files.guard, self._engine.begin() as connection:
+            connection.execute(project.update().values(forgotten))
+            failing = project.update().where(project.c.state == "failing")
+            connection.execute(failing.values(state="behind"))
+            connection.execute(kept_page.delete())
+            for fact in (Fact.LIST_OLDER, Fact.TICK, Fact.NEWS):
+                _set(connection, fact, "")
+            self.listing.forget(connection)
+            _set(connection, Fact.UPSTREAM, new)
+            _set(connection, Fact.SWITCHED_FROM, old)
+
+    def bounds(self, *, everything: bool) -> Bounds:
+        """
+        Return what a page's serial is judged by.
+
+        Args:
+            everything: upstream's list is read, so that the last one is current.
+        """
+        said = self.recall(Fact.LIST_SERIAL)
+        newest = int(said) if said else None
+        known = self.listing.known() if everything else None
+        if known is not None and known.serial is not None:
+            return Bounds(known.ceiling, newest, None if self.recall(Fact.LIST_OLDER) else known.serial)
+        if newest is None or known is not None or self.recall(Fact.SWITCHED_FROM):
+            return Bounds(newest=newest)
+        return Bounds(min(SERIAL_MOST, OUTLIER_FACTOR * newest + AHEAD_MOST), newest)
+
     def serials(self) -> tuple[int, int] | None:
         """Return up to which serial every change was looked at, and that of upstream's list, where it has one."""
         known = self.listing.known()
         if known is None or known.serial is None:
             return None
         return self.due.settled_serial(upstream=known.serial), known.serial
+
+    def news_at(self) -> int | None:
+        """Return when upstream last had news (seconds since the epoch)."""
+        return int(said) if (said := self.recall(Fact.NEWS)) else None
 
     def remember(self, key: "Fact", value: str) -> None:
         """Keep one small fact."""

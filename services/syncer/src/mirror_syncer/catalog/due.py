@@ -11,9 +11,20 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.schema import ABSENT, CHANGED, CHECKED, LISTED, NEW, RETRIED, SHRINKING, project
+from mirror_syncer.catalog.schema import (
+    ABSENT,
+    CHANGED,
+    CHECKED,
+    DOUBTED,
+    LISTED,
+    NEW,
+    RETRIED,
+    SHRINKING,
+    project,
+)
 
 _AT_ONCE = 1_000
+_SETTLED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ class Due:
         self._engine = engine
 
     def changed(self) -> Iterator[list[DueProject]]:
-        """Yield what was looked at before, and changed since; what changed last comes first."""
+        """Yield what was looked at before, and has another serial since; what changed last comes first."""
         return self._by_serial(CHANGED)
 
     def new(self) -> Iterator[list[DueProject]]:
@@ -63,7 +74,23 @@ class Due:
 
     def unnumbered(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list gives no serial, and was not looked at since."""
-        return self._by_name(project.c.wanted_serial == 0, project.c.checked_at < before)
+        return self._by_name(project.c.wanted_serial == 0, project.c.checked_at <= before)
+
+    def latest(self, *, tick: int, before: int) -> Iterator[list[DueProject]]:
+        """Yield what the list gives this serial or a later one, was not looked at since, and waits for no retry."""
+        return self._by_serial(LISTED, *_latest(tick=tick, before=before))
+
+    def count_latest(self, *, tick: int, before: int) -> int:
+        """Return how many projects ``latest`` yields that ``amounts`` does not count."""
+        return self._count(LISTED, *_latest(tick=tick, before=before), _SETTLED)
+
+    def doubted(self, *, before: int) -> Iterator[list[DueProject]]:
+        """Yield what has a serial that says nothing of its content, and was not looked at since."""
+        return self._by_name(project.c.checked_at <= before, condition=DOUBTED)
+
+    def count_doubted(self) -> int:
+        """Return of how many listed projects the serial says nothing of the content."""
+        return self._count(DOUBTED)
 
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield all that is listed and was not looked at since."""
@@ -102,8 +129,7 @@ class Due:
 
     def count_shrinking(self) -> int:
         """Return how many projects ``shrinking`` returns."""
-        with self._engine.connect() as connection:
-            return connection.scalar(sa.select(sa.func.count()).select_from(project).where(SHRINKING)) or 0
+        return self._count(SHRINKING)
 
     def amounts(self, *, now: int, first: int) -> Amounts:
         """
@@ -127,17 +153,11 @@ class Due:
 
     def count_listed(self) -> int:
         """Return how many projects upstream lists, as far as is known."""
-        query = sa.select(sa.func.count()).select_from(project).where(LISTED)
-        with self._engine.connect() as connection:
-            return connection.scalar(query) or 0
+        return self._count(LISTED)
 
     def count_unnumbered(self, *, before: int) -> int:
         """Return how many projects ``unnumbered`` yields."""
-        query = sa.select(sa.func.count()).select_from(project)
-        with self._engine.connect() as connection:
-            return (
-                connection.scalar(query.where(LISTED, project.c.wanted_serial == 0, project.c.checked_at < before)) or 0
-            )
+        return self._count(LISTED, project.c.wanted_serial == 0, project.c.checked_at <= before)
 
     def settled_serial(self, *, upstream: int) -> int:
         """Return the highest serial up to which every listed change was looked at."""
@@ -148,9 +168,14 @@ class Due:
             ]
         return min(upstream, *(int(serial) - 1 for serial in oldest if serial is not None), upstream)
 
-    def _by_serial(self, condition: sa.TextClause) -> Iterator[list[DueProject]]:
+    def _count(self, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> int:
+        query = sa.select(sa.func.count()).select_from(project).where(*conditions)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def _by_serial(self, condition: sa.TextClause, *more: sa.ColumnElement[bool]) -> Iterator[list[DueProject]]:
         key = sa.tuple_(project.c.wanted_serial, project.c.name)
-        query = sa.select(project.c.name, project.c.wanted_serial).where(condition)
+        query = sa.select(project.c.name, project.c.wanted_serial).where(condition, *more)
         query = query.order_by(project.c.wanted_serial.desc(), project.c.name.desc())
         page = self._fetch(query)
         while page:
@@ -168,9 +193,12 @@ class Due:
             yield [DueProject(NormalizedName(row.name), row.wanted_serial) for row in page]
             page = self._fetch(query.where(key > sa.tuple_(page[-1].at, page[-1].name)))
 
-    def _by_name(self, *conditions: sa.ColumnElement[bool]) -> Iterator[list[DueProject]]:
+    def _by_name(
+        self, *conditions: sa.ColumnElement[bool], condition: sa.TextClause = LISTED
+    ) -> Iterator[list[DueProject]]:
         after = ""
-        query = sa.select(project.c.name, project.c.wanted_serial).where(LISTED, *conditions).order_by(project.c.name)
+        query = sa.select(project.c.name, project.c.wanted_serial).where(condition, *conditions)
+        query = query.order_by(project.c.name)
         while page := self._fetch(query.where(project.c.name > after)):
             after = page[-1].name
             yield [DueProject(NormalizedName(row.name), row.wanted_serial) for row in page]
@@ -178,3 +206,7 @@ class Due:
     def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         with self._engine.connect() as connection:
             return list(connection.execute(query.limit(_AT_ONCE)))
+
+
+def _latest(*, tick: int, before: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return project.c.wanted_serial >= max(tick, 1), project.c.checked_at <= before, project.c.due_at.is_(None)

@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog.schema import about, project
 from mirror_syncer.catalog.upsert import insertion, upsert
 from mirror_syncer.rows import NO_VALIDATORS
+from mirror_syncer.serials import AHEAD_MOST, SERIAL_MOST
 from mirror_syncer.upstream import Validators
 
 _AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
@@ -30,8 +31,15 @@ class KnownList:
     first: int = 0
     """The edition of the first list: what it names and was never looked at is the backlog."""
     unnumbered: int = 0
-    """How many projects it gives no serial."""
+    """How many projects it gives no serial, or none to be believed."""
+    newest: int | None = None
+    """The highest serial of a project."""
     validators: Validators = NO_VALIDATORS
+
+    @property
+    def ceiling(self) -> int:
+        """The highest serial of a page that is believed."""
+        return min(SERIAL_MOST, max(self.serial or 0, self.newest or 0) + AHEAD_MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class Listing:
         *,
         now: int,
         anew: bool = False,
+        older: bool = False,
     ) -> Merged:
         """
         Merge a whole list.
@@ -82,11 +91,18 @@ class Listing:
             parts: what names begin with, in one or two characters, and the serials of all listed ones; 0: without one.
             known: what is known of the list when it is merged.
             now: what waits for another attempt and changed upstream is due from then on.
-            anew: believe lower serials, too: a person says so, or it is another upstream.
+            anew: its absences count whatever was known before: a person says so, or upstream has gone back.
+            older: it is older than the last one. What it gives another serial is asked for, and nothing is taken for
+                absent; the last list stays the one that is known.
         """
         merged = Merged()
         for beginning, listed in parts:
-            merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew)
+            merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew, older=older)
+        if older:
+            # The last list, shown again, must be merged again: a 304 would leave what this one said.
+            if (last := self.known()) is not None:
+                self._store(replace(last, validators=NO_VALIDATORS))
+            return merged
         before = self.known()
         first = known.edition if before is None or before.origin != known.origin else before.first
         self._store(replace(known, first=first))
@@ -101,31 +117,42 @@ class Listing:
         if there:
             connection.execute(_THERE, [{"of": name} for name in there])
 
+    def forget(self, connection: sa.Connection) -> None:
+        """Forget the last list."""
+        connection.execute(about.delete().where(about.c.key == _KEY))
+
     def _store(self, known: KnownList) -> None:
         with self._engine.begin() as connection:
             upsert(connection, about, [{"key": _KEY, "value": json.dumps(asdict(known))}])
 
     def _merge(
-        self, beginning: str, listed: Mapping[NormalizedName, int], *, edition: int, now: int, anew: bool
+        self,
+        beginning: str,
+        listed: Mapping[NormalizedName, int],
+        *,
+        edition: int,
+        now: int,
+        anew: bool = False,
+        older: bool = False,
     ) -> Merged:
         known = self._known(beginning)
         if known == listed:
             return Merged()
         # Comprehensions: 886,000 turns of a loop would take longer than all the reading.
         differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
-        missing = [name for name in known if name not in listed]
+        missing = [] if older else [name for name in known if name not in listed]
         new, changed, back = {}, [], 0
         for name, serial in differ:
             before = known.get(name)
             if name not in known:
                 new[name] = serial
-            elif before is None or before < serial or anew:
-                changed.append({"of": name, "wanted": serial, "now": now, "anew": anew})
+            elif before is None or before >= 0 or not older:  # what is absent an older list does not bring back
+                changed.append({"of": name, "wanted": serial, "now": now})
                 back += before is not None and before < 0
         # First seen to be absent in this list, or in one that was counted otherwise.
         absent = [name for name in missing if (known[name] or 0) >= 0 or _since(known[name]) > edition]
         self._write(_CHANGED, changed)
-        self._write(_ABSENT, [{"of": name, "edition": edition} for name in absent])
+        self._write(_ABSENT, [{"of": name, "edition": edition, "anew": anew} for name in absent])
         self._insert(new)
         return Merged(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
 
@@ -176,18 +203,16 @@ _CHANGED = (
     project.update()
     .where(project.c.name == sa.bindparam("of"))
     .values(
-        # Lower than known only where the list is to be believed anew.
-        wanted_serial=sa.case(
-            (
-                sa.and_(project.c.wanted_serial > sa.bindparam("wanted"), sa.not_(sa.bindparam("anew"))),
-                project.c.wanted_serial,
-            ),
-            else_=sa.bindparam("wanted"),
-        ),
+        wanted_serial=sa.bindparam("wanted"),
         absent_since=None,
         state=sa.case(
             (
-                sa.and_(project.c.state == "current", sa.func.coalesce(project.c.serial, 0) < sa.bindparam("wanted")),
+                sa.and_(
+                    project.c.state == "current",
+                    sa.bindparam("wanted", type_=sa.BigInteger) > 0,
+                    sa.func.coalesce(project.c.serial, 0) != sa.bindparam("wanted"),
+                    sa.func.coalesce(project.c.seen_serial, 0) != sa.bindparam("wanted"),
+                ),
                 "behind",
             ),
             else_=project.c.state,
@@ -201,8 +226,13 @@ _ABSENT = (
     project.update()
     .where(
         project.c.name == sa.bindparam("of"),
-        sa.func.coalesce(project.c.serial, 0) <= sa.bindparam("edition"),
-        sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),
+        sa.or_(
+            sa.bindparam("anew", type_=sa.Boolean),
+            sa.and_(
+                sa.func.coalesce(project.c.serial, 0) <= sa.bindparam("edition"),
+                sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),
+            ),
+        ),
     )
     .values(absent_since=sa.bindparam("edition"))
 )

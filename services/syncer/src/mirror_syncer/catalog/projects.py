@@ -15,9 +15,12 @@ from mirror_contract import ProjectState
 from mirror_syncer.catalog.schema import AMISS, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.rows import KeptPage, ProjectRow
+from mirror_syncer.serials import newest_of
 from mirror_syncer.upstream import Validators
 
 _LINES_AT_ONCE = 10_000
+_HIGHEST = 100  # serials, of which those that are no outliers are the mirror's
+_PUBLISHED_SERIAL = sa.func.coalesce(project.c.own_serial, project.c.serial)
 _NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at", "amiss_since"}
 _AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
 _COLUMNS = [column for column in project.columns if column.name not in _NOT_TRANSFERS]
@@ -71,7 +74,7 @@ class Projects:
 
     def listed(self) -> Iterator[tuple[NormalizedName, int | None]]:
         """Yield name and serial of each published project, by name."""
-        query = sa.select(project.c.name, project.c.serial).where(project.c.published).order_by(project.c.name)
+        query = sa.select(project.c.name, _PUBLISHED_SERIAL).where(project.c.published).order_by(project.c.name)
         with self._engine.connect() as connection:
             # The driver's own cursor: 886,000 of SQLAlchemy's rows take two seconds, tuples a third of one. On
             # PostgreSQL it has a name, and so lives on the server: without one, all rows come before the first.
@@ -82,10 +85,10 @@ class Projects:
                     yield from some
 
     def newest_serial(self) -> int | None:
-        """Return the highest serial of a published project."""
+        """Return the highest serial that a project is published with, outliers left out."""
+        query = sa.select(_PUBLISHED_SERIAL).where(project.c.published, _PUBLISHED_SERIAL.is_not(None))
         with self._engine.connect() as connection:
-            newest: int | None = connection.scalar(sa.select(sa.func.max(project.c.serial)).where(project.c.published))
-        return newest
+            return newest_of(list(connection.scalars(query.order_by(_PUBLISHED_SERIAL.desc()).limit(_HIGHEST))))
 
     def any_published(self) -> bool:
         """Return whether a project is published."""
@@ -237,6 +240,7 @@ def _row(values: dict[str, Any]) -> ProjectRow:
     values["state"] = ProjectState(values["state"])
     # The driver's own booleans: SQLite has none.
     values["published"] = bool(values["published"])
+    values["doubted"] = bool(values["doubted"])
     return ProjectRow(**values)
 
 

@@ -13,10 +13,11 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    false,
     text,
 )
 
-SCHEMA_VERSION = "0016"
+SCHEMA_VERSION = "0013"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -28,11 +29,12 @@ Word = String().with_variant(String(collation="C"), "postgresql")
 LISTED = text("wanted_serial IS NOT NULL AND absent_since IS NULL")
 CHECKED = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NOT NULL")
 NEW = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NULL AND serial IS NULL")
-# A wanted serial of 0: listed without one.
+# A wanted serial of 0: listed without one. Any other than the one of the last look is news, also a lower one.
 CHANGED = text(
     "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL AND (checked_at IS NOT NULL OR serial IS NOT NULL)"
-    " AND (serial IS NULL OR serial < wanted_serial)"
+    " AND (serial IS NULL OR serial <> wanted_serial) AND (seen_serial IS NULL OR seen_serial <> wanted_serial)"
 )
+DOUBTED = text("doubted AND wanted_serial IS NOT NULL AND absent_since IS NULL")
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
 AMISS = text("amiss_since IS NOT NULL")
@@ -51,7 +53,16 @@ project = Table(
     metadata,
     Column("name", Word, primary_key=True),
     Column("state", Word, nullable=False),
+    # upstream's, of the page that was taken last, where it is believed
     Column("serial", BigInteger),
+    # ours, where the published page moved and upstream's serial did not
+    Column("own_serial", BigInteger),
+    # what upstream's list gave it when it was last looked at
+    Column("seen_serial", BigInteger),
+    # its serial says nothing of its content
+    Column("doubted", Boolean, nullable=False, server_default=false()),
+    # since when upstream has shown older pages only
+    Column("older_since", BigInteger),
     Column("etag", Text),
     Column("last_modified", Text),
     # of the policy that the published page was made by
@@ -80,11 +91,14 @@ project = Table(
     Column("amiss_since", BigInteger),
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
-    Index("project_listed", "published", "name", "serial"),
+    Index("project_listed", "published", "name", "serial", "own_serial"),
     # Upstream's list is compared with this one alone.
     Index("project_wanted", "name", "wanted_serial", "absent_since"),
     Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
+    # What the list names with its newest serial, or with a later one.
+    Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, postgresql_where=LISTED),
+    Index("project_doubted", "name", sqlite_where=DOUBTED, postgresql_where=DOUBTED),
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),

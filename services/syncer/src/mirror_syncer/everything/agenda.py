@@ -17,6 +17,8 @@ from mirror_syncer.workqueue import Action, Task, WorkQueue
 
 log = structlog.get_logger()
 
+_DOUBTED_FEW = 3  # projects; one or two are a mishap of theirs
+
 Pages = Iterator[list[DueProject]]
 
 
@@ -42,6 +44,8 @@ class Agenda:
         began = _began(run)
         if known is not None and known.unnumbered:
             total += await asyncio.to_thread(self._catalog.due.count_unnumbered, before=began)
+        if (tick := await asyncio.to_thread(self._tick)) is not None:
+            total += await asyncio.to_thread(self._catalog.due.count_latest, tick=tick, before=began)
         if run.request.force:
             total = await asyncio.to_thread(self._catalog.due.count_listed)
         total += asked_after
@@ -79,13 +83,36 @@ class Agenda:
         if run.request.force:
             yield Priority.BACKLOG, due.everything(before=began)
             return
+        if (tick := self._tick()) is not None:
+            # First, since what is looked at now counts as looked at within the same second.
+            yield Priority.CHANGED, due.latest(tick=tick, before=began)
         yield Priority.CHANGED, due.changed()
         yield Priority.RETRY, due.retried(now=now)
         if self._catalog.recall(Fact.FED_POLICY) != self._policy.digest:
             yield Priority.RECHECK, self._unlike(self._policy.current)
         if known is not None and known.unnumbered:
             yield Priority.RECHECK, due.unnumbered(before=began)
+        if self._distrusts():
+            yield Priority.RECHECK, due.everything(before=began)
+        else:
+            yield Priority.RECHECK, due.doubted(before=began)
         yield Priority.BACKLOG, due.new()
+
+    def _tick(self) -> int | None:
+        """
+        Return the newest serial when the last sync began; None where none is known.
+
+        A serial may be a day's or a constant: what had the newest one may have changed since without another. Of a
+        counter of changes that is one project.
+        """
+        return int(said) if (said := self._catalog.recall(Fact.TICK)) else None
+
+    def _distrusts(self) -> bool:
+        """Return whether so many serials have stood still while content changed that none is worth a look."""
+        if not (doubted := self._catalog.due.count_doubted()):
+            return False
+        listed = self._catalog.due.count_listed()
+        return doubted >= max(min(_DOUBTED_FEW, listed), listed // 100)
 
     def _unlike(self, policy: Policy) -> Pages:
         """Yield what was published by another policy than is in force."""

@@ -11,7 +11,7 @@ import contextlib
 from pathlib import Path
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog import Catalog, Fact, KnownList
 from mirror_syncer.collection import Collection
 from mirror_syncer.errors import (
     Abandoned,
@@ -91,7 +91,9 @@ class Everything:
         try:
             with run.phase("plan"):
                 # A run that broke off may not have asked after what the list that it read was the first to lack.
-                lacking = await self._upstream.read(run) or run.resumed
+                lacking = await self._read(run) or run.resumed
+                # What is newest now may change once more under the same serial: the next sync looks at it again.
+                known = await asyncio.to_thread(self._catalog.listing.known)
             while True:
                 with run.phase("withdraw"):
                     leaving = await self._removals.withdraw(run)
@@ -123,7 +125,7 @@ class Everything:
             ended.set()
             await publisher
         with run.phase("publish"):
-            await self._list.publish()
+            await self._list.publish(anew=run.request.force)
         with run.phase("collect"):
             await self._collect(run)
             await run.idle()
@@ -131,7 +133,19 @@ class Everything:
         if not run.over:
             counts.projects_planned = counts.projects_done
         if not run.over and self._policy.current.everything:
-            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+            await asyncio.to_thread(self._remember, known)
+
+    def _remember(self, known: KnownList | None) -> None:
+        """Remember that all was looked at by the policy in force, and by the list that was known at the start."""
+        self._catalog.remember(Fact.FED_POLICY, self._policy.digest)
+        if known is not None and known.newest is not None:
+            self._catalog.remember(Fact.TICK, str(known.newest))
+
+    async def _read(self, run: ActiveRun) -> bool:
+        """Read the list, by which pages are judged from then on; results and errors as in ``UpstreamList.read``."""
+        lacking = await self._upstream.read(run)
+        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        return lacking
 
     async def _read_again(self, run: ActiveRun) -> bool:
         """
@@ -146,7 +160,7 @@ class Everything:
             run.note(Failure(reason=f"{error}; what was in force before still is"))
         run.policy_digest = self._policy.digest
         try:
-            return await self._upstream.read(run)
+            return await self._read(run)
         except (UpstreamError, InvalidPage) as error:
             run.note(Failure(reason=str(error)))
             return False

@@ -9,14 +9,16 @@ import structlog
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
+from mirror_syncer.origins import same_upstream
 from mirror_syncer.priority import Priority
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.serials import went_back
 from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified, Validators
 from mirror_syncer.volume import state_disk_says
 
 log = structlog.get_logger()
 
-_OLDER_SECONDS = 86_400  # an edge of the CDN is behind for an hour
+OLDER_SECONDS = 86_400  # an edge of the CDN is behind for an hour
 
 
 class UpstreamList:
@@ -45,7 +47,7 @@ class UpstreamList:
             Abandoned: the run was cancelled while upstream was waited for.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
-        if known is not None and known.origin != self._origin:
+        if known is not None and not same_upstream(known.origin, self._origin):
             known = None
         force = run.request.force
         validators = known.validators if known and not force else Validators()
@@ -64,14 +66,28 @@ class UpstreamList:
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
             new = _known(answer, reader, listed, origin=self._origin, last=known)
-            if known is not None and not force and (new.serial or 0) < (known.serial or 0):
-                # An edge of the CDN that has not heard yet, for up to an hour.
-                log.info("list", news="none: it is older than the last", serial=new.serial, last=known.serial)
-                await self._tell_of_older(run, new, last=known)
-                return False
+            back = known is not None and not force and went_back(new.serial, known.serial, newest=new.newest)
+            older = back and not await self._stays_older(run, new, last=known)
             merged: Merged = await asyncio.to_thread(
-                self._catalog.listing.merge, listed.parts(), new, now=int(time.time()), anew=force or known is None
+                self._catalog.listing.merge,
+                listed.parts(),
+                new,
+                now=int(time.time()),
+                anew=force or known is None or (back and not older),
+                older=older,
             )
+        if older:
+            # An edge of the CDN that has not heard yet, for up to an hour; what it says otherwise is asked for.
+            log.info(
+                "list",
+                news="none: it is older than the last",
+                serial=new.serial,
+                last=known and known.serial,
+                changed=merged.changed,
+            )
+            return False
+        if known is None or new.serial != known.serial or merged != Merged():
+            run.news = True
         log.info(
             "list",
             projects=listed.count,
@@ -85,32 +101,38 @@ class UpstreamList:
         run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in (*listed.faults, *reader.faults)))
         return merged.absent > 0
 
-    async def _tell_of_older(self, run: ActiveRun, new: KnownList, *, last: KnownList) -> None:
-        """Tell of an older list that stays: one wrong serial, however high, must not stop the mirror unseen."""
+    async def _stays_older(self, run: ActiveRun, new: KnownList, *, last: KnownList | None) -> bool:
+        """
+        Return whether upstream has shown older lists for so long that they are its word.
+
+        An edge of the CDN catches up within an hour. Upstream itself goes back where it was restored from a backup; or
+        the last serial was wrong, however high, and must not stop the mirror.
+        """
         now = int(time.time())
         since = await asyncio.to_thread(self._catalog.recall, Fact.LIST_OLDER)
         if not since or int(since) > now:  # by a clock that has been set since
             await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, str(now))
-        elif now - int(since) >= _OLDER_SECONDS:
-            run.note(
-                Failure(
-                    reason=f"for more than a day upstream's list, of serial {new.serial}, has been older than the last "
-                    f"one, of {last.serial}, so that nothing new is seen; `sync --force --confirm` takes what upstream "
-                    "has"
-                )
-            )
+            return False
+        if now - int(since) < OLDER_SECONDS:
+            return False
+        run.remarks.append(
+            f"for more than a day upstream's list, of serial {new.serial}, has been older than the last one, of "
+            f"{last and last.serial}; from now on it is taken as it is"
+        )
+        return True
 
 
 def _known(
     answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
 ) -> KnownList:
-    said = reader.serial if reader.serial is not None else answer.serial
-    serial = said if said is not None else listed.newest or None
+    believed = listed.judge(reader.serial if reader.serial is not None else answer.serial)
+    serial = believed.own
     return KnownList(
         origin=origin,
         # The clock may have been set back; the editions of an upstream's list go on.
         edition=serial if serial is not None else max(int(time.time()), last.edition + 1 if last else 0),
         serial=serial,
         unnumbered=listed.unnumbered,
+        newest=believed.newest,
         validators=answer.validators,
     )

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import VolumeFull
 from mirror_syncer.publish.pages import API_VERSION
+from mirror_syncer.serials import AHEAD_MOST, is_outlier
 from mirror_syncer.volume import Volume, digest_of
 
 log = structlog.get_logger()
@@ -74,6 +75,7 @@ class ProjectList:
         self._volume = volume
         self._writing = asyncio.Lock()
         self._changed = True
+        self._anew = False
         self._shown: str | None = None
         """The digest of the list that is published, once it is known."""
 
@@ -86,9 +88,17 @@ class ProjectList:
         self._changed, self._shown = True, None
         self._write(frozenset())
 
-    async def publish(self, *, without: frozenset[NormalizedName] = frozenset()) -> None:
-        """Publish the list of published projects, less those that are about to be withdrawn."""
+    async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), anew: bool = False) -> None:
+        """
+        Publish the list of published projects, less those that are about to be withdrawn.
+
+        Args:
+            anew: a person says to take what upstream has: a serial far past all projects' is given up.
+        """
         async with self._writing:
+            self._anew = anew
+            if anew:
+                self._changed, self._shown = True, None  # what lies there is not believed
             if self._changed or without or not self._volume.lists():
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
@@ -139,11 +149,13 @@ class ProjectList:
         streamed = self._volume.stream_list()
         try:
             listed = (line for line in self._catalog.projects.listed() if line[0] not in without)
-            serial = self._serial()
+            serial = self._serial(without)
             render_list(listed, serial=serial, into=streamed)
             page, digest = streamed.finish()
             if self._volume.lists() and digest == (self._shown or self._on_disk()):
                 page.discard()
+                if serial is not None and serial != self._published_serial():
+                    self._catalog.remember(Fact.LIST_SERIAL, str(serial))
                 return
             self._volume.durability.sync()
             if serial is not None:
@@ -166,16 +178,32 @@ class ProjectList:
         whole = all(plain is not None and twin in (None, plain) for plain, twin in found)
         return digest_of(plain or "" for plain, _ in found) if whole else None
 
-    def _serial(self) -> int | None:
+    def _serial(self, without: frozenset[NormalizedName]) -> int | None:
         """
-        Return the list's own serial: up to where upstream's changes are in it. It never goes back.
+        Return the list's own serial: its newest project's, or one more than the last where the list changed otherwise.
 
-        The newest project's alone would, when that project is removed; and a mirror of this mirror passes over a list
-        that is older than its last, and believes an absence only when a newer list agrees.
+        It never goes back, as the newest project's alone would when that project is removed; and a mirror of this
+        mirror believes an absence only when a newer list agrees. A last one that is no counter's is given up.
         """
-        settled = self._catalog.serials()
-        said = (self._published_serial(), self._catalog.projects.newest_serial(), settled and settled[0])
-        return max((serial for serial in said if serial is not None), default=None)
+        newest, last, settled = (
+            self._catalog.projects.newest_serial(),
+            self._published_serial(),
+            self._catalog.serials(),
+        )
+        if newest is not None and settled is not None and settled[0] <= newest + AHEAD_MOST:
+            newest = max(newest, settled[0])  # upstream's own list moves when a project leaves, and so does ours
+        if newest is None or last is None or newest > last:
+            return newest if last is None else max(newest or 0, last)
+        if is_outlier(last, newest) or (self._anew and last > newest + AHEAD_MOST):
+            return newest
+        shown = self._shown or self._on_disk()
+        if shown is None:
+            return last
+        rendered = _Digests()
+        listed = (line for line in self._catalog.projects.listed() if line[0] not in without)
+        render_list(listed, serial=last, into=rendered)
+        same = digest_of((rendered.html.hexdigest(), rendered.json.hexdigest())) == shown
+        return last if same else last + 1
 
     def _published_serial(self) -> int | None:
         said = self._catalog.recall(Fact.LIST_SERIAL)
@@ -205,6 +233,9 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial
     comma = ""
     while some := list(itertools.islice(lines, _LINES_AT_ONCE)):
         into.html.write("".join([f'    <a href="{name}/">{name}</a><br>\n' for name, _ in some]))
+        if serial is not None:
+            # None is past the list's own: a mirror that counts by the highest would hear of nothing any more.
+            some = [(name, its if its is None or its <= serial else serial) for name, its in some]
         entries = [
             f'{{"name":"{name}"}}' if its is None else f'{{"_last-serial":{its},"name":"{name}"}}' for name, its in some
         ]

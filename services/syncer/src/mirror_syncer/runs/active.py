@@ -11,6 +11,7 @@ from mirror_contract import Counts, Failure, Run, RunKind, RunRequest
 from mirror_syncer.errors import Abandoned
 from mirror_syncer.priority import Priority
 from mirror_syncer.runs.failure_log import FailureLog
+from mirror_syncer.serials import Bounds
 
 _FAILURES_KEPT = 100
 FEW = 1_000
@@ -58,6 +59,10 @@ class ActiveRun:
         """What its message tells besides, though nothing of it is a failure."""
         self.postponed: set[NormalizedName] | None = None
         """Projects for which there is no room yet, while it makes some; otherwise such a project ends the run."""
+        self.news = False
+        """Upstream said something that it had not said before."""
+        self.bounds = Bounds()
+        """How far upstream's serials are believed."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""
         self.allow_removals = document.request.allow_removals

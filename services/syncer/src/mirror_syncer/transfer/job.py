@@ -1,12 +1,13 @@
 """What there is to do about a project, with all that is needed to know for it; it crosses to a worker as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.policy import Selection, Serve, fingerprint
 from mirror_syncer.priority import Priority
 from mirror_syncer.rows import ProjectRow
+from mirror_syncer.serials import Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Work:
     """Seconds that a file which the page drops stays."""
     wanted_serial: int | None = None
     """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """How far serials are believed."""
     force: bool = False
     """Forget validators and check that files are there."""
     shrink: bool = False
@@ -37,6 +40,13 @@ class Work:
     def outdates(self, serial: int | None) -> bool:
         """Return whether upstream's list tells of a later change than a page of this serial."""
         return serial is not None and self.wanted_serial is not None and serial < self.wanted_serial
+
+    @property
+    def seen_serial(self) -> int | None:
+        """What upstream's list gives the project as it is looked at now; unchanged where no list was asked."""
+        if self.wanted_serial is not None or self.row is None:
+            return self.wanted_serial
+        return self.row.seen_serial
 
 
 @dataclass(frozen=True, slots=True)

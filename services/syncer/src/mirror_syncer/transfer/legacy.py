@@ -48,6 +48,7 @@ class LegacyTransfer:
         page: Page,
         files: Sequence[tuple[File, PackagePath]],
         *,
+        serial: int | None,
         wanted: bool,
         priority: Priority,
         tally: Tally,
@@ -58,6 +59,9 @@ class LegacyTransfer:
         It is about these files and no others, whatever upstream says: where its document cannot be had, our own of
         last time tells what is still true, and the page the rest. Where none is wanted, or no file is left to tell of,
         what is published goes.
+
+        Args:
+            serial: what the page is published with.
 
         Raises:
             VolumeError: the disk says no.
@@ -78,7 +82,7 @@ class LegacyTransfer:
         if upstream is not None and upstream.version != releases.shown:
             silent = failure is not None
             about = None if silent else await self._about(page.name, releases.shown, priority=priority)
-        return Legacy(await asyncio.to_thread(self._stage, releases, about, upstream), failure)
+        return Legacy(await asyncio.to_thread(self._stage, releases, about, upstream, serial), failure)
 
     async def _ask(self, page: Page, *, priority: Priority) -> LegacyDocument | None:
         """Ask for the document; one older than the page is asked for again, a little later."""
@@ -104,10 +108,9 @@ class LegacyTransfer:
         return Releases(page, [(self._dated(file, place), place) for file, place in files], upstream=upstream)
 
     def _stage(
-        self, releases: Releases, about: LegacyDocument | None, upstream: LegacyDocument | None
+        self, releases: Releases, about: LegacyDocument | None, upstream: LegacyDocument | None, serial: int | None
     ) -> StagedDocument | None:
         # The page's serial, also beside a newer document: files that it names and the page does not are not here.
-        serial = releases.page.serial
         if serial is None:
             serial = (upstream.serial if upstream else None) or 0
         return self._tree.stage_legacy(releases.page.name, render_legacy(releases, about=about, serial=serial))

@@ -33,6 +33,8 @@ class Outcome:
     """It was not failing before."""
     altered: bool = False
     """The page on disk was not the one that was published last."""
+    news: bool = False
+    """Upstream said something that it had not said before."""
 
     @property
     def row(self) -> ProjectRow:
@@ -42,22 +44,24 @@ class Outcome:
 
 def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
     """Return the outcome of a page that did not change, and left nothing to do."""
-    serial = row.serial if row.serial is not None else work.wanted_serial or None
-    if work.outdates(serial):
+    if work.outdates(row.serial):
         behind = replace(
             row,
             state=ProjectState.PARTIAL if row.missing_files else ProjectState.BEHIND,
+            seen_serial=work.seen_serial,
+            older_since=None,
             checked_at=int(time.time()),
             attempts=row.attempts + 1,
             due_at=row.next_due(),
-            error=_lagging(serial, work.wanted_serial),
+            error=_lagging(row.serial, work.wanted_serial),
         )
         return Outcome(Publication(Settlement(behind)))
     lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
     touched = replace(
         row,
         state=ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT,
-        serial=serial,
+        seen_serial=work.seen_serial,
+        older_since=None,
         checked_at=int(time.time()),
         attempts=0 if row.due_at is None else row.attempts,
         error=row.error if row.state is ProjectState.PARTIAL else lacking.reason if row.missing_files else None,
@@ -87,7 +91,12 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
     if work.wanted_serial is not None:
         # The list is up to an hour old: what was deleted since is no failure.
         withdrawn = ProjectRow(
-            row.name, state=ProjectState.WITHDRAWN, serial=work.wanted_serial or None, error=GONE, checked_at=now
+            row.name,
+            state=ProjectState.WITHDRAWN,
+            serial=work.wanted_serial or None,
+            seen_serial=work.seen_serial,
+            error=GONE,
+            checked_at=now,
         )
         return Outcome(Publication(Settlement(withdrawn)))
     state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"

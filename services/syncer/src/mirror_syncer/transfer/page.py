@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPage, StalePage
+from mirror_syncer.errors import InvalidPage
 from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.transfer.job import Work
@@ -14,6 +15,17 @@ from mirror_syncer.volume import Tree
 
 # An edge of the CDN serves the old page for some seconds after a change: 2 + 4 + 8 s, holding no connection.
 STALE_WAITS = (2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What upstream answered when it was asked for a page."""
+
+    answer: PageAnswer | NotModified | Gone
+    older: bool = False
+    """By its serial the page may be older than the last one; content has to decide."""
+    doubted: bool = False
+    """The page has a serial that is not believed."""
 
 
 class PageTransfer:
@@ -38,31 +50,31 @@ class PageTransfer:
         self._kept = kept
         self._stale_waits = stale_waits
 
-    async def ask(self, work: Work, row: ProjectRow) -> PageAnswer | NotModified | Gone:
+    async def ask(self, work: Work, row: ProjectRow) -> Asked:
         """
-        Ask for the page; one older than ours is asked for again, a little later.
+        Ask for the page; one that seems older than ours is asked for again, a little later.
 
         So is, once, one older than upstream's list: the first answer after a purge may still be the old one. If it
         stays so, the page is taken: an invitation moves the serial, but not the page.
 
+        The page that is returned has a serial only where it is believed.
+
         Raises:
-            StalePage: it stays older than ours.
             UpstreamError: it could not be had.
             InvalidPage: what came is none.
         """
         validators = NO_VALIDATORS if work.force else row.validators
         for attempt, wait in enumerate((*self._stale_waits, None)):
             answer = await self._index.page(work.name, validators=validators, priority=work.priority)
-            serial = answer.page.serial if isinstance(answer, PageAnswer) else None
-            older = not work.force and None not in (serial, row.serial) and (serial or 0) < (row.serial or 0)
-            shown = row.serial if isinstance(answer, NotModified) else serial
-            if not older and (attempt or wait is None or not work.outdates(shown)):
-                return answer
-            if wait is None:
-                raise StalePage(
-                    f"upstream shows an older page, of serial {serial}; ours is of {row.serial}. "
-                    "If it stays so, `sync --force` takes what upstream has"
-                )
+            if not isinstance(answer, PageAnswer):
+                serial, older, doubted = row.serial, False, False
+            else:
+                serial = work.bounds.believed(answer.page.serial)
+                doubted = serial != answer.page.serial
+                older = not work.force and work.bounds.older(serial, row.serial, wanted=work.wanted_serial)
+                answer = replace(answer, page=replace(answer.page, serial=serial))
+            if wait is None or not (older or (attempt == 0 and work.outdates(serial))):
+                return Asked(answer, older=older, doubted=doubted)
             await asyncio.sleep(wait)
         raise AssertionError
 

@@ -10,15 +10,18 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.digests import NO_DIGEST
-from mirror_syncer.errors import InvalidPage, PathError, UpstreamError
+from mirror_syncer.errors import InvalidPage, PathError, StalePage, UpstreamError
+from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Retirement, Settlement
+from mirror_syncer.serials import published_serial
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
 from mirror_syncer.transfer.job import Withdrawal, Work
 from mirror_syncer.transfer.legacy import LegacyTransfer
+from mirror_syncer.transfer.older import has_news, says_the_same, stands_still, stays_older, tightened
 from mirror_syncer.transfer.outcome import (
     Outcome,
     after_alteration,
@@ -31,7 +34,7 @@ from mirror_syncer.transfer.page import STALE_WAITS, PageTransfer
 from mirror_syncer.transfer.retirement import intents, lost_files, retire
 from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Gone, Index, NotModified, Page, PageAnswer, ProjectStatus, Validators
-from mirror_syncer.volume import Tree
+from mirror_syncer.volume import PageSet, Tree
 
 _MANY = 1_000  # files, judged within 3 ms where their names are as they should be
 
@@ -94,22 +97,67 @@ class Transfer:
 
     async def _refresh(self, work: Work, row: ProjectRow, *, altered: bool) -> Outcome:
         try:
-            answer = await self._pages.ask(work, row)
-            match answer:
+            asked = await self._pages.ask(work, row)
+            match answer := asked.answer:
                 case Gone(index_missing):
                     return after_gone(work, row, index_missing=index_missing)
                 case NotModified():
                     if _settled(work, row):
                         return after_not_modified(work, row)
                     page, kept = await self._pages.unchanged(work.name)
-                    validators = row.validators
+                    # As it was said then: the published page's may be our own.
+                    page, validators = replace(page, serial=row.serial), row.validators
                 case PageAnswer():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
             with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
-                return await self._publish(work, row, page, kept=kept, validators=validators, altered=altered)
+                if asked.older and not altered and (stale := await self._older(work, row, page)) is not None:
+                    return stale
+                outcome = await self._publish(
+                    work, row, page, kept=kept, validators=validators, doubted=asked.doubted, altered=altered
+                )
+                moved = page.serial != row.serial if page.serial is not None else bool(outcome.publication.staged)
+                return replace(outcome, news=isinstance(answer, PageAnswer) and moved)
         except (UpstreamError, InvalidPage) as error:
             return after_failure(row, error)
+
+    async def _older(self, work: Work, row: ProjectRow, page: Page) -> Outcome | None:
+        """Publish what a page restricts that seems older than the last one; None where it is to be taken whole."""
+        published = await asyncio.to_thread(find_published, self._tree, work.name)
+        if published is None or stays_older(row):
+            return None
+        verdict = await _judge(work.selection, work.name, page.files)
+        if has_news(verdict, published) or says_the_same(page, verdict, published):
+            return None
+        since = row.older_since if row.older_since is not None else int(time.time())
+        stale = StalePage(
+            f"upstream shows an older page, of serial {page.serial}; ours is of {row.serial}. What it restricts holds; "
+            "the rest is taken if it stays so for a day, or by `sync --force`"
+        )
+        failed = after_failure(replace(row, older_since=since), stale)
+        restricted = tightened(page, published)
+        if restricted is None:
+            return failed
+        restricted = replace(restricted, serial=None)
+        outcome = await self._publish(work, row, restricted, kept=None, validators=NO_VALIDATORS)
+        settlement = outcome.publication.settlement
+        if not settlement.read:
+            return outcome
+        # Upstream's newer page, once it is shown again, is compared with this one.
+        settled = replace(
+            settlement.row,
+            state=failed.row.state,
+            serial=row.serial,
+            own_serial=settlement.row.published_serial,
+            error=failed.row.error,
+            older_since=since,
+            attempts=failed.row.attempts,
+            due_at=failed.row.due_at,
+        )
+        publication = replace(outcome.publication, settlement=replace(settlement, row=settled, kept=None))
+        # A page that is asked for again to let it shrink was told of before.
+        told = () if work.shrink else failed.failures
+        return replace(outcome, publication=publication, failures=(*outcome.failures, *told))
 
     async def withdraw(self, work: Withdrawal) -> Outcome:
         """
@@ -166,7 +214,8 @@ class Transfer:
         *,
         kept: KeptPage | None,
         validators: Validators,
-        altered: bool,
+        doubted: bool = False,
+        altered: bool = False,
     ) -> Outcome:
         """
         Bring what is wanted of a page, then stage the page that names it; what is touched is noted before.
@@ -181,6 +230,8 @@ class Transfer:
         if altered and published:
             damaged |= {published.places[name] for name in lost_files(page, published, damaged=frozenset())}
         lost = {} if quarantined or work.shrink or altered else lost_files(page, published, damaged=damaged)
+        trusted = not (altered or work.damaged or row.lost_files or row.older_since)
+        still = trusted and stands_still(page, published, row)
         if lost:
             # As if upstream still named them, and nothing else by their names, in versions that these tell.
             others = (file for file in page.files if file.filename not in lost)
@@ -219,21 +270,30 @@ class Transfer:
         if leaving or not tally.sought:  # files that were sought have noted the page with them
             taken = await self._intend(intents(work.name, leaving))
             leaving = tuple(file for file in leaving if not (altered and file.place in taken))
-        legacy = await self._legacy.bring(
-            page, offered, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
+        ours, rendered = self._render(
+            work,
+            row,
+            page,
+            offered,
+            complete=not (failures or shrinking),
+            published=None if altered else published,
         )
-        rendered = render_page(page, offered)
+        legacy = await self._legacy.bring(
+            page, offered, serial=ours, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
+        )
         staged = self._tree.stage(work.name, rendered)
         missing = len(failures)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or len(idle) > 0
-        serial = page.serial if page.serial is not None else work.wanted_serial or None
-        later = unfinished or shrinking > 0 or work.outdates(serial)
-        state, error = standing(work, serial=serial, missing=failures, lost=shrinking)
+        later = unfinished or shrinking > 0 or work.outdates(page.serial)
+        state, error = standing(work, serial=page.serial, missing=failures, lost=shrinking)
         now = int(time.time())
         new = ProjectRow(
             work.name,
             state=state,
-            serial=serial,
+            serial=page.serial,
+            own_serial=None if ours == page.serial else ours,
+            seen_serial=work.seen_serial,
+            doubted=doubted or still or (row.doubted and page.serial == row.serial),
             validators=validators,
             fingerprint=work.fingerprint,
             file_count=len(offered),
@@ -271,6 +331,29 @@ class Transfer:
     def _lying_there(self, leaving: Iterable[Retirement]) -> tuple[Retirement, ...]:
         """Return those that hold what they are said to: a page that was altered may name anybody's place."""
         return tuple(file for file in leaving if self._tree.digest(file.place) == file.sha256)
+
+    def _render(
+        self,
+        work: Work,
+        row: ProjectRow,
+        page: Page,
+        offered: list[tuple[File, PackagePath]],
+        *,
+        complete: bool,
+        published: PublishedPage | None,
+    ) -> tuple[int | None, PageSet]:
+        """Return the serial to publish, which moves where the content does, and the page with it."""
+        said = page.serial if page.serial is not None else work.bounds.believed(work.wanted_serial or None)
+        if said and not complete:
+            said -= 1  # not yet all that it says: the rest moves the serial once more, for mirrors of this mirror
+        last = row.published_serial
+        ours = published_serial(said, last, changed=False, bounds=work.bounds)
+        pages = render_page(replace(page, serial=ours), offered)
+        if ours == last and ours is not None and published is not None and not work.damaged:
+            changed = self._tree.page(work.name) != pages.json
+            if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
+                return moved, render_page(replace(page, serial=moved), offered)
+        return ours, pages
 
 
 def _settled(work: Work, row: ProjectRow) -> bool:

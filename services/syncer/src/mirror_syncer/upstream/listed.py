@@ -6,6 +6,7 @@ Parts go by a name's first two characters, whatever the order: PyPI sorts by its
 compared by itself.
 """
 
+import heapq
 import re
 from array import array
 from bisect import bisect_right
@@ -19,6 +20,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.serials import ListSerials, judge_list
 from mirror_syncer.upstream.project_list import Block
 
 _FIRST = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -28,6 +30,7 @@ PARTS = tuple(first + second for first in _FIRST for second in ("", "-", *_FIRST
 _PROJECTS_MOST = 5_000_000  # PyPI has 890,000
 _LONGEST = 100  # characters of a name that nobody need look at by itself
 _FAULTS_KEPT = 100
+_HIGHEST_KEPT = 100  # serials; more wrong ones than that are no exception, but the index's own way
 # PEP 503 and 508 for all names of a block at once, a line each: a tenth of the time of one at a time.
 _NORMAL = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\n)*")
 
@@ -46,8 +49,10 @@ class ListedProjects:
         self.count = 0
         self.unnumbered = 0
         """How many have no serial."""
-        self.newest = 0
-        """The highest serial of a project."""
+        self.highest: list[int] = []
+        """The highest serials of projects, in descending order; the first hundred."""
+        self.serials: ListSerials | None = None
+        """What is believed of them, once that is judged."""
         self.faults: list[str] = []
         """Names that are none, or that two projects share; the first hundred."""
 
@@ -75,6 +80,13 @@ class ListedProjects:
         if not self.count:
             raise InvalidPage("the list names no project at all")
 
+    def judge(self, own: int | None) -> ListSerials:
+        """Judge the serials of the whole list, whose own one this is; those that are not believed count as 0."""
+        self.serials = judge_list(own, self.highest)
+        if self.highest and self.highest[0] > self.serials.ceiling:
+            self.unnumbered += sum(serial > self.serials.ceiling for serial in self.highest)
+        return self.serials
+
     def parts(self) -> Iterator[tuple[str, dict[NormalizedName, int]]]:
         """Yield what names begin with, and the projects whose names do."""
         for beginning, places in self._places.items():
@@ -82,12 +94,18 @@ class ListedProjects:
             for start, length, count in zip(places[::3], places[1::3], places[2::3], strict=True):
                 self._file.seek(start)
                 names = self._file.read(length).decode("ascii").split("\n")
-                serials = array("q", self._file.read(count * 8))
+                serials = self._believed(array("q", self._file.read(count * 8)))
                 more = cast("dict[NormalizedName, int]", dict(zip(names, serials, strict=True)))
                 if len(more) < count or not part.keys().isdisjoint(more):
                     more = self._collided(part, zip(names, serials, strict=True))
                 part |= more
             yield beginning, part
+
+    def _believed(self, serials: "array[int]") -> "array[int]":
+        ceiling = None if self.serials is None else self.serials.ceiling
+        if ceiling is None or max(serials) <= ceiling:
+            return serials
+        return array("q", (serial if serial <= ceiling else 0 for serial in serials))
 
     def _write(self, names: list[str], serials: list[int]) -> None:
         firsts = [name[:2] for name in names]
@@ -121,7 +139,8 @@ class ListedProjects:
 
     def _normalized(self, names: list[str], serials: list[int]) -> Block:
         self.unnumbered += serials.count(0)
-        self.newest = max([self.newest, *serials])
+        if serials and max(serials) > (self.highest[-1] if len(self.highest) == _HIGHEST_KEPT else 0):
+            self.highest = heapq.nlargest(_HIGHEST_KEPT, [*self.highest, *filter(None, serials)])
         text = "\n".join([*names, ""])
         if text.isascii():
             # PEP 503's re.sub(r"[-_.]+", "-", name).lower()

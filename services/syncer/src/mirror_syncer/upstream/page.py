@@ -24,6 +24,7 @@ from mirror_syncer.names import (
     parse_filename,
     parse_sha256,
 )
+from mirror_syncer.serials import SERIAL_MOST
 from mirror_syncer.upstream.text import clean_line
 
 # PEP 629: clients refuse a major version that they do not know, and so do we.
@@ -36,7 +37,6 @@ _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?
 _PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
 # Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
-SERIAL_MOST = 2**63 - 1  # what the catalog's column holds
 _UNHASHED = "the page gives no sha256, so that its content could not be checked"
 _REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
 _URL_MOST = 8_192
@@ -121,7 +121,7 @@ def parse_status(said: str) -> ProjectStatus:
 
 
 def parse_serial(said: object) -> int | None:
-    """Return a serial, from JSON or from a header's digits, or None of anything else: serials are PyPI's own."""
+    """Return a serial, from JSON or from a header's digits; None for anything else and for what no counter reaches."""
     if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= len(str(SERIAL_MOST)):
         said = int(said)
     return said if type(said) is int and 0 <= said <= SERIAL_MOST else None

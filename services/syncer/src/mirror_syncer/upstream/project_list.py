@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from mirror_syncer.errors import InvalidPage
-from mirror_syncer.upstream.page import SERIAL_MOST, check_api_version, parse_serial
+from mirror_syncer.serials import SERIAL_MOST
+from mirror_syncer.upstream.page import check_api_version, parse_serial
 from mirror_syncer.upstream.repair import decode_json
 
 Block = tuple[list[str], list[int]]

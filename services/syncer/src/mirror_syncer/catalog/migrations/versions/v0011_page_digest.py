@@ -6,7 +6,7 @@ from alembic import op
 _Word = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade() -> None:
