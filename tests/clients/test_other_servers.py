@@ -28,6 +28,7 @@ def install(client: Client, index: str) -> None:
     assert client.installed("packages") == NEWEST
 
 
+@pytest.mark.slow
 def test_devpi(client: Client) -> None:
     """devpi serves the mirror's projects as an index of type mirror."""
     client.run("devpi-init --serverdir server")
