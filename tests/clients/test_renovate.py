@@ -16,7 +16,11 @@ LOOKUP = "renovate --platform=local --dry-run=lookup --report-type=file --report
 def looked_up(client: Client) -> Any:
     """Run Renovate over a project that pins an old release, and return what it found for it."""
     client.write("project/requirements.txt", "requests==2.30.0\n")
-    environment = {"RENOVATE_CONFIG_FILE": f"{client.home}/config.json", "RENOVATE_INTERNAL_HOST_ACCESS": "block"}
+    environment = {
+        "RENOVATE_BASE_DIR": f"{client.home}/renovate",  # else its cache answers for a mirror that another test asked
+        "RENOVATE_CONFIG_FILE": f"{client.home}/config.json",
+        "RENOVATE_INTERNAL_HOST_ACCESS": "block",
+    }
     client.run(f"cd project && git init --quiet && git add --all && {LOOKUP}", environment=environment)
     report = json.loads(client.run("cat report.json"))
     [file] = report["repositories"]["local"]["packageFiles"]["pip_requirements"]
