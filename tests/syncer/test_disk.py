@@ -12,6 +12,7 @@ import pytest
 import fakepypi
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunKind, RunState
+from mirror_syncer.errors import VolumeFull
 from mirror_syncer.volume.ballast import BALLAST_BYTES, trim_ballast
 from syncer import mounts
 from syncer.mounts import fill
@@ -179,6 +180,28 @@ async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi
     assert small_disk.filenames("large") == {"large-1.1-py3-none-any.whl"}
     assert small_disk.filenames("alpha") == {"alpha-2.0-py3-none-any.whl"}
     small_disk.assert_whole()
+
+
+async def test_quarantine_needs_no_room(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarantined file that has no room to be put aside is removed, and fetched again should it come back."""
+
+    def full(_: object) -> None:
+        raise VolumeFull("no room")
+
+    pypi.index.project("six").upload("1.0", sdist=False)
+    site.select("six")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("six").quarantine()
+        monkeypatch.setattr(running.mirror.volume, "withdraw", full)
+        quarantined = await running.sync()
+        left = list(site.web.glob("packages/*/*"))
+        pypi.index.project("six").clear_quarantine()
+        back = await running.sync()
+
+    assert (quarantined.state, quarantined.counts.files_removed, left) == (RunState.SUCCEEDED, 1, [])
+    assert (back.state, back.counts.files_fetched) == (RunState.SUCCEEDED, 1)
+    site.assert_whole()
 
 
 async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
