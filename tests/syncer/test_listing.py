@@ -148,6 +148,8 @@ def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None
             # The totals are a table of five rows.
             scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "total" not in step]
             assert scans == [], (statement, plan)
+            if "doubted" in name:
+                assert "INDEX project_doubted" in plan[0]
             if "absent" in name:
                 assert "INDEX project_absent" in plan[0]
             if name not in ("failing", "due files"):

@@ -34,7 +34,7 @@ CHANGED = text(
     "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL AND (checked_at IS NOT NULL OR serial IS NOT NULL)"
     " AND (serial IS NULL OR serial <> wanted_serial) AND (seen_serial IS NULL OR seen_serial <> wanted_serial)"
 )
-DOUBTED = text("doubted AND wanted_serial IS NOT NULL AND absent_since IS NULL")
+DOUBTED = text("doubted AND absent_since IS NULL")
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
 AMISS = text("amiss_since IS NOT NULL")

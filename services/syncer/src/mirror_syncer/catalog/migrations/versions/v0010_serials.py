@@ -17,7 +17,7 @@ _CHANGED = (
 _PARTIAL = {
     "project_changed": (["wanted_serial", "name"], _CHANGED),
     "project_latest": (["wanted_serial", "name"], "wanted_serial IS NOT NULL AND absent_since IS NULL"),
-    "project_doubted": (["name"], "doubted AND wanted_serial IS NOT NULL AND absent_since IS NULL"),
+    "project_doubted": (["name"], "doubted AND absent_since IS NULL"),
 }
 
 
