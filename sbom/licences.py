@@ -28,7 +28,7 @@ _WORDS = {
     "python software foundation license": "PSF-2.0",
     "the unlicense (unlicense)": "Unlicense",
 }
-_LOOKED_UP = {"jinja2": "BSD-3-Clause"}
+_LOOKED_UP = {"cronsim": "BSD-3-Clause", "jinja2": "BSD-3-Clause"}
 
 # What wheels carry along: their metadata names only themselves.
 OF_BUNDLED = {

@@ -117,16 +117,21 @@ def leave_it_to_the_process(running: Running) -> None:
 
 
 async def test_errors_cross_the_wire(site: Site, many: fakepypi.FakePyPI) -> None:
-    """A disk that says no to a worker process ends the run with the disk's own words, as in one process."""
+    """What a worker process cannot read fails its project, or the run where all need it, as in one process."""
     site.select(*PROJECTS)
     async with at_work(site, many) as (running, run):
         await running.ended(run)
         leave_it_to_the_process(running)
         (site.web / "simple" / PROJECTS[0]).rename(site.web / "aside")
         (site.web / "simple" / PROJECTS[0]).write_text("in the way")
+        partly = await running.sync(PROJECTS[0], force=True)
+        (site.web / "simple").rename(site.web / "all-aside")
+        (site.web / "simple").write_text("in the way")
         failed = await running.sync(PROJECTS[0], force=True)
+    assert partly.state is RunState.INCOMPLETE
+    assert "Not a directory" in partly.failures[0].reason
     assert failed.state is RunState.FAILED
-    assert "Not a directory" in (failed.message or "")
+    assert "simple" in (failed.message or "")
 
 
 async def test_kept_pages_cross_the_wire(site: Site, many: fakepypi.FakePyPI) -> None:

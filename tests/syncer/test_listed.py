@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.serials import SERIAL_MOST
 from mirror_syncer.upstream import ListedProjects, ListReader, project_list
 from syncer.site import memory_below
 
@@ -42,7 +43,7 @@ EXTRA = st.dictionaries(
     st.one_of(st.none(), st.text(max_size=8), st.lists(st.fixed_dictionaries({"name": NAMES}), max_size=3)),
     max_size=2,
 )
-ENTRIES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(1, 2**62)), EXTRA), min_size=1, max_size=40)
+ENTRIES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(1, SERIAL_MOST)), EXTRA), min_size=1, max_size=40)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)

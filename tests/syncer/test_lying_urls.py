@@ -15,7 +15,9 @@ from mirror_syncer.names import content_digest
 from syncer.site import Site, same_directory
 from syncer.test_cli import mirror_syncer
 
-SDIST = "six-1.0.zip"
+# A name that fits each of three projects, so that each may have a file of it.
+SDIST = "six-evil-worse-1.0.zip"
+EVIL, WORSE = "six-evil", "six-evil-worse"
 GENUINE = b"what its owner uploaded"
 
 
@@ -57,8 +59,8 @@ def host(pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> FileHost:
 @pytest.fixture
 def victim(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
     """A genuine file; two other projects are mirrored before it, whose pages name it by its own URL."""
-    site.select("six", "evil", "worse")
-    for name in ("evil", "worse"):
+    site.select("six", EVIL, WORSE)
+    for name in (EVIL, WORSE):
         pypi.index.project(name).upload_file(SDIST, name.encode(), version="1.0", replace=True)
     return pypi.index.project("six").upload_file(SDIST, GENUINE, version="1.0", replace=True)
 
@@ -77,7 +79,7 @@ async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
     if large:
         monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
     # One of them is made to fit the short place, which holds any content of the same two digits.
-    for name, content in (("evil", same_directory(GENUINE)), ("worse", b"and this is nothing like it")):
+    for name, content in ((EVIL, same_directory(GENUINE)), (WORSE, b"and this is nothing like it")):
         pypi.faults.on_page(name).edit(host.lie(victim, content))
         await site.sync(name)
     host.stop()
@@ -86,7 +88,7 @@ async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
 
     assert run.state is RunState.SUCCEEDED
     assert site.content("six", SDIST) == GENUINE
-    places = {name: site.published(name).places[SDIST] for name in ("six", "evil", "worse")}
+    places = {name: site.published(name).places[SDIST] for name in ("six", EVIL, WORSE)}
     assert len(set(places.values())) == 3
     assert content_digest(f"/{places['six']}") == victim.blake2b_256  # the full one: the short one is evil's
     site.assert_whole()
@@ -97,12 +99,12 @@ async def test_lying_url_takes_no_other_place(
     site: Site, pypi: fakepypi.FakePyPI, host: FileHost, victim: fakepypi.File
 ) -> None:
     """Where nobody is harmed, content by a URL with another digest is still published, at its own place."""
-    pypi.faults.on_page("evil").edit(host.lie(victim, b"nothing like it"))
-    await site.sync("evil")
+    pypi.faults.on_page(EVIL).edit(host.lie(victim, b"nothing like it"))
+    await site.sync(EVIL)
     host.stop()
     await site.sync("six")
 
-    assert site.content("evil", SDIST) == b"nothing like it"
+    assert site.content(EVIL, SDIST) == b"nothing like it"
     assert site.published("six").places[SDIST] == f"packages/{victim.blake2b_256[:2]}/{SDIST}"
     site.assert_whole()
 

@@ -17,6 +17,7 @@ from pypi_simple import ProjectPage
 from mirror_syncer.errors import FileRejected, InvalidPage
 from mirror_syncer.names import PackagePath, Sha256, full_path, parse_filename, short_path
 from mirror_syncer.publish import parse_published, render_page
+from mirror_syncer.serials import SERIAL_MOST
 from mirror_syncer.upstream import File, Page, ProjectStatus, parse_json
 from mirror_syncer.upstream.html import parse_html
 
@@ -69,7 +70,7 @@ heads = st.builds(
     files=st.just(()),
     status=st.sampled_from(ProjectStatus),
     status_reason=st.none() | hostile,
-    serial=st.none() | st.integers(0, 2**63 - 1),
+    serial=st.none() | st.integers(0, SERIAL_MOST),
     api_version=st.sampled_from(("1.0", "1.1", "1.4", "1.17")),
 )
 

@@ -101,6 +101,18 @@ async def test_first_content_is_held_to(mirror: Site, plain: Plain) -> None:
     assert mirror.content("alpha", NAME) == CONTENT
 
 
+@pytest.mark.parametrize("fragment", ["", digest("md5", CONTENT)])
+async def test_file_without_sha256_is_no_alarm_to_a_verify(mirror: Site, plain: Plain, fragment: str) -> None:
+    """A verify that asks upstream compares what upstream gives: without a sha256, what came first is what is right."""
+    plain.fragment = fragment
+    plain.publish()
+    async with mirror.running() as running:
+        await running.sync()
+        verified = await running.verify(upstream=True)
+
+    assert (verified.state, verified.counts.files_damaged) == (RunState.SUCCEEDED, 0)
+
+
 async def test_changed_md5_is_a_changed_file(mirror: Site, plain: Plain) -> None:
     """Where the md5 changes, the deletion guard judges, and what comes then has a place of its own."""
     plain.fragment = digest("md5", CONTENT)

@@ -16,7 +16,7 @@ from mirror_contract import Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.clock import Clock
 from mirror_syncer.collection import Collection
-from mirror_syncer.errors import MirrorError, StateError, VolumeError
+from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError
 from mirror_syncer.everything import Everything
 from mirror_syncer.metrics import COMPLETE, Metrics
 from mirror_syncer.origins import switched_from, upstream_changed
@@ -162,8 +162,8 @@ class Engine:
         try:
             await asyncio.to_thread(self._runs.save, run)
             await asyncio.to_thread(self._volume.check_present)
-            await asyncio.to_thread(self._volume.trim_ballast)
             await self._reconcile(run)
+            await asyncio.to_thread(self._volume.trim_ballast)
             await self._clock.look()  # before anything leaves because its time has come
             match run.request.kind:
                 case RunKind.SYNC:
@@ -173,6 +173,8 @@ class Engine:
                 case RunKind.COLLECT:
                     await asyncio.to_thread(self._policy.reload)  # its grace may be another by now
                     await self._collection.run(run)
+        except PathError as error:
+            run.fatal = run.fatal or await asyncio.to_thread(self._whole_tree, error)
         except MirrorError as error:
             run.fatal = run.fatal or error
         except Exception as error:
@@ -195,6 +197,14 @@ class Engine:
             await asyncio.to_thread(self._reconciliation.run)
             if mismatch and run is not None:
                 run.remarks.append(f"{mismatch}: pages that differ are fetched again")
+
+    def _whole_tree(self, error: PathError) -> PathError | VolumeError:
+        """Return what is wrong with the tree as a whole, or else the error of the one path that ended a run."""
+        try:
+            self._volume.check_usable()
+        except VolumeError as of_all:
+            return of_all
+        return error
 
     async def _sync(self, run: ActiveRun) -> None:
         await asyncio.to_thread(self._policy.reload)

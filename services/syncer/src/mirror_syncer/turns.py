@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from packaging.utils import NormalizedName
@@ -23,7 +23,7 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.rows import GONE, ProjectRow, Settlement
 from mirror_syncer.runs import ActiveRun, Runs
 from mirror_syncer.transfer import Comparison, Outcome, Withdrawal, Work, after_failure
-from mirror_syncer.verification import Verdict
+from mirror_syncer.verification import Damage, Verdict
 from mirror_syncer.verifier import SliceOver, Verifier
 from mirror_syncer.volume import Volume
 from mirror_syncer.workqueue import Action, Closed, Task, WorkQueue
@@ -186,7 +186,7 @@ class Turns:
                 return await self._verify(task, run)
 
     async def _refresh(
-        self, task: Task, run: ActiveRun, row: ProjectRow | None, *, force: bool, damaged: frozenset[str] = frozenset()
+        self, task: Task, run: ActiveRun, row: ProjectRow | None, *, force: bool, damages: Sequence[Damage] = ()
     ) -> Outcome:
         selection = self._policy.current.selection(task.name)
         if selection is None:
@@ -203,7 +203,8 @@ class Turns:
             bounds=run.bounds,
             force=force,
             shrink=task.action is Action.SHRINK,
-            damaged=damaged,
+            damaged=frozenset(damage.place for damage in damages),
+            disputed=frozenset(damage.place for damage in damages if damage.reason == "differs"),
         )
         async with run.waiting():
             return await self._crew.perform(work)
@@ -221,8 +222,8 @@ class Turns:
         if not (verdict.damages and run.request.repair):
             return None
         log.warning("repairing", project=task.name, files=[damage.what for damage in verdict.damages])
-        places = frozenset(damage.place for damage in verdict.damages)
-        return await self._refresh(task, run, self._catalog.projects.get(task.name), force=True, damaged=places)
+        row = self._catalog.projects.get(task.name)
+        return await self._refresh(task, run, row, force=True, damages=verdict.damages)
 
     async def _compare(self, task: Task, run: ActiveRun, verdict: Verdict) -> Verdict:
         """Compare with upstream what a project's look was about, where upstream is asked for it at all."""

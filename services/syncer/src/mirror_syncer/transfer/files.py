@@ -56,6 +56,7 @@ class FileTransfer:
         priority: Priority,
         force: bool = False,
         damaged: frozenset[str] = frozenset(),
+        disputed: frozenset[str] = frozenset(),
     ) -> tuple[Landed, Tally]:
         """
         Bring what is missing of a project's files; a file that cannot be had costs only itself.
@@ -64,6 +65,8 @@ class FileTransfer:
             published: the page that is served now. What it names with the same hash is there, and is not looked at
                 again unless ``force`` asks for it.
             damaged: places whose content is known to be wrong; it is replaced.
+            disputed: places that the published page gives a hash which upstream never gave, so that they may hold
+                what upstream promises.
 
         Raises:
             VolumeError: the disk says no.
@@ -78,7 +81,8 @@ class FileTransfer:
         if not missing:
             return landed, tally
         self._check_room(missing)
-        held = {} if published is None else {published.places[n]: file.sha256 for n, file in published.files.items()}
+        named = published.files.items() if published else ()
+        held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
         claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
         addresses = {
             # Where a content lies that nobody knows, is known when it has come.

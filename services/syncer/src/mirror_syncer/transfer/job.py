@@ -31,6 +31,8 @@ class Work:
     """Let go of what upstream's page lacks, however much that is."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
+    disputed: frozenset[str] = frozenset()
+    """Of these, the places for which upstream never gave the hash that the published page has."""
 
     @property
     def fingerprint(self) -> str:

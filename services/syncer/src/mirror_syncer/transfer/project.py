@@ -250,6 +250,7 @@ class Transfer:
             priority=work.priority,
             force=work.force,
             damaged=damaged,
+            disputed=work.disputed,
         )
         tally.times_dropped = page.dropped_times
         # A quarantined page has nothing to offer, so nothing of it can be missing.
