@@ -146,6 +146,7 @@ def test_full_volume_and_what_waits() -> None:
             {"last_run": run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))},
         ),
         (Level.WARNING, "Not up to date: 3 of 10 projects", {"projects": {"current": 7, "failing": 1, "partial": 2}}),
+        (Level.WARNING, "A verify found 1 damaged file", {"damaged_files": 1, "damaged_since": WEEK_AGO}),
         (Level.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
         (Level.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
         (

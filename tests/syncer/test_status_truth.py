@@ -198,6 +198,49 @@ async def test_unknown_name_is_unknown_with_everything(site: Site, pypi: fakepyp
     assert after.state is ProjectState.CURRENT
 
 
+async def test_damage_stays_told_until_a_verify_finds_it_mended(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What a verify found damaged keeps the mirror from being called fresh and complete, since when it was found."""
+    for name in ("ant", "bee"):
+        pypi.index.project(name).upload("0.1")
+    site.select("ant", "bee")
+    async with site.running() as running:
+        await running.sync()
+        (site.web / site.published("ant").places["ant-0.1.tar.gz"]).write_bytes(b"rotten")
+        (site.web / "simple/index.html").write_bytes(b"rotten, too")
+        well = observe(running)
+        await running.verify()
+        found = observe(running)
+        await running.verify("ant")
+        await running.sync()
+        still = observe(running)
+        await running.verify(repair=True)
+        mended = observe(running)
+
+    assert well.verdict.title == "Fresh and complete"
+    assert (found.status.damaged_files, found.verdict.level) == (2, Level.WARNING)
+    assert "damaged" in found.verdict.title
+    assert (still.status.damaged_files, still.status.damaged_since) == (2, found.status.damaged_since)
+    assert (mended.status.damaged_files, mended.status.damaged_since) == (0, None)
+    assert mended.verdict.title == "Fresh and complete"
+
+
+async def test_damage_leaves_with_its_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What is no longer published is no longer damaged."""
+    for name in ("ant", "bee"):
+        pypi.index.project(name).upload("0.1")
+    site.select("ant", "bee")
+    async with site.running() as running:
+        await running.sync()
+        (site.web / site.published("ant").places["ant-0.1.tar.gz"]).unlink()
+        await running.verify("ant")
+        found = observe(running).status.damaged_files
+        site.select("bee")
+        await running.sync(allow_removals=1)
+        after = observe(running).status.damaged_files
+
+    assert (found, after) == (1, 0)
+
+
 async def test_pause_tells_since_when(site: Site) -> None:
     """Since when the schedule is paused is when somebody paused it first, across restarts."""
     site.select("ant")

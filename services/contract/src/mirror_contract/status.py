@@ -55,6 +55,10 @@ class Status(BaseModel):
     amiss_since: datetime | None = Field(
         default=None, description="Since when at least one project has been failing or partial; absent: none is."
     )
+    damaged_files: int = Field(
+        default=0, description="Published files and pages that a verify found damaged and none has found mended."
+    )
+    damaged_since: datetime | None = Field(default=None, description="When the first of them was found.")
     withheld_since: datetime | None = Field(
         default=None, description="Since when the deletion guard has held removals back; absent: it holds none."
     )

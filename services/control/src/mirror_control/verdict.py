@@ -84,7 +84,7 @@ _FIRST_READ = (Level.ALARM, Level.BUSY, Level.WARNING)
 def judge(status: Status, *, now: datetime) -> Verdict:
     """Return what the status means."""
     found = [*_syncer(status), *_volume(status), *_sync(status, now=now), *_removals(status), *_projects(status)]
-    found += [*_news(status), *_schedule(status), *_room(status)]
+    found += [*_damage(status), *_news(status), *_schedule(status), *_room(status)]
     # A stable sort: of equal weight, what comes first in this list.
     concerns = sorted(found, key=lambda concern: _FIRST_READ.index(concern.level))
     if concerns:
@@ -264,6 +264,21 @@ def _news(status: Status) -> list[Concern]:
             works=_served(status),
             remedy="Compare a page of `MIRROR_UPSTREAM` with PyPI's: a cache or proxy in between may have frozen. "
             f"`{_MIRRORCTL} sync --force --confirm` asks for everything without validators.",
+        )
+    ]
+
+
+def _damage(status: Status) -> list[Concern]:
+    if not status.damaged_files:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title=f"A verify found {count(status.damaged_files, 'damaged file')}",
+            since=status.damaged_since,
+            works="Clients refuse a damaged file by its hash; every other file installs.",
+            remedy=f"`{_MIRRORCTL} verify --repair --follow` fetches them again; `{_MIRRORCTL} runs` names them. "
+            "Is the disk sound? See the kernel's log.",
         )
     ]
 

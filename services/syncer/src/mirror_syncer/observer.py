@@ -53,6 +53,7 @@ class Observer:
         # With everything, those that are behind only wait for their turn.
         amiss = (ProjectState.FAILING, ProjectState.PARTIAL, *(() if everything else (ProjectState.BEHIND,)))
         failing = mirror.catalog.projects.page(states=amiss, limit=_FAILING_SHOWN)
+        damaged, damaged_since = self._damage()
         return Status(
             syncer_up=True,
             as_of=datetime.now(UTC),
@@ -66,6 +67,8 @@ class Observer:
             last_completed_at=completion and completion.finished_at,
             failing_since=failure and failure.finished_at,
             amiss_since=_time(mirror.catalog.projects.amiss_since()),
+            damaged_files=damaged,
+            damaged_since=_time(damaged_since),
             withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
@@ -156,6 +159,14 @@ class Observer:
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
         return found[0] if found else None
+
+    def _damage(self) -> tuple[int, int | None]:
+        """Return how many published files and pages are known to be damaged, and since when."""
+        files, since = self._mirror.catalog.projects.damage()
+        if of_list := self._mirror.catalog.recall(Fact.LIST_DAMAGED):
+            forms, found_at = map(int, of_list.split())
+            return files + forms, found_at if since is None else min(since, found_at)
+        return files, since
 
     def _disk(self) -> Disk | None:
         try:

@@ -150,7 +150,8 @@ class Turns:
         if outcome is not None:
             self._count(run, outcome)
         if task.action is Action.VERIFY:
-            self._verifier.settle(task.name, run)
+            repaired = outcome is not None and not outcome.failures
+            self._verifier.settle(task.name, run, repaired=repaired)
         if task.action is not Action.COLLECT:
             run.document.counts.projects_done += 1
         await self._queue.done(task)

@@ -20,7 +20,7 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, Fact, Verified
 from mirror_syncer.crew import Crew, Hand
 from mirror_syncer.errors import StateError, WorkerLost
 from mirror_syncer.metrics import Metrics
@@ -87,7 +87,7 @@ class Verifier:
         self._verdicts: dict[tuple[str, NormalizedName], Verdict] = {}
         self._changed: defaultdict[str, int] = defaultdict(int)
         """Projects of a run that upstream changed since they were synced."""
-        self._verified: defaultdict[str, dict[NormalizedName, int | None]] = defaultdict(dict)
+        self._verified: defaultdict[str, dict[NormalizedName, Verified]] = defaultdict(dict)
 
     def close(self) -> None:
         """Begin nothing more; a slice under way ends by itself."""
@@ -150,8 +150,8 @@ class Verifier:
             self._metrics.count_damage(damage.reason)
         return found
 
-    def settle(self, name: NormalizedName, run: ActiveRun) -> None:
-        """Count what was found of a project, and note that it is verified."""
+    def settle(self, name: NormalizedName, run: ActiveRun, *, repaired: bool) -> None:
+        """Count what was found of a project, note that it is verified, and what of it stays damaged."""
         verdict = self._verdicts.pop((run.id, name))
         counts = run.document.counts
         counts.files_verified += verdict.files
@@ -163,7 +163,8 @@ class Verifier:
         # A whole run keeps what it found in its document. What another one found must not be passed over by a whole run
         # that was interrupted meanwhile.
         looked_at = max(int(time.time()), _since(run))
-        self._verified[run.id][name] = None if damaged and run.request.projects is not None else looked_at
+        at = None if damaged and run.request.projects is not None else looked_at
+        self._verified[run.id][name] = Verified(at, 0 if repaired else len(verdict.damages))
 
     def note_comparison(self, name: NormalizedName, run: ActiveRun, compared: Compared) -> Verdict:
         """Add to a verdict what a comparison with upstream found, and return it; ``settle`` counts it."""
@@ -205,7 +206,11 @@ class Verifier:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*arguments, **options))
 
     async def _look_at_list(self, run: ActiveRun) -> None:
-        for form, reason in await self._list.damages():
+        damages = await self._list.damages()
+        left = "" if run.request.repair or not damages else f"{len(damages)} {int(time.time())}"
+        if not (left and self._catalog.recall(Fact.LIST_DAMAGED)):  # since it was found first
+            self._catalog.remember(Fact.LIST_DAMAGED, left)
+        for form, reason in damages:
             self._metrics.count_damage(reason)
             run.document.counts.files_damaged += 1
             if not run.request.repair:

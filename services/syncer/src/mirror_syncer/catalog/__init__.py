@@ -4,7 +4,7 @@ from mirror_syncer.catalog.database import Catalog, Fact
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
 from mirror_syncer.catalog.listing import KnownList, Merged
 from mirror_syncer.catalog.messages import Messages
-from mirror_syncer.catalog.projects import Totals
+from mirror_syncer.catalog.projects import Totals, Verified
 
 __all__ = [
     "Amounts",
@@ -16,4 +16,5 @@ __all__ = [
     "Merged",
     "Messages",
     "Totals",
+    "Verified",
 ]

@@ -18,7 +18,7 @@ from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
-from mirror_syncer.catalog.projects import Projects
+from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.sayings import explain
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
@@ -49,6 +49,7 @@ class Fact(StrEnum):
     TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
     PAUSED = "paused"  # when the schedule was paused, in seconds; empty: it is not
     WITHHELD_SINCE = "withheld_since"  # when the deletion guard began to hold removals back; empty: it holds none
+    LIST_DAMAGED = "list_damaged"  # how many forms of the list a verify found damaged, and when; empty: none
     ADOPTING = "adopting"  # the old tree that `adopt` is not done with
 
 
@@ -159,7 +160,7 @@ class Catalog:
             finally:
                 os.close(descriptor)
 
-    def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, int | None]) -> None:
+    def checkpoint(self, run: Run, *, verified: Mapping[NormalizedName, Verified]) -> None:
         """Store how far a verify is: what it counted, and of which projects, in one transaction."""
         with self._engine.begin() as connection:
             self.projects.mark_verified(connection, verified)
@@ -169,7 +170,7 @@ class Catalog:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
             moved = (
-                (project, ("due_at", "checked_at", "verified_at", "amiss_since", "older_since")),
+                (project, ("due_at", "checked_at", "verified_at", "amiss_since", "damaged_since", "older_since")),
                 (retired, ("due_at", "retired_at")),
             )
             for table, names in moved:

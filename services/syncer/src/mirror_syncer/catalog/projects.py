@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import AMISS, kept_page, project, project_total
+from mirror_syncer.catalog.schema import AMISS, DAMAGED, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.rows import KeptPage, ProjectRow
 from mirror_syncer.serials import newest_of
@@ -21,7 +21,7 @@ from mirror_syncer.upstream import Validators
 _LINES_AT_ONCE = 10_000
 _HIGHEST = 100  # serials, of which those that are no outliers are the mirror's
 _PUBLISHED_SERIAL = sa.func.coalesce(project.c.own_serial, project.c.serial)
-_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at", "amiss_since"}
+_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
 _AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
 _COLUMNS = [column for column in project.columns if column.name not in _NOT_TRANSFERS]
 _NAMES = [column.name for column in _COLUMNS]
@@ -36,6 +36,16 @@ class Totals:
     stored_bytes: int
     installable: int
     """Projects with at least one published file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a verify found of a project."""
+
+    at: int | None
+    """When; None where it is to be looked at again."""
+    damaged: int
+    """Files and pages that are missing or wrong."""
 
 
 class Projects:
@@ -169,15 +179,35 @@ class Projects:
         with self._engine.connect() as connection:
             return [NormalizedName(name) for name in connection.scalars(query)]
 
-    def mark_verified(self, connection: sa.Connection, verified: Mapping[NormalizedName, int | None]) -> None:
-        """Note when projects were verified; None where that is to be done again."""
-        if rows := [{"of": name, "at": at} for name, at in verified.items()]:
+    def mark_verified(self, connection: sa.Connection, verified: Mapping[NormalizedName, Verified]) -> None:
+        """Note when projects were verified, and what of them is damaged."""
+        now = int(time.time())
+        rows = [
+            {"of": name, "at": one.at, "damaged": one.damaged, "since": now if one.damaged else None}
+            for name, one in verified.items()
+        ]
+        if rows:
+            since = sa.bindparam("since", type_=sa.BigInteger)
+            first = sa.func.coalesce(project.c.damaged_since, since)
             mark = project.update().where(project.c.name == sa.bindparam("of"))
-            connection.execute(mark.values(verified_at=sa.bindparam("at")), rows)
+            mark = mark.values(
+                verified_at=sa.bindparam("at"),
+                damaged_files=sa.bindparam("damaged"),
+                # What stays damaged keeps the time when it was found.
+                damaged_since=sa.case((since.is_(None), sa.null()), else_=first),
+            )
+            connection.execute(mark, rows)
+
+    def damage(self) -> tuple[int, int | None]:
+        """Return how many files and pages verifies found damaged, and none found mended since, and since when."""
+        query = sa.select(sa.func.sum(project.c.damaged_files), sa.func.min(project.c.damaged_since)).where(DAMAGED)
+        with self._engine.connect() as connection:
+            files, since = connection.execute(query).one()
+        return int(files or 0), since
 
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows; one that fails on keeps the time when it began to."""
-        kept = {"amiss_since": _amiss_since}
+        kept = {"amiss_since": _amiss_since, "damaged_files": _damaged_files, "damaged_since": _damaged_since}
         upsert(connection, project, [_values(row) for row in rows], changes=kept)
 
     def replace(self, rows: Sequence[ProjectRow]) -> None:
@@ -226,6 +256,15 @@ _COUNTED = sa.select(
     sa.func.sum(project.c.stored_bytes),
     sa.func.count().filter(project.c.published, project.c.file_count > 0),
 ).group_by(project.c.state)
+
+
+def _damaged_files(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - as below
+    """Return what is damaged of a project that stays published; nothing is of one that leaves."""
+    return sa.case((excluded.published, project.c.damaged_files), else_=0)
+
+
+def _damaged_since(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - as below
+    return sa.case((excluded.published, project.c.damaged_since), else_=sa.null())
 
 
 def _amiss_since(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - the columns of a row that is being stored

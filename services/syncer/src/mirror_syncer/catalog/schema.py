@@ -38,6 +38,7 @@ DOUBTED = text("doubted AND absent_since IS NULL")
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
 AMISS = text("amiss_since IS NOT NULL")
+DAMAGED = text("damaged_since IS NOT NULL")
 SHRINKING = text("lost_files > 0 AND absent_since IS NULL")
 
 about = Table(
@@ -81,7 +82,7 @@ project = Table(
     Column("error", Text),
     # of the published page's two forms together; NULL: not known
     Column("page_sha256", Word),
-    # These four are not the transfer's, so a project's publication leaves them as they are.
+    # These are not the transfer's, so a project's publication leaves them as they are.
     # the serial that upstream's list gives it
     Column("wanted_serial", BigInteger),
     # the serial of the first list that lacks it
@@ -89,6 +90,9 @@ project = Table(
     Column("verified_at", BigInteger),
     # since when it is failing or partial without a break; NULL while it is neither
     Column("amiss_since", BigInteger),
+    # what a verify found missing or wrong of it, and since when; 0 once a verify finds nothing, or has repaired it
+    Column("damaged_files", Integer, nullable=False, server_default="0"),
+    Column("damaged_since", BigInteger),
     Index("project_state", "state", "name"),
     # The project list is read from this index alone.
     Index("project_listed", "published", "name", "serial", "own_serial"),
@@ -102,6 +106,7 @@ project = Table(
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
+    Index("project_damaged", "damaged_since", "damaged_files", sqlite_where=DAMAGED, postgresql_where=DAMAGED),
     Index("project_amiss", "amiss_since", sqlite_where=AMISS, postgresql_where=AMISS),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )

@@ -1,4 +1,4 @@
-"""Since when projects fail, and how many can be installed."""
+"""Since when projects fail or are damaged, and how many can be installed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +28,11 @@ def upgrade() -> None:
     op.execute("UPDATE project SET amiss_since = checked_at WHERE state IN ('failing', 'partial')")
     amiss = sa.text("amiss_since IS NOT NULL")
     op.create_index("project_amiss", "project", ["amiss_since"], sqlite_where=amiss, postgresql_where=amiss)
+    op.add_column("project", sa.Column("damaged_files", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("project", sa.Column("damaged_since", sa.BigInteger))
+    damaged = sa.text("damaged_since IS NOT NULL")
+    columns = ["damaged_since", "damaged_files"]
+    op.create_index("project_damaged", "project", columns, sqlite_where=damaged, postgresql_where=damaged)
     op.add_column("project_total", sa.Column("installable", sa.BigInteger, nullable=False, server_default="0"))
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
