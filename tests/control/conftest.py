@@ -17,7 +17,7 @@ TOKEN = "a-token-of-the-tests-0123456789"
 Serve = Callable[[], AbstractContextManager[httpx2.Client]]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def logs() -> Iterator[None]:
     """Log as the process does, through the standard library: not to mirrorctl's standard output."""
     before = structlog.get_config()

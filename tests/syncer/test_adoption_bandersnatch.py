@@ -38,8 +38,8 @@ Mirror = Callable[[Site, str], Coroutine[None, None, None]]
 def bandersnatch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the program, in an environment of its own."""
     home = tmp_path_factory.mktemp("bandersnatch") / "venv"
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, home], check=True)
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", home, BANDERSNATCH], check=True)
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    subprocess.run([home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", BANDERSNATCH], check=True)
     return home / "bin" / "bandersnatch"
 
 

@@ -167,7 +167,8 @@ async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> Non
 
     assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
     site.assert_whole()
-    assert edges.asked.total() - 2 * len(PROJECTS) <= 2 * CONNECTIONS
+    # Each of the first connections fails once or twice: another request may be on it already.
+    assert edges.asked.total() - 2 * len(PROJECTS) <= 3 * CONNECTIONS
 
 
 async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list[str]) -> None:
