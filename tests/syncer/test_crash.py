@@ -16,7 +16,7 @@ from mirror_syncer.names import Sha256
 from mirror_syncer.volume.tree import _token
 from syncer.dying import Fate, Nursery, nursery
 from syncer.site import Site
-from syncer.witness import Witness, upstream_of
+from syncer.witness import Witness, retiring, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
 
@@ -145,6 +145,26 @@ async def test_quarantine_that_the_list_told_of_is_asked_after(
 
     assert life.code == 0
     Witness().settled(site, upstream_of(pypi))
+
+
+async def test_leftovers_leave_though_upstream_lists_nothing(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """Files that were brought and never published leave in their time, though upstream lists no project any more."""
+    six = pypi.index.project("six")
+    six.upload("1.0")
+    pypi.faults.everywhere().without_serials()
+    site.everything(grace="0m", guard="100%")
+    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+    six.delete()
+    await site.sync()
+    assert retiring(site)
+    site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
+
+    run = await site.sync()
+
+    assert (run.state, retiring(site)) == (RunState.FAILED, set())
+    assert not [path for path in site.web.rglob("packages/*/*") if path.is_file()]
 
 
 async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:

@@ -210,6 +210,24 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
     assert list(site.web.rglob("bad-*")) == []
 
 
+async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files whose time has come are removed without upstream: a list that fails, or names nothing, keeps none."""
+    publish(pypi, "one", "two")
+    site.everything(grace="0m", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("one").delete_file("one-1.0.tar.gz")
+        site.everything(grace="24h", guard="100%")
+        await running.sync()
+        waiting = list(site.web.rglob("one-1.0.tar.gz"))
+        site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
+        pypi.faults.on_root().status(500)
+        run = await running.sync()
+
+    assert (len(waiting), run.state, run.counts.files_removed) == (1, RunState.FAILED, 1)
+    assert list(site.web.rglob("one-1.0.tar.gz")) == []
+
+
 async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project that the list lacks and whose page is a 404 leaves in the same run."""
     publish(pypi, "gone", "stays", "other")

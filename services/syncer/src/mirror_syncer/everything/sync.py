@@ -91,7 +91,7 @@ class Everything:
         try:
             with run.phase("plan"):
                 # A run that broke off may not have asked after what the list that it read was the first to lack.
-                lacking = await self._read(run) or run.resumed
+                lacking = await self._read_first(run) or run.resumed
                 # What is newest now may change once more under the same serial: the next sync looks at it again.
                 known = await asyncio.to_thread(self._catalog.listing.known)
             while True:
@@ -146,6 +146,16 @@ class Everything:
         lacking = await self._upstream.read(run)
         run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
         return lacking
+
+    async def _read_first(self, run: ActiveRun) -> bool:
+        """Read the list; without one nothing is to do but to remove files whose time has come, which needs none."""
+        try:
+            return await self._read(run)
+        except (UpstreamError, InvalidPage):
+            with run.phase("collect"):
+                await self._collect(run)
+                await run.idle()
+            raise
 
     async def _read_again(self, run: ActiveRun) -> bool:
         """
