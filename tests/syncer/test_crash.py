@@ -147,6 +147,38 @@ async def test_quarantine_that_the_list_told_of_is_asked_after(
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "commit INSERT INTO pending",
+        "open /data/pypi/web/simple/six/.index.html.new",
+        "os.rename /data/pypi/web/simple/six/.index.v1_json.new",
+        "commit UPDATE retired",
+        "open /data/pypi/web/simple/.index.html.new",
+    ],
+    ids=["list", "page", "half", "row", "end"],
+)
+async def test_quarantine_outlives_newer_lists(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, at: str, serials: bool
+) -> None:
+    """A sync that died over a quarantine, and a newer list after it, leave the empty page: only a 404 takes it."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    if not serials:
+        pypi.faults.everywhere().without_serials()
+    site.everything(grace="0m", guard="100%")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    await die(site, warm, at=at)
+    pypi.index.project("toml").upload("1.1")
+
+    for _ in range(2):
+        await site.sync()
+
+    Witness().settled(site, upstream_of(pypi))
+
+
 async def test_leftovers_leave_though_upstream_lists_nothing(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
 ) -> None:
