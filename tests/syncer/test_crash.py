@@ -16,7 +16,7 @@ from mirror_syncer.names import Sha256
 from mirror_syncer.volume.tree import _token
 from syncer.dying import Fate, Nursery, nursery
 from syncer.site import Site
-from syncer.witness import Witness, upstream_of
+from syncer.witness import Witness, retiring, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
 
@@ -145,6 +145,58 @@ async def test_quarantine_that_the_list_told_of_is_asked_after(
 
     assert life.code == 0
     Witness().settled(site, upstream_of(pypi))
+
+
+@pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "commit INSERT INTO pending",
+        "open /data/pypi/web/simple/six/.index.html.new",
+        "os.rename /data/pypi/web/simple/six/.index.v1_json.new",
+        "commit UPDATE retired",
+        "open /data/pypi/web/simple/.index.html.new",
+    ],
+    ids=["list", "page", "half", "row", "end"],
+)
+async def test_quarantine_outlives_newer_lists(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, at: str, serials: bool
+) -> None:
+    """A sync that died over a quarantine, and a newer list after it, leave the empty page: only a 404 takes it."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    if not serials:
+        pypi.faults.everywhere().without_serials()
+    site.everything(grace="0m", guard="100%")
+    await site.sync()
+    pypi.index.project("six").quarantine()
+    await die(site, warm, at=at)
+    pypi.index.project("toml").upload("1.1")
+
+    for _ in range(2):
+        await site.sync()
+
+    Witness().settled(site, upstream_of(pypi))
+
+
+async def test_leftovers_leave_though_upstream_lists_nothing(
+    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+) -> None:
+    """Files that were brought and never published leave in their time, though upstream lists no project any more."""
+    six = pypi.index.project("six")
+    six.upload("1.0")
+    pypi.faults.everywhere().without_serials()
+    site.everything(grace="0m", guard="100%")
+    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+    six.delete()
+    await site.sync()
+    assert retiring(site)
+    site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
+
+    run = await site.sync()
+
+    assert (run.state, retiring(site)) == (RunState.FAILED, set())
+    assert not [path for path in site.web.rglob("packages/*/*") if path.is_file()]
 
 
 async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:

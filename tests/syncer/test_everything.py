@@ -178,7 +178,7 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
     """
     What upstream quarantines it lists no more, and its page tells why: the files leave in the same run.
 
-    Out of quarantine they come back without a download; a second list that lacks it takes the page, too.
+    Out of quarantine they come back without a download; whatever later list lacks it, its empty page stays.
     """
     publish(pypi, "bad", "good", "other")
     site.everything()
@@ -206,8 +206,83 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
     )
     assert (run.counts.projects_planned, run.counts.projects_done) == (2, 2)
     assert (fetched, back) == ([], {"bad-1.0-py3-none-any.whl", "bad-1.0.tar.gz"})
-    assert site.pages() == ["good", "other"]
+    assert (site.pages(), site.filenames("bad")) == (["bad", "good", "other"], set())
     assert list(site.web.rglob("bad-*")) == []
+
+
+@pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
+async def test_quarantined_project_leaves_once_it_is_deleted(
+    site: Site, pypi: fakepypi.FakePyPI, *, serials: bool
+) -> None:
+    """No list tells of the end of a project in quarantine, so each sync asks for its page; a 404 takes it."""
+    publish(pypi, "bad", "good", "other")
+    if not serials:
+        pypi.faults.everywhere().without_serials()
+    site.everything(guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("bad").quarantine()
+        await running.sync()
+        site.sql("UPDATE project SET checked_at = checked_at - 1")
+        still = await running.sync()
+        kept = site.published("bad").page.status
+        pypi.index.project("bad").delete()
+        site.sql("UPDATE project SET checked_at = checked_at - 1")
+        run = await running.sync()
+
+    assert (still.counts.projects_withdrawn, kept) == (0, "quarantined")
+    assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
+    assert site.pages() == ["good", "other"]
+
+
+async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What is quarantined stays, so the deletion guard counts none of it, however many lists lack it."""
+    publish(pypi, "bad", "worse", "good")
+    site.everything(guard="0%")
+    async with site.running() as running:
+        await running.sync()
+        for name in ("bad", "worse"):
+            pypi.index.project(name).quarantine()
+        await running.sync()
+        pypi.index.project("good").upload("2.0")
+        run = await running.sync()
+
+    assert (run.state, run.counts.projects_withheld) == (RunState.SUCCEEDED, 0)
+    assert site.pages() == ["bad", "good", "worse"]
+
+
+async def test_quarantine_whose_page_was_not_to_be_had_is_asked_after(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Before a second list takes a project, its page is asked: the first time it may not have answered."""
+    publish(pypi, "bad", "good")
+    site.everything(guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("bad").quarantine()
+        pypi.faults.on_page("bad").times(3).status(503)
+        first = await running.sync()
+        pypi.index.project("good").upload("2.0")
+        second = await running.sync()
+
+    assert (first.counts.projects_failed, second.counts.projects_withdrawn) == (1, 0)
+    assert (site.published("bad").page.status, site.filenames("bad")) == ("quarantined", set())
+
+
+async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files whose time has come are removed without upstream: a list that fails, or names nothing, keeps none."""
+    publish(pypi, "one", "two")
+    site.everything(grace="0m", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("one").delete_file("one-1.0.tar.gz")
+        site.everything(grace="24h", guard="100%")
+        await running.sync()
+        waiting = list(site.web.rglob("one-1.0.tar.gz"))
+        site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
+        pypi.faults.on_root().status(500)
+        run = await running.sync()
+
+    assert (len(waiting), run.state, run.counts.files_removed) == (1, RunState.FAILED, 1)
+    assert list(site.web.rglob("one-1.0.tar.gz")) == []
 
 
 async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:

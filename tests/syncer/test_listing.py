@@ -122,6 +122,8 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
     "latest": lambda catalog: list(catalog.due.latest(tick=9, before=9)),
     "doubted": lambda catalog: list(catalog.due.doubted(before=9)),
     "count doubted": lambda catalog: catalog.due.count_doubted(),
+    "quarantined": lambda catalog: list(catalog.due.quarantined(before=9)),
+    "count quarantined": lambda catalog: catalog.due.count_quarantined(before=9),
     "absent and unpublished": lambda catalog: catalog.due.absent(edition=9, published=False, limit=9),
     "absent": lambda catalog: catalog.due.absent(edition=9, published=True, limit=9),
     "count absent": lambda catalog: catalog.due.count_absent(edition=9),
@@ -150,6 +152,8 @@ def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None
             assert scans == [], (statement, plan)
             if "doubted" in name:
                 assert "INDEX project_doubted" in plan[0]
+            if "quarantined" in name:
+                assert "INDEX project_quarantined" in plan[0]
             if "absent" in name:
                 assert "INDEX project_absent" in plan[0]
             if name not in ("failing", "due files"):

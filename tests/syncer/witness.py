@@ -94,7 +94,9 @@ class Witness:
         assert in_hand(site) == set()
 
     def _tidy(self, site: Site) -> None:
-        left = [path for path in site.web.rglob("*") if path.name.startswith(".")]
+        # The mark of a full path that is empty stays: no other file may ever answer for it.
+        left = [path for path in site.web.rglob("*") if path.name.startswith(".") and path.name != ".gone"]
+        left += (mark for mark in site.web.glob("packages/**/.gone/*") if mark.stat().st_size)
         left += (site.data / "pypi" / ".staging").iterdir()
         left += (path for path in site.state.iterdir() if path.name not in _CATALOG)
         left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))

@@ -17,6 +17,7 @@ from mirror_syncer.errors import PathError, VolumeFull
 from mirror_syncer.policy import Removal
 from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.rows import NO_VALIDATORS, ProjectRow, Retirement
+from mirror_syncer.upstream import ProjectStatus
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
@@ -135,4 +136,5 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
 def shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:
     """Return a row with what the project's page shows."""
     size = sum(file.size or 0 for file in published.files.values())
-    return replace(row, published=True, file_count=len(published.files), stored_bytes=size)
+    quarantined = published.page.status is ProjectStatus.QUARANTINED
+    return replace(row, published=True, quarantined=quarantined, file_count=len(published.files), stored_bytes=size)

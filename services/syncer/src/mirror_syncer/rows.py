@@ -31,6 +31,8 @@ class ProjectRow:
     """What upstream's list gave it when it was last looked at."""
     doubted: bool = False
     """Its serial says nothing of its content: a sync of everything asks for its page each time."""
+    quarantined: bool = False
+    """Its page was quarantined when it was last taken; upstream's list does not name it then."""
     older_since: int | None = None
     """Since when upstream has shown older pages only."""
     validators: Validators = NO_VALIDATORS

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 # So many projects in a row without an answer: the upstream is down, and the rest is not worth the waiting.
 _UNREACHABLE_IN_A_ROW = 10
+_ASKING = frozenset({Action.REFRESH, Action.SHRINK, Action.UNLIST})
 
 
 class Turns:
@@ -128,7 +129,7 @@ class Turns:
                 outcome = await self._perform(task, run)
                 if outcome is not None and outcome.tally.unusable:
                     await asyncio.to_thread(self._volume.check_usable)
-                if task.action in (Action.REFRESH, Action.SHRINK) and outcome is not None:
+                if task.action in _ASKING and outcome is not None:
                     await self._listen(run, outcome, began=began)
                 settled = None if outcome is None else await self._group.submit(outcome.publication)
             finally:
@@ -178,7 +179,7 @@ class Turns:
         # In the loop's thread: one look into SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
         match task.action:
-            case Action.REFRESH | Action.SHRINK:
+            case Action.REFRESH | Action.SHRINK | Action.UNLIST:
                 return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
                 reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
@@ -204,6 +205,7 @@ class Turns:
             bounds=run.bounds,
             force=force,
             shrink=task.action is Action.SHRINK,
+            unlisted=task.action is Action.UNLIST,
             damaged=frozenset(damage.place for damage in damages),
             disputed=frozenset(damage.place for damage in damages if damage.reason == "differs"),
         )

@@ -20,6 +20,8 @@ class Action(StrEnum):
     SHRINK = "shrink"
     """Refresh, and let go of whatever upstream's page lacks."""
     WITHDRAW = "withdraw"
+    UNLIST = "unlist"
+    """Withdraw, unless upstream's page says that it is quarantined, and so in no list."""
     VERIFY = "verify"
     COLLECT = "collect"
 

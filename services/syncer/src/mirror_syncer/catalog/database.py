@@ -44,6 +44,7 @@ class Fact(StrEnum):
     UPSTREAM = "upstream"  # the URL of the upstream that all this is of
     SWITCHED_FROM = "switched_from"  # the one of before, until a whole sync has gone through all; empty: none
     TICK = "tick"  # the newest serial of a project when the last whole sync began: more may have changed under it
+    ASKED_AFTER = "asked_after"  # the edition of the last list of which all that it lacks was asked for its page
     NEWS = "news"  # when upstream last had any
     CLOCK = "clock"  # the host's, when it was last looked at
     TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
@@ -200,7 +201,7 @@ class Catalog:
             failing = project.update().where(project.c.state == "failing")
             connection.execute(failing.values(state="behind"))
             connection.execute(kept_page.delete())
-            for fact in (Fact.LIST_OLDER, Fact.TICK, Fact.NEWS):
+            for fact in (Fact.LIST_OLDER, Fact.TICK, Fact.ASKED_AFTER, Fact.NEWS):
                 _set(connection, fact, "")
             self.listing.forget(connection)
             _set(connection, Fact.UPSTREAM, new)

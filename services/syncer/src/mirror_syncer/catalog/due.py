@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.listing import GONE_AT_ONCE
 from mirror_syncer.catalog.schema import (
     ABSENT,
     CHANGED,
@@ -18,12 +19,15 @@ from mirror_syncer.catalog.schema import (
     DOUBTED,
     LISTED,
     NEW,
+    QUARANTINED,
     RETRIED,
     SHRINKING,
     project,
 )
 
 _AT_ONCE = 1_000
+# Quarantined, a project leaves once its page is a 404.
+_TAKEN = sa.or_(sa.not_(project.c.quarantined), project.c.absent_since == GONE_AT_ONCE)
 _SETTLED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
 
 
@@ -92,6 +96,14 @@ class Due:
         """Return of how many listed projects the serial says nothing of the content."""
         return self._count(DOUBTED)
 
+    def quarantined(self, *, before: int) -> Iterator[list[DueProject]]:
+        """Yield what the list lacks since it is quarantined, and was last looked at before then."""
+        return self._by_name(project.c.checked_at < before, condition=QUARANTINED)
+
+    def count_quarantined(self, *, before: int) -> int:
+        """Return how many projects ``quarantined`` yields."""
+        return self._count(QUARANTINED, project.c.checked_at < before)
+
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield all that is listed and was not looked at since."""
         return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at < before))
@@ -107,9 +119,13 @@ class Due:
             yield [(DueProject(NormalizedName(row.name), row.wanted_serial), row.fingerprint) for row in page]
 
     def absent(self, *, edition: int, published: bool, limit: int) -> list[NormalizedName]:
-        """Return some that an older list than this edition lacked first, and that were not listed since."""
+        """
+        Return some that an older list than this edition lacked first, and that were not listed since.
+
+        Of the published ones, those that are quarantined are none: no list names them, and their pages say so.
+        """
         query = sa.select(project.c.name).where(ABSENT, project.c.absent_since < edition)
-        query = query.where(project.c.published if published else sa.not_(project.c.published))
+        query = query.where(*((project.c.published, _TAKEN) if published else (sa.not_(project.c.published),)))
         with self._engine.connect() as connection:
             found = connection.scalars(query.order_by(project.c.absent_since, project.c.name).limit(limit))
             return [NormalizedName(name) for name in found]
@@ -117,7 +133,7 @@ class Due:
     def count_absent(self, *, edition: int) -> int:
         """Return how many published projects ``absent`` returns."""
         query = sa.select(sa.func.count()).select_from(project)
-        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published)
+        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published, _TAKEN)
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 

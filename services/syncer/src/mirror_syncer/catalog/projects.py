@@ -280,6 +280,7 @@ def _row(values: dict[str, Any]) -> ProjectRow:
     # The driver's own booleans: SQLite has none.
     values["published"] = bool(values["published"])
     values["doubted"] = bool(values["doubted"])
+    values["quarantined"] = bool(values["quarantined"])
     return ProjectRow(**values)
 
 

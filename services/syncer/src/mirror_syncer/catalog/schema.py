@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0013"
+SCHEMA_VERSION = "0014"
 """The newest migration's, which this schema is the result of."""
 
 metadata = MetaData()
@@ -35,6 +35,7 @@ CHANGED = text(
     " AND (serial IS NULL OR serial <> wanted_serial) AND (seen_serial IS NULL OR seen_serial <> wanted_serial)"
 )
 DOUBTED = text("doubted AND absent_since IS NULL")
+QUARANTINED = text("quarantined AND absent_since > 0")
 ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
 AMISS = text("amiss_since IS NOT NULL")
@@ -62,6 +63,8 @@ project = Table(
     Column("seen_serial", BigInteger),
     # its serial says nothing of its content
     Column("doubted", Boolean, nullable=False, server_default=false()),
+    # its page was quarantined when it was last taken
+    Column("quarantined", Boolean, nullable=False, server_default=false()),
     # since when upstream has shown older pages only
     Column("older_since", BigInteger),
     Column("etag", Text),
@@ -103,6 +106,7 @@ project = Table(
     # What the list names with its newest serial, or with a later one.
     Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, postgresql_where=LISTED),
     Index("project_doubted", "name", sqlite_where=DOUBTED, postgresql_where=DOUBTED),
+    Index("project_quarantined", "name", sqlite_where=QUARANTINED, postgresql_where=QUARANTINED),
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),

@@ -48,6 +48,7 @@ class Agenda:
             total += await asyncio.to_thread(self._catalog.due.count_latest, tick=tick, before=began)
         if run.request.force:
             total = await asyncio.to_thread(self._catalog.due.count_listed)
+        total += await asyncio.to_thread(self._catalog.due.count_quarantined, before=began)
         total += asked_after
         counts = run.document.counts
         counts.projects_planned = counts.projects_done + leaving + total
@@ -80,6 +81,8 @@ class Agenda:
 
     def _sources(self, run: ActiveRun, known: KnownList | None) -> Iterator[tuple[Priority, Pages]]:
         due, began, now = self._catalog.due, _began(run), int(time.time())
+        # No list tells when one of these is deleted.
+        yield Priority.RECHECK, due.quarantined(before=began)
         if run.request.force:
             yield Priority.BACKLOG, due.everything(before=began)
             return

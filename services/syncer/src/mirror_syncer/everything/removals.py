@@ -5,7 +5,8 @@ import asyncio
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog.listing import GONE_AT_ONCE
 from mirror_syncer.feed import Feed
 from mirror_syncer.guard import Taken
 from mirror_syncer.policy import PolicySource
@@ -45,7 +46,8 @@ class Removals:
         """
         Withdraw what is gone, let shrink what lost files, and return how many projects that are.
 
-        All of them, or none where that is, with what was taken within a day, more than the guard allows.
+        All of them, or none where that is, with what was taken within a day, more than the guard allows. What its page
+        says to be quarantined after all stays: the page may never have been had since the list lacks it.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None or run.over:
@@ -80,28 +82,40 @@ class Removals:
         if names:
             # Removal goes the other way round: the list before the page, the page before its files.
             await self._list.drop(names)
+        said = set(await asyncio.to_thread(due.absent, edition=GONE_AT_ONCE + 1, published=True, limit=gone))
+        actions = {name: Action.WITHDRAW if name in said else Action.UNLIST for name in names}
         await self._feed.put(
-            run, [Task(run.id, name, Action.WITHDRAW, Priority.CHANGED, reason=GONE) for name in names]
+            run, [Task(run.id, name, action, Priority.CHANGED, reason=GONE) for name, action in actions.items()]
         )
         await self._feed.put(run, [Task(run.id, name, Action.SHRINK, Priority.CHANGED) for name in shrinking])
         return removals
 
-    async def ask_after(self, run: ActiveRun) -> int:
+    async def ask_after(self, run: ActiveRun, *, anew: bool) -> int:
         """
-        Ask for the pages of what the last list is the first to lack, and return how many that are.
+        Ask for the pages of what the last lists are the first to lack, and return how many that are.
+
+        Those that a run before has seen through are left out, however it ended that read them.
 
         PyPI does not list what it quarantined, and says so on the page alone; that and a 404 are believed at once. A
-        page that is there changes nothing: the next list decides.
+        page that is there changes nothing: the next list decides. A quarantined page stays for as long as it says so.
+
+        Args:
+            anew: the last list is the first to lack some, though its serial may not tell.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None:
             return 0
         due, at_hand = self._catalog.due, self._queue.names()
-        before = await asyncio.to_thread(due.count_absent, edition=known.edition)
+        asked = int(await asyncio.to_thread(self._catalog.recall, Fact.ASKED_AFTER) or 0)
+        run.asked_after = known.edition
+        if not anew and asked == known.edition:
+            return 0
+        since = min(asked + 1, known.edition)
+        before = await asyncio.to_thread(due.count_absent, edition=since)
         absent = await asyncio.to_thread(due.count_absent, edition=known.edition + 1)
         if absent > _ASKED_AFTER_MOST:
             return 0
-        past = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=before)
+        past = await asyncio.to_thread(due.absent, edition=since, published=True, limit=before)
         names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=absent)
         names = [name for name in names if name not in at_hand.union(past)]
         await self._feed.put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])

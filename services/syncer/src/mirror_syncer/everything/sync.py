@@ -90,15 +90,14 @@ class Everything:
         publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
             with run.phase("plan"):
-                # A run that broke off may not have asked after what the list that it read was the first to lack.
-                lacking = await self._read(run) or run.resumed
+                lacking = await self._read_first(run)
                 # What is newest now may change once more under the same serial: the next sync looks at it again.
                 known = await asyncio.to_thread(self._catalog.listing.known)
             while True:
                 with run.phase("withdraw"):
                     leaving = await self._removals.withdraw(run)
                 with run.phase("plan"):
-                    asked_after = await self._removals.ask_after(run) if lacking else 0
+                    asked_after = await self._removals.ask_after(run, anew=lacking)
                 with run.phase("collect"):
                     await self._collect(run)
                     if await asyncio.to_thread(self._volume.is_full):
@@ -133,10 +132,12 @@ class Everything:
         if not run.over:
             counts.projects_planned = counts.projects_done
         if not run.over and self._policy.current.everything:
-            await asyncio.to_thread(self._remember, known)
+            await asyncio.to_thread(self._remember, known, asked_after=run.asked_after)
 
-    def _remember(self, known: KnownList | None) -> None:
+    def _remember(self, known: KnownList | None, *, asked_after: int | None) -> None:
         """Remember that all was looked at by the policy in force, and by the list that was known at the start."""
+        if asked_after is not None:
+            self._catalog.remember(Fact.ASKED_AFTER, str(asked_after))
         self._catalog.remember(Fact.FED_POLICY, self._policy.digest)
         if known is not None and known.newest is not None:
             self._catalog.remember(Fact.TICK, str(known.newest))
@@ -146,6 +147,16 @@ class Everything:
         lacking = await self._upstream.read(run)
         run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
         return lacking
+
+    async def _read_first(self, run: ActiveRun) -> bool:
+        """Read the list; without one nothing is to do but to remove files whose time has come, which needs none."""
+        try:
+            return await self._read(run)
+        except (UpstreamError, InvalidPage):
+            with run.phase("collect"):
+                await self._collect(run)
+                await run.idle()
+            raise
 
     async def _read_again(self, run: ActiveRun) -> bool:
         """

@@ -67,6 +67,8 @@ class ActiveRun:
         """Of the policy that it was planned by."""
         self.allow_removals = document.request.allow_removals
         """How many removals a person allows, whatever the guard says."""
+        self.asked_after: int | None = None
+        """The edition of the last list of which it asked for what that was the first to lack."""
         self.follows_list = False
         """It is of everything: the catalog knows what it has to do, and there may be any amount of that."""
         self.rereads = False

@@ -29,6 +29,8 @@ class Work:
     """Forget validators and check that files are there."""
     shrink: bool = False
     """Let go of what upstream's page lacks, however much that is."""
+    unlisted: bool = False
+    """Upstream's lists lack it: it is withdrawn, unless its page says that it is quarantined."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
     disputed: frozenset[str] = frozenset()

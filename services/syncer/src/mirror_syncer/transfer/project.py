@@ -15,7 +15,7 @@ from mirror_syncer.names import PackagePath
 from mirror_syncer.policy import Selection, Verdict, is_this_format
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
-from mirror_syncer.rows import NO_VALIDATORS, KeptPage, ProjectRow, Retirement, Settlement
+from mirror_syncer.rows import GONE, NO_VALIDATORS, KeptPage, ProjectRow, Retirement, Settlement
 from mirror_syncer.serials import published_serial
 from mirror_syncer.transfer.claims import Intend
 from mirror_syncer.transfer.files import FileTransfer
@@ -81,6 +81,8 @@ class Transfer:
             VolumeError: the disk says no.
         """
         row = work.row or ProjectRow(work.name)
+        if work.unlisted:
+            row = replace(row, validators=NO_VALIDATORS)  # a 304 would not say whether it is quarantined
         if not row.published:
             return await self._refresh(work, row, altered=False)
         found = self._page_digest(work)
@@ -98,6 +100,8 @@ class Transfer:
     async def _refresh(self, work: Work, row: ProjectRow, *, altered: bool) -> Outcome:
         try:
             asked = await self._pages.ask(work, row)
+            if work.unlisted and not _is_quarantined(asked.answer):
+                return await self.withdraw(Withdrawal(row, GONE, work.grace))
             match answer := asked.answer:
                 case Gone(index_missing):
                     return after_gone(work, row, index_missing=index_missing)
@@ -295,6 +299,7 @@ class Transfer:
             own_serial=None if ours == page.serial else ours,
             seen_serial=work.seen_serial,
             doubted=doubted or still or (row.doubted and page.serial == row.serial),
+            quarantined=quarantined,
             validators=validators,
             fingerprint=work.fingerprint,
             file_count=len(offered),
@@ -355,6 +360,10 @@ class Transfer:
             if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
                 return moved, render_page(replace(page, serial=moved), offered)
         return ours, pages
+
+
+def _is_quarantined(answer: PageAnswer | NotModified | Gone) -> bool:
+    return isinstance(answer, PageAnswer) and answer.page.status is ProjectStatus.QUARANTINED
 
 
 def _settled(work: Work, row: ProjectRow) -> bool:
