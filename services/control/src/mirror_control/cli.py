@@ -109,14 +109,13 @@ def verify(
 def collect(
     context: typer.Context,
     *,
-    now: Annotated[bool, typer.Option("--now", help="Also what still waits for the end of its grace.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False,
     following: Follow = False,
 ) -> None:
     """
-    Remove files that no page names any more.
+    Delete files that no page names and whose grace period is over.
 
-    Each sync does so once their grace is over. With --now the room is free at once, and nobody can have the files any
-    more.
+    Each sync does so as well. With --now the room is free at once, and clients can no longer download these files.
     """
     _start(context, RunKind.COLLECT, None, {"now": now}, following=following)
 

@@ -105,9 +105,7 @@ def _well(status: Status, *, now: datetime) -> Verdict:
     if now - completed >= _OVERDUE:  # once a week, or by hand
         return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
     if late := _late(status):
-        title = (
-            f"Fresh, but for {late:,} {'project' if late == 1 else 'projects'} of which upstream shows an older page"
-        )
+        title = f"Fresh, but for {count(late, 'project')} of which upstream shows an older page"
         return Verdict(Level.GOOD, title, _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
 
@@ -221,7 +219,7 @@ def _removals(status: Status) -> list[Concern]:
     return [
         Concern(
             level=Level.WARNING,
-            title=f"{withheld:,} removals are held back",
+            title=f"{count(withheld, 'removal')} {'is' if withheld == 1 else 'are'} held back",
             detail=run.message,
             since=status.withheld_since or run.finished_at,
             works="These projects are served as before; everything else was synced.",
@@ -259,7 +257,7 @@ def _news(status: Status) -> list[Concern]:
     return [
         Concern(
             level=Level.WARNING,
-            title="Upstream answers, and has had no news",
+            title="Upstream answers, but has had no news for too long",
             since=news,
             works=_served(status),
             remedy="Compare a page of `MIRROR_UPSTREAM` with PyPI's: a cache or proxy in between may have frozen. "
@@ -310,11 +308,11 @@ def _room(status: Status) -> list[Concern]:
 
 
 def _pending_removal(status: Status) -> str:
-    """Return how to have the room of files that still wait for their grace, where there are such."""
+    """Return when files in their grace period free their room, and the command that frees it now; empty without any."""
     if (waiting := status.pending_removal) is None or not waiting.bytes:
         return ""
     size, last = decimal(waiting.bytes), ago(waiting.last_at, now=status.as_of)
-    return f" {size} more come free {last} at the latest, or at once by `{_MIRRORCTL} collect --now`."
+    return f" Files that wait for deletion free {size} {last} at the latest, or now: `{_MIRRORCTL} collect --now`."
 
 
 def _completed_at(status: Status) -> datetime | None:
