@@ -27,8 +27,9 @@ from mirror_contract import (
     Status,
     Trigger,
 )
+from mirror_control.concerns import Level
 from mirror_control.ui.address import Address
-from mirror_control.verdict import Level, judge
+from mirror_control.verdict import judge
 
 NOW = datetime.now(UTC)
 PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Failure, Project, Run, Schedule, Status
+from mirror_control.concerns import Concern, Level
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
-from mirror_control.verdict import Concern, Level, judge
+from mirror_control.verdict import judge
 from mirror_control.words import UNDATED, ago, count, plain, span
 
 View = RenderableType
