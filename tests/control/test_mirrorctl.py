@@ -109,8 +109,8 @@ def test_status_tells_what_waits_for_removal(mirrorctl: Mirrorctl, syncer: FakeS
     later = now + timedelta(hours=30, minutes=10)
     syncer.told = {"pending_removal": PendingRemoval(files=12, bytes=48_000_000, first_at=now, last_at=later)}
     told = " ".join(mirrorctl("status").stdout.replace("│", " ").split())
-    assert "12 files, 48.0 MB, are removed in 30 h at the latest" in told
-    assert "`mirrorctl collect --now` removes them at once" in told
+    assert "12 files, 48.0 MB, to be deleted in 30 h at the latest" in told
+    assert "`mirrorctl collect --now` deletes them now" in told
 
 
 def ended(moment: datetime) -> Run:

@@ -27,8 +27,9 @@ from mirror_contract import (
     Status,
     Trigger,
 )
+from mirror_control.concerns import Level
 from mirror_control.ui.address import Address
-from mirror_control.verdict import Level, judge
+from mirror_control.verdict import judge
 
 NOW = datetime.now(UTC)
 PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")
@@ -94,7 +95,7 @@ def test_full_volume_and_what_waits() -> None:
     waiting = PendingRemoval(files=3, bytes=2 * 10**9, first_at=NOW, last_at=NOW + timedelta(hours=20))
     told = status(disk=Disk(size_bytes=10**12, free_bytes=5 * 10**10), pending_removal=waiting)
     (concern,) = judge(told, now=NOW).concerns
-    assert "2.0 GB more come free in 20 h at the latest, or at once by" in concern.remedy
+    assert "free 2.0 GB in 20 h at the latest, or now:" in concern.remedy
     assert "mirrorctl collect --now" in concern.remedy
 
 
@@ -249,7 +250,7 @@ def test_upstream_without_news_is_not_fresh() -> None:
     few = judge(status(**told), now=NOW)
     lively = judge(status(projects={"current": 900_000}, upstream_news_at=NOW - timedelta(hours=1)), now=NOW)
 
-    assert (many.level, many.title) == (Level.WARNING, "Upstream answers, and has had no news")
+    assert (many.level, many.title) == (Level.WARNING, "Upstream answers, but has had no news for too long")
     assert many.concerns[0].since == told["upstream_news_at"]
     assert (few.level, lively.level) == (Level.GOOD, Level.GOOD)
 
@@ -260,7 +261,7 @@ def test_last_news_and_a_changed_upstream_are_shown(client: httpx2.Client, synce
     shown = client.get("/ui/").raise_for_status().text
 
     assert "Upstream’s last news" in shown
-    assert "until now https://old.example.org" in shown
+    assert "before https://old.example.org" in shown
 
 
 def test_all_that_the_guard_keeps_are_one_click_away(client: httpx2.Client, syncer: FakeSyncer) -> None:

@@ -101,7 +101,7 @@ def test_unwritable_path(other: Stack, tmp_path: Path) -> None:
     directory = tmp_path / "locked"
     directory.mkdir(mode=0o755)
     said = at(other, directory).compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=1)
-    assert "chown -R 10001:10001" in said
+    assert "chown 10001:10001" in said
     assert "Traceback" not in said
     assert list(directory.iterdir()) == []
 

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState
-from mirror_control.verdict import Level
+from mirror_control.concerns import Level
 from mirror_syncer.observer import Observer
 from mirror_syncer.schedule import Timetable, crontab
 from syncer.observed import Observed, observe

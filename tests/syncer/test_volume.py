@@ -93,7 +93,7 @@ def test_lost_catalogs_tree(tmp_path: Path) -> None:
 
 
 def test_unwritable_tree_names_the_remedy() -> None:
-    """Somebody who may not write is told the chown to run, with their own numbers."""
+    """Somebody who may not write is told the chown to run, with their own numbers; other mirrors keep their owners."""
     attempt = (
         "import os, sys, pathlib\n"
         "from mirror_syncer.errors import VolumeError\n"
@@ -108,7 +108,7 @@ def test_unwritable_tree_names_the_remedy() -> None:
     uid, gid, message = told.stdout.splitlines()
     assert message == (
         f"{directory}/pypi cannot be written: Permission denied; "
-        f"on the host: chown -R {uid}:{gid}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
+        f"on the host: chown {uid}:{gid}, and chmod u+rwx, the directory that MIRROR_DATA names"
     )
 
 

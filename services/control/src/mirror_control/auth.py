@@ -20,8 +20,7 @@ _TOLD: Final = (
     "This call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows one."
 )
 _WRONG: Final = (
-    "This is no token, or not any more; `docker compose exec control mirrorctl token` shows the operator's, "
-    "which is in force."
+    "This token is not valid, or was revoked; `docker compose exec control mirrorctl token` shows the operator's."
 )
 
 _SCHEME: Final = HTTPBearer(

@@ -9,13 +9,14 @@ from pydantic import BaseModel
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_control import views
 from mirror_control.api_client import ApiClient
+from mirror_control.concerns import Level
 from mirror_control.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
 from mirror_control.downloads.shapes import DownloadFilter, MissFilter
 from mirror_control.follow import follow
 from mirror_control.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
 from mirror_control.shapes import Item, Page, ProjectFilter, RunFilter
 from mirror_control.token_commands import token
-from mirror_control.verdict import Level, judge
+from mirror_control.verdict import judge
 from mirror_control.words import plain
 
 _CODES = {Level.ALARM: FAILED, Level.WARNING: INCOMPLETE}
@@ -109,14 +110,13 @@ def verify(
 def collect(
     context: typer.Context,
     *,
-    now: Annotated[bool, typer.Option("--now", help="Also what still waits for the end of its grace.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False,
     following: Follow = False,
 ) -> None:
     """
-    Remove files that no page names any more.
+    Delete files that no page names and whose grace period is over.
 
-    Each sync does so once their grace is over. With --now the room is free at once, and nobody can have the files any
-    more.
+    Each sync does so as well. With --now the room is free at once, and clients can no longer download these files.
     """
     _start(context, RunKind.COLLECT, None, {"now": now}, following=following)
 

@@ -177,8 +177,8 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
     "421": _problem(
         421,
         "This mirror is not known as mirror.example.org, and a name that nobody listed may be a web page's attack (DNS "
-        "rebinding). If it is yours, put MIRROR_HOSTS=mirror.example.org into .env, then `docker compose up -d`; or "
-        "call the mirror by its address.",
+        "rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS=mirror.example.org, then `docker "
+        "compose up -d`; or call the mirror by its address.",
     ),
     "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),

@@ -102,8 +102,8 @@ class CheckHost:
             log.warning("refused by the host's name", host=name, **whereabouts(scope), unlogged=unlogged)
         told = (
             f"This mirror is not known as {name}, and a name that nobody listed may be a web page's attack (DNS "
-            f"rebinding). If it is yours, put MIRROR_HOSTS={name} into .env, then `docker compose up -d`; or call the "
-            "mirror by its address."
+            f"rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS={name}, then `docker compose up "
+            "-d`; or call the mirror by its address."
         )
         return await _refuse(scope, HTTPStatus.MISDIRECTED_REQUEST, told)(scope, receive, send)
 

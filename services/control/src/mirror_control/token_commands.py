@@ -31,14 +31,16 @@ def show(context: typer.Context) -> None:
 
 @token.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Stands in the audit's lines: a-z, 0-9 and -.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name in the audit log: a-z, 0-9 and -.")],
     *,
     right: Annotated[
         Right,
-        typer.Option(help="read: the misses. trigger: runs and schedule, too. remove: also what can remove files."),
+        typer.Option(
+            help="read: list misses. trigger: also start and cancel runs. remove: also what can delete files."
+        ),
     ],
 ) -> None:
-    """Make a token and show it, this once: only its digest is kept. It is in force at once."""
+    """Make a token and show it once: only its digest is kept. It is valid at once."""
     try:
         typer.echo(_tokens().create(name, right))
     except TokenError as error:
@@ -54,7 +56,7 @@ def list_all(*, as_json: AsJson = False) -> None:
     except TokenError as error:
         fail(str(error), code=USAGE)
     for name, reason in tokens.unusable.items():
-        typer.echo(f"mirrorctl: token {name!r} is unusable: {reason}; revoke it, and make it again", err=True)
+        typer.echo(f"mirrorctl: token {name!r} is unusable: {reason}; revoke it and create it again", err=True)
     if as_json:
         listed = [{"name": name} | one.model_dump(mode="json", exclude={"sha256"}) for name, one in found.items()]
         typer.echo(json.dumps(listed))
@@ -64,7 +66,7 @@ def list_all(*, as_json: AsJson = False) -> None:
 
 @token.command()
 def revoke(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Revoke a token; it opens nothing from the next request on."""
+    """Revoke a token; the next request with it is refused."""
     try:
         _tokens().revoke(name)
     except TokenError as error:

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Failure, Project, Run, Schedule, Status
+from mirror_control.concerns import Concern, Level
 from mirror_control.downloads.shapes import ClientShare, Downloads, Misses, Share
-from mirror_control.verdict import Concern, Level, judge
-from mirror_control.words import UNDATED, ago, plain, span
+from mirror_control.verdict import judge
+from mirror_control.words import UNDATED, ago, count, plain, span
 
 View = RenderableType
 
@@ -58,7 +59,7 @@ def status(found: Status) -> View:
         facts.add_row("running", f"{run.request.kind} {run.id}: {_progress(run)}")
     if found.queued:
         facts.add_row("queued", str(len(found.queued)))
-    states = ", ".join(f"{count:,} {state}" for state, count in found.projects.items() if count)
+    states = ", ".join(f"{number:,} {state}" for state, number in found.projects.items() if number)
     facts.add_row("projects", states or "none yet")
     facts.add_row("files", f"{found.files:,}, {decimal(found.stored_bytes)}")
     if found.serial is not None and found.upstream_serial is not None:
@@ -67,12 +68,12 @@ def status(found: Status) -> View:
         free = found.disk.free_bytes / max(found.disk.size_bytes, 1)
         facts.add_row("disk", f"{decimal(found.disk.free_bytes)} free ({free:.0%})")
     if (waiting := found.pending_removal) is not None:
-        size, last = decimal(waiting.bytes), f"{ago(waiting.last_at)} at the latest"
-        told_how = "`mirrorctl collect --now` removes them at once"
-        facts.add_row("removal", f"{waiting.files:,} files, {size}, are removed {last}; {told_how}")
+        files, size, last = count(waiting.files, "file"), decimal(waiting.bytes), ago(waiting.last_at)
+        how = "`mirrorctl collect --now` deletes them now"
+        facts.add_row("removal", f"{files}, {size}, to be deleted {last} at the latest; {how}")
     facts.add_row("upstream", f"{plain(found.upstream)}, scope {plain(found.scope)}")
     if found.upstream_before:
-        facts.add_row("changed", f"upstream was {plain(found.upstream_before)}")
+        facts.add_row("changed", f"upstream was {plain(found.upstream_before)}; a sync compares all projects")
     if found.upstream_news_at is not None:
         facts.add_row("news", f"upstream's last news: {ago(found.upstream_news_at)}")
     facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")

@@ -92,9 +92,9 @@ def verify(
 
 @app.command()
 def collect(
-    *, now: Annotated[bool, typer.Option("--now", help="Also what still waits for the end of its grace.")] = False
+    *, now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False
 ) -> None:
-    """Remove files that no page names any more."""
+    """Delete files that no page names and whose grace period is over."""
     _run({"kind": RunKind.COLLECT, "now": now})
 
 
@@ -151,7 +151,7 @@ def adopt(
 def clear(
     place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
 ) -> None:
-    """Free a place that wrong content took, unless a page names it. Stop the service first; see docs/operations.md."""
+    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/operations.md."""
     from mirror_syncer.clearing import clear_place  # noqa: PLC0415 - as above
 
     settings = _settings()

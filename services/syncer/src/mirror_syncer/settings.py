@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
     )
     without_hash: Unhashed = Field(
-        default=Unhashed.OWN_HOST, description="From where files may come of which the index gives no sha256."
+        default=Unhashed.OWN_HOST, description="Where files without a sha256 in the index may come from."
     )
     ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
     contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")

@@ -19,12 +19,10 @@ from mirror_syncer.errors import KeyReused
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
 _KEPT = 20_000
-_UNREADABLE_MOST = 20  # of which the first that can be read is looked for
 # A client that lost an answer asks again within minutes. The oldest go first where there are more.
 _KEY_SECONDS = 86_400
 _KEYS_KEPT = 20_000
 _UNREADABLE_MOST = 20  # of which the first that can be read is looked for
-
 
 log = structlog.get_logger()
 

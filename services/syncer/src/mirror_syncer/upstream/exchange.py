@@ -12,7 +12,7 @@ from mirror_syncer.upstream.credentials import Credentials
 from mirror_syncer.upstream.curl import Curl
 from mirror_syncer.upstream.handle import Receive, TransferError
 from mirror_syncer.upstream.head import Head
-from mirror_syncer.upstream.members import Corrupt, Members
+from mirror_syncer.upstream.members import GzipError, Members
 from mirror_syncer.upstream.retries import TryLater, parse_retry_after
 from mirror_syncer.upstream.routes import Routes, redirected
 
@@ -201,7 +201,7 @@ class _Body:
                 for piece in self._members.pieces(chunk):
                     self._received += len(piece)
                     self._receive(head, piece)
-            except Corrupt as error:
+            except GzipError as error:
                 raise TryLater(f"{self._url}: {error}", reason="connection", fresh=True) from error
         else:
             self._received += len(chunk)

@@ -10,9 +10,8 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.upstream.entries import Entries, Entry
 from mirror_syncer.upstream.page import (
-    Entries,
-    Entry,
     Page,
     Refusal,
     check_api_version,

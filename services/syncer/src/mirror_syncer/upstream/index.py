@@ -1,17 +1,23 @@
 """The index that is mirrored, as its projects' pages and files."""
 
 import asyncio
-import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage, MirrorError, Refused, UpstreamError
 from mirror_syncer.priority import Priority
+from mirror_syncer.upstream.answers import (
+    HTML_TYPES,
+    JSON_TYPES,
+    Gone,
+    ListAnswer,
+    NotModified,
+    PageAnswer,
+    Validators,
+)
 from mirror_syncer.upstream.client import Answer, Client, Delivery, Sink
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.json import parse_json
@@ -20,73 +26,11 @@ from mirror_syncer.upstream.page import Page, parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_JSON = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
 _ABSENT = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
 # What may be found below another URL of the same index, as long as it is not known where pages lie.
 _ELSEWHERE = frozenset({400, 403, 404, 405, 406, 410})
 _LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
-# RFC 9110 5.5: no control characters, which would end the line that it is sent back in. PyPI's ETags have 24
-# characters; 8 kB of them upstream itself would refuse, now and ever after.
-_VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
-_HTML = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
-
-
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What makes the next request conditional. PyPI sends strong ETags, static mirrors both, some neither."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Self:
-        """Return the validators of an answer, without what must not be sent back."""
-        said = (headers.get(key, "") for key in ("etag", "last-modified"))
-        return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in said))
-
-
-NO_VALIDATORS = Validators()
-
-
-@dataclass(frozen=True, slots=True)
-class PageAnswer:
-    """A page, and the validators of exactly this page."""
-
-    page: Page
-    validators: Validators
-    body: bytes
-    content_type: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class ListAnswer:
-    """What came with the project list, whose body was poured into a file."""
-
-    content_type: str
-    serial: int | None
-    """What the header says."""
-    validators: Validators
-    url: str
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it is in JSON (PEP 691); else it is in HTML (PEP 503)."""
-        return self.content_type in _JSON
-
-
-@dataclass(frozen=True, slots=True)
-class NotModified:
-    """The page is what it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Upstream has no such project."""
-
-    index_missing: str | None = None
-    """Where there seems to be no index at all, a sentence about that."""
 
 
 class Index:
@@ -136,7 +80,7 @@ class Index:
         for base in self._location.bases:
             try:
                 answer = await self._client.stream(
-                    f"{base}/", _Presence(), endpoint="list", headers=_conditional(NO_VALIDATORS), priority=priority
+                    f"{base}/", _Presence(), endpoint="list", headers=_conditional(Validators()), priority=priority
                 )
             except (_Present, UpstreamError):
                 self._missing = ""
@@ -220,7 +164,7 @@ class Index:
                 pass
             case status:
                 raise _NotHere(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
-        if (content_type := _content_type(answer)) not in _JSON | _HTML:
+        if (content_type := _content_type(answer)) not in JSON_TYPES | HTML_TYPES:
             raise _NoList(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
         return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
@@ -308,8 +252,8 @@ def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str
 
     The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
     """
-    if content_type in _JSON:
+    if content_type in JSON_TYPES:
         return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
-    if content_type in _HTML:
+    if content_type in HTML_TYPES:
         return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
     raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691")

@@ -6,9 +6,8 @@ import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPage
+from mirror_syncer.upstream.entries import Entries, Entry
 from mirror_syncer.upstream.page import (
-    Entries,
-    Entry,
     Page,
     check_api_version,
     check_name,

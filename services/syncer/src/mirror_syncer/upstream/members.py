@@ -7,7 +7,7 @@ _PIECE_BYTES = 64 * 1024  # at a time: what takes them decides when there are to
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-class Corrupt(Exception):
+class GzipError(Exception):
     """What came is no gzip."""
 
 
@@ -23,7 +23,7 @@ class Members:
         Yield what the next bytes hold, in pieces that fit into memory.
 
         Raises:
-            Corrupt: it is no gzip.
+            GzipError: it is no gzip.
         """
         try:
             while chunk:
@@ -36,7 +36,7 @@ class Members:
                 else:
                     chunk = self._member.unconsumed_tail
         except zlib.error as error:
-            raise Corrupt(f"it is not packed as gzip: {error}") from error
+            raise GzipError(f"it is not packed as gzip: {error}") from error
 
     @property
     def complete(self) -> bool:

@@ -2,7 +2,7 @@
 Ballast: a file that holds some room on the disk, so that a full disk can be emptied.
 
 A page that names less than before is written beside the old one, and a mark where a file was: both need room. When a
-neighbour or a log has taken all that there was, the ballast is thrown off, and what is removed can be written down.
+neighbour or a log has taken all that there was, the ballast is deleted, and removals have room to be written down.
 """
 
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 from mirror_syncer.volume.disk import unlink
 
 BALLAST_BYTES = 16 * 2**20  # 2,000 pages of 8 kB
-_AMPLE_BYTES = 8 * BALLAST_BYTES  # what must be to spare for it to be taken aboard
+_AMPLE_BYTES = 8 * BALLAST_BYTES  # that must be to spare before it is created
 
 
 def trim_ballast(path: Path, *, free: int, spare: int) -> None:
     """
-    Throw the ballast off where the disk is full, and take it aboard where there is ample room.
+    Delete the ballast where the disk is full, and create it where there is ample room.
 
-    It is no fault where that fails: the disk is no fuller than it was.
+    A failure is ignored: the disk is no fuller than it was.
 
     Args:
         free: bytes that may still be written.
@@ -29,10 +29,10 @@ def trim_ballast(path: Path, *, free: int, spare: int) -> None:
         if free < BALLAST_BYTES:
             unlink(path)
         elif spare >= _AMPLE_BYTES and not path.exists():
-            _take_aboard(path)
+            _create(path)
 
 
-def _take_aboard(path: Path) -> None:
+def _create(path: Path) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(path, flags, 0o600)
     try:

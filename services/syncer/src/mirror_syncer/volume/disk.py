@@ -89,6 +89,8 @@ def _explain(error: OSError, path: object, cannot_be: str) -> str:
             return f"{said}; look at the kernel's log, mend or replace the disk, mount it again"
         case errno.EACCES | errno.EPERM:
             user = f"{os.getuid()}:{os.getgid()}"
-            return f"{said}; on the host: chown -R {user}, and chmod -R u+rwX, the directory that MIRROR_DATA names"
+            if "/pypi/" in str(path):  # other mirrors may lie beside it, and keep their owners
+                return f"{said}; on the host: chown -R {user}, and chmod -R u+rwX, pypi/ below MIRROR_DATA"
+            return f"{said}; on the host: chown {user}, and chmod u+rwx, the directory that MIRROR_DATA names"
         case _:
             return said

@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
 from mirror_syncer.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import SIZE_MOST, Sha256
-from mirror_syncer.volume.disk import disk_says, is_absent, unlink, write_whole
+from mirror_syncer.volume.disk import disk_says, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.room import LITTLE, Room
 
@@ -291,30 +290,3 @@ def _other_size(wanted: int, held: int) -> FileRejected:
 
 def _other_digest(wanted: Sha256, found: str) -> FileRejected:
     return FileRejected(f"its sha256 is {found}, the page says {wanted}")
-
-
-def file_digest(path: Path) -> Sha256 | None:
-    """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
-    found = _content_digest(path, "sha256")
-    return None if found is None else Sha256(found)
-
-
-def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
-    """Return another digest of a file's content, of the same kind as one; None likewise. It blocks for the disk."""
-    algorithm = like.partition("=")[0]
-    found = _content_digest(path, algorithm)
-    return None if found is None else OtherDigest(f"{algorithm}={found}")
-
-
-def _content_digest(path: Path, algorithm: str) -> str | None:
-    with disk_says(path, cannot_be="read"):
-        try:
-            # A symlink that somebody planted is no file of ours, and a pipe would never end.
-            if not stat.S_ISREG(path.lstat().st_mode):
-                return None
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-                return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-        except OSError as error:
-            if is_absent(error):
-                return None
-            raise

@@ -1,4 +1,4 @@
-"""A published file's hash, taken piece by piece, so that whoever takes it may pause in the middle of a large one."""
+"""Hashes of files that lie in the tree: at once, or piece by piece, so that the reader may pause in a large one."""
 
 import hashlib
 import os
@@ -9,12 +9,57 @@ from threading import local
 
 from isal import isal_zlib
 
+from mirror_syncer.digests import OtherDigest
 from mirror_syncer.names import Sha256
-from mirror_syncer.volume.disk import is_absent
+from mirror_syncer.volume.disk import disk_says, is_absent
 
 GZIP = 31  # zlib's wbits for a gzip frame
 
 _mine = local()  # a buffer a thread: hashlib.file_digest's own, made for each file, costs small ones a third
+
+
+def read_file(path: str) -> bytes | None:
+    """
+    Return a file's content, or None where nothing lies there. It blocks for the disk.
+
+    Raises:
+        OSError: the disk says no.
+    """
+    try:
+        # Unbuffered: the buffer would cost a small page more than its reading.
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - text, see View
+            return file.read()
+    except OSError as error:
+        if is_absent(error):
+            return None
+        raise
+
+
+def file_digest(path: Path) -> Sha256 | None:
+    """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
+    found = _content_digest(path, "sha256")
+    return None if found is None else Sha256(found)
+
+
+def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
+    """Return another digest of a file's content, of the same kind as one; None likewise. It blocks for the disk."""
+    algorithm = like.partition("=")[0]
+    found = _content_digest(path, algorithm)
+    return None if found is None else OtherDigest(f"{algorithm}={found}")
+
+
+def _content_digest(path: Path, algorithm: str) -> str | None:
+    with disk_says(path, cannot_be="read"):
+        try:
+            # A symlink that somebody planted is no file of ours, and a pipe would never end.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return None
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+                return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
 
 def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:

@@ -12,9 +12,8 @@ from mirror_syncer.digests import OtherDigest
 from mirror_syncer.errors import FileRejected
 from mirror_syncer.names import NAME_MAX, Filename, PackagePath, Sha256, metadata_name
 from mirror_syncer.volume.disk import disk_says, is_absent
-from mirror_syncer.volume.incoming import file_digest, file_other_digest
 from mirror_syncer.volume.pages import NAMES, pages_digest
-from mirror_syncer.volume.reading import digest_by_pieces, twin_digest
+from mirror_syncer.volume.reading import digest_by_pieces, file_digest, file_other_digest, read_file, twin_digest
 
 
 class View:
@@ -117,13 +116,7 @@ class View:
     @disk_says(cannot_be="read")
     def page(self, name: NormalizedName) -> bytes | None:
         """Return a project's published page in JSON, or None where it has none."""
-        try:
-            with open(f"{self._web_text}/simple/{name}/index.v1_json", "rb", buffering=0) as file:  # noqa: PTH123
-                return file.read()
-        except OSError as error:
-            if is_absent(error):
-                return None
-            raise
+        return read_file(f"{self._web_text}/simple/{name}/index.v1_json")
 
     @disk_says(cannot_be="read")
     def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
@@ -136,11 +129,7 @@ class View:
         """Return ``PageSet.digest`` of a project's published page, or None where it has none in JSON."""
         if (json := self.page(name)) is None:
             return None
-        try:
-            with open(f"{self._web_text}/simple/{name}/index.html", "rb", buffering=0) as file:  # noqa: PTH123
-                return pages_digest(file.read(), json)
-        except FileNotFoundError:
-            return pages_digest(b"", json)
+        return pages_digest(read_file(f"{self._web_text}/simple/{name}/index.html") or b"", json)
 
     @disk_says(cannot_be="read")
     def list_digests(self, form: str) -> tuple[str | None, str | None]:
@@ -179,22 +168,12 @@ class View:
     @disk_says(cannot_be="read")
     def legacy(self, name: NormalizedName) -> bytes | None:
         """Return a project's published legacy document, or None where it has none."""
-        try:
-            return (self.legacy_directory(name) / "json").read_bytes()
-        except OSError as error:
-            if is_absent(error):
-                return None
-            raise
+        return read_file(f"{self.legacy_directory(name)}/json")
 
     @disk_says(cannot_be="read")
     def legacy_twin(self, name: NormalizedName) -> bytes | None:
         """Return its ``.gz`` twin as it lies there, or None where it has none."""
-        try:
-            return (self.legacy_directory(name) / "json.gz").read_bytes()
-        except OSError as error:
-            if is_absent(error):
-                return None
-            raise
+        return read_file(f"{self.legacy_directory(name)}/json.gz")
 
 
 def file_size(path: str) -> int | None:

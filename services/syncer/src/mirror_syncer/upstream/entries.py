@@ -1,0 +1,231 @@
+"""A page's entries as an index writes them, parsed into files and refusals."""
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import unquote, urljoin, urlsplit
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from mirror_syncer.digests import NO_DIGEST, parse_other_digest
+from mirror_syncer.errors import FileRejected, InvalidPage
+from mirror_syncer.names import SIZE_MOST, Sha256, parse_distribution_name, parse_filename, parse_sha256
+from mirror_syncer.upstream.page import File, Refusal
+from mirror_syncer.upstream.text import clean_line
+
+# PEP 700 wants UTC with a Z and at most six digits of a second. Others write offsets, or Go's nine digits; pip and uv
+# read both. Without an offset it is no moment.
+_PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
+_UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
+# PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
+_PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
+# Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
+_PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
+_UNHASHED = "the page gives no sha256, so that its content could not be checked"
+_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
+_URL_MOST = 8_192
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
+# further look, which takes 30 µs a file.
+_PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
+
+
+class Entry(msgspec.Struct):
+    """What a page says of a file, by the names that PEP 691 has for it; only its types are checked."""
+
+    filename: str
+    url: str
+    hashes: dict[str, str]
+    requires_python: str | None = msgspec.field(name="requires-python", default=None)
+    size: int | None = None
+    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    yanked: bool | str | None = False
+    core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
+    # PEP 714: the older name, which PyPI sends beside the newer
+    data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
+    provenance: str | None = None
+
+
+class Entries:
+    """
+    A page's entries, sorted out one by one into files, their URLs made absolute, and refusals.
+
+    Merged indexes say things twice. Two entries of one name are one file unless they contradict each other; then the
+    first counts, and the other is refused. One without a hash says less, and contradicts nothing.
+
+    Args:
+        url: the page's own, or its ``<base>``, which the files' may be relative to.
+        page: where the page came from.
+        unhashed: take a file without sha256 for one whose content is not known yet; else it is refused.
+        ours: the page is one that we published: its names were checked then, maybe by other rules, and must be found
+            again, whatever today's are.
+    """
+
+    def __init__(
+        self, *, name: NormalizedName, url: str, page: str, unhashed: bool = False, ours: bool = False
+    ) -> None:
+        self._name = name
+        self._url = url
+        self._takes_unhashed = unhashed
+        self._hosts = None if ours else _PROVENANCE_HOSTS | {urlsplit(page).hostname}
+        self._files: dict[str, File] = {}
+        self._refused: dict[Refusal, int] = {}
+        self._unhashed: dict[str, Refusal] = {}
+        self.dropped_times = 0
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Return the files, in the page's order."""
+        return tuple(self._files.values())
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Return what cannot be taken; of what is refused twice for one reason, one."""
+        unhashed = (refusal for name, refusal in self._unhashed.items() if name not in self._files)
+        return (*(refusal for refusal, count in self._refused.items() for _ in range(count)), *unhashed)
+
+    def add(self, entry: Entry) -> None:
+        """
+        Take a file, or refuse it with the reason.
+
+        Raises:
+            InvalidPage: there are more refusals than a page with faults has.
+        """
+        try:
+            file = self._file(entry)
+            if (before := self._files.get(file.filename)) is None:
+                self._files[file.filename] = file
+            else:
+                self._files[file.filename] = _merge(before, file)
+        except FileRejected as error:
+            self.refuse(entry.filename, str(error))
+
+    def refuse(self, filename: str | None, reason: str) -> None:
+        """Note an entry that cannot be used, and whose it is where that can be told; errors as of ``add``."""
+        refusal = Refusal(clean_line(filename[:255]) if filename else "?", clean_line(reason))
+        if filename and reason == _UNHASHED:
+            self._unhashed.setdefault(filename, refusal)
+        elif filename is None or refusal not in self._refused:
+            self._refused[refusal] = self._refused.get(refusal, 0) + 1
+        if sum(self._refused.values()) + len(self._unhashed) > _REFUSALS_MOST:
+            raise InvalidPage(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {refusal}")
+
+    def _file(self, entry: Entry) -> File:
+        ours = self._hosts is None
+        filename = (
+            parse_filename(entry.filename) if ours else parse_distribution_name(entry.filename, project=self._name)
+        )
+        if (sha256 := entry.hashes.get("sha256")) is None and not self._takes_unhashed:
+            raise FileRejected(_UNHASHED)
+        size = entry.size
+        if size is not None and not 0 <= size <= SIZE_MOST:
+            raise FileRejected(f"the page gives it {size:,} bytes; a file has {SIZE_MOST:,} at most")
+        metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
+        upload_time = parse_upload_time(entry.upload_time or "")
+        if entry.upload_time and upload_time is None:
+            self.dropped_times += 1
+        return File(
+            filename=filename,
+            url=_absolute(self._url, entry.url),
+            sha256=NO_DIGEST if sha256 is None else parse_sha256(sha256),
+            other_digest=parse_other_digest(entry.hashes) if sha256 is None or ours else None,
+            size=size,
+            upload_time=upload_time,
+            requires_python=clean_line(entry.requires_python or "") or None,
+            yanked=clean_line(entry.yanked) if isinstance(entry.yanked, str) and entry.yanked else bool(entry.yanked),
+            core_metadata=_core_metadata(metadata),
+            provenance=self._provenance(entry.provenance),
+        )
+
+    def _provenance(self, said: str | None) -> str | None:
+        match = _PROVENANCE.fullmatch(said or "")
+        if match is None or (self._hosts is not None and match[1].lower() not in self._hosts):
+            return None
+        return said
+
+
+def _merge(one: File, other: File) -> File:
+    """
+    Return what two entries say of one file; a yank that one of them knows of holds, and so does the later upload.
+
+    Raises:
+        FileRejected: they contradict each other in what identifies or describes the content.
+    """
+    for field in ("sha256", "size", "requires_python", "core_metadata"):
+        said, again = getattr(one, field), getattr(other, field)
+        # None, no digest, and of metadata True, say nothing.
+        silent = {None, NO_DIGEST} & {said, again} or isinstance(said, bool) or isinstance(again, bool)
+        if said != again and not silent:
+            what = field.replace("_", "-")
+            raise FileRejected(f"the page names it twice, with two values for {what}: {said!r} and {again!r}")
+    digests = {one.other_digest, other.other_digest} - {None}
+    if len({digest.partition("=")[0] for digest in digests if digest}) < len(digests):
+        raise FileRejected(f"the page names it twice, with two digests: {one.other_digest} and {other.other_digest}")
+    sha256 = one.sha256 or other.sha256
+    reasons = sorted(yanked for yanked in (one.yanked, other.yanked) if isinstance(yanked, str))
+    times = (time for time in (one.upload_time, other.upload_time) if time)
+    return msgspec.structs.replace(
+        one,
+        sha256=sha256,
+        other_digest=None if sha256 else one.other_digest or other.other_digest,
+        size=other.size if one.size is None else one.size,
+        requires_python=one.requires_python or other.requires_python,
+        core_metadata=max(one.core_metadata, other.core_metadata, key=_weight),
+        yanked=reasons[0] if reasons else one.yanked or other.yanked,
+        upload_time=max(times, key=lambda time: time.removesuffix("Z"), default=None),
+        provenance=min(filter(None, (one.provenance, other.provenance)), default=None),
+    )
+
+
+def _weight(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as of File
+    return isinstance(promise, str), bool(promise)
+
+
+def parse_upload_time(said: str) -> str | None:
+    """Return a moment as PyPI writes it, in UTC, with six digits of a second or none; None of what is no moment."""
+    usual = _PYPI_TIME.fullmatch(said)
+    if usual is None and not _UPLOAD_TIME.fullmatch(said):
+        return None
+    try:
+        moment = datetime.fromisoformat(said.upper().replace(" ", "T"))
+        if usual and usual[1] != ".000000":
+            return said
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the 31st of February; the year 0
+        return None
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"
+
+
+def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
+    if isinstance(said, dict):
+        return parse_sha256(said["sha256"]) if "sha256" in said else bool(said)
+    return bool(said)
+
+
+def _absolute(page: str, url: str) -> str:
+    """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
+    if len(url) <= _URL_MOST and _PLAIN_URL.fullmatch(url):
+        return url
+    if len(url) > _URL_MOST:
+        raise FileRejected(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
+    try:
+        parts = urlsplit(url)
+        absolute = urljoin(page, url)
+        whole = urlsplit(absolute)
+        _ = whole.port  # which is checked only when it is asked for
+    except ValueError as error:
+        raise FileRejected(f"its URL {url[:200]!r} is none: {error}") from error
+    path = parts.path
+    if not (parts.scheme or parts.netloc):
+        # Static mirrors write '../../packages/…' and mean it; urljoin keeps that below the host.
+        while path.startswith(("../", "./")):
+            path = path.partition("/")[2]
+    if {".", ".."} & {*_segments(path), *_segments(whole.path)}:
+        raise FileRejected(f"its URL {url[:200]!r} climbs out of its directory ('..')")
+    if whole.scheme not in ("http", "https") or _UNPRINTABLE.search(absolute):
+        raise FileRejected(f"its URL {url[:200]!r} is not http(s)")
+    return absolute.partition("#")[0]
+
+
+def _segments(path: str) -> list[str]:
+    return unquote(path).replace("\\", "/").split("/")
