@@ -1,5 +1,6 @@
 """A published page compared with upstream's: what upstream promises, and has not changed, must be what is published."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage, find_published, parse_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, ProjectRow
 from mirror_syncer.transfer.metadata import promised_metadata
+from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Gone, Index, NotModified, Page, PageAnswer, ProjectStatus
 from mirror_syncer.volume import Tree
 
@@ -45,11 +47,17 @@ class Compared:
 
 
 class UpstreamComparison:
-    """Compares projects, one call each; nothing is written."""
+    """
+    Compares projects, one call each; nothing is written.
 
-    def __init__(self, *, index: Index, tree: Tree) -> None:
+    Args:
+        unhashed: says of which published content an index without sha256 still speaks.
+    """
+
+    def __init__(self, *, index: Index, tree: Tree, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
+        self._unhashed = unhashed
 
     async def compare(self, job: Comparison) -> Compared:
         """
@@ -70,7 +78,9 @@ class UpstreamComparison:
                 published = find_published(self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
-                return Compared(differing=tuple(_differing(job, answer.page, published)))
+                # It may have to hash what is published.
+                page = await asyncio.to_thread(self._unhashed.settle, answer.page, published)
+                return Compared(differing=tuple(_differing(job, page, published)))
 
 
 def _is_newer(answer: PageAnswer, row: ProjectRow) -> bool:

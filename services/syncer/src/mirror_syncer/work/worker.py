@@ -83,4 +83,4 @@ async def open_worker(
             stale_waits=setup.stale_waits,
         )
         with closing(Desk(tree)) as desk:
-            yield Worker(transfer, UpstreamComparison(index=index, tree=tree), index, desk)
+            yield Worker(transfer, UpstreamComparison(index=index, tree=tree, unhashed=unhashed), index, desk)
