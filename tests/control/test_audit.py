@@ -1,6 +1,7 @@
 """The audit: a line of the log for each changing call, whose fields are documented."""
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]
     done = subprocess.run([python, "-c", script], env=environment_of_quiet, capture_output=True, text=True, check=True)
     assert [line["run"] for line in audited(done.stderr)] == ["r1"]
     assert "unheard" not in done.stderr
+
+
+def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
+    """What a stranger writes into a path reaches the log for people without what a terminal would obey."""
+    environment["MIRROR_LOG_FORMAT"] = "console"
+    with subprocess.Popen([CONTROL], env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = next(found[0] for line in server.stderr if (found := re.search(r"http://127.0.0.1:\d{4,}", line)))
+        httpx2.post(f"{url}/api/v1/x%1B[2K%0Daudit")
+        server.terminate()
+        log = server.communicate(timeout=20)[1]
+    assert "/api/v1/x\N{REPLACEMENT CHARACTER}[2K\N{REPLACEMENT CHARACTER}audit" in log
+    assert "\x1b[2K" not in log
 
 
 def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:

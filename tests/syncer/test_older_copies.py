@@ -1,13 +1,17 @@
 """A tree that is older than its catalog, and a catalog that is older than its tree, are noticed and healed."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunState
+from mirror_syncer.collection import Collected, collect
+from mirror_syncer.everything.agenda import Agenda
 from syncer.site import Running, Site
 
 WHEEL = "six-1.0-py3-none-any.whl"
@@ -91,6 +95,36 @@ async def test_older_catalog_is_healed_by_the_next_sync(
     restore()
 
     await mirrored.sync()
+    await mirrored.sync()
+
+    assert_as_upstream(mirrored)
+
+
+async def test_project_whose_files_leave_is_looked_at_in_the_same_sync_of_everything(
+    mirrored: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older tree is healed by one sync even if files that came back leave for as long as there is work to give."""
+    all_given = Event()
+    sources = Agenda._sources
+
+    def sources_to_the_end(*arguments: Any) -> Iterator[Any]:
+        yield from sources(*arguments)
+        all_given.set()
+
+    def collect_late(*arguments: Any, **more: Any) -> Collected:
+        assert all_given.wait(30)
+        return collect(*arguments, **more)
+
+    mirrored.everything(grace="0m", guard="100%")
+    await mirrored.sync()
+    restore = copy(mirrored.data)
+    change(pypi)
+    await mirrored.sync()
+    await mirrored.sync()
+    restore()
+    monkeypatch.setattr(Agenda, "_sources", sources_to_the_end)
+    monkeypatch.setattr("mirror_syncer.turns.collect", collect_late)
+
     await mirrored.sync()
 
     assert_as_upstream(mirrored)

@@ -77,6 +77,24 @@ async def test_file_without_sha256_is_published_with_one(mirror: Site, plain: Pl
     mirror.assert_whole()
 
 
+@pytest.mark.parametrize("algorithm", ["md5", "sha512", None])
+async def test_verify_upstream_alarms_only_of_what_upstream_denies(
+    mirror: Site, plain: Plain, algorithm: str | None
+) -> None:
+    """What an index without sha256 says of the published content holds; another digest of its own is an alarm."""
+    plain.fragment = "" if algorithm is None else digest(algorithm, CONTENT)
+    plain.publish()
+    await mirror.sync()
+    async with mirror.running() as running:
+        as_promised = await running.verify(upstream=True)
+        plain.fragment = digest(algorithm or "sha256", OTHER)
+        plain.publish()
+        denied = await running.verify(upstream=True)
+
+    assert (as_promised.state, as_promised.failures) == (RunState.SUCCEEDED, [])
+    assert (denied.state, [failure.file for failure in denied.failures]) == (RunState.INCOMPLETE, [NAME])
+
+
 @pytest.mark.parametrize("algorithm", ["md5", "sha512"])
 async def test_other_digest_is_checked(mirror: Site, plain: Plain, algorithm: str) -> None:
     """A file with another content than its md5 or sha512 tells is not published."""

@@ -128,3 +128,14 @@ async def test_closed_queue_gives_nothing() -> None:
     with pytest.raises(Closed):
         await queue.get(at_most=lambda: BACKLOG)
     assert queue.depth() == {BACKLOG: 1}
+
+
+async def test_projects_without_those_whose_files_leave() -> None:
+    """A project whose files merely leave, waiting or in hand, is told apart from one that is looked at."""
+    queue = WorkQueue()
+    await queue.put(Task("r", name, Action.COLLECT, CHANGED) for name in NAMES[:3])
+    await queue.put([task("b"), task("d")])
+    assert await take(queue) == Task("r", NAMES[0], Action.COLLECT, CHANGED)
+
+    assert queue.names() == set(NAMES)
+    assert queue.names(without=Action.COLLECT) == {"b", "d"}

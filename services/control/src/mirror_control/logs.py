@@ -9,6 +9,12 @@ from structlog.typing import EventDict, Processor
 
 from mirror_control.audit import LOGGER, Sparing
 from mirror_control.settings import LogFormat, LogLevel
+from mirror_control.words import plain
+
+
+def _plain_values(_: object, __: str, line: EventDict) -> EventDict:
+    """Take from what strangers wrote what steers a terminal, and the line breaks that would begin a line of theirs."""
+    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
 def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
@@ -36,7 +42,12 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            _plain_values,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
         if people
         else [
             structlog.processors.format_exc_info,

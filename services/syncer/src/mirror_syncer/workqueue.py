@@ -54,7 +54,7 @@ class WorkQueue:
     def __init__(self) -> None:
         self._heap: list[tuple[Priority, int, Task]] = []
         self._order = itertools.count()
-        self._in_hand: set[NormalizedName] = set()
+        self._in_hand: dict[NormalizedName, Action] = {}
         self._parked: defaultdict[NormalizedName, list[tuple[Priority, int, Task]]] = defaultdict(list)
         self._changed = asyncio.Condition()
         self._closed = False
@@ -66,10 +66,11 @@ class WorkQueue:
             depth[priority] += 1
         return dict(depth)
 
-    def names(self) -> set[NormalizedName]:
-        """Return the projects that wait or are being worked at."""
-        waiting = (task.name for _, _, task in itertools.chain(self._heap, *self._parked.values()))
-        return self._in_hand.union(waiting)
+    def names(self, *, without: Action | None = None) -> set[NormalizedName]:
+        """Return the projects that wait or are being worked at, those with nothing but one kind of action left out."""
+        waiting = (task for _, _, task in itertools.chain(self._heap, *self._parked.values()))
+        names = {task.name for task in waiting if task.action is not without}
+        return names.union(name for name, action in self._in_hand.items() if action is not without)
 
     def in_hand(self) -> int:
         """Return how many projects are being worked at."""
@@ -97,7 +98,7 @@ class WorkQueue:
                 if self._closed:
                     raise Closed
                 if (most := at_most()) is not None and (task := self._next(most)) is not None:
-                    self._in_hand.add(task.name)
+                    self._in_hand[task.name] = task.action
                     return task
                 await self._changed.wait()
 
@@ -109,7 +110,7 @@ class WorkQueue:
     async def done(self, task: Task) -> None:
         """Give a project back."""
         async with self._changed:
-            self._in_hand.discard(task.name)
+            self._in_hand.pop(task.name, None)
             for entry in self._parked.pop(task.name, ()):
                 heapq.heappush(self._heap, entry)
             self._changed.notify_all()

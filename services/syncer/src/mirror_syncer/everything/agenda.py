@@ -66,7 +66,8 @@ class Agenda:
                 page = await asyncio.to_thread(next, pages, None)
                 if page is None:
                     break
-                at_hand = self._queue.names()
+                # Files that leave are no reason to pass a project over: its page is looked at right after that.
+                at_hand = self._queue.names(without=Action.COLLECT)
                 first = known.first if known else 0
                 tasks = [
                     # What came after the first list is news, although it was never looked at.

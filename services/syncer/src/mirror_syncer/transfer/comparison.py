@@ -47,7 +47,12 @@ class Compared:
 
 
 class UpstreamComparison:
-    """Compares projects, one call each; nothing is written."""
+    """
+    Compares projects, one call each; nothing is written.
+
+    Args:
+        unhashed: says of which published content an index without sha256 still speaks.
+    """
 
     def __init__(self, *, index: Index, tree: Tree, unhashed: UnhashedFiles) -> None:
         self._index = index
@@ -73,6 +78,7 @@ class UpstreamComparison:
                 published = find_published(self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
+                # It may have to hash what is published.
                 page = await asyncio.to_thread(self._unhashed.settle, answer.page, published)
                 return Compared(differing=tuple(_differing(job, page, published)))
 
