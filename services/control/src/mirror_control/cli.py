@@ -26,9 +26,9 @@ main = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # an error is a line, not a box
-    help="Look at a mirror and steer it. Elsewhere than in control's container, give its address (--url) and, for what "
-    "changes anything, and misses, a token (the variable MIRROR_TOKEN). What changes something answers in words on a "
-    "terminal, and in the API's JSON elsewhere.",
+    help="Look at a mirror and steer it. Outside control's container, give the mirror's address (--url). Commands that "
+    "change something, and misses, also need a token there (the variable MIRROR_TOKEN). What changes something answers "
+    "in words on a terminal, and in the API's JSON in a pipe.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
