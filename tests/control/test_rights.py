@@ -119,7 +119,13 @@ def test_what_can_remove_needs_the_right(as_one: As, syncer: FakeSyncer, wanted:
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"kind": "sync"}, {"kind": "sync", "projects": ["six"], "force": True}, {"kind": "verify"}]
+    "wanted",
+    [
+        {"kind": "sync"},
+        {"kind": "sync", "projects": ["six"], "force": True},
+        {"kind": "verify"},
+        {"kind": "verify", "upstream": True},
+    ],
 )
 def test_what_removes_nothing_is_triggered(as_one: As, wanted: dict[str, Any]) -> None:
     """A sync and a verify, also of named projects, also forced, need the right to trigger and no more."""
@@ -135,8 +141,8 @@ def test_operator_has_every_right(holder: httpx2.Client) -> None:
 
 
 def test_option_that_is_yet_to_come_needs_the_right_to_remove() -> None:
-    """Of a run's options these three alone are harmless: whoever adds one decides, and until then it may remove."""
-    harmless = {"kind", "projects", "force"}
+    """Of a run's options these four alone are harmless: whoever adds one decides, and until then it may remove."""
+    harmless = {"kind", "projects", "force", "upstream"}
     samples = {"allow_removals": 1, "repair": True, "confirm": True}
     assert set(RunRequest.model_fields) - harmless <= samples.keys() | set(RunRequest.model_fields)
     for name in set(RunRequest.model_fields) - harmless:

@@ -39,7 +39,11 @@ def test_page_file_and_what_is_said_instead_may_be_read(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/status.json", "/centos/.treeinfo", "/centos", "/absent", "/ui", "/api", "/metrics"]
+    "path",
+    [
+        *("/", "/healthz", "/status.json", "/centos/.treeinfo", "/centos", "/absent", "/ui", "/api", "/metrics"),
+        *("/pypi/web/status.json", "/simple/..%2fstatus.json", "/simple/..%2fcentos/.treeinfo"),
+    ],
 )
 def test_nothing_else_may_be_read(client: httpx2.Client, path: str) -> None:
     """Other mirrors' files, the status and the host's root are nothing to another site's scripts."""

@@ -28,7 +28,7 @@ class Holder(NamedTuple):
 
 # Of these nothing is removed. Any other kind or option of a run, also one that is yet to come, needs more.
 _KINDS: Final = frozenset({RunKind.SYNC, RunKind.VERIFY})
-_OPTIONS: Final = frozenset({"kind", "projects", "force"})
+_OPTIONS: Final = frozenset({"kind", "projects", "force", "upstream"})
 
 
 def right_for(request: RunRequest) -> Right:
