@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 # Upstream's oldest, so the last of a first sync.
 HELD = ("certifi", "charset-normalizer", "idna", "packaging")
 NAMED = ("filler-00010", "filler-00011", "filler-00012")
-OURS = {".mirror-id", ".lock", ".staging", ".withdrawn"}
+OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast"}
 PROCESSES = 2  # and one worker in the syncer itself
 CONNECTIONS = 16  # five for each worker, so that whoever has all of HELD in hand has one left
 POLICY = '[mirror]\nscope = "everything"\n[serve]\nlegacy_json = true\n'
@@ -79,8 +79,8 @@ def workers(stack: Stack) -> list[int]:
 
 def temporary(stack: Stack) -> set[str]:
     """Return what a publication leaves behind that broke off, as nginx's container sees it."""
-    hidden = stack.execute("nginx", "find", "/srv/mirror", "-name", ".*", "-printf", "%f\\n").splitlines()
-    staged = stack.execute("nginx", "find", "/srv/mirror/pypi/.staging", "-type", "f").splitlines()
+    hidden = stack.execute("syncer", "find", "/srv/mirror", "-name", ".*", "-printf", "%f\\n").splitlines()
+    staged = stack.execute("syncer", "find", "/srv/mirror/pypi/.staging", "-type", "f").splitlines()
     return {*hidden, *staged} - OURS
 
 

@@ -1,5 +1,6 @@
 """A mirror of this mirror, by a server that knows nothing but files."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -198,3 +199,29 @@ async def test_mirror_of_the_mirror_sees_a_page_shrink(tmp_path: Path, pypi: fak
     assert site.filenames("beta") == {"beta-1.1.tar.gz", "beta-1.1-py3-none-any.whl"}
     assert serial == pypi.index.project("beta").serial
     assert pages(site, JSON) == pages(first, JSON)
+
+
+async def test_mirror_of_the_mirror_has_its_list_whatever_leaves(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
+) -> None:
+    """Uploads, removals, yanks and deletions of one day give both mirrors one list, to the byte, sync after sync."""
+    pypi.index.project("beta").upload("1.2")
+    with plain_server(first.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        async with site.running() as running, first.running() as ours:
+            await ours.sync()
+            await running.sync()
+            assert pages(site, JSON) == pages(first, JSON)
+            pypi.index.project("alpha").clear_quarantine()
+            pypi.index.project("beta").upload("2.0")
+            pypi.index.project("beta").delete_release("1.1")
+            pypi.index.project("gamma").unarchive()
+            pypi.index.project("new").upload("1.0")
+            pypi.index.project("zeta-one").delete()
+            lists = []
+            for _ in range(3):
+                await ours.sync()
+                await running.sync()
+                lists.append([json.loads(pages(one, JSON)["."])["meta"]["_last-serial"] for one in (first, site)])
+                assert pages(site, JSON) == pages(first, JSON), lists
+                pypi.index.project("beta").upload(f"3.{len(lists)}")
