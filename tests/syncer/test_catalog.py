@@ -67,6 +67,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
         withheld_files=4,
         missing_files=1,
         lost_files=5,
+        quarantined=True,
         published=True,
         attempts=2,
         due_at=1,

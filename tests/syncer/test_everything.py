@@ -8,7 +8,7 @@ import fakepypi
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.everything import upstream_list
 from mirror_syncer.rows import NO_VALIDATORS
-from syncer.site import Running, Site
+from syncer.site import Running, Site, same_directory
 
 
 def publish(pypi: fakepypi.FakePyPI, *names: str) -> None:
@@ -283,6 +283,22 @@ async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepyp
 
     assert (len(waiting), run.state, run.counts.files_removed) == (1, RunState.FAILED, 1)
     assert list(site.web.rglob("one-1.0.tar.gz")) == []
+
+
+async def test_file_that_never_came_leaves_no_directory(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A full path's directory, made for a file that could not be had, does not stay behind empty."""
+    project = pypi.index.project("six").create()
+    first = b"six-1.0.tar.gz"
+    project.upload_file("six-1.0.tar.gz", first, version="1.0")
+    site.select("six", grace="0m")
+    await site.sync()
+    project.upload_file("six-1.0.tar.gz", same_directory(first), version="1.0", replace=True)
+    pypi.faults.on_file(project="six").status(404)
+
+    run = await site.sync()
+
+    assert run.counts.files_failed == 1
+    assert list(site.web.glob("packages/??/??/*")) == []
 
 
 async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -162,12 +162,12 @@ class FileTransfer:
         incoming = self._tree.incoming(
             claims.name, file.filename, file.sha256, size=file.size, place=place, other_digest=file.other_digest
         )
+        said = place
         try:
             await self._fetch(file, incoming, priority=priority)
             tally.fetched += 1
             tally.fetched_bytes += incoming.position
             file = replace(file, size=incoming.position, sha256=file.sha256 or incoming.sha256)
-            said = place
             if (found := incoming.blake2b) != address:
                 # The URL names no digest, or not the content's: a lie would take the place of what belongs there.
                 try:
@@ -184,6 +184,8 @@ class FileTransfer:
                 self._tree.discard_directory(said)
         except BaseException:
             incoming.abandon()
+            for left in filter(None, (said, place)):
+                self._tree.discard_directory(left)
             raise
         return file, place
 
