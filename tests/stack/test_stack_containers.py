@@ -287,7 +287,8 @@ def test_administrator_only_with_a_password(tmp_path: Path) -> None:
 
     def environment(env: Path) -> dict[str, str]:
         found = json.loads(shipped(f"--env-file={env}", "--profile=monitoring", "config", "--format=json"))
-        return {key: value for key, value in found["services"]["grafana"]["environment"].items() if key.startswith("GF_")}
+        given = found["services"]["grafana"]["environment"].items()
+        return {key: value for key, value in given if key.startswith("GF_")}
 
     (tmp_path / "password").write_text("geheim\n")
     (tmp_path / "env").write_text(f"GRAFANA_PASSWORD_FILE={tmp_path / 'password'}\n")

@@ -223,6 +223,11 @@ class Catalog:
             return Bounds(newest=newest)
         return Bounds(min(SERIAL_MOST, OUTLIER_FACTOR * newest + AHEAD_MOST), newest)
 
+    def is_leaving(self) -> bool:
+        """Return whether something that upstream lacks is still published: a project, or a file of one."""
+        known = self.listing.known()
+        return known is not None and bool(self.due.count_absent(edition=known.edition) or self.due.count_shrinking())
+
     def serials(self) -> tuple[int, int] | None:
         """Return up to which serial every change was looked at, and that of upstream's list, where it has one."""
         known = self.listing.known()

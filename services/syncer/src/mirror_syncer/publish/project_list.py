@@ -188,7 +188,8 @@ class ProjectList:
         newest, last, settled = (
             self._catalog.projects.newest_serial(),
             self._published_serial(),
-            self._catalog.serials(),
+            # Until all of it has left, this list is not yet the one that upstream's serial stands for.
+            None if without or self._catalog.is_leaving() else self._catalog.serials(),
         )
         if newest is not None and settled is not None and settled[0] <= newest + AHEAD_MOST:
             newest = max(newest, settled[0])  # upstream's own list moves when a project leaves, and so does ours
