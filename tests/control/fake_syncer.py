@@ -26,7 +26,8 @@ from mirror_contract import (
     Trigger,
 )
 
-NOW = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
+# Today: a status of another day would be of a mirror that has not synced since.
+NOW = datetime.now(UTC).replace(microsecond=0)
 INTERNALS = "Traceback: sqlite3.OperationalError in /var/lib/secret/catalog.db"
 
 

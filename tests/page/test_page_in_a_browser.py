@@ -179,7 +179,7 @@ def test_retry(opened: Open, syncer: FakeSyncer) -> None:
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Token", exact=True).fill("wrong")
         dialog.get_by_role("button", name="Go on").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("This is not the token")
+        expect(dialog.get_by_role("alert")).to_contain_text("This token is not valid")
         assert page.evaluate(STORED) == [0, 0, "", 0]
         dialog.get_by_label("Token", exact=True).fill(TOKEN)
         dialog.get_by_role("button", name="Go on").click()

@@ -78,9 +78,10 @@ def workers(stack: Stack) -> list[int]:
 
 
 def temporary(stack: Stack) -> set[str]:
-    """Return what a publication leaves behind that broke off, as nginx's container sees it."""
-    hidden = stack.execute("syncer", "find", "/srv/mirror", "-name", ".*", "-printf", "%f\\n").splitlines()
-    staged = stack.execute("syncer", "find", "/srv/mirror/pypi/.staging", "-type", "f").splitlines()
+    """Return what a publication leaves behind that broke off, as the syncer's user sees it, running or not."""
+    once = ("run", "--rm", "--no-deps", "--no-TTY", "--entrypoint=find", "syncer")
+    hidden = stack.compose(*once, "/srv/mirror", "-name", ".*", "-printf", "%f\\n").splitlines()
+    staged = stack.compose(*once, "/srv/mirror/pypi/.staging", "-type", "f").splitlines()
     return {*hidden, *staged} - OURS
 
 
