@@ -100,7 +100,7 @@ class Witness:
         left += (site.data / "pypi" / ".staging").iterdir()
         left += (path for path in site.state.iterdir() if path.name not in _CATALOG)
         left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))
-        assert left == []
+        assert not left, left
 
     def _files(self, site: Site) -> dict[str, str]:
         """Return the sha256 of what any URL of a file answers."""

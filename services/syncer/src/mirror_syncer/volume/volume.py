@@ -9,7 +9,7 @@ from typing import Self
 from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.directories import check_real, check_writable
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import disk_says, unlink
 from mirror_syncer.volume.generation import Generation
 from mirror_syncer.volume.letters import check_letters
 from mirror_syncer.volume.pages import write_page
@@ -22,6 +22,7 @@ _STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
 _PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
 _GENERATION = ".generation"
+_STAGED_GENERATION = "generation"
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
 _SHARED = (".", "web", "web/simple", "web/packages", *_HIDDEN)
 _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
@@ -130,7 +131,7 @@ class Volume(Tree):
 
         It is a file of its own each time: written in place, it would change in copies that hard links made, too.
         """
-        temporary = self._staging / "generation"
+        temporary = self._staging / _STAGED_GENERATION
         temporary.unlink(missing_ok=True)
         write_page(temporary, f"{generation}\n".encode(), mtime=int(time.time()), durability=self.durability)
         temporary.rename(self.base / _GENERATION)
@@ -171,7 +172,9 @@ class Volume(Tree):
 
     @disk_says(whole=True)
     def clean_staging(self) -> None:
-        """Remove staged downloads that nobody went on with for a week."""
+        """Remove staged downloads that nobody went on with for a week, and a generation that a death left unnamed."""
+        with suppress(OSError):
+            unlink(self._staging / _STAGED_GENERATION)
         for path in self._staging.iterdir():
             with suppress(OSError):  # one that cannot be removed is looked at again at the next start
                 if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
