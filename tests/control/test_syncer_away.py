@@ -139,7 +139,7 @@ def test_a_call_to_a_hanging_syncer_ends(holder: httpx2.Client, syncer: FakeSync
     answer = holder.get("/api/v1/runs")
 
     assert answer.status_code == 503
-    assert time.monotonic() - start < 6
+    assert 4 < time.monotonic() - start < 20  # on a machine that is busy with other tests, too
 
 
 @pytest.mark.parametrize("mood", [Mood.GARBLED, Mood.BROKEN, Mood.MISSHAPEN])

@@ -203,7 +203,8 @@ async def test_upstream_gets_the_rest_it_wants(
     site: Site, neighbours: fakepypi.FakePyPI, status: int, form: str
 ) -> None:
     """Retry-After is obeyed in seconds and as a date, for a page and a file, and nothing has failed in the end."""
-    later = datetime.now(UTC) + timedelta(seconds=3)  # a date has whole seconds: between two and three from now
+    # A date has whole seconds: between four and five from now, of which a busy machine takes some to begin.
+    later = datetime.now(UTC) + timedelta(seconds=5)
     wanted, least = (1, 1.0) if form == "seconds" else (format_datetime(later, usegmt=True), 1.5)
     neighbours.faults.on_page("bad").status(status, retry_after=wanted).times(1)
     neighbours.faults.on_file(project="omega").status(status, retry_after=wanted).times(1)
