@@ -110,7 +110,7 @@ def test_full_volume_and_what_waits() -> None:
         ),
         (
             Level.GOOD,
-            "Fresh, but for 3 projects of which upstream shows an older page",
+            "Fresh; upstream shows older pages of 3 projects",
             {"projects": {"current": 7, "behind": 3, "withdrawn": 2}},
         ),
         (Level.BUSY, "The first sync is under way", NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]}),

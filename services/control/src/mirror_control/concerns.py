@@ -1,4 +1,4 @@
-"""The things that need a person, as a status tells of them: what is wrong, since when, what still works, what to do."""
+"""What needs a person, judged from a status: what is wrong, since when, what still works and what to do."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ _LATE = timedelta(minutes=10)
 _LITTLE_ROOM = 0.1
 # Of less than 1,000 likewise. A small ext4 has 130,000 when it is empty.
 _FEW_INODES = 20_000
-# Without news upstream's pages stand still, or whoever answers for it; of so many projects one changes within the hour.
+# Of 10,000 projects at least one changes within an hour, so six hours without news mean a frozen cache or upstream.
 _NO_NEWS, _MANY_PROJECTS = timedelta(hours=6), 10_000
-# As it is typed on the mirror's host, where whoever reads the page has no other.
+# As an operator types it on the mirror's host, which has no other mirrorctl.
 _MIRRORCTL = "docker compose exec control mirrorctl"
 
 

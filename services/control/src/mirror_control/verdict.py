@@ -61,7 +61,7 @@ def _well(status: Status, *, now: datetime) -> Verdict:
     if now - completed >= OVERDUE:  # once a week, or by hand
         return Verdict(Level.GOOD, f"Complete, as upstream was {ago(completed, now=now)}", _fresh(status, now=now), [])
     if late := _late(status):
-        title = f"Fresh, but for {count(late, 'project')} of which upstream shows an older page"
+        title = f"Fresh; upstream shows older pages of {count(late, 'project')}"
         return Verdict(Level.GOOD, title, _fresh(status, now=now), [])
     return Verdict(Level.GOOD, "Fresh and complete", _fresh(status, now=now), [])
 
