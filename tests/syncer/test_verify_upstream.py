@@ -7,7 +7,7 @@ import pytest
 import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.publish import render_html
-from syncer.site import Site
+from syncer.site import Site, same_directory
 from syncer.test_tampering import tamper
 
 WHEEL = "six-1.0-py3-none-any.whl"
@@ -129,3 +129,20 @@ async def test_upstream_that_does_not_answer_is_told(six: Site, pypi: fakepypi.F
 
     assert run.state is RunState.INCOMPLETE
     assert "not compared with upstream" in run.failures[0].reason
+
+
+async def test_damaged_place_never_takes_what_upstream_changed_to(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that rots while upstream changes its content is not written over: no URL ever changes its bytes."""
+    old = b"as it was"
+    pypi.index.project("six").upload_file("six-1.0.tar.gz", old, version="1.0")
+    site.select("six")
+    async with site.running() as running:
+        await running.sync()
+        short = site.published("six").places["six-1.0.tar.gz"]
+        (site.web / short).write_bytes(b"rotten")
+        new = same_directory(old)
+        pypi.index.project("six").upload_file("six-1.0.tar.gz", new, version="1.0", replace=True)
+        await running.verify(upstream=True, repair=True)
+
+    assert site.published("six").places["six-1.0.tar.gz"] != short or site.content("six", "six-1.0.tar.gz") != new
+    assert (site.web / short).read_bytes() != new
