@@ -16,9 +16,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from mirror_control.access_log import AccessLog
+from mirror_control.downloads.access_log import AccessLog
 from mirror_control.downloads.intake import Intake
-from mirror_control.server import keep_the_loop_free
+from mirror_control.server.process import keep_the_loop_free
 
 _TICK_SECONDS = 0.001
 

@@ -36,7 +36,7 @@ def figures_of(trial: Trial, options: Options, **versions: str) -> Figures:
     )
 
 
-def in_turns(number: int, *turns: Callable[[], object]) -> None:
+def in_turns(number: int, *dispatcher: Callable[[], object]) -> None:
     """Let each have its turn, in the other order every other time: none always comes after another."""
-    for turn in turns[:: -1 if number % 2 else 1]:
+    for turn in dispatcher[:: -1 if number % 2 else 1]:
         turn()

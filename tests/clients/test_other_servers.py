@@ -11,8 +11,8 @@ import fakepypi
 from clients.guide import snippet
 from clients.lab import AUTHORITY, Client, Lab, certify, lab, readable
 from clients.test_installers import NEWEST
-from mirror_syncer.adoption import adopt
-from mirror_syncer.settings import Settings
+from mirror_syncer.commands.adoption import adopt
+from mirror_syncer.config.settings import Settings
 from nginx.containers import started
 from syncer.old_mirror import OldMirror
 from syncer.site import Site

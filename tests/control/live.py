@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import uvicorn
 from fastapi import FastAPI
 
-from mirror_control.app import create_app
-from mirror_control.server import Server, configuration
+from mirror_control.server.application import create_app
+from mirror_control.server.process import Server, configuration
 from mirror_control.settings import Settings
 
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mirror_control.app import create_app
+from mirror_control.server.application import create_app
 from mirror_control.settings import Settings
 
 FILE = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from disks.disk import cut
-from mirror_syncer import cli
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.publish.group import CommitGroup
+from mirror_syncer.commands import cli
+from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.volume import Gathered, Incoming, Volume, durability
 
 # A step is the moment before, or after, a call.

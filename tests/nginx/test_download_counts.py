@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from control.test_control_process import CONTROL
-from mirror_control.downloads.shapes import DownloadFilter, Downloads
+from control.server.test_control_process import CONTROL
+from mirror_control.client.download_shapes import DownloadFilter, Downloads
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.downloads.tally import Tally
 from nginx.containers import Container, connect, mirror

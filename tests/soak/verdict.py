@@ -17,7 +17,7 @@ _KEPT_OPEN = 10  # descriptors: connections to upstream, and to the catalog, tha
 _POOLS = 1 + min(32, (os.cpu_count() or 1) + 4) + len(os.sched_getaffinity(0))
 _THREADS = {"parent": _POOLS + 2, "worker": _POOLS}
 _MB = 1_000_000
-Look = Callable[[Sample], Held | None]
+InspectionJob = Callable[[Sample], Held | None]
 
 
 def judge(outcome: Outcome) -> Figures:
@@ -73,7 +73,7 @@ def _promise_speed(sheet: Figures, outcome: Outcome) -> None:
     sheet.add("lag behind upstream", "serials", *_seen(outcome.samples, lambda sample: sample.lag), unit="")
 
 
-def _promise_flatness(sheet: Figures, outcome: Outcome, who: str, look: Look) -> None:
+def _promise_flatness(sheet: Figures, outcome: Outcome, who: str, look: InspectionJob) -> None:
     """
     Nothing grows: memory by a straight line through the second half, the rest by its floor.
 

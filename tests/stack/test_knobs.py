@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mirror_control.settings import Settings as ControlSettings
-from mirror_syncer.policy import Policy, read_policy
-from mirror_syncer.settings import ELSEWHERE, Settings, read_settings
+from mirror_syncer.config import Policy, read_policy
+from mirror_syncer.config.settings import ELSEWHERE, Settings, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = (REPOSITORY / ".env.example").read_text()

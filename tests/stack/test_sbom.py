@@ -11,8 +11,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
-from sbom import document, licences
-from sbom.image import Package, read_bundled, read_image, read_lock
+from bills import document, licences
+from bills.image import Package, read_bundled, read_image, read_lock
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -25,9 +25,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mirror_syncer import adoption, following  # noqa: F401 - adoption is imported for the children's sake
-from mirror_syncer.assembly import open_mirror
-from mirror_syncer.cli import main
+from mirror_syncer.commands import adoption, follow  # noqa: F401 - adoption is imported for the children's sake
+from mirror_syncer.commands.cli import main
+from mirror_syncer.service.assembly import open_mirror
 from syncer.site import IMPATIENT, STALE_WAITS
 
 _CHANGES = frozenset({"os.rename", "os.link", "os.symlink", "os.remove", "os.mkdir", "os.rmdir"})
@@ -189,7 +189,7 @@ def _live(argv: list[str], *, environment: dict[str, str], fate: Fate, trail: st
         for stream in (1, 2):
             os.dup2(said.fileno(), stream)
     hurry = partial(open_mirror, limits=IMPATIENT, stale_waits=STALE_WAITS)
-    vars(following).update(_LOOK_SECONDS=0.01, open_mirror=hurry)
+    vars(follow).update(_LOOK_SECONDS=0.01, open_mirror=hurry)
     steps = Steps(
         str(Path(trail).parent), fate=fate, trail=os.open(trail, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
     )

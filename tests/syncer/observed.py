@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mirror_contract import Status
-from mirror_control.verdict import Verdict, judge
-from mirror_syncer.observer import Observer
-from mirror_syncer.schedule import Timetable, crontab
+from mirror_control.client.verdict import Verdict, judge
+from mirror_syncer.config.crontab import crontab
+from mirror_syncer.service.status import StatusReader
+from mirror_syncer.service.timetable import Timetable
 from syncer.site import Running
 
 
@@ -14,7 +15,7 @@ from syncer.site import Running
 class Observed:
     """A status, and what a person is told of it."""
 
-    observer: Observer
+    observer: StatusReader
     status: Status
     verdict: Verdict
 
@@ -22,6 +23,6 @@ class Observed:
 def observe(running: Running) -> Observed:
     """Look at a mirror as control does."""
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
-    observer = Observer(running.mirror, timetable)
+    observer = StatusReader(running.mirror, timetable)
     status = observer.status()
     return Observed(observer, status, judge(status, now=datetime.now(UTC)))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
-from mirror_syncer.assembly import Mirror, open_mirror
+from mirror_syncer.config.settings import Settings
+from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish import PublishedPage, parse_published
-from mirror_syncer.rows import ProjectRow
-from mirror_syncer.settings import Settings
+from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.upstream import Limits
 
 # Patience for a test: three attempts within a tenth of a second, and two seconds of silence.
@@ -181,7 +181,7 @@ class Site:
             }
         )
         async with open_mirror(settings, limits=limits, stale_waits=STALE_WAITS) as mirror:
-            engine = asyncio.create_task(mirror.engine.run())
+            engine = asyncio.create_task(mirror.run())
             try:
                 yield Running(mirror)
             finally:

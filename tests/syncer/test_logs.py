@@ -12,8 +12,8 @@ import fakepypi
 from mirror_contract import Counts, Failure, ProjectState, RunKind, RunState
 from mirror_syncer.runs import failure_log
 from mirror_syncer.runs.failure_log import FailureLog, cause
+from syncer.commands.test_cli import mirror_syncer
 from syncer.site import Site
-from syncer.test_cli import mirror_syncer
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|", DOCUMENT.partition("## The log")[2], re.MULTILINE)

@@ -23,7 +23,7 @@ async def _count(path: Path) -> None:
 
 
 async def _observed(main: Coroutine[Any, Any, T]) -> T:
-    if recheck := sys.modules.get("mirror_syncer.recheck"):
+    if recheck := sys.modules.get("mirror_syncer.runs.sync.recheck"):
         vars(recheck).update(EVERY_SECONDS=int(os.environ["SOAK_RECHECK_SECONDS"]), PACE_SECONDS=0.02)
     counting = asyncio.create_task(_count(Path(os.environ["SOAK_TASKS"], str(os.getpid()))))
     try:

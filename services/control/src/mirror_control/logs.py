@@ -7,9 +7,9 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from mirror_control.audit import LOGGER, Sparing
+from mirror_control.access.audit import LOGGER, Sparing
+from mirror_control.client.words import plain
 from mirror_control.settings import LogFormat, LogLevel
-from mirror_control.words import plain
 
 
 def _plain_values(_: object, __: str, line: EventDict) -> EventDict:

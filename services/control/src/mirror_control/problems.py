@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from mirror_control.faults import faults
-from mirror_control.shapes import Problem
+from mirror_control.client.shapes import Problem
+from mirror_control.client.validation_errors import faults
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -1,5 +1,5 @@
 """``python -m mirror_syncer`` is ``mirror-syncer``."""
 
-from mirror_syncer.cli import main
+from mirror_syncer.commands.cli import main
 
 main()

@@ -1,33 +1,33 @@
 """
-What can go wrong, as a tree.
+The errors that the syncer raises, as a tree.
 
 MirrorError
-├── ConfigurationError (ValueError)   a setting or the policy is wrong; lists every problem at once
-├── UpstreamError                     what was asked for could not be had
-│   ├── Unreachable (ConnectionError) no answer, or 5xx and 429 after all retries
-│   ├── Refused                       an answer that says no (403, 404 for a file, …)
-│   └── StalePage                     an older page than the one we have
-├── InvalidPage (ValueError)          upstream's page breaks the specification or our bounds
-├── FileRejected (ValueError)         a file is not what its page says, or may not be stored
-├── TooManyRuns                       as many wait as may; ask again later
-├── WorkerLost                        the process that had a project in hand ended
-├── Abandoned                         the run that waited for upstream was cancelled
-├── WrongRequest (ValueError)         what was asked for makes no sense here; the message says what would
-├── KeyReused                         an Idempotency-Key came with another request than its first
-├── PathError (OSError)               one file or directory of the tree cannot be read or written
-└── VolumeError (OSError)             tree or state cannot be read or written; the message says what to do
-    ├── VolumeAbsent                  the disk is not mounted, or belongs to another catalog
-    ├── VolumeFull                    less free than the reserve
-    ├── StateError                    it is the disk of the catalog, and of what is kept beside it
-    └── VolumeInUse                   another syncer writes here
+├── ConfigurationError (ValueError)      a setting or the policy is wrong; lists every problem at once
+├── UpstreamError                        upstream did not deliver what was requested
+│   ├── UnreachableError (ConnectionError)  no answer, or only 5xx and 429, after all retries
+│   ├── RefusedError                        a definite refusal (403, 404 for a file, …)
+│   └── StalePageError                      an older page than the one that is published
+├── InvalidPageError (ValueError)        a page breaks the specification or our limits
+├── FileRejectedError (ValueError)       a file is not what its page says, or must not be stored
+├── TooManyRunsError                     the run queue is full
+├── WorkerLostError                      the worker process that had the project died
+├── AbandonedError                       the run that waited for upstream was cancelled
+├── InvalidRequestError (ValueError)     the request makes no sense here; the message says which would
+├── KeyReusedError                       an Idempotency-Key came with a different request
+├── PathError (OSError)                  one file or directory of the tree cannot be read or written
+└── VolumeError (OSError)                tree or state cannot be read or written; the message names the remedy
+    ├── VolumeMissingError                  the disk is not mounted, or belongs to another catalog
+    ├── VolumeFullError                     less free space than the reserve
+    ├── StateError                          the disk that holds the catalog failed
+    └── VolumeInUseError                    another syncer writes to the tree
 
-A project fails by UpstreamError, InvalidPage or PathError, a file by FileRejected, UpstreamError or PathError; a
-VolumeError ends the run.
+An UpstreamError, InvalidPageError or PathError fails one project. A FileRejectedError, UpstreamError or PathError fails
+one file. A VolumeError ends the run.
 """
 
 
 class MirrorError(Exception):
-    """Anything the mirror knows to explain in one sentence."""
+    """An error that one sentence explains to a person."""
 
 
 class ConfigurationError(MirrorError, ValueError):
@@ -35,7 +35,7 @@ class ConfigurationError(MirrorError, ValueError):
     Settings or policy are wrong.
 
     Attributes:
-        problems: each one sentence that names the key and the remedy.
+        problems: one sentence each, with the key and the remedy.
     """
 
     def __init__(self, source: str, problems: list[str]) -> None:
@@ -47,68 +47,68 @@ class ConfigurationError(MirrorError, ValueError):
 
 
 class UpstreamError(MirrorError):
-    """What was asked for could not be had."""
+    """Upstream did not deliver what was requested."""
 
 
-class Unreachable(UpstreamError, ConnectionError):
-    """No answer, or none but errors, after all retries."""
+class UnreachableError(UpstreamError, ConnectionError):
+    """Upstream did not answer, or answered with errors only, after all retries."""
 
 
-class Refused(UpstreamError):
-    """An answer that says no, and would say it again."""
+class RefusedError(UpstreamError):
+    """Upstream refused, and would refuse again."""
 
 
-class StalePage(UpstreamError):
-    """Upstream shows an older page than the one we have."""
+class StalePageError(UpstreamError):
+    """Upstream shows an older page than the published one."""
 
 
-class InvalidPage(MirrorError, ValueError):
-    """A page that breaks the specification, or our bounds."""
+class InvalidPageError(MirrorError, ValueError):
+    """A page breaks the specification or our limits."""
 
 
-class FileRejected(MirrorError, ValueError):
-    """A file is not what its page says, or may not be stored."""
+class FileRejectedError(MirrorError, ValueError):
+    """A file is not what its page says, or must not be stored."""
 
 
-class TooManyRuns(MirrorError):
-    """As many runs wait as may: who asks for another asks again later."""
+class TooManyRunsError(MirrorError):
+    """The run queue is full; retry later."""
 
 
-class WorkerLost(MirrorError):
-    """The process that had a project in hand ended."""
+class WorkerLostError(MirrorError):
+    """The worker process that had the project died."""
 
 
-class Abandoned(MirrorError):
-    """Nobody waits any more for what upstream was asked: its run was cancelled."""
+class AbandonedError(MirrorError):
+    """The run that waited for upstream was cancelled."""
 
 
-class WrongRequest(MirrorError, ValueError):
-    """What was asked for makes no sense here, and would make none later."""
+class InvalidRequestError(MirrorError, ValueError):
+    """The request makes no sense here, now or later."""
 
 
-class KeyReused(MirrorError):
-    """An Idempotency-Key came with another request than its first."""
+class KeyReusedError(MirrorError):
+    """An Idempotency-Key came with a different request than the first time."""
 
 
 class PathError(MirrorError, OSError):
-    """One file or directory of the tree cannot be read or written; it fails alone, or its project does."""
+    """One file or directory of the tree cannot be read or written; only its file or project fails."""
 
 
 class VolumeError(MirrorError, OSError):
-    """The tree, or the state, cannot be read or written: no project's fault, and the end of a run."""
+    """The tree or the state cannot be read or written: no project is at fault, and the run ends."""
 
 
-class VolumeAbsent(VolumeError):
+class VolumeMissingError(VolumeError):
     """The disk is not mounted, or its tree belongs to another catalog."""
 
 
-class VolumeFull(VolumeError):
+class VolumeFullError(VolumeError):
     """Less space is free than the reserve."""
 
 
 class StateError(VolumeError):
-    """The disk of the catalog, and of what is kept beside it, says no."""
+    """The disk that holds the catalog, and what lies beside it, failed."""
 
 
-class VolumeInUse(VolumeError):
-    """Another syncer writes here."""
+class VolumeInUseError(VolumeError):
+    """Another syncer writes to the tree."""

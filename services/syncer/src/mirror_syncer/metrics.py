@@ -10,11 +10,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from mirror_contract import Disk, ProjectState, Run, RunKind, RunState
-from mirror_syncer.priority import Priority
-from mirror_syncer.runs import PHASES
-from mirror_syncer.transfer import Tally
-from mirror_syncer.verification import REASONS
-from mirror_syncer.webhooks import OUTCOMES
+from mirror_syncer.model.damage import REASONS
+from mirror_syncer.model.phases import PHASES
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.tally import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
 
@@ -196,7 +195,7 @@ class Metrics:
         _all(self._requests, _ENDPOINTS, _CODES)
         _all(self._request_duration, _ENDPOINTS)
         _all(self._retries, _RETRIES)
-        _all(self._webhooks, OUTCOMES)
+        _all(self._webhooks, ("delivered", "failed", "dropped"))
 
 
 def _all(family: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:

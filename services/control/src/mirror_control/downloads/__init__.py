@@ -1,6 +1,6 @@
 """
 Who downloaded what: nginx's access log, counted.
 
-``line`` → ``tally`` (by ``client`` and ``distribution``) → ``store``, driven by ``intake``. ``statistics`` answers
-the API, in ``shapes``, and ``served`` Prometheus.
+``access_log`` finds the files, ``intake`` drives them through ``line`` → ``tally`` (by ``client`` and
+``distribution``) → ``store``. ``statistics`` answers the API, ``served`` Prometheus.
 """

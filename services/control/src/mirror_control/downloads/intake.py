@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import structlog
 
-from mirror_control.access_log import AccessLog, MinuteFile
+from mirror_control.downloads.access_log import AccessLog, MinuteFile
 from mirror_control.downloads.served import Served
 from mirror_control.downloads.store import Place, Store, StoreError
 from mirror_control.downloads.tally import Tally

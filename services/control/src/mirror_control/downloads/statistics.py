@@ -11,7 +11,7 @@ from typing import TypeVar
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from mirror_control.downloads.shapes import (
+from mirror_control.client.download_shapes import (
     ClientShare,
     Day,
     DownloadFilter,

@@ -1,1 +1,5 @@
-"""The page for people: what its templates are given, a module a noun. Its routes are routes/pages.py."""
+"""
+The page for people.
+
+Read ``pages`` first: its routes; ``rendering`` fills the templates beside it, ``assets`` serves scripts and style.
+"""

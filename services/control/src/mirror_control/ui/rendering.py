@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mirror_contract import Run
-from mirror_control import words
+from mirror_control.api.address import root_of
+from mirror_control.client import words
 from mirror_control.ui import assets
-from mirror_control.ui.address import root_of
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "

@@ -14,19 +14,20 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
+from mirror_syncer.catalog.error_explanations import explain
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
-from mirror_syncer.catalog.sayings import explain
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
+from mirror_syncer.catalog.state_disk import state_disk_says
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.names import PackagePath
-from mirror_syncer.rows import ProjectRow, Retirement, Settlement
-from mirror_syncer.serials import AHEAD_MOST, OUTLIER_FACTOR, SERIAL_MOST, Bounds
-from mirror_syncer.volume import Generation, state_disk_says
+from mirror_syncer.model.generation import Generation
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.project import ProjectRow, Retirement, Settlement
+from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, Bounds
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -221,7 +222,7 @@ class Catalog:
             return Bounds(known.ceiling, newest, None if self.recall(Fact.LIST_OLDER) else known.serial)
         if newest is None or known is not None or self.recall(Fact.SWITCHED_FROM):
             return Bounds(newest=newest)
-        return Bounds(min(SERIAL_MOST, OUTLIER_FACTOR * newest + AHEAD_MOST), newest)
+        return Bounds(min(MAX_SERIAL, OUTLIER_FACTOR * newest + MAX_SERIAL_LEAD), newest)
 
     def is_leaving(self) -> bool:
         """Return whether something that upstream lacks is still published: a project, or a file of one."""

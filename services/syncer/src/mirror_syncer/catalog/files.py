@@ -15,9 +15,9 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog.generations import confirm
 from mirror_syncer.catalog.schema import pending, retired
 from mirror_syncer.catalog.upsert import upsert
-from mirror_syncer.names import PackagePath, Sha256
-from mirror_syncer.rows import Pending, Retirement
-from mirror_syncer.volume import Generation
+from mirror_syncer.model.generation import Generation
+from mirror_syncer.model.names import PackagePath, Sha256
+from mirror_syncer.model.project import Pending, Retirement
 
 _AT_ONCE = 400
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from mirror_syncer.catalog.schema import about
-from mirror_syncer.volume import Generation
+from mirror_syncer.model.generation import Generation
 
 _CONFIRMED = "generation"
 _BEGUN = "generation_begun"

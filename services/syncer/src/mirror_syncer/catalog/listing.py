@@ -10,9 +10,9 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog.schema import about, project
 from mirror_syncer.catalog.upsert import insertion, upsert
-from mirror_syncer.rows import NO_VALIDATORS
-from mirror_syncer.serials import AHEAD_MOST, SERIAL_MOST
-from mirror_syncer.upstream import Validators
+from mirror_syncer.model.project import NO_VALIDATORS
+from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
+from mirror_syncer.model.validators import Validators
 
 _AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
 _KEY = "upstream_list"
@@ -39,7 +39,7 @@ class KnownList:
     @property
     def ceiling(self) -> int:
         """The highest serial of a page that is believed."""
-        return min(SERIAL_MOST, max(self.serial or 0, self.newest or 0) + AHEAD_MOST)
+        return min(MAX_SERIAL, max(self.serial or 0, self.newest or 0) + MAX_SERIAL_LEAD)
 
 
 @dataclass(frozen=True, slots=True)

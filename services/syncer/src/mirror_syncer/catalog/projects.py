@@ -14,9 +14,9 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog.schema import AMISS, DAMAGED, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
-from mirror_syncer.rows import KeptPage, ProjectRow
-from mirror_syncer.serials import newest_of
-from mirror_syncer.upstream import Validators
+from mirror_syncer.model.project import KeptPage, ProjectRow
+from mirror_syncer.model.serials import newest_of
+from mirror_syncer.model.validators import Validators
 
 _LINES_AT_ONCE = 10_000
 _HIGHEST = 100  # serials, of which those that are no outliers are the mirror's

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog.schema import message, run, run_key
 from mirror_syncer.catalog.upsert import insertion
-from mirror_syncer.errors import KeyReused
+from mirror_syncer.errors import KeyReusedError
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
 _KEPT = 20_000
@@ -77,7 +77,7 @@ class RunLog:
         Return the run that this request made with this Idempotency-Key, within the last day.
 
         Raises:
-            KeyReused: another request was made with it.
+            KeyReusedError: another request was made with it.
         """
         query = sa.select(run.c.id, run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
         query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _forgotten())
@@ -86,7 +86,7 @@ class RunLog:
         if found is None:
             return None
         if found.digest != _digest(request):
-            raise KeyReused("was used for another request; a new request needs a new key.")
+            raise KeyReusedError("was used for another request; a new request needs a new key.")
         return _parse(found.document, identifier=found.id)
 
     def page(

@@ -1,6 +1,13 @@
-"""What clients read: project pages and the project list, and how they become durable, visible and remembered."""
+"""
+What clients read, and how it becomes durable, visible and recorded.
 
-from mirror_syncer.publish.legacy import Releases, render_legacy
+Read ``pages`` first: it renders and parses our project pages; ``project_list`` and ``legacy_json`` do the same for
+theirs. ``commit_group`` publishes many projects with one sync of the disk: files, then pages, then the catalog's
+rows. After a crash ``recovery`` completes or undoes a publication; ``reconciliation`` heals a tree and a catalog of
+different age.
+"""
+
+from mirror_syncer.publish.legacy_json import Releases, render_legacy
 from mirror_syncer.publish.pages import (
     PublishedPage,
     find_published,

@@ -5,7 +5,8 @@ from enum import StrEnum
 from threading import Lock
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.volume import Generation, Volume
+from mirror_syncer.model.generation import Generation
+from mirror_syncer.volume import Volume
 
 
 class Mismatch(StrEnum):

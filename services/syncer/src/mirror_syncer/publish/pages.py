@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.names import PackagePath, parse_package_path, quote_place
-from mirror_syncer.policy import parse_version, version_of
-from mirror_syncer.upstream import File, Page, parse_json
+from mirror_syncer.config import parse_version, version_of
+from mirror_syncer.errors import FileRejectedError, InvalidPageError
+from mirror_syncer.model.names import PackagePath, parse_package_path, quote_place
+from mirror_syncer.model.page import File, Page
+from mirror_syncer.upstream import parse_json
 from mirror_syncer.volume import PageSet, View
 
 # The newest version of the specification that these pages speak.
@@ -55,7 +56,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     Read our own page back.
 
     Raises:
-        InvalidPage: it is not ours, or damaged.
+        InvalidPageError: it is not ours, or damaged.
     """
     root = "http://mirror.invalid/pypi/web/"
     # As joined with the page's own URL, which takes a third of the time that a page takes. Within a string of JSON no
@@ -64,8 +65,8 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     page = parse_json(body, name=name, url=f"{root}simple/{name}/", ours=True)
     try:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
-    except FileRejected as error:
-        raise InvalidPage(f"the page is not ours: {error}") from error
+    except FileRejectedError as error:
+        raise InvalidPageError(f"the page is not ours: {error}") from error
     return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
 
 
@@ -74,7 +75,7 @@ def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     Return what is published of a project, or None where it has no page. It blocks for the disk.
 
     Raises:
-        InvalidPage: the page is damaged.
+        InvalidPageError: the page is damaged.
     """
     body = tree.page(name)
     return None if body is None else parse_published(body, name=name)
@@ -84,7 +85,7 @@ def find_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     """Return what is published of a project; None where nothing is, or nothing that can be read. Blocks likewise."""
     try:
         return read_published(tree, name)
-    except InvalidPage:
+    except InvalidPageError:
         return None
 
 

@@ -11,9 +11,9 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog, Fact
-from mirror_syncer.errors import VolumeFull
+from mirror_syncer.errors import VolumeFullError
+from mirror_syncer.model.serials import MAX_SERIAL_LEAD, is_outlier
 from mirror_syncer.publish.pages import API_VERSION
-from mirror_syncer.serials import AHEAD_MOST, is_outlier
 from mirror_syncer.volume import Volume, digest_of
 
 log = structlog.get_logger()
@@ -111,7 +111,7 @@ class ProjectList:
         """
         try:
             await self.publish(without=frozenset(names))
-        except VolumeFull as error:
+        except VolumeFullError as error:
             log.warning("the disk is full: the project list is published after the removals", why=str(error))
 
     async def damages(self) -> list[ListDamage]:
@@ -191,11 +191,11 @@ class ProjectList:
             # Until all of it has left, this list is not yet the one that upstream's serial stands for.
             None if without or self._catalog.is_leaving() else self._catalog.serials(),
         )
-        if newest is not None and settled is not None and settled[0] <= newest + AHEAD_MOST:
+        if newest is not None and settled is not None and settled[0] <= newest + MAX_SERIAL_LEAD:
             newest = max(newest, settled[0])  # upstream's own list moves when a project leaves, and so does ours
         if newest is None or last is None or newest > last:
             return newest if last is None else max(newest or 0, last)
-        if is_outlier(last, newest) or (self._anew and last > newest + AHEAD_MOST):
+        if is_outlier(last, newest) or (self._anew and last > newest + MAX_SERIAL_LEAD):
             return newest
         shown = self._shown or self._on_disk()
         if shown is None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mirror_syncer.rows import Settlement
+from mirror_syncer.model.project import Settlement
 from mirror_syncer.volume import StagedDocument, StagedPages
 
 

@@ -14,8 +14,8 @@ import structlog
 
 from mirror_contract import Run, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.errors import StateError, TooManyRuns
-from mirror_syncer.runs.active import ActiveRun
+from mirror_syncer.errors import StateError, TooManyRunsError
+from mirror_syncer.runs.active_run import ActiveRun
 
 log = structlog.get_logger()
 
@@ -63,8 +63,8 @@ class Runs:
             everything that is under way, and now reads upstream's list once more.
 
         Raises:
-            KeyReused: the key was used for another request.
-            TooManyRuns: enough wait that people and programs asked for; what comes by itself is never more than one.
+            KeyReusedError: the key was used for another request.
+            TooManyRunsError: the queue of requested runs is full; a scheduled run is never refused.
         """
         if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key, request)):
             active = self._active.get(known.id)
@@ -76,7 +76,7 @@ class Runs:
                     self._catalog.runs.add_key(active.id, idempotency_key, request)
                 return active.document
         if trigger in (Trigger.API, Trigger.CLI) and sum(1 for _ in self.waiting()) >= _WAITING_MOST:
-            raise TooManyRuns(
+            raise TooManyRunsError(
                 f"{_WAITING_MOST} runs wait already, and this is none of them: ask again when some have ended, cancel "
                 "what is not needed, or name all projects in one run"
             )

@@ -1,7 +1,7 @@
 """How a run ends: its last state, and the message that goes with it."""
 
 from mirror_contract import Failure, RunKind, RunState
-from mirror_syncer.runs.active import ActiveRun
+from mirror_syncer.runs.active_run import ActiveRun
 
 
 def ending(run: ActiveRun) -> tuple[RunState, str | None]:

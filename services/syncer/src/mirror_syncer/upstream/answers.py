@@ -1,31 +1,12 @@
 """What an index answers: a page or a list with its validators, nothing new, or that it has no such project."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
-from mirror_syncer.upstream.page import Page
+from mirror_syncer.model.page import Page
+from mirror_syncer.model.validators import Validators
 
 JSON_TYPES = frozenset({"application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json"})
 HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.pypi.simple.latest+html", "text/html"})
-# RFC 9110 5.5: no control characters, which would end the line that it is sent back in. PyPI's ETags have 24
-# characters; 8 kB of them upstream itself would refuse, now and ever after.
-_VALIDATOR = re.compile(r"[\x20-\x7e]{1,512}")
-
-
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What makes the next request conditional. PyPI sends strong ETags, static mirrors both, some neither."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> Self:
-        """Return the validators of an answer, without what must not be sent back."""
-        said = (headers.get(key, "") for key in ("etag", "last-modified"))
-        return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in said))
 
 
 @dataclass(frozen=True, slots=True)

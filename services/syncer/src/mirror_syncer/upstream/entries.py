@@ -7,10 +7,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import msgspec
 from packaging.utils import NormalizedName
 
-from mirror_syncer.digests import NO_DIGEST, parse_other_digest
-from mirror_syncer.errors import FileRejected, InvalidPage
-from mirror_syncer.names import SIZE_MOST, Sha256, parse_distribution_name, parse_filename, parse_sha256
-from mirror_syncer.upstream.page import File, Refusal
+from mirror_syncer.errors import FileRejectedError, InvalidPageError
+from mirror_syncer.model.digests import NO_DIGEST, parse_other_digest
+from mirror_syncer.model.names import MAX_FILE_BYTES, Sha256, parse_distribution_name, parse_filename, parse_sha256
+from mirror_syncer.model.page import File, Refusal
 from mirror_syncer.upstream.text import clean_line
 
 # PEP 700 wants UTC with a Z and at most six digits of a second. Others write offsets, or Go's nine digits; pip and uv
@@ -89,7 +89,7 @@ class Entries:
         Take a file, or refuse it with the reason.
 
         Raises:
-            InvalidPage: there are more refusals than a page with faults has.
+            InvalidPageError: there are more refusals than a page with faults has.
         """
         try:
             file = self._file(entry)
@@ -97,7 +97,7 @@ class Entries:
                 self._files[file.filename] = file
             else:
                 self._files[file.filename] = _merge(before, file)
-        except FileRejected as error:
+        except FileRejectedError as error:
             self.refuse(entry.filename, str(error))
 
     def refuse(self, filename: str | None, reason: str) -> None:
@@ -108,7 +108,7 @@ class Entries:
         elif filename is None or refusal not in self._refused:
             self._refused[refusal] = self._refused.get(refusal, 0) + 1
         if sum(self._refused.values()) + len(self._unhashed) > _REFUSALS_MOST:
-            raise InvalidPage(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {refusal}")
+            raise InvalidPageError(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {refusal}")
 
     def _file(self, entry: Entry) -> File:
         ours = self._hosts is None
@@ -116,10 +116,10 @@ class Entries:
             parse_filename(entry.filename) if ours else parse_distribution_name(entry.filename, project=self._name)
         )
         if (sha256 := entry.hashes.get("sha256")) is None and not self._takes_unhashed:
-            raise FileRejected(_UNHASHED)
+            raise FileRejectedError(_UNHASHED)
         size = entry.size
-        if size is not None and not 0 <= size <= SIZE_MOST:
-            raise FileRejected(f"the page gives it {size:,} bytes; a file has {SIZE_MOST:,} at most")
+        if size is not None and not 0 <= size <= MAX_FILE_BYTES:
+            raise FileRejectedError(f"the page gives it {size:,} bytes; a file has {MAX_FILE_BYTES:,} at most")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
         upload_time = parse_upload_time(entry.upload_time or "")
         if entry.upload_time and upload_time is None:
@@ -149,7 +149,7 @@ def _merge(one: File, other: File) -> File:
     Return what two entries say of one file; a yank that one of them knows of holds, and so does the later upload.
 
     Raises:
-        FileRejected: they contradict each other in what identifies or describes the content.
+        FileRejectedError: they contradict each other in what identifies or describes the content.
     """
     for field in ("sha256", "size", "requires_python", "core_metadata"):
         said, again = getattr(one, field), getattr(other, field)
@@ -157,10 +157,12 @@ def _merge(one: File, other: File) -> File:
         silent = {None, NO_DIGEST} & {said, again} or isinstance(said, bool) or isinstance(again, bool)
         if said != again and not silent:
             what = field.replace("_", "-")
-            raise FileRejected(f"the page names it twice, with two values for {what}: {said!r} and {again!r}")
+            raise FileRejectedError(f"the page names it twice, with two values for {what}: {said!r} and {again!r}")
     digests = {one.other_digest, other.other_digest} - {None}
     if len({digest.partition("=")[0] for digest in digests if digest}) < len(digests):
-        raise FileRejected(f"the page names it twice, with two digests: {one.other_digest} and {other.other_digest}")
+        raise FileRejectedError(
+            f"the page names it twice, with two digests: {one.other_digest} and {other.other_digest}"
+        )
     sha256 = one.sha256 or other.sha256
     reasons = sorted(yanked for yanked in (one.yanked, other.yanked) if isinstance(yanked, str))
     times = (time for time in (one.upload_time, other.upload_time) if time)
@@ -207,23 +209,23 @@ def _absolute(page: str, url: str) -> str:
     if len(url) <= _URL_MOST and _PLAIN_URL.fullmatch(url):
         return url
     if len(url) > _URL_MOST:
-        raise FileRejected(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
+        raise FileRejectedError(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)
         whole = urlsplit(absolute)
         _ = whole.port  # which is checked only when it is asked for
     except ValueError as error:
-        raise FileRejected(f"its URL {url[:200]!r} is none: {error}") from error
+        raise FileRejectedError(f"its URL {url[:200]!r} is none: {error}") from error
     path = parts.path
     if not (parts.scheme or parts.netloc):
         # Static mirrors write '../../packages/…' and mean it; urljoin keeps that below the host.
         while path.startswith(("../", "./")):
             path = path.partition("/")[2]
     if {".", ".."} & {*_segments(path), *_segments(whole.path)}:
-        raise FileRejected(f"its URL {url[:200]!r} climbs out of its directory ('..')")
+        raise FileRejectedError(f"its URL {url[:200]!r} climbs out of its directory ('..')")
     if whole.scheme not in ("http", "https") or _UNPRINTABLE.search(absolute):
-        raise FileRejected(f"its URL {url[:200]!r} is not http(s)")
+        raise FileRejectedError(f"its URL {url[:200]!r} is not http(s)")
     return absolute.partition("#")[0]
 
 

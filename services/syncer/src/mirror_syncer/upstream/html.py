@@ -9,16 +9,10 @@ from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
-from mirror_syncer.errors import InvalidPage
+from mirror_syncer.errors import InvalidPageError
+from mirror_syncer.model.page import Page, Refusal
 from mirror_syncer.upstream.entries import Entries, Entry
-from mirror_syncer.upstream.page import (
-    Page,
-    Refusal,
-    check_api_version,
-    check_name,
-    parse_serial,
-    parse_status,
-)
+from mirror_syncer.upstream.page import check_api_version, check_name, parse_serial, parse_status
 from mirror_syncer.upstream.text import clean_line
 
 _SERIAL = re.compile(r"SERIAL (\d+)")
@@ -106,9 +100,9 @@ def parse_html(
         parser.close()
         base = urljoin(url, parser.base or "")
     except (ValueError, AssertionError, RecursionError) as error:
-        raise InvalidPage(f"the page is not HTML: {error}") from error
+        raise InvalidPageError(f"the page is not HTML: {error}") from error
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
-        raise InvalidPage(f"the answer {_LOGIN}")
+        raise InvalidPageError(f"the answer {_LOGIN}")
     for said in parser.names:
         check_name(said, asked=name)
     entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)

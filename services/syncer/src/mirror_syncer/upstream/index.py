@@ -7,22 +7,16 @@ from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPage, MirrorError, Refused, UpstreamError
-from mirror_syncer.priority import Priority
-from mirror_syncer.upstream.answers import (
-    HTML_TYPES,
-    JSON_TYPES,
-    Gone,
-    ListAnswer,
-    NotModified,
-    PageAnswer,
-    Validators,
-)
-from mirror_syncer.upstream.client import Answer, Client, Delivery, Sink
+from mirror_syncer.errors import InvalidPageError, MirrorError, RefusedError, UpstreamError
+from mirror_syncer.model.page import Page
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.validators import Validators
+from mirror_syncer.upstream.answers import HTML_TYPES, JSON_TYPES, Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
+from mirror_syncer.upstream.http.client import Answer, Client, Delivery, Sink
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
-from mirror_syncer.upstream.page import Page, parse_serial
+from mirror_syncer.upstream.page import parse_serial
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
@@ -55,14 +49,14 @@ class Index:
 
         Raises:
             UpstreamError: it could not be had.
-            InvalidPage: what came is none.
+            InvalidPageError: what came is none.
         """
         bases = self._location.bases
         first: Gone | MirrorError | None = None
         for base in bases:
             try:
                 answer = await self._page_below(base, name, validators=validators, priority=priority)
-            except (_NotHere, InvalidPage) as error:
+            except (_NotHere, InvalidPageError) as error:
                 first = first or error
                 continue
             if not isinstance(answer, Gone):
@@ -105,15 +99,15 @@ class Index:
             case 200:
                 pass
             case 401:
-                raise Refused(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
+                raise RefusedError(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
             case 407:
-                raise Refused(
+                raise RefusedError(
                     f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
                 )
             case status if status in _ELSEWHERE:
                 raise _NotHere(f"{answer.url}: answered {status}")
             case status:
-                raise Refused(f"{answer.url}: answered {status}")
+                raise RefusedError(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)
         page = await _parse_aside(
             answer.body,
@@ -136,7 +130,7 @@ class Index:
 
         Raises:
             UpstreamError: it could not be had.
-            InvalidPage: what came is none, or larger than any.
+            InvalidPageError: what came is none, or larger than any.
         """
         refused: MirrorError | None = None
         for base in self._location.bases:
@@ -148,7 +142,7 @@ class Index:
             if isinstance(answer, NotModified) or self._location.may_list(base, is_json=answer.is_json):
                 self._location.settle(base)
                 return answer
-        raise refused or InvalidPage(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
+        raise refused or InvalidPageError(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
 
     async def _list_below(
         self, base: str, *, validators: Validators, into: BinaryIO, priority: Priority
@@ -181,11 +175,11 @@ class Index:
         )
 
 
-class _NotHere(Refused):
+class _NotHere(RefusedError):
     """A refusal of this URL, which says nothing about another one of the same index."""
 
 
-class _NoList(InvalidPage):
+class _NoList(InvalidPageError):
     """An answer in a form that no list of projects has."""
 
 
@@ -221,7 +215,7 @@ class _Spool:
 
     def write(self, chunk: bytes, /) -> None:
         if self.position + len(chunk) > _LIST_MOST:
-            raise InvalidPage(f"the list of projects is larger than {_LIST_MOST:,} bytes")
+            raise InvalidPageError(f"the list of projects is larger than {_LIST_MOST:,} bytes")
         self._file.write(chunk)
 
 
@@ -256,4 +250,6 @@ def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str
         return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
     if content_type in HTML_TYPES:
         return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
-    raise InvalidPage(f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691")
+    raise InvalidPageError(
+        f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691"
+    )

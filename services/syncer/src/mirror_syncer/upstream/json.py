@@ -5,15 +5,10 @@ from typing import Any
 import msgspec
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import InvalidPage
+from mirror_syncer.errors import InvalidPageError
+from mirror_syncer.model.page import Page
 from mirror_syncer.upstream.entries import Entries, Entry
-from mirror_syncer.upstream.page import (
-    Page,
-    check_api_version,
-    check_name,
-    parse_serial,
-    parse_status,
-)
+from mirror_syncer.upstream.page import check_api_version, check_name, parse_serial, parse_status
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.text import clean_line
 
@@ -65,17 +60,17 @@ def parse_json(
         ours: see ``Entries``.
 
     Raises:
-        InvalidPage: it is no such page, or another project's. A single file's fault only adds to ``refused``.
+        InvalidPageError: it is no such page, or another project's. A single file's fault only adds to ``refused``.
     """
     if body.count(b",") > _COMMAS_MOST:
-        raise InvalidPage(f"the page has more than {_FILES_MOST:,} files")
+        raise InvalidPageError(f"the page has more than {_FILES_MOST:,} files")
     try:
         raw = decode_json(_page, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidPage(f"the page is not JSON by PEP 691: {error}") from error
+        raise InvalidPageError(f"the page is not JSON by PEP 691: {error}") from error
     check_name(raw.name, asked=name)
     if len(raw.versions) > _FILES_MOST:
-        raise InvalidPage(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
+        raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)

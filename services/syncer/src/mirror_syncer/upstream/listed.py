@@ -19,8 +19,8 @@ from typing import Self, cast
 from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
-from mirror_syncer.errors import InvalidPage
-from mirror_syncer.serials import ListSerials, judge_list
+from mirror_syncer.errors import InvalidPageError
+from mirror_syncer.model.serials import ListSerials, judge_list
 from mirror_syncer.upstream.project_list import Block
 
 _FIRST = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -69,16 +69,16 @@ class ListedProjects:
         Take a whole list.
 
         Raises:
-            InvalidPage: it is none, as told by what iterates; or it names no project, or more than there can be.
+            InvalidPageError: it is none, as told by what iterates; or it names no project, or more than there can be.
         """
         for names, serials in blocks:
             good, theirs = self._normalized(names, serials)
             self.count += len(good)
             if self.count > _PROJECTS_MOST:
-                raise InvalidPage(f"the list names more than {_PROJECTS_MOST:,} projects")
+                raise InvalidPageError(f"the list names more than {_PROJECTS_MOST:,} projects")
             self._write(good, theirs)
         if not self.count:
-            raise InvalidPage("the list names no project at all")
+            raise InvalidPageError("the list names no project at all")
 
     def judge(self, own: int | None) -> ListSerials:
         """Judge the serials of the whole list, whose own one this is; those that are not believed count as 0."""

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from mirror_syncer.errors import InvalidPage
-from mirror_syncer.serials import SERIAL_MOST
+from mirror_syncer.errors import InvalidPageError
+from mirror_syncer.model.serials import MAX_SERIAL
 from mirror_syncer.upstream.page import check_api_version, parse_serial
 from mirror_syncer.upstream.repair import decode_json
 
@@ -71,7 +71,7 @@ class ListReader:
         body: the whole list, at its beginning.
 
     Raises:
-        InvalidPage: by the iteration: it is no list, or breaks off.
+        InvalidPageError: by the iteration: it is no list, or breaks off.
     """
 
     def __init__(self, body: BinaryIO, *, is_json: bool) -> None:
@@ -94,13 +94,13 @@ class ListReader:
                 yield self._block(entries)
             rest += more
             if len(rest) > _ENTRY_MOST:
-                raise InvalidPage(f"the list of projects has an entry of more than {_ENTRY_MOST:,} bytes")
+                raise InvalidPageError(f"the list of projects has an entry of more than {_ENTRY_MOST:,} bytes")
         try:
             # What is left, put behind the head, is the whole document with its last entries alone: so a list that
             # breaks off anywhere is no JSON.
             end = decode_json(_list, head + rest)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidPage(f"the list of projects is not JSON by PEP 691, or breaks off: {error}") from error
+            raise InvalidPageError(f"the list of projects is not JSON by PEP 691, or breaks off: {error}") from error
         check_api_version(end.meta.api_version)
         self.serial = parse_serial(end.meta.last_serial)
         yield self._block(end.projects)
@@ -110,7 +110,7 @@ class ListReader:
         beginning = self._body.read(_HEAD_MOST)
         found = _PROJECTS.search(beginning)
         if found is None:
-            raise InvalidPage("the list of projects is not JSON by PEP 691: it has no 'projects'")
+            raise InvalidPageError("the list of projects is not JSON by PEP 691: it has no 'projects'")
         return beginning[: found.end()], beginning[found.end() :]
 
     def _block(self, entries: list[Any]) -> Block:
@@ -120,7 +120,7 @@ class ListReader:
             self.faults += ["an entry names no project by PEP 691"] * missing
             entries = good
         serials = [entry.last_serial for entry in entries]
-        if set(map(type, serials)) != {int} or not 0 <= min(serials) <= max(serials) <= SERIAL_MOST:
+        if set(map(type, serials)) != {int} or not 0 <= min(serials) <= max(serials) <= MAX_SERIAL:
             serials = [parse_serial(serial) or 0 for serial in serials]
         return [entry.name for entry in entries], serials
 
@@ -146,11 +146,11 @@ class ListReader:
             if not more:
                 break
             if len(rest) > _ENTRY_MOST:
-                raise InvalidPage(f"the list of projects has {_ENTRY_MOST:,} bytes without a link")
+                raise InvalidPageError(f"the list of projects has {_ENTRY_MOST:,} bytes without a link")
         if not told and (strange or not read):
-            raise InvalidPage("the list of projects is none, but perhaps a login page, or a wrong path")
+            raise InvalidPageError("the list of projects is none, but perhaps a login page, or a wrong path")
         if not _HTML_END.search(last[-1024:]):
-            raise InvalidPage("the list of projects breaks off: its HTML has no end")
+            raise InvalidPageError("the list of projects breaks off: its HTML has no end")
 
 
 def _cut(text: bytes) -> tuple[list[Any], bytes]:

@@ -1,29 +1,29 @@
 """
-The tree that nginx serves. Every write to it goes through here: names, temporaries, durability, the lock.
+The tree that nginx serves. Every write to it goes through here.
 
-Nothing is visible half-written: a file has no name until it is whole and checked, a page is renamed over the old one.
+Read ``tree`` first: where files and pages lie, and each write to them. Nothing is visible half-written: ``incoming``
+names a file only when it is whole and checked, ``pages`` renames a page over the old one, ``durability`` syncs the
+disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` is the read-only side.
 """
 
-from mirror_syncer.volume.disk import disk_says, state_disk_says
+from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.document import StagedDocument
-from mirror_syncer.volume.generation import Generation
+from mirror_syncer.volume.free_space import MIN_FREE_BYTES
+from mirror_syncer.volume.hashing import GZIP
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
-from mirror_syncer.volume.reading import GZIP
-from mirror_syncer.volume.room import LITTLE
 from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
 from mirror_syncer.volume.volume import Volume
-from mirror_syncer.volume.wheel import METADATA_MOST, wheel_metadata
+from mirror_syncer.volume.wheel import MAX_METADATA_BYTES, wheel_metadata
 
 __all__ = [
     "GZIP",
-    "LITTLE",
-    "METADATA_MOST",
+    "MAX_METADATA_BYTES",
+    "MIN_FREE_BYTES",
     "Arrival",
     "Gathered",
-    "Generation",
     "Incoming",
     "PageSet",
     "StagedDocument",
@@ -34,6 +34,5 @@ __all__ = [
     "Volume",
     "digest_of",
     "disk_says",
-    "state_disk_says",
     "wheel_metadata",
 ]

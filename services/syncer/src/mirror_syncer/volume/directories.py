@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
-from mirror_syncer.names import PackagePath
+from mirror_syncer.model.names import PackagePath
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError, VolumeFull
+from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeFullError
 
 MAKE_ROOM = "grow the disk, or select less in mirror.toml; `mirrorctl collect --now` frees what waits for its grace"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -41,22 +41,10 @@ def disk_says(
     except OSError as error:
         told = _explain(error, path or error.filename or "the volume", cannot_be)
         if error.errno in _FULL:
-            raise VolumeFull(told) from error
+            raise VolumeFullError(told) from error
         if whole or error.errno == errno.EROFS:
             raise VolumeError(told) from error
         raise PathError(told) from error
-
-
-@contextmanager
-def state_disk_says(path: Path | str) -> Iterator[None]:
-    """As ``disk_says``, of what is kept beside the catalog: a ``StateError``."""
-    try:
-        yield
-    except MirrorError:
-        raise
-    except OSError as error:
-        remedy = "make room on, or mend, the disk of MIRROR_STATE"
-        raise StateError(f"{path} cannot be written: {error.strerror}; {remedy}") from error
 
 
 def is_absent(error: OSError) -> bool:

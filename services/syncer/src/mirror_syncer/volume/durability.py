@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from threading import Lock
 
-from mirror_syncer.errors import VolumeError, VolumeFull
+from mirror_syncer.errors import VolumeError, VolumeFullError
 
 # Their syncfs waits for data and directories of the whole file system, and reports what failed since the last call.
 _KNOWN = frozenset({"ext4", "xfs", "btrfs", "zfs"})
@@ -65,7 +65,7 @@ class Durability:
         if self.by_group:
             if _libc.syncfs(self._descriptor) != 0:
                 number = ctypes.get_errno()
-                kind = VolumeFull if number in (errno.ENOSPC, errno.EDQUOT) else VolumeError
+                kind = VolumeFullError if number in (errno.ENOSPC, errno.EDQUOT) else VolumeError
                 raise kind(
                     f"the tree cannot be made durable ({os.strerror(number)}): look at the disk and the kernel's log"
                 )

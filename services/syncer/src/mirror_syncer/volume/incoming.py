@@ -5,12 +5,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from mirror_syncer.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
-from mirror_syncer.errors import FileRejected
-from mirror_syncer.names import SIZE_MOST, Sha256
+from mirror_syncer.errors import FileRejectedError
+from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
+from mirror_syncer.model.names import MAX_FILE_BYTES, Sha256
 from mirror_syncer.volume.disk import disk_says, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.room import LITTLE, Room
+from mirror_syncer.volume.free_space import MIN_FREE_BYTES, FreeSpace
 
 _MODE = 0o644  # nginx and rsync read as others
 _CHUNK = 2**20
@@ -36,7 +36,7 @@ class Incoming:
         sha256: Sha256,
         size: int | None,
         durability: Durability,
-        room: Room,
+        room: FreeSpace,
         lasting: bool = False,
         other_digest: OtherDigest | None = None,
     ) -> None:
@@ -86,11 +86,11 @@ class Incoming:
         Take the next bytes.
 
         Raises:
-            FileRejected: it grows past its size or, where that is not known, takes more than it leaves to others.
+            FileRejectedError: it grows past its size or, where that is not known, takes more than it leaves to others.
             VolumeError: the disk says no, or its reserve is reached.
         """
         # A body without a size in its page ends somewhere, too.
-        most = SIZE_MOST if self._size is None else self._size
+        most = MAX_FILE_BYTES if self._size is None else self._size
         if self._position + len(chunk) > most:
             self.restart()
             raise _too_much(most)
@@ -105,7 +105,7 @@ class Incoming:
 
     def check(self) -> None:
         """
-        Raise ``FileRejected`` unless size and sha256 are what the page says.
+        Raise ``FileRejectedError`` unless size and sha256 are what the page says.
 
         A wrong content is forgotten, so that another attempt begins anew.
         """
@@ -116,14 +116,14 @@ class Incoming:
         if self._wanted == NO_DIGEST:
             try:
                 check_other_digest(self._other_wanted, self._other)
-            except FileRejected:
+            except FileRejectedError:
                 self.restart()
                 raise
         elif (found := self._sha256.hexdigest()) != self._wanted:
             self.restart()
             raise _other_digest(self._wanted, found)
 
-    def name_it(self, target: Path | str, *, mtime: float | None) -> None:
+    def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
         """
         Give it its name, replacing what has it.
 
@@ -154,13 +154,13 @@ class Incoming:
         project its turn. Of any number that grow beside each other the first gives up while there is room for another.
         """
         self._unseen += more
-        if self._unseen < LITTLE:
+        if self._unseen < MIN_FREE_BYTES:
             return
         self._unseen = 0
         if (held := self._position) > self._room.spare():
             self.restart()
-            self._room.check(LITTLE)
-            raise FileRejected(
+            self._room.check(MIN_FREE_BYTES)
+            raise FileRejectedError(
                 f"its page gives it no size, and it had {held:,} bytes, more than it left to all others on the disk: "
                 "grow the disk, or select less in mirror.toml"
             )
@@ -195,7 +195,7 @@ class Gathered:
         size: what it must weigh, in bytes.
     """
 
-    def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability, room: Room) -> None:
+    def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability, room: FreeSpace) -> None:
         self.temporary = temporary
         self._wanted = sha256
         self._size = size
@@ -243,8 +243,8 @@ class Gathered:
             self.restart()
             raise _other_digest(self._wanted, found)
 
-    def name_it(self, target: Path | str, *, mtime: float | None) -> None:
-        """Write it and give it its name, as ``Incoming.name_it`` does."""
+    def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
+        """Write it and give it its name, as ``Incoming.publish_file`` does."""
         self._room.take(len(self._body))
         store(self._body, temporary=self.temporary, target=target, durability=self._durability, mtime=mtime)
 
@@ -280,13 +280,13 @@ def store(
     durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
 
 
-def _too_much(most: int) -> FileRejected:
-    return FileRejected(f"upstream sends more than the {most:,} bytes that it may have")
+def _too_much(most: int) -> FileRejectedError:
+    return FileRejectedError(f"upstream sends more than the {most:,} bytes that it may have")
 
 
-def _other_size(wanted: int, held: int) -> FileRejected:
-    return FileRejected(f"the page gives it {wanted:,} bytes, upstream sent {held:,}")
+def _other_size(wanted: int, held: int) -> FileRejectedError:
+    return FileRejectedError(f"the page gives it {wanted:,} bytes, upstream sent {held:,}")
 
 
-def _other_digest(wanted: Sha256, found: str) -> FileRejected:
-    return FileRejected(f"its sha256 is {found}, the page says {wanted}")
+def _other_digest(wanted: Sha256, found: str) -> FileRejectedError:
+    return FileRejectedError(f"its sha256 is {found}, the page says {wanted}")

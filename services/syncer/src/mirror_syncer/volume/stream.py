@@ -11,8 +11,8 @@ from isal import isal_zlib
 
 from mirror_syncer.volume.disk import disk_says
 from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.hashing import GZIP
 from mirror_syncer.volume.pages import StagedPages, discard_temporaries, mtimes, saves_a_packet, temporary
-from mirror_syncer.volume.reading import GZIP
 
 _LEVEL = 1  # isal's: 90 MB of project list in 0.5 s, where zlib's 6 takes 1.4 s
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.digests import NO_DIGEST, OtherDigest
-from mirror_syncer.names import Filename, PackagePath, Sha256
+from mirror_syncer.model.digests import NO_DIGEST, OtherDigest
+from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import clear, leads_out, make_all
 from mirror_syncer.volume.disk import disk_says, is_absent, unlink
 from mirror_syncer.volume.document import (
@@ -20,11 +20,11 @@ from mirror_syncer.volume.document import (
     stage_document,
 )
 from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.free_space import FreeSpace
 from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming, store
 from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, published, stage_pages
-from mirror_syncer.volume.room import Room
-from mirror_syncer.volume.vacancy import is_vacant, vacate
+from mirror_syncer.volume.tombstones import has_tombstone, leave_tombstone
 from mirror_syncer.volume.view import View, file_size
 
 # From this size on a download lies in .staging and outlives a restart.
@@ -49,7 +49,7 @@ class Tree(View):
         super().__init__(root)
         self._staging = self.base / ".staging"
         self._withdrawn = self.base / ".withdrawn"
-        self._room = Room(root, reserve=reserve)
+        self._room = FreeSpace(root, reserve=reserve)
         self._withdrawn_text = str(self._withdrawn)
         with disk_says(self.base, whole=True):
             self.durability = Durability(self.base)
@@ -57,7 +57,7 @@ class Tree(View):
     # Room
 
     def check_room(self, wanted: int) -> None:
-        """Raise ``VolumeFull`` where so many bytes more would touch the reserve, or inodes run out."""
+        """Raise ``VolumeFullError`` where so many bytes more would touch the reserve, or inodes run out."""
         self._room.check(wanted)
 
     # Files
@@ -121,12 +121,12 @@ class Tree(View):
         Remove a file and its metadata; only ever after a ``sync`` later than the page that dropped it.
 
         Raises:
-            VolumeFull: the mark that a full path needs finds no room; the file is there as before.
+            VolumeFullError: the mark that a full path needs finds no room; the file is there as before.
         """
         if leads_out(self.web, place):
             return
         path = self.path(place)
-        vacate(self.web, place, durability=self.durability)
+        leave_tombstone(self.web, place, durability=self.durability)
         unlink(path)
         unlink(f"{path}.metadata")
         self.durability.named(path.parent)
@@ -138,7 +138,7 @@ class Tree(View):
     def withdraw(self, place: PackagePath) -> None:
         """Take a file and its metadata out of the document root; ``restore`` brings them back."""
         if not leads_out(self.web, place):
-            vacate(self.web, place, durability=self.durability)
+            leave_tombstone(self.web, place, durability=self.durability)
         self._move(self.web, self._withdrawn, place)
 
     @disk_says()
@@ -150,7 +150,7 @@ class Tree(View):
 
     def was_left(self, place: PackagePath) -> bool:
         """Return whether a full path is a file's own, though nothing lies there: it returns to it, see ``vacancy``."""
-        return is_vacant(self._web_text, place)
+        return has_tombstone(self._web_text, place)
 
     def restore(self, place: PackagePath) -> None:
         """Bring a withdrawn file back, if there is one and its place is free."""

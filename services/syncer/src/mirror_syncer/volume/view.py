@@ -8,12 +8,12 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from mirror_contract import Disk
-from mirror_syncer.digests import OtherDigest
-from mirror_syncer.errors import FileRejected
-from mirror_syncer.names import NAME_MAX, Filename, PackagePath, Sha256, metadata_name
+from mirror_syncer.errors import FileRejectedError
+from mirror_syncer.model.digests import OtherDigest
+from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
 from mirror_syncer.volume.disk import disk_says, is_absent
+from mirror_syncer.volume.hashing import digest_by_pieces, file_digest, file_other_digest, read_file, twin_digest
 from mirror_syncer.volume.pages import NAMES, pages_digest
-from mirror_syncer.volume.reading import digest_by_pieces, file_digest, file_other_digest, read_file, twin_digest
 
 
 class View:
@@ -56,13 +56,13 @@ class View:
         """How many bytes a file's name may have here: 255, where the file system knows no less (eCryptfs: 143)."""
         if self._name_max is None:
             with disk_says(self.base, cannot_be="read", whole=True):
-                self._name_max = min(os.statvfs(self.base).f_namemax or NAME_MAX, NAME_MAX)
+                self._name_max = min(os.statvfs(self.base).f_namemax or MAX_NAME_BYTES, MAX_NAME_BYTES)
         return self._name_max
 
     def check_name(self, filename: Filename) -> None:
-        """Raise ``FileRejected`` for a file whose name the file system cannot hold."""
+        """Raise ``FileRejectedError`` for a file whose name the file system cannot hold."""
         if (length := len(filename.encode())) > self.name_max:
-            raise FileRejected(
+            raise FileRejectedError(
                 f"its name has {length} bytes, and the file system of MIRROR_DATA takes at most {self.name_max}: "
                 "ext4, XFS, btrfs and ZFS take 255"
             )

@@ -6,15 +6,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from mirror_syncer.errors import VolumeAbsent, VolumeError, VolumeFull
+from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingError
+from mirror_syncer.model.generation import Generation
 from mirror_syncer.volume.ballast import trim_ballast
+from mirror_syncer.volume.case_check import check_case_sensitivity
 from mirror_syncer.volume.directories import check_real, check_writable
 from mirror_syncer.volume.disk import disk_says, unlink
-from mirror_syncer.volume.generation import Generation
-from mirror_syncer.volume.letters import check_letters
+from mirror_syncer.volume.free_space import MIN_FREE_BYTES
+from mirror_syncer.volume.lock import VolumeLock
 from mirror_syncer.volume.pages import write_page
-from mirror_syncer.volume.possession import Possession
-from mirror_syncer.volume.room import LITTLE
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
@@ -34,7 +34,7 @@ class Volume(Tree):
 
     Args:
         root, reserve: as for ``Tree``.
-        mirror_id, known: as for ``Possession``.
+        mirror_id, known: as for ``VolumeLock``.
     """
 
     @disk_says(whole=True)
@@ -42,14 +42,14 @@ class Volume(Tree):
         base = root / "pypi"
         # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
         with ExitStack() as held:
-            self._possession = Possession(base, mirror_id=mirror_id, known=known)
+            self._possession = VolumeLock(base, mirror_id=mirror_id, known=known)
             held.callback(self._possession.release)
             check_real(base / directory for directory in _DIRECTORIES)
             super().__init__(root, reserve=reserve)
             held.callback(self.durability.close)
             self.durability.named(root)
             self.durability.make_directory(base / "web/packages")
-            check_letters(base / "web/packages")
+            check_case_sensitivity(base / "web/packages")
             for directory in ("web/simple", *_PACKAGES):
                 self.durability.make_directory(base / directory)
             for hidden in _HIDDEN:
@@ -81,11 +81,11 @@ class Volume(Tree):
         Look at the tree before each run, and when files are found missing.
 
         Raises:
-            VolumeAbsent: its disk was unmounted under us.
+            VolumeMissingError: its disk was unmounted under us.
             VolumeError: a directory that everything lies in became a symlink.
         """
         if not self._possession.present:
-            raise VolumeAbsent(
+            raise VolumeMissingError(
                 f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
             )
         check_real(self.base / directory for directory in _DIRECTORIES)
@@ -95,7 +95,7 @@ class Volume(Tree):
         Find out whether an error that one path had concerns everybody.
 
         Raises:
-            VolumeAbsent: its disk was unmounted under us.
+            VolumeMissingError: its disk was unmounted under us.
             VolumeError: a directory that everything lies in is missing, is none, or may not be written to.
         """
         self.check_present()
@@ -104,8 +104,8 @@ class Volume(Tree):
     def is_full(self) -> bool:
         """Return whether nothing more is fetched: the reserve is touched, or inodes run out."""
         try:
-            self.check_room(LITTLE)
-        except VolumeFull:
+            self.check_room(MIN_FREE_BYTES)
+        except VolumeFullError:
             return True
         return False
 
@@ -155,7 +155,7 @@ class Volume(Tree):
         Put ``status.json`` in the place of its forerunner, whole.
 
         Raises:
-            VolumeAbsent: the disk is not there, and nothing is written to where it was.
+            VolumeMissingError: the disk is not there, and nothing is written to where it was.
         """
         self.check_present()
         temporary = self._staging / "status.json"

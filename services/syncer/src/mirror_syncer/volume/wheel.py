@@ -12,10 +12,10 @@ _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _DIRECTORY_MOST = 8 * 2**20  # of a ZIP archive; the largest wheel on PyPI has 100,000 entries of 80 bytes
 _END_MOST = 20 + 22 + 65_535  # ZIP64's locator, the end record and the longest comment
 # The longest METADATA on PyPI has under 1 MiB; a bomb would have more.
-METADATA_MOST = 16 * 2**20
+MAX_METADATA_BYTES = 16 * 2**20
 
 
-def wheel_metadata(wheel: Path | bytes, *, most: int = METADATA_MOST) -> bytes | None:
+def wheel_metadata(wheel: Path | bytes, *, most: int = MAX_METADATA_BYTES) -> bytes | None:
     """
     Return the METADATA of a wheel (PEP 427), or None where it cannot be read. Of a path it blocks for the disk.
 

@@ -1,5 +1,8 @@
 """
-What a worker process runs: projects' turns, and looks at them, in one event loop. It knows no catalog and no queue.
+The work on one project, in this process or in a worker process; it knows no catalog and no run.
 
-The parent gives it jobs and does its errands: see ``crew``.
+Read ``worker`` first: it performs one job after the other, either a ``transfer/`` or an ``inspection`` (run in
+threads by ``inspector``, at the speed that ``rate_limit`` allows). ``pool`` shares jobs among workers; ``process``
+starts one in a process of its own, which talks to its parent over ``wire`` and reaches the catalog through
+``catalog_proxy``.
 """

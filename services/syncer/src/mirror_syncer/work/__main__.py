@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_syncer.errors import Abandoned, MirrorError
+from mirror_syncer.errors import AbandonedError, MirrorError
 from mirror_syncer.logs import configure_logging
-from mirror_syncer.names import PackagePath
-from mirror_syncer.rows import KeptPage, Pending
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.project import KeptPage, Pending
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.wire import Abandon, Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Worker, open_worker
@@ -47,7 +47,7 @@ class Process:
         setup = begin.setup
         configure_logging(level=setup.log_level, form=setup.log_format)
         self._tree = Tree(setup.root, reserve=setup.reserve)
-        async with open_worker(setup, tree=self._tree, errands=self, observations=self) as self._worker:
+        async with open_worker(setup, tree=self._tree, catalog_proxy=self, observations=self) as self._worker:
             self._send(Ready())
             await self._hung_up.wait()
             for job in self._jobs.values():
@@ -123,7 +123,7 @@ class Process:
         """Forget a job; one that was cancelled, perhaps before its first step, is answered here."""
         del self._jobs[number]
         if ended.cancelled():
-            self._send(Done(number, Abandoned("its run was cancelled"), *self._observed()))
+            self._send(Done(number, AbandonedError("its run was cancelled"), *self._observed()))
 
     def _observed(self) -> tuple[list[tuple[str, str, float]], list[str]]:
         observed = self._requests, self._retries

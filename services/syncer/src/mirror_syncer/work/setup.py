@@ -7,11 +7,11 @@ from typing import Literal, Protocol
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.digests import Unhashed
-from mirror_syncer.names import PackagePath
-from mirror_syncer.rows import KeptPage, Pending
-from mirror_syncer.transfer import STALE_WAITS
+from mirror_syncer.model.digests import Unhashed
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.project import KeptPage, Pending
 from mirror_syncer.upstream import Credentials, Limits
+from mirror_syncer.work.transfer import STALE_WAITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Setup:
     log_format: Literal["auto", "console", "json"] = "auto"
 
 
-class Errands(Protocol):
+class CatalogProxy(Protocol):
     """What a worker asks of the catalog."""
 
     async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:

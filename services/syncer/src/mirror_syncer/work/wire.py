@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.names import PackagePath
-from mirror_syncer.rows import KeptPage, Pending
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.project import KeptPage, Pending
 from mirror_syncer.work.setup import Setup
 from mirror_syncer.work.worker import Job, Result
 

@@ -3,7 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from mirror_syncer.transfer import (
+from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
+from mirror_syncer.volume import Tree
+from mirror_syncer.work.inspection import InspectionResult
+from mirror_syncer.work.inspector import InspectionJob, Inspector
+from mirror_syncer.work.setup import CatalogProxy, Observations, Setup
+from mirror_syncer.work.transfer import (
     Compared,
     Comparison,
     FileTransfer,
@@ -15,28 +20,23 @@ from mirror_syncer.transfer import (
     Withdrawal,
     Work,
 )
-from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
-from mirror_syncer.verification import Verdict
-from mirror_syncer.volume import Tree
-from mirror_syncer.work.desk import Desk, Look
-from mirror_syncer.work.setup import Errands, Observations, Setup
 
-Job = Work | Withdrawal | Look | Comparison
-Result = Outcome | Verdict | Compared | None
+Job = Work | Withdrawal | InspectionJob | Comparison
+Result = Outcome | InspectionResult | Compared | None
 
 
 class Worker:
     """Performs jobs; any number of them may be under way together."""
 
-    def __init__(self, transfer: Transfer, comparison: UpstreamComparison, index: Index, desk: Desk) -> None:
+    def __init__(self, transfer: Transfer, comparison: UpstreamComparison, index: Index, inspector: Inspector) -> None:
         self._transfer = transfer
         self._comparison = comparison
-        self._desk = desk
+        self._inspector = inspector
         self.index = index
 
     async def perform(self, job: Job) -> Result:
         """
-        See a project through to a publication that waits for its group's commit; or look at it, see ``Desk.look``.
+        See a project through to a publication that waits for its group's commit; or look at it, see ``Inspector.look``.
 
         Raises:
             VolumeError: the disk says no.
@@ -46,15 +46,15 @@ class Worker:
                 return await self._transfer.refresh(job)
             case Withdrawal():
                 return await self._transfer.withdraw(job)
-            case Look():
-                return await self._desk.look(job)
+            case InspectionJob():
+                return await self._inspector.look(job)
             case Comparison():
                 return await self._comparison.compare(job)
 
 
 @asynccontextmanager
 async def open_worker(
-    setup: Setup, *, tree: Tree, errands: Errands, observations: Observations
+    setup: Setup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
 ) -> AsyncIterator[Worker]:
     """Put a worker together; its connections are closed in the end."""
     async with Client(
@@ -74,13 +74,13 @@ async def open_worker(
             index=index,
             tree=tree,
             files=FileTransfer(
-                index=index, tree=tree, intend=errands.intend, at_once=setup.files_at_once, unhashed=unhashed
+                index=index, tree=tree, intend=catalog_proxy.intend, at_once=setup.files_at_once, unhashed=unhashed
             ),
             unhashed=unhashed,
-            intend=errands.intend,
-            kept=errands.kept,
+            intend=catalog_proxy.intend,
+            kept=catalog_proxy.kept,
             legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
             stale_waits=setup.stale_waits,
         )
-        with closing(Desk(tree)) as desk:
-            yield Worker(transfer, UpstreamComparison(index=index, tree=tree, unhashed=unhashed), index, desk)
+        with closing(Inspector(tree)) as inspector:
+            yield Worker(transfer, UpstreamComparison(index=index, tree=tree, unhashed=unhashed), index, inspector)

@@ -1,0 +1,44 @@
+"""What routes are given."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from mirror_control.access.named_tokens import Tokens
+from mirror_control.downloads.intake import Intake
+from mirror_control.downloads.statistics import Statistics
+from mirror_control.syncer.connection import SyncerClient
+from mirror_control.syncer.history import History
+from mirror_control.syncer.watching import Watches
+
+
+def _syncer(request: Request) -> SyncerClient:
+    return cast("SyncerClient", request.app.state.syncer)
+
+
+def _tokens(request: Request) -> Tokens:
+    return cast("Tokens", request.app.state.tokens)
+
+
+def _history(request: Request) -> History:
+    return cast("History", request.app.state.history)
+
+
+def _statistics(request: Request) -> Statistics:
+    return cast("Statistics", request.app.state.statistics)
+
+
+def _intake(request: Request) -> Intake:
+    return cast("Intake", request.app.state.intake)
+
+
+def _watches(request: Request) -> Watches:
+    return cast("Watches", request.app.state.watches)
+
+
+Syncer = Annotated[SyncerClient, Depends(_syncer)]
+AllTokens = Annotated[Tokens, Depends(_tokens)]
+SyncHistory = Annotated[History, Depends(_history)]
+Counts = Annotated[Statistics, Depends(_statistics)]
+AccessLogIntake = Annotated[Intake, Depends(_intake)]
+AllWatches = Annotated[Watches, Depends(_watches)]

@@ -1,0 +1,218 @@
+"""
+What answers look like: an example for each answer of each call, put into the OpenAPI document by shape or status.
+
+They are built of the shapes, so none can say what its shape does not.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from mirror_contract import (
+    Counts,
+    Disk,
+    PendingRemoval,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Schedule,
+    Status,
+    Trigger,
+)
+from mirror_control.client.download_shapes import ClientShare, Day, Downloads, MissedProject, Misses, Share
+from mirror_control.client.shapes import Check, Invalid, Problem, ProjectPage, Readiness, RunPage
+from mirror_control.problems import phrase
+
+_THEN: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
+_FIRST: Final = _THEN.date() - timedelta(days=29)
+_CURSOR: Final = "eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"
+_RUN: Final = Run(
+    id="20261122T161233042-3fa9c1",
+    request=RunRequest(kind=RunKind.SYNC, projects=("requests", "urllib3")),
+    trigger=Trigger.API,
+    state=RunState.SUCCEEDED,
+    created_at=_THEN,
+    started_at=_THEN,
+    finished_at=_THEN + timedelta(seconds=4),
+    counts=Counts(projects_planned=2, projects_done=2, projects_changed=1, files_fetched=2, bytes_fetched=263_104),
+)
+_QUEUED: Final = _RUN.model_copy(
+    update={"state": RunState.QUEUED, "started_at": None, "finished_at": None, "counts": Counts()}
+)
+_SIX: Final = Project(
+    name="six",
+    state=ProjectState.CURRENT,
+    serial=26_651_443,
+    file_count=2,
+    stored_bytes=45_081,
+    checked_at=_THEN,
+    changed_at=_THEN - timedelta(days=12),
+    selected="six",
+)
+_FAILING: Final = Project(
+    name="zope-interface",
+    state=ProjectState.FAILING,
+    error="upstream answers 500",
+    attempts=3,
+    due_at=_THEN + timedelta(minutes=20),
+    checked_at=_THEN,
+    selected="zope.interface",
+)
+_SCHEDULE: Final = Schedule(cron="*/30 * * * *", next_run_at=_THEN + timedelta(minutes=17, seconds=27))
+_SYNCER: Final = Check(name="syncer", ok=True, detail="answers")
+
+_OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
+    "Run": _RUN,
+    "RunPage": RunPage(items=[_RUN], next=_CURSOR),
+    "Project": _SIX.model_copy(
+        update={
+            "undated_files": 0,
+            "files": [
+                ProjectFile(
+                    filename="six-1.17.0-py2.py3-none-any.whl",
+                    size=11_050,
+                    sha256="4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274",
+                    url="packages/7f/six-1.17.0-py2.py3-none-any.whl",
+                    upload_time=datetime(2024, 12, 4, 17, 35, 26, tzinfo=UTC),
+                )
+            ],
+        }
+    ),
+    "ProjectPage": ProjectPage(items=[_SIX], next=_CURSOR),
+    "Schedule": _SCHEDULE,
+    "Status": Status(
+        syncer_up=True,
+        as_of=_THEN + timedelta(seconds=30),
+        version="0.1.0",
+        upstream="https://pypi.org",
+        scope="selected",
+        started_at=_THEN - timedelta(days=3),
+        schedule=_SCHEDULE,
+        last_run=_RUN,
+        last_success_at=_THEN - timedelta(hours=6),
+        last_completed_at=_THEN + timedelta(seconds=4),
+        projects=dict.fromkeys(ProjectState, 0) | {ProjectState.CURRENT: 41, ProjectState.FAILING: 1},
+        amiss_since=_THEN - timedelta(hours=2),
+        installable=41,
+        files=1_204,
+        stored_bytes=3_918_214_511,
+        disk=Disk(size_bytes=1_000_000_000_000, free_bytes=412_000_000_000, free_inodes=61_000_000),
+        pending_removal=PendingRemoval(
+            files=12,
+            bytes=48_118_002,
+            first_at=_THEN + timedelta(hours=2),
+            last_at=_THEN + timedelta(hours=24),
+        ),
+        failing=[_FAILING],
+    ),
+    "Readiness": Readiness(
+        checks=[
+            _SYNCER,
+            Check(name="token", ok=True, detail="can be read"),
+            Check(name="access log", ok=True, detail="is counted"),
+        ]
+    ),
+    "Downloads": Downloads(
+        since=_FIRST,
+        until=_THEN.date(),
+        downloads=4_711,
+        days=[
+            Day(day=_THEN.date() - timedelta(days=1), downloads=4_000),
+            Day(day=_THEN.date(), downloads=711),
+        ],
+        projects=[Share(name="requests", downloads=2_000), Share(name="urllib3", downloads=1_500)],
+        file_types=[Share(name="wheel", downloads=4_600), Share(name="sdist", downloads=111)],
+        clients=[
+            ClientShare(name="pip", version="25.1", downloads=3_000),
+            ClientShare(name="uv", version="0.9.2", downloads=1_600),
+        ],
+    ),
+    "Misses": Misses(
+        since=_FIRST,
+        until=_THEN.date(),
+        requests=57,
+        projects=[MissedProject(name="internal-lib", requests=40, pages=40, files=0, last_day=_THEN.date())],
+    ),
+}
+
+
+def _problem(status: int, detail: str, **more: object) -> Problem:
+    return Problem.model_validate({"title": phrase(status), "status": status, "detail": detail, **more})
+
+
+_WRONG_NAME: Final = Invalid(
+    pointer="#/projects/0", detail="'/etc/x' is not a project name: a-z, 0-9 and, inside, '.', '_' and '-'"
+)
+_OTHER_QUERY: Final = Invalid(
+    pointer="query/cursor", detail="belongs to another query; repeat that one's filters, or begin anew without one."
+)
+_REMEDY: Final = "Look at `docker compose ps syncer` and `docker compose logs syncer`."
+_REFUSALS: Final[Mapping[str, Problem]] = {
+    "400": _problem(400, "There was an error parsing the body"),
+    "401": _problem(
+        401,
+        "This call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows one.",
+    ),
+    "403": _problem(
+        403,
+        "The token 'ci' has the right 'trigger', and this needs 'remove': use another, or make one "
+        "(`docker compose exec control mirrorctl token create NAME --right remove`).",
+    ),
+    "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
+    "projects-show 404": _problem(404, "leftpad is not mirrored, and mirror.toml does not name it."),
+    "409": _problem(409, "Run 20261122T161233042-3fa9c1 has ended: succeeded."),
+    "runs-start 409": _problem(
+        409,
+        'That would make 886,324 requests or more; if it is meant, say so: --confirm, or "confirm": true. '
+        "To force a few projects, name them.",
+        requests=886_324,
+    ),
+    "413": _problem(413, "A body may have 1,048,576 bytes; name fewer projects a run."),
+    "421": _problem(
+        421,
+        "This mirror is not known as mirror.example.org, and a name that nobody listed may be a web page's attack (DNS "
+        "rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS=mirror.example.org, then `docker "
+        "compose up -d`; or call the mirror by its address.",
+    ),
+    "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
+    "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
+    "429": _problem(
+        429,
+        "100 runs wait already, and this is none of them: ask again when some have ended, cancel what is not needed, "
+        "or name all projects in one run.",
+    ),
+    "502": _problem(502, f"The syncer failed at this. {_REMEDY}"),
+    "503": _problem(
+        503,
+        f"The syncer does not answer (no answer within 5 s); files are served all the same. {_REMEDY}",
+    ),
+}
+_OF_A_CALL: Final[Mapping[str, Any]] = {
+    "runs-start 202": _QUEUED.model_dump(mode="json"),
+    "health-alive 200": {"status": "ok"},
+}
+
+
+def illustrate(document: dict[str, Any]) -> None:
+    """Give each answer in JSON an example: that of the call and its status, or of its shape, or of its status."""
+    for calls in document["paths"].values():
+        for call in calls.values():
+            for status, answer in call["responses"].items():
+                for content in answer.get("content", {}).values():
+                    said = _example(f"{call['operationId']} {status}", content.get("schema", {}), status)
+                    if said is not None:
+                        content.setdefault("example", said)
+
+
+def _example(answer: str, schema: Mapping[str, Any], status: str) -> Any:  # noqa: ANN401 - JSON
+    if answer in _OF_A_CALL:
+        return _OF_A_CALL[answer]
+    shape = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = (_REFUSALS.get(answer) or _REFUSALS.get(status)) if shape == "Problem" else _OF_A_SHAPE.get(shape)
+    return None if found is None else found.model_dump(mode="json", exclude_none=shape == "Problem")

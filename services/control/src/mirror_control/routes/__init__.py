@@ -1,1 +1,0 @@
-"""The API's calls, a module a noun."""

@@ -1,0 +1,77 @@
+"""A place that false content took is given back: an operator's decision, since its URL may then change its bytes."""
+
+import re
+
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.config.settings import Settings
+from mirror_syncer.errors import FileRejectedError, InvalidPageError, MirrorError
+from mirror_syncer.model.names import PackagePath, parse_package_path
+from mirror_syncer.publish import read_published
+from mirror_syncer.publish.generations import Generations
+from mirror_syncer.service.assembly import open_catalog
+from mirror_syncer.service.opening_checks import open_tree
+from mirror_syncer.volume import Volume
+
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._/-]*")
+
+
+def clear_place(settings: Settings, text: str) -> str:
+    """
+    Remove what lies at a retired place, and forget what it held; return what was done, in one line.
+
+    Args:
+        text: the place below ``pypi/web``, such as ``packages/ab/six-1.0.tar.gz``.
+
+    Raises:
+        MirrorError: a page names the place, a run has it in hand, or it holds nothing and never did.
+        VolumeError: the tree cannot be had; a running service holds it.
+    """
+    try:
+        place = parse_package_path(text.removeprefix("/").removeprefix("pypi/web/"))
+    except FileRejectedError as error:
+        raise MirrorError(str(error)) from error
+    catalog = open_catalog(settings)
+    try:
+        with open_tree(settings, catalog=catalog) as volume:
+            return _clear(place, catalog=catalog, volume=volume)
+    finally:
+        catalog.close()
+
+
+def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
+    generations = Generations(catalog=catalog, volume=volume)
+    if mismatch := generations.mismatch():
+        raise MirrorError(f"{mismatch}; run a sync first")
+    if any(intent.place == place for intent in catalog.files.pending()):
+        raise MirrorError(f"{place} is in hand of a run that was interrupted; run a sync first")
+    held = catalog.files.held([place])
+    if not held and volume.size(place) is None:
+        raise MirrorError(f"{place} holds nothing, and the catalog knows of nothing that it held; nothing to clear")
+    _check_unnamed(place, volume)
+    generations.accept(anew=False)
+    generations.begin()
+    volume.remove(place)
+    volume.discard_withdrawn(place)
+    catalog.files.forget(place, generation=generations.advance())
+    volume.durability.sync()
+    was = f", which held the content of sha256 {held[place]}," if held else ""
+    return f"{place}{was} is free; the next sync may publish other content there"
+
+
+def _check_unnamed(place: PackagePath, volume: Volume) -> None:
+    """Read every page: any project's may name it."""
+    begins = _NEVER_ESCAPED.match(place)
+    assert begins is not None
+    needle = begins[0].encode()
+    for name in volume.projects():
+        body = volume.page(name)
+        if body is None or needle not in body:
+            continue
+        try:
+            published = read_published(volume, name)
+        except InvalidPageError:
+            raise MirrorError(
+                f"the page of {name} is damaged, and may name {place}; run verify --repair first"
+            ) from None
+        if published is not None and place in published.places.values():
+            raise MirrorError(f"the page of {name} names {place}; it cannot be cleared while a page does")

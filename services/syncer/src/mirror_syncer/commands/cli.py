@@ -1,0 +1,232 @@
+"""``mirror-syncer``: for whatever touches the tree."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from mirror_contract import RunKind, RunRequest, RunState
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.commands.follow import run_here_or_there
+from mirror_syncer.config import read_policy
+from mirror_syncer.config.settings import Settings, read_settings
+from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
+from mirror_syncer.logs import configure_logging, plain
+from mirror_syncer.runs.sync.plan import everything_amounts
+from mirror_syncer.service.assembly import VERSION, open_catalog
+
+T = TypeVar("T")
+app = typer.Typer(
+    help="Fills a mirror of PyPI. Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 incomplete.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_PIPE_COLUMNS = 20_000  # more than the longest line
+_EXIT = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
+
+Projects = Annotated[list[str] | None, typer.Argument(help="These projects alone; all that are selected where absent.")]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own call
+    if wanted:
+        typer.echo(f"mirror-syncer {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
+@app.command()
+def serve() -> None:
+    """Run the service: the schedule, the private API and the runs, until SIGTERM."""
+    from mirror_syncer.service.process import serve as serve_until_stopped  # noqa: PLC0415 - a sync needs no web server: 0.15 s
+
+    settings = _settings()
+    _guarded(serve_until_stopped(settings))
+
+
+@app.command()
+def sync(
+    projects: Projects = None,
+    *,
+    force: Annotated[bool, typer.Option(help="Forget validators; check that files are there.")] = False,
+    allow_removals: Annotated[
+        int | None, typer.Option(min=0, help="Remove up to so many projects, whatever the guard says.")
+    ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force everything.")] = False,
+) -> None:
+    """Bring the mirror, or the named projects, to what upstream has. Beside a running service, the service does it."""
+    options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
+    _run({"kind": RunKind.SYNC, "projects": projects or None, **options})
+
+
+@app.command()
+def verify(
+    projects: Projects = None,
+    *,
+    repair: Annotated[bool, typer.Option(help="Fetch what is wrong or missing; let go what nothing names.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
+    ] = False,
+) -> None:
+    """Hash published files, compare them with their pages, and look for files that nothing names."""
+    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
+
+
+@app.command()
+def collect(
+    *, now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False
+) -> None:
+    """Delete files that no page names and whose grace period is over."""
+    _run({"kind": RunKind.COLLECT, "now": now})
+
+
+@app.command()
+def plan(
+    projects: Projects = None,
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody, and so weigh nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what a sync would do, why, and what it would weigh; of named projects, file by file. Changes nothing."""
+    settings = _settings()
+    request = _request({"kind": RunKind.SYNC, "projects": projects or None})
+    try:
+        policy = read_policy(settings.policy)
+        catalog = open_catalog(settings)
+    except MirrorError as error:
+        _fail(error)
+    if policy.everything and request.projects is None:
+        _show_amounts(catalog, as_json=as_json)
+        return
+    from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
+
+    report = _guarded(make_report(settings, request, policy=policy, catalog=catalog, offline=offline))
+    catalog.close()
+    if as_json:
+        typer.echo(json.dumps(report.document(), indent=2))
+    else:
+        report.show(_console())
+    raise typer.Exit(_EXIT[RunState.INCOMPLETE] if report.failed else 0)
+
+
+@app.command()
+def adopt(
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="The old tree, on the same file system; without it, the one at MIRROR_DATA."),
+    ] = None,
+    hashing: Annotated[
+        bool, typer.Option("--hash", help="Hash each file before it is adopted, instead of in a verify afterwards.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and touch nothing.")] = False,
+) -> None:
+    """Make a tree of bandersnatch's, shadowmire's or another mirror like this one this mirror's, by hard links."""
+    from mirror_syncer.commands.adoption import adopt as adopt_tree  # noqa: PLC0415 - as above
+
+    settings = _settings()
+    report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
+    raise typer.Exit(3 if report.incomplete else 0)
+
+
+@app.command()
+def clear(
+    place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
+) -> None:
+    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/operations.md."""
+    from mirror_syncer.commands.clearing import clear_place  # noqa: PLC0415 - as above
+
+    settings = _settings()
+    try:
+        typer.echo(clear_place(settings, place))
+    except MirrorError as error:
+        _fail(error)
+
+
+def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
+    """Show what a sync of everything would do, in numbers: there are 890,000 projects. What would leave is named."""
+    amounts = everything_amounts(catalog, now=int(time.time()))
+    catalog.close()
+    if as_json:
+        typer.echo(json.dumps([asdict(amount) for amount in amounts], indent=2))
+        return
+    table = Table("projects", "action", "why", box=None, pad_edge=False)
+    for amount in amounts:
+        table.add_row(f"{amount.projects:,}", amount.action, amount.reason)
+    console = _console()
+    console.print(table)
+    for amount in amounts:
+        if amount.leaving:
+            more = amount.projects - len(amount.leaving)
+            names = ", ".join(amount.leaving) + (f" and {more:,} more" if more else "")
+            console.print(f"\n{amount.action}, since {amount.reason}: {names}", markup=False, highlight=False)
+
+
+def _console() -> Console:
+    """Return standard output; in a pipe a line is as long as it takes, so that no cell is cut or broken."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
+
+
+def _settings() -> Settings:
+    try:
+        settings = read_settings()
+    except ConfigurationError as error:
+        _fail(error)
+    configure_logging(level=settings.log_level, form=settings.log_format)
+    return settings
+
+
+def _request(values: dict[str, object]) -> RunRequest:
+    try:
+        return RunRequest.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors():
+            typer.echo(f"error: {item['msg'].removeprefix('Value error, ')}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _run(values: dict[str, object]) -> None:
+    request = _request(values)
+    settings = _settings()
+    document = _guarded(run_here_or_there(settings, request))
+    raise typer.Exit(_EXIT.get(document.state, 1))
+
+
+def _guarded(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; what the mirror knows to explain is one line and an exit code, not a traceback."""
+    try:
+        return asyncio.run(work)
+    except MirrorError as error:
+        _fail(error)
+
+
+def _fail(error: MirrorError) -> NoReturn:
+    # Upstream's words may be among it, and are not to steer a terminal.
+    typer.echo("\n".join(map(plain, f"error: {error}".splitlines())), err=True)
+    raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
+
+
+def main() -> None:
+    """Start here."""
+    # The tree is for all to read: nginx is another user, and so is rsync. What is private has a mode of its own.
+    os.umask(0o022)
+    app()

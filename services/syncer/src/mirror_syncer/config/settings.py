@@ -1,0 +1,296 @@
+"""``.env``: where and how the syncer runs. Every problem with it is told at once."""
+
+import difflib
+import os
+import re
+import zoneinfo
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from mirror_syncer.config.crontab import Crontab, crontab
+from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.model.digests import Unhashed
+from mirror_syncer.upstream.http.hosts import host_and_port, parse_hosts
+from mirror_syncer.upstream.http.proxies import wrong_proxies
+
+PREFIX = "MIRROR_"
+# Knobs of the other services: the whole .env reaches the syncer, which alone says what is unknown.
+ELSEWHERE = frozenset(
+    {
+        "MIRROR_PORT",
+        "MIRROR_BIND",
+        "MIRROR_UID",
+        "MIRROR_GID",
+        "MIRROR_BASE_IMAGE",
+        "MIRROR_CONTROL_TOKEN_FILE",
+        "MIRROR_DOWNLOADS_KEPT",
+        "MIRROR_HOSTS",
+        "MIRROR_NGINX",
+        "MIRROR_NGINX_UID",
+        "MIRROR_TLS_DIR",
+        "MIRROR_TLS_PORT",
+        "MIRROR_HTPASSWD_FILE",
+        "CONTROL_PORT",
+        "CONTROL_BIND",
+        "PROMETHEUS_BIND",
+        "PROMETHEUS_PORT",
+        "PROMETHEUS_RETENTION",
+        "PROMETHEUS_RETENTION_SIZE",
+        "GRAFANA_BIND",
+        "GRAFANA_PORT",
+        "GRAFANA_PASSWORD_FILE",
+    }
+)
+_PREFIXES = (PREFIX, "CONTROL_", "PROMETHEUS_", "GRAFANA_")
+# What Kubernetes, like Docker's links before it, sets in each container for every service of the namespace: one named
+# "mirror" brings MIRROR_SERVICE_HOST=10.0.0.1 and MIRROR_PORT_8080_TCP=tcp://10.0.0.1:8080. Known by name and value, so
+# that a misspelt knob is still reported.
+_SERVICE_VARIABLES = (
+    (re.compile(r"\w+_SERVICE_HOST|\w+_PORT_\d+_(TCP|UDP|SCTP)_ADDR"), re.compile(r"[0-9A-Fa-f.:]+")),
+    (re.compile(r"\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP|SCTP)_PORT"), re.compile(r"\d{1,5}")),
+    (re.compile(r"\w+_PORT_\d+_(TCP|UDP|SCTP)_PROTO"), re.compile(r"tcp|udp|sctp")),
+    (re.compile(r"\w+_PORT(_\d+_(TCP|UDP|SCTP))?"), re.compile(r"(tcp|udp|sctp)://[^/]+:\d{1,5}")),
+)
+_CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
+_BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
+_SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
+_POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
+FILES_OF_PYPI = "files.pythonhosted.org:443"
+
+
+def _share(value: object) -> object:
+    """Read ``5%`` as 0.05."""
+    if isinstance(value, float):
+        return value  # the default
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)%", value.strip())):
+        return float(match[1]) / 100
+    raise ValueError("a share of the disk from 0% to 99%, as in 5%")
+
+
+def _number_or_auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
+def _bytes_a_second(value: object) -> object:
+    """Read ``50MB`` as 50,000,000 and ``200MiB`` as 209,715,200."""
+    if value is None:
+        return value  # the default
+    match = _BYTES.fullmatch(value.strip().replace("K", "k")) if isinstance(value, str) else None
+    if (
+        match is None
+        or (read := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2] or ""])) < _SLOWEST
+    ):
+        raise ValueError("bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit")
+    return read
+
+
+Bandwidth = Annotated[int | None, BeforeValidator(_bytes_a_second)]
+"""Bytes a second, of what people write; None: no limit."""
+
+
+def _without_login(text: str) -> str:
+    """Leave out a password where none belongs, however it is written."""
+    return re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
+
+
+def _listen(value: object) -> object:
+    return parse_listen(value) if isinstance(value, str) else value
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """
+    The syncer's knobs. Their names in ``.env`` are these in capitals after ``MIRROR_``.
+
+    An empty value is the same as none.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
+    state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
+    policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
+    upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
+    upstream_netrc: Path | None = Field(
+        default=None, description="A netrc with user and password for the index, or its proxy."
+    )
+    file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
+    )
+    without_hash: Unhashed = Field(
+        default=Unhashed.OWN_HOST, description="Where files without a sha256 in the index may come from."
+    )
+    ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
+    contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
+    connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
+    workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
+        default=None, ge=1, le=64, description="Processes that transfer and verify, this one too; auto: one a core."
+    )
+    bandwidth: Bandwidth = Field(default=None, description="Bytes a second from the upstream, over everything.")
+    disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
+        default=0.05, description="The share of the disk that a sync leaves free."
+    )
+    tz: str = Field(default="UTC", description="The time zone of the schedule.")
+    schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
+    verify_schedule: str = Field(default="off", description="Cron of a whole verify, or off.")
+    verify_bandwidth: Bandwidth = Field(default=None, description="Bytes a second that a verify reads.")
+    webhook_url: str | None = Field(default=None, repr=False, description="Who is told when a run ended.")
+    webhook_secret_file: Path | None = Field(default=None, description="A file with the key that this is signed with.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
+    listen: Annotated[Listen, NoDecode, BeforeValidator(_listen)] = Field(
+        default=TcpPort("127.0.0.1", 8090), description="Where control finds the private API: unix:/path or host:port."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_other_systems_write(cls, value: object) -> object:
+        """Leave out blanks at either end: a file with Windows' line ends brings a carriage return."""
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("upstream")
+    @classmethod
+    def _is_an_index(cls, value: str) -> str:
+        told = "the URL of an index, as in https://pypi.org"
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            raise ValueError(told) from None  # its own words quote the value
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError(told)
+        if parts.username or parts.password:
+            raise ValueError("no user or password in the URL, which logs show; MIRROR_UPSTREAM_NETRC is for them")
+        return value.rstrip("/").removesuffix("/simple")
+
+    @field_validator("file_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            try:
+                list(parse_hosts(host))
+            except ValueError as error:
+                raise ValueError(f"{_without_login(host)!r} is {error}") from None
+        return tuple(host.lower() for host in value)
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_a_receiver(cls, value: str | None) -> str | None:
+        try:
+            parts = urlsplit(value or "https://none")
+            usable = (
+                parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+            )
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("a URL without a user in it, as in https://chat.example.org/hooks/pypi")
+        return value
+
+    @field_validator("ca_file", "upstream_netrc", "webhook_secret_file")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        if value == Path("/dev/null"):
+            return None
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError(f"{value} cannot be read")
+        return value
+
+    @field_validator("tz")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("a time zone, as in Europe/Berlin") from None
+        return value
+
+    @field_validator("schedule", "verify_schedule")
+    @classmethod
+    def _is_a_schedule(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off":
+            crontab(value, time_zone=info.data.get("tz", "UTC"))
+        return value
+
+    def trigger(self) -> Crontab | None:
+        """Return when to sync, or None where the schedule is off."""
+        return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
+
+    def verify_trigger(self) -> Crontab | None:
+        """Return when to verify, or None where that is off."""
+        return None if self.verify_schedule == "off" else crontab(self.verify_schedule, time_zone=self.tz)
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many processes transfer and verify; never more than there are connections to share out."""
+        if self.workers is not None:
+            return min(self.workers, self.connections)
+        return max(1, min(os.cpu_count() or 1, self.connections // _CONNECTIONS_A_WORKER))
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return each ``host:port`` that the syncer may ask: the upstream's, PyPI's file host, and those allowed."""
+        parts = urlsplit(self.upstream)
+        own = host_and_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        more = (parsed for host in self.file_hosts for parsed in parse_hosts(host))
+        return frozenset({own, FILES_OF_PYPI, *more})
+
+
+def read_settings() -> Settings:
+    """
+    Read the environment.
+
+    Raises:
+        ConfigurationError: any key is unknown or wrong; all of them are named.
+    """
+    problems = _unknown(os.environ) + wrong_proxies()
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [_sentence(item) for item in error.errors()]
+    if problems or settings is None:
+        raise ConfigurationError(".env", problems)
+    return settings
+
+
+def _is_service_variable(key: str, value: str) -> bool:
+    return any(name.fullmatch(key) and form.fullmatch(value) for name, form in _SERVICE_VARIABLES)
+
+
+def is_default(environment: Mapping[str, str]) -> bool:
+    """Return whether nobody has set anything: no ``.env``, a first start."""
+    own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
+    ours = {
+        key
+        for key, value in environment.items()
+        if value and key.startswith(_PREFIXES) and not _is_service_variable(key, value)
+    }
+    return not ours - own
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
+    problems = []
+    for key in sorted(environment):
+        if key.startswith(_PREFIXES) and key not in known and not _is_service_variable(key, environment[key]):
+            close = difflib.get_close_matches(key, known, n=1)
+            problems.append(f"{key} is no setting; " + (f"did you mean {close[0]}?" if close else "see .env.example"))
+    return problems
+
+
+def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    given, name = error["input"], str(error["loc"][0])
+    shown = repr(_without_login(given) if isinstance(given, str) else given)
+    if name == "webhook_url":
+        shown = "…"  # which is the password of many a receiver
+    return f"{PREFIX}{name.upper()} = {shown}: {error['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,145 @@
+"""What a sync would do, as a pure function of the policy and the catalog."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.config import Policy
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.project import ProjectRow
+
+_NAMED_MOST = 1_000  # of those that leave: more nobody reads
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One project to look at, and why."""
+
+    name: NormalizedName
+    priority: Priority
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sync does to each project."""
+
+    refresh: tuple[Step, ...] = ()
+    withdraw: tuple[NormalizedName, ...] = ()
+    withheld: tuple[NormalizedName, ...] = ()
+    """Removals that the deletion guard holds back."""
+    keep: tuple[NormalizedName, ...] = ()
+    """Done already by this run, before it was interrupted."""
+    forget: tuple[NormalizedName, ...] = ()
+    """Never published, and not selected any more."""
+    unselected: tuple[NormalizedName, ...] = ()
+    """Named by the request, and not by the policy."""
+    allowance: int = 0
+    """How many more projects may be withdrawn because upstream has them no more."""
+
+
+def plan_sync(
+    policy: Policy,
+    rows: Mapping[NormalizedName, ProjectRow],
+    *,
+    only: Iterable[NormalizedName] | None = None,
+    allow_removals: int | None = None,
+    since: int | None = None,
+    published: int | None = None,
+) -> Plan:
+    """
+    Plan a sync of the selected projects.
+
+    Args:
+        policy: what is wanted.
+        rows: every project that the catalog knows.
+        only: these projects alone; nothing is withdrawn then.
+        allow_removals: so many removals are allowed, whatever the guard says.
+        published: how many projects the guard's share is of, see ``RecentRemovals``; default: the published ``rows``.
+        since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
+    """
+
+    def selected(name: NormalizedName) -> bool:
+        return policy.selection(name) is not None
+
+    named = None if only is None else tuple(dict.fromkeys(only))
+    wanted = tuple(policy.projects) if named is None else tuple(name for name in named if selected(name))
+    done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
+    steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
+    leaving = () if named is not None else _leaving(policy, rows)
+    if published is None:
+        published = sum(row.published for row in rows.values())
+    # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
+    allowed = policy.removal.allowed(published) if allow_removals is None else allow_removals
+    held_back = len(leaving) > allowed
+    return Plan(
+        refresh=tuple(sorted(steps, key=lambda step: step.priority)),
+        withdraw=() if held_back else leaving,
+        withheld=leaving if held_back else (),
+        keep=tuple(done),
+        forget=() if named is not None else _forgotten(policy, rows),
+        unselected=() if named is None else tuple(name for name in named if not selected(name)),
+        allowance=allowed if held_back else allowed - len(leaving),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many projects a sync of everything would do one thing to, and why."""
+
+    projects: int
+    action: str
+    reason: str
+    leaving: tuple[NormalizedName, ...] = ()
+    """Which they are, where they or files of theirs would leave: the first thousand."""
+
+
+def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
+    """Return what a sync of everything would do by what the last list said; the deletion guard still has its say."""
+    known, due = catalog.listing.known(), catalog.due
+    if known is None:
+        return [Amount(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
+    amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()
+    absent = due.absent(edition=known.edition, published=True, limit=_NAMED_MOST)
+    gone = due.count_absent(edition=known.edition)
+    return [
+        Amount(amounts.changed, "refresh", "changed upstream"),
+        Amount(amounts.new, "refresh", "new upstream"),
+        Amount(amounts.retried, "refresh", "failed before, and due again"),
+        Amount(amounts.backlog, "refresh", "not looked at yet"),
+        Amount(gone, "withdraw", "upstream has it no more", leaving=tuple(absent)),
+        Amount(len(shrinking), "shrink", "upstream's page lost files", leaving=tuple(shrinking[:_NAMED_MOST])),
+        Amount(max(0, due.count_listed() - amounts.total), "keep", "no news"),
+    ]
+
+
+def _current_since(row: ProjectRow | None, since: int) -> bool:
+    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since
+
+
+def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
+    if named:
+        return Step(name, Priority.NAMED, "named by a person")
+    if row is None:
+        return Step(name, Priority.BACKLOG, "new in mirror.toml")
+    if row.state is ProjectState.FAILING:
+        # Last: ten bad ones must not look like an upstream that is down.
+        return Step(name, Priority.BACKLOG, f"failing: {row.error}")
+    if row.state is not ProjectState.CURRENT:
+        return Step(name, Priority.RETRY, f"{row.state}: {row.error}" if row.error else str(row.state))
+    return Step(name, Priority.RECHECK, "look for changes")
+
+
+def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    return tuple(name for name, row in rows.items() if row.published and name not in policy.projects)
+
+
+def _forgotten(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    return tuple(
+        name
+        for name, row in rows.items()
+        if not row.published and row.state is not ProjectState.WITHDRAWN and name not in policy.projects
+    )

@@ -1,0 +1,311 @@
+"""
+The private HTTP API, for control alone: runs, projects, status, schedule and metrics.
+
+It listens on a Unix socket that the two share, or on the loopback; tokens and the world outside are control's.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+import structlog
+from aiohttp import web
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ValidationError
+
+from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract.run import MAX_FAULTS
+from mirror_syncer.errors import KeyReusedError, TooManyRunsError
+from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
+from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.page_tokens import PageTokenError, PageTokens
+from mirror_syncer.service.status import StatusReader
+
+log = structlog.get_logger()
+
+MIRROR_ID = "X-Mirror-Id"
+"""The header that says whose syncer answers."""
+_BODY_MOST = 2**20
+_PAGE_MOST = 200
+_BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RETRY_SECONDS = 10
+E = TypeVar("E", bound=StrEnum)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Problem(Exception):
+    """An answer that says no, by RFC 9457."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        **more: Any,  # noqa: ANN401 - JSON
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        self.more = more
+
+
+class PrivateApi:
+    """The handlers; each answers from memory or with one look into the catalog."""
+
+    def __init__(self, mirror: Mirror, observer: StatusReader) -> None:
+        self._mirror = mirror
+        self._observer = observer
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application."""
+        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_BODY_MOST)
+        application.add_routes(
+            [
+                web.get("/healthz", self.healthz),
+                web.get("/status", self.status),
+                web.get("/runs", self.runs),
+                web.post("/runs", self.ask),
+                web.get("/runs/{id}", self.run),
+                web.post("/runs/{id}/cancel", self.cancel),
+                web.get("/projects", self.projects),
+                web.get("/projects/{name}", self.project),
+                web.post("/schedule/pause", self.pause),
+                web.post("/schedule/resume", self.resume),
+                web.get("/metrics", self.metrics),
+            ]
+        )
+        return application
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """The event loop answers."""
+        return web.Response(text="ok\n", headers={MIRROR_ID: self._mirror.catalog.mirror_id})
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Everything one look should tell."""
+        return _json(await asyncio.to_thread(self._observer.status))
+
+    async def runs(self, request: web.Request) -> web.Response:
+        """Runs, newest first."""
+        states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
+        kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
+        triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
+        since = _moment(request, "since")
+        limit = _limit(request)
+        asked = {"kind": kind or "", "since": since.isoformat() if since else ""}
+        cursors = PageTokens("runs", state=list(states), trigger=list(triggers), **asked)
+        found = await asyncio.to_thread(
+            self._mirror.catalog.runs.page,
+            states=states,
+            kind=kind,
+            triggers=triggers,
+            since=since,
+            before=_read_from(request, cursors),
+            limit=limit + 1,
+        )
+        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
+        return _page(now, following=cursors.after(now[-1].id) if len(found) > limit else None)
+
+    async def ask(self, request: web.Request) -> web.Response:
+        """Ask for a run; 202 and the run, new or equal."""
+        try:
+            wish = RunRequest.model_validate_json(await request.read())
+        except ValidationError as error:
+            errors = [
+                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+                for item in error.errors(include_input=False)[:MAX_FAULTS]
+            ]
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
+            raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
+        trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
+        mirror = self._mirror
+        if names_not_selected(wish, policy=mirror.policy.current):
+            # By the file as it is: whoever has just added a line need not wait for the next whole sync.
+            policy = await asyncio.to_thread(mirror.policy.on_disk)
+            if unselected := names_not_selected(wish, policy=policy):
+                wrong = list(unselected.items())[:MAX_FAULTS]
+                errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
+        requests = await asyncio.to_thread(
+            requests_to_confirm, wish, policy=mirror.policy.current, catalog=mirror.catalog
+        )
+        if requests is not None:
+            raise Problem(HTTPStatus.CONFLICT, question(requests), requests=requests)
+        try:
+            run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
+        except KeyReusedError as error:
+            raise _wrong("header/Idempotency-Key", str(error)) from None
+        except TooManyRunsError as error:
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_SECONDS) from None
+        return _json(run, status=HTTPStatus.ACCEPTED)
+
+    async def run(self, request: web.Request) -> web.Response:
+        """One run as it is now."""
+        return _json(self._run(request))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Let a run end within seconds; see ``Engine.cancel``."""
+        run = self._run(request)
+        active = self._mirror.runs.active(run.id)
+        if active is None:
+            raise Problem(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
+        await self._mirror.engine.cancel(active)
+        return _json(active.document, status=HTTPStatus.ACCEPTED)
+
+    async def projects(self, request: web.Request) -> web.Response:
+        """Projects by name, of a state, or whose name begins so."""
+        states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
+        beginning = _beginning(request)
+        limit = _limit(request)
+        cursors = PageTokens("projects", state=list(states), q=beginning)
+        rows = await asyncio.to_thread(
+            self._mirror.catalog.projects.page,
+            states=states,
+            prefix=beginning,
+            after=_read_from(request, cursors) or "",
+            limit=limit + 1,
+        )
+        projects = [self._observer.project(row) for row in rows[:limit]]
+        return _page(projects, following=cursors.after(projects[-1].name) if len(rows) > limit else None)
+
+    async def project(self, request: web.Request) -> web.Response:
+        """What is mirrored of a project, or why it is not."""
+        try:
+            name = parse_project_name(request.match_info["name"])
+        except ValueError as error:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        found = await asyncio.to_thread(self._observer.whole_project, name)
+        if found is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
+        return _json(found)
+
+    async def pause(self, _: web.Request) -> web.Response:
+        """Let no run come by itself, across restarts."""
+        return _json(self._observer.pause(paused=True))
+
+    async def resume(self, _: web.Request) -> web.Response:
+        """Let runs come by themselves again."""
+        return _json(self._observer.pause(paused=False))
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """The families in Prometheus' text format."""
+        text = await asyncio.to_thread(self._mirror.metrics.exposition)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    def _run(self, request: web.Request) -> Run:
+        run = self._mirror.runs.get(request.match_info["id"])
+        if run is None:
+            raise Problem(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
+        return run
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what goes wrong into RFC 9457's application/problem+json."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        answer = _problem(problem.status, str(problem), **problem.more)
+        answer.headers.update(problem.headers)
+        return answer
+    except web.HTTPException as error:
+        return _problem(HTTPStatus(error.status), error.reason)
+    except Exception as error:
+        log.exception("request failed", method=request.method, path=request.path, reason=str(error))
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed at this; its log says how.")
+
+
+@web.middleware
+async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """
+    Refuse what a browser sends: the API asks for no token, and a web page could call it on its reader's own host.
+
+    A page of another origin sends ``Origin`` with what changes something; one whose name leads to this host by a
+    rebound DNS entry sends that name as ``Host``.
+    """
+    host = request.headers.get("Host", "localhost")
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers or not _is_this_host(host):
+        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; browsers use control's.")
+    return await handler(request)
+
+
+def _is_this_host(host: str) -> bool:
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) and not host.endswith("]") else host
+    name = name.removeprefix("[").removesuffix("]")
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/problem+json")
+
+
+def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
+
+
+def _page(items: list[Run] | list[Project], *, following: str | None) -> web.Response:
+    document = {"items": [item.model_dump(mode="json") for item in items], "next": following}
+    return web.Response(body=json.dumps(document).encode(), content_type="application/json")
+
+
+def _member(enumeration: type[E], value: str, name: str) -> E:
+    try:
+        return enumeration(value)
+    except ValueError:
+        known = ", ".join(enumeration)
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} is none of {known}.") from None
+
+
+def _moment(request: web.Request, name: str) -> datetime | None:
+    """Return a moment, such as 2026-11-22T16:12:33Z; one without a zone is of UTC."""
+    if (text := request.query.get(name)) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _wrong(f"query/{name}", f"{text[:80]!r} is no moment, such as 2026-11-22T16:12:33Z") from None
+
+
+def _beginning(request: web.Request) -> str:
+    """Return what names begin with, in any spelling: normalized, as they are."""
+    text = request.query.get("q", "")
+    if text and not _BEGINNING.fullmatch(text):
+        told = f"{text[:80]!r} begins no project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
+        raise _wrong("query/q", told)
+    return canonicalize_name(text)
+
+
+def _read_from(request: web.Request, cursors: PageTokens) -> str | None:
+    cursor = request.query.get("cursor")
+    try:
+        return None if cursor is None else cursors.item(cursor)
+    except PageTokenError as error:
+        raise _wrong("query/cursor", str(error)) from None
+
+
+def _wrong(pointer: str, detail: str) -> Problem:
+    """Return the problem of one thing that is wrong with a request."""
+    errors = [{"pointer": pointer, "detail": detail}]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{pointer}: {detail}", errors=errors)
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "50")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _PAGE_MOST):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"limit {text!r} is no number from 1 to {_PAGE_MOST}.")
+    return int(text)

@@ -1,0 +1,126 @@
+"""The container's process: the engine, the schedule and the private API, until a signal."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+
+from mirror_contract import RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.catalog import Fact
+from mirror_syncer.config.crontab import interval_seconds
+from mirror_syncer.config.listen import Listen
+from mirror_syncer.config.settings import Settings, is_default
+from mirror_syncer.service.assembly import VERSION, Mirror, open_mirror
+from mirror_syncer.service.listener import bound_socket
+from mirror_syncer.service.private_api import PrivateApi
+from mirror_syncer.service.status import StatusReader
+from mirror_syncer.service.timetable import Timetable
+
+log = structlog.get_logger()
+
+_WHOLE = RunRequest(kind=RunKind.SYNC)
+
+
+async def serve(settings: Settings) -> None:
+    """
+    Serve until SIGTERM or SIGINT; then current projects are finished, and everything else goes on after the next start.
+
+    Raises:
+        ConfigurationError: settings or policy are wrong.
+        VolumeError: the tree cannot be had.
+    """
+    async with open_mirror(settings) as mirror:
+        timetable = Timetable(
+            settings.trigger(),
+            sync=lambda: _ask(mirror, Trigger.SCHEDULE),
+            verify_trigger=settings.verify_trigger(),
+            verify=lambda: ask_to_verify(mirror),
+            paused=bool(mirror.catalog.recall(Fact.PAUSED)),
+        )
+        observer = StatusReader(mirror, timetable)
+        mirror.metrics.watch(lambda: timetable.next_run_at)
+        mirror.status_file.watch(lambda: timetable.next_run_at)
+        async with _answering(PrivateApi(mirror, observer).application(), settings.listen):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
+            _greet(mirror)
+            mirror.clock.listeners.append(timetable.follow_clock)
+            mirror.runs.restore()
+            timetable.start()
+            if not timetable.paused and (mirror.engine.reconciles or _is_due(mirror)):
+                _ask(mirror, Trigger.START)
+            try:
+                await mirror.run()
+            finally:
+                timetable.stop()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _answering(application: web.Application, where: Listen) -> AsyncIterator[None]:
+    """Serve an application for as long as the block lasts."""
+    with bound_socket(where) as bound:
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, bound).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+
+def _greet(mirror: Mirror) -> None:
+    policy = mirror.policy.current
+    log.info(
+        "mirroring",
+        version=VERSION,
+        upstream=mirror.settings.upstream,
+        scope=policy.scope,
+        projects=len(policy.projects),
+        schedule=mirror.settings.schedule,
+        verify_schedule=mirror.settings.verify_schedule,
+        data=str(mirror.settings.data),
+        listen=str(mirror.settings.listen),
+    )
+    if is_default(os.environ):
+        log.info(
+            "defaults are in force",
+            where_and_how="cp .env.example .env, edit it, docker compose up -d",
+            what_is_mirrored="edit mirror.toml, docker compose restart syncer",
+        )
+
+
+def _ask(mirror: Mirror, trigger: Trigger) -> None:
+    mirror.runs.request(_WHOLE, trigger=trigger)
+
+
+def ask_to_verify(mirror: Mirror) -> None:
+    """Ask for a whole verify that only reports: whether to write on a disk that may be failing, a person decides."""
+    if any(run.request.kind is RunKind.VERIFY and run.request.projects is None for run in mirror.runs.running()):
+        log.info("the verify before is still under way, so none is begun")  # all of PyPI takes days
+        return
+    mirror.runs.request(RunRequest(kind=RunKind.VERIFY), trigger=Trigger.SCHEDULE)
+
+
+def _stop(mirror: Mirror, number: signal.Signals) -> None:
+    log.info("stopping", signal=number.name, meanwhile="current projects are finished")
+    mirror.engine.stop()
+
+
+def _is_due(mirror: Mirror) -> bool:
+    """Return whether a start syncs at once: the last success is older than one interval, or by another policy."""
+    trigger = mirror.settings.trigger()
+    if trigger is None:
+        return False
+    success = mirror.catalog.runs.page(states=(RunState.SUCCEEDED,), kind=RunKind.SYNC, whole=True, limit=1)
+    if not success or success[0].finished_at is None:
+        return True
+    now = datetime.now(UTC)
+    age = (now - success[0].finished_at).total_seconds()
+    recent = 0 <= age <= interval_seconds(trigger, now=now)  # one of tomorrow was by a clock that has been set since
+    return not recent or mirror.catalog.recall(Fact.SYNCED_POLICY) != mirror.policy.digest

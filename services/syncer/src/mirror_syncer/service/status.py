@@ -1,0 +1,202 @@
+"""What the mirror says of itself: its status, its schedule, its projects."""
+
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import (
+    Disk,
+    PendingRemoval,
+    Project,
+    ProjectFile,
+    ProjectState,
+    Run,
+    RunKind,
+    RunState,
+    Schedule,
+    Status,
+)
+from mirror_syncer.catalog import Fact
+from mirror_syncer.errors import PathError, VolumeError
+from mirror_syncer.metrics import ENDED
+from mirror_syncer.model.project import ProjectRow
+from mirror_syncer.publish import find_published
+from mirror_syncer.runs.upstream_change import switched_from
+from mirror_syncer.service.assembly import VERSION, Mirror
+from mirror_syncer.service.timetable import Timetable
+
+_FAILING_SHOWN = 20
+
+
+class StatusReader:
+    """Reads the mirror; its methods block for the catalog, and for the disk where one project is asked for."""
+
+    def __init__(self, mirror: Mirror, timetable: Timetable) -> None:
+        self._mirror = mirror
+        self._timetable = timetable
+        self._started_at = datetime.now(UTC)
+
+    def status(self) -> Status:
+        """Return everything one look should tell."""
+        mirror = self._mirror
+        totals = mirror.catalog.projects.totals()
+        last = self._last_sync(ENDED)
+        success = self._last_sync((RunState.SUCCEEDED,))
+        completion = self._last_sync((RunState.SUCCEEDED, RunState.INCOMPLETE))
+        failure = mirror.catalog.runs.first_whole(
+            RunState.FAILED, kind=RunKind.SYNC, after=completion.id if completion else ""
+        )
+        everything = mirror.policy.current.everything
+        serials = mirror.catalog.serials() if everything else None
+        # With everything, those that are behind only wait for their turn.
+        amiss = (ProjectState.FAILING, ProjectState.PARTIAL, *(() if everything else (ProjectState.BEHIND,)))
+        failing = mirror.catalog.projects.page(states=amiss, limit=_FAILING_SHOWN)
+        damaged, damaged_since = self._damage()
+        return Status(
+            syncer_up=True,
+            as_of=datetime.now(UTC),
+            version=VERSION,
+            upstream=mirror.settings.upstream,
+            scope=mirror.policy.current.scope,
+            started_at=self._started_at,
+            schedule=self.schedule(),
+            last_run=last,
+            last_success_at=success and success.finished_at,
+            last_completed_at=completion and completion.finished_at,
+            failing_since=failure and failure.finished_at,
+            amiss_since=_time(mirror.catalog.projects.amiss_since()),
+            damaged_files=damaged,
+            damaged_since=_time(damaged_since),
+            withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
+            running=[run.document for run in mirror.runs.running()],
+            queued=[run.document for run in mirror.runs.waiting()],
+            serial=serials and serials[0],
+            upstream_serial=serials and serials[1],
+            upstream_news_at=_time(mirror.catalog.news_at()),
+            upstream_before=switched_from(mirror.catalog),
+            projects=totals.projects,
+            installable=totals.installable,
+            files=totals.files,
+            stored_bytes=totals.stored_bytes,
+            disk=self._disk(),
+            pending_removal=self._pending_removal(),
+            failing=[self.project(row) for row in failing],
+            problems=self._problems(),
+        )
+
+    def schedule(self) -> Schedule:
+        """Return when the next run comes by itself."""
+        cron = self._mirror.settings.schedule
+        return Schedule(
+            cron=None if cron == "off" else cron,
+            paused=self._timetable.paused,
+            paused_since=_moment(self._mirror.catalog.recall(Fact.PAUSED)) if self._timetable.paused else None,
+            next_run_at=self._timetable.next_run_at,
+        )
+
+    def pause(self, *, paused: bool) -> Schedule:
+        """Pause or resume the schedule, across restarts."""
+        if paused != self._timetable.paused:
+            self._mirror.catalog.remember(Fact.PAUSED, str(int(time.time())) if paused else "")
+        if paused:
+            self._timetable.pause()
+        else:
+            self._timetable.resume()
+        self._mirror.status_file.changed()
+        return self.schedule()
+
+    def project(self, row: ProjectRow) -> Project:
+        """Return a project, without its files."""
+        selection = self._mirror.policy.current.selection(row.name)
+        return Project(
+            name=row.name,
+            state=row.state,
+            serial=row.published_serial,
+            file_count=row.file_count,
+            stored_bytes=row.stored_bytes,
+            error=row.error,
+            attempts=row.attempts,
+            due_at=_time(row.due_at),
+            checked_at=_time(row.checked_at),
+            changed_at=_time(row.changed_at),
+            selected=selection.line if selection else None,
+            withheld_files=row.withheld_files,
+        )
+
+    def whole_project(self, name: NormalizedName) -> Project | None:
+        """Return a project with its files, or None where neither catalog nor policy knows it."""
+        row = self._mirror.catalog.projects.get(name)
+        if row is None:
+            # With everything, upstream's list says which projects there are; a line of mirror.toml is asked for.
+            policy = self._mirror.policy.current
+            if policy.selection(name) is None or (policy.everything and name not in policy.projects):
+                return None
+            row = ProjectRow(name, error="selected, and not looked at yet")
+        files = self._files(name)
+        undated = sum(file.upload_time is None for file in files)
+        return self.project(row).model_copy(update={"files": files, "undated_files": undated})
+
+    def _files(self, name: NormalizedName) -> list[ProjectFile]:
+        try:
+            published = find_published(self._mirror.volume, name)
+        except PathError:
+            published = None  # its state says why, as soon as a run has looked at it
+        if published is None:
+            return []
+        return [
+            ProjectFile(
+                filename=file.filename,
+                size=file.size,
+                sha256=file.sha256,
+                url=published.places[file.filename],
+                upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
+            )
+            for file in published.page.files
+        ]
+
+    def _last_sync(self, states: Collection[RunState]) -> Run | None:
+        found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
+        return found[0] if found else None
+
+    def _damage(self) -> tuple[int, int | None]:
+        """Return how many published files and pages are known to be damaged, and since when."""
+        files, since = self._mirror.catalog.projects.damage()
+        if of_list := self._mirror.catalog.recall(Fact.LIST_DAMAGED):
+            forms, found_at = map(int, of_list.split())
+            return files + forms, found_at if since is None else min(since, found_at)
+        return files, since
+
+    def _disk(self) -> Disk | None:
+        try:
+            return self._mirror.volume.disk()
+        except VolumeError:
+            return None
+
+    def _pending_removal(self) -> PendingRemoval | None:
+        if (found := self._mirror.catalog.files.waiting()) is None:
+            return None
+        return PendingRemoval(
+            files=found.files,
+            bytes=found.bytes,
+            first_at=datetime.fromtimestamp(found.first_at, UTC),
+            last_at=datetime.fromtimestamp(found.last_at, UTC),
+        )
+
+    def _problems(self) -> list[str]:
+        try:
+            self._mirror.volume.check_present()
+            self._mirror.volume.check_room(0)
+        except VolumeError as error:
+            return [str(error)]
+        return []
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _moment(fact: str | None) -> datetime | None:
+    """Return the time that a fact keeps, in seconds; None of one that is empty."""
+    return _time(int(fact)) if fact else None

@@ -1,0 +1,195 @@
+"""
+The legacy JSON API, ``/pypi/<project>/json``: what it says beyond the page, asked for and parsed at the border.
+
+It was PyPI's before PEP 691, and has no specification but Warehouse's own documentation. A page alone decides which
+files there are, and what they are; of this document nothing is believed that the page tells as well.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import InvalidPageError, RefusedError
+from mirror_syncer.model.names import Sha256
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.upstream.http.client import Client
+from mirror_syncer.upstream.page import check_name, parse_serial
+from mirror_syncer.upstream.repair import decode_json
+from mirror_syncer.upstream.text import clean_document, clean_line, clean_lines
+
+_LARGE = 256 * 1024  # bytes; past that it is parsed in a thread
+# The largest on PyPI have some 20 MB. A file's entry has about 22 commas.
+_BODY_MOST = 128 * 2**20
+_COMMAS_MOST = 4_000_000
+_ABOUT_MOST = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
+# Characters; it becomes part of a URL. PyPI has one of 201, in a file's name of 253.
+_VERSION_MOST = 2_000
+_DIGESTS = {"md5": re.compile(r"[0-9a-f]{32}"), "blake2b_256": re.compile(r"[0-9a-f]{64}")}
+
+
+class LegacyFile(msgspec.Struct, frozen=True):
+    """What the document says of a file, and no page does."""
+
+    sha256: Sha256
+    version: str
+    """The release that it is of."""
+    digests: dict[str, str]
+    """md5 and blake2b_256, where they are told."""
+    comment_text: str = ""
+    packagetype: str | None = None
+    python_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyDocument:
+    """A project's document, or one version's."""
+
+    version: str
+    """The release that ``info`` and ``vulnerabilities`` speak of."""
+    info: dict[str, Any]
+    """Passed on as it is: nothing here is decided by it."""
+    vulnerabilities: list[Any] = field(default_factory=list)
+    ownership: dict[str, Any] | None = None
+    files: Mapping[str, LegacyFile] = field(default_factory=dict)
+    """By file name; of one version's document none."""
+    serial: int | None = None
+
+
+class _Entry(msgspec.Struct):
+    filename: str
+    digests: dict[str, str]
+    comment_text: str | None = None
+    packagetype: str | None = None
+    python_version: str | None = None
+
+
+class _Document(msgspec.Struct):
+    info: msgspec.Raw
+    # Raw: one entry that makes no sense must not take the others with it.
+    releases: dict[str, msgspec.Raw] = {}
+    vulnerabilities: msgspec.Raw = msgspec.Raw(b"[]")
+    ownership: msgspec.Raw = msgspec.Raw(b"null")
+    last_serial: Any = None
+
+
+_document = msgspec.json.Decoder(_Document)
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
+_entry = msgspec.json.Decoder(_Entry)
+
+
+class LegacyIndex:
+    """
+    The legacy half of an index.
+
+    Args:
+        origin: as for ``Index``.
+    """
+
+    def __init__(self, origin: str, *, client: Client) -> None:
+        self._origin = origin
+        self._client = client
+
+    async def document(
+        self, name: NormalizedName, *, version: str | None = None, priority: Priority
+    ) -> LegacyDocument | None:
+        """
+        Ask for a project's document, or for one version's; None where upstream has none.
+
+        There are no validators: it is asked for when the page changed, and then it changed, too.
+
+        Raises:
+            UpstreamError: it could not be had.
+            InvalidPageError: what came is none.
+        """
+        path = name if version is None else f"{name}/{quote(version, safe='')}"
+        answer = await self._client.get(
+            f"{self._origin}/pypi/{path}/json",
+            endpoint="legacy_json",
+            headers={"Accept": "application/json"},
+            priority=priority,
+        )
+        match answer.status:
+            case 404 | 410:
+                return None
+            case 200:
+                pass
+            case status:
+                raise RefusedError(f"{answer.url}: answered {status}")
+        if len(answer.body) < _LARGE:
+            return parse_legacy(answer.body, name=name)
+        return await asyncio.to_thread(parse_legacy, answer.body, name=name)
+
+
+def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
+    """
+    Parse a document.
+
+    Args:
+        body: as received, decompressed.
+        name: the project that was asked for.
+
+    Raises:
+        InvalidPageError: it is no such document, or another project's. Invalid file entries are skipped.
+    """
+    if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
+        raise InvalidPageError(f"the legacy JSON is larger than any that makes sense: {len(body):,} bytes")
+    try:
+        raw = decode_json(_document, body)
+        info = _passed_on(raw.info, dict)
+        vulnerabilities = _passed_on(raw.vulnerabilities, list)
+        ownership = _passed_on(raw.ownership, dict | None)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidPageError(f"the legacy JSON is none: {error}") from error
+    said, version = info.get("name"), info.get("version")
+    check_name(said if isinstance(said, str) else "", asked=name)
+    if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MOST:
+        raise InvalidPageError("the legacy JSON names no version in its info")
+    return LegacyDocument(
+        version=clean_line(version),
+        info=info,
+        vulnerabilities=vulnerabilities,
+        ownership=ownership,
+        files=_files(raw.releases.items()),
+        serial=parse_serial(raw.last_serial),
+    )
+
+
+def _passed_on(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
+    if len(memoryview(raw)) > _ABOUT_MOST:
+        raise InvalidPageError(f"the legacy JSON says more than {_ABOUT_MOST:,} bytes about a project")
+    return clean_document(msgspec.json.decode(raw, type=kind))
+
+
+def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]:
+    """Return what is said of each file; of one that is named twice, the first, with all digests of that content."""
+    files: dict[str, LegacyFile] = {}
+    for version, raw in releases:
+        for entry in _release(raw) if len(version) <= _VERSION_MOST else ():
+            said = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
+            file = LegacyFile(
+                sha256=Sha256(entry.digests.get("sha256", "")),
+                version=clean_line(version),
+                digests={kind: text for kind, text in said.items() if _DIGESTS[kind].fullmatch(text)},
+                comment_text=clean_lines(entry.comment_text or ""),
+                packagetype=entry.packagetype and clean_line(entry.packagetype),
+                python_version=entry.python_version and clean_line(entry.python_version),
+            )
+            before = files.setdefault(entry.filename, file)
+            if before.sha256 == file.sha256 and before.digests != file.digests:
+                files[entry.filename] = msgspec.structs.replace(before, digests=file.digests | before.digests)
+    return files
+
+
+def _release(raw: msgspec.Raw) -> Iterator[_Entry]:
+    """Yield a release's entries; the page tells what is needed of those that make no sense."""
+    with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+        for entry in _entries.decode(raw):
+            with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+                yield _entry.decode(entry)

@@ -1,0 +1,271 @@
+"""A project's files: which are there, and how the others get there."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from mirror_contract import Failure
+from mirror_syncer.errors import FileRejectedError, PathError, UpstreamError, VolumeError, VolumeFullError
+from mirror_syncer.model.digests import NO_DIGEST
+from mirror_syncer.model.names import PackagePath, content_digest, full_path, short_path
+from mirror_syncer.model.page import File
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.tally import Tally
+from mirror_syncer.publish import PublishedPage
+from mirror_syncer.upstream import Index
+from mirror_syncer.volume import MIN_FREE_BYTES, Arrival, Tree
+from mirror_syncer.work.transfer.claims import Claims, Intend
+from mirror_syncer.work.transfer.metadata import MetadataTransfer, promised_metadata
+from mirror_syncer.work.transfer.unhashed import UnhashedFiles
+
+log = structlog.get_logger()
+
+Landed = dict[str, tuple[File, PackagePath]]
+"""Files that are in place, as a page may name them, and where; by file name."""
+
+_ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
+
+
+class FileTransfer:
+    """
+    Brings files into the tree, several of a project at once.
+
+    Args:
+        at_once: files of one project under way together; the client's budget bounds all projects.
+    """
+
+    def __init__(self, *, index: Index, tree: Tree, intend: Intend, at_once: int, unhashed: UnhashedFiles) -> None:
+        self._index = index
+        self._tree = tree
+        self._intend = intend
+        self._at_once = at_once
+        self._unhashed = unhashed
+        self._metadata = MetadataTransfer(index=index, tree=tree)
+
+    async def bring(
+        self,
+        name: NormalizedName,
+        files: Sequence[File],
+        *,
+        published: PublishedPage | None,
+        priority: Priority,
+        force: bool = False,
+        damaged: frozenset[str] = frozenset(),
+        disputed: frozenset[str] = frozenset(),
+    ) -> tuple[Landed, Tally]:
+        """
+        Bring what is missing of a project's files; a file that cannot be had costs only itself.
+
+        Args:
+            published: the page that is served now. What it names with the same hash is there, and is not looked at
+                again unless ``force`` asks for it.
+            damaged: places whose content is known to be wrong; it is replaced.
+            disputed: places that the published page gives a hash which upstream never gave, so that they may hold
+                what upstream promises.
+
+        Raises:
+            VolumeError: the disk says no.
+        """
+        tally = Tally()
+        if force:
+            damaged |= frozenset(self._of_wrong_size(published))
+        there = ((file, self._there(file, published, force=force, damaged=damaged)) for file in files if published)
+        landed: Landed = {file.filename: found for file, found in there if found}
+        missing = [file for file in files if file.filename not in landed]
+        tally.sought = len(missing)
+        if not missing:
+            return landed, tally
+        self._check_room(missing)
+        named = published.files.items() if published else ()
+        held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
+        claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
+        addresses = {
+            # Where a content lies that nobody knows, is known when it has come.
+            file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)
+            for file in missing
+        }
+        await claims.claim(
+            *(
+                (short_path(address, file.filename), file.sha256)
+                for file in missing
+                if (address := addresses[file.filename])
+            )
+        )
+        ahead = iter(missing)
+
+        async def bring_next() -> None:
+            for file in ahead:
+                address = addresses[file.filename]
+                try:
+                    landed[file.filename] = await self._land(
+                        file, address, claims=claims, priority=priority, tally=tally
+                    )
+                except VolumeError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a bad file never freezes its project
+                    tally.unusable |= isinstance(error, PathError)
+                    tally.failures.append(_failure(name, file, error))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._at_once, len(missing))):
+                    group.create_task(bring_next())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # a VolumeError: all else is one file's failure
+        return landed, tally
+
+    def _there(
+        self,
+        file: File,
+        published: PublishedPage | None,
+        *,
+        force: bool,
+        damaged: frozenset[str],
+    ) -> tuple[File, PackagePath] | None:
+        """Return a file that is published as upstream has it, and where it lies."""
+        before = None if published is None else published.files.get(file.filename)
+        if published is None or before is None or before.sha256 != file.sha256:
+            return None
+        place = published.places[file.filename]
+        if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
+            return None
+        if promised_metadata(file) not in (None, before.core_metadata) and self._tree.keeps_metadata(file.filename):
+            return None  # its metadata failed then, or is promised to be other metadata now
+        return replace(file, size=before.size, core_metadata=before.core_metadata), place
+
+    def _of_wrong_size(self, published: PublishedPage | None) -> Iterator[str]:
+        for filename, place in published.places.items() if published else ():
+            if published and self._tree.size(place) not in (None, published.files[filename].size):
+                yield place
+
+    def _lies_there(self, place: PackagePath, file: File) -> bool:
+        metadata = not file.core_metadata or self._tree.size(PackagePath(f"{place}.metadata")) is not None
+        return metadata and self._tree.size(place) == file.size
+
+    async def _land(
+        self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
+    ) -> tuple[File, PackagePath]:
+        """Return a file that is whole and in its place, as the page may now name it."""
+        self._tree.check_name(file.filename)
+        place = None
+        if address is not None:
+            place, there = await self._choose(file, address, claims)
+            if there:
+                file = file if file.size is not None else replace(file, size=self._tree.size(place))
+                content = self._tree.path(place)
+                return await self._complete(file, place, content, claims=claims, priority=priority, tally=tally), place
+        incoming = self._tree.incoming(
+            claims.name, file.filename, file.sha256, size=file.size, place=place, other_digest=file.other_digest
+        )
+        said = place
+        try:
+            await self._fetch(file, incoming, priority=priority)
+            tally.fetched += 1
+            tally.fetched_bytes += incoming.position
+            file = replace(file, size=incoming.position, sha256=file.sha256 or incoming.sha256)
+            if (found := incoming.blake2b) != address:
+                # The URL names no digest, or not the content's: a lie would take the place of what belongs there.
+                try:
+                    place, _ = await self._choose(file, found, claims)
+                except FileRejectedError:
+                    incoming.restart()  # whole, and of no use to anybody who goes on with it
+                    raise
+            assert place is not None
+            held = incoming.content
+            file = await self._complete(file, place, held, claims=claims, priority=priority, tally=tally)
+            incoming.publish_file(f"{self._tree.web}/{place}", mtime=_epoch(file.upload_time))
+            if said not in (None, place):
+                log.warning("URL with another digest than its content's", file=file.filename, project=claims.name)
+                self._tree.discard_directory(said)
+        except BaseException:
+            incoming.abandon()
+            for left in filter(None, (said, place)):
+                self._tree.discard_directory(left)
+            raise
+        return file, place
+
+    async def _complete(
+        self, file: File, place: PackagePath, content: Path | bytes, *, claims: Claims, priority: Priority, tally: Tally
+    ) -> File:
+        damaged = bool(claims.damaged) and not claims.damaged.isdisjoint({place, f"{place}.metadata"})
+        return await self._metadata.complete(
+            claims.name, file, place, content=content, damaged=damaged, priority=priority, tally=tally
+        )
+
+    def _check_room(self, files: Sequence[File]) -> None:
+        """Raise where there is no room; a project that merely claims more than there is fails alone."""
+        wanted = sum(file.size or 0 for file in files)
+        try:
+            self._tree.check_room(wanted)
+        except VolumeFullError:
+            self._tree.check_room(MIN_FREE_BYTES)
+            raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
+
+    async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
+        """
+        Return a file's place, and whether it lies there already.
+
+        The short path is taken unless it holds, or once held, other content: then PyPI's full one. What has been there
+        returns to it, since nginx looks for it nowhere else.
+        """
+        short, full = short_path(address, file.filename), full_path(address, file.filename)
+        for place in (full, short) if self._tree.was_left(full) else (short, full):
+            if not await claims.claim((place, file.sha256)):
+                continue
+            self._tree.restore(place)
+            if self._tree.size(place) is None or place in claims.damaged:
+                self._tree.make_directory(place)
+                return place, False
+            if await asyncio.to_thread(self._tree.digest, place) == file.sha256 and (
+                f"{place}.metadata" in claims.damaged or await self._metadata.fits(file, place)
+            ):
+                return place, True
+        raise FileRejectedError("both of its places hold other content or metadata, and no URL ever changes its bytes")
+
+    async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
+        """Fill a temporary until its hash is right."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            # One that was whole when its process died has nothing left to ask for: upstream would say 416.
+            if not file.size or incoming.position != file.size:
+                await self._ask(file, incoming, priority=priority)
+            try:
+                return incoming.check()
+            except FileRejectedError:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    async def _ask(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
+        """Bring a content; one that nobody could check must come whole, and from where it may come from."""
+        checked = file.sha256 != NO_DIGEST or file.other_digest is not None
+        delivery = await self._index.file(file.url, incoming, priority=priority, resume=checked)
+        if file.sha256 != NO_DIGEST:
+            return
+        reason = self._unhashed.refusal(file, delivery.url)
+        if reason is None and not checked and file.size is None and not delivery.ends_visibly:
+            reason = (
+                "the page gives neither size nor digest, nor the answer a length: nobody could tell whether it is whole"
+            )
+        if reason is not None:
+            incoming.restart()
+            raise FileRejectedError(reason)
+
+
+def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:
+    if isinstance(error, (UpstreamError, FileRejectedError, PathError)):
+        return Failure(project=name, file=file.filename, reason=str(error))
+    log.error("file failed", project=name, file=file.filename, exc_info=error)
+    return Failure(project=name, file=file.filename, reason=f"{type(error).__name__}: {error}")
+
+
+def _epoch(upload_time: str | None) -> float | None:
+    try:
+        return None if upload_time is None else datetime.fromisoformat(upload_time).timestamp()
+    except ValueError:  # the 31st of February
+        return None

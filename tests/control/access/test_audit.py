@@ -1,0 +1,109 @@
+"""The audit: a line of the log for each changing call, whose fields are documented."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import httpx2
+import pytest
+
+from control.server.test_control_process import CONTROL, MIRRORCTL, environment, process
+from mirror_control.access.audit import Sparing
+
+__all__ = ["environment", "process"]  # fixtures
+
+FIELDS = ["time", "level", "message", "address", "forwarded_for", "call", "token", "right", "run", "status", "logger"]
+
+
+def make_token(environment: dict[str, str], *arguments: str) -> str:
+    """Return what `mirrorctl token …` shows."""
+    done = subprocess.run([MIRRORCTL, "token", *arguments], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def environment_of_quiet(environment: dict[str, str]) -> dict[str, str]:
+    """A control that logs errors alone."""
+    environment["MIRROR_LOG_LEVEL"] = "error"
+    return environment
+
+
+def audited(log: str) -> list[dict[str, Any]]:
+    """Return the audit's lines."""
+    return [line for line in map(json.loads, log.splitlines()) if line["message"] == "audit"]
+
+
+def test_each_changing_call_leaves_a_line(
+    process: tuple[subprocess.Popen[str], str], environment: dict[str, str]
+) -> None:
+    """Time, address, call, run, the token's name, and what came of it; of reading and of strangers, no such line."""
+    server, url = process
+    operator = {"Authorization": f"Bearer {make_token(environment)}"}
+    ci = {"Authorization": f"Bearer {make_token(environment, 'create', 'ci', '--right', 'trigger')}"}
+    httpx2.get(f"{url}/api/v1/healthz", headers=operator)
+    httpx2.post(f"{url}/api/v1/runs", json={"kind": "sync"})
+    httpx2.post(
+        f"{url}/api/v1/runs/20261122T161233042-3fa9c1/cancel", headers=operator | {"X-Forwarded-For": "10.9.8.7"}
+    )
+    httpx2.post(f"{url}/api/v1/runs", json={"kind": "collect"}, headers=ci)
+    httpx2.post(f"{url}/api/v1/nothing?token=secret", headers=ci)
+    server.terminate()
+    lines = audited(server.communicate(timeout=20)[1])
+
+    assert [(line["call"], line["token"], line["right"], line["run"], line["status"]) for line in lines] == [
+        ("POST /api/v1/runs/20261122T161233042-3fa9c1/cancel", "operator", "trigger", "20261122T161233042-3fa9c1", 503),
+        ("POST /api/v1/runs", "ci", "remove", None, 403),
+        ("POST /api/v1/nothing", "ci", None, None, 404),
+    ]
+    assert [line["forwarded_for"] for line in lines] == ["10.9.8.7", None, None]
+    assert {line["address"] for line in lines} == {"127.0.0.1"}
+    assert {line["level"] for line in lines} == {"info"}
+    assert all(set(line) == set(FIELDS) - {"logger"} for line in lines)
+
+
+def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]) -> None:
+    """With MIRROR_LOG_LEVEL=error the audit is written all the same."""
+    environment_of_quiet["MIRROR_CONTROL_LISTEN"] = "127.0.0.1:0"
+    script = (
+        "import structlog; from mirror_control import logs; from mirror_control.settings import LogFormat, LogLevel;"
+        "logs.configure(level=LogLevel.ERROR, form=LogFormat.JSON);"
+        "structlog.get_logger('mirror_control.access.audit').info('audit', run='r1');"
+        "structlog.get_logger('mirror_control.other').info('unheard')"
+    )
+    python = CONTROL.with_name("python")
+    done = subprocess.run([python, "-c", script], env=environment_of_quiet, capture_output=True, text=True, check=True)
+    assert [line["run"] for line in audited(done.stderr)] == ["r1"]
+    assert "unheard" not in done.stderr
+
+
+def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
+    """What a stranger writes into a path reaches the log for people without what a terminal would obey."""
+    environment["MIRROR_LOG_FORMAT"] = "console"
+    with subprocess.Popen([CONTROL], env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = next(found[0] for line in server.stderr if (found := re.search(r"http://127.0.0.1:\d{4,}", line)))
+        httpx2.post(f"{url}/api/v1/x%1B[2K%0Daudit")
+        server.terminate()
+        log = server.communicate(timeout=20)[1]
+    assert "/api/v1/x\N{REPLACEMENT CHARACTER}[2K\N{REPLACEMENT CHARACTER}audit" in log
+    assert "\x1b[2K" not in log
+
+
+def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The line of a call that started a run names it."""
+    with caplog.at_level("INFO", logger="mirror_control.access.audit"):
+        started = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
+        holder.get("/api/v1/status")  # the line is written right after the answer
+    assert f"run='{started}'" in caplog.text
+
+
+def test_a_flood_of_strangers_leaves_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What anybody can cause is logged once a second at most, and how much was left out is told."""
+    now = 0.0
+    monkeypatch.setattr("mirror_control.access.audit.time.monotonic", lambda: now)
+    sparing = Sparing()
+    told = [sparing.unlogged() for _ in range(1_000)]
+    now = 1.0
+    told.append(sparing.unlogged())
+    assert [one for one in told if one is not None] == [0, 999]

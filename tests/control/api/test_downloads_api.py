@@ -1,0 +1,230 @@
+"""Downloads and misses, as the API, Prometheus and mirrorctl tell them."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from control.log_lines import line, minute_file
+from mirror_control.client.download_shapes import Downloads, Misses
+from mirror_control.downloads.store import Place, Store
+from mirror_control.downloads.tally import Tally
+from mirror_control.settings import Settings
+from mirrorctl.cli import main
+
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+SIX = "/packages/cd/six-1.17.0.tar.gz"
+
+
+def request(uri: str, *, days_ago: int = 0, **told: str) -> bytes:
+    """Return a line of so many days ago."""
+    return line(uri, time=(TODAY - timedelta(days=days_ago)).isoformat(), **told)
+
+
+@pytest.fixture
+def counted(settings: Settings) -> None:
+    """What was counted before control started."""
+    new, old = "/packages/ab/requests-2.32.3-py3-none-any.whl", "/packages/ab/requests-2.31.0.tar.gz"
+    miss = partial(request, status="404", route="page")
+    lines = [
+        *[request(new)] * 5,
+        *[request(new, days_ago=1, agent="uv/0.9.2")] * 3,
+        *[request(old, days_ago=29)] * 2,
+        *[request(old, days_ago=30)] * 7,
+        request(SIX, agent="curl/8"),
+        *[miss("/simple/internal_lib/")] * 4,
+        request("/packages/ab/six-0.9.tar.gz", status="404"),
+        miss("/simple/left-pad/", days_ago=40),
+    ]
+    with Store(settings.control_state / "downloads.db") as store:
+        store.add(Tally.of(lines), file="x", place=Place(1, b""))
+
+
+def ask(client: httpx2.Client, path: str) -> dict[str, object]:
+    """Return a successful answer."""
+    answer = client.get(f"/api/v1/{path}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def day(days_ago: int) -> str:
+    """Return a day as the API writes it."""
+    return str((TODAY - timedelta(days=days_ago)).date())
+
+
+def test_downloads_of_the_mirror(counted: None, client: httpx2.Client) -> None:
+    """Without a word more: thirty days, by day, project, file type and client, the largest first."""
+    assert ask(client, "downloads") == {
+        "since": day(29),
+        "until": day(0),
+        "project": None,
+        "downloads": 11,
+        "days": [
+            {"day": day(29), "downloads": 2},
+            {"day": day(1), "downloads": 3},
+            {"day": day(0), "downloads": 6},
+        ],
+        "projects": [{"name": "requests", "downloads": 10}, {"name": "six", "downloads": 1}],
+        "versions": None,
+        "file_types": [{"name": "wheel", "downloads": 8}, {"name": "sdist", "downloads": 3}],
+        "clients": [
+            {"name": "pip", "version": "25.1", "downloads": 7},
+            {"name": "uv", "version": "0.9.2", "downloads": 3},
+            {"name": "other", "version": "", "downloads": 1},
+        ],
+    }
+
+
+def test_downloads_of_a_project(counted: None, client: httpx2.Client) -> None:
+    """Of a project, in any spelling and since any day: by version instead, and the sums are its own."""
+    found = ask(client, f"downloads?project=Requests&since={day(30)}&top=1")
+
+    assert found["project"] == "requests"
+    assert found["downloads"] == 17
+    assert found["projects"] is None
+    assert found["versions"] == [{"name": "2.31.0", "downloads": 9}]
+    assert ask(client, "downloads?project=nobody-s")["downloads"] == 0
+
+
+def test_misses(counted: None, holder: httpx2.Client) -> None:
+    """What was asked for in vain, by project: its page, or a file of it, and when last."""
+    found = ask(holder, "misses")
+
+    assert found["requests"] == 5
+    assert found["projects"] == [
+        {"name": "internal-lib", "requests": 4, "pages": 4, "files": 0, "last_day": day(0)},
+        {"name": "six", "requests": 1, "pages": 0, "files": 1, "last_day": day(0)},
+    ]
+    assert ask(holder, f"misses?since={day(40)}&top=1")["requests"] == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("downloads?since=yesterday", "query/since"),
+        ("downloads?since=1700000000", "query/since"),
+        ("downloads?since=2026-02-30", "query/since"),
+        ("downloads?top=0", "query/top"),
+        ("downloads?top=1001", "query/top"),
+        ("downloads?project=", "query/project"),
+        ("downloads?project=..%2F..%2Fetc", "query/project"),
+        ("downloads?porject=six", "query/porject"),
+        ("misses?since=2026-13-01", "query/since"),
+        ("misses?project=six", "query/project"),
+    ],
+)
+def test_wrong_questions_are_named(holder: httpx2.Client, query: str, pointer: str) -> None:
+    """A day that is none, a number out of bounds, no name, an unknown word: 422, with a pointer to it."""
+    answer = holder.get(f"/api/v1/{query}")
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_damaged_store_is_told(counted: None, settings: Settings, client: httpx2.Client) -> None:
+    """Statistics that can't be read are a 503 that names the file; the rest of the API goes on."""
+    for path in settings.control_state.glob("downloads.db*"):
+        path.write_bytes(b"no database" * 1000)
+    answer = client.get("/api/v1/downloads")
+
+    assert answer.status_code == 503
+    assert "downloads.db" in answer.json()["detail"]
+    assert client.get("/api/v1/status").status_code == 200
+
+
+def served(client: httpx2.Client) -> dict[str, float]:
+    """Return the samples of what nginx served, by name and labels."""
+    return {
+        " ".join([sample.name.removeprefix("pypi_mirror_"), *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        if "serve" in family.name or "access_log" in family.name
+        for sample in family.samples
+    }
+
+
+def test_metrics_of_serving(settings: Settings, client: httpx2.Client) -> None:
+    """Requests, bytes and durations by route: every label set from 0, then what the log says, in bounded words."""
+    before = served(client)
+    assert set(before.values()) == {0}
+    settings.access_log.mkdir()
+    lines = [
+        line(),
+        line(status="503", seconds=3),
+        line(status="000", route="page"),
+        line(status="301", route="page"),
+        line(status="<b>", route="<b>", bytes=1),
+        b"torn\n",
+    ]
+    minute_file(settings.access_log).write_bytes(b"".join(lines))
+    deadline = time.monotonic() + 10
+    while not (after := served(client))["access_log_unreadable_lines_total"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert set(after) == set(before), "labels come from closed sets"
+    assert {name for name in after if name.startswith("served_requests") and after[name]} == {
+        "served_requests_total package 200",
+        "served_requests_total package 5xx",
+        "served_requests_total page 4xx",
+        "served_requests_total page 3xx",
+        "served_requests_total other 4xx",
+    }
+    assert after["served_bytes_total package"] == 2 * 64928
+    assert after["serve_duration_seconds_bucket 0.025 package"] == 1
+    assert after["serve_duration_seconds_bucket +Inf package"] == after["serve_duration_seconds_count package"] == 2
+    assert after["serve_duration_seconds_sum package"] == pytest.approx(3.012)
+
+
+def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
+    """The page tells what was downloaded and by whom; of what was asked for in vain, how much, and nobody's names."""
+    page = client.get("/ui/downloads").text
+
+    assert '<a href="projects/requests">requests</a>' in page
+    assert "internal-lib" not in page
+    assert "mirrorctl misses" in page
+    assert "uv 0.9.2" in page
+
+
+def test_the_page_does_without_them(counted: None, client: httpx2.Client, settings: Settings) -> None:
+    """A store that can't be read costs the page of downloads, which says so, and no other."""
+    (settings.control_state / "downloads.db").write_bytes(b"no database" * 1000)
+
+    answer = client.get("/ui/downloads")
+
+    assert (answer.status_code, "files are served all the same" in answer.text) == (503, True)
+    assert client.get("/ui/").status_code != 500
+
+
+def test_mirrorctl_shows_them(counted: None, client: httpx2.Client) -> None:
+    """`downloads` and `misses` show tables to people and the API's answer to programs."""
+    runner = CliRunner(env={"MIRRORCTL_URL": str(client.base_url), "COLUMNS": "80"})
+
+    def run(*arguments: str) -> str:
+        result = runner.invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    assert "11, " in run("downloads")
+    assert all(told in run("downloads") for told in ("requests", "8 wheel, 3 sdist", "pip 25.1", "other"))
+    assert all(told in run("downloads", "Requests", "--since", day(30)) for told in ("17 of requests", "2.31.0"))
+    assert all(told in run("misses", "--top", "1") for told in ("5 requests", "internal-lib"))
+    assert Downloads.model_validate_json(run("downloads", "six", "--json")).downloads == 1
+    assert Misses.model_validate(json.loads(run("misses", "--json"))).requests == 5
+    assert runner.invoke(main, ["downloads", "..", "--json"]).exit_code == 2
+    assert runner.invoke(main, ["misses", "--since", "soon"]).exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["400", "0d", "-1d", "1w", "99999d", "forever"])
+def test_how_long_is_days(settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """MIRROR_DOWNLOADS_KEPT is a number of days; anything else stops the start, with what is right."""
+    monkeypatch.setenv("MIRROR_DOWNLOADS_KEPT", value)
+    with pytest.raises(Exception, match="must be days, from 1d to 9999d, as in 400d"):
+        Settings.load()
+    monkeypatch.setenv("MIRROR_DOWNLOADS_KEPT", "30d")
+    assert Settings.load().downloads_kept == timedelta(days=30)

@@ -1,0 +1,319 @@
+"""From the access log to the store: nothing is lost, nothing is counted twice, and files go when they were counted."""
+
+import errno
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from control.log_lines import line, minute_file
+from control.server.test_control_process import CONTROL
+from mirror_control.downloads import intake as module
+from mirror_control.downloads.access_log import AccessLog
+from mirror_control.downloads.intake import Intake
+from mirror_control.downloads.store import Place, Store, connect
+from mirror_control.downloads.tally import Tally
+
+NOW = datetime(2026, 11, 22, 16, 12, 40, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=3)
+FOREVER = timedelta(days=4000)
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Return the directory that nginx writes to."""
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Return the store's file."""
+    return tmp_path / "downloads.db"
+
+
+@pytest.fixture
+def start(logs: Path, store: Path) -> Iterator[Callable[[], Intake]]:
+    """Return what starts an intake on the same log and store, as a restart of control does."""
+    started: list[Intake] = []
+
+    def start() -> Intake:
+        started.append(Intake(AccessLog(logs), store, kept=FOREVER))
+        return started[-1]
+
+    yield start
+    for intake in started:
+        intake.close()
+
+
+def drain(intake: Intake, now: datetime = NOW) -> int:
+    """Count all that is there; return how many slices that took."""
+    slices = 0
+    while intake.take(now=now) is not None:
+        slices += 1
+    return slices
+
+
+def counted(store: Path) -> int:
+    """Return how many downloads there are in the store."""
+    with closing(connect(store)) as connection:
+        (count,) = connection.execute("SELECT total(count) FROM download").fetchone()
+    return int(count)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Append, as nginx does."""
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def test_lines_count_once(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """What is appended counts once, over restarts in between; half a line waits for its rest."""
+    file = minute_file(logs, NOW)
+    write(file, line() * 3 + line()[:50])
+    drain(start())
+    assert counted(store) == 3
+    write(file, line()[50:] + line())
+    drain(start())
+    drain(start())
+
+    assert counted(store) == 5
+
+
+def test_counting_rests(logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a backlog so few lines are counted at a time that the event loop gets its turns, and all are counted."""
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    write(minute_file(logs, NOW), line() * 1_000)
+    drain(start())
+
+    assert counted(store) == 1_000
+    assert (len(rests), min(rests) > 0) == (5, True)
+
+
+def test_files_go_once_they_are_counted(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A file of a minute that is over is counted to its end and then removed; the one of this minute stays."""
+    old, new = minute_file(logs, NOW), minute_file(logs, LATER)
+    for file in (old, new):
+        write(file, line() * 2)
+    intake = start()
+    drain(intake, LATER)
+    assert (counted(store), list(logs.iterdir())) == (4, [new])
+    drain(intake, LATER)
+    with Store(store) as opened:
+        assert opened.place(old.name) is None, "nothing is remembered of it"
+
+
+def test_a_name_used_again_is_a_file_of_its_own(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A restart of the whole stack within a minute makes the same name on a new volume, and all its lines count."""
+    file = minute_file(logs, NOW)
+    write(file, line())
+    drain(start())
+    file.unlink()
+    write(file, line("/packages/ab/six-1.17.0.tar.gz", time="2026-11-22T16:12:39+00:00") * 4)
+    drain(start())
+
+    assert counted(store) == 5
+
+
+def test_a_torn_end_is_not_waited_for(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """Half a line at the end of a closed file, as a full volume leaves it, is unreadable, and the file goes."""
+    write(minute_file(logs, NOW), line() + line()[:50])
+    intake = start()
+    tallies = [intake.take(now=LATER), intake.take(now=LATER), intake.take(now=LATER)]
+
+    assert [tally.served.unreadable for tally in tallies if tally] == [0, 1]
+    assert (counted(store), list(logs.iterdir())) == (1, [])
+
+
+def test_slices_are_bounded(
+    logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long file is counted slice by slice, each a transaction; a line longer than a slice keeps no other."""
+    monkeypatch.setattr(module, "_SLICE", 4096)
+    write(minute_file(logs, NOW), line() * 40 + b"x" * 10_000 + b"\n" + line() * 40)
+
+    assert drain(start()) > 5
+    assert counted(store) == 80
+
+
+def test_what_was_not_kept_counts_again(
+    logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the store takes nothing, neither counts nor place move, the file stays, and the reason is told once."""
+    write(minute_file(logs, NOW), line() * 3)
+    refusing = pytest.MonkeyPatch()
+
+    def refuse(store: Store, tally: Tally, *, file: str, place: Place) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    intake = start()
+    refusing.setattr(Store, "add", refuse)
+    with capture_logs() as told:
+        for _ in range(3):
+            assert intake.take(now=LATER) is None
+        assert "disk is full" in str(intake.trouble)
+        refusing.undo()
+        drain(intake, LATER)
+    assert [event["log_level"] for event in told] == ["warning", "info"]
+    assert intake.trouble is None
+    assert (counted(store), list(logs.iterdir())) == (3, [])
+
+
+def test_a_transaction_is_whole_or_not_at_all(store: Path) -> None:
+    """A failure between the counts and the place leaves neither."""
+    with Store(store) as opened:
+        tally = Tally.of([line()])
+        with pytest.raises(sqlite3.Error):
+            opened.add(tally, file="f", place=Place(1, head=object()))  # type: ignore[arg-type]
+        assert opened.place("f") is None
+        opened.add(tally, file="f", place=Place(1, b"x"))
+        assert opened.place("f") == (1, b"x")
+    assert counted(store) == 1
+
+
+def test_a_full_volume_is_reported(logs: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the log's volume has no room, so that nginx loses lines, that is the trouble; with room it is over."""
+    write(minute_file(logs, NOW), line())
+    intake = start()
+    room = os.statvfs(logs)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _: os.statvfs_result((*room[:4], 0, *room[5:])))
+        assert drain(intake) == 1, "what is there counts all the same"
+        assert "volume is full" in str(intake.trouble)
+    drain(intake)
+    assert intake.trouble is None
+
+
+def test_one_file_keeps_no_other(
+    logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that can't be removed is told once and counted once, and the younger ones go all the same."""
+    stuck, other = minute_file(logs, NOW), minute_file(logs, NOW + timedelta(minutes=1))
+    for file in (stuck, other):
+        write(file, line())
+    unlink = Path.unlink
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    intake = start()
+    with capture_logs() as told:
+        for _ in range(3):
+            drain(intake, LATER)
+
+    assert list(logs.iterdir()) == [stuck]
+    assert [stuck.name in event["error"] for event in told] == [True]
+    assert counted(store) == 2
+
+
+def test_a_store_that_is_none_is_told(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A damaged store, or a newer one's, is named; the log is kept, and nothing is overwritten."""
+    write(minute_file(logs, NOW), line())
+    store.write_bytes(b"no database" * 100)
+    intake = start()
+    assert drain(intake, LATER) == 0
+    assert f"{store}: file is not a database" in str(intake.trouble)
+    store.unlink()
+    connection = sqlite3.connect(store)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    assert drain(intake, LATER) == 0
+    assert "a newer control's" in str(intake.trouble)
+    assert len(list(logs.iterdir())) == 1
+
+
+def test_a_flood_of_names_is_bounded(store: Path) -> None:
+    """Of a day that has too many rows, the largest are kept by name and the rest as sums: nothing counted is lost."""
+    files = [f"/packages/ab/flood{number}-1.0.tar.gz" for number in range(500)]
+    with Store(store, downloads=50, misses=20) as opened:
+        for place in range(3):
+            lines = [line() for _ in range(9)] + [line(file) for file in files]
+            lines += [line(f"/simple/flood{n}/", route="page", status="404") for n in range(500)]
+            opened.add(Tally.of(lines), file="f", place=Place(place, b""))
+    connection = sqlite3.connect(store)
+    ask = connection.execute
+
+    assert ask("SELECT count FROM download WHERE project = 'requests'").fetchone() == (27,)
+    assert ask("SELECT count(*) <= 52, sum(count) FROM download").fetchone() == (1, 3 * 509)
+    assert ask("SELECT count(*) <= 22, sum(count) FROM miss").fetchone() == (1, 1500)
+    assert ask("SELECT DISTINCT client, file_type FROM download WHERE project = ''").fetchall() == [("pip", "sdist")]
+    connection.close()
+
+
+def test_days_are_kept_as_long_as_wished(store: Path) -> None:
+    """What is older than the days that are kept goes; the last of them stays."""
+    today = date(2026, 11, 22)
+    with Store(store) as opened:
+        lines = [line(time=f"{today - timedelta(days=age)}T00:00:00+00:00") for age in (0, 6, 7, 8, 400)]
+        opened.add(Tally.of(lines), file="f", place=Place(1, b""))
+        opened.expire(today=today, kept=timedelta(days=7))
+    connection = sqlite3.connect(store)
+    days = [day for (day,) in connection.execute("SELECT day FROM download ORDER BY day")]
+    connection.close()
+
+    assert days == ["2026-11-16", "2026-11-22"]
+
+
+def test_nothing_is_lost_when_control_is_killed(tmp_path: Path, logs: Path) -> None:
+    """While lines are written, control is killed and ended in turn, as often as it starts: each line counts once."""
+    (tmp_path / "state").mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MIRROR_CONTROL_STATE": str(tmp_path / "state"),
+        "MIRROR_CONTROL_LISTEN": "127.0.0.1:0",
+        "MIRROR_SYNCER_URL": "http://127.0.0.1:1",
+        "MIRROR_ACCESS_LOG": str(logs),
+    }
+    store = tmp_path / "state" / "downloads.db"
+    moment = datetime.now(UTC)
+    today = {"time": moment.isoformat()}
+    writer = [sys.executable, "-c", _WRITER, str(minute_file(logs, moment)), line(**today).decode()]
+    with subprocess.Popen(writer, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as writing:
+        seen = 0
+        for signum in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+            control = subprocess.Popen([CONTROL], env=environment, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 30
+            while counted(store) <= seen:  # so it dies while it counts
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            control.send_signal(signum)
+            control.wait(timeout=20)
+            seen = counted(store)
+        written, _ = writing.communicate("enough", timeout=20)
+    assert counted(store) < int(written), "some were written while nobody counted"
+    control = subprocess.Popen([CONTROL], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while counted(store) < int(written):
+            assert time.monotonic() < deadline, f"{counted(store)} of {written}"
+            time.sleep(0.05)
+        time.sleep(2.5)  # it looks each second, and must find nothing more
+        assert counted(store) == int(written)
+    finally:
+        control.kill()
+        control.wait()
+
+
+# A line each millisecond, until it is told that there were enough; then it prints how many there were.
+_WRITER = """
+import os, select, sys, time
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+count = 0
+while not select.select([sys.stdin], [], [], 0.001)[0]:
+    os.write(log, sys.argv[2].encode())
+    count += 1
+print(count)
+"""

@@ -1,0 +1,370 @@
+"""The catalog remembers projects, files between two states, and runs: on SQLite and on PostgreSQL alike."""
+
+import dataclasses
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from random import Random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger
+from mirror_syncer.catalog import Catalog, Fact, run_log
+from mirror_syncer.catalog.listing import KnownList
+from mirror_syncer.model.names import PackagePath, Sha256
+from mirror_syncer.model.project import KeptPage, Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.validators import Validators
+from syncer.site import memory_below
+
+A, B = Sha256("a" * 64), Sha256("b" * 64)
+SIX, IDNA = NormalizedName("six"), NormalizedName("idna")
+
+
+def place(name: str) -> PackagePath:
+    """Return a file's place."""
+    return PackagePath(f"packages/ab/{name}")
+
+
+def retire(name: str, *, due_at: int, sha256: Sha256 = A, withdraw: bool = False) -> Settlement:
+    """Return what drops a file of six's page."""
+    leaving = Retirement(SIX, place(name), sha256, due_at=due_at, withdraw=withdraw)
+    return Settlement(ProjectRow(SIX), retirements=(leaving,))
+
+
+def run(
+    identifier: str,
+    *,
+    state: RunState = RunState.QUEUED,
+    kind: RunKind = RunKind.SYNC,
+    trigger: Trigger = Trigger.API,
+    whole: bool = True,
+) -> Run:
+    """Return a run."""
+    ended = datetime.now(UTC) if state.ended else None
+    request = RunRequest(kind=kind, projects=None if whole else ("six",))
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    return Run(id=identifier, request=request, trigger=trigger, state=state, created_at=created, finished_at=ended)
+
+
+def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
+    """Every field of a row survives the database and a restart, and a second settlement replaces all of them."""
+    row = ProjectRow(
+        SIX,
+        state=ProjectState.PARTIAL,
+        serial=2**62,
+        own_serial=2**61,
+        seen_serial=2**60,
+        doubted=True,
+        older_since=4,
+        validators=Validators('W/"é"', "Sun, 22 Nov 2026 16:00:00 GMT"),
+        fingerprint="0" * 16,
+        file_count=3,
+        stored_bytes=2**50,
+        withheld_files=4,
+        missing_files=1,
+        lost_files=5,
+        quarantined=True,
+        published=True,
+        attempts=2,
+        due_at=1,
+        checked_at=2,
+        changed_at=3,
+        error='"; DROP TABLE project; -- \n☃',
+        page_sha256="1" * 64,
+    )
+    assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
+    catalog.settle([Settlement(row)])
+    assert catalog.projects.get(SIX) == row
+    again = Catalog(catalog_url)
+    assert (again.projects.get(SIX), again.mirror_id) == (row, catalog.mirror_id)
+    again.settle([Settlement(ProjectRow(SIX))])
+    assert catalog.projects.get(SIX) == ProjectRow(SIX)
+    again.close()
+
+
+@settings(max_examples=50)
+@given(attempts=st.integers(0, 10**9))
+def test_backoff_is_bounded(attempts: int) -> None:
+    """The next try comes after five minutes at the soonest and a day at the latest, however often it has failed."""
+    wait = ProjectRow(SIX, attempts=attempts).next_due() - time.time()
+    assert 298 <= wait <= 86_400
+    assert attempts > 0 or wait <= 300
+
+
+def test_group_is_settled_whole_or_not_at_all(catalog: Catalog) -> None:
+    """A settlement that the database refuses takes its whole group back, so that rows never tell half."""
+    bad = dataclasses.replace(ProjectRow(IDNA), serial=2**70)
+    catalog.files.intend([Pending(SIX, place("x"), A)])
+    with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
+        catalog.settle([Settlement(ProjectRow(SIX)), Settlement(bad)])
+    assert catalog.projects.get(SIX) is None
+    assert catalog.files.pending() == [Pending(SIX, place("x"), A)]
+
+
+def test_kept_page_stays_until_upstreams_is_read_anew(catalog: Catalog) -> None:
+    """What was kept outlives a touch; the next page that is read replaces it, with another one or with none."""
+    page = KeptPage(SIX, "https://pypi.org/simple/six/", "text/html", 7, "\0☃".encode() * 1_000)
+    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=page)])
+    catalog.settle([Settlement(ProjectRow(SIX, attempts=1))])
+    assert catalog.projects.kept(SIX) == page
+    newer = dataclasses.replace(page, serial=None, body=b"")
+    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=newer), Settlement(ProjectRow(IDNA), read=True)])
+    assert catalog.projects.kept(SIX) == newer
+    catalog.settle([Settlement(ProjectRow(SIX), read=True)])
+    assert catalog.projects.kept(SIX) is None
+
+
+def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
+    """What a publication has in hand is remembered until that project, and no other, is settled."""
+    six, idna = Pending(SIX, place("six"), A), Pending(IDNA, place("idna"), B)
+    assert catalog.files.intend([six, idna]) == set()
+    assert catalog.files.intend([six]) == set(), "intending twice is intending once"
+    catalog.settle([Settlement(ProjectRow(SIX))])
+    assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
+    assert catalog.files.pending(SIX) == []
+    catalog.recover(IDNA, None, retirements=[], returned=[])
+    assert catalog.files.pending() == []
+
+
+def test_place_keeps_its_content_for_ever(catalog: Catalog) -> None:
+    """A place that once held other content is named as taken, also after its file is gone; the same content is free."""
+    catalog.settle([retire("x", due_at=1)])
+    catalog.files.removed(SIX, [place("x")])
+    same, other, new = (Pending(SIX, place(name), sha) for name, sha in (("x", A), ("x", B), ("y", B)))
+    assert catalog.files.intend([same, new]) == set()
+    assert catalog.files.intend([other, new]) == {place("x")}
+    assert catalog.files.held([place("x"), place("y")]) == {place("x"): A}
+
+
+def test_many_places_at_once(catalog: Catalog) -> None:
+    """A project of thousands of files is asked for in pieces, and none of them is lost between two."""
+    catalog.settle([retire(f"{number}", due_at=1) for number in range(0, 1_500, 3)])
+    intents = [Pending(SIX, place(f"{number}"), B) for number in range(1_500)]
+    assert catalog.files.intend(intents) == {place(f"{number}") for number in range(0, 1_500, 3)}
+
+
+def test_retired_files_fall_due(catalog: Catalog) -> None:
+    """A file is due when its time has come, by project; one that returned or is gone is due no more."""
+    catalog.settle([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
+    catalog.files.intend([Pending(SIX, place("back"), A), Pending(SIX, place("never-left"), A)])
+    catalog.settle([Settlement(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
+    assert (catalog.files.due_projects(now=99), catalog.files.due(SIX, now=99)) == ([], [])
+    assert catalog.files.due_projects(now=300) == [SIX]
+    assert catalog.files.due(SIX, now=100) == [Retirement(SIX, place("soon"), A, due_at=100, withdraw=True)]
+    assert {leaving.place for leaving in catalog.files.due(SIX, now=300)} == {place("soon"), place("late")}
+    assert catalog.files.due(IDNA, now=300) == []
+    catalog.files.removed(SIX, [place("soon")])
+    assert [leaving.place for leaving in catalog.files.due(SIX, now=300)] == [place("late")]
+
+
+def test_totals(catalog: Catalog) -> None:
+    """Totals count every project under its state, states without any included."""
+    assert catalog.projects.totals().projects == dict.fromkeys(ProjectState, 0)
+    rows = [
+        ProjectRow(
+            NormalizedName(f"p{number}"), state=state, file_count=number, stored_bytes=2**40, published=number != 1
+        )
+        for number, state in enumerate([ProjectState.CURRENT, ProjectState.CURRENT, ProjectState.FAILING])
+    ]
+    catalog.settle([Settlement(row) for row in rows])
+    totals = catalog.projects.totals()
+    assert (totals.projects[ProjectState.CURRENT], totals.projects[ProjectState.FAILING]) == (2, 1)
+    assert (totals.files, totals.stored_bytes) == (3, 3 * 2**40)
+    assert totals.installable == 1, "p0 has no file, p1 no page"
+    assert type(totals.files) is type(totals.stored_bytes) is int, "a Decimal is no number for JSON"
+
+
+def test_failure_keeps_its_begin(catalog: Catalog) -> None:
+    """Since when projects fail is when the first of those that still do began to, however often they are tried."""
+
+    def store(name: str, state: ProjectState, at: int) -> int | None:
+        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state, checked_at=at))])
+        return catalog.projects.amiss_since()
+
+    assert store("a", ProjectState.CURRENT, 10) is None
+    assert store("a", ProjectState.FAILING, 20) == 20
+    assert store("b", ProjectState.PARTIAL, 30) == 20
+    assert store("a", ProjectState.PARTIAL, 40) == 20
+    assert store("a", ProjectState.CURRENT, 50) == 30
+    assert store("b", ProjectState.CURRENT, 60) is None
+    assert store("b", ProjectState.FAILING, 70) == 70
+
+
+def test_paging_reaches_every_project_once(catalog: Catalog) -> None:
+    """Pages by name, each beginning after the last one's end, hold every project once, in order."""
+    names = sorted(f"p{number}" for number in range(25))
+    catalog.settle([Settlement(ProjectRow(NormalizedName(name))) for name in reversed(names)])
+    seen: list[str] = []
+    while page := catalog.projects.page(after=seen[-1] if seen else "", limit=7):
+        seen += [row.name for row in page]
+    assert seen == names == [row.name for row in catalog.projects.every()]
+
+
+def test_projects_by_state_and_prefix(catalog: Catalog) -> None:
+    """A prefix is a beginning and nothing else, also where it looks like a pattern; states narrow it further."""
+    for name in ("zope", "zope-interface", "zopex", "zopezz", "zop", "b"):
+        state = ProjectState.FAILING if name == "zopex" else ProjectState.CURRENT
+        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state))])
+    assert [row.name for row in catalog.projects.page(prefix="zope")] == [
+        "zope",
+        "zope-interface",
+        "zopex",
+        "zopezz",
+    ]
+    assert [row.name for row in catalog.projects.page(prefix="zope", states=[ProjectState.FAILING])] == ["zopex"]
+    assert catalog.projects.page(prefix="z%") == catalog.projects.page(prefix="_") == []
+
+
+def test_names_are_in_the_order_of_their_bytes(catalog: Catalog) -> None:
+    """Whatever language a database sorts by, every list of names comes in the order that Python sorts it in."""
+    names = ["a", "a-b", "a0", "ab", "b", "b-a", "b0", "ba"]
+    catalog.settle([Settlement(ProjectRow(NormalizedName(name), published=True)) for name in reversed(names)])
+    assert [row.name for row in catalog.projects.every()] == sorted(names) == names
+    assert [name for name, _ in catalog.projects.listed()] == names
+    assert [row.name for row in catalog.projects.page(after="a0", prefix="")] == names[names.index("a0") + 1 :]
+    catalog.files.intend([Pending(NormalizedName(name), place(name), A) for name in reversed(names)])
+    assert [intent.project for intent in catalog.files.pending()] == names
+
+
+def test_list_of_projects_is_streamed(catalog: Catalog) -> None:
+    """Names and serials of all published projects come some thousands at once; none is held, none left open."""
+    rows = [ProjectRow(NormalizedName(f"p{n:06}"), serial=n, published=n % 100 > 0) for n in range(20_000)]
+    with catalog._engine.begin() as connection:
+        catalog.projects.store(connection, rows)
+    del rows
+    with memory_below(3 * 2**20):
+        assert sum(1 for _ in catalog.projects.listed()) == 19_800
+    listed = catalog.projects.listed()
+    assert next(listed) == ("p000001", 1)
+    if catalog._engine.dialect.name == "postgresql":
+        # The driver's memory is not Python's: only the server knows that it was asked for a part.
+        with catalog._engine.connect() as connection:
+            asked = connection.scalars(sa.text("SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in%'"))
+            assert [query.split()[:2] for query in asked] == [["FETCH", "FORWARD"]]
+
+
+def test_totals_are_what_would_be_counted(catalog: Catalog) -> None:
+    """Whatever is written, in whichever way, the totals stay what a count of all rows would find."""
+    random = Random(7)
+    names = [NormalizedName(f"p{number}") for number in range(12)]
+    known = KnownList(origin="https://pypi.org", edition=50, serial=50)
+    for turn in range(60):
+        some = random.sample(names, 4)
+        match random.randrange(3):
+            case 0:
+                rows = [
+                    ProjectRow(name, state=random.choice(list(ProjectState)), file_count=turn, stored_bytes=turn * 9)
+                    for name in some
+                ]
+                with catalog._engine.begin() as connection:
+                    catalog.projects.store(connection, rows)
+            case 1:
+                catalog.projects.forget(some)
+            case _:
+                catalog.listing.merge([("p", dict.fromkeys(some, turn))], known, now=turn)
+        expected = dict.fromkeys(ProjectState, 0)
+        rows = list(catalog.projects.every())
+        for row in rows:
+            expected[row.state] += 1
+        weight = (sum(row.file_count for row in rows), sum(row.stored_bytes for row in rows))
+        totals = catalog.projects.totals()
+        assert (totals.projects, (totals.files, totals.stored_bytes)) == (expected, weight)
+
+
+def test_run_log_pages_backwards(catalog: Catalog) -> None:
+    """Runs come newest first, by state, by kind, whole or not, and older than a given one."""
+    for number in range(6):
+        catalog.runs.add(
+            run(f"{number}", state=RunState.SUCCEEDED if number < 4 else RunState.QUEUED, whole=number > 0)
+        )
+    catalog.runs.add(run("6", kind=RunKind.VERIFY))
+    assert [found.id for found in catalog.runs.page(limit=3)] == ["6", "5", "4"]
+    assert [found.id for found in catalog.runs.page(before="4", limit=3)] == ["3", "2", "1"]
+    assert [found.id for found in catalog.runs.page(states=[RunState.QUEUED], kind=RunKind.SYNC)] == ["5", "4"]
+    assert [found.id for found in catalog.runs.page(whole=False)] == ["0"]
+
+
+def test_runs_are_listed_by_who_asked_and_since_when(catalog: Catalog) -> None:
+    """Runs come by any of some triggers, in any of some states, from a moment on: newest first, at most so many."""
+    asked = [Trigger.API, Trigger.CLI, Trigger.SCHEDULE] * 2
+    ids = [f"2026112{day}T161233905-3fa9c{day}" for day in range(6)]
+    for identifier, trigger in zip(ids, asked, strict=True):
+        catalog.runs.add(run(identifier, trigger=trigger))
+    people = [Trigger.API, Trigger.CLI]
+
+    def listed(**wanted: Any) -> list[int]:
+        return [ids.index(found.id) for found in catalog.runs.page(**wanted)]
+
+    assert listed(triggers=people) == [4, 3, 1, 0]
+    assert listed(triggers=people, limit=3) == [4, 3, 1]
+    assert listed(triggers=people, states=[RunState.QUEUED, RunState.FAILED], before=ids[3]) == [1, 0]
+    assert listed(triggers=[Trigger.CLI], states=[RunState.FAILED]) == []
+    moment = datetime(2026, 11, 23, 16, 12, 33, 905_000, tzinfo=UTC)
+    assert listed(since=moment) == [5, 4, 3]
+    assert listed(since=moment.astimezone(timezone(timedelta(hours=14))) + timedelta(milliseconds=1)) == [5, 4]
+    assert listed(since=datetime(1, 1, 1, tzinfo=UTC), triggers=[Trigger.SCHEDULE]) == [5, 2]
+
+
+def test_run_is_updated_and_found_by_its_key(catalog: Catalog) -> None:
+    """A run comes back as it was last saved, by its id or by the key that asked for it; an unknown one is none."""
+    first = run("1")
+    catalog.runs.add(first, idempotency_key="k")
+    ended = first.model_copy(update={"state": RunState.FAILED, "finished_at": first.created_at + timedelta(1)})
+    catalog.runs.update(ended)
+    assert catalog.runs.get("1") == catalog.runs.by_key("k", first.request) == ended
+    catalog.runs.update(first)  # a progress that comes too late
+    assert catalog.runs.get("1") == ended, "what has ended stays so"
+    assert catalog.runs.get("2") is catalog.runs.by_key("l", first.request) is None
+    with pytest.raises(sa.exc.IntegrityError):
+        catalog.runs.add(run("2"), idempotency_key="k")
+
+
+def test_keys_are_bounded(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is forgotten after a day, and may then ask for something else; of too many the oldest go."""
+    asked = run("1")
+    catalog.runs.add(asked, idempotency_key="old")
+    with catalog._engine.begin() as connection:
+        connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 86400"))
+    assert catalog.runs.by_key("old", asked.request) is None
+    catalog.runs.add(run("2"), idempotency_key="old")
+    assert catalog.runs.by_key("old", asked.request) == run("2")
+
+    monkeypatch.setattr(run_log, "_KEYS_KEPT", 2)
+    for key in "abcd":
+        with catalog._engine.begin() as connection:
+            connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 1"))
+        catalog.runs.add_key("1", key, asked.request)
+    with catalog._engine.connect() as connection:
+        assert set(connection.scalars(sa.text("SELECT key FROM run_key"))) == {"c", "d"}
+
+
+def test_old_runs_go_and_unfinished_ones_stay(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many runs are kept, the newest; one that has not ended is never forgotten."""
+    monkeypatch.setattr(run_log, "_KEPT", 3)
+    for number in range(6):
+        catalog.runs.add(run(f"{number}", state=RunState.QUEUED if number == 1 else RunState.SUCCEEDED))
+    assert [found.id for found in catalog.runs.page()] == ["5", "4", "3", "1"]
+
+
+def test_small_facts(catalog: Catalog) -> None:
+    """A fact is recalled as it was last told; one that nobody told is none."""
+    assert catalog.recall(Fact.PAUSED) is None
+    for said in ("yes", "no"):
+        catalog.remember(Fact.PAUSED, said)
+    assert catalog.recall(Fact.PAUSED) == "no"
+
+
+def test_a_lost_catalogs_heir(catalog: Catalog, catalog_url: str) -> None:
+    """A catalog that takes a tree over has its id and its projects at once, or neither."""
+    with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
+        catalog.take_over("tree", [ProjectRow(SIX), ProjectRow(IDNA, serial=2**70)])
+    assert catalog.projects.get(SIX) is None
+    assert catalog.recall(Fact.MIRROR_ID) == catalog.mirror_id != "tree"
+    catalog.take_over("tree", [ProjectRow(SIX)])
+    again = Catalog(catalog_url)
+    assert (again.mirror_id, catalog.mirror_id, again.projects.get(SIX)) == ("tree", "tree", ProjectRow(SIX))
+    again.close()

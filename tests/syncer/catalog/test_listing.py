@@ -1,0 +1,160 @@
+"""Merging a list into the catalog is what a dictionary would do, however it is cut, broken off and repeated."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState
+from mirror_syncer.catalog import Catalog, KnownList
+from mirror_syncer.catalog.schema import project
+from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.upstream.listed import PARTS
+
+NAMES = st.sampled_from(["0-core", "a", "a-b", "ab", "abc", "b", "z", "z9"])
+LISTS = st.lists(st.dictionaries(NAMES, st.integers(1, 30)), min_size=1, max_size=5)
+
+
+def parts(listed: dict[str, int]) -> list[tuple[str, dict[NormalizedName, int]]]:
+    """Return a list in its parts."""
+    names = {part: {NormalizedName(name): listed[name] for name in listed if name[:2] == part} for part in PARTS}
+    return list(names.items())
+
+
+def known(serial: int) -> KnownList:
+    """Return what is known of a list by its serial."""
+    return KnownList("http://upstream", serial, serial=serial)
+
+
+def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
+    """Return each project's wanted serial, and since when it is absent."""
+    with catalog._engine.connect() as connection:
+        query = sa.select(project.c.name, project.c.wanted_serial, project.c.absent_since)
+        return {row.name: (row.wanted_serial, row.absent_since) for row in connection.execute(query)}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
+@given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
+def test_merge_is_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
+) -> None:
+    """After any lists, each once broken off and repeated, the catalog holds what a dictionary does."""
+    catalog = Catalog.in_directory(tmp_path_factory.mktemp("catalog"))
+    model: dict[str, tuple[int, int | None]] = {}
+    for number, listed in enumerate(lists):
+        edition = 100 + number
+        for name in {*model, *listed}:
+            wanted, since = model.get(name, (0, None))
+            if name in listed:
+                model[name] = (listed[name], None)
+            else:
+                model[name] = (wanted, edition if since is None else since)
+        for beginning, part in parts(listed)[:broken]:
+            catalog.listing._merge(beginning, part, edition=edition, now=0)
+        catalog.listing.merge(parts(listed), known(edition), now=0)
+    assert rows(catalog) == model
+    catalog.close()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A catalog of two projects, listed and current."""
+    made = Catalog.in_directory(tmp_path)
+    made.listing.merge(parts({"a": 10, "b": 20}), known(20), now=0)
+    made.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=1))])
+    made.settle([Settlement(ProjectRow(NormalizedName("b"), serial=20, published=True, checked_at=1))])
+    return made
+
+
+def changed(catalog: Catalog) -> list[str]:
+    """Return what changed, and was looked at before."""
+    return [due.name for page in catalog.due.changed() for due in page]
+
+
+def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
+    """A project settled at a serial is due again as soon as the list gives it a higher one, whoever writes last."""
+    catalog.listing.merge(parts({"a": 30, "b": 20}), known(30), now=0)
+    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
+    assert changed(catalog) == ["a"]
+    assert catalog.serials() == (29, 30)
+    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=30, published=True, checked_at=3))])
+    assert changed(catalog) == []
+    assert catalog.serials() == (30, 30)
+    catalog.close()
+
+
+def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog) -> None:
+    """A project whose own serial is newer than the list that lacks it is not absent."""
+    catalog.settle([Settlement(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
+    catalog.listing.merge(parts({"a": 10}), known(40), now=0)
+    assert rows(catalog)["b"] == (20, None)
+    catalog.listing.merge(parts({"a": 10}), known(60), now=0)
+    assert rows(catalog)["b"] == (20, 60)
+    catalog.close()
+
+
+def test_gone_at_once_and_back(catalog: Catalog) -> None:
+    """What upstream itself says to be gone is absent at once, until it is had or listed again."""
+    name = NormalizedName("b")
+    row = ProjectRow(name, serial=20, published=True, checked_at=2)
+    catalog.settle([Settlement(row, gone=True)])
+    assert catalog.due.absent(edition=20, published=True, limit=9) == [name]
+    catalog.settle([Settlement(row)])
+    assert catalog.due.absent(edition=20, published=True, limit=9) == []
+    catalog.settle([Settlement(row, gone=True)])
+    catalog.listing.merge(parts({"a": 10, "b": 21}), known(21), now=0)
+    assert catalog.due.absent(edition=21, published=True, limit=9) == []
+    catalog.close()
+
+
+QUERIES: dict[str, Callable[[Catalog], object]] = {
+    "changed": lambda catalog: list(catalog.due.changed()),
+    "new": lambda catalog: list(catalog.due.new()),
+    "retried": lambda catalog: list(catalog.due.retried(now=9)),
+    "stale": lambda catalog: list(catalog.due.stale(before=9)),
+    "latest": lambda catalog: list(catalog.due.latest(tick=9, before=9)),
+    "doubted": lambda catalog: list(catalog.due.doubted(before=9)),
+    "count doubted": lambda catalog: catalog.due.count_doubted(),
+    "quarantined": lambda catalog: list(catalog.due.quarantined(before=9)),
+    "count quarantined": lambda catalog: catalog.due.count_quarantined(before=9),
+    "absent and unpublished": lambda catalog: catalog.due.absent(edition=9, published=False, limit=9),
+    "absent": lambda catalog: catalog.due.absent(edition=9, published=True, limit=9),
+    "count absent": lambda catalog: catalog.due.count_absent(edition=9),
+    "amounts": lambda catalog: catalog.due.amounts(now=9, first=9),
+    "serials": lambda catalog: catalog.serials(),
+    "count listed": lambda catalog: catalog.due.count_listed(),
+    "totals": lambda catalog: catalog.projects.totals(),
+    "count published": lambda catalog: catalog.projects.count_published(),
+    "failing": lambda catalog: catalog.projects.page(states=(ProjectState.FAILING, ProjectState.PARTIAL), limit=20),
+    "due files": lambda catalog: catalog.files.due_projects(now=9),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None:
+    """Each look that a sync without news, a scrape or a status takes is answered from an index, not from the table."""
+    statements: list[tuple[str, Any]] = []
+    sa.event.listen(catalog._engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
+    QUERIES[name](catalog)
+    catalog.close()
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as database:
+        for statement, values in statements:
+            plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            # The totals are a table of five rows.
+            scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "total" not in step]
+            assert scans == [], (statement, plan)
+            if "doubted" in name:
+                assert "INDEX project_doubted" in plan[0]
+            if "quarantined" in name:
+                assert "INDEX project_quarantined" in plan[0]
+            if "absent" in name:
+                assert "INDEX project_absent" in plan[0]
+            if name not in ("failing", "due files"):
+                assert not any("TEMP B-TREE" in step for step in plan), (statement, plan)

@@ -1,0 +1,136 @@
+"""The disk of the catalog, full or ill: the run fails and says what to do, and with room again the next is whole."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import fakepypi
+from mirror_contract import Run, RunKind, RunState
+from syncer.commands.test_cli import mirror_syncer
+from syncer.mounts import fill, small_disk
+from syncer.site import Site
+
+
+@pytest.fixture
+def small_state(site: Site) -> Iterator[Site]:
+    """A mirror host whose catalog is on a disk of its own, of 4 MiB."""
+    with small_disk(site.state, size=4 * 2**20):
+        yield site
+
+
+@pytest.mark.parametrize("kind", list(RunKind))
+async def test_full_state_fails_the_run(
+    small_state: Site, pypi: fakepypi.FakePyPI, kind: RunKind, logged: Callable[[], str]
+) -> None:
+    """A full state disk fails any run with what to do and no traceback; with room the next is whole."""
+    pypi.index.project("six").upload("1.0")
+    small_state.select("six")
+    async with small_state.running() as running:
+        await running.sync()
+        pypi.index.project("six").upload("2.0")
+        with fill(small_state.state):
+            full = await running.ended(running.ask(kind))
+            assert small_state.filenames("six") == {"six-1.0.tar.gz", "six-1.0-py3-none-any.whl"}
+            small_state.assert_right()  # where the last room took the note of a page in hand, that waits with its note
+        roomy = await running.sync()
+        kept = running.mirror.catalog.runs.get(full.id)
+
+    assert_told(full)
+    assert "Traceback" not in logged()
+    assert roomy.state is RunState.SUCCEEDED
+    assert len(small_state.filenames("six")) == 4
+    assert kept == full
+    small_state.assert_whole()
+
+
+async def test_state_that_fills_up_in_the_middle(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where the state disk is full once a page was asked for, the run fails, and the next one brings the project."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0")
+    small_state.select("idna", "six")
+    gate = pypi.faults.on_page("six").times(1).gate()
+    async with small_state.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        with fill(small_state.state):
+            gate.open()
+            full = await running.ended(run)
+        roomy = await running.sync()
+
+    assert_told(full)
+    assert roomy.state is RunState.SUCCEEDED
+    assert small_state.pages() == ["idna", "six"]
+    small_state.assert_whole()
+
+
+async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A list of all projects for which the state disk has no room fails the run with what to do."""
+    pypi.index.project("six").upload("1.0")
+    small_state.everything()
+    gate = pypi.faults.on_root().times(1).gate()
+    async with small_state.running() as running:
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        with fill(small_state.state):
+            gate.open()
+            full = await running.ended(run)
+        roomy = await running.sync()
+
+    assert_told(full)
+    assert roomy.state is RunState.SUCCEEDED
+    assert small_state.pages() == ["six"]
+
+
+@pytest.mark.parametrize(
+    ("command", "new"), [("serve", True), ("serve", False), ("sync", False), ("verify", False), ("plan", False)]
+)
+async def test_full_state_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, command: str, *, new: bool) -> None:
+    """A full state disk ends a command with one line and code 1; it asks nobody, harms nothing, and later goes on."""
+    pypi.index.project("six").upload("1.0")
+    small_state.select("six")
+    if not new:
+        assert (await mirror_syncer(small_state, "sync")).code == 0
+    published = {path: path.read_bytes() for path in small_state.data.rglob("*") if path.is_file()}
+    pypi.index.project("six").upload("2.0")
+    pypi.log.forget()
+
+    with fill(small_state.state):
+        full = await mirror_syncer(small_state, command)
+        asked = pypi.log.paths()
+        kept = {path: path.read_bytes() for path in small_state.data.rglob("*") if path.is_file()}
+    roomy = await mirror_syncer(small_state, "sync")
+
+    assert (full.code, full.out, len(full.err.splitlines())) == (1, "", 1)
+    assert full.err.startswith("error: the catalog cannot be written: ")
+    assert "the disk of MIRROR_STATE" in full.err
+    assert (asked, kept) == ([], published)
+    assert roomy.code == 0
+    assert len(small_state.filenames("six")) == 4
+    small_state.assert_whole()
+
+
+@pytest.mark.parametrize("leaving", [40_000, 64_000])
+async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, leaving: int) -> None:
+    """Where the catalog still opens, and its first words find no room, the command ends the same way."""
+    pypi.index.project("six").upload("1.0")
+    small_state.select("six")
+    assert (await mirror_syncer(small_state, "sync")).code == 0
+    pypi.index.project("six").upload("2.0")
+
+    with fill(small_state.state, leaving=leaving):
+        full = await mirror_syncer(small_state, "sync")
+    roomy = await mirror_syncer(small_state, "sync")
+
+    assert full.code == 1
+    assert "make room on the disk of MIRROR_STATE" in full.err
+    assert "Traceback" not in full.err
+    assert roomy.code == 0
+    assert len(small_state.filenames("six")) == 4
+
+
+def assert_told(run: Run) -> None:
+    """Assert that a run failed by its state disk, and says in one line what to do."""
+    assert run.state is RunState.FAILED
+    assert "make room on" in (run.message or "")
+    assert "the disk of MIRROR_STATE" in (run.message or "")
+    assert "\n" not in (run.message or "")

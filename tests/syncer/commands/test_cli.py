@@ -1,0 +1,342 @@
+"""The command line, as a person and a script use it."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_UNIX, socket
+
+import pytest
+import typer
+
+import fakepypi
+from mirror_syncer.commands.cli import _fail
+from mirror_syncer.errors import MirrorError
+from syncer.site import Site
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done:
+    """Run a command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mirror_syncer",
+        *arguments,
+        env={"PATH": os.environ["PATH"], **site.environment(**environment)},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, err = await process.communicate()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def service(site: Site, listen: str | None = None, **environment: str) -> AsyncIterator[str]:
+    """Run `serve` until the block ends; yield where it listens."""
+    if listen is None:
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            listen = f"127.0.0.1:{free.getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mirror_syncer",
+        "serve",
+        env={"PATH": os.environ["PATH"], **site.environment(MIRROR_LISTEN=listen, **environment)},
+        stderr=PIPE,
+    )
+    assert process.stderr is not None
+    async with asyncio.timeout(20):
+        while b'"mirroring"' not in await process.stderr.readline():
+            continue
+    drain = asyncio.create_task(process.stderr.read())
+    try:
+        yield listen
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+        await drain
+
+
+@pytest.fixture
+def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
+    """A host that is to mirror one small project."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    return site
+
+
+def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters that upstream smuggled into an error are shown as what they are; its lines stay lines."""
+    with pytest.raises(typer.Exit):
+        _fail(MirrorError("http://x/\x1b[2J\x9b: no answer\nsecond line"))
+
+    assert (
+        capsys.readouterr().err
+        == "error: http://x/\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}: no answer\nsecond line\n"
+    )
+
+
+async def test_published_tree_is_for_all_to_read_under_any_umask(six: Site) -> None:
+    """What a sync publishes nginx, another user, can read, also where the syncer was started under umask 077."""
+    before = os.umask(0o077)
+    try:
+        done = await mirror_syncer(six, "sync")
+    finally:
+        os.umask(before)
+    tree = [six.web.parent, six.web, *six.web.rglob("*")]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in tree}
+    wanted = {path: 0o755 if path.is_dir() else 0o644 for path in tree}
+    assert done.code == 0
+    assert len(tree) > 260
+    assert modes == wanted
+    assert stat.S_IMODE((six.web.parent / ".withdrawn").stat().st_mode) == 0o700
+
+
+async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:
+    """`sync` ends with 0 and the run's document on standard output; the log is JSON, a line an event."""
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 0
+    assert json.loads(done.out)["state"] == "succeeded"
+    assert [json.loads(line)["message"] for line in done.err.splitlines()] == ["plan", "run ended"]
+
+
+async def test_incomplete_sync_exits_3(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync that left something out ends with 3, and its log names what and why."""
+    pypi.faults.on_file("six-1.0.tar.gz").corrupt()
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 3
+    (line,) = [json.loads(line) for line in done.err.splitlines() if '"failed"' in line]
+    assert (line["project"], line["file"]) == ("six", "six-1.0.tar.gz")
+
+
+async def test_every_wrong_setting_is_told_at_once(six: Site) -> None:
+    """Wrong and unknown settings end with 2, all of them named, nothing begun."""
+    done = await mirror_syncer(
+        six, "sync", MIRROR_CONNECTIONS="many", MIRROR_CONNECTION="3", MIRROR_SCHEDULE="never", MIRROR_TZ="Mars/Base"
+    )
+
+    assert done.code == 2
+    assert [key for key in ("MIRROR_CONNECTIONS =", "MIRROR_CONNECTION is no setting", "MIRROR_TZ") if key in done.err]
+    assert "did you mean MIRROR_CONNECTIONS?" in done.err
+    assert not list(six.data.iterdir())
+
+
+async def test_wrong_policy_exits_2(six: Site) -> None:
+    """A wrong mirror.toml ends with 2 and names the key."""
+    six.policy.write_text('[mirror]\nproject = ["six"]\n')
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 2
+    assert "did you mean mirror.projects?" in done.err
+
+
+async def test_wrong_name_exits_2(six: Site) -> None:
+    """A project that cannot be one is refused before anything is asked."""
+    done = await mirror_syncer(six, "sync", "/etc/x")
+
+    assert done.code == 2
+    assert "'/etc/x' is not a project name" in done.err
+
+
+@pytest.mark.parametrize("names", [("leftpad",), ("six", "leftpad"), ("Left_Pad", "leftpad", "a", "b", "six")])
+async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakePyPI, names: tuple[str, ...]) -> None:
+    """`sync NAME` of what mirror.toml does not select says what to do, asks nobody, and does nothing by halves."""
+    done = await mirror_syncer(six, "sync", *names)
+
+    assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
+    told = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert "leftpad" in told[0]
+    assert "in mirror.toml, then `docker compose restart syncer`" in told[0]
+
+
+async def test_name_that_is_not_selected_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """So it does where a running service is asked."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        done = await mirror_syncer(six, "sync", "six", "leftpad", MIRROR_LISTEN=listen)
+    assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
+    assert "leftpad is not selected: give it a line in mirror.toml" in done.err
+
+
+async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan --offline` tells what a sync would do to each project and why, weighs nothing, and says so."""
+    done = await mirror_syncer(six, "plan", "--offline", "--json")
+    shown = await mirror_syncer(six, "plan", "--offline")
+
+    document = json.loads(done.out)
+    assert document["projects"] == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
+    assert (document["totals"]["projects"], document["totals"]["not_weighed"]) == (1, 1)
+    assert "fetch_bytes" not in document["totals"]
+    assert "1 projects are not weighed: upstream was not asked (--offline)" in shown.out
+    assert pypi.log.paths() == []
+    assert not list(six.data.iterdir())
+
+
+async def test_plan_weighs_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` asks upstream for pages alone, and writes nothing into the tree."""
+    done = await mirror_syncer(six, "plan", "six")
+
+    assert done.code == 0
+    assert all(
+        word in done.out for word in ("named by a person", "fetch", "six-1.0.tar.gz", "2 files to fetch", "free now")
+    )
+    assert pypi.log.paths() == ["/simple/six/"]
+    assert not list(six.data.iterdir())
+
+
+async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the service holds the tree, `plan` is answered all the same, and does not disturb it."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+        done = await mirror_syncer(six, "plan", "--json", MIRROR_LISTEN=listen)
+
+    (project,) = json.loads(done.out)["projects"]
+    assert (done.code, project["action"], project["have_files"], project["fetch_files"]) == (0, "keep", 2, 0)
+
+
+async def test_plan_in_a_pipe_cuts_no_cell(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """In a pipe each row of `plan` is one line, with names and reasons whole, however narrow a terminal would be."""
+    name = "a-project-with-a-name-" + "x" * 150
+    pypi.index.project(name).upload("1.0")
+    site.select(name)
+    for arguments in (("plan", "--offline"), ("plan", name)):
+        done = await mirror_syncer(site, *arguments, COLUMNS="40")
+        assert [line for line in done.out.splitlines() if line.startswith(f"{name} ") and len(line) < 2_000]
+        assert "…" not in done.out
+    assert f"{name.replace('-', '_')}-1.0.tar.gz" in done.out
+
+
+async def test_plan_of_a_silent_upstream(six: Site) -> None:
+    """Where upstream does not answer, `plan` ends with 1 and names what asks nobody."""
+    done = await mirror_syncer(six, "plan", MIRROR_UPSTREAM="http://127.0.0.1:9")
+
+    assert done.code == 1
+    assert "plan --offline" in done.err
+
+
+async def test_absent_disk_is_refused(six: Site) -> None:
+    """A tree that is gone, under a catalog that knows projects, is an unmounted disk: exit 1, nothing written."""
+    await mirror_syncer(six, "sync")
+    six.data.rename(six.data.with_name("unmounted"))
+    six.data.mkdir()
+
+    done = await mirror_syncer(six, "sync")
+
+    assert done.code == 1
+    assert "is the disk mounted?" in done.err
+    assert not list(six.data.iterdir())
+
+
+async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the service holds the tree, `sync NAME` is done by it, and followed to its end."""
+    async with service(six, MIRROR_SCHEDULE="off") as listen:
+        done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+
+    assert done.code == 0
+    assert json.loads(done.out)["trigger"] == "cli"
+    six.assert_whole()
+
+
+async def test_command_finds_a_service_by_its_socket(six: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """With `MIRROR_LISTEN=unix:…` a command finds the service that listens there, also after one that was killed."""
+    listen = f"unix:{tmp_path / 'syncer.sock'}"
+    with socket(AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "syncer.sock"))
+    async with service(six, listen, MIRROR_SCHEDULE="off"):
+        done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
+        held = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=f"unix:{tmp_path / 'elsewhere.sock'}")
+
+    assert (done.code, json.loads(done.out)["trigger"]) == (0, "cli")
+    assert (held.code, "another syncer writes to" in held.err) == (1, True)
+    assert not (tmp_path / "syncer.sock").exists()
+
+
+async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A first start does not wait for the schedule; a second one, within the interval and by the same policy, does."""
+    gate = pypi.faults.on_page("six").gate()
+    async with service(six):
+        async with asyncio.timeout(10):
+            await gate.arrival()
+        gate.open()
+        await six.pages_become(["six"])
+    pypi.log.forget()
+    async with service(six):
+        pass
+    assert pypi.log.paths() == []
+
+    pypi.index.project("idna").upload("1.0")
+    six.select("six", "idna")
+    async with service(six):
+        await six.pages_become(["idna", "six"])
+
+
+async def test_version_and_help_need_no_command(six: Site) -> None:
+    """`--version` and `--help` answer by themselves, without a setting or a tree."""
+    version = await mirror_syncer(six, "--version")
+    usage = await mirror_syncer(six, "--help")
+
+    assert (version.code, version.out.split()[0]) == (0, "mirror-syncer")
+    assert all(command in usage.out for command in ("serve", "sync", "verify", "plan", "adopt"))
+
+
+async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything `plan` counts by action and reason, and weighs a project by itself where it is named."""
+    for name in ("alpha", "beta"):
+        pypi.index.project(name).upload("1.0")
+    site.everything()
+    await site.sync()
+    site.sql("UPDATE project SET wanted_serial = wanted_serial + 9 WHERE name = 'beta'")
+
+    whole, named = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan", "beta", "--json")
+    numbers = {line["reason"]: line["projects"] for line in json.loads(whole.out)}
+    assert (numbers["changed upstream"], numbers["no news"], numbers["not looked at yet"]) == (1, 1, 0)
+    (beta,) = json.loads(named.out)["projects"]
+    assert (beta["project"], beta["reason"]) == ("beta", "nothing to fetch")
+
+
+async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """What two lists lacked, or whose page lost files, `plan` names: the guard asks a person who has seen them."""
+    for name in ("alpha", "beta", "gamma"):
+        pypi.index.project(name).upload("1.0")
+    site.everything()
+    await site.sync()
+    site.sql("UPDATE project SET absent_since = 0 WHERE name = 'beta'")
+    site.sql("UPDATE project SET lost_files = 1 WHERE name = 'gamma'")
+
+    told, people = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
+    leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
+    assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
+    assert "upstream has it no more: beta\n" in people.out
+    assert "upstream's page lost files: gamma\n" in people.out
+
+
+async def test_forcing_everything_wants_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync --force` of everything says how many requests it would make; with `--confirm` it makes them."""
+    pypi.index.project("alpha").upload("1.0")
+    site.everything()
+    await site.sync()
+
+    refused = await mirror_syncer(site, "sync", "--force")
+    confirmed = await mirror_syncer(site, "sync", "--force", "--confirm")
+    assert (refused.code, "2 requests" in refused.err, "--confirm" in refused.err) == (1, True, True)
+    assert confirmed.code == 0, confirmed.err

@@ -1,0 +1,294 @@
+"""The environment is read whole or refused whole, with every problem and its remedy."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirror_syncer.config.settings import ELSEWHERE, Settings, is_default, read_settings
+from mirror_syncer.errors import ConfigurationError
+from mirror_syncer.service.assembly import user_agent
+from mirror_syncer.upstream.http.hosts import is_allowed
+
+Set = Callable[..., Settings]
+
+
+@pytest.fixture
+def setting(monkeypatch: pytest.MonkeyPatch) -> Set:
+    """Return a function that reads an environment in which nothing but its arguments is set."""
+    for key in list(os.environ):
+        if key.startswith(("MIRROR_", "CONTROL_")):
+            monkeypatch.delenv(key)
+
+    def read(**environment: str) -> Settings:
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        return read_settings()
+
+    return read
+
+
+def problems(setting: Set, **environment: str) -> list[str]:
+    """Return what is wrong with an environment."""
+    with pytest.raises(ConfigurationError) as refusal:
+        setting(**environment)
+    assert all(problem in str(refusal.value) for problem in refusal.value.problems)
+    return refusal.value.problems
+
+
+def test_nothing_needs_to_be_set(setting: Set) -> None:
+    """Every knob has a default that works."""
+    read = setting()
+    assert (read.upstream, read.connections, read.schedule) == ("https://pypi.org", 10, "*/30 * * * *")
+    assert read.hosts == {"pypi.org:443", "files.pythonhosted.org:443"}
+    assert str(read.listen) == "127.0.0.1:8090"
+
+
+def test_empty_is_unset(setting: Set) -> None:
+    """An empty value is the same as none, as compose passes on what .env leaves out."""
+    names = (f"MIRROR_{name.upper()}" for name in Settings.model_fields)
+    assert setting(**dict.fromkeys(names, "")) == Settings()
+
+
+def test_every_problem_at_once(setting: Set) -> None:
+    """One start tells all that is wrong with keys and with values, each by its name."""
+    found = problems(
+        setting,
+        MIRROR_UPSTREM="https://pypi.org",
+        MIRROR_COLOUR="blue",
+        CONTROL_PROT="8081",
+        MIRROR_CONNECTIONS="0",
+        MIRROR_SCHEDULE="hourly",
+        MIRROR_TZ="Mars/Olympus",
+        MIRROR_UPSTREAM="pypi.org",
+        MIRROR_LISTEN="8090",
+        MIRROR_DISK_RESERVE="5",
+        MIRROR_LOG_LEVEL="loud",
+        MIRROR_FILE_HOSTS="files.example.org, http://x",
+        MIRROR_CA_FILE="/nowhere/ca.pem",
+    )
+    text = "\n".join(found)
+    assert len(found) == 12
+    assert "CONTROL_PROT is no setting; did you mean CONTROL_PORT?" in found
+    assert "MIRROR_COLOUR is no setting; " in text
+    assert "MIRROR_UPSTREM is no setting; did you mean MIRROR_UPSTREAM?" in found
+    assert "MIRROR_CONNECTIONS = '0': " in text
+    assert "MIRROR_SCHEDULE = 'hourly': 'hourly' is not a crontab's five fields" in text
+    assert "MIRROR_TZ = 'Mars/Olympus': a time zone, as in Europe/Berlin" in found
+    assert "MIRROR_UPSTREAM = 'pypi.org': the URL of an index, as in https://pypi.org" in found
+    assert "MIRROR_LISTEN = '8090': a socket's path or an address and a port, as in unix:/" in text
+    assert "MIRROR_DISK_RESERVE = '5': a share of the disk from 0% to 99%, as in 5%" in found
+    assert "MIRROR_LOG_LEVEL = 'loud': " in text
+    assert "'http://x' is not a host" in text
+    assert "/nowhere/ca.pem cannot be read" in text
+
+
+def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
+    """User and password do not belong into the URL, and the refusal, which logs show, leaves them out."""
+    [problem] = problems(setting, MIRROR_UPSTREAM="https://operator:secret@pypi.org/simple")
+    assert problem.startswith("MIRROR_UPSTREAM = 'https://…@pypi.org/simple': no user or password in the URL")
+    assert "MIRROR_UPSTREAM_NETRC" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MIRROR_UPSTREAM", "operator:secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret/secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret@secret@pypi.org"),
+        ("MIRROR_UPSTREAM", "https://operator:secret's@[pypi.org"),
+        ("MIRROR_FILE_HOSTS", "operator:secret@files.example.org"),
+    ],
+)
+def test_password_in_what_is_no_url_is_not_repeated(setting: Set, key: str, value: str) -> None:
+    """However an address with a password is spoilt, the refusal tells the host alone."""
+    [problem] = problems(setting, **{key: value})
+    assert problem.startswith(f"{key} = ")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("MIRROR_UPSTREAM", "ftp://pypi.org"),
+        ("MIRROR_UPSTREAM", "https://"),
+        ("MIRROR_UPSTREAM", "https://pypi.org:99999"),
+        ("MIRROR_UPSTREAM", "https://[::1"),
+        ("MIRROR_CONNECTIONS", "101"),
+        ("MIRROR_CONNECTIONS", "ten"),
+        ("MIRROR_DISK_RESERVE", "100%"),
+        ("MIRROR_DISK_RESERVE", "-1%"),
+        ("MIRROR_TZ", "../../etc/passwd"),
+        ("MIRROR_LISTEN", "127.0.0.1:"),
+        ("MIRROR_LISTEN", "127.0.0.1:65536"),
+        ("MIRROR_LISTEN", "unix:syncer.sock"),
+        ("MIRROR_LISTEN", "unix:/" + "x" * 107),
+        ("MIRROR_SCHEDULE", "* * * * 8"),
+        ("MIRROR_VERIFY_SCHEDULE", "weekly"),
+    ],
+)
+def test_bad_value_is_named(setting: Set, key: str, value: str) -> None:
+    """A value that makes no sense is told with its key and itself, and nothing else is blamed."""
+    [problem] = problems(setting, **{key: value})
+    assert problem.startswith(f"{key} = {value!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "origin", "host"),
+    [
+        ("https://pypi.org/simple/", "https://pypi.org", "pypi.org:443"),
+        (
+            "http://nexus.example:8081/repository/pypi/",
+            "http://nexus.example:8081/repository/pypi",
+            "nexus.example:8081",
+        ),
+        ("http://Mirror.Example/simple", "http://Mirror.Example", "mirror.example:80"),
+    ],
+)
+def test_upstreams(setting: Set, upstream: str, origin: str, host: str) -> None:
+    """An index may be named with /simple/ as in pip's index-url, and its own host may be asked."""
+    read = setting(MIRROR_UPSTREAM=upstream)
+    assert read.upstream == origin
+    assert host in read.hosts
+
+
+def test_file_hosts(setting: Set) -> None:
+    """Hosts come apart at commas and blanks, count in any case, and without a port are meant with both schemes'."""
+    read = setting(MIRROR_FILE_HOSTS="Files.Example.org, cdn.example:8443")
+    assert {"files.example.org:443", "files.example.org:80", "cdn.example:8443"} <= read.hosts
+    assert "cdn.example:443" not in read.hosts
+
+
+@pytest.mark.parametrize(
+    ("said", "host", "port", "allowed"),
+    [
+        ("*.blob.example:8443", "x81.blob.example", 8443, True),
+        (".blob.example:8443", "a.b.blob.example", 8443, True),
+        ("*.Blob.example", "X81.blob.example.", 443, True),
+        ("*.blob.example", "x81.blob.example", 80, True),
+        ("*.blob.example", "x81.blob.example", 8443, False),
+        ("*.blob.example", "blob.example", 443, False),
+        ("*.blob.example", "xblob.example", 443, False),
+        ("*.blob.example", "blob.example.org", 443, False),
+        ("*.blob.example:8443", "x81.blob.example:8443.org", 443, False),
+        ("pypi_files:8000", "pypi_files", 8000, True),
+        ("[::1]:8000", "::1", 8000, True),
+        ("[2001:DB8:0::1]", "2001:db8::1", 443, True),
+        ("[::1]:8000", "::1", 8001, False),
+    ],
+)
+def test_file_host_patterns(setting: Set, said: str, host: str, port: int, *, allowed: bool) -> None:
+    """A wildcard stands for the hosts below its domain alone; addresses and Compose's names are hosts like others."""
+    assert is_allowed(host, port, allowed=setting(MIRROR_FILE_HOSTS=said).hosts) is allowed
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["*", "*.", "x*.example", "a.*.example", "*example", "::1:8000", "[::1", "a:0", "a:65536", "a:", "-a", "a..b"],
+)
+def test_what_is_no_file_host(setting: Set, said: str) -> None:
+    """A wildcard for all the world, or within a name, is refused by a sentence that shows how it is written."""
+    [problem] = problems(setting, MIRROR_FILE_HOSTS=said)
+    assert "not a host or host:port, as in files.example.org, *.example.org:8443" in problem
+
+
+def test_kubernetes_variables_stop_no_start(setting: Set) -> None:
+    """What Kubernetes sets for services of its namespace is no knob, and a misspelt knob beside it still is told."""
+    services = {
+        "MIRROR_SERVICE_HOST": "10.0.0.1",
+        "MIRROR_SERVICE_PORT": "8080",
+        "MIRROR_SERVICE_PORT_HTTP": "8080",
+        "MIRROR_PORT": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP_PROTO": "tcp",
+        "MIRROR_PORT_8080_TCP_PORT": "8080",
+        "MIRROR_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "MIRROR_SYNCER_SERVICE_HOST": "fd00::1",
+        "MIRROR_SYNCER_PORT": "tcp://[fd00::1]:8090",
+        "CONTROL_PORT": "tcp://10.0.0.2:8081",
+        "CONTROL_PORT_53_UDP": "udp://10.0.0.2:53",
+        "GRAFANA_SERVICE_PORT_WEB_UI": "3000",
+    }
+    assert setting(**services) == Settings()
+    assert is_default(services)
+    found = problems(setting, **services, MIRROR_LISTEN_PORT="8080", MIRROR_SERVICE_HOSTS="10.0.0.1")
+    assert len(found) == 2
+    assert found[0].startswith("MIRROR_LISTEN_PORT is no setting")
+
+
+def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
+    """A carriage return or a blank at a value's end, which editors leave behind, changes nothing."""
+    read = setting(
+        MIRROR_UPSTREAM="https://pypi.example/simple/\r", MIRROR_CONNECTIONS="4 ", MIRROR_DISK_RESERVE="3%\r"
+    )
+    assert (read.upstream, read.connections, read.disk_reserve) == ("https://pypi.example", 4, 0.03)
+
+
+@pytest.mark.parametrize(("said", "share"), [("5%", 0.05), ("0%", 0.0), ("2.5%", 0.025), ("99%", 0.99)])
+def test_disk_reserve(setting: Set, said: str, share: float) -> None:
+    """The reserve is a share, written as one."""
+    assert setting(MIRROR_DISK_RESERVE=said).disk_reserve == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("said", "rate"),
+    [
+        ("50MB", 50_000_000),
+        ("200MiB", 209_715_200),
+        ("1.5 GB/s", 1_500_000_000),
+        ("800k", 800_000),
+        ("2GiB", 2**31),
+        ("64000", 64_000),
+    ],
+)
+def test_bandwidth(setting: Set, said: str, rate: int) -> None:
+    """A bandwidth is bytes a second, as people write them; unset, there is no limit."""
+    assert setting(MIRROR_VERIFY_BANDWIDTH=said).verify_bandwidth == rate
+    assert setting(MIRROR_VERIFY_BANDWIDTH="").verify_bandwidth is None
+
+
+@pytest.mark.parametrize("said", ["0", "63kB", "fast", "-1", "50Mb", "50Mbit", "1e9", "MB", "²MB", "none"])
+def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
+    """Bits, nothing and words are refused by a sentence that shows how it is written."""
+    [problem] = problems(setting, MIRROR_VERIFY_BANDWIDTH=said)
+    assert (
+        problem
+        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit"
+    )
+
+
+def test_schedule_knows_its_zone(setting: Set) -> None:
+    """The trigger is in the zone that goes with it, and ``off`` is none."""
+    trigger = setting(MIRROR_SCHEDULE="0 3 * * 0", MIRROR_TZ="Europe/Berlin").trigger()
+    assert str(trigger and trigger.timezone) == "Europe/Berlin"
+    assert setting(MIRROR_SCHEDULE="off").trigger() is None
+    assert setting().verify_trigger() is None
+    verify = setting(MIRROR_VERIFY_SCHEDULE="0 2 * * 6", MIRROR_TZ="Europe/Berlin").verify_trigger()
+    assert str(verify and verify.timezone) == "Europe/Berlin"
+
+
+def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
+    """/dev/null, which compose mounts where no file is named, is no file; a readable one is taken."""
+    ca = tmp_path / "ca.pem"
+    ca.write_text("")
+    assert setting(MIRROR_CA_FILE="/dev/null").ca_file is None
+    assert setting(MIRROR_UPSTREAM_NETRC="/dev/null").upstream_netrc is None
+    assert setting(MIRROR_CA_FILE=str(ca)).ca_file == ca
+
+
+def test_other_services_knobs_are_known(setting: Set) -> None:
+    """The whole .env reaches the syncer, so that knobs of nginx and control are none of its problems."""
+    assert setting(**dict.fromkeys(ELSEWHERE, "1")) == Settings()
+
+
+def test_what_a_first_start_is(setting: Set) -> None:
+    """Paths that compose itself sets, and empty values, are nobody's choice; anything else is."""
+    assert is_default({"MIRROR_DATA": "/srv/mirror", "MIRROR_CONTACT": "", "PATH": "/bin"})
+    assert not is_default({"MIRROR_CONTACT": "ops@example.org"})
+
+
+def test_user_agent_names_nobody_else(setting: Set) -> None:
+    """Upstream is told where the operator is reached, and without that no address at all."""
+    assert "http" not in user_agent(setting())
+    assert user_agent(setting(MIRROR_CONTACT="ops@example.org")).endswith(" (+ops@example.org)")

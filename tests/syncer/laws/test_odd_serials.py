@@ -1,0 +1,281 @@
+"""Upstreams whose serials are no counters: constants, dates, impossible numbers, numbers that vanish or go back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fakepypi
+from fakepypi.pages import Document
+from mirror_contract import ProjectState, RunState
+from mirror_syncer.runs.sync import upstream_list
+from mirror_syncer.work.transfer import older
+from syncer.laws.test_downstream import JSON, plain_server, second
+from syncer.runs.test_everything import publish
+from syncer.site import Site
+
+POISON = [2**63 - 1, 2**53, 2**53 - 1]
+
+
+def renumber(pypi: fakepypi.FakePyPI, serial: Callable[[str, int], int]) -> None:
+    """Give the list, its projects and their pages other serials, of their name and right one; none in headers."""
+
+    def change(document: Document) -> None:
+        meta = document["meta"]
+        meta["_last-serial"] = serial(document.get("name", ""), meta["_last-serial"])
+        for project in document.get("projects", ()):
+            project["_last-serial"] = serial(project["name"], project["_last-serial"])
+
+    for target in (pypi.faults.on_root(), pypi.faults.on_page()):
+        target.edit(change).without("X-PyPI-Last-Serial")
+
+
+def list_serials(site: Site) -> list[int]:
+    """Return the published list's own serial, and then those of its projects."""
+    document = json.loads((site.web / "simple" / "index.v1_json").read_text())
+    return [document["meta"]["_last-serial"], *(project["_last-serial"] for project in document["projects"])]
+
+
+async def test_constant_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of an index that sends one serial for everything, each sync finds what changed, and our list's serial moves."""
+    publish(pypi, "alpha", "beta")
+    renumber(pypi, lambda _name, _serial: 1_000_000_000)
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        before = list_serials(site)
+        pypi.index.project("beta").upload("2.0")
+        run = await running.sync()
+        after = list_serials(site)
+
+    assert run.state is RunState.SUCCEEDED
+    assert "beta-2.0.tar.gz" in site.filenames("beta")
+    assert before == [1_000_000_000] * 3
+    assert after == [1_000_000_001, 1_000_000_000, 1_000_000_001]
+
+
+async def test_daily_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A second change under the day's serial is seen, and so is one just before the day is over."""
+    publish(pypi, "alpha", "beta")
+    days = {"alpha": 20261129, "beta": 20261129}
+    renumber(pypi, lambda name, _serial: days.get(name, max(days.values())))
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        for version, day in (("2.0", 20261130), ("3.0", 20261130)):
+            days["beta"] = day
+            pypi.index.project("beta").upload(version)
+            await running.sync()
+            assert f"beta-{version}.tar.gz" in site.filenames("beta")
+        pypi.index.project("beta").upload("4.0")
+        days["alpha"] = 20261201
+        pypi.index.project("alpha").upload("2.0")
+        await running.sync()
+
+    assert "beta-4.0.tar.gz" in site.filenames("beta")
+    assert "alpha-2.0.tar.gz" in site.filenames("alpha")
+
+
+async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Where serials stood still while files changed, each sync asks for the project until its serial moves."""
+    publish(pypi, "alpha", "beta", "gamma", "delta")
+    still = {"alpha": 11, "beta": 12, "gamma": 13, "delta": 14}
+    renumber(pypi, lambda name, serial: still.get(name, 20))
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("alpha").upload("2.0")
+        await running.sync("alpha")  # as the weekly look does
+        doubted = running.row("alpha").doubted
+        pypi.index.project("alpha").upload("3.0")
+        await running.sync()
+        seen = site.filenames("alpha")
+        still["alpha"] = 21
+        pypi.index.project("alpha").upload("4.0")
+        await running.sync()
+        trusted = running.row("alpha")
+
+    assert doubted
+    assert "alpha-3.0.tar.gz" in seen
+    assert (trusted.doubted, trusted.serial) == (False, 21)
+
+
+@pytest.mark.parametrize("wrong", POISON)
+@pytest.mark.parametrize("everything", [True, False])
+async def test_impossible_serial_hides_no_quarantine(
+    site: Site, pypi: fakepypi.FakePyPI, *, wrong: int, everything: bool
+) -> None:
+    """After one page and list with a serial that no counter reaches, the next release and the quarantine arrive."""
+    publish(pypi, "alpha", "bad", "beta")
+    if everything:
+        site.everything(guard="100%")
+    else:
+        site.select("alpha", "bad", "beta", guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        renumber(pypi, lambda name, serial: wrong if name == "bad" else serial)
+        pypi.index.project("bad").upload("2.0")
+        await running.sync()
+        during = list_serials(site)
+        pypi.faults.clear()
+        pypi.index.project("bad").upload("3.0")
+        await running.sync()
+        filenames = site.filenames("bad")
+        pypi.index.project("bad").quarantine()
+        run = await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert "bad-3.0.tar.gz" in filenames
+    assert site.published("bad").page.status == "quarantined"
+    assert max(during) < 10**9
+
+
+@pytest.mark.parametrize("wrong", POISON)
+async def test_impossible_list_serial_stops_nothing(site: Site, pypi: fakepypi.FakePyPI, wrong: int) -> None:
+    """One list whose own serial no counter reaches is read like any other, and the next is not older than it."""
+    publish(pypi, "alpha")
+    site.everything()
+    once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": wrong}))
+    async with site.running() as running:
+        await running.sync()
+        once.times(0)
+        publish(pypi, "beta")
+        run = await running.sync()
+
+    assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["alpha", "beta"])
+    assert max(list_serials(site)) < 10**9
+
+
+async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page without the serial that it had is checked against going back by its content; what is new is taken."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    site.select("six")
+    async with site.running() as running:
+        await running.sync()
+        project.upload("2.0")
+        await running.sync()
+        pypi.faults.on_page("six").stale().without_serials().without("ETag")
+        behind = await running.sync()
+        kept = site.filenames("six")
+        pypi.faults.clear()
+        pypi.faults.everywhere().without_serials()
+        project.upload("3.0")
+        ahead = await running.sync()
+
+    assert (behind.state, ahead.state) == (RunState.INCOMPLETE, RunState.SUCCEEDED)
+    assert "six-2.0.tar.gz" in kept
+    assert {"six-2.0.tar.gz", "six-3.0.tar.gz"} <= site.filenames("six")
+
+
+@pytest.mark.parametrize("how", ["quarantine", "yank", "fewer files"])
+async def test_older_page_restricts_at_once(site: Site, pypi: fakepypi.FakePyPI, how: str) -> None:
+    """What a page with a lower serial quarantines, yanks or no longer names holds at once; a file less by the guard."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    project.upload("2.0")
+    site.select("six", guard="100%", grace="0m")
+    async with site.running() as running:
+        await running.sync()
+        match how:
+            case "quarantine":
+                project.quarantine()
+            case "yank":
+                project.yank("1.0", reason="broken")
+            case "fewer files":
+                project.delete_release("1.0")
+        renumber(pypi, lambda _name, serial: serial - 1_000)
+        run = await running.sync()
+        row = running.row("six")
+    page = site.published("six").page
+
+    assert (run.state, row.state) == (RunState.INCOMPLETE, ProjectState.BEHIND)
+    assert "older page" in run.failures[0].reason
+    match how:
+        case "quarantine":
+            assert page.status == "quarantined"
+        case "yank":
+            assert {file.filename for file in page.files if file.yanked} == {
+                "six-1.0.tar.gz",
+                "six-1.0-py3-none-any.whl",
+            }
+        case "fewer files":
+            assert site.filenames("six") == {"six-2.0.tar.gz", "six-2.0-py3-none-any.whl"}
+
+
+async def test_older_page_frees_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page with a lower serial neither ends a quarantine nor takes back a yank."""
+    six, idna = pypi.index.project("six"), pypi.index.project("idna")
+    for project in (six, idna):
+        project.upload("1.0")
+    site.select("six", "idna")
+    async with site.running() as running:
+        six.quarantine()
+        idna.yank("1.0")
+        await running.sync()
+        pypi.faults.on_page().stale().without("ETag")
+        await running.sync()
+
+    assert site.published("six").page.status == "quarantined"
+    assert all(file.yanked for file in site.published("idna").page.files)
+
+
+async def test_upstream_restored_from_a_backup_is_followed(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all serials are suddenly lower, releases arrive at once, and a day later all is as usual."""
+    publish(pypi, "alpha", "beta")
+    site.everything()
+    async with site.running() as running:
+        await running.sync()
+        renumber(pypi, lambda _name, serial: serial - 10_000)
+        pypi.index.project("beta").upload("2.0")
+        first = await running.sync()
+        released = site.filenames("beta")
+        monkeypatch.setattr(upstream_list, "OLDER_SECONDS", 0)
+        monkeypatch.setattr(older, "OLDER_SECONDS", 0)
+        day_later = await running.sync()
+        pypi.log.forget()
+        pypi.index.project("alpha").delete_release("1.0")
+        pypi.index.project("alpha").upload("3.0")
+        usual = await running.sync()
+        known = running.mirror.catalog.listing.known()
+
+    assert "beta-2.0.tar.gz" in released
+    assert first.state is RunState.SUCCEEDED
+    assert "taken as it is" in (day_later.message or "")
+    assert usual.state is not RunState.FAILED
+    assert "alpha-3.0.tar.gz" in site.filenames("alpha")
+    assert known is not None
+    assert known.serial == pypi.index.serial - 10_000
+
+
+async def test_mirror_of_a_poisoned_mirror_heals(tmp_path: Path, site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A mirror whose list and page say what no counter reaches poisons no mirror of it; healed by force, both go on."""
+    publish(pypi, "alpha", "beta", "gamma")
+    site.everything()
+    async with site.running() as ours:
+        await ours.sync()
+        with plain_server(site.data, index=JSON) as (url, _):
+            lower = second(tmp_path, url)
+            async with lower.running() as theirs:
+                # As a version without these checks left them: in the catalog, the list and a page.
+                site.sql("UPDATE about SET value = '4000000000000' WHERE key = 'list_serial'")
+                site.sql("UPDATE project SET serial = 4000000000000 WHERE name = 'alpha'")
+                for path in (site.web / "simple" / "index.v1_json", site.web / "simple" / "alpha" / JSON):
+                    text = json.loads(path.read_text())
+                    text["meta"]["_last-serial"] = 4_000_000_000_000
+                    path.write_text(json.dumps(text))
+                await theirs.sync()
+                await ours.sync(force=True, confirm=True)
+                healed = list_serials(site)
+                pypi.index.project("alpha").upload("2.0")
+                pypi.index.project("beta").quarantine()
+                await ours.sync()
+                await theirs.sync()
+
+    assert max(healed) < 10**9
+    assert "alpha-2.0.tar.gz" in lower.filenames("alpha")
+    assert lower.published("beta").page.status == "quarantined"
+    assert max(list_serials(lower)) < 10**9

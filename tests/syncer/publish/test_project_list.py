@@ -1,0 +1,151 @@
+"""The project list: both formats together, streamed, written only where it changed."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.utils import NormalizedName
+from pypi_simple import IndexPage
+
+from mirror_contract import ProjectState
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.volume import Volume
+
+FORMS = ("index.html", "index.v1_json")
+
+
+class Shelf:
+    """A catalog, a tree, and the list between them."""
+
+    def __init__(self, directory: Path, *, catalog: Catalog) -> None:
+        (directory / "data").mkdir()
+        self.catalog = catalog
+        self.volume = Volume(directory / "data", mirror_id=self.catalog.mirror_id, known=False)
+        self.list = ProjectList(catalog=self.catalog, volume=self.volume)
+
+    def settle(self, serials: dict[str, int | None], *, published: bool = True) -> None:
+        """Have projects in the catalog."""
+        rows = (
+            ProjectRow(NormalizedName(name), state=ProjectState.CURRENT, serial=serial, published=published)
+            for name, serial in serials.items()
+        )
+        self.catalog.settle([Settlement(row) for row in rows])
+        self.list.changed()
+
+    def body(self, form: str) -> bytes:
+        """Return what clients get."""
+        return (self.volume.web / "simple" / form).read_bytes()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, catalog: Catalog) -> Iterator[Shelf]:
+    """An empty mirror."""
+    shelf = Shelf(tmp_path, catalog=catalog)
+    yield shelf
+    shelf.volume.close()
+
+
+@pytest.mark.parametrize("serials", [(3, 7, None), (None, None, None)])
+async def test_list_reads_back(shelf: Shelf, serials: tuple[int | None, ...]) -> None:
+    """An independent reader finds the published projects in both formats; JSON has their serials and the newest."""
+    names = ("foo", "foo-bar", "zope-interface")
+    shelf.settle(dict(zip(names, serials, strict=True)))
+    shelf.settle({"withdrawn": 9}, published=False)
+    await shelf.list.publish()
+
+    document = json.loads(shelf.body("index.v1_json"))
+    for page in (IndexPage.from_json_data(document), IndexPage.from_html(shelf.body("index.html").decode())):
+        assert page.projects == list(names)
+    known = [serial for serial in serials if serial is not None]
+    assert document["meta"].get("_last-serial") == max(known, default=None)
+    assert [entry.get("_last-serial") for entry in document["projects"]] == list(serials)
+
+
+async def test_empty_list_is_a_list(shelf: Shelf) -> None:
+    """A mirror without a project has an empty list, not none."""
+    await shelf.list.publish()
+
+    assert json.loads(shelf.body("index.v1_json"))["projects"] == []
+    assert IndexPage.from_html(shelf.body("index.html").decode()).projects == []
+
+
+async def test_long_list_has_twins_that_say_the_same(shelf: Shelf) -> None:
+    """A list of many blocks has a twin in each format, of the same content and mtime; the formats differ in theirs."""
+    shelf.settle({f"project-{number:05d}": number for number in range(12_345)})
+    await shelf.list.publish()
+
+    times = set()
+    for form in FORMS:
+        plain, twin = (shelf.volume.web / "simple" / name for name in (form, f"{form}.gz"))
+        assert gzip.decompress(twin.read_bytes()) == plain.read_bytes()
+        assert twin.stat().st_mtime == plain.stat().st_mtime
+        times.add(plain.stat().st_mtime)
+    assert len(times) == 2
+    assert len(json.loads(shelf.body("index.v1_json"))["projects"]) == 12_345
+    assert not list((shelf.volume.web / "simple").glob(".*"))
+
+
+async def test_unchanged_list_is_not_written(shelf: Shelf) -> None:
+    """A list that would say the same keeps its mtime, and with it every client's cache; a change is published."""
+    shelf.settle({"foo": 1})
+    await shelf.list.publish()
+    before = {form: (shelf.volume.web / "simple" / form).stat().st_mtime_ns for form in FORMS}
+
+    await shelf.list.publish()
+    shelf.settle({"foo": 1})
+    await shelf.list.publish()
+    assert {form: (shelf.volume.web / "simple" / form).stat().st_mtime_ns for form in FORMS} == before
+
+    shelf.settle({"foo": 2})
+    await shelf.list.publish()
+    assert all((shelf.volume.web / "simple" / form).stat().st_mtime_ns > before[form] for form in FORMS)
+
+
+async def test_shorter_list_loses_its_twin(shelf: Shelf) -> None:
+    """A list that fits a packet has no twin, though its forerunner had one: nginx would serve the old one."""
+    shelf.settle({f"project-{number}": number for number in range(200)})
+    await shelf.list.publish()
+    shelf.settle({f"project-{number}": number for number in range(1, 200)}, published=False)
+    await shelf.list.publish()
+
+    assert not list((shelf.volume.web / "simple").glob("*.gz"))
+    assert json.loads(shelf.body("index.v1_json"))["projects"] == [{"_last-serial": 0, "name": "project-0"}]
+
+
+async def test_project_about_to_leave_is_not_listed(shelf: Shelf) -> None:
+    """Removal goes the list first; until the row says so, too, the next publication would bring it back."""
+    shelf.settle({"bar": 1, "foo": 2})
+    await shelf.list.publish(without=frozenset({NormalizedName("foo")}))
+    assert [entry["name"] for entry in json.loads(shelf.body("index.v1_json"))["projects"]] == ["bar"]
+
+    await shelf.list.publish()
+    assert [entry["name"] for entry in json.loads(shelf.body("index.v1_json"))["projects"]] == ["bar", "foo"]
+
+
+async def test_vanished_list_comes_back(shelf: Shelf) -> None:
+    """A list that somebody removed is written anew, though nothing changed."""
+    shelf.settle({"foo": 1})
+    await shelf.list.publish()
+    (shelf.volume.web / "simple" / "index.html").unlink()
+
+    await shelf.list.publish()
+
+    assert IndexPage.from_html(shelf.body("index.html").decode()).projects == ["foo"]
+
+
+async def test_serial_never_goes_back(shelf: Shelf) -> None:
+    """The list without its newest project is newer than the one that had it, though all its projects are older."""
+    shelf.settle({"bar": 1, "foo": 2})
+    await shelf.list.publish()
+    shelf.settle({"foo": 2}, published=False)
+    await shelf.list.publish()
+
+    assert json.loads(shelf.body("index.v1_json")) == {
+        "meta": {"_last-serial": 3, "api-version": "1.4"},
+        "projects": [{"_last-serial": 1, "name": "bar"}],
+    }
+    assert await shelf.list.damages() == []

@@ -1,0 +1,375 @@
+"""The private API: what control asks of the syncer."""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
+
+import fakepypi
+from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_syncer.catalog.schema import run as run_table
+from mirror_syncer.config.crontab import crontab
+from mirror_syncer.service.private_api import PrivateApi
+from mirror_syncer.service.status import StatusReader
+from mirror_syncer.service.timetable import Timetable
+from syncer.site import Running, Site
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running mirror, and a client of its API."""
+
+    running: Running
+    http: TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+async def service(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterator[Service]:
+    """A mirror of two projects, one of which upstream lacks."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", "no-such-project")
+    async with site.running() as running:
+        timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
+        timetable.start()
+        running.mirror.metrics.watch(lambda: timetable.next_run_at)
+        api = PrivateApi(running.mirror, StatusReader(running.mirror, timetable))
+        async with TestClient(TestServer(api.application())) as http:
+            yield Service(running, http)
+        timetable.stop()
+
+
+async def problem(response: aiohttp.ClientResponse) -> str:
+    """Return a problem's detail."""
+    assert response.content_type == "application/problem+json"
+    body = await response.json(content_type=None)
+    assert body["status"] == response.status
+    return str(body["detail"])
+
+
+async def test_run_is_asked_for_and_looked_at(service: Service) -> None:
+    """POST answers 202 with the run; GET shows it, and in the end its outcome."""
+    answer = await service.http.post("/runs", json={"kind": "sync"}, headers={"X-Trigger": "cli"})
+    asked = Run.model_validate_json(await answer.read())
+    await service.running.ended(asked)
+
+    ended = Run.model_validate_json(await (await service.http.get(f"/runs/{asked.id}")).read())
+
+    assert (answer.status, asked.trigger) == (202, "cli")
+    assert ended.state is RunState.INCOMPLETE
+    listed = await (await service.http.get("/runs?state=incomplete&kind=sync&limit=1")).json()
+    assert [item["id"] for item in listed["items"]] == [asked.id]
+    assert listed["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ('{"kind": "dance"}', "/kind"),
+        ("{}", "/kind"),
+        ("not json", "/"),
+        ('{"kind": "sync", "projects": ["/etc/x"]}', "/projects/0"),
+        ('{"kind": "sync", "repair": true}', "/"),
+        ('{"kind": "sync", "wish": 1}', "/wish"),
+    ],
+)
+async def test_bad_request_is_a_problem_that_points(service: Service, body: str, word: str) -> None:
+    """A wrong request is 422 with a pointer to what is wrong, and makes no run."""
+    answer = await service.http.post("/runs", data=body)
+
+    assert answer.status == 422
+    assert word in {error["pointer"] for error in (await answer.json(content_type=None))["errors"]}
+    assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of 300 runs for as many projects ten begin, a hundred wait, the rest is told when to ask again; equals join."""
+    gate = pypi.faults.on_page().gate()
+    site.select("six", *(f"project-{number}" for number in range(301)))
+
+    async def ask(*projects: str) -> tuple[int, str | None, str]:
+        async with service.http.post("/runs", json={"kind": "sync", "projects": projects}) as answer:
+            body = await answer.json(content_type=None)
+            return answer.status, answer.headers.get("Retry-After"), str(body.get("id") or body["detail"])
+
+    first = await ask("six")
+    await gate.arrival()
+    storm = [await ask(f"project-{number}", "six") for number in range(300)]
+    refused = [answer for answer in storm if answer[0] != 202]
+    again = await ask("project-100", "six")
+    status = Status.model_validate_json(await (await service.http.get("/status")).read())
+    service.running.mirror.runs.request(RunRequest(kind=RunKind.SYNC), trigger=Trigger.SCHEDULE)  # and is not refused
+    gate.open()
+
+    assert (len(status.running), len(status.queued), len(refused)) == (10, 100, 191)
+    assert {answer[:2] for answer in refused} == {(429, "10")}
+    assert "ask again when some have ended" in refused[0][2]
+    assert again == storm[100]
+    for identifier in (first[2], storm[0][2], storm[100][2]):
+        run = service.running.mirror.runs.get(identifier)
+        assert run is not None
+        assert (await service.running.ended(run)).state.ended
+    assert (await ask("project-300", "six"))[0] == 202
+
+
+async def test_ended_run_cannot_be_cancelled(service: Service) -> None:
+    """Cancelling what has ended is 409; what never was, 404."""
+    run = await service.running.sync()
+
+    assert "has ended" in await problem(await service.http.post(f"/runs/{run.id}/cancel"))
+    assert (await service.http.post("/runs/nothing/cancel")).status == 404
+
+
+async def test_status_tells_what_needs_a_person(service: Service) -> None:
+    """The status names the last run, the next one, what fails and why, and what is stored."""
+    await service.running.sync()
+
+    status = Status.model_validate_json(await (await service.http.get("/status")).read())
+
+    assert status.last_run is not None
+    assert status.last_run.state is RunState.INCOMPLETE
+    assert (status.last_success_at, status.last_completed_at) == (None, status.last_run.finished_at)
+    assert status.schedule.next_run_at is not None
+    assert [project.name for project in status.failing] == ["no-such-project"]
+    assert (status.projects[ProjectState.CURRENT], status.files) == (1, 2)
+    assert status.disk is not None
+
+
+async def test_status_tells_since_when_syncs_fail(service: Service, pypi: fakepypi.FakePyPI) -> None:
+    """It is since the first whole sync that failed after one that did all it could, or after none; then no longer."""
+
+    async def failing_since() -> datetime | None:
+        return Status.model_validate_json(await (await service.http.get("/status")).read()).failing_since
+
+    pypi.faults.on_page().status(403)
+    first = await service.running.sync()
+    await service.running.sync("six")
+    again = await service.running.sync()
+    at_first = await failing_since()
+    pypi.faults.clear()
+    done = await service.running.sync()
+    healed = await failing_since()
+    pypi.faults.on_page().status(403)
+    failed = await service.running.sync()
+
+    assert [run.state for run in (first, again, done, failed)] == ["failed", "failed", "incomplete", "failed"]
+    assert (at_first, healed, await failing_since()) == (first.finished_at, None, failed.finished_at)
+
+
+async def test_projects_are_paged_and_explained(service: Service) -> None:
+    """Projects come by state and prefix, a page at a time; one shows its files, or why it has none."""
+    await service.running.sync()
+
+    first = await (await service.http.get("/projects?limit=1")).json()
+    rest = await (await service.http.get(f"/projects?limit=1&cursor={first['next']}")).json()
+    found = await (await service.http.get("/projects?state=current&q=S")).json()
+    six = Project.model_validate_json(await (await service.http.get("/projects/SIX")).read())
+    missing = Project.model_validate_json(await (await service.http.get("/projects/no-such-project")).read())
+
+    assert [item["name"] for item in first["items"] + rest["items"]] == ["no-such-project", "six"]
+    assert [item["name"] for item in found["items"]] == ["six"]
+    assert {file.filename for file in six.files or []} == {"six-1.0-py3-none-any.whl", "six-1.0.tar.gz"}
+    assert (six.selected, missing.files, six.undated_files) == ("six", [], 0)
+    assert all(file.upload_time and file.upload_time.tzinfo for file in six.files or [])
+    assert "no such project" in (missing.error or "")
+    assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+
+
+async def test_cursor_belongs_to_its_query(service: Service) -> None:
+    """A cursor leads on in its query's list; with other filters, elsewhere, or made up, it is a 422 that says so."""
+    await service.running.sync()
+    await service.running.sync()
+    lists = [
+        await (await service.http.get(path)).json()
+        for path in ("/projects?limit=1", "/projects?limit=1&q=S&state=current&state=failing", "/runs?limit=1")
+    ]
+    projects, _, runs = (found["next"] for found in lists)
+    said = {
+        path: await problem(await service.http.get(path))
+        for path in (
+            f"/projects?limit=1&state=failing&cursor={projects}",
+            f"/runs?cursor={projects}",
+            f"/projects?cursor={runs}",
+            f"/runs?state=failed&cursor={runs}",
+            f"/runs?trigger=api&cursor={runs}",
+            f"/runs?since=2026-11-22&cursor={runs}",
+        )
+    }
+    none = {
+        cursor: await problem(await service.http.get("/runs", params={"cursor": cursor}))
+        for cursor in ("six", "ö", "bnVsbA", "e30", "A" * 500, f"{runs}A", f"{runs[:-4]}")
+    }
+    later = urlsafe_b64encode(b'{"v":2,"place":7}').decode()
+
+    assert all("belongs to another query" in told for told in said.values()), said
+    assert all("is no cursor" in told for told in none.values()), none
+    assert "another version" in await problem(await service.http.get("/runs", params={"cursor": later}))
+    assert (await service.http.get(f"/runs?limit=2&cursor={runs}")).status == 200, "how many is no filter"
+
+
+async def test_runs_are_listed_by_who_asked_and_since_when(service: Service) -> None:
+    """A list by trigger and moment leads on by its cursor, whatever zone the moment is told in; nonsense is 422."""
+    asked = service.running.ask(RunKind.COLLECT)
+    await service.running.ended(asked)
+    await service.running.sync()
+    listed = f"/runs?trigger=api&trigger=schedule&limit=1&since={asked.created_at:%Y-%m-%dT%H:%M:%S}"
+    first = await (await service.http.get(f"{listed}Z")).json()
+    rest = await (await service.http.get(f"{listed}%2B00:00&cursor={first['next']}")).json()
+
+    assert [run["request"]["kind"] for run in first["items"] + rest["items"]] == ["sync", "collect"]
+    assert rest["next"] is None
+    assert (await (await service.http.get("/runs?trigger=cli")).json())["items"] == []
+    assert (await (await service.http.get("/runs?since=2999-01-01")).json())["items"] == []
+    for wrong in ("trigger=nobody", "since=yesterday", "since=0001-01-01T00:00:00%2B14:00"):
+        assert (await service.http.get(f"/runs?{wrong}")).status == 422
+
+
+async def test_name_is_searched_in_any_spelling(service: Service) -> None:
+    """What names begin with is normalized as they are; what begins none is 422."""
+    await service.running.sync()
+    found = await (await service.http.get("/projects", params={"q": "No_Such.P"})).json()
+    refused = await service.http.get("/projects", params={"q": "../etc"})
+
+    assert [item["name"] for item in found["items"]] == ["no-such-project"]
+    assert refused.status == 422
+    assert "'../etc' begins no project's name" in await problem(refused)
+
+
+async def test_key_stands_for_one_request(service: Service) -> None:
+    """The same Idempotency-Key and request is the same run, even when that has ended; another request is 422."""
+    key = {"Idempotency-Key": "nightly-1"}
+    first = Run.model_validate_json(await (await service.http.post("/runs", json={"kind": "sync"}, headers=key)).read())
+    await service.running.ended(first)
+    again = await service.http.post("/runs", json={"kind": "sync", "force": False}, headers=key)
+    other = await service.http.post("/runs", json={"kind": "verify"}, headers=key)
+
+    assert (again.status, (await again.json())["id"]) == (202, first.id)
+    assert other.status == 422
+    assert "was used for another request" in await problem(other)
+    assert len((await (await service.http.get("/runs")).json())["items"]) == 1
+
+
+async def test_pause_outlives_the_schedule(service: Service) -> None:
+    """A paused schedule has no next run, until it is resumed."""
+    paused = await (await service.http.post("/schedule/pause")).json()
+    resumed = await (await service.http.post("/schedule/resume")).json()
+
+    assert (paused["paused"], paused["next_run_at"]) == (True, None)
+    assert resumed["next_run_at"] is not None
+
+
+async def test_metrics_begin_at_zero_and_count(service: Service) -> None:
+    """Label sets are there before anything happened; a run, its requests and its files are counted."""
+    before = await (await service.http.get("/metrics")).text()
+    await service.running.sync()
+    after = await (await service.http.get("/metrics")).text()
+
+    assert 'pypi_mirror_runs_total{kind="sync",outcome="failed"} 0.0' in before
+    assert 'pypi_mirror_runs_total{kind="sync",outcome="incomplete"} 1.0' in after
+    assert 'pypi_mirror_transfers_total{kind="file",outcome="fetched"} 2.0' in after
+    # A first 404 has the index looked for at two more places.
+    assert re.search(r'pypi_mirror_upstream_requests_total\{code="404",endpoint="page"\} [1-3]\.0', after)
+    assert 'pypi_mirror_projects{state="failing"} 1.0' in after
+    assert "pypi_mirror_next_run_timestamp_seconds" in after
+
+
+async def test_forcing_everything_wants_a_confirmation(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything a forced whole sync is a 409 with the number of requests; confirmed, or named, it goes."""
+    pypi.index.project("toml").upload("1.0")
+    site.everything()
+    await service.running.sync()
+    refused = await service.http.post("/runs", json={"kind": "sync", "force": True})
+    body = await refused.json(content_type=None)
+    named = await service.http.post("/runs", json={"kind": "sync", "force": True, "projects": ["six"]})
+    confirmed = await service.http.post("/runs", json={"kind": "sync", "force": True, "confirm": True})
+
+    assert (refused.status, body["requests"], refused.content_type) == (409, 3, "application/problem+json")
+    assert "--confirm" in body["detail"]
+    assert (named.status, confirmed.status) == (202, 202)
+    for answer in (named, confirmed):
+        await service.running.ended(Run.model_validate_json(await answer.read()))
+
+
+async def test_status_with_everything(service: Service, site: Site) -> None:
+    """With scope everything the status tells the mirror's serial and upstream's."""
+    before = Status.model_validate_json(await (await service.http.get("/status")).read())
+    site.everything()
+    await service.running.sync()
+    after = Status.model_validate_json(await (await service.http.get("/status")).read())
+
+    assert (before.serial, before.upstream_serial) == (None, None)
+    assert after.serial is not None
+    assert (after.serial, after.scope) == (after.upstream_serial, "everything")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example:8090"},
+        {"Host": "10.1.2.3:8090"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+async def test_browser_is_refused(service: Service, headers: dict[str, str]) -> None:
+    """A web page that its reader's own browser carries to this host reads nothing, and starts nothing."""
+    read = await service.http.get("/status", headers=headers)
+    asked = await service.http.post("/runs", data='{"kind": "sync"}', headers=headers | {"Content-Type": "text/plain"})
+
+    assert (read.status, asked.status) == (403, 403)
+    assert "browsers use control's" in await problem(asked)
+    assert (await (await service.http.get("/runs")).json())["items"] == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8090", "[::1]:8090", "LOCALHOST:1"])
+async def test_program_on_this_host_is_answered(service: Service, host: str) -> None:
+    """Whoever names this host by its loopback is answered."""
+    assert (await service.http.get("/status", headers={"Host": host})).status == 200
+
+
+async def test_name_that_is_not_selected_is_refused(service: Service, site: Site) -> None:
+    """A sync of what mirror.toml does not select is a 422 that points to each such name; with everything, all are."""
+    wanted = {"kind": "sync", "projects": ["six", "leftpad", "a", "b", "c"]}
+    refused = await service.http.post("/runs", json=wanted)
+    body = await refused.json(content_type=None)
+    assert refused.status == 422
+    assert body["detail"].startswith("leftpad, a, b and 1 more are not selected: give each of them a line in")
+    assert [error["pointer"] for error in body["errors"]] == [f"#/projects/{place}" for place in (1, 2, 3, 4)]
+    assert (await service.http.post("/runs", json={"kind": "verify", "projects": ["leftpad"]})).status == 202
+
+    site.select("six", "leftpad", "a", "b", "c")
+    assert (await service.http.post("/runs", json=wanted)).status == 202, "a line that was just added counts"
+    site.everything()
+    assert (await service.http.post("/runs", json=wanted | {"force": True})).status == 202
+
+
+async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
+    """A run of the catalog that no longer parses is passed over and logged; lists go on past it, and so does status."""
+    runs = [await service.running.sync("six") for _ in range(5)]
+    catalog = service.running.mirror.catalog
+    with catalog.runs._engine.begin() as connection:
+        for broken, document in ((runs[1], "{}"), (runs[3], "no JSON"), (runs[4], '{"id": 7}')):
+            connection.execute(run_table.update().where(run_table.c.id == broken.id).values(document=document))
+
+    with capture_logs() as logged:
+        whole = await (await service.http.get("/runs")).json()
+        first = await (await service.http.get("/runs?limit=1")).json()
+        rest = await (await service.http.get(f"/runs?limit=1&cursor={first['next']}")).json()
+        gone = await service.http.get(f"/runs/{runs[1].id}")
+        status = await service.http.get("/status")
+
+    assert [item["id"] for item in whole["items"]] == [runs[2].id, runs[0].id]
+    assert [item["id"] for item in first["items"] + rest["items"]] == [runs[2].id, runs[0].id]
+    assert rest["next"] is None
+    assert (gone.status, status.status) == (404, 200)
+    told = [line["run"] for line in logged if "cannot be read" in line["event"]]
+    assert sorted(told) == sorted(broken.id for broken in (runs[1], runs[3], runs[4]))
+    assert (await service.running.sync("six")).state is RunState.SUCCEEDED

@@ -1,0 +1,241 @@
+"""A host that is many machines behind one name, of which some are broken: the next attempt asks another one."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from multidict import CIMultiDict
+
+import fakepypi
+from fakepypi.answer import Answer
+from mirror_contract import Run, RunState
+from mirror_syncer.upstream.http import addresses
+from mirror_syncer.upstream.http.addresses import Addresses, Next
+from syncer.site import IMPATIENT, Site
+
+# libcurl resolves names below localhost to 127.0.0.1, without DNS: so it begins with the broken one.
+HOST = "edges.localhost"
+EDGES = tuple(f"127.0.0.{number}" for number in range(1, 7))
+PROJECTS = tuple(f"project-{number}" for number in range(30))
+CONNECTIONS = 10
+Breakage = Callable[[web.Request, Answer], None]
+
+
+def answers_502(_: web.Request, answer: Answer) -> None:
+    """Answer as an edge does whose way to the origin is broken."""
+    answer.status, answer.body, answer.headers = 502, b"Bad Gateway", CIMultiDict({"Content-Type": "text/plain"})
+
+
+def answers_502_without_body(_: web.Request, answer: Answer) -> None:
+    """Answer likewise, with nothing behind the head."""
+    answer.status, answer.body, answer.headers = 502, b"", CIMultiDict()
+
+
+def resets(request: web.Request, _: Answer) -> None:
+    """Break the connection."""
+    assert request.transport is not None
+    request.transport.abort()
+
+
+@dataclass
+class Edges:
+    """Six edges of one index, and how often each was asked."""
+
+    port: int
+    broken: dict[str, Breakage]
+    asked: Counter[str] = field(default_factory=Counter)
+    connections: set[tuple[str, int]] = field(default_factory=set)
+
+    def answer(self, request: web.Request, answer: Answer) -> None:
+        """Count a request, and break its answer where its edge is broken."""
+        assert request.transport is not None
+        edge = request.transport.get_extra_info("sockname")[0]
+        self.asked[edge] += 1
+        self.connections.add((edge, request.transport.get_extra_info("peername")[1]))
+        if edge in self.broken:
+            self.broken[edge](request, answer)
+
+
+@asynccontextmanager
+async def serving(broken: dict[str, Breakage], edges: tuple[str, ...] = EDGES) -> AsyncIterator[Edges]:
+    """Serve an index of some projects at each of the edges."""
+    index, faults = fakepypi.Index(), fakepypi.Faults()
+    for name in PROJECTS:
+        index.project(name).upload("1.0", wheel=False)
+    runner = web.AppRunner(
+        fakepypi.create_app(index, faults), access_log=None, handler_cancellation=True, shutdown_timeout=1
+    )
+    await runner.setup()
+    first = socket.create_server((edges[0], 0))
+    served = Edges(first.getsockname()[1], broken)
+    faults.everywhere().change(served.answer)
+    try:
+        for listening in (first, *(socket.create_server((edge, served.port)) for edge in edges[1:])):
+            await web.SockSite(runner, listening).start()
+        yield served
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What DNS says of the name, to be changed by a test."""
+    told = list(EDGES)
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        await asyncio.sleep(0)
+        return told
+
+    monkeypatch.setattr(addresses, "look_up", look_up)
+    return told
+
+
+async def sync(tmp_path: Path, edges: Edges) -> tuple[Run, Site]:
+    """Sync all projects from the edges' one name."""
+    site = Site(tmp_path, upstream=f"http://{HOST}:{edges.port}")
+    site.select(*PROJECTS)
+    async with site.running(limits=IMPATIENT, connections=CONNECTIONS) as running:
+        return await running.sync(), site
+
+
+@pytest.mark.parametrize("breakage", [answers_502, answers_502_without_body, resets])
+async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
+    """Where one of six edges is broken for ever, the sync is whole, and each connection meets it once at most."""
+    async with serving({EDGES[0]: breakage}) as edges:
+        run, site = await sync(tmp_path, edges)
+
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    assert site.pages() == sorted(PROJECTS)
+    site.assert_whole()
+    assert 1 <= edges.asked[EDGES[0]] <= CONNECTIONS
+    assert edges.asked.total() - edges.asked[EDGES[0]] == 2 * len(PROJECTS), "nothing else is asked twice"
+
+
+async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None:
+    """Where half of the edges are broken, each in its own way, the sync is whole."""
+    broken = {EDGES[0]: answers_502, EDGES[1]: resets, EDGES[2]: answers_502_without_body}
+    async with serving(broken) as edges:
+        run, site = await sync(tmp_path, edges)
+
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    site.assert_whole()
+    assert sum(edges.asked[edge] for edge in broken) <= 3 * CONNECTIONS
+
+
+async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
+    """An edge that takes a request and says nothing is asked no more once its silence is over."""
+    async with serving({}) as edges:
+        edges.broken = {}
+        site = Site(tmp_path, upstream=f"http://{HOST}:{edges.port}")
+        site.select(*PROJECTS)
+        silent = asyncio.Event()
+
+        def hang(request: web.Request, answer: Answer) -> None:
+            silent.set()
+            answer.status, answer.body, answer.headers = 200, b"", CIMultiDict({"Content-Length": "9"})
+
+        edges.broken = {EDGES[0]: hang}
+        async with site.running(limits=IMPATIENT, connections=CONNECTIONS) as running:
+            run = await running.sync()
+
+    assert silent.is_set()
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    assert edges.asked[EDGES[0]] <= CONNECTIONS
+
+
+async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> None:
+    """Where DNS has one address, a retry goes there again, on a connection that the failure has not met."""
+    dns[:] = EDGES[:1]
+    met = set[int]()
+
+    def fails_by_connection(request: web.Request, answer: Answer) -> None:
+        """Behind one address are two machines; a connection stays with the one that it came to."""
+        assert request.transport is not None
+        port = request.transport.get_extra_info("peername")[1]
+        if len(met) < CONNECTIONS or port in met:
+            met.add(port)
+            answers_502(request, answer)
+
+    async with serving({EDGES[0]: fails_by_connection}, EDGES[:1]) as edges:
+        run, site = await sync(tmp_path, edges)
+
+    assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
+    site.assert_whole()
+    # Each of the first connections fails once or twice: another request may be on it already.
+    assert edges.asked.total() - 2 * len(PROJECTS) <= 3 * CONNECTIONS
+
+
+async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list[str]) -> None:
+    """A page that every edge answers with 500 costs its project, and others neither their pages nor their retries."""
+
+    def fail(request: web.Request, answer: Answer) -> None:
+        if request.path == f"/simple/{PROJECTS[3]}/":
+            answer.status, answer.body = 500, b""
+
+    async with serving(dict.fromkeys(EDGES, fail)) as edges:
+        run, site = await sync(tmp_path, edges)
+
+    assert (run.state, [failure.project for failure in run.failures]) == (RunState.INCOMPLETE, [PROJECTS[3]])
+    assert site.pages() == sorted(set(PROJECTS) - {PROJECTS[3]})
+    assert edges.asked.total() == 2 * (len(PROJECTS) - 1) + IMPATIENT.attempts
+
+
+async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that fails is left alone for a minute, then for two; once it answers, nothing is held against it."""
+    now = 1_000.0
+    monkeypatch.setattr("mirror_syncer.upstream.http.addresses.time.monotonic", lambda: now)
+    known = Addresses()
+    waits = []
+    for _ in range(8):
+        steering = known.steering(HOST, 80)
+        assert steering is None
+        assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ADDRESS
+        began = now
+        while (steering := known.steering(HOST, 80)) is not None:
+            assert EDGES[0] not in steering.resolve.split(":")[-1].split(",")
+            now += 10
+        waits.append(round((now - began) / 60))
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    known.answered(HOST, 80, EDGES[0])
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.ADDRESS
+    now += 70
+    assert known.steering(HOST, 80) is None
+
+
+async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
+    """Where each address failed, none is avoided; and what DNS does not name is never steered to."""
+    known = Addresses()
+    for edge in EDGES:
+        await known.failed(HOST, 80, edge, by=known.steering(HOST, 80))
+    steering = known.steering(HOST, 80)
+    assert steering is not None
+    assert steering.resolve.endswith(":" + ",".join(EDGES))
+    assert await known.failed(HOST, 80, "10.0.0.1", by=steering) is Next.ANYWHERE
+    assert known.steering("other.example", 80) is None
+
+
+async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
+    """Ten requests that fail at once with one machine move the others once, not ten times."""
+    known = Addresses()
+    moved = await asyncio.gather(*(known.failed(HOST, 80, EDGES[0], by=None) for _ in range(10)))
+    steering = known.steering(HOST, 80)
+    assert moved == [Next.ADDRESS] * 10
+    assert steering is not None
+    assert steering.generation == 1
+
+
+async def test_only_address_gets_its_rest(dns: list[str]) -> None:
+    """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
+    dns[:] = EDGES[:1]
+    known = Addresses()
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
+    steering = known.steering(HOST, 80)
+    assert steering is not None
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
+    assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ANYWHERE, "renewed a moment ago"

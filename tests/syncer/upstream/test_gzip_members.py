@@ -1,0 +1,105 @@
+"""Pages packed by gzip in several members, which libcurl does not unpack: read like others, within the same bounds."""
+
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirror_contract import RunState
+from mirror_syncer.upstream.http.members import GzipError, Members
+from syncer.site import IMPATIENT, Site, memory_below
+from syncer.wire import Wire, page, send, wire
+
+MIB = 2**20
+JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
+SMALL = replace(IMPATIENT, page_bytes=16 * MIB, silence_seconds=10)
+EMPTY = {"meta": {"api-version": "1.1"}, "name": "bad", "files": [], "versions": []}
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Wire]:
+    """An upstream by the byte."""
+    async with wire() as upstream:
+        yield upstream
+
+
+def packed(body: bytes, *cuts: int) -> bytes:
+    """Return a body in as many members as there are pieces between the cuts."""
+    ends = (*sorted(cuts), len(body))
+    return b"".join(gzip.compress(body[begin:end], mtime=0) for begin, end in zip((0, *ends), ends, strict=False))
+
+
+def answer(body: bytes, encoding: str = "gzip") -> bytes:
+    """Return a page's answer."""
+    return JSON + f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def sync(tmp_path: Path, raw: Wire) -> tuple[RunState, list[str], Site]:
+    """Sync one bad and one good project; return how it went, and what the failures say."""
+    raw.answers["/simple/good/"] = page("good")
+    site = Site(tmp_path, upstream=raw.url)
+    site.select("bad", "good")
+    async with site.running(limits=SMALL) as running:
+        with memory_below(64 * MIB):
+            run = await running.sync()
+    return run.state, [failure.reason for failure in run.failures], site
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
+async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
+    """A page packed in several members, an empty one among them, is published like any other."""
+    raw.answers["/simple/bad/"] = send(answer(packed(json.dumps(EMPTY).encode(), 10, 40, 40, 41), encoding))
+
+    state, _, site = await sync(tmp_path, raw)
+
+    assert state is RunState.SUCCEEDED
+    assert site.pages() == ["bad", "good"]
+
+
+async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
+    """However many members a page has, what counts is what comes out of them together."""
+    body = json.dumps(EMPTY).encode().replace(b"{", b"{" + b" " * 100 * MIB, 1)
+    raw.answers["/simple/bad/"] = send(answer(packed(body, 50, 5 * MIB, 90 * MIB)))
+    del body
+
+    _, [reason], site = await sync(tmp_path, raw)
+
+    assert "larger than 16,777,216 bytes" in reason
+    assert site.pages() == ["good"]
+
+
+@pytest.mark.parametrize("spoil", [lambda body: body[:-4], lambda body: body + b"no gzip", lambda body: body[:60]])
+async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object) -> None:
+    """What ends too early, or goes on with what is no gzip, fails its project and is not published in part."""
+    assert callable(spoil)
+    raw.answers["/simple/bad/"] = send(answer(spoil(packed(json.dumps(EMPTY).encode(), 10))))
+
+    _, [reason], site = await sync(tmp_path, raw)
+
+    assert "gzip" in reason
+    assert site.pages() == ["good"]
+
+
+@given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 50))
+def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
+    """Whatever the members hold and however their bytes are cut on the way, what comes out is their sum, in order."""
+    wire_bytes = b"".join(gzip.compress(part, mtime=0) for part in parts)
+    members = Members()
+    chunks = (wire_bytes[at : at + step] for at in range(0, len(wire_bytes), step))
+    assert b"".join(piece for chunk in chunks for piece in members.pieces(chunk)) == b"".join(parts)
+    assert members.complete
+
+
+def test_pieces_are_small() -> None:
+    """A thousandfold comes out in pieces, so that whoever takes them can stop."""
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = packer.compress(bytes(10 * MIB)) + packer.flush()
+    assert max(map(len, Members().pieces(bomb))) <= 64 * 1024
+    with pytest.raises(GzipError):
+        list(Members().pieces(b"plain text"))

@@ -1,0 +1,234 @@
+"""An HTML page tells the same as the JSON page of the same project, and a login form tells nothing."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+import fakepypi
+from fakepypi.pages import Document, project_document, to_html, to_json
+from mirror_syncer.errors import InvalidPageError
+from mirror_syncer.model.page import Page, ProjectStatus
+from mirror_syncer.upstream import parse_json, parse_page
+from mirror_syncer.upstream.html import parse_html
+
+law = settings(max_examples=100)
+NAME = NormalizedName("foo")
+URL = "https://pypi.org/simple/foo/"
+DIGEST = "ab" * 32
+reasons = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).map(str.strip).filter(bool)
+
+
+def read(body: str) -> Page:
+    """Parse a page's text."""
+    return parse_html(body.encode(), name=NAME, url=URL)
+
+
+def document(index: fakepypi.Index) -> Document:
+    """Return warehouse's page of a project."""
+    return project_document(index.project("foo").listing(), file_origin="https://files.pythonhosted.org")
+
+
+@law
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=4),
+    reasons,
+    st.sampled_from((None, ">=3.8", '>=3.8,!=3.9.*,<"4"')),
+)
+def test_html_equals_json(releases: list[tuple[bool, bool, bool]], reason: str, requires_python: str | None) -> None:
+    """From one content, both formats give the same page, but for sizes, times and versions, which HTML has not."""
+    index = fakepypi.Index()
+    index.project("foo").create()
+    for number, (wheel, yanked, provenance) in enumerate(releases):
+        version = f"1.{number}"
+        index.project("foo").upload(version, wheel=wheel, requires_python=requires_python, provenance=provenance)
+        if yanked:
+            index.project("foo").yank(version, reason=reason)
+    page = document(index)
+    json, html = parse_json(to_json(page), name=NAME, url=URL), parse_html(to_html(page), name=NAME, url=URL)
+    assert html.files == tuple(replace(file, size=None, upload_time=None) for file in json.files)
+    assert (html.status, html.serial, html.api_version) == (json.status, json.serial, json.api_version)
+    assert (html.refused, json.refused) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "filename", ["foo-a b-1.0.zip", "foo-100%.zip", "foo-grün.zip", "foo-c#-1.0.zip", "foo-a&amp;b.zip"]
+)
+def test_odd_filenames(filename: str) -> None:
+    """A name is the URL's last component, unquoted once and unescaped once (PEP 503)."""
+    index = fakepypi.Index()
+    index.project("foo").upload_file(filename, b"odd", version="1.0")
+    page = document(index)
+    [html] = parse_html(to_html(page), name=NAME, url=URL).files
+    [json] = parse_json(to_json(page), name=NAME, url=URL).files
+    assert html.filename == filename
+    assert html.url == json.url
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html><body><form action=/login>Password <input name=p></form></body></html>",
+        "<title>Sign in</title><h1>Sign in</h1><p>Useful links for staff: <a href=/help>help</a>",
+        "<title>Sign in</title> Quick links for staff <a href=/help#top>help</a>",
+        "<h1>502 Bad Gateway</h1>",
+        "\x00\xff\x1f\x8b",
+    ],
+)
+def test_login_page_is_no_page(body: str) -> None:
+    """A proxy's form, an error page or noise with 200 is refused: taken as a page, it would empty the project."""
+    with pytest.raises(InvalidPageError, match="is no project page"):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<a href="six-1.0.tar.gz">six-1.0.tar.gz</a>',
+        "<title>Links for foo</title>",
+        "<h1>root/pypi: links for foo</h1>",
+        '<meta name="pypi:repository-version" content="1.0">',
+    ],
+)
+def test_pages_of_other_servers(body: str) -> None:
+    """Links to files, a title as every server has it, or PEP 629's mark: each alone makes a page, empty or not."""
+    assert read(body).files == ()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<title>Links for bar</title>",
+        "<title>Links for foo</title><h1>Links for bar</h1>",
+        "<h1>root/pypi: links\n for foo-bar</h1>",
+    ],
+)
+def test_other_projects_page_is_refused(page: str) -> None:
+    """A page whose title names another project is none, as in JSON: who mixes pages up must not mix projects up."""
+    with pytest.raises(InvalidPageError, match="not of 'foo'"):
+        read(f'{page}<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>')
+
+
+@pytest.mark.parametrize("title", ["Links for Foo", "Links for all packages!", "foo", "Foo &mdash; links for _", ""])
+def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
+    """A title by which nobody can tell the project, or that spells it otherwise, costs nothing."""
+    [file] = read(f'<title>{title}</title><a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>').files
+    assert file.filename == "foo-1.0.zip"
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("https://files.example/shared/", "https://files.example/shared/foo-1.0.zip"),
+        ("//files.example/shared/x", "https://files.example/shared/foo-1.0.zip"),
+        ("/shared/", "https://pypi.org/shared/foo-1.0.zip"),
+        ("", "https://pypi.org/simple/foo/foo-1.0.zip"),
+    ],
+)
+def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
+    """Links are relative to the first ``<base href>``, as pip, uv and browsers read them."""
+    page = f'<base target="_top"><base href="{base}"><base href="https://other.example/">'
+    links = "".join(
+        f'<a href="{link}#sha256={DIGEST}">x</a>' for link in ("foo-1.0.zip", "https://pypi.org/foo-2.0.zip")
+    )
+    assert [file.url for file in read(page + links).files] == [url, "https://pypi.org/foo-2.0.zip"]
+
+
+@pytest.mark.parametrize("base", ["javascript:x/", "file:///etc/", "https://h/%2e%2e/", "ftp://h/"])
+def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
+    """A base that is not http(s), or climbs, has its relative links refused, and no others."""
+    page = read(
+        f'<base href="{base}"><a href="foo-1.0.zip#sha256={DIGEST}">1</a>'
+        f'<a href="{URL}foo-2.0.zip#sha256={DIGEST}">2</a>'
+    )
+    assert ([file.filename for file in page.files], len(page.refused)) == (["foo-2.0.zip"], 1)
+    with pytest.raises(InvalidPageError):
+        read('<title>Links for foo</title><base href="http://[::1/">')
+
+
+def test_said_twice_is_not_contradicted() -> None:
+    """The same anchor twice, or once without its hash, is one file; another hash for its name is a contradiction."""
+    one, other = (f'<a href="foo-1.0.zip#sha256={digest}">foo-1.0.zip</a>' for digest in (DIGEST, "cd" * 32))
+    silent = '<a href="foo-1.0.zip">foo-1.0.zip</a>'
+    for page in (one * 3, silent + one, one + silent + silent, one.replace('">', '" data-requires-python="">') + one):
+        parsed = read(page)
+        assert ([file.sha256 for file in parsed.files], parsed.refused) == ([DIGEST], ()), page
+    contradicted = read(one + other + one + other)
+    assert ([file.sha256 for file in contradicted.files], len(contradicted.refused)) == ([DIGEST], 1)
+
+
+def test_text_that_steers_a_terminal_is_replaced() -> None:
+    """What a terminal obeys or what turns text around is replaced, however an attribute spells it."""
+    evil = "&#27;[2J&#x9b;\x1b\u202e"
+    page = read(
+        f'<meta name="pypi:project-status-reason" content="{evil}"><title>Links for foo</title>'
+        f'<a href="foo-1.0.zip#sha256={DIGEST}" data-yanked="{evil}" data-requires-python="{evil}">x</a>'
+    )
+    for text in (page.status_reason, page.files[0].yanked, page.files[0].requires_python):
+        assert isinstance(text, str)
+        assert text.isprintable()
+
+
+def test_link_without_digest_is_refused() -> None:
+    """A link that no digest guards is named among the refused, and the others are taken."""
+    page = read(f'<a href="foo-1.zip">1</a><a href="foo-2.zip#md5=0">2</a><a href="foo-3.zip#sha256={DIGEST}">3</a>')
+    assert [file.filename for file in page.files] == ["foo-3.zip"]
+    assert [refusal.filename for refusal in page.refused] == ["foo-1.zip", "foo-2.zip"]
+
+
+@pytest.mark.parametrize(
+    "url", ["../../packages/%2e%2e/foo-1.0-py3-none-any.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"]
+)
+def test_bad_link_costs_only_itself(url: str) -> None:
+    """A link whose URL is none, or climbs, is refused; its neighbour is taken."""
+    page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="foo-1.0.zip#sha256={DIGEST}">c</a>')
+    assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/foo-1.0.zip"]
+    assert len(page.refused) == 1
+
+
+@pytest.mark.parametrize(
+    ("attributes", "core_metadata", "yanked"),
+    [
+        ("", False, False),
+        ('data-core-metadata="true"', True, False),
+        (f'data-core-metadata="sha256={DIGEST}"', DIGEST, False),
+        (f'data-dist-info-metadata="sha256={DIGEST}"', DIGEST, False),
+        (f'data-dist-info-metadata="true" data-core-metadata="sha256={DIGEST}"', DIGEST, False),
+        ('data-core-metadata="md5=0"', True, False),
+        ("data-yanked", False, True),
+        ('data-yanked=""', False, True),
+        ('data-yanked="&lt;why&gt;"', False, "<why>"),
+    ],
+)
+def test_attributes(attributes: str, core_metadata: object, yanked: object) -> None:
+    """Metadata's newer name goes before its older one (PEP 714); yanked is what is present at all (PEP 592)."""
+    [file] = read(f'<a href="foo-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
+    assert (file.core_metadata, file.yanked) == (core_metadata, yanked)
+
+
+def test_status_and_version_are_heeded() -> None:
+    """A status marker is read with its reason (PEP 792), and a major version that is not known is refused (PEP 629)."""
+    status = '<meta name="pypi:project-status" content="{}"><meta name="pypi:project-status-reason" content="r">'
+    page = read(f"<title>Links for foo</title>{status.format('quarantined')}<!--SERIAL {2**63}-->")
+    assert (page.status, page.status_reason, page.serial) == (ProjectStatus.QUARANTINED, "r", None)
+    assert read(f"<title>Links for foo</title>{status.format('new')}").status is ProjectStatus.ACTIVE
+    with pytest.raises(InvalidPageError, match=r"api-version '2\.0'"):
+        read('<meta name="pypi:repository-version" content="2.0">')
+
+
+def test_the_content_type_decides() -> None:
+    """A page is parsed as what its type says it is, and any other type is refused by name."""
+    index = fakepypi.Index()
+    index.project("foo").upload("1.0")
+    page = document(index)
+
+    def parsed(body: bytes, content_type: str) -> Page:
+        return parse_page(body, content_type=content_type, name=NAME, url=URL, serial=None)
+
+    assert len(parsed(to_json(page), "application/vnd.pypi.simple.v1+json").files) == 2
+    assert len(parsed(to_html(page), "application/vnd.pypi.simple.v1+html").files) == 2
+    for body, content_type in ((to_html(page), "application/json"), (to_json(page), "text/html"), (b"", "")):
+        with pytest.raises(InvalidPageError):
+            parsed(body, content_type)

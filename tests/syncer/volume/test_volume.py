@@ -1,0 +1,337 @@
+"""The tree belongs to one syncer and one catalog, and nothing planted in it is followed."""
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from packaging.utils import NormalizedName
+
+from mirror_syncer.errors import (
+    FileRejectedError,
+    PathError,
+    VolumeError,
+    VolumeFullError,
+    VolumeInUseError,
+    VolumeMissingError,
+)
+from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256
+from mirror_syncer.volume import PageSet, Volume
+from mirror_syncer.volume.durability import Durability
+
+ID = "4f9c"
+PLACE = PackagePath("packages/ab/six.whl")
+METADATA = PackagePath(f"{PLACE}.metadata")
+SIX = NormalizedName("six")
+DIGEST = Sha256(sha256(b"six").hexdigest())
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Volume]:
+    """A new tree, taken."""
+    with Volume(tmp_path, mirror_id=ID, known=False) as taken:
+        yield taken
+
+
+@pytest.fixture
+def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file outside the tree that a symlink may lead to."""
+    path = tmp_path_factory.mktemp("outside") / "secret"
+    path.write_bytes(b"six")
+    return path
+
+
+def test_new_tree(volume: Volume, tmp_path: Path) -> None:
+    """A new tree has its id, its 256 directories, and two that only its owner may enter."""
+    assert (tmp_path / "pypi/.mirror-id").read_text() == f"{ID}\n"
+    assert len(list((tmp_path / "pypi/web/packages").iterdir())) == 256
+    for hidden in (".staging", ".withdrawn"):
+        assert stat.S_IMODE((tmp_path / "pypi" / hidden).stat().st_mode) == 0o700
+
+
+def test_two_syncers(tmp_path: Path) -> None:
+    """A second syncer on one tree is refused and told who holds it; once that one is gone, it may."""
+    with Volume(tmp_path, mirror_id=ID, known=False) as volume:
+        with pytest.raises(VolumeInUseError, match=f'"pid": {os.getpid()}'):
+            Volume(tmp_path, mirror_id=ID, known=True)
+        volume.check_present()
+    with Volume(tmp_path, mirror_id=ID, known=True) as next_one:
+        next_one.check_present()
+
+
+def test_disk_that_is_not_there(tmp_path: Path) -> None:
+    """A missing root, or a tree without its id under a catalog with projects, is an unmounted disk; nothing is made."""
+    with pytest.raises(VolumeMissingError, match="is the disk mounted"):
+        Volume(tmp_path / "absent", mirror_id=ID, known=False)
+    with pytest.raises(VolumeMissingError, match="is the disk mounted"):
+        Volume(tmp_path, mirror_id=ID, known=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_goes_away(volume: Volume, tmp_path: Path) -> None:
+    """A disk that is unmounted under us is found out by the next check."""
+    volume.check_present()
+    (tmp_path / "pypi/.mirror-id").unlink()
+    with pytest.raises(VolumeMissingError, match="is the disk mounted"):
+        volume.check_present()
+
+
+def test_another_catalogs_tree(tmp_path: Path) -> None:
+    """A tree with another catalog's id is refused, both are named, and the lock is given back."""
+    Volume(tmp_path, mirror_id=ID, known=False).close()
+    with pytest.raises(VolumeMissingError, match=rf"belongs to another catalog \({ID}; ours is other\)"):
+        Volume(tmp_path, mirror_id="other", known=True)
+    Volume(tmp_path, mirror_id=ID, known=True).close()
+
+
+def test_lost_catalogs_tree(tmp_path: Path) -> None:
+    """An empty catalog takes over the id that a tree bears, and never writes its own over it."""
+    Volume(tmp_path, mirror_id=ID, known=False).close()
+    with Volume(tmp_path, mirror_id="heir", known=False) as volume:
+        assert volume.mirror_id == ID
+    assert (tmp_path / "pypi/.mirror-id").read_text() == f"{ID}\n"
+
+
+def test_unwritable_tree_names_the_remedy() -> None:
+    """Somebody who may not write is told the chown to run, with their own numbers; other mirrors keep their owners."""
+    attempt = (
+        "import os, sys, pathlib\n"
+        "from mirror_syncer.errors import VolumeError\n"
+        "from mirror_syncer.volume import Volume\n"
+        "if os.getuid() == 0: os.setgid(65_533); os.setuid(65_534)\n"
+        "try: Volume(pathlib.Path(sys.argv[1]), mirror_id='x', known=False)\n"
+        "except VolumeError as error: print(os.getuid(), os.getgid(), error, sep='\\n')\n"
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o555)
+        told = subprocess.run([sys.executable, "-c", attempt, directory], check=True, capture_output=True, text=True)
+    uid, gid, message = told.stdout.splitlines()
+    assert message == (
+        f"{directory}/pypi cannot be written: Permission denied; "
+        f"on the host: chown {uid}:{gid}, and chmod u+rwx, the directory that MIRROR_DATA names"
+    )
+
+
+def test_room(volume: Volume) -> None:
+    """What does not fit is refused before it is begun, and the message says what to do."""
+    disk = volume.disk()
+    assert 0 < disk.free_bytes <= disk.size_bytes
+    volume.check_room(disk.free_bytes // 2)
+    with pytest.raises(
+        VolumeFullError, match=r"[kMGT]B more are wanted, and 0% are to .* grow the disk, or select less"
+    ):
+        volume.check_room(disk.free_bytes * 2)
+
+
+def test_reserve(tmp_path: Path) -> None:
+    """The share that is to stay free is not written to, not even for an empty file."""
+    with (
+        Volume(tmp_path, mirror_id=ID, known=False, reserve=0.999) as volume,
+        pytest.raises(VolumeFullError, match=r"B are free, and 99\.9% are to stay free \(MIRROR_DISK_RESERVE\)"),
+    ):
+        volume.check_room(0)
+
+
+def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
+    """A symlink, a directory or a pipe in a file's place has no digest and no size, and reading it does not wait."""
+    path = volume.path(PLACE)
+    plants: list[Callable[[], None]] = [lambda: path.symlink_to(secret), path.mkdir, lambda: os.mkfifo(path)]
+    for plant in plants:
+        plant()
+        assert (volume.digest(PLACE), volume.size(PLACE)) == (None, None)
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert volume.digest(PLACE) is None
+    path.write_bytes(b"six")
+    assert (volume.digest(PLACE), volume.size(PLACE)) == (DIGEST, 3)
+
+
+def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> None:
+    """A symlink where a temporary should grow is refused, and what it leads to stays as it is."""
+    for size in (None, 2**26):
+        incoming = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
+        incoming.abandon()
+        Path(incoming.temporary).symlink_to(secret)
+        with pytest.raises(PathError, match="cannot be written"):
+            volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
+    directory = volume.page_directory(NormalizedName("six"))
+    directory.mkdir()
+    (directory / ".index.html.new").symlink_to(secret)
+    with pytest.raises(PathError, match="cannot be written"):
+        volume.stage(NormalizedName("six"), PageSet(html=b"h", json=b"j"))
+    assert secret.read_bytes() == b"six"
+
+
+def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
+    """A symlink in the lock's place stops the start, and what it leads to stays as it is."""
+    (tmp_path / "pypi").mkdir()
+    (tmp_path / "pypi/.lock").symlink_to(secret)
+    with pytest.raises(VolumeError, match=r"\.lock cannot be written"):
+        Volume(tmp_path, mirror_id=ID, known=False)
+    assert secret.read_bytes() == b"six"
+
+
+def test_longest_names(volume: Volume) -> None:
+    """A name of 255 bytes is stored, moved and removed like any other; from 247 on its metadata has no room."""
+    longest = Filename("a" * MAX_NAME_BYTES)
+    assert not volume.keeps_metadata(longest)
+    assert not volume.keeps_metadata(Filename("a" * 247))
+    assert volume.keeps_metadata(Filename("a" * 246))
+    for place in (PackagePath(f"packages/ab/{longest}"), PackagePath(f"packages/ab/cd/{'e' * 60}/{longest}")):
+        volume.make_directory(place)
+        volume.path(place).write_bytes(b"six")
+        assert volume.size(PackagePath(f"{place}.metadata")) is None
+        assert volume.digest(PackagePath(f"{place}.metadata")) is None
+        volume.withdraw(place)
+        assert volume.size(place) is None
+        volume.restore(place)
+        assert volume.digest(place) == DIGEST
+        volume.remove(place)
+        assert volume.size(place) is None
+    volume.clean_up(SIX, [(PackagePath(f"packages/ab/{longest}"), DIGEST)])
+
+
+def test_file_system_with_shorter_names(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is too long for the file system alone is refused with both numbers."""
+    monkeypatch.setattr(volume, "_name_max", 143)
+    volume.check_name(Filename("a" * 143))
+    with pytest.raises(FileRejectedError, match="has 144 bytes, and the file system of MIRROR_DATA takes at most 143"):
+        volume.check_name(Filename("a" * 144))
+    assert volume.keeps_metadata(Filename("a" * 134))
+    assert not volume.keeps_metadata(Filename("a" * 135))
+
+
+def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
+    """A withdrawn file leaves the document root with its metadata, and is restored as it was."""
+    volume.path(PLACE).write_bytes(b"six")
+    volume.write_metadata(SIX, PLACE, b"Name: six")
+    volume.withdraw(PLACE)
+    assert list((tmp_path / "pypi/web/packages/ab").iterdir()) == []
+    volume.restore(PLACE)
+    assert volume.digest(PLACE) == DIGEST
+    assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
+
+
+def test_metadata_is_written_whole(volume: Volume) -> None:
+    """Metadata replaces what a crash left of it, and never goes on from there."""
+    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
+    volume.write_metadata(SIX, PLACE, b"Name: six")
+    assert [path.name for path in volume.path(PLACE).parent.iterdir()] == ["six.whl.metadata"]
+    assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
+
+
+def test_restoring_replaces_nothing(volume: Volume) -> None:
+    """What has taken a withdrawn file's place stays; what was never withdrawn or never there is no error."""
+    volume.path(PLACE).write_bytes(b"old")
+    volume.withdraw(PLACE)
+    volume.path(PLACE).write_bytes(b"six")
+    volume.restore(PLACE)
+    assert volume.digest(PLACE) == DIGEST
+    other = PackagePath("packages/cd/idna.whl")
+    volume.restore(other)
+    volume.withdraw(other)
+    volume.remove(other)
+    assert volume.size(other) is None
+
+
+def test_removed_file_takes_its_metadata_along(volume: Volume, tmp_path: Path) -> None:
+    """Of a removed file nothing is left, but the mark that a full path was its own."""
+    full = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
+    for place in (PLACE, full):
+        volume.make_directory(place)
+        volume.path(place).write_bytes(b"six")
+        volume.write_metadata(SIX, place, b"Name: six")
+        volume.remove(place)
+    mark = tmp_path / "pypi/web" / full.replace("six.whl", ".gone/six.whl")
+    assert list((tmp_path / "pypi/web").rglob("*six*")) == [mark]
+    assert mark.read_bytes() == b""
+
+
+def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:
+    """After a crash a project's own temporaries go; a large download stays for a week."""
+    name = NormalizedName("six")
+    assert volume.stage(name, PageSet(html=b"h", json=b"j"))
+    beside = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=None, place=PLACE)
+    beside.write(b"si")
+    staged = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=2**26, place=PLACE)
+    staged.write(b"si")
+    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
+    volume.clean_up(name, [(PLACE, DIGEST)])
+    volume.clean_staging()
+    assert [path.name for path in (tmp_path / "pypi/web").rglob("*") if path.is_file()] == []
+    assert not volume.page_directory(name).exists()
+    assert Path(staged.temporary).exists()
+    week_ago = time.time() - 8 * 86_400
+    os.utime(Path(staged.temporary), (week_ago, week_ago))
+    volume.clean_staging()
+    assert not Path(staged.temporary).exists()
+    beside.abandon()
+    staged.abandon()
+
+
+@pytest.mark.parametrize("directory", [Path("/dev/shm"), Path(__file__).parent], ids=["by file", "as it comes"])
+def test_durability_of_names_that_went(directory: Path) -> None:
+    """What was noted is synced on any file system, and a directory that is gone since is no error."""
+    with tempfile.TemporaryDirectory(dir=directory) as temporary:
+        durability = Durability(Path(temporary))
+        gone = Path(temporary) / "gone"
+        gone.mkdir()
+        durability.named(gone)
+        gone.rmdir()
+        durability.sync()
+        durability.close()
+        assert durability.by_group == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
+        assert durability.file_system != "unknown"
+
+
+def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where syncfs is not trusted, each directory in which a name came is synced, up to the tree's own."""
+    synced: list[str] = []
+    monkeypatch.setattr("mirror_syncer.volume.durability._KNOWN", frozenset())
+    monkeypatch.setattr("mirror_syncer.volume.durability._sync_directory", synced.append)
+    place = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
+    with Volume(tmp_path, mirror_id=ID, known=False) as volume:
+        volume.make_directory(place)
+        volume.write_metadata(SIX, place, b"Name: six")
+        volume.durability.sync()
+    above = volume.path(place).parents
+    assert {str(directory) for directory in above if directory.is_relative_to(tmp_path)} <= set(synced)
+
+
+def test_file_system_that_ignores_case(tmp_path: Path) -> None:
+    """Where a name is found by its capitals the tree is refused, with what to do; no probe is left, nothing is open."""
+    packages = tmp_path / "pypi/web/packages"
+    packages.mkdir(parents=True)
+    (packages / ".Letters-Probe").touch()  # as such a file system would answer
+
+    with pytest.raises(VolumeError, match=r"ignores case.*let MIRROR_DATA name a directory on another"):
+        Volume(tmp_path, mirror_id="ours", known=False)
+
+    assert not (packages / ".letters-probe").exists()
+    assert [name for name in opened() if name.startswith(f"{tmp_path}")] == []
+
+
+def opened() -> set[str]:
+    """Return what this process has open, by name."""
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that was listing
+            names.add(f"{descriptor.readlink()}")
+    return names
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o750])
+def test_what_is_hidden_is_private_whatever_it_was(tmp_path: Path, mode: int) -> None:
+    """Withdrawn and half-downloaded files are the syncer's alone, also in a tree that was there with other modes."""
+    for hidden in (".staging", ".withdrawn"):
+        (tmp_path / "pypi" / hidden).mkdir(parents=True)
+        (tmp_path / "pypi" / hidden).chmod(mode)
+    with Volume(tmp_path, mirror_id=ID, known=False):
+        for hidden in (".staging", ".withdrawn"):
+            assert stat.S_IMODE((tmp_path / "pypi" / hidden).stat().st_mode) == 0o700
