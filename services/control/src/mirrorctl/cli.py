@@ -7,12 +7,12 @@ import typer
 from pydantic import BaseModel
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract.text import plain
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.concerns import Level
 from mirror_control.client.download_shapes import DownloadFilter, MissFilter
 from mirror_control.client.shapes import Item, Page, ProjectFilter, RunFilter
 from mirror_control.client.verdict import judge
-from mirror_control.client.words import plain
 from mirrorctl import views
 from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
 from mirrorctl.follow import follow
