@@ -309,7 +309,7 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
     more = first.splitlines()[-1]
     rest = mirrorctl("runs", "--limit", "1", *more.removeprefix("more: ").split()).stdout
 
-    assert more == f"more: --cursor {run_ids[1]}"
+    assert more == f"more: --after {run_ids[1]}"
     assert run_ids[0] in rest
     assert "more" not in rest
 
@@ -317,8 +317,8 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("runs", "--cursor", ""), "cursor: "),
-        (("runs", "--cursor", "x" * 513), "cursor: "),
+        (("runs", "--after", ""), "after: "),
+        (("runs", "--after", "x" * 513), "after: "),
         (("projects", "--search", "x" * 215), "q: "),
         (("sync", "/etc/x"), "projects/0: '/etc/x' is not a project name"),
     ],
