@@ -63,6 +63,7 @@ def test_the_map_has_every_room(service: str, heading: str) -> None:
     assert sorted(named) == sorted(folders + modules)
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_repository_holds_no_secret() -> None:
     """Git has no private key and no file of an operator's, and takes none of those that the documentation has made."""
     git = ("git", "-C", str(REPOSITORY))

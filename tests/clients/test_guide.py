@@ -34,6 +34,7 @@ RUN_BY = {
 }
 
 
+@pytest.mark.proves("reliability/clients")
 def test_every_block_is_run() -> None:
     """Each block of the guide has a test, and each of these tests is there."""
     assert {(one.section, one.language, one.number) for one in snippets()} == RUN_BY.keys()

@@ -8,7 +8,12 @@ import yaml
 from clients.guide import snippet
 from clients.lab import Client, Lab
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 # What `install requests` must end in: the newest of each that upstream has.
 NEWEST = {

@@ -11,7 +11,7 @@ import pytest
 from stack.compose import REPOSITORY, Stack, container, run, until
 from stack.mirror import Mirror
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900), pytest.mark.proves("security/clients")]
 
 SHOWN = (REPOSITORY / "docs/operations.md").read_text()
 PREFIX = "/pypi-proxy"

@@ -11,6 +11,8 @@ from syncer.old_mirror import OldMirror
 from syncer.site import Site, same_directory
 from syncer.test_cli import mirror_syncer
 
+pytestmark = pytest.mark.proves("reliability/disk")
+
 LENGTHS = (246, 247, 254, 255)  # bytes; from 247 on there is no room for `.metadata`
 
 

@@ -7,6 +7,8 @@ from mirror_contract import RunState
 from syncer.site import Running, Site
 from syncer.test_everything import gauges, publish
 
+pytestmark = pytest.mark.proves("reliability/upstream")
+
 METRIC = "pypi_mirror_upstream_serial_timestamp_seconds"
 
 

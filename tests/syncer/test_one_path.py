@@ -15,6 +15,8 @@ from syncer.rights import ordinary
 from syncer.site import Site
 from syncer.test_cli import mirror_syncer
 
+pytestmark = pytest.mark.proves("reliability/disk")
+
 WHEEL = "six-1.0-py3-none-any.whl"
 
 
