@@ -41,6 +41,12 @@ def uv(client: Client) -> Client:
     return client
 
 
+def test_line_that_tests_the_mirror(client: Client) -> None:
+    """Without any setting, the guide's first line downloads a file from the mirror."""
+    client.run(snippet("Test the mirror", "sh"))
+    assert client.run("ls packages").startswith("six-")
+
+
 def test_pip(pip: Client) -> None:
     """pip installs requests and what it needs."""
     pip.run("pip install --target=packages requests")
