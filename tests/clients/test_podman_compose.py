@@ -9,7 +9,7 @@ from clients.guide import REPOSITORY
 from clients.lab import Client
 from nginx.containers import started
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet]
+pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.proves("reliability/clients")]
 
 # `config` asks Podman for its version and for nothing else.
 PODMAN = "#!/bin/sh\necho podman version 5.4.2\n"

@@ -77,6 +77,7 @@ def test_version_with_too_many_digits_is_none() -> None:
     assert parse_version("9" * 5_000) is None
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     ("filename", "expected"),
     [

@@ -102,6 +102,7 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
     assert all(line["seconds"] >= 0 and line["client"] and line["time"] for line in lines)
 
 
+@pytest.mark.proves("security/clients")
 def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     """Whatever a client sends, its line of the log is bounded: 720 requests of the worst kind take 2 MB of 64."""
     worst = b"\x01" * 7000  # which JSON writes as six characters each

@@ -120,7 +120,7 @@ def test_documentation_names_real_knobs() -> None:
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
     assert documents
     for path in documents:
-        # What an error calls no setting, docs/operations.md shows as the syncer tells it.
+        # What an error calls no setting, docs/troubleshooting.md shows as the syncer tells it.
         named = set(
             re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b(?! is no setting)", path.read_text())
         )

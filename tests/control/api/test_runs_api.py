@@ -89,6 +89,7 @@ def test_a_refusal_keeps_what_it_says(holder: httpx2.Client) -> None:
     assert answer.json()["requests"] == 2
 
 
+@pytest.mark.proves("reliability/time-and-order")
 def test_too_many_runs_are_told_when_to_come_again(holder: httpx2.Client, syncer: FakeSyncer) -> None:
     """A run too many is refused with 429, what to do about it, and when to ask again."""
     syncer.waiting_most = 1

@@ -41,6 +41,7 @@ def test_a_download_is_a_file_from_its_first_byte(told: dict[str, str], counts: 
     assert tally(line(**told)).downloads == expected
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("name", ["README.html", "%28%28%29.tar.gz", "foo.msix", "%F0%9F%90%8D.whl"])
 def test_a_file_that_tells_no_project_counts_as_other(name: str) -> None:
     """A file whose name tells no project is a download all the same: in the sum, and under no project."""

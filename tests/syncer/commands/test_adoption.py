@@ -144,6 +144,7 @@ async def test_old_names_leave_after_their_grace(site: Site, pypi: fakepypi.Fake
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_old_names_of_a_quarantined_project_leave_at_once(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
 ) -> None:
@@ -719,6 +720,7 @@ async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, t
         shutil.rmtree(elsewhere)
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_entry_of_an_old_document_costs_only_itself() -> None:
     """An entry of an old legacy JSON that is none, or holds what a strict parser refuses, costs no other file."""
     good = {"filename": "six-1.0.zip", "url": "/packages/six-1.0.zip", "digests": {"sha256": "ab" * 32}}

@@ -70,6 +70,7 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
     """Two teams that pin two releases write two lines; a line that is said twice is one."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
@@ -178,6 +179,7 @@ def test_document_that_cannot_be_read(tmp_path: Path) -> None:
             read_policy(path)
 
 
+@pytest.mark.proves("reliability/host")
 def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
     """What Notepad and PowerShell put before the first letter, and their line ends, change nothing."""
     path = tmp_path / "mirror.toml"

@@ -70,6 +70,7 @@ def taken(file: Named, *, by_pip: bool) -> bool:
     return ending is not None and parse_version(version) is not None
 
 
+@pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, specifiers, st.integers(1, 5), st.booleans())
 def test_latest_keeps_what_installers_take(
@@ -128,6 +129,7 @@ def test_finals_go_before_prereleases(files: tuple[Named, ...], latest: int) -> 
     assert wanted == ({False} if False in known else known)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
@@ -148,6 +150,7 @@ def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
     assert judged(tuple(map(Named, files.split())), SpecifierSet(), 1) == set(map(Named, wanted.split()))
 
 
+@pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, st.lists(specifiers, min_size=1, max_size=3), st.none() | st.integers(1, 3))
 def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[SpecifierSet], latest: int | None) -> None:

@@ -377,6 +377,7 @@ async def rehearse(
     return scene, len(whole.steps)
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("direct", [change, quarantine, long_names])
 async def test_killed_at_some_steps(
     direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
@@ -389,6 +390,7 @@ async def test_killed_at_some_steps(
     assert any(life.killed for life in lives)
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("direct", SCENES)
@@ -404,6 +406,7 @@ async def test_killed_at_every_step(
     assert sum(life.killed for life in lives) > 0.8 * steps
 
 
+@pytest.mark.proves("reliability/crash", "reliability/disk")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("direct", SCENES)
@@ -420,6 +423,7 @@ async def test_killed_again_and_again(
     await all_die(scene, nurseries, tmp_path, deaths=[[fate() for _ in range(dice.randint(2, 4))] for _ in range(5)])
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("worker", [False, True], ids=["parent", "worker"])

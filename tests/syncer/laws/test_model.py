@@ -325,11 +325,13 @@ def tell(*, examples: int, steps: int) -> None:
         )
 
 
+@pytest.mark.proves("reliability/crash")
 def test_a_few_stories() -> None:
     """Random events, faults and deaths leave no moment at which a client would get something wrong, and no trace."""
     tell(examples=3, steps=10)
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_stories() -> None:

@@ -334,6 +334,7 @@ def forget_a_file(body: bytes) -> bytes:
     return json.dumps(read).encode()
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_release_that_makes_no_sense_costs_only_itself() -> None:
     """Half a surrogate pair, a release that is none, an entry said twice or a long version costs no other file."""
     long = "1." + "0" * 215

@@ -87,6 +87,7 @@ async def test_bad_request_is_a_problem_that_points(service: Service, body: str,
     assert (await (await service.http.get("/runs")).json())["items"] == []
 
 
+@pytest.mark.proves("reliability/time-and-order", "security/clients")
 async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of 300 runs for as many projects ten begin, a hundred wait, the rest is told when to ask again; equals join."""
     gate = pypi.faults.on_page().gate()
@@ -194,7 +195,7 @@ async def test_list_goes_on_after_an_item_alone(service: Service) -> None:
 
 
 async def test_runs_are_listed_by_who_asked_and_since_when(service: Service) -> None:
-    """A list by trigger and moment leads on after its last item, whatever zone the moment is told in; nonsense is 422."""
+    """A list by trigger and moment leads on after its last item, in any time zone; nonsense is a 422."""
     asked = service.running.ask(RunKind.COLLECT)
     await service.running.ended(asked)
     await service.running.sync()
@@ -288,6 +289,7 @@ async def test_status_with_everything(service: Service, site: Site) -> None:
     assert (after.serial, after.scope) == (after.upstream_serial, "everything")
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -315,6 +317,7 @@ async def test_program_on_this_host_is_answered(service: Service, host: str) -> 
     assert (await service.http.get("/status", headers={"Host": host})).status == 200
 
 
+@pytest.mark.proves("reliability/status")
 async def test_name_that_is_not_selected_is_refused(service: Service, site: Site) -> None:
     """A sync of what mirror.toml does not select is a 422 that points to each such name; with everything, all are."""
     wanted = {"kind": "sync", "projects": ["six", "leftpad", "a", "b", "c"]}
@@ -331,6 +334,7 @@ async def test_name_that_is_not_selected_is_refused(service: Service, site: Site
     assert (await service.http.post("/runs", json=wanted | {"force": True})).status == 202
 
 
+@pytest.mark.proves("reliability/status")
 async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
     """A run of the catalog that no longer parses is passed over and logged; lists go on past it, and so does status."""
     runs = [await service.running.sync("six") for _ in range(5)]

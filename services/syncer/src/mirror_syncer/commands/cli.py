@@ -152,7 +152,7 @@ def adopt(
 def clear(
     place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
 ) -> None:
-    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/operations.md."""
+    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/disk-and-move.md."""
     from mirror_syncer.commands.clearing import clear_place  # noqa: PLC0415 - as above
 
     settings = _settings()
