@@ -16,11 +16,11 @@ from stack.compose import shipped
 
 pytestmark = [pytest.mark.docker, pytest.mark.internet]
 
-FILES = ("compose.yaml", "compose.data.yaml", "mirror.toml")
+FILES = ("compose.yaml", "compose.data.yaml", "podman-compose.yaml", "mirror.toml")
 SERVICES = ("syncer", "nginx", "control")
 DOCKERFILES = ("services/syncer/Dockerfile", "nginx/Dockerfile", "services/control/Dockerfile")
 
-# What Podman would have been told, a call a line. What was created is there, and nothing else.
+# It writes down what Podman is asked, a call a line. What was created is there, and nothing else.
 PODMAN = """#!/usr/bin/env python3
 import json, pathlib, sys
 
@@ -35,6 +35,8 @@ elif call[0] == "ps":
     print("[]")
 elif call[0] == "inspect":
     sys.exit(1)  # no image: all are built
+elif call[:2] == ["network", "create"] and "--opt" in call:
+    sys.exit("Error: unsupported bridge network option")  # as 5.4.2 of Docker's own options
 elif call[1] in ("exists", "inspect"):
     created = any(earlier[:2] == [call[0], "create"] and earlier[-1] == call[-1] for earlier in before)
     sys.exit(0 if created else 1)
