@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import fakepypi
+from fakepypi.answer import Answer
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunState
 from mirror_syncer import names
@@ -43,6 +45,34 @@ async def test_said_twice_is_no_failure(site: Site, pypi: fakepypi.FakePyPI, *, 
 
     assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
     assert page_of(site, "six") == once
+
+
+async def test_html_page_that_is_cut_loses_no_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An HTML page whose end a proxy cut off, with a length that is right for the rest, fails; what is here stays."""
+    for version in ("1.0", "2.0"):
+        pypi.index.project("six").upload(version)
+    site.select("six")
+    rule = pypi.faults.on_page().html_only()
+    await site.sync()
+    before = page_of(site, "six")
+
+    def cut(_request: web.Request, answer: Answer) -> None:
+        packed = answer.headers.get("Content-Encoding") == "gzip"
+        text = gzip.decompress(answer.body) if packed else answer.body
+        text = text[: text.rindex(b"<a href")]
+        answer.body = gzip.compress(text) if packed else text
+
+    rule.change(cut)
+    cut_run = await site.sync(force=True)
+    during = page_of(site, "six")
+    pypi.faults.clear()
+    healed = await site.sync(force=True)
+
+    assert [failure.project for failure in cut_run.failures] == ["six"]
+    assert "truncated" in cut_run.failures[0].reason
+    assert during == before
+    assert (healed.state, healed.failures) == (RunState.SUCCEEDED, [])
+    assert site.filenames("six") == {file.filename for file in pypi.index.project("six").files}
 
 
 async def test_bad_name_is_refused_and_leaves(

@@ -23,6 +23,7 @@ from mirror_syncer.upstream.text import clean_line
 
 _SERIAL = re.compile(r"SERIAL (\d+)")
 _TITLES = ("title", "h1")
+_DOCUMENT = ("html", "body")
 # "Links for six", devpi's "root/pypi: links for six"
 _TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
@@ -38,9 +39,12 @@ class _Parser(HTMLParser):
         self.titles: list[str] = []
         self.base: str | None = None
         self._in_title = False
+        self._opened = False
+        self._closed = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        self._opened = self._opened or tag in _DOCUMENT
         self._in_title = tag in _TITLES
         if self._in_title:
             self.titles.append("")
@@ -58,11 +62,17 @@ class _Parser(HTMLParser):
             self.meta[key] = attributes.get("content") or ""
 
     def handle_endtag(self, tag: str) -> None:
+        self._closed = self._closed or tag in _DOCUMENT
         self._in_title = self._in_title and tag not in _TITLES
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.titles[-1] += data
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the document opens ``<html>`` or ``<body>`` and closes neither; a bare list of links has no end."""
+        return self._opened and not self._closed
 
     @property
     def _titles(self) -> list[str]:
@@ -98,7 +108,8 @@ def parse_html(
     """
     Parse a page in HTML; arguments and errors as in ``parse_json``.
 
-    It has no sizes and upload times. One with nothing of an index in it, such as a proxy's login form, is no page.
+    It has no sizes and upload times. One with nothing of an index in it, such as a proxy's login form, is no page; nor
+    is one that was cut.
     """
     parser = _Parser()
     try:
@@ -109,6 +120,9 @@ def parse_html(
         raise InvalidPage(f"the page is not HTML: {error}") from error
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
         raise InvalidPage(f"the answer {_LOGIN}")
+    if parser.truncated:
+        # Without a length, or with one that a proxy made, nothing else tells: the files behind the cut would be lost.
+        raise InvalidPage("the page is truncated: its HTML has no </body> or </html>")
     for said in parser.names:
         check_name(said, asked=name)
     entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)
