@@ -222,7 +222,7 @@ async def test_upstream_gets_the_rest_it_wants(
 
 
 async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """Whoever wants a longer rest gets it: asked once in a run, and no retry is counted that was not made."""
+    """Whoever wants a longer rest gets it: asked once in a run, which says so, and no further attempt is counted."""
     neighbours.faults.on_page("bad").status(503, retry_after=3600)
     async with site.running() as running:
         run = await running.sync()
@@ -231,6 +231,7 @@ async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.F
     assert (run.state, [failure.project for failure in run.failures]) == (RunState.INCOMPLETE, ["bad"])
     assert len(neighbours.log.to("/simple/bad/")) == 1
     assert 'pypi_mirror_retries_total{reason="5xx"} 0.0' in metrics
+    assert "asks to be left alone for 3,600 s" in run.failures[0].reason
 
 
 async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.FakePyPI) -> None:
