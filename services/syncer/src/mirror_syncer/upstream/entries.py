@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
@@ -38,7 +39,8 @@ class Entry(msgspec.Struct):
     hashes: dict[str, str]
     requires_python: str | None = msgspec.field(name="requires-python", default=None)
     size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    # A number is no moment by PEP 700, and costs the time alone.
+    upload_time: Any = msgspec.field(name="upload-time", default=None)
     yanked: bool | str | None = False
     core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
     # PEP 714: the older name, which PyPI sends beside the newer
@@ -121,7 +123,7 @@ class Entries:
         if size is not None and not 0 <= size <= SIZE_MOST:
             raise FileRejected(f"the page gives it {size:,} bytes; a file has {SIZE_MOST:,} at most")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
-        upload_time = parse_upload_time(entry.upload_time or "")
+        upload_time = parse_upload_time(entry.upload_time) if isinstance(entry.upload_time, str) else None
         if entry.upload_time and upload_time is None:
             self.dropped_times += 1
         return File(
