@@ -13,6 +13,7 @@ from mirror_syncer.policy import Selection
 from mirror_syncer.priority import Priority
 from mirror_syncer.publish import PublishedPage, find_published, parse_published, render_page
 from mirror_syncer.rows import NO_VALIDATORS, ProjectRow
+from mirror_syncer.transfer.contradictions import settle_contradictions
 from mirror_syncer.transfer.metadata import promised_metadata
 from mirror_syncer.transfer.unhashed import UnhashedFiles
 from mirror_syncer.upstream import File, Gone, Index, NotModified, Page, PageAnswer, ProjectStatus
@@ -80,6 +81,7 @@ class UpstreamComparison:
                     return Compared(changed=published is not None)
                 # It may have to hash what is published.
                 page = await asyncio.to_thread(self._unhashed.settle, answer.page, published)
+                page = settle_contradictions(page, published)
                 return Compared(differing=tuple(_differing(job, page, published)))
 
 

@@ -71,6 +71,7 @@ class Entries:
         self._takes_unhashed = unhashed
         self._hosts = None if ours else _PROVENANCE_HOSTS | {urlsplit(page).hostname}
         self._files: dict[str, File] = {}
+        self._contradicting: list[File] = []
         self._refused: dict[Refusal, int] = {}
         self._unhashed: dict[str, Refusal] = {}
         self.dropped_times = 0
@@ -79,6 +80,11 @@ class Entries:
     def files(self) -> tuple[File, ...]:
         """Return the files, in the page's order."""
         return tuple(self._files.values())
+
+    @property
+    def contradicting(self) -> tuple[File, ...]:
+        """Return files that were refused because an earlier entry gives their name another content."""
+        return tuple(self._contradicting)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -98,6 +104,8 @@ class Entries:
             if (before := self._files.get(file.filename)) is None:
                 self._files[file.filename] = file
             else:
+                if NO_DIGEST not in (before.sha256, file.sha256) and before.sha256 != file.sha256:
+                    self._contradicting.append(file)
                 self._files[file.filename] = _merge(before, file)
         except FileRejected as error:
             self.refuse(entry.filename, str(error))

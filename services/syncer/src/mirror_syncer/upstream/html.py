@@ -136,6 +136,7 @@ def parse_html(
         name=name,
         files=entries.files,
         refused=entries.refused,
+        contradicting=entries.contradicting,
         status=parse_status(parser.meta.get("pypi:project-status", "active")),
         status_reason=None if reason is None else clean_line(reason),
         serial=serial if serial is not None else parser.serial,

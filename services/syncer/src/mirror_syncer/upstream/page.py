@@ -68,6 +68,8 @@ class Page:
     name: NormalizedName
     files: tuple[File, ...]
     refused: tuple[Refusal, ...] = ()
+    contradicting: tuple[File, ...] = ()
+    """Further contents by names of its files, each refused, too: which one is right, the page does not tell."""
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
