@@ -144,6 +144,22 @@ async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbou
     assert heard == []
 
 
+@pytest.mark.parametrize("how", ["redirect", "file_url"])
+async def test_login_in_a_url_is_told_to_nobody(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
+    """A URL with a user is not asked for, also on a host that may be asked; the reason repeats no password."""
+    url = neighbours.url.replace("://", "://me:secret@") + "/packages/bad-1.0.tar.gz"
+    rule = neighbours.faults.on_page("bad")
+    if how == "redirect":
+        rule.redirect(url)
+    else:
+        rule.file_url(url)
+    run = await site.sync()
+
+    assert {failure.project for failure in run.failures} == {"bad"}
+    assert all("MIRROR_UPSTREAM_NETRC" in failure.reason for failure in run.failures)
+    assert "secret" not in run.model_dump_json()
+
+
 async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A page that says it is of `/etc/x` is refused with both names; nothing is written for it."""
     neighbours.faults.on_page("bad").named("/etc/x")
