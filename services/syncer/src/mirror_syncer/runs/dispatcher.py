@@ -23,7 +23,7 @@ from mirror_syncer.errors import (
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, ProjectRow, Settlement
+from mirror_syncer.model.project import GONE, UNSELECTED, ProjectRow, Settlement
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.publish.generations import Generations
@@ -191,7 +191,7 @@ class Dispatcher:
             case Action.REFRESH | Action.SHRINK | Action.UNLIST:
                 return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
-                reason = task.reason or (GONE if task.name in run.gone else "no longer selected in mirror.toml")
+                reason = task.reason or (GONE if task.name in run.gone else UNSELECTED)
                 return await self._worker_pool.perform(Withdrawal(row or ProjectRow(task.name), reason, self._grace))
             case Action.VERIFY:
                 return await self._verify(task, run)
@@ -266,7 +266,8 @@ class Dispatcher:
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
         known = run.document.failures if again else ()
         failures = [failure for failure in outcome.failures if failure not in known]
-        repeated = bool(outcome.failures) and not failures
+        if repeated := bool(outcome.failures) and not failures:
+            tally.failures.clear()
         run.news = run.news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
@@ -279,7 +280,7 @@ class Dispatcher:
             run.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched
-        counts.files_failed += 0 if repeated else len(tally.failures)
+        counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._metrics.count_transfers(tally)
         if outcome.altered:

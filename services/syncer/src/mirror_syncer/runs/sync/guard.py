@@ -34,6 +34,11 @@ class RecentRemovals:
         """Return whom something was taken from within a day."""
         return set(self._load())
 
+    def exceed(self, names: Iterable[NormalizedName], *, allowed: int) -> bool:
+        """Return whether the removal of these, with those of the last day, is more than the guard allows."""
+        names = set(names)
+        return bool(names) and len(names | self.lately()) > allowed
+
     def of_how_many(self) -> int:
         """Return what the guard's share is of: how many are published, or were until upstream took them today."""
         rows = map(self._catalog.projects.get, self._load())

@@ -169,8 +169,11 @@ class SelectionSync:
         shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.concerns(name)]
         names = {*gone, *shrinking}
         told = run.request.allow_removals is not None
-        measured = names if told else names | await asyncio.to_thread(self._taken.lately)
-        if names and len(measured) > run.allowance:
+        if told:
+            withheld = len(names) > run.allowance
+        else:
+            withheld = await asyncio.to_thread(self._taken.exceed, names, allowed=run.allowance)
+        if withheld:
             counts.projects_withheld += len(names)
         elif names and not run.over:
             if not told:
