@@ -92,7 +92,8 @@ async def project(
     except StatisticsError:
         versions = None
     # The newest files are the last of a page.
-    files = list(reversed(found.files or []))
+    files = [file for file in reversed(found.files or []) if file.url]
+    unpublished = [file for file in reversed(found.files or []) if not file.url]
     return render(
         request,
         "project.html",
@@ -102,6 +103,8 @@ async def project(
         undated=[file.filename for file in files[_FILES:] if file.upload_time is None][:_UNDATED],
         undated_means=UNDATED,
         more=len(files[_FILES:]),
+        unpublished=unpublished[:_FILES],
+        more_unpublished=len(unpublished[_FILES:]),
         versions=versions,
     )
 

@@ -19,13 +19,17 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
-from mirror_syncer.errors import PathError, VolumeError
+from mirror_syncer.config import decide, decide_removal
+from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
 from mirror_syncer.metrics import ENDED
-from mirror_syncer.model.project import ProjectRow
+from mirror_syncer.model.decision import Decision, FileDecision
+from mirror_syncer.model.page import Page, PublishedPage
+from mirror_syncer.model.project import GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import VERSION, Mirror
 from mirror_syncer.service.timetable import Timetable
+from mirror_syncer.work.transfer import UnhashedFiles, last_page
 
 _FAILING_SHOWN = 20
 
@@ -37,6 +41,11 @@ class StatusReader:
         self._mirror = mirror
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
+        settings = mirror.settings
+        # What a sync took has another digest on its page, so nothing is hashed to be recognized.
+        self._unhashed = UnhashedFiles(
+            settings.without_hash, upstream=settings.upstream, digest_of=lambda _place, _like: None
+        )
 
     def status(self) -> Status:
         """Return everything one look should tell."""
@@ -134,27 +143,28 @@ class StatusReader:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        files = self._files(name)
-        undated = sum(file.upload_time is None for file in files)
+        files = self._files(row)
+        undated = sum(file.url is not None and file.upload_time is None for file in files)
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _files(self, name: NormalizedName) -> list[ProjectFile]:
+    def _files(self, row: ProjectRow) -> list[ProjectFile]:
         try:
-            published = find_published(self._mirror.volume, name)
+            published = find_published(self._mirror.volume, row.name)
         except PathError:
             published = None  # its state says why, as soon as a run has looked at it
-        if published is None:
-            return []
-        return [
-            ProjectFile(
-                filename=file.filename,
-                size=file.size,
-                sha256=file.sha256,
-                url=published.places[file.filename],
-                upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
-            )
-            for file in published.page.files
-        ]
+        return [_file(decided, published) for decided in self._decide(row, published).files]
+
+    def _decide(self, row: ProjectRow, published: PublishedPage | None) -> Decision:
+        """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
+        selection = self._mirror.policy.current.selection(row.name)
+        if selection is None or row.error == GUARDED:
+            reason = UNSELECTED if selection is None else GUARDED
+            return decide_removal(Page(row.name, ()), published, reason=reason, guarded=selection is not None)
+        try:
+            page = last_page(self._mirror.catalog.projects.kept(row.name), published)
+        except InvalidPageError:
+            page = published.page if published else Page(row.name, ())
+        return decide(self._unhashed.settle(page, published), published, selection, now=int(time.time()))
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
@@ -200,3 +210,21 @@ def _time(seconds: int | None) -> datetime | None:
 def _moment(fact: str | None) -> datetime | None:
     """Return the time that a fact keeps, in seconds; None of one that is empty."""
     return _time(int(fact)) if fact else None
+
+
+def _file(decided: FileDecision, published: PublishedPage | None) -> ProjectFile:
+    """Return what the API says about a file; it has a URL if it is published with this content."""
+    file, url = decided.file, None
+    ours = published.files.get(decided.filename) if published else None
+    if published is not None and ours is not None and file is not None and file.sha256 == ours.sha256:
+        file, url = ours, published.places[ours.filename]
+    return ProjectFile(
+        filename=decided.filename,
+        size=file.size if file else None,
+        sha256=(file.sha256 or None) if file else None,
+        url=url,
+        upload_time=datetime.fromisoformat(file.upload_time) if file and file.upload_time else None,
+        decision=decided.choice,
+        reason=decided.reason,
+        until=_time(decided.until),
+    )
