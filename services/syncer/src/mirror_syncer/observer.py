@@ -28,6 +28,9 @@ from mirror_syncer.rows import ProjectRow
 from mirror_syncer.schedule import Timetable
 
 _FAILING_SHOWN = 20
+# Of a project's files. PyPI has projects of 40,000; of 100,000 a few answers at once would fill control's memory.
+_FILES_SHOWN = 500
+_UNDATED_SHOWN = 100
 
 
 class Observer:
@@ -134,18 +137,21 @@ class Observer:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        files = self._files(name)
-        undated = sum(file.upload_time is None for file in files)
+        files, undated = self._files(name)
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _files(self, name: NormalizedName) -> list[ProjectFile]:
+    def _files(self, name: NormalizedName) -> tuple[list[ProjectFile], int]:
+        """Return the files to show of a project, and how many of all its files have no upload time."""
         try:
             published = find_published(self._mirror.volume, name)
         except PathError:
             published = None  # its state says why, as soon as a run has looked at it
         if published is None:
-            return []
-        return [
+            return [], 0
+        older, newest = published.page.files[:-_FILES_SHOWN], published.page.files[-_FILES_SHOWN:]
+        older_undated = [file for file in older if file.upload_time is None]
+        undated = len(older_undated) + sum(file.upload_time is None for file in newest)
+        shown = [
             ProjectFile(
                 filename=file.filename,
                 size=file.size,
@@ -153,8 +159,9 @@ class Observer:
                 url=published.places[file.filename],
                 upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
             )
-            for file in published.page.files
+            for file in (*older_undated[-_UNDATED_SHOWN:], *newest)
         ]
+        return shown, undated
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)

@@ -11,7 +11,9 @@ from mirror_control.paging import LINKED, link
 from mirror_control.problems import answers
 from mirror_control.shapes import ProjectFilter, ProjectPage
 
-router = APIRouter(prefix="/projects", tags=["projects"], dependencies=[everyone], responses=answers(422, 502, 503))
+router = APIRouter(
+    prefix="/projects", tags=["projects"], dependencies=[everyone], responses=answers(422, 429, 502, 503)
+)
 
 
 @router.get("", responses=LINKED)
