@@ -72,6 +72,29 @@ async def test_what_fails_alike_is_told_by_number(site: Site, pypi: fakepypi.Fak
     assert (len(run.failures), states) == (31, {ProjectState.FAILING})
 
 
+async def test_bad_files_of_one_project_hide_no_other_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of a project with 300 bad files a run and its log name twenty, and how many more; all others have theirs."""
+    for name in ("aaa", "six"):
+        pypi.index.project(name).upload("1.0")
+
+    def spoil(document: dict[str, Any]) -> None:
+        [entry, *_] = document["files"]
+        document["files"] += [{**entry, "filename": f"word{number}/ {'x' * number} .zip"} for number in range(300)]
+
+    pypi.faults.on_page("aaa").edit(spoil)
+    pypi.faults.on_page("six").status(403)
+    site.select("aaa", "six")
+    async with site.running() as running:
+        with capture_logs() as logged:
+            run = await running.sync()
+
+    [*named, more] = (failure for failure in run.failures if failure.project == "aaa")
+    assert (len(named), more.reason) == (20, "280 more failures of this project are not listed")
+    assert [failure.project for failure in run.failures if failure.project != "aaa"] == ["six"]
+    told = [line["project"] for line in logged if line["event"] == "failed"]
+    assert (told.count("six"), told.count("aaa") <= 21) == (1, True)
+
+
 def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails alike is told again when five minutes are over, if there is more by then."""
     lines = FailureLog()
