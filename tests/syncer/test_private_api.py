@@ -23,7 +23,9 @@ from mirror_syncer import observer
 from mirror_syncer.api import PrivateApi
 from mirror_syncer.catalog.schema import run as run_table
 from mirror_syncer.observer import Observer
+from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.schedule import Timetable, crontab
+from mirror_syncer.volume import View
 from syncer.site import Running, Site
 
 
@@ -209,6 +211,28 @@ async def test_answer_for_a_project_of_many_files_is_bounded(
     shown = [published[number]["filename"] for number in (2, 4, 7, 8, 9)]
     assert [file.filename for file in six.files or []] == shown
     assert (six.file_count, six.undated_files) == (10, 4)
+
+
+async def test_page_is_read_once_for_all_who_ask_for_its_project(
+    service: Service, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project's page is read from the disk again when another was published, and not before."""
+    read = list[str]()
+
+    def counted(volume: View, name: NormalizedName) -> PublishedPage | None:
+        read.append(name)
+        return find_published(volume, name)
+
+    monkeypatch.setattr(observer, "find_published", counted)
+    seen = []
+    for version in ("2.0", "3.0"):
+        pypi.index.project("six").upload(version)
+        await service.running.sync()
+        for _ in range(3):
+            six = Project.model_validate_json(await (await service.http.get("/projects/six")).read())
+            seen.append(len(six.files or []))
+
+    assert (read, seen) == (["six", "six"], [4, 4, 4, 6, 6, 6])
 
 
 async def test_list_of_runs_with_many_failures_comes_in_bounded_parts(service: Service) -> None:

@@ -40,6 +40,7 @@ _PAGE_MOST_BYTES = 2**18
 # the threads that a sync needs, and keep them for minutes after the last caller went away.
 _READERS = 2
 _READERS_WAITING_MOST = 256  # as many calls as nginx passes on at once
+_READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RETRY_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
@@ -219,11 +220,15 @@ class PrivateApi:
         Raises:
             Problem: too many wait, or this caller no longer does.
         """
+        full = Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
         if self._readers_waiting == _READERS_WAITING_MOST:
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
+            raise full
         self._readers_waiting += 1
         try:
-            await self._readers.acquire()
+            async with asyncio.timeout(_READER_PATIENCE_SECONDS):
+                await self._readers.acquire()
+        except TimeoutError:
+            raise full from None
         finally:
             self._readers_waiting -= 1
         try:
