@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +184,20 @@ async def test_a_level_is_where_the_log_begins(site: Site, pypi: fakepypi.FakePy
     done = await mirror_syncer(site, "sync", MIRROR_LOG_LEVEL=level)
 
     assert ("run ended" in done.err) is told
+
+
+def test_traceback_steers_no_terminal() -> None:
+    """A defect's traceback, whose message may be upstream's words, is shown without what a terminal would obey."""
+    script = """
+from mirror_syncer.logs import configure_logging
+import structlog
+configure_logging(level="info", form="console")
+try:
+    raise ValueError("six\\x1b[2J\\u202e.whl")
+except ValueError:
+    structlog.get_logger().exception("file failed")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+
+    assert "ValueError: six\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}.whl" in done.stderr
+    assert "Traceback (most recent call last)" in done.stderr
