@@ -72,5 +72,6 @@ class Project(BaseModel):
     )
     files: list[ProjectFile] | None = Field(
         default=None,
-        description="Every file of upstream's last page and of the published one. Only in the answer for one project.",
+        description="Only in the answer for one project. What is published: the newest 500, after up to 100 older ones "
+        "without an upload time; the index page names all. Then at most 500 that upstream names and are not published.",
     )

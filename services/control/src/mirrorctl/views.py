@@ -133,6 +133,8 @@ def project(found: Project) -> View:
         size = "" if file.size is None else decimal(file.size)
         uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
         table.add_row(plain(file.filename), size, uploaded, file.decision, plain(file.sha256), plain(file.reason))
+    if (more := found.file_count - sum(file.url is not None for file in found.files or ())) > 0:
+        return Group(facts, table, Text(f"{count(more, 'older file')} more: /simple/{found.name}/"))
     return Group(facts, table)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.utils import NormalizedName
 
@@ -19,11 +20,12 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
-from mirror_syncer.config import decide, decide_removal
+from mirror_syncer.config import Selection, decide, decide_removal
 from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
 from mirror_syncer.metrics import ENDED
 from mirror_syncer.model.decision import Decision, FileDecision
-from mirror_syncer.model.page import Page, PublishedPage
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.project import GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
@@ -32,6 +34,12 @@ from mirror_syncer.service.timetable import Timetable
 from mirror_syncer.work.transfer import UnhashedFiles, last_page
 
 _FAILING_SHOWN = 20
+# Of a project's files. PyPI has projects of 40,000; of 100,000 a few answers at once would fill control's memory.
+_FILES_SHOWN = 500
+_UNDATED_SHOWN = 100
+# Projects whose files are remembered as they were last published, half a megabyte each at most: a page of 100,000 files
+# takes 0.5 s to read, and whoever asks for one project asks again and again.
+_PROJECTS_REMEMBERED = 32
 
 
 class StatusReader:
@@ -46,6 +54,7 @@ class StatusReader:
         self._unhashed = UnhashedFiles(
             settings.without_hash, upstream=settings.upstream, digest_of=lambda _place, _like: None
         )
+        self._remembered = lru_cache(_PROJECTS_REMEMBERED)(self._read_files)
 
     def status(self) -> Status:
         """Return everything one look should tell."""
@@ -143,20 +152,42 @@ class StatusReader:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        files = self._files(row)
-        undated = sum(file.url is not None and file.upload_time is None for file in files)
+        selection = self._mirror.policy.current.selection(name)
+        try:
+            files, undated = (self._remembered if row.page_sha256 else self._read_files)(row, selection)
+        except PathError:
+            files, undated = [], 0  # its state says why, as soon as a run has looked at it
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _files(self, row: ProjectRow) -> list[ProjectFile]:
-        try:
-            published = find_published(self._mirror.volume, row.name)
-        except PathError:
-            published = None  # its state says why, as soon as a run has looked at it
-        return [_file(decided, published) for decided in self._decide(row, published).files]
+    def _read_files(self, row: ProjectRow, selection: Selection | None) -> tuple[list[ProjectFile], int]:
+        """
+        Return the files to show of a project, and how many published ones have no upload time.
 
-    def _decide(self, row: ProjectRow, published: PublishedPage | None) -> Decision:
+        The answer is remembered until the project's row or its lines in mirror.toml change.
+
+        Raises:
+            PathError: the published page cannot be read.
+        """
+        published = find_published(self._mirror.volume, row.name)
+        ours = published.page.files if published else ()
+        decided = {(d.filename, d.file and d.file.sha256): d for d in self._decide(row, selection, published).files}
+        older, newest = ours[:-_FILES_SHOWN], ours[-_FILES_SHOWN:]
+        older_undated = [file for file in older if file.upload_time is None]
+        undated = len(older_undated) + sum(file.upload_time is None for file in newest)
+        shown = [
+            _file(decision, file, published.places[file.filename])
+            for file in (*older_undated[-_UNDATED_SHOWN:], *newest)
+            if published and (decision := decided[file.filename, file.sha256])
+        ]
+        for file in ours:
+            del decided[file.filename, file.sha256]
+        return [
+            *shown,
+            *(_file(decision, decision.file) for decision in list(decided.values())[-_FILES_SHOWN:]),
+        ], undated
+
+    def _decide(self, row: ProjectRow, selection: Selection | None, published: PublishedPage | None) -> Decision:
         """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
-        selection = self._mirror.policy.current.selection(row.name)
         if selection is None or row.error == GUARDED:
             reason = UNSELECTED if selection is None else GUARDED
             return decide_removal(Page(row.name, ()), published, reason=reason, guarded=selection is not None)
@@ -212,17 +243,18 @@ def _moment(fact: str | None) -> datetime | None:
     return _time(int(fact)) if fact else None
 
 
-def _file(decided: FileDecision, published: PublishedPage | None) -> ProjectFile:
-    """Return what the API says about a file; it has a URL if it is published with this content."""
-    file, url = decided.file, None
-    ours = published.files.get(decided.filename) if published else None
-    if published is not None and ours is not None and file is not None and file.sha256 == ours.sha256:
-        file, url = ours, published.places[ours.filename]
+def _file(decided: FileDecision, file: File | None, place: PackagePath | None = None) -> ProjectFile:
+    """
+    Return what the API says about a file.
+
+    Args:
+        place: where it is published.
+    """
     return ProjectFile(
         filename=decided.filename,
         size=file.size if file else None,
         sha256=(file.sha256 or None) if file else None,
-        url=url,
+        url=place,
         upload_time=datetime.fromisoformat(file.upload_time) if file and file.upload_time else None,
         decision=decided.choice,
         reason=decided.reason,
