@@ -23,6 +23,7 @@ from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, Run
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
+from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.page_tokens import PageTokenError, PageTokens
 from mirror_syncer.service.status import StatusReader
@@ -76,6 +77,7 @@ class PrivateApi:
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
                 web.get("/metrics", self.metrics),
@@ -186,6 +188,11 @@ class PrivateApi:
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
+
+    async def check_policy(self, request: web.Request) -> web.Response:
+        """The judgement of the mirror.toml in the body."""
+        mirror, content = self._mirror, await request.read()
+        return _json(await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog))
 
     async def pause(self, _: web.Request) -> web.Response:
         """Let no run come by itself, across restarts."""
