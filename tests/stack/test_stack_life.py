@@ -33,8 +33,12 @@ def disk(images: None, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def young(images: None, tmp_path: Path) -> Iterator[Stack]:
     """Return a stack of its own, not started."""
-    policy = write_policy(tmp_path / "mirror.toml", "six")
-    settings = {"MIRROR_POLICY": str(policy), "MIRROR_SCHEDULE": YEARLY, "MIRROR_UPSTREAM": "http://fakepypi:8000"}
+    policy = write_policy(tmp_path / "config/mirror.toml", "six")
+    settings = {
+        "MIRROR_CONFIG": str(policy.parent),
+        "MIRROR_SCHEDULE": YEARLY,
+        "MIRROR_UPSTREAM": "http://fakepypi:8000",
+    }
     stack = Stack(settings=settings | {"MIRROR_DISK_RESERVE": "0%"})
     yield stack
     stack.down()
@@ -124,7 +128,7 @@ def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
 
 def test_policy_that_cannot_be_read_names_the_remedy(young: Stack) -> None:
     """A mirror.toml from a clone under umask 077 stops the start with the chmod that mends it."""
-    Path(young.settings["MIRROR_POLICY"]).chmod(0o600)
+    Path(young.settings["MIRROR_CONFIG"], "mirror.toml").chmod(0o600)
     said = young.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=2)
     assert "chmod o+r mirror.toml" in said
     assert "Traceback" not in said

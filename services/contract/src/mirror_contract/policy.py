@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class PolicyProblem(BaseModel):
@@ -29,6 +29,27 @@ class PolicyState(BaseModel):
     )
     invalid_since: datetime | None = Field(
         default=None, description="When the syncer first saw that; absent: it is valid."
+    )
+
+    def sentence(self) -> str:
+        """Return which policy is in force, for people."""
+        if self.problems:
+            return "the last good one, since mirror.toml cannot be used"
+        if self.starter:
+            return (
+                "mirror.example.toml, the starter selection; to choose: "
+                "cp config/mirror.example.toml config/mirror.toml, and edit it"
+            )
+        return "mirror.toml" + (", whose changes come with the next run" if self.changed else "")
+
+
+class PolicyCandidate(BaseModel):
+    """A candidate for ``mirror.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(
+        description="The file's content, TOML.", examples=['[mirror]\nprojects = ["requests", "django>=5.2,<6"]\n']
     )
 
 

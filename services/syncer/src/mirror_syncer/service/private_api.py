@@ -19,7 +19,17 @@ from aiohttp import web
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import (
+    PolicyCandidate,
+    Project,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+    parse_project_name,
+)
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
@@ -37,6 +47,7 @@ _PAGE_MOST = 200
 _BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RETRY_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
+B = TypeVar("B", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -116,14 +127,7 @@ class PrivateApi:
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for a run; 202 and the run, new or equal."""
-        try:
-            wish = RunRequest.model_validate_json(await request.read())
-        except ValidationError as error:
-            errors = [
-                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-                for item in error.errors(include_input=False)[:MAX_FAULTS]
-            ]
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
+        wish = _parse(RunRequest, await request.read())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
             raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
@@ -190,8 +194,9 @@ class PrivateApi:
         return _json(found)
 
     async def check_policy(self, request: web.Request) -> web.Response:
-        """The judgement of the mirror.toml in the body."""
-        mirror, content = self._mirror, await request.read()
+        """The judgement of a candidate for mirror.toml."""
+        candidate, mirror = _parse(PolicyCandidate, await request.read()), self._mirror
+        content = candidate.text.encode(errors="surrogatepass")
         return _json(await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog))
 
     async def pause(self, _: web.Request) -> web.Response:
@@ -267,6 +272,18 @@ def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Respon
 def _page(items: list[Run] | list[Project], *, following: str | None) -> web.Response:
     document = {"items": [item.model_dump(mode="json") for item in items], "next": following}
     return web.Response(body=json.dumps(document).encode(), content_type="application/json")
+
+
+def _parse(shape: type[B], body: bytes) -> B:
+    """Return what a body says; of one that says something else, the first faults."""
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        errors = [
+            {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+            for item in error.errors(include_input=False)[:MAX_FAULTS]
+        ]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is no {shape.__name__}.", errors=errors) from None
 
 
 def _member(enumeration: type[E], value: str, name: str) -> E:
