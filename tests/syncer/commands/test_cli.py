@@ -183,7 +183,7 @@ async def test_check_names_each_mistake_with_its_line(six: Site) -> None:
 
 
 async def test_check_counts_what_would_change(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`check` of a right file says how many projects come and leave, and what the guard holds back, beside a service."""
+    """`check` of a right file says how many projects come and leave, and what the guard holds back."""
     names = [f"project-{number}" for number in range(5)]
     for name in names:
         pypi.index.project(name).upload("1.0")

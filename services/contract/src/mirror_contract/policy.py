@@ -48,9 +48,7 @@ class PolicyCandidate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    text: str = Field(
-        description="The file's content, TOML.", examples=['[mirror]\nprojects = ["requests", "django>=5.2,<6"]\n']
-    )
+    text: str = Field(description="The file's content, TOML.")
 
 
 class PolicyCheck(BaseModel):

@@ -211,9 +211,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """
-    Check a candidate for mirror.toml: each mistake with its line, and how many projects it would change.
+    Check a candidate for mirror.toml; this changes nothing.
 
-    It changes nothing; a token with the right read is enough.
+    It names each mistake with its line, and how many projects would change. A token with the right read is enough.
     """
     try:
         candidate = PolicyCandidate(text=file.read())

@@ -1,6 +1,8 @@
 """The policy: judge a candidate for mirror.toml before it is in force."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Body
 
 from mirror_contract import PolicyCandidate, PolicyCheck
 from mirror_control.access.auth import reads
@@ -9,8 +11,10 @@ from mirror_control.problems import answers
 
 router = APIRouter(prefix="/policy", tags=["policy"], responses=answers(413, 422, 502, 503))
 
+_EXAMPLES = [{"text": '[mirror]\nprojects = ["requests", "django>=5.2,<6"]\n'}]
+
 
 @router.post("/check", dependencies=[reads], responses=answers(401, 403))
-async def check(syncer: Syncer, candidate: PolicyCandidate) -> PolicyCheck:
+async def check(syncer: Syncer, candidate: Annotated[PolicyCandidate, Body(examples=_EXAMPLES)]) -> PolicyCheck:
     """Judge a candidate: each mistake with its line, and how many projects it would change. Changes nothing."""
     return await syncer.check_policy(candidate)

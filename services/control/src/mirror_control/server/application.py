@@ -43,6 +43,7 @@ _TAGS = [
     {"name": "status", "description": "One look: fresh, complete, and with room to grow?"},
     {"name": "projects", "description": "What is mirrored, and why something is not."},
     {"name": "downloads", "description": "What is fetched from here, by whom; and what was asked for and is not here."},
+    {"name": "policy", "description": "What is mirrored: candidates for mirror.toml."},
     {"name": "schedule", "description": "Runs that come by the clock."},
     {"name": "health", "description": "For whatever restarts containers, and whoever wonders why."},
 ]
