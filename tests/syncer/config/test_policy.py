@@ -74,6 +74,7 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
     """Two teams that pin two releases write two lines; a line that is written twice is one."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
@@ -247,6 +248,7 @@ def test_document_that_cannot_be_read(tmp_path: Path) -> None:
         assert told in str(refused.value)
 
 
+@pytest.mark.proves("reliability/host")
 def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
     """A file that its mode, or its directory's, hides from the syncer is reported with the chmod that shows it."""
     directory = tmp_path / "config"
@@ -266,6 +268,7 @@ def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
     assert set(read_policy(path).projects) == {"six"}
 
 
+@pytest.mark.proves("reliability/host")
 def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
     """What Notepad and PowerShell put before the first letter, and their line ends, change nothing."""
     path = tmp_path / "mirror.toml"

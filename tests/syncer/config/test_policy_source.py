@@ -11,6 +11,8 @@ from mirror_syncer.config import PolicyError, PolicySource, judge_policy, read_p
 from mirror_syncer.config.policy_source import example_of
 from syncer.rights import ordinary
 
+pytestmark = pytest.mark.proves("reliability/host")
+
 GOOD = '[mirror]\nprojects = ["six"]\n'
 BETTER = '[mirror]\nprojects = ["six", "idna"]\n'
 FIVE_MISTAKES = """[miror]

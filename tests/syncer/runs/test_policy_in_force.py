@@ -1,5 +1,7 @@
 """What a change of mirror.toml does to the mirror, and what it does not do without the guard."""
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunState
 from mirror_control.client.concerns import Level
@@ -7,6 +9,8 @@ from syncer.observed import observe
 from syncer.site import Running, Site
 
 MANY = 12
+
+pytestmark = pytest.mark.proves("reliability/removal")
 
 
 def create(pypi: fakepypi.FakePyPI, *names: str) -> None:

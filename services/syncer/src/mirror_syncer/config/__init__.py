@@ -3,8 +3,8 @@ The operator's decisions: settings (``.env``) and the policy (``mirror.toml``).
 
 Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by ``toml_document``,
 which names the line of each mistake by ``toml_lines``. ``policy_source`` holds the policy in force. ``selection``
-judges which files of a project are wanted, by the versions that ``releases`` reads from file names. ``settings``
-parses the environment, with ``crontab`` for schedules and ``listen`` for the private API's address.
+judges which files of a project are wanted. ``settings`` parses the environment, with ``crontab`` for schedules and
+``listen`` for the private API's address.
 """
 
 from mirror_syncer.config.policy import Policy, Removal, Scope, Serve, fingerprint, is_this_format
@@ -16,7 +16,6 @@ from mirror_syncer.config.policy_source import (
     read_file,
     read_policy,
 )
-from mirror_syncer.config.releases import parse_version, version_of
 from mirror_syncer.config.selection import SelectedFiles, Selection, VersionRule
 
 __all__ = [
@@ -33,8 +32,6 @@ __all__ = [
     "fingerprint",
     "is_this_format",
     "judge_policy",
-    "parse_version",
     "read_file",
     "read_policy",
-    "version_of",
 ]
