@@ -98,15 +98,15 @@ class Due:
 
     def quarantined(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list lacks since it is quarantined, and was last looked at before then."""
-        return self._by_name(project.c.checked_at < before, condition=QUARANTINED)
+        return self._by_name(project.c.checked_at <= before, condition=QUARANTINED)
 
     def count_quarantined(self, *, before: int) -> int:
         """Return how many projects ``quarantined`` yields."""
-        return self._count(QUARANTINED, project.c.checked_at < before)
+        return self._count(QUARANTINED, project.c.checked_at <= before)
 
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield all that is listed and was not looked at since."""
-        return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at < before))
+        return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at <= before))
 
     def fingerprints(self) -> Iterator[list[tuple[DueProject, str | None]]]:
         """Yield all that is listed and published, and the fingerprint of the policy that it was published by."""
