@@ -163,7 +163,7 @@ def test_policy_that_an_editor_replaces_is_in_force_without_a_restart(young: Sta
     young.execute("syncer", "mirror-syncer", "check", status=2)
     young.execute("control", "mirrorctl", "sync", "--follow", status=3)
     young.compose("restart", "syncer")
-    assert "line 3: mirror.latest = 0" in young.execute("control", "mirrorctl", "status")
+    until(lambda: "line 3: mirror.latest = 0" in young.execute("control", "mirrorctl", "status"), seconds=30)
     replace('[mirror]\nprojects = ["idna"]\n')
     until(lambda: any("policy read" in line for line in young.logs("syncer")), seconds=20)
     young.execute("control", "mirrorctl", "sync", "--follow")

@@ -148,7 +148,7 @@ def test_misspelt_key(other: Stack, tmp_path: Path) -> None:
     """A key in .env that does not exist stops the start, and the message names the one that was meant."""
     for name in ("compose.yaml", "compose.data.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    shutil.copytree(REPOSITORY / "config", tmp_path / "config")
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config", dirs_exist_ok=True)
     (tmp_path / ".env").write_text("MIRROR_UPSTRAEM=https://pypi.example.org\n")
     images = tmp_path / "images.yaml"
     images.write_text(f"services: {{syncer: {{image: {SYNCER_IMAGE}}}}}\n")

@@ -218,7 +218,14 @@ def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> No
         ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: must be true or false"),
         ('[mirror]\nprojects = ["six"', "line 2: is not TOML: Unclosed array"),
         ("[mirror]\nlatest = 1\nlatest = 2", "line 3: is not TOML: "),
-        (f"a = {'[' * 100_000}", "nested too deeply"),
+        (f"a = {'[' * 100_000}", "nests more than 100 levels deep"),
+        (f"{'a.' * 100_000}a = 1", "nests more than 100 levels deep"),
+        (f'[mirror]\nprojects = ["six"]\nlatest = {"9" * 5_000}', "is not TOML: "),
+        (f'[mirror]\nprojects = ["six=={"9" * 5_000}"]', "must be a name with optional versions"),
+        (
+            f'[mirror]\nprojects = ["six=={"9" * 1_900}.{"9" * 4}", "six=={"9" * 1_990}"]\nlatest = 0',
+            "latest = 0: must",
+        ),
     ],
 )
 def test_wrong_value(tmp_path: Path, text: str, problem: str) -> None:

@@ -14,6 +14,7 @@ from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
 from mirror_syncer.config.selection import Selection, VersionRule
 from mirror_syncer.config.toml_document import Count, DocumentError, Duration, Share, Table, TomlDocument, shown
 
+_MAX_NAME_LENGTH = 2_000
 _LATEST = "a whole number of releases, 1 or more; omit it to keep all"
 
 
@@ -26,7 +27,10 @@ def _scope(value: object) -> Scope:
 class ProjectLine(Table):
     """One line of ``projects``: ``"numpy>=2"``, or ``{ name = "numpy>=2", latest = 5 }``."""
 
-    name: str = Field(description='a name with optional versions, as in "six" or { name = "six>=1", latest = 5 }')
+    name: str = Field(
+        max_length=_MAX_NAME_LENGTH,
+        description='a name with optional versions, as in "six" or { name = "six>=1", latest = 5 }',
+    )
     latest: Count | None = Field(default=None, description=_LATEST)
 
     @validator(mode="before")

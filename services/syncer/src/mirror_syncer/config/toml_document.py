@@ -12,12 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
-from mirror_syncer.config.toml_lines import Path, locate_keys
+from mirror_syncer.config.toml_lines import Path, depth, locate_keys
 
 _POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_MAX_DEPTH = 100
 _MAX_SHOWN = 80  # characters of a wrong value
 
 
@@ -81,15 +82,15 @@ class TomlDocument:
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise DocumentError([PolicyProblem(line=line, message="is not UTF-8; save the file as UTF-8")]) from error
+        if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
+            raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
         try:
             self.tables = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
             found = _POSITION.fullmatch(str(error))
             last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
             told = f"is not TOML: {found['message'] if found else error}"
             raise DocumentError([PolicyProblem(line=last, message=told)]) from error
-        except RecursionError:
-            raise DocumentError([PolicyProblem(message="is not TOML of any use: it is nested too deeply")]) from None
         self._lines = locate_keys(text)
 
     def problem(self, path: Path, message: str) -> PolicyProblem:

@@ -30,6 +30,20 @@ def locate_keys(text: str) -> dict[Path, int]:
     return _Scanner(text).lines
 
 
+def depth(text: str) -> int:
+    """Return how deep a text nests, valid or not: by brackets, or by the dots of one key."""
+    brackets = dots = deepest = 0
+    was_dot = False
+    for token in _tokens(text):
+        if token.text == ".":
+            dots, was_dot = dots + 1, True
+        else:
+            brackets = max(0, brackets + (token.text in {"[", "{"}) - (token.text in {"]", "}"}))
+            dots, was_dot = dots if was_dot else 0, False
+        deepest = max(deepest, brackets, dots)
+    return deepest
+
+
 class _Scanner:
     def __init__(self, text: str) -> None:
         self.lines: dict[Path, int] = {}
