@@ -5,7 +5,7 @@ import time
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Selection, decide
+from mirror_syncer.config import Selection, VersionRule, decide
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, PublishedPage
 
@@ -14,9 +14,9 @@ _PER_RELEASE = 4
 _NAME = NormalizedName("foo")
 _ALL = SpecifierSet()
 _SELECTIONS = {
-    "everything": Selection(line="foo", specifiers=(_ALL,), latest=None),
-    "versions": Selection(line="foo>=1.9", specifiers=(SpecifierSet(">=1.9"),), latest=None),
-    "latest": Selection(line="foo", specifiers=(_ALL,), latest=3),
+    "everything": Selection(line="foo", rules=(VersionRule(_ALL, None),)),
+    "versions": Selection(line="foo>=1.9", rules=(VersionRule(SpecifierSet(">=1.9"), None),)),
+    "latest": Selection(line="foo", rules=(VersionRule(_ALL, 3),)),
 }
 
 

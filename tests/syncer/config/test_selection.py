@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import parse_version, read_version
-from mirror_syncer.config import Selection
+from mirror_syncer.config import Selection, VersionRule
 
 law = settings(max_examples=80)
 FOO = NormalizedName("foo")
@@ -45,7 +45,7 @@ specifiers = st.sampled_from(["", ">=1", "<2", ">=1,<2", "==1.*", "!=1.1", "~=1.
 
 def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> set[Named]:
     """Return what is wanted, after the law that each file is either wanted or left out for a reason."""
-    selected = Selection(line="foo", specifiers=(specifier,), latest=latest).judge(FOO, files)
+    selected = Selection("foo", (VersionRule(specifier, latest),)).judge(FOO, files)
     left_out = [file for file, reason in selected.left_out if reason]
     assert Counter([*selected.wanted, *left_out]) == Counter(files)
     assert [file for file in files if file in selected.wanted] == list(selected.wanted), "upstream's order stays"
@@ -154,11 +154,11 @@ def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @law
-@given(projects, st.lists(specifiers, min_size=1, max_size=3), st.none() | st.integers(1, 3))
-def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[SpecifierSet], latest: int | None) -> None:
-    """What one line of a project wants is wanted, whatever its other lines are, and nothing else is."""
-    each = [judged(files, line, latest) for line in lines]
-    selected = Selection(line="foo", specifiers=tuple(lines), latest=latest).judge(FOO, files)
+@given(projects, st.lists(st.tuples(specifiers, st.none() | st.integers(1, 3)), min_size=1, max_size=3))
+def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[tuple[SpecifierSet, int | None]]) -> None:
+    """What one line of a project wants, by its own ``latest``, is wanted, whatever the others are; nothing else is."""
+    each = [judged(files, specifier, latest) for specifier, latest in lines]
+    selected = Selection("foo", tuple(VersionRule(*line) for line in lines)).judge(FOO, files)
     assert set(selected.wanted) == set().union(*each)
 
 

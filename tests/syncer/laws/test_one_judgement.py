@@ -18,7 +18,7 @@ from packaging.utils import NormalizedName
 import fakepypi
 from mirror_contract import Choice, ProjectState, Run
 from mirror_syncer.commands.plan_report import Report
-from mirror_syncer.config import Condition, Selection, decide
+from mirror_syncer.config import Condition, Selection, VersionRule, decide
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, Refusal
@@ -64,8 +64,7 @@ lines = st.sampled_from(["", "<2", ">=1.1", "==1.*", "==99"]).map(SpecifierSet)
 selections = st.builds(
     Selection,
     line=st.just("foo"),
-    specifiers=st.lists(lines, min_size=1, max_size=2).map(tuple),
-    latest=st.none() | st.integers(1, 2),
+    rules=st.lists(st.builds(VersionRule, lines, st.none() | st.integers(1, 2)), min_size=1, max_size=2).map(tuple),
     named=st.booleans(),
 )
 conditions = st.builds(
