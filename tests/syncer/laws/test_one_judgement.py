@@ -185,7 +185,7 @@ class Scene:
 
 NAMES = ("six", "idna", "toml")
 KINDS = ("upload", "delete file", "delete release", "replace", "yank", "quarantine", "delete", "spoil", "hide", "stale")
-SUFFIXES = ("", "", "<2", ">=1.1", "==99", "<0")
+SUFFIXES = ("", "", "<2", ">=1.1", "==99", "<0.1")
 
 
 @st.composite
