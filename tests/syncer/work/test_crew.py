@@ -17,10 +17,11 @@ import fakepypi
 from mirror_contract import ProjectState, Run, RunKind, RunState
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import Pending
+from mirror_syncer.upstream import ClientOptions
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.__main__ import Process
 from mirror_syncer.work.process import WorkerProcess
-from mirror_syncer.work.setup import Setup
+from mirror_syncer.work.setup import WorkerSetup
 from mirror_syncer.work.wire import Answer, Ask
 from syncer.site import Running, Site
 
@@ -207,15 +208,8 @@ class Slow:
 
 def worker_process(site: Site, catalog_proxy: Slow) -> WorkerProcess:
     """Return one that is not started."""
-    setup = Setup(
-        root=site.data,
-        reserve=0.0,
-        upstream=site.upstream,
-        user_agent="test",
-        hosts=frozenset(),
-        connections=1,
-        files_at_once=1,
-    )
+    client = ClientOptions(user_agent="test", hosts=frozenset(), connections=1)
+    setup = WorkerSetup(root=site.data, reserve=0.0, upstream=site.upstream, client=client, files_at_once=1)
     return WorkerProcess(setup, catalog_proxy=catalog_proxy, observations=catalog_proxy)
 
 

@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import structlog
 
 from mirror_contract import Run, RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.settings import Settings
+from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.errors import ConfigurationError, VolumeError
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.publish.commit_group import CommitGroup
@@ -35,20 +34,19 @@ from mirror_syncer.runs.verify.verifier import Verifier
 from mirror_syncer.service.opening_checks import open_tree
 from mirror_syncer.service.status_file import StatusFile
 from mirror_syncer.service.webhooks import Receiver, Webhooks, read_secret
-from mirror_syncer.upstream import Limits, read_credentials
+from mirror_syncer.upstream import Limits
 from mirror_syncer.upstream.http.authorities import trusted_authorities
 from mirror_syncer.upstream.http.credentials import Credentials
 from mirror_syncer.upstream.http.proxies import shown_logins
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.pool import WorkerPool, open_worker_pool
 from mirror_syncer.work.rate_limit import RateLimit
-from mirror_syncer.work.setup import Setup
+from mirror_syncer.work.setup import WorkerSetup
 from mirror_syncer.work.transfer import STALE_WAITS
 
 log = structlog.get_logger()
 
 _AT_ONCE = 2  # projects a connection: while one is asked for, another is hashed, written or rendered
-VERSION = version("pypi-mirror-syncer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,6 @@ class Mirror:
         """
         async with self.status_file.kept_current():
             await self.engine.run()
-
-
-def user_agent(settings: Settings) -> str:
-    """Return how the mirror introduces itself to upstream."""
-    return f"pypi-mirror/{VERSION}" + (f" (+{settings.contact})" if settings.contact else "")
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -108,7 +101,8 @@ async def open_mirror(
         VolumeError: the tree cannot be had; another syncer may hold it.
     """
     policy = PolicySource(settings.policy)
-    credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
+    client_options = settings.client_options(limits=limits)
+    credentials = client_options.credentials
     if credentials is not None and credentials.in_clear:
         log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
     for variable in shown_logins():
@@ -126,19 +120,13 @@ async def open_mirror(
             metrics = Metrics(version=VERSION, snapshot=lambda: _snapshot(policy, catalog, volume, runs, queue))
             for ended in _last_of_each(catalog):
                 metrics.show_run(ended)
-            setup = Setup(
+            setup = WorkerSetup(
                 root=settings.data,
                 reserve=settings.disk_reserve,
                 upstream=settings.upstream,
-                user_agent=user_agent(settings),
-                hosts=settings.hosts,
-                connections=settings.connections,
+                client=client_options,
                 files_at_once=settings.connections,
-                ca_file=settings.ca_file,
                 without_hash=settings.without_hash,
-                bandwidth=settings.bandwidth,
-                credentials=credentials,
-                limits=limits or Limits(),
                 stale_waits=stale_waits,
                 log_level=settings.log_level,
                 log_format=settings.log_format,

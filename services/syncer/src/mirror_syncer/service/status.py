@@ -19,12 +19,13 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
+from mirror_syncer.config.settings import VERSION
 from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.metrics import ENDED
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
-from mirror_syncer.service.assembly import VERSION, Mirror
+from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.timetable import Timetable
 
 _FAILING_SHOWN = 20

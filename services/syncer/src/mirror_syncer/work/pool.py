@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -15,7 +14,7 @@ from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob
 from mirror_syncer.work.process import LOST, WorkerProcess
-from mirror_syncer.work.setup import CatalogProxy, Observations, Setup
+from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
 from mirror_syncer.work.transfer import Compared, Comparison, Outcome, Withdrawal, Work
 from mirror_syncer.work.worker import Job, Result, Worker, open_worker
 
@@ -115,7 +114,7 @@ class WorkerPool:
 
 @asynccontextmanager
 async def open_worker_pool(
-    setup: Setup, *, workers: int, catalog: Catalog, volume: Volume, observations: Observations
+    setup: WorkerSetup, *, workers: int, catalog: Catalog, volume: Volume, observations: Observations
 ) -> AsyncIterator[WorkerPool]:
     """
     Put a crew together, and send it home in the end.
@@ -127,14 +126,7 @@ async def open_worker_pool(
         workers: how many; each besides the first in a process of its own.
     """
     catalog_proxy = DirectCatalogProxy(catalog)
-    shares = [
-        replace(
-            setup,
-            connections=_share(setup.connections, workers, number),
-            bandwidth=setup.bandwidth and _share(setup.bandwidth, workers, number),
-        )
-        for number in range(workers)
-    ]
+    shares = [setup.share(number, of=workers) for number in range(workers)]
     async with AsyncExitStack() as stack:
         here = open_worker(shares[0], tree=volume, catalog_proxy=catalog_proxy, observations=observations)
         worker = await stack.enter_async_context(here)
@@ -148,8 +140,3 @@ async def open_worker_pool(
             yield worker_pool
         finally:
             worker_pool.close()
-
-
-def _share(whole: int, parts: int, number: int) -> int:
-    """Return a part's share of a whole number; all parts together have the whole."""
-    return whole // parts + (number < whole % parts)

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import WorkerLostError
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
-from mirror_syncer.work.setup import CatalogProxy, Observations, Setup
+from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
 from mirror_syncer.work.wire import Abandon, Answer, Ask, Begin, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Result
 
@@ -28,7 +28,7 @@ class WorkerProcess:
     What it had in hand then fails with ``WorkerLostError``; the next run looks at it again.
     """
 
-    def __init__(self, setup: Setup, *, catalog_proxy: CatalogProxy, observations: Observations) -> None:
+    def __init__(self, setup: WorkerSetup, *, catalog_proxy: CatalogProxy, observations: Observations) -> None:
         self._setup = setup
         self._catalog_proxy = catalog_proxy
         self._observations = observations

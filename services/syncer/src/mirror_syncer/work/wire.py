@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
-from mirror_syncer.work.setup import Setup
+from mirror_syncer.work.setup import WorkerSetup
 from mirror_syncer.work.worker import Job, Result
 
 _LENGTH = struct.Struct("!Q")
@@ -21,7 +21,7 @@ _LENGTH = struct.Struct("!Q")
 class Begin:
     """Parent: get ready."""
 
-    setup: Setup
+    setup: WorkerSetup
 
 
 @dataclass(frozen=True, slots=True)

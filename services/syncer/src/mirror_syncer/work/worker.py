@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
+from mirror_syncer.upstream import Client, Index, LegacyIndex
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob, Inspector
-from mirror_syncer.work.setup import CatalogProxy, Observations, Setup
+from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
 from mirror_syncer.work.transfer import (
     Compared,
     Comparison,
@@ -54,19 +54,11 @@ class Worker:
 
 @asynccontextmanager
 async def open_worker(
-    setup: Setup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
+    setup: WorkerSetup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
 ) -> AsyncIterator[Worker]:
     """Put a worker together; its connections are closed in the end."""
     async with Client(
-        user_agent=setup.user_agent,
-        budget=Budget(setup.connections),
-        hosts=setup.hosts,
-        limits=setup.limits,
-        ca_file=setup.ca_file,
-        bandwidth=setup.bandwidth,
-        credentials=setup.credentials,
-        on_request=observations.observe_request,
-        on_retry=observations.count_retry,
+        setup.client, on_request=observations.observe_request, on_retry=observations.count_retry
     ) as client:
         index = Index(setup.upstream, client=client)
         unhashed = UnhashedFiles(setup.without_hash, upstream=setup.upstream, digest_of=tree.other_digest)

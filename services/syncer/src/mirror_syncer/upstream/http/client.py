@@ -7,25 +7,20 @@ that may hold what was asked for. Its callers see whole answers (pages) or chunk
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from mirror_syncer.errors import RefusedError, UnreachableError
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream.http.authorities import trusted_authorities
-from mirror_syncer.upstream.http.budget import Budget
-from mirror_syncer.upstream.http.credentials import Credentials
-from mirror_syncer.upstream.http.curl import Curl, Options
+from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.exchange import Exchanges
 from mirror_syncer.upstream.http.head import Head
-from mirror_syncer.upstream.http.limits import Limits
 from mirror_syncer.upstream.http.memory import PageMemory
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
-from mirror_syncer.upstream.http.routes import Routes
 
 _PROGRESS = 2**20  # bytes that attempts bring together: a file that gets on is not given up
 
@@ -64,61 +59,31 @@ class Sink(Protocol):
 
 class Client:
     """
-    GETs with retries, inside a budget of connections; used as a context, whose end closes them.
+    GETs with retries, inside a budget of connections; a context manager whose exit closes them.
 
     Args:
-        hosts: each ``host:port`` that may be asked, redirects included.
-        ca_file: authorities that are trusted besides the system's.
-        bandwidth: bytes a second, of all requests together; None: as many as come.
-        on_request: told of each request as (endpoint, status or fault, seconds).
-        on_retry: told each retry's reason.
+        on_request: called for each request with (endpoint, status or fault, seconds).
+        on_retry: called for each retry with its reason.
     """
 
     def __init__(
         self,
+        options: ClientOptions,
         *,
-        user_agent: str,
-        budget: Budget,
-        hosts: frozenset[str],
-        limits: Limits | None = None,
-        ca_file: Path | None = None,
-        bandwidth: int | None = None,
-        credentials: Credentials | None = None,
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = (limits or Limits()).sharing(bandwidth)
+        self._limits = options.limits.sharing(options.bandwidth)
+        self._options = replace(options, limits=self._limits)
         self._retries = Retries(self._limits, on_retry=on_retry)
         self._memory = PageMemory(self._limits.page_bytes)
-        self._user_agent = user_agent
-        self._budget = budget
-        self._hosts = hosts
-        self._ca_file = ca_file
-        self._bandwidth = bandwidth
-        self._credentials = credentials
         self._on_request = on_request
         self._curl: Curl | None = None
-        self._held = ExitStack()
         self._opened: Exchanges | None = None
 
     async def __aenter__(self) -> Self:
-        options = Options(
-            user_agent=self._user_agent,
-            connections=self._budget.connections,
-            connect_seconds=self._limits.connect_seconds,
-            silence_seconds=self._limits.silence_seconds,
-            authorities=self._held.enter_context(trusted_authorities(self._ca_file)),
-            bandwidth=self._bandwidth,
-        )
-        self._curl = Curl(options)
-        self._opened = Exchanges(
-            self._curl,
-            budget=self._budget,
-            routes=Routes(self._hosts, credentials=self._credentials),
-            credentials=self._credentials,
-            slowest=self._limits.slowest_bytes_a_second,
-            on_request=self._on_request,
-        )
+        self._curl = Curl(self._options)
+        self._opened = Exchanges(self._curl, self._options, on_request=self._on_request)
         return self
 
     async def __aexit__(
@@ -126,7 +91,6 @@ class Client:
     ) -> None:
         if self._curl is not None:
             self._curl.close()
-        self._held.close()
 
     @property
     def _exchanges(self) -> Exchanges:

@@ -10,15 +10,15 @@ import contextlib
 import select
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import pycurl
 
 from mirror_syncer.upstream.http.addresses import Steering
+from mirror_syncer.upstream.http.authorities import trusted_authorities
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.handle import Handle, Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.proxies import Proxy
 
 _SWEEP_SECONDS = 0.25
@@ -31,30 +31,20 @@ _INTEREST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What all transfers have in common."""
-
-    user_agent: str
-    connections: int
-    connect_seconds: float
-    silence_seconds: float
-    """The longest pause between two pieces of a body."""
-    authorities: Path | None = None
-    """A file in PEM; None: libcurl's own choice."""
-    bandwidth: int | None = None
-    """Bytes a second, of all transfers together; None: as many as come."""
-
-
 class Curl:
     """
     A multi handle, of the event loop that it is made in.
 
     Connections are kept and shared; over TLS, HTTP/2 carries many requests on each.
+
+    Raises:
+        ConfigurationError: ``MIRROR_CA_FILE`` cannot be read, or holds no certificate.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ClientOptions) -> None:
         self._options = options
+        self._open = contextlib.ExitStack()
+        self._authorities = self._open.enter_context(trusted_authorities(options.ca_file))
         self._loop = asyncio.get_running_loop()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
@@ -85,6 +75,7 @@ class Curl:
         for timer in (self._timer, self._sweep):
             if timer is not None:
                 timer.cancel()
+        self._open.close()
 
     async def get(
         self,
@@ -114,7 +105,7 @@ class Curl:
         done = handle.begin(
             url, headers=headers, encoding=encoding, proxy=proxy, steering=steering, fresh=fresh, receive=receive
         )
-        handle.heard_at = time.monotonic() + self._options.connect_seconds
+        handle.heard_at = time.monotonic() + self._options.limits.connect_seconds
         self._under_way[handle.easy] = handle
         self._multi.add_handle(handle.easy)
         if self._sweep is None:
@@ -137,12 +128,7 @@ class Curl:
             self._idle.append(handle)
 
     def _new_handle(self) -> Handle:
-        return Handle(
-            user_agent=self._options.user_agent,
-            connect_seconds=self._options.connect_seconds,
-            authorities=self._options.authorities,
-            bandwidth=self._bandwidth,
-        )
+        return Handle(self._options, authorities=self._authorities, bandwidth=self._bandwidth)
 
     def _watch(self, event: int, descriptor: int, _multi: object, _data: object) -> None:
         wanted = _INTEREST.get(event, 0)
@@ -207,7 +193,7 @@ class Curl:
 
     def _end_the_silent(self) -> None:
         """End transfers that were silent for too long; one look at all of them costs less than a timer each."""
-        latest = time.monotonic() - self._options.silence_seconds
+        latest = time.monotonic() - self._options.limits.silence_seconds
         for handle in self._under_way.values():
             if handle.heard_at < latest:
                 handle.finish(TransferError("no answer in time", timeout=True))

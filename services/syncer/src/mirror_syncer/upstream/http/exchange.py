@@ -8,11 +8,11 @@ from mirror_syncer.errors import RefusedError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream.http.addresses import Addresses, Next, Steering
 from mirror_syncer.upstream.http.budget import Budget
-from mirror_syncer.upstream.http.credentials import Credentials
 from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.handle import Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.members import GzipError, Members
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
 from mirror_syncer.upstream.http.routes import Routes, redirected
 
@@ -33,25 +33,15 @@ class Exchanges:
     Asks, an attempt a call.
 
     Args:
-        slowest: bytes a second, over the first minute and ever after.
         on_request: told of each request, redirects included, as (endpoint, status or fault, seconds).
     """
 
-    def __init__(
-        self,
-        curl: Curl,
-        *,
-        budget: Budget,
-        routes: Routes,
-        credentials: Credentials | None,
-        slowest: int,
-        on_request: Callable[[str, str, float], None],
-    ) -> None:
+    def __init__(self, curl: Curl, options: ClientOptions, *, on_request: Callable[[str, str, float], None]) -> None:
         self._curl = curl
-        self._budget = budget
-        self._routes = routes
-        self._credentials = credentials
-        self._slowest = slowest
+        self._budget = Budget(options.connections)
+        self._routes = Routes(options.hosts, credentials=options.credentials)
+        self._credentials = options.credentials
+        self._slowest = options.limits.slowest_bytes_a_second
         self._on_request = on_request
         self._addresses = Addresses()
         self._unpacked_here: set[tuple[str, int]] = set()

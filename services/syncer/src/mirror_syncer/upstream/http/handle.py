@@ -15,6 +15,7 @@ import pycurl
 from mirror_syncer.upstream.http.addresses import Steering
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.head import Head
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.proxies import Proxy
 
 _BUFFER = 512 * 1024  # libcurl's largest read; its own 16 KiB costs large files a third of their speed
@@ -45,9 +46,8 @@ class Handle:
     An easy handle, lent to one transfer after another; options that stay are set once in its life.
 
     Args:
-        connect_seconds: how long a connection may take to come about, TLS included.
-        authorities: a file in PEM; None: libcurl's own choice.
-        bandwidth: what all handles together keep within.
+        authorities: a PEM file with all trusted certificate authorities; None: libcurl's own choice.
+        bandwidth: the rate limit of all handles together.
 
     Attributes:
         easy: libcurl's own.
@@ -55,9 +55,7 @@ class Handle:
         heard_at: when bytes came last, or will be taken again after a pause, by the monotonic clock.
     """
 
-    def __init__(
-        self, *, user_agent: str, connect_seconds: float, authorities: Path | None, bandwidth: Bandwidth
-    ) -> None:
+    def __init__(self, options: ClientOptions, *, authorities: Path | None, bandwidth: Bandwidth) -> None:
         self.easy = easy = pycurl.Curl()
         self._bandwidth = bandwidth
         self._resumption: asyncio.TimerHandle | None = None
@@ -72,13 +70,13 @@ class Handle:
         self._done: asyncio.Future[None] | None = None
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        easy.setopt(pycurl.USERAGENT, user_agent)
+        easy.setopt(pycurl.USERAGENT, options.user_agent)
         easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         easy.setopt(pycurl.PIPEWAIT, 1)  # rather a stream of a connection that multiplexes than a connection more
         easy.setopt(pycurl.NOSIGNAL, 1)
         easy.setopt(pycurl.NOPROXY, "")  # `proxies` judges alone: libcurl reads NO_PROXY otherwise
         easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
-        easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(options.limits.connect_seconds * 1000))
         if authorities is not None:
             easy.setopt(pycurl.CAINFO, str(authorities))
         # Into a buffer, which costs a quarter of a call for each line; they are parsed when somebody asks.
