@@ -42,7 +42,7 @@ Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGK
 IN_NAME_IT = """
 from mirror_syncer.volume import Incoming, tree
 tree._STAGED_FROM, tree._GATHERED_TO = 1_000, 0
-Incoming.name_it = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+Incoming.publish_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

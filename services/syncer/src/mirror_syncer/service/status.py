@@ -1,4 +1,4 @@
-"""What the mirror says of itself: its status, its schedule, its projects."""
+"""The mirror's status, schedule and projects, as the API shows them."""
 
 import time
 from collections.abc import Collection
@@ -32,7 +32,7 @@ _FAILING_SHOWN = 20
 
 
 class StatusReader:
-    """Reads the mirror; its methods block for the catalog, and for the disk where one project is asked for."""
+    """Reads the status; its methods block for the catalog, and ``whole_project`` for the disk."""
 
     def __init__(self, mirror: Mirror, timetable: Timetable) -> None:
         self._mirror = mirror
@@ -40,7 +40,7 @@ class StatusReader:
         self._started_at = datetime.now(UTC)
 
     def status(self) -> Status:
-        """Return everything one look should tell."""
+        """Return the status of the mirror."""
         mirror = self._mirror
         totals = mirror.catalog.projects.totals()
         last = self._last_sync(ENDED)
@@ -51,7 +51,7 @@ class StatusReader:
         )
         everything = mirror.policy.current.everything
         serials = mirror.catalog.serials() if everything else None
-        # With everything, those that are behind only wait for their turn.
+        # In a mirror of the whole index, projects that are behind only wait for their task.
         amiss = (ProjectState.FAILING, ProjectState.PARTIAL, *(() if everything else (ProjectState.BEHIND,)))
         failing = mirror.catalog.projects.page(states=amiss, limit=_FAILING_SHOWN)
         damaged, damaged_since = self._damage()
@@ -72,7 +72,7 @@ class StatusReader:
             damaged_since=_time(damaged_since),
             withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
             running=[run.document for run in mirror.runs.running()],
-            queued=[run.document for run in mirror.runs.waiting()],
+            queued=[run.document for run in mirror.runs.queued()],
             serial=serials and serials[0],
             upstream_serial=serials and serials[1],
             upstream_news_at=_time(mirror.catalog.news_at()),
@@ -88,7 +88,7 @@ class StatusReader:
         )
 
     def schedule(self) -> Schedule:
-        """Return when the next run comes by itself."""
+        """Return the schedule, and when the next sync starts."""
         cron = self._mirror.settings.schedule
         return Schedule(
             cron=None if cron == "off" else cron,
@@ -98,7 +98,7 @@ class StatusReader:
         )
 
     def pause(self, *, paused: bool) -> Schedule:
-        """Pause or resume the schedule, across restarts."""
+        """Pause or resume the schedule, also across restarts."""
         if paused != self._timetable.paused:
             self._mirror.catalog.remember(Fact.PAUSED, str(int(time.time())) if paused else "")
         if paused:
@@ -127,14 +127,14 @@ class StatusReader:
         )
 
     def whole_project(self, name: NormalizedName) -> Project | None:
-        """Return a project with its files, or None where neither catalog nor policy knows it."""
+        """Return a project with its files, or None if neither catalog nor policy knows it."""
         row = self._mirror.catalog.projects.get(name)
         if row is None:
-            # With everything, upstream's list says which projects there are; a line of mirror.toml is asked for.
+            # In a mirror of the whole index, upstream's list says which projects exist; lines of mirror.toml count too.
             policy = self._mirror.policy.current
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
-            row = ProjectRow(name, error="selected, and not looked at yet")
+            row = ProjectRow(name, error="selected, and not synced yet")
         files = self._files(name)
         undated = sum(file.upload_time is None for file in files)
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
@@ -143,7 +143,7 @@ class StatusReader:
         try:
             published = find_published(self._mirror.volume, name)
         except PathError:
-            published = None  # its state says why, as soon as a run has looked at it
+            published = None  # the next run stores the error in the project's row
         if published is None:
             return []
         return [
@@ -199,5 +199,5 @@ def _time(seconds: int | None) -> datetime | None:
 
 
 def _moment(fact: str | None) -> datetime | None:
-    """Return the time that a fact keeps, in seconds; None of one that is empty."""
+    """Return the time that a fact stores in seconds; None if it is empty."""
     return _time(int(fact)) if fact else None

@@ -1,4 +1,4 @@
-"""One worker: a client, a hand in the tree, a desk, and the turns of projects; in the parent as in a process."""
+"""A worker: performs jobs with a client of its own, in the parent process or in a worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -26,7 +26,7 @@ Result = Outcome | InspectionResult | Compared | None
 
 
 class Worker:
-    """Performs jobs; any number of them may be under way together."""
+    """Performs jobs, any number of them concurrently."""
 
     def __init__(self, transfer: Transfer, comparison: UpstreamComparison, index: Index, inspector: Inspector) -> None:
         self._transfer = transfer
@@ -36,10 +36,10 @@ class Worker:
 
     async def perform(self, job: Job) -> Result:
         """
-        See a project through to a publication that waits for its group's commit; or look at it, see ``Inspector.look``.
+        Transfer a project up to the publication that its group commits, or inspect or compare it.
 
         Raises:
-            VolumeError: the disk says no.
+            VolumeError: the disk failed.
         """
         match job:
             case Work():
@@ -47,7 +47,7 @@ class Worker:
             case Withdrawal():
                 return await self._transfer.withdraw(job)
             case InspectionJob():
-                return await self._inspector.look(job)
+                return await self._inspector.inspect(job)
             case Comparison():
                 return await self._comparison.compare(job)
 
@@ -56,7 +56,7 @@ class Worker:
 async def open_worker(
     setup: WorkerSetup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
 ) -> AsyncIterator[Worker]:
-    """Put a worker together; its connections are closed in the end."""
+    """Open a worker; its connections are closed at the end."""
     async with Client(
         setup.client, on_request=observations.observe_request, on_retry=observations.count_retry
     ) as client:
