@@ -1,25 +1,157 @@
-"""SECURITY.md, docs/reliability.md and the map of rooms, held to what there is; the repository, to hold no secret."""
+"""The documents: their width, links, commands and quotes, the proofs of their promises; the repository's secrets."""
 
 import ast
 import re
 import subprocess
+import sys
+import unicodedata
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+import proofs
+
 REPOSITORY = Path(__file__).parents[1]
-# As in `syncer/test_volume.py::test_two_syncers`, or a whole file.
-NAMED = re.compile(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)(?:::(\w+))?(?:\[[^`]*\])?`")
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
+# All pages but one are of a task: how the parts fit together is nothing that anybody does.
+TASKS = sorted({*REPOSITORY.glob("docs/*.md")} - {REPOSITORY / "docs" / "architecture.md"})
+WIDTH = 120
 
 ROOM = re.compile(r"`(\w+/?)`")
+LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+SPAN = re.compile(r"`([^`\n]+)`")
+# As in `docker compose exec control mirrorctl token create NAME` or `docker compose run … -T syncer plan`.
+COMMAND = re.compile(r"\b(?:(mirrorctl|mirror-syncer)|-T syncer)((?: (?:token )?[a-z]+)?)((?: [^\s`|;]+)*)")
+OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
-@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
-def test_named_tests_exist(document: str) -> None:
-    """Each test that is named as a proof is there."""
-    named = NAMED.findall((REPOSITORY / document).read_text())
-    assert len(named) > 10
-    assert [one for one in named if not defines(REPOSITORY / "tests" / one[0], one[1])] == []
+def name(path: Path) -> str:
+    """Return a document's name."""
+    return path.name
+
+
+def columns(line: str) -> int:
+    """Return how many columns a line takes on a terminal."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings."""
+    return {proofs.slug(heading) for heading in HEADING.findall(FENCE.sub("", path.read_text()))}
+
+
+@cache
+def typed() -> dict[tuple[str, str], set[str]]:
+    """Return the commands that documents show, by program, and the options that they show with each."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for path in DOCUMENTS:
+        text = path.read_text()
+        blocks = "\n".join(FENCE.findall(text)).splitlines()
+        for line in [*blocks, *SPAN.findall(FENCE.sub("", text))]:
+            for program, command, rest in COMMAND.findall(line.partition(" # ")[0]):
+                options = found.setdefault((program or "mirror-syncer", command.strip()), set())
+                options.update(OPTION.findall(rest))
+    return found
+
+
+@cache
+def quoted() -> list[str]:
+    """Return the log's messages that docs/troubleshooting.md explains."""
+    document = (REPOSITORY / "docs" / "troubleshooting.md").read_text()
+    return re.findall(r"^### `(.+)`$", document.partition("\n## What the log says\n")[2], re.MULTILINE)
+
+
+@cache
+def sources() -> str:
+    """Return the services' sources; a text that goes on in the next line is in one piece."""
+    source = "\n".join(path.read_text() for path in (REPOSITORY / "services").glob("*/src/**/*.py"))
+    return re.sub(r'"\s*\n\s*f?"', "", source)
+
+
+def test_each_section_is_proved() -> None:
+    """Each section of promises and threats has a test, and each marker ``proves`` names such a section."""
+    known = {section.key for section in proofs.sections()}
+    assert known == {proof.section for proof in proofs.proofs()}
+    assert len(known) > 15
+
+
+def test_page_of_tests_is_current() -> None:
+    """docs/tests.md lists the tests that prove something; if not, scripts/generate writes it again."""
+    assert proofs.DOCUMENT.read_text() == proofs.document()
+
+
+@pytest.mark.parametrize("section", proofs.sections(), ids=lambda section: section.key)
+def test_section_leads_to_its_tests(section: proofs.Section) -> None:
+    """Each section of promises and threats links its tests."""
+    after = proofs.PAGES[section.page].read_text().partition(f"\n### {section.title}\n")[2]
+    assert f"tests.md#{proofs.slug(section.heading)})" in re.split(r"^##+ ", after, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_document_fits_a_page(path: Path) -> None:
+    """No line has more than 120 columns, and no cell of a table more than 120 characters; each row has each cell."""
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if columns(line) > WIDTH] == []
+    width = 0
+    for line in lines:
+        cells = line.strip("|").split("|") if line.startswith("|") else []
+        assert not cells or not width or len(cells) == width, line
+        assert [cell for cell in cells if len(cell.strip()) > WIDTH] == []
+        width = len(cells)
+
+
+def test_readme_is_short() -> None:
+    """The README has at most 110 lines, and names the command that runs the tests."""
+    readme = (REPOSITORY / "README.md").read_text()
+    assert len(readme.splitlines()) <= 110
+    assert "scripts/test" in readme
+
+
+@pytest.mark.parametrize("path", TASKS, ids=name)
+def test_example_comes_first(path: Path) -> None:
+    """A page of a task begins with a command or an example, before any prose."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0].startswith("```"), lines[0]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link leads to a file of the repository, and each anchor to a heading of it."""
+    for target in LINK.findall(FENCE.sub("", path.read_text())):
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_readme_leads_to_every_page() -> None:
+    """The README links every page of docs/ but the page of tests, which docs/reliability.md links."""
+    linked = set(LINK.findall((REPOSITORY / "README.md").read_text()))
+    assert {f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")} - linked == {"docs/tests.md"}
+
+
+@pytest.mark.parametrize(("program", "command"), sorted(typed()))
+def test_commands_are_real(
+    program: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each command that the documents show is one of the program's, with these options."""
+    (entry,) = entry_points(group="console_scripts", name=program)
+    monkeypatch.setattr(sys, "argv", [program, *command.split(), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        entry.load()()
+    assert not ended.value.code
+    shown = capsys.readouterr().out
+    assert {option for option in typed()[program, command] if option not in shown} == set()
+
+
+@pytest.mark.parametrize("said", quoted())
+def test_quoted_messages_are_real(said: str) -> None:
+    """What docs/troubleshooting.md quotes of the log, a service says in these words."""
+    assert said in sources()
 
 
 def defines(path: Path, name: str) -> bool:
@@ -37,21 +169,6 @@ def names(node: ast.Assign) -> list[ast.Name]:
     return [target for target in node.targets if isinstance(target, ast.Name)]
 
 
-@pytest.mark.parametrize("document", ["SECURITY.md", "docs/reliability.md"])
-def test_rows_are_whole(document: str) -> None:
-    """Every row of a table has each cell, and names a test where the table has a column for tests."""
-    header: list[str] = []
-    for line in (REPOSITORY / document).read_text().splitlines():
-        if not line.startswith("|"):
-            header = []
-            continue
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        header = header or cells
-        assert len(cells) == len(header), line
-        if "test" in header and cells != header and set(line) > set("|-"):
-            assert NAMED.search(cells[header.index("test")]), line
-
-
 @pytest.mark.parametrize(("service", "heading"), [("syncer", "Inside the syncer,"), ("control", "Inside control:")])
 def test_the_map_has_every_room(service: str, heading: str) -> None:
     """docs/architecture.md names each module and folder of a service once, and none that is not there."""
@@ -63,6 +180,7 @@ def test_the_map_has_every_room(service: str, heading: str) -> None:
     assert sorted(named) == sorted(folders + modules)
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_repository_holds_no_secret() -> None:
     """Git has no private key and no file of an operator's, and takes none of those that the documentation has made."""
     git = ("git", "-C", str(REPOSITORY))

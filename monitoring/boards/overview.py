@@ -56,7 +56,7 @@ def board() -> Dashboard:
             "": [
                 listing(
                     "What is wrong",
-                    "The alerts that fire, and since when it is so. docs/operations.md says more of each, by its name.",
+                    "The alerts that fire, and since when it is so. docs/alerts.md says more of each, by its name.",
                     query=_FIRING,
                     columns={
                         "alertname": "What is wrong",

@@ -9,7 +9,12 @@ from clients.lab import AUTHORITY, HOST, Client, Lab, certify, lab
 from clients.test_installers import PROJECT, VENV, settings
 from syncer.site import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 # Of ci with the guide's word PASSWORD, by `openssl passwd -6`.
 HTPASSWD = (

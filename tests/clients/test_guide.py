@@ -2,11 +2,12 @@
 
 import pytest
 
-from clients.guide import GUIDE, snippets
+from clients.guide import snippets
 from test_documents import REPOSITORY, defines
 
 # The test that runs each block: by section, language and place among the section's blocks of that language.
 RUN_BY = {
+    ("Test the mirror", "sh", 0): "clients/test_installers.py::test_line_that_tests_the_mirror",
     ("pip", "ini", 0): "clients/test_installers.py::test_pip",
     ("pip", "sh", 0): "clients/test_page_cache.py::test_new_release_shows_after_a_refresh",
     ("uv", "toml", 0): "clients/test_installers.py::test_uv",
@@ -34,6 +35,7 @@ RUN_BY = {
 }
 
 
+@pytest.mark.proves("reliability/clients")
 def test_every_block_is_run() -> None:
     """Each block of the guide has a test, and each of these tests is there."""
     assert {(one.section, one.language, one.number) for one in snippets()} == RUN_BY.keys()
@@ -44,8 +46,3 @@ def test_that_runs_a_block_exists(test: str) -> None:
     """The test that is named for a block is there."""
     path, _, name = test.partition("::")
     assert defines(REPOSITORY / "tests" / path, name)
-
-
-def test_guide_fits_a_page() -> None:
-    """No line of the guide is longer than 120 characters."""
-    assert [line for line in GUIDE.read_text().splitlines() if len(line) > 120] == []

@@ -8,7 +8,12 @@ import yaml
 from clients.guide import snippet
 from clients.lab import Client, Lab
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 # What `install requests` must end in: the newest of each that upstream has.
 NEWEST = {
@@ -34,6 +39,12 @@ def uv(client: Client) -> Client:
     """Return a machine with the guide's uv.toml."""
     client.write(".config/uv/uv.toml", snippet("uv", "toml"))
     return client
+
+
+def test_line_that_tests_the_mirror(client: Client) -> None:
+    """Without any setting, the guide's first line downloads a file from the mirror."""
+    client.run(snippet("Test the mirror", "sh"))
+    assert client.run("ls packages").startswith("six-")
 
 
 def test_pip(pip: Client) -> None:

@@ -17,7 +17,12 @@ from nginx.containers import started
 from syncer.old_mirror import OldMirror
 from syncer.site import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 SECTION = "Other servers"
 

@@ -13,6 +13,7 @@ from syncer.site import Site
 pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
 
 
+@pytest.mark.proves("reliability/clients")
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 async def test_new_release_shows_after_a_refresh(tmp_path: Path, image: str, clients_image: str, tool: str) -> None:
     """pip and uv keep a page for its max-age, and the guide's command installs what the mirror got meanwhile."""

@@ -8,7 +8,12 @@ import pytest
 from clients.guide import snippet
 from clients.lab import Client
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 LOOKUP = "renovate --platform=local --dry-run=lookup --report-type=file --report-path=$HOME/report.json > renovate.log"
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize(
     "projects",
     [

@@ -210,7 +210,7 @@ class FakeSyncer:
     async def _find_runs(self, request: web.Request) -> web.Response:
         states = request.query.getall("state", list(RunState))
         triggers = request.query.getall("trigger", list(Trigger))
-        before, most = request.query.get("cursor", "~"), int(request.query.get("limit", "50"))
+        before, most = request.query.get("after", "~"), int(request.query.get("limit", "50"))
         wanted = [run for run in reversed(self.runs.values()) if run.state in states and run.trigger in triggers]
         found = [run for run in wanted if run.id < before]
         part = [run.model_dump(mode="json") for run in found[:most]]

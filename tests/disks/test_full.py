@@ -8,6 +8,7 @@ from disks.full import FILE_BYTES, NAMES, WANTED
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("file_system", ["ext4", "xfs", "btrfs"])
 def test_full_disk_is_emptied(image: str, file_system: str) -> None:
     """The service starts on it, and a sync by a smaller selection removes projects and files of others."""

@@ -7,6 +7,7 @@ from disks.container import run
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("file_system", ["exfat", "ntfs"])
 def test_file_system_that_ignores_case(image: str, file_system: str) -> None:
     """Every start there ends with code 1 and one line that names directory and remedy; it can be unmounted at once."""

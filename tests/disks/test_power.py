@@ -13,6 +13,7 @@ def cut_power(image: str, *options: str, cuts: int) -> tuple[dict[str, int], lis
     return told["moments"], told["broken"]
 
 
+@pytest.mark.proves("reliability/power-loss")
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["same", "another", "safe"])
 @pytest.mark.parametrize("file_system", ["ext4", "xfs"])
@@ -23,6 +24,7 @@ def test_cut_loses_nothing_published(image: str, file_system: str, state: str) -
     assert sum(moments.values()) == 15
 
 
+@pytest.mark.proves("reliability/power-loss")
 @pytest.mark.slow
 @pytest.mark.parametrize("file_system", ["ext4", "xfs"])
 def test_cut_where_each_file_is_synced_by_itself(image: str, file_system: str) -> None:
@@ -31,12 +33,14 @@ def test_cut_where_each_file_is_synced_by_itself(image: str, file_system: str) -
     assert broken == []
 
 
+@pytest.mark.proves("reliability/power-loss")
 def test_few_cuts(image: str) -> None:
     """Two cuts of ext4, with the catalog on the same disk: as above."""
     _, broken = cut_power(image, "--seed=3", cuts=2)
     assert broken == []
 
 
+@pytest.mark.proves("reliability/power-loss")
 def test_disk_that_only_says_it_synced(image: str) -> None:
     """Were nothing ever synced, these very cuts would show it: the test can fail."""
     _, broken = cut_power(image, "--lying", "--seed=2", cuts=20)  # the first broken promise ends it

@@ -8,6 +8,7 @@ from disks.rot import ROTTEN
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 
+@pytest.mark.proves("reliability/disk")
 def test_file_that_cannot_be_read(image: str) -> None:
     """A file of which the disk says EIO is named as unreadable; repair fetches it anew, and it alone."""
     told = run(image, "disks.rot")

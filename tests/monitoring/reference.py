@@ -1,5 +1,6 @@
 """docs/metrics.md: every metric that Prometheus finds at control, from what control and syncer really show."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,23 +24,29 @@ PREFIX = "pypi_mirror_"
 # Its value is whatever runs; of all other labels every value is known from the start.
 _OPEN = {"version"}
 _SUFFIXES = ("_bucket", "_sum", "_count")
+_WIDTH = 120
 _HEAD = """\
 # Metrics
 
-Prometheus finds these at `/metrics` of `CONTROL_BIND:CONTROL_PORT`, control's and the syncer's in one scrape. Each has
-the prefix `pypi_mirror_`. They are a contract with dashboards and alerts, and change only as `CHANGELOG.md` tells.
+```sh
+curl http://localhost:8081/metrics
+```
 
-- Every series that a label's values allow is there from the start, at 0. No label holds a project's name, nor anything
-  else that upstream or a client could make up: what concerns one project is in the API.
+control exports its own metrics and the syncer's in one scrape, at `CONTROL_BIND:CONTROL_PORT`. Each name has the prefix
+`pypi_mirror_`. Names are a contract with dashboards and alerts; `CHANGELOG.md` lists every change.
+
+- Every series exists from the start, at 0. No label holds a project's name, nor anything else that upstream or a client
+  could make up; the [API](api.md) has such details.
 - Points in time are seconds since 1970, so an age is `time() - x`. Sizes are bytes, durations seconds.
-- While the syncer is away `syncer_up` is 0, its gauges repeat what it said last, counters and histograms are absent.
-- `next_run_timestamp_seconds` is absent while the schedule is off or paused, `serial` and `upstream_serial` with scope
-  `selected` or an upstream that has none, `volume_*` while the volume is gone, its inodes where none are counted.
+- While the syncer is away, `syncer_up` is 0, gauges repeat their last value, and counters and histograms are absent.
+- `next_run_timestamp_seconds` is absent while the schedule is off or paused.
+- `serial` and `upstream_serial` are absent with scope `selected`, or if the upstream has none.
+- `volume_*` is absent while the volume is gone; `volume_free_inodes` also if the file system counts none.
 
-`scripts/generate` writes this page from what the services show; a test holds it to that.
+`scripts/generate` writes this page from a scrape of the services. Do not edit it by hand.
 
-| metric | type | labels | meaning |
-|---|---|---|---|
+## The metrics
+
 """
 
 
@@ -55,13 +62,17 @@ class Family:
     """The values of each, in the order in which they are shown."""
 
     @property
-    def row(self) -> str:
-        """Return its line of the table."""
-        labels = "; ".join(
-            f"`{label}`: {'what runs' if label in _OPEN else ', '.join(values)}"
+    def item(self) -> str:
+        """Return its lines of the page."""
+        return _filled(f"- `{self.name}` ({self.type}): {self.meaning}", indent="  ") + "".join(
+            _filled(f"  - `{label}`: {'what runs' if label in _OPEN else ', '.join(values)}", indent="    ")
             for label, values in self.labels.items()
         )
-        return f"| `{self.name}` | {self.type} | {labels} | {self.meaning} |\n"
+
+
+def _filled(text: str, *, indent: str) -> str:
+    """Return lines of the page's width, the first as it is and the others indented."""
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def families(exposed: str) -> list[Family]:
@@ -72,7 +83,7 @@ def families(exposed: str) -> list[Family]:
 
 def document(exposed: str) -> str:
     """Return docs/metrics.md."""
-    return _HEAD + "".join(family.row for family in families(exposed))
+    return _HEAD + "".join(family.item for family in families(exposed))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ ALERTS = {
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
     "MirrorUpstreamWithoutNews",
 }
-OPERATIONS = REPOSITORY / "docs" / "operations.md"
+RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 
 
 def parsed(path: Path) -> Any:
@@ -71,8 +71,8 @@ def test_alert_is_explained(rule: dict[str, Any]) -> None:
     assert set(annotations) == {"summary", "description", "runbook_url"}
     assert "{{" not in annotations["summary"], "what is grouped by it must not differ"
     assert annotations["summary"].endswith(".")
-    assert annotations["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
-    section = re.search(rf"^### {rule['alert']}\n(.*?)(?=^##|\Z)", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
+    assert annotations["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+    section = re.search(rf"^### {rule['alert']}\n(.*?)(?=^##|\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL)
     assert section, f"no section {rule['alert']}"
     assert re.findall(r"^\*\*(\w+)\.\*\*", section[1], re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 

@@ -23,6 +23,7 @@ SECRETS = (
 )
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("path", SECRETS)
 def test_dotfile_is_absent(nginx: Container, tree: Tree, path: str) -> None:
     """What is half-downloaded, withdrawn or ours alone cannot be had, however the path is written."""
@@ -42,6 +43,7 @@ def test_dotfile_is_absent(nginx: Container, tree: Tree, path: str) -> None:
         assert ask(nginx, spelling) == (404, b"404: not on this mirror\n"), spelling
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path",
     [
@@ -59,6 +61,7 @@ def test_traversal(nginx: Container, path: str) -> None:
     assert b"root:" not in body
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize(
     ("path", "content"),
     [
@@ -195,6 +198,7 @@ def test_refused_in_text(nginx: Container, request_head: bytes, status: int) -> 
         assert answer.read().startswith(str(status).encode())
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "ODD"])
 def test_only_reading(client: httpx2.Client, method: str) -> None:
     """What is no GET or HEAD is refused with the methods that are, also where nginx would not look at the method."""
@@ -205,6 +209,7 @@ def test_only_reading(client: httpx2.Client, method: str) -> None:
         assert answer.text == "405: this can only be read, by GET or HEAD\n", path
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     "path", ["/simple/", "/simple/foo-bar/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/absent"]
 )

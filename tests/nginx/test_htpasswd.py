@@ -10,7 +10,7 @@ from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
 from nginx.test_control_proxy import control, wait_for
 from nginx.tree import Tree
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.proves("security/network")]
 
 KNOBS = ("--env=MIRROR_NGINX=htpasswd", "--env=MIRROR_HTPASSWD_FILE=/etc/mirror/htpasswd")
 TOKEN = {"Authorization": "Bearer a-token-which-control-looks-at"}
@@ -56,6 +56,7 @@ def stranger(closed: Container) -> Iterator[httpx2.Client]:
         yield client
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path",
     [

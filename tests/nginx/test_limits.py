@@ -82,6 +82,7 @@ def limited(image: str, tree: Tree, network: str) -> Iterator[Container]:
         yield container
 
 
+@pytest.mark.proves("security/clients")
 async def test_a_farm_behind_one_address(limited: Container) -> None:
     """500 machines that install from one address at the same moment are all served, with the limits of addresses on."""
     paths = ("/simple/", "/simple/foo-bar/", "/packages/ab/foo_bar-1.0.tar.gz.metadata", "/packages/ab/foo.tar")
@@ -89,6 +90,7 @@ async def test_a_farm_behind_one_address(limited: Container) -> None:
     assert await crowd(limited.inside, 500, begun + request("/simple/")) == {200: 500 * 17}
 
 
+@pytest.mark.proves("security/clients")
 async def test_requests_of_one_address(image: str, network: str, limited: Container) -> None:
     """An address that asks without end is told to wait, while another one gets all that it asks for."""
     flood = request("/simple/", method="HEAD", last=False) * 400 + request("/simple/", method="HEAD")
@@ -105,6 +107,7 @@ async def test_requests_of_one_address(image: str, network: str, limited: Contai
     assert (answers[200] >= 10_000, answers[429] > 1_000, set(answers)) == (True, True, {200, 429}), answers
 
 
+@pytest.mark.proves("security/clients")
 def test_downloads_of_one_address(limited: Container) -> None:
     """An address has 1,000 downloads under way at most; one more is refused in one line that says when to try again."""
     download = request("/centos/disk.iso")
@@ -115,6 +118,7 @@ def test_downloads_of_one_address(limited: Container) -> None:
         assert (refused.headers["Retry-After"], refused.headers["Content-Type"]) == ("1", "text/plain")
 
 
+@pytest.mark.proves("security/clients")
 def test_slow_clients(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
     """3,000 clients that never end their headers, or a body, hold up nobody, and are closed after ten seconds."""
     body = b"POST /api/v1/echo HTTP/1.1\r\nHost: mirror\r\nContent-Length: 9\r\n\r\nslow"
@@ -133,6 +137,7 @@ def test_slow_clients(image: str, nginx: Container, network: str, client: httpx2
             assert 8 < time.monotonic() - began < 20
 
 
+@pytest.mark.proves("security/clients")
 def test_silent_clients(image: str, tree: Tree, network: str) -> None:
     """More silent connections than a worker can have are closed in favour of whoever asks for something."""
     # One processor, one worker: 8,192 connections.
@@ -144,6 +149,7 @@ def test_silent_clients(image: str, tree: Tree, network: str) -> None:
             assert httpx2.get(f"http://{container.inside[0]}:8080/simple/", trust_env=False).status_code == 200
 
 
+@pytest.mark.proves("security/clients")
 def test_open_calls(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
     """256 followers of a run are enough: one more is told to wait, and pages are served as ever."""
     with control(image, network, "one"):
@@ -155,6 +161,7 @@ def test_open_calls(image: str, nginx: Container, network: str, client: httpx2.C
             assert client.get("/simple/").status_code == 200
 
 
+@pytest.mark.proves("security/clients")
 async def test_calls(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
     """Who reads the API without end is told to wait; changing calls and pages are not held up by it."""
     flood = request("/api/v1/status", last=False) * 100 + request("/api/v1/status")

@@ -49,6 +49,7 @@ def test_legacy_json(client: httpx2.Client, prefix: str) -> None:
         assert (document.headers["Content-Type"], document.json()["info"]) == ("application/json", {})
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path",
     [
@@ -82,6 +83,7 @@ DOUBLED = [
 ]
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(("path", "location"), DOUBLED)
 def test_slash_too_many(nginx: Container, path: str, location: str | None) -> None:
     """A page's relative URLs hold only at its own path, so any other spelling of the path is redirected to that."""
@@ -97,6 +99,7 @@ def test_slash_too_many(nginx: Container, path: str, location: str | None) -> No
             assert answer.status == 200
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "claimed",
     [

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,7 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
     assert all(line["seconds"] >= 0 and line["client"] and line["time"] for line in lines)
 
 
+@pytest.mark.proves("security/clients")
 def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     """Whatever a client sends, its line of the log is bounded: 720 requests of the worst kind take 2 MB of 64."""
     worst = b"\x01" * 7000  # which JSON writes as six characters each
@@ -128,3 +130,11 @@ def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     assert max(map(len, lines)) < 3_000
     assert sum(map(len, lines)) < 2_000_000
     assert all(parse_line(line) for line in lines)
+
+
+def test_podman_resolver(image: str, tree: Tree, tmp_path: Path) -> None:
+    """Under Podman nginx asks the DNS server of its resolv.conf for control, and not Docker's."""
+    (tmp_path / "mark").touch(0o644)
+    options = (f"--volume={tmp_path}/mark:/run/.containerenv:ro", "--dns=192.0.2.53")
+    with mirror(image, tree.root, *options) as container:
+        assert container.run("cat", "/tmp/nginx/resolver.conf") == "resolver 192.0.2.53 valid=1s ipv6=off;"

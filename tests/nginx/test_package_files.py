@@ -17,6 +17,7 @@ SDIST = "foo_bar-1.0.tar.gz"
 CONTENT = f"content of {SDIST}\n".encode()
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(
     ("path", "cached"),
@@ -141,6 +142,7 @@ def test_absent(client: httpx2.Client, prefix: str, path: str) -> None:
 PAST_THE_END = {"Range": "bytes=999999-"}
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path",
     ["/simple/foo-bar/", "/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo", "/ubuntu/"],
@@ -158,6 +160,7 @@ def test_range_past_the_end_is_refused_in_text(client: httpx2.Client, path: str,
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path", ["/simple/foo-bar/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo"]
 )

@@ -8,6 +8,7 @@ from nginx.test_control_proxy import control, wait_for
 pytestmark = pytest.mark.docker
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -38,6 +39,7 @@ def test_page_file_and_what_is_said_instead_may_be_read(
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@pytest.mark.proves("security/web-pages")
 @pytest.mark.parametrize(
     "path",
     [
@@ -50,6 +52,7 @@ def test_nothing_else_may_be_read(client: httpx2.Client, path: str) -> None:
     assert "Access-Control-Allow-Origin" not in client.get(path, headers={"Origin": "https://site.example"}).headers
 
 
+@pytest.mark.proves("security/web-pages")
 def test_api_may_not_be_read(image: str, client: httpx2.Client, network: str) -> None:
     """No answer of the API may be read by another site, nor one that nginx gives in control's stead."""
     asked = {"Origin": "https://site.example"}

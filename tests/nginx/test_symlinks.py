@@ -9,7 +9,7 @@ import pytest
 from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
 from nginx.tree import Tree, plant
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.proves("security/containers")]
 
 SECRET = b"what nginx alone may read\n"
 NGINX, STRANGER = 10002, 4321
@@ -79,6 +79,7 @@ def planted(image: str, linked: Tree, secret: Path, knobs: str) -> Iterator[http
         yield client
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize(("place", "target", "path"), IN_OUR_TREE)
 def test_symlink_in_our_tree_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
     """At no address of ours is a link followed, whatever the knobs: not of a page, its gzipped twin or a file."""
@@ -88,6 +89,7 @@ def test_symlink_in_our_tree_is_not_followed(planted: httpx2.Client, place: str,
         assert answer.status_code in (403, 404) or answer.text == "twin\n", f"{place} -> {target}: {answer.text}"
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("knobs", ["", "listing"], indirect=True)
 @pytest.mark.parametrize(("place", "target", "path"), IN_OTHER_TREES)
 def test_symlink_of_a_neighbour_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
@@ -115,6 +117,7 @@ def link(image: str, directory: Path, *, owner: int, target: str, name: str) -> 
     docker("run", "--rm", *options, image, "-s", target, f"/there/{name}")
 
 
+@pytest.mark.proves("security/neighbours")
 def test_symlinks_of_one_owner_are_followed_where_asked_for(image: str, neighbour: Tree) -> None:
     """``MIRROR_NGINX=symlinks`` follows a link to what its own owner has, as Debian's ``stable``; no other link."""
     dists = neighbour.root / "debian/dists"
@@ -128,6 +131,7 @@ def test_symlinks_of_one_owner_are_followed_where_asked_for(image: str, neighbou
             assert client.get("/debian/dists/trixie/Release").text == "Suite: stable\n"
 
 
+@pytest.mark.proves("security/neighbours")
 def test_symlinks_want_secrets_of_nginx_itself(image: str, neighbour: Tree, tmp_path: Path) -> None:
     """With ``symlinks`` a password file of another user, whose links could expose it, stops the start."""
     passwords = tmp_path / "htpasswd"

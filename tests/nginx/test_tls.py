@@ -14,7 +14,7 @@ import trustme
 from nginx.containers import HARDENED, Container, docker, exchange, mirror
 from nginx.tree import Tree
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.proves("security/clients", "security/network")]
 
 KNOBS = ("--env=MIRROR_NGINX=tls", "--env=MIRROR_TLS_DIR=/etc/mirror/tls", "--env=MIRROR_TLS_PORT=8443")
 PUBLISHED = "--publish=127.0.0.1::8443"

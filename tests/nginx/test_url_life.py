@@ -14,7 +14,7 @@ from nginx.containers import LOGS, connect, mirror
 from nginx.tree import long_path
 from syncer.site import Site, same_directory
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.proves("reliability/removal")]
 
 FILENAME = "six-other-1.0-py3-none-any.whl"  # six's, or six-other's
 PREFIXES = ("", "/pypi/web")
@@ -100,6 +100,7 @@ def _metadata(content: bytes) -> bytes:
     return b"Metadata-Version: 2.1\nName: six\nVersion: 1.0\nSummary: " + _digest(content).encode() + b"\n"
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_no_url_ever_changes_its_bytes(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
     """What is replaced, removed, re-created by another, quarantined and brought back has its own bytes, or none."""
     project = pypi.index.project("six")

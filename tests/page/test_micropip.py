@@ -21,7 +21,12 @@ from syncer.site import Site
 
 __all__ = ["image", "network", "site"]
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.timeout(300),
+    pytest.mark.proves("reliability/clients"),
+]
 
 PINNED = Path(__file__).parent / "pyodide"
 FETCHED = REPOSITORY / "build/pyodide"

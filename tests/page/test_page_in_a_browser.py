@@ -172,6 +172,7 @@ def test_chart(opened: Open) -> None:
         assert box["width"] > 200
 
 
+@pytest.mark.proves("security/neighbours")
 def test_retry(opened: Open, syncer: FakeSyncer) -> None:
     """Retry asks for the token, says when it is wrong, sends the right one, and keeps it in memory alone."""
     with opened("/ui/") as page:
@@ -246,6 +247,7 @@ def test_search_as_one_types(opened: Open) -> None:
         expect(page.get_by_role("link", name="zope-interface")).to_have_count(0)
 
 
+@pytest.mark.proves("security/upstream")
 def test_hostile_words_stay_words(opened: Open) -> None:
     """Upstream's markup is shown as text on every page that holds it; nothing of it is loaded or run."""
     for path in ("/ui/", "/ui/projects", "/ui/projects/evil", "/ui/runs/r7"):

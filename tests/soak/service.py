@@ -113,7 +113,7 @@ class Service:
             page = await self.get(f"/projects?{following}")
             for project in page["items"]:
                 yield project["name"]
-            following = page["next"] and f"{query}&cursor={page['next']}"
+            following = page["next"] and f"{query}&after={page['next']}"
 
     async def get(self, path: str) -> Any:
         """Return an answer of the private API; None where the syncer is away."""

@@ -8,6 +8,7 @@ from soak.soak import Options, soak
 from soak.verdict import judge
 
 
+@pytest.mark.proves("reliability/soak")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_minute_of_changes_faults_and_deaths(tmp_path: Path) -> None:

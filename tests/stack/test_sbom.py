@@ -50,6 +50,7 @@ def dependencies() -> dict[str, str]:
     return found
 
 
+@pytest.mark.proves("security/containers", "security/dependencies")
 def test_dependencies_have_allowed_licences() -> None:
     """Every Python package that a service depends on says a licence, and it is one of those that we allow."""
     found = dependencies()
@@ -91,6 +92,7 @@ def test_licence_of_a_debian_package() -> None:
     assert licences.of_debian("This package was debianized by somebody.\n") == ""
 
 
+@pytest.mark.proves("security/containers", "security/dependencies")
 @pytest.mark.docker
 @pytest.mark.parametrize(
     ("service", "holds"),
@@ -122,6 +124,7 @@ def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
     assert "pkg:npm/axe-core" not in bill, "what tests alone need is not in the image"
 
 
+@pytest.mark.proves("security/dependencies")
 def test_every_library_in_a_wheel_is_listed() -> None:
     """Each shared library that a wheel brings is a component, with its version if the library tells it."""
     printed = """libcurl/8.23.0 OpenSSL/3.6.5
@@ -146,6 +149,7 @@ def test_list_for_people() -> None:
     assert lines[-2:] == ["| nginx | 1.26 | Debian | – |", "| six | 1.17 | Python | MIT |"]
 
 
+@pytest.mark.proves("security/dependencies")
 @pytest.mark.parametrize(
     ("requirements", "packages"),
     [
@@ -167,6 +171,7 @@ def test_tools_of_a_build_are_pinned_by_hash(requirements: str, packages: set[st
         assert set(hashes.replace("--hash=", "").split()) == {file["hash"] for file in files}
 
 
+@pytest.mark.proves("security/dependencies")
 @pytest.mark.parametrize(
     "dockerfile", [f"{one}/Dockerfile" for one in ("services/syncer", "services/control", "nginx")]
 )

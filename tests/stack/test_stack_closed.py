@@ -12,7 +12,7 @@ from stack.compose import Stack, until
 from stack.conftest import YEARLY, write_policy
 from stack.mirror import Mirror
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900), pytest.mark.proves("security/network")]
 
 USER, PASSWORD = "ci", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 # As `openssl passwd -6 -salt 'rounds=1000$pypimirror'` makes it.

@@ -1,6 +1,7 @@
 """How little the containers may do, as the engine itself tells it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_privileges(stack: Stack, service: str) -> None:
     stack.execute(service, "sh", "-c", "touch /etc/x /usr/x", status=1)
 
 
+@pytest.mark.proves("security/containers")
 def test_every_service_is_hardened() -> None:
     """Whatever compose.yaml starts, under any profile, is nobody's root, on a read-only root, and can gain nothing."""
     services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
@@ -81,6 +83,7 @@ def test_socket_can_be_reached_under_selinux() -> None:
     assert {name for name, service in services.items() if LEVEL in service["security_opt"]} == {"syncer", "control"}
 
 
+@pytest.mark.proves("security/containers")
 def test_powerless_inside(stack: Stack, service: str) -> None:
     """The kernel says of each process: not root, no capability in any set, none to gain, system calls filtered."""
     told = stack.execute(service, "sh", "-c", "cat /proc/[0-9]*/status")
@@ -99,6 +102,7 @@ def test_powerless_inside(stack: Stack, service: str) -> None:
     }
 
 
+@pytest.mark.proves("security/containers")
 def test_nothing_to_gain(stack: Stack, service: str) -> None:
     """What a process needs root for is refused it, by whatever means it tries."""
     tools = "command -v chown chroot mknod mount unshare >/dev/null || echo 'a tool is missing'"
@@ -106,6 +110,7 @@ def test_nothing_to_gain(stack: Stack, service: str) -> None:
     assert stack.execute(service, "sh", "-c", f"{script}; true") == ""
 
 
+@pytest.mark.proves("security/containers")
 def test_writable_places(stack: Stack, service: str) -> None:
     """All that a service can write is /tmp and its own volumes: the rest, secrets included, is fixed."""
     aside = "\\( -path /proc -o -path /sys -o -path /dev \\) -prune"
@@ -135,6 +140,7 @@ def test_memory(stack: Stack) -> None:
     assert bounded == {"control"}
 
 
+@pytest.mark.proves("security/containers")
 def test_mounts(stack: Stack) -> None:
     """The syncer alone can write to the tree; nginx and control share the access log's, and control has its own."""
     writable = {
@@ -144,6 +150,7 @@ def test_mounts(stack: Stack) -> None:
     stack.execute("nginx", "touch", "/srv/mirror/x", status=1)
 
 
+@pytest.mark.proves("security/neighbours")
 def test_hidden_files_are_the_syncer_s_alone(stack: Stack) -> None:
     """What was withdrawn and what is half-downloaded nginx's own user cannot read, whatever its configuration says."""
     for hidden in ("/srv/mirror/pypi/.withdrawn", "/srv/mirror/pypi/.staging"):
@@ -152,6 +159,7 @@ def test_hidden_files_are_the_syncer_s_alone(stack: Stack) -> None:
     stack.execute("nginx", "ls", "/srv/mirror/pypi/web/simple")
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     ("bind", "addresses"), [("", {"0.0.0.0", "::"}), ("127.0.0.1", {"127.0.0.1"}), ("[::1]", {"::1"})]
 )
@@ -169,6 +177,7 @@ def test_ipv4_and_ipv6(images: None, bind: str, addresses: set[str]) -> None:
         alone.down()
 
 
+@pytest.mark.proves("security/containers")
 def test_networks(stack: Stack) -> None:
     """Clients meet nginx and control; the syncer shares a network with nobody, and alone has a way out."""
     attached = {name: set(inspected(stack, name)["NetworkSettings"]["Networks"]) for name in SERVICES}
@@ -181,6 +190,7 @@ def test_networks(stack: Stack) -> None:
     assert out["Internal"] is False
 
 
+@pytest.mark.proves("security/containers", "security/clients")
 def test_syncer_listens_on_no_network(stack: Stack) -> None:
     """The syncer has no TCP or UDP socket that listens, so neither its network nor the host's users reach its API."""
     listening = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null || true"
@@ -198,6 +208,7 @@ def test_syncer_listens_on_no_network(stack: Stack) -> None:
     assert stack.execute("client", "bash", "-c", "exec 3<>/dev/tcp/nginx/8080 && echo open") == "open"
 
 
+@pytest.mark.proves("security/clients")
 def test_socket_is_for_control_alone(stack: Stack) -> None:
     """The private API's socket is its owner's alone; control may use it and not replace it; nginx has none."""
     assert stack.execute("syncer", "stat", "-c", "%a %u %F", f"{SOCKETS}/syncer.sock") == "600 10001 socket"
@@ -208,6 +219,7 @@ def test_socket_is_for_control_alone(stack: Stack) -> None:
     stack.execute("nginx", "test", "-e", SOCKETS, status=1)
 
 
+@pytest.mark.proves("reliability/crash")
 def test_socket_outlives_a_kill(stack: Stack, synced: Mirror) -> None:
     """A syncer that was killed leaves its socket; the next one replaces it, and control finds it without a restart."""
     before = stack.execute("syncer", "stat", "-c", "%z", f"{SOCKETS}/syncer.sock")
@@ -221,6 +233,7 @@ def test_socket_outlives_a_kill(stack: Stack, synced: Mirror) -> None:
     assert json.loads(said.splitlines()[-1])["trigger"] == "cli"
 
 
+@pytest.mark.proves("security/containers", "security/clients")
 def test_published_ports(stack: Stack) -> None:
     """nginx's port is published, control's on the loopback, and the syncer's not at all."""
     published = {name: set(inspected(stack, name)["HostConfig"]["PortBindings"] or {}) for name in SERVICES}
@@ -271,7 +284,17 @@ def test_monitoring_may_do_as_little(name: str) -> None:
     assert [volume["source"] for volume in service["volumes"] if not volume.get("read_only")] == [name]
     # Grafana meets Prometheus alone; Prometheus, control.
     assert set(service["networks"]) == {"prometheus": {"front", "monitor"}, "grafana": {"monitor"}}[name]
-    assert service["image"][-1].isdigit(), "a version, so that a pull brings no surprise"
+    (base,) = re.findall(r"^FROM (.+)", (REPOSITORY / "monitoring" / name / "Dockerfile").read_text(), re.MULTILINE)
+    assert base[-1].isdigit(), "a version, so that a pull brings no surprise"
+
+
+@pytest.mark.proves("reliability/host")
+def test_only_the_policy_is_mounted_from_the_clone() -> None:
+    """No container mounts another file of the clone than mirror.toml, since its mode depends on the clone's umask."""
+    configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
+    services = json.loads(configured)["services"].values()
+    mounted = {volume["source"] for service in services for volume in service["volumes"] if volume["type"] == "bind"}
+    assert mounted == {str(REPOSITORY / "mirror.toml")}
 
 
 def test_monitoring_has_no_way_out() -> None:

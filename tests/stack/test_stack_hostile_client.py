@@ -41,6 +41,7 @@ def send(mirror: Mirror, sent: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@pytest.mark.proves("security/clients")
 def test_every_call(settled: Mirror) -> None:
     """Whatever is sent to any call, control answers as its document says, or nginx refuses it in one line; no 5xx."""
     document = schemathesis.openapi.from_url(f"{settled.client.base_url}/api/openapi.json")
@@ -63,6 +64,7 @@ def test_every_call(settled: Mirror) -> None:
         keeps()
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "path",
     [
@@ -112,6 +114,7 @@ HIDDEN = b"GET /metrics HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n"
 CHUNKED = b"0\r\n\r\n" + HIDDEN
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
@@ -149,6 +152,7 @@ def test_smuggling(mirror: Mirror, headers: bytes, body: bytes) -> None:
     assert not INSIDE.search(answer)
 
 
+@pytest.mark.proves("security/clients")
 def test_end_of_chunks(mirror: Mirror) -> None:
     """Where nginx is lenient about the end of a body, it tells control its own reading of it."""
     head = b"POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -158,6 +162,7 @@ def test_end_of_chunks(mirror: Mirror) -> None:
     assert answer.endswith(b"404: not on this mirror\n")
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -181,6 +186,7 @@ def test_what_is_hidden_in_a_body_stays_there(mirror: Mirror, headers: bytes) ->
     assert not INSIDE.search(answer)
 
 
+@pytest.mark.proves("security/clients")
 def test_bodies(stack: Stack, mirror: Mirror) -> None:
     """A body that is too long is refused before it is sent, and of a stranger's body nothing is kept at all."""
     head = "POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\nContent-Length: {}\r\n{}\r\n"
@@ -203,6 +209,7 @@ def first_answer(mirror: Mirror, sent: str) -> tuple[int, str]:
         return answer.status, answer.headers["Content-Type"]
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("ranges", ["0-0,2-2,4-4", "0-", "-1", "0-99999,0-99999"])
 def test_ranges(mirror: Mirror, ranges: str) -> None:
     """However many parts of a file are asked for, the answer is no longer than the file and its head."""
@@ -213,6 +220,7 @@ def test_ranges(mirror: Mirror, ranges: str) -> None:
         assert (answer.status_code, int(answer.headers["Content-Length"])) == (200, size)
 
 
+@pytest.mark.proves("security/clients")
 def test_forwarded_headers(mirror: Mirror) -> None:
     """Nobody's word for an address, a host or a scheme changes an answer."""
     lies = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example", "Host": "mirror"}
@@ -223,6 +231,7 @@ def test_forwarded_headers(mirror: Mirror) -> None:
         assert "evil.example" not in str(lied.headers) + lied.text
 
 
+@pytest.mark.proves("security/web-pages")
 def test_foreign_host(mirror: Mirror) -> None:
     """By a name that nobody listed no word of API and page comes out of nginx, which serves pages and files by any."""
     lied = {"Host": "evil.example"}

@@ -57,6 +57,7 @@ def installs(stack: Stack) -> list[str]:
         return [file["filename"] for file in page["files"]]
 
 
+@pytest.mark.proves("reliability/host")
 def test_move_to_another_disk_downloads_nothing(young: Stack, disk: Path) -> None:
     """The documented steps move the tree; the mirror serves the same files from there without asking for one again."""
     young.up("fakepypi")
@@ -76,6 +77,7 @@ def test_move_to_another_disk_downloads_nothing(young: Stack, disk: Path) -> Non
         assert [one["path"] for one in upstream.do("requests")["requests"] if "/packages/" in one["path"]] == []
 
 
+@pytest.mark.proves("reliability/host")
 def test_uninstall_leaves_nothing(young: Stack) -> None:
     """The documented command removes every container, network and volume of the stack."""
     young.up("fakepypi")
@@ -86,6 +88,7 @@ def test_uninstall_leaves_nothing(young: Stack) -> None:
     assert [run("docker", kind, "ls", "--quiet", *more, ours) for kind, *more in KINDS] == ["", "", ""]
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("service", SERVICES)
 def test_health_check_goes_through_no_proxy(stack: Stack, service: str) -> None:
     """A container that was given a proxy, by .env or by Docker's configuration, is healthy all the same."""
@@ -94,18 +97,22 @@ def test_health_check_goes_through_no_proxy(stack: Stack, service: str) -> None:
     stack.compose("exec", "--no-TTY", *proxies, service, *configured["healthcheck"]["test"][1:])
 
 
+@pytest.mark.proves("reliability/host")
 def test_image_that_cannot_be_pulled_costs_itself(stack: Stack, mirror: Mirror, tmp_path: Path) -> None:
     """Where Grafana's image cannot be had, its own command fails; the mirror was started before, and runs on."""
+    (tmp_path / "Dockerfile").write_text("FROM 127.0.0.1:1/none:1\n")
     override = tmp_path / "grafana.yaml"
-    override.write_text('services: { grafana: { image: "127.0.0.1:1/none:1" } }\n')
+    override.write_text(f"services: {{ grafana: {{ build: {tmp_path} }} }}\n")
     watched = Stack(settings=stack.settings, project=stack.project, overrides=(override,))
     before = stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES)
-    watched.compose("--profile=monitoring", "up", "--detach", "--no-build", "--wait", status=18)
+    said = watched.compose("--profile=monitoring", "up", "--detach", "--wait", status=17)
+    assert "127.0.0.1:1/none:1" in said
     assert stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES) == before
     assert "COMPOSE_PROFILES" not in (REPOSITORY / ".env.example").read_text()
     assert mirror.missing(["six"]) == []
 
 
+@pytest.mark.proves("reliability/host")
 def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
     """The settings that are documented for a second clone share no container, network or volume with the first."""
     text = (REPOSITORY / "docs/second-mirror.md").read_text()
@@ -122,6 +129,7 @@ def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
     assert len(first[1]) == len(second[1])
 
 
+@pytest.mark.proves("reliability/host")
 def test_policy_that_cannot_be_read_names_the_remedy(young: Stack) -> None:
     """A mirror.toml from a clone under umask 077 stops the start with the chmod that mends it."""
     Path(young.settings["MIRROR_POLICY"]).chmod(0o600)

@@ -1,4 +1,4 @@
-"""The stack behind Debian's nginx and Apache, set up as docs/operations.md shows, under a path of their own."""
+"""The stack behind Debian's nginx and Apache, set up as docs/reverse-proxy.md shows, under a path of their own."""
 
 import re
 import secrets
@@ -11,9 +11,9 @@ import pytest
 from stack.compose import REPOSITORY, Stack, container, run, until
 from stack.mirror import Mirror
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900), pytest.mark.proves("security/clients")]
 
-SHOWN = (REPOSITORY / "docs/operations.md").read_text()
+SHOWN = (REPOSITORY / "docs/reverse-proxy.md").read_text()
 PREFIX = "/pypi-proxy"
 NGINX = """
 daemon off;

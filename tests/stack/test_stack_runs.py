@@ -74,6 +74,7 @@ def test_events_pass_nginx(mirror: Mirror, upstream: Upstream, held: str) -> Non
     assert (last["id"], last["state"]) == (held, "succeeded")
 
 
+@pytest.mark.proves("security/clients")
 def test_without_token(mirror: Mirror) -> None:
     """Without the token, or with another, nobody starts a run, and the answer says how to authenticate."""
     for headers in ({}, {"Authorization": "Bearer not-the-token-at-all"}):

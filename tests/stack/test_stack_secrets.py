@@ -146,6 +146,7 @@ def test_login_reaches_its_upstream(guarded: Guarded) -> None:
     assert base64.b64encode(f"operator:{PASSWORD}".encode()).decode() in json.dumps(asked)
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
     """
     After every call, right and wrong, with the services on and off, no secret is anywhere but in its file.
@@ -204,6 +205,7 @@ def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
     assert {where: what for where, what in found.items() if what} == kept
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_rotation(guarded: Guarded) -> None:
     """Another token and another upstream's password, written into their files, are in force at once: no restart."""
     stack = guarded.stack
@@ -230,6 +232,7 @@ def test_rotation(guarded: Guarded) -> None:
     assert not any(word in everything for word in hidden(another, password))
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("content", ["", "changeme", "change-me-change-me", "0000000000000000"])
 def test_worthless_token_stops_control(guarded: Guarded, tmp_path: Path, content: str) -> None:
     """With a token that is empty, too short or a placeholder control does not start, and says why without it."""
@@ -241,6 +244,7 @@ def test_worthless_token_stops_control(guarded: Guarded, tmp_path: Path, content
     assert not content or content not in said
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("service", SERVICES)
 def test_images_hold_nothing(images: None, service: str) -> None:
     """A build that was given a proxy's password leaves it in no layer, history or property; and no secret's file."""

@@ -88,6 +88,7 @@ def test_tree_at_a_path(other: Stack, directory: Path) -> None:
     assert f"{there.project}_mirror" not in run("docker", "volume", "ls", "--format={{.Name}}").split()
 
 
+@pytest.mark.proves("reliability/disk")
 def test_absent_path(other: Stack, tmp_path: Path) -> None:
     """A path that is not there, such as a disk that is not mounted, is refused by name and not made."""
     absent = tmp_path / "absent"
@@ -96,6 +97,7 @@ def test_absent_path(other: Stack, tmp_path: Path) -> None:
     assert not absent.exists()
 
 
+@pytest.mark.proves("reliability/disk")
 def test_unwritable_path(other: Stack, tmp_path: Path) -> None:
     """A directory that the syncer cannot write stops it with the command that would change that."""
     directory = tmp_path / "locked"
@@ -137,6 +139,7 @@ def test_example_uncommented(tmp_path: Path) -> None:
     assert configurations[0] == configurations[1]
 
 
+@pytest.mark.proves("security/mistakes")
 def test_misspelt_key(other: Stack, tmp_path: Path) -> None:
     """A key in .env that does not exist stops the start, and the message names the one that was meant."""
     for name in ("compose.yaml", "compose.data.yaml", "mirror.toml"):

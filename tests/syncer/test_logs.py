@@ -1,4 +1,4 @@
-"""The log: lines for machines, as docs/operations.md says they are."""
+"""The log: lines for machines, as docs/logs.md says they are."""
 
 import json
 import re
@@ -15,8 +15,8 @@ from mirror_syncer.runs.failure_log import FailureLog, cause
 from syncer.commands.test_cli import mirror_syncer
 from syncer.site import Site
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-ROWS = re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|", DOCUMENT.partition("## The log")[2], re.MULTILINE)
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "logs.md").read_text()
+ROWS = re.findall(r"^\| `([a-z ]+)` \| ([^|]+) \|", DOCUMENT.partition("## The syncer's log")[2], re.MULTILINE)
 FIELDS = {message: set(re.findall(r"`(\w+)`", fields)) for message, fields in ROWS[:6]}
 
 

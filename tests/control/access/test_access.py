@@ -37,6 +37,7 @@ def test_without_the_token_nothing_changes(
     assert syncer.runs == {}
 
 
+@pytest.mark.proves("security/network")
 def test_a_wrong_token_does_not_read(client: httpx2.Client, holder: httpx2.Client) -> None:
     """Who brings a token to a reading call is let in by the right one alone: nginx asks them for no password."""
     for given in ("Bearer", f"bearer {TOKEN}x", f"BEARER  x{TOKEN}"):
@@ -54,6 +55,7 @@ def test_the_scheme_is_spelt_in_any_case(client: httpx2.Client) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.proves("security/clients")
 def test_a_stranger_learns_nothing(client: httpx2.Client) -> None:
     """Without the token, neither a broken body nor an address that is none is told from a right one."""
     broken = client.post("/api/v1/runs", content=b"{", headers=JSON)
@@ -69,6 +71,7 @@ def test_a_long_body_is_refused_before_it_is_read(holder: httpx2.Client) -> None
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
+@pytest.mark.proves("security/clients")
 def test_a_body_of_unknown_length_is_cut_off(holder: httpx2.Client) -> None:
     """A body in chunks is 413 once it has grown too long."""
 
@@ -88,6 +91,7 @@ def test_ten_thousand_projects_fit(holder: httpx2.Client) -> None:
     assert holder.post("/api/v1/runs", json={"kind": "sync", "projects": names}).status_code == 202
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize(
     "body",
     [

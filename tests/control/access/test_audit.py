@@ -34,6 +34,7 @@ def audited(log: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, log.splitlines()) if line["message"] == "audit"]
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_each_changing_call_leaves_a_line(
     process: tuple[subprocess.Popen[str], str], environment: dict[str, str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_each_changing_call_leaves_a_line(
     assert all(set(line) == set(FIELDS) - {"logger"} for line in lines)
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]) -> None:
     """With MIRROR_LOG_LEVEL=error the audit is written all the same."""
     environment_of_quiet["MIRROR_CONTROL_LISTEN"] = "127.0.0.1:0"
@@ -77,6 +79,7 @@ def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]
     assert "unheard" not in done.stderr
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
     """What a stranger writes into a path reaches the log for people without what a terminal would obey."""
     environment["MIRROR_LOG_FORMAT"] = "console"
@@ -98,6 +101,7 @@ def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixt
     assert f"run='{started}'" in caplog.text
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_a_flood_of_strangers_leaves_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """What anybody can cause is logged once a second at most, and how much was left out is told."""
     now = 0.0

@@ -26,6 +26,7 @@ READING = [
 ]
 
 
+@pytest.mark.proves("security/web-pages")
 @pytest.mark.parametrize("host", FOREIGN)
 def test_page_of_another_name_reads_nothing(client: httpx2.Client, host: str) -> None:
     """Whatever reading call comes by a name that nobody listed is 421, which says what to set."""
@@ -47,6 +48,7 @@ def test_browser_is_told_in_text(client: httpx2.Client, path: str) -> None:
     assert "as in MIRROR_HOSTS=pypi.company.com" in answer.text
 
 
+@pytest.mark.proves("security/web-pages")
 @pytest.mark.parametrize(
     "host",
     [

@@ -36,6 +36,7 @@ def status(client: httpx2.Client, token: str, path: str = "/api/v1/misses") -> i
     return client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_token_is_made_and_its_digest_kept(tokens: NamedTokens, tmp_path: Path) -> None:
     """A new token has 256 random bits; its file, 0600 in a directory of 0700, does not hold it."""
     first, second = tokens.create("ci", Right.TRIGGER), tokens.create("backup", Right.READ)

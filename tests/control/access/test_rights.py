@@ -58,6 +58,7 @@ def as_one(client: httpx2.Client, settings: Settings) -> Iterator[As]:
         one.close()
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_every_route_declares_its_right(settings: Settings) -> None:
     """No route is without a declaration, and what changes something is never open to everyone."""
     found = list(declarations(settings))
@@ -82,6 +83,7 @@ def test_document_tells_the_right_of_each_call(client: httpx2.Client) -> None:
     assert all({"401", "403"} <= paths[path][method]["responses"].keys() for method, path in CALLS)
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("right", [None, "read", "trigger", "remove"])
 def test_every_call_is_held_to_its_right(as_one: As, client: httpx2.Client, right: str | None) -> None:
     """Each call of the document: 401 without the token that it needs, 403 with a lesser one, else its own answer."""
@@ -107,6 +109,7 @@ REMOVING = [
 ]
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("wanted", REMOVING)
 def test_what_can_remove_needs_the_right(as_one: As, syncer: FakeSyncer, wanted: dict[str, Any]) -> None:
     """A run that may override the guard, repair, confirm or collect is 403 for a token that may only trigger."""
@@ -140,6 +143,7 @@ def test_operator_has_every_right(holder: httpx2.Client) -> None:
     assert holder.headers["authorization"] == f"Bearer {TOKEN}"
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 def test_option_that_is_yet_to_come_needs_the_right_to_remove() -> None:
     """Of a run's options these four alone are harmless: whoever adds one decides, and until then it may remove."""
     harmless = {"kind", "projects", "force", "upstream"}
@@ -158,11 +162,13 @@ def test_rights_are_an_order(one: Right, other: Right) -> None:
     assert (one.includes(other) and other.includes(one)) is (one is other)
 
 
+@pytest.mark.proves("security/clients")
 def test_head_of_misses_is_no_way_around(client: httpx2.Client) -> None:
     """HEAD asks for the right that GET asks for."""
     assert client.head("/api/v1/misses").status_code == 401
 
 
+@pytest.mark.proves("security/web-pages")
 def test_no_other_origin_may_read(client: httpx2.Client) -> None:
     """The API allows no web page of another origin to read, and to a preflight it says no: nothing needs CORS."""
     asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}

@@ -46,6 +46,7 @@ def test_white_space_around_a_token_is_none_of_it(tmp_path: Path) -> None:
     assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
 
 
+@pytest.mark.proves("reliability/host")
 def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
     """What Notepad and PowerShell put before the first letter does not count."""
     (tmp_path / "token").write_bytes(BOM_UTF8 + TOKEN.encode() + b"\r\n")
@@ -53,6 +54,7 @@ def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
     assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -181,6 +181,7 @@ def test_metrics_of_serving(settings: Settings, client: httpx2.Client) -> None:
     assert after["serve_duration_seconds_sum package"] == pytest.approx(3.012)
 
 
+@pytest.mark.proves("security/clients")
 def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
     """The page tells what was downloaded and by whom; of what was asked for in vain, how much, and nobody's names."""
     page = client.get("/ui/downloads").text

@@ -38,7 +38,7 @@ def test_nobody_passes_for_the_schedule(holder: httpx2.Client, syncer: FakeSynce
 
 
 def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """State and trigger, as often as they are given, kind, since, limit and cursor are passed on as they are."""
+    """State and trigger, as often as they are given, kind, since, limit and after are passed on as they are."""
     query: list[tuple[str, str | int | float | bool | None]] = [
         ("state", "failed"),
         ("state", "incomplete"),
@@ -47,7 +47,7 @@ def test_filters_reach_the_syncer(client: httpx2.Client, syncer: FakeSyncer) -> 
         ("trigger", "cli"),
         ("since", "2026-11-22T16:12:33Z"),
         ("limit", "7"),
-        ("cursor", "a/b&c"),
+        ("after", "a/b&c"),
     ]
 
     assert client.get("/api/v1/runs", params=query).json() == {"items": [], "next": None}
@@ -64,7 +64,7 @@ def test_a_link_leads_through_a_list(holder: httpx2.Client) -> None:
         found += [run["id"] for run in answer.json()["items"]]
         assert ("next" in answer.links) == (answer.json()["next"] is not None)
         address = answer.links.get("next", {}).get("url", "")
-        assert not address or address.startswith("/api/v1/runs?state=queued&state=running&limit=2&cursor=")
+        assert not address or address.startswith("/api/v1/runs?state=queued&state=running&limit=2&after=")
         links += bool(address)
 
     assert (found, links) == (made[::-1], 1)
@@ -89,6 +89,7 @@ def test_a_refusal_keeps_what_it_says(holder: httpx2.Client) -> None:
     assert answer.json()["requests"] == 2
 
 
+@pytest.mark.proves("reliability/time-and-order")
 def test_too_many_runs_are_told_when_to_come_again(holder: httpx2.Client, syncer: FakeSyncer) -> None:
     """A run too many is refused with 429, what to do about it, and when to ask again."""
     syncer.waiting_most = 1
@@ -148,7 +149,7 @@ def test_options_belong_to_their_kind(holder: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "cursor=", "trigger=me", "since=1"]
+    "query", ["sate=failed", "state=odd", "limit=0", "limit=201", "kind=", "after=", "trigger=me", "since=1"]
 )
 def test_a_filter_that_says_nothing_is_refused(client: httpx2.Client, query: str) -> None:
     """A misspelt or senseless filter is a problem, and no list of everything."""

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from control.log_lines import PIP, WHEEL, line
 from mirror_control.downloads.client import parse_client
-from mirror_control.downloads.distribution import parse_filename
 from mirror_control.downloads.tally import Tally
 
 DAY = "2026-11-22"
@@ -42,6 +41,7 @@ def test_a_download_is_a_file_from_its_first_byte(told: dict[str, str], counts: 
     assert tally(line(**told)).downloads == expected
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("name", ["README.html", "%28%28%29.tar.gz", "foo.msix", "%F0%9F%90%8D.whl"])
 def test_a_file_that_tells_no_project_counts_as_other(name: str) -> None:
     """A file whose name tells no project is a download all the same: in the sum, and under no project."""
@@ -94,39 +94,6 @@ def test_a_miss_is_a_project_s(told: dict[str, str], expected: tuple[str, str] |
 def test_clients_are_told_by_their_agent(agent: str, expected: tuple[str, str]) -> None:
     """The installers that we know are named, with a version that looks like one; nothing else that is sent is kept."""
     assert parse_client(agent) == expected
-
-
-@pytest.mark.parametrize(
-    ("filename", "expected"),
-    [
-        ("requests-2.32.3-py3-none-any.whl", ("requests", "2.32.3", "wheel")),
-        ("zope_interface-7.2.tar.gz", ("zope-interface", "7.2", "sdist")),
-        ("Zope.Interface-3.0b1.zip", ("zope-interface", "3.0b1", "sdist")),
-        ("python-dateutil-2.9.0.post0.tar.gz", ("python-dateutil", "2.9.0.post0", "sdist")),
-        ("pytz-2004d.tar.gz", ("pytz", "2004d", "sdist")),
-        ("foo-bar-1.0.tar.bz2", ("foo-bar", "1.0", "sdist")),
-        ("setuptools-0.6c11-py2.6.egg", ("setuptools", "0.6c11", "egg")),
-        ("pywin32-223.win32-py3.6.exe", ("pywin32", "223.win32", "other")),
-        ("odd-wheel.whl", ("odd-wheel", "", "wheel")),
-        ("foo.tar.gz", ("foo", "", "sdist")),
-        (".tar.gz", None),
-        # What people published; pyfurby's page names the first.
-        ("pyfurby-0.1 (1).tar.gz", ("pyfurby", "0.1", "sdist")),
-        ("GuildWars2 API Client-0.5.2.tar.gz", ("guildwars2-api-client", "0.5.2", "sdist")),
-        ("Blackboard LMS CLI-0.0.9.tar.gz", ("blackboard-lms-cli", "0.0.9", "sdist")),
-        ("scikit-highs-('0.6.0',).tar.gz", ("scikit-highs", "0.6.0", "sdist")),
-        ("Grün & Blau-1.0-py2.egg", ("gr-n-blau", "1.0", "egg")),
-        ("two  blanks-1.0 (2) (3).zip", ("two-blanks", "1.0", "sdist")),
-        ("foo--1.0.tar.gz", ("foo", "1.0", "sdist")),
-        ("<b>-1.0.tar.gz", ("b", "1.0", "sdist")),
-        ("(((.tar.gz", None),
-        ("README", None),
-        (f"{'a' * 300}-1.0.tar.gz", None),
-    ],
-)
-def test_files_are_told_by_their_name(filename: str, expected: tuple[str, str, str] | None) -> None:
-    """A name is read by the standards, an old one as people meant it, and what is no distribution's is none."""
-    assert parse_filename(filename) == expected
 
 
 @pytest.mark.parametrize("last", ["torch-2.9.0+cpu-cp312-none-any.whl", "torch-2.9.0%2Bcpu-cp312-none-any.whl"])

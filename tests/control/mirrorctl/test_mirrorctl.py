@@ -103,6 +103,7 @@ def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) ->
     assert "1 project with 1 file can be installed." in told.splitlines()[0]
 
 
+@pytest.mark.proves("reliability/disk")
 def test_status_tells_what_waits_for_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
     """`status` says how many bytes still wait for their grace, until when, and what frees them at once."""
     now = datetime.now(UTC)
@@ -292,6 +293,7 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
     assert "six-1.17.0.tar.gz" in mirrorctl("projects", "six").stdout
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_project_tells_which_files_have_no_upload_time(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
     """A project says how many of its files have no upload time, what that means to clients, and which they are."""
     syncer.projects["six"] = half_dated_project()
@@ -309,7 +311,7 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
     more = first.splitlines()[-1]
     rest = mirrorctl("runs", "--limit", "1", *more.removeprefix("more: ").split()).stdout
 
-    assert more == f"more: --cursor {run_ids[1]}"
+    assert more == f"more: --after {run_ids[1]}"
     assert run_ids[0] in rest
     assert "more" not in rest
 
@@ -317,8 +319,8 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (("runs", "--cursor", ""), "cursor: "),
-        (("runs", "--cursor", "x" * 513), "cursor: "),
+        (("runs", "--after", ""), "after: "),
+        (("runs", "--after", "x" * 513), "after: "),
         (("projects", "--search", "x" * 215), "q: "),
         (("sync", "/etc/x"), "projects/0: '/etc/x' is not a project name"),
     ],
@@ -391,6 +393,7 @@ def test_a_remote_control_takes_the_token_from_the_environment(
     assert bool(environment["MIRROR_TOKEN"]) != ("set MIRROR_TOKEN" in result.stderr)
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -444,6 +447,7 @@ def test_a_wrong_token_is_told(mirrorctl: Mirrorctl) -> None:
     assert "mirrorctl token" in result.stderr
 
 
+@pytest.mark.proves("reliability/status")
 def test_pipe_cuts_no_cell(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
     """In a pipe each row is one line, with each cell whole, however narrow a terminal would be."""
     reason = "upstream says: " + "many words that go on and on " * 30

@@ -50,6 +50,7 @@ def closed(connection: socket.socket, *, drip: bytes = b"") -> bool:
     return False
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
 def test_head_has_a_time_limit(connect: Connect, sent: bytes) -> None:
     """Who sends nothing, or half a head, is closed."""
@@ -58,6 +59,7 @@ def test_head_has_a_time_limit(connect: Connect, sent: bytes) -> None:
     assert closed(connection)
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("before", [b"", GET])
 def test_a_byte_now_and_then_does_not_prolong_it(connect: Connect, before: bytes) -> None:
     """A head that comes byte by byte is closed all the same, as the first of a connection and after another request."""
@@ -70,6 +72,7 @@ def test_a_byte_now_and_then_does_not_prolong_it(connect: Connect, before: bytes
     assert closed(connection, drip=b"x")
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("authorization", ["", f"Authorization: Bearer {TOKEN}\r\n"])
 def test_body_has_a_time_limit(connect: Connect, authorization: str) -> None:
     """So is who sends a body byte by byte, a stranger whose answer is out and a token's holder alike."""
@@ -79,6 +82,7 @@ def test_body_has_a_time_limit(connect: Connect, authorization: str) -> None:
     assert closed(connection, drip=b" ")
 
 
+@pytest.mark.proves("security/clients")
 def test_client_that_does_not_read_is_closed(connect: Connect) -> None:
     """An answer that its client does not take is not kept for ever."""
     connection = connect()
@@ -113,6 +117,7 @@ def test_stream_of_events_is_no_slow_client(impatient: None, client: httpx2.Clie
         assert any('"cancelled"' in line for line in lines)
 
 
+@pytest.mark.proves("security/clients")
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch, client: httpx2.Client, holder: httpx2.Client) -> None:
     """Of more than may be, the one goes that has waited longest; whoever asks is answered, and a stream stays."""
     run_id = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]

@@ -99,6 +99,7 @@ def test_full_volume_and_what_waits() -> None:
     assert "mirrorctl collect --now" in concern.remedy
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize(
     ("level", "title", "told"),
     [
@@ -187,6 +188,7 @@ def test_the_gravest_comes_first() -> None:
     assert (verdict.concerns[0].title, verdict.concerns[0].since) == ("The syncer does not answer", WEEK_AGO)
 
 
+@pytest.mark.proves("reliability/status")
 def test_failed_sync_tells_since_when_syncs_fail() -> None:
     """What counts is when the first sync failed, not when the last one succeeded; a further attempt renews nothing."""
     for completed in (None, WEEK_AGO - timedelta(days=7)):
@@ -194,6 +196,7 @@ def test_failed_sync_tells_since_when_syncs_fail() -> None:
         assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
 
 
+@pytest.mark.proves("reliability/status")
 def test_sync_under_way_hides_no_other_concern() -> None:
     """A sync that mends the last failure is read first, and what a script is told is the gravest thing of all."""
     told = FAILED | {"running": [retry(projects_planned=7, projects_done=3)], "projects": {"current": 6, "failing": 1}}
@@ -243,6 +246,7 @@ def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
     assert "Mend the volume first" in told.concerns[1].remedy
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_upstream_without_news_is_not_fresh() -> None:
     """Of many projects an upstream that answers and has no news for six hours is a warning; of few it is quiet."""
     told = {"upstream_news_at": NOW - timedelta(days=3)}
@@ -279,6 +283,7 @@ def test_nothing_comes_by_itself_while_the_syncer_is_away() -> None:
     assert not any("By itself" in concern.remedy for concern in told.concerns)
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("path", PAGES)
 def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -> None:
     """Each page has a strict policy, and holds nothing that it forbids: no inline script or style, no other host."""
@@ -295,6 +300,7 @@ def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -
     assert "Set-Cookie" not in answer.headers
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_project_tells_which_files_have_no_upload_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """A project's page says how many files have no upload time, what that means to clients, and which they are."""
     syncer.projects["six"] = half_dated_project()
@@ -320,6 +326,7 @@ def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b]0;owned\x07\u2066{{7*7}}`rm`\"'"
 
 
+@pytest.mark.proves("security/upstream")
 def test_upstreams_words_do_nothing(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """Markup in upstream's words is text, and what turns a line around or steers a terminal is shown as a �."""
     syncer.projects["six"] = Project(
@@ -390,6 +397,7 @@ def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSync
     assert [seen.path for seen in syncer.seen].count("/runs") == 2
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(
     ("headers", "index", "trusted"),
     [
@@ -417,6 +425,7 @@ def test_own_address(headers: dict[str, str], index: str, trusted: str | None) -
     assert (address.index_url, address.trusted) == (index, trusted)
 
 
+@pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("path", [*PAGES, "/ui/runs/absent", "/ui/no/such/page", "/api/docs"])
 def test_links_hold_below_the_path_of_a_proxy(client: httpx2.Client, path: str) -> None:
     """Every link, form, script and style is relative to the page, so a proxy may give the mirror a path of its own."""

@@ -86,6 +86,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
     again.close()
 
 
+@pytest.mark.proves("reliability/upstream")
 @settings(max_examples=50)
 @given(attempts=st.integers(0, 10**9))
 def test_backoff_is_bounded(attempts: int) -> None:
@@ -178,6 +179,7 @@ def test_totals(catalog: Catalog) -> None:
     assert type(totals.files) is type(totals.stored_bytes) is int, "a Decimal is no number for JSON"
 
 
+@pytest.mark.proves("reliability/status")
 def test_failure_keeps_its_begin(catalog: Catalog) -> None:
     """Since when projects fail is when the first of those that still do began to, however often they are tried."""
 

@@ -86,6 +86,7 @@ async def test_end_that_cannot_be_kept_holds_up_nobody(six: Site, pypi: fakepypi
     assert ended.state is RunState.SUCCEEDED
 
 
+@pytest.mark.proves("reliability/power-loss")
 async def test_file_that_was_back_leaves_again(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """A file quarantined, back, and quarantined once more leaves the document root, though the row got lost midway."""
     project = pypi.index.project("six")
@@ -107,6 +108,7 @@ async def test_file_that_was_back_leaves_again(six: Site, pypi: fakepypi.FakePyP
     assert list(six.web.glob("packages/*/six-*")) == []
 
 
+@pytest.mark.proves("reliability/power-loss")
 async def test_page_that_left_comes_back_on_a_304(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """A page that is gone under a row that a power cut brought back is published anew, by an ordinary sync."""
     await six.sync()

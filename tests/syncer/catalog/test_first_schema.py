@@ -4,6 +4,7 @@ import gzip
 import shutil
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -42,6 +43,7 @@ def fill(url: str, *, place: str = "packages/ab/six-1.0.tar.gz", sha256: str = Z
     engine.dispose()
 
 
+@pytest.mark.proves("reliability/time-and-order")
 def test_first_schema_becomes_today_s(catalog_url: str) -> None:
     """Its migrations make exactly the tables, types and indexes that the code expects, and every row is there."""
     fill(catalog_url)
@@ -83,6 +85,7 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_new_version_over_an_old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A new version goes on over the tree as it was left: what broke off ends, what was due leaves."""
     for name in ("six", "idna", "flask"):

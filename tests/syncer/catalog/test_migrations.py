@@ -83,6 +83,7 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
     catalog.close()
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
     """A catalog that an earlier version left with serials that no counter reaches knows none of them once migrated."""
     url, most = f"sqlite:///{tmp_path / 'catalog.sqlite'}", 2**63 - 1

@@ -18,6 +18,7 @@ def small_state(site: Site) -> Iterator[Site]:
         yield site
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", list(RunKind))
 async def test_full_state_fails_the_run(
     small_state: Site, pypi: fakepypi.FakePyPI, kind: RunKind, logged: Callable[[], str]
@@ -43,6 +44,7 @@ async def test_full_state_fails_the_run(
     small_state.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_state_that_fills_up_in_the_middle(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where the state disk is full once a page was asked for, the run fails, and the next one brings the project."""
     for name in ("idna", "six"):
@@ -63,6 +65,7 @@ async def test_state_that_fills_up_in_the_middle(small_state: Site, pypi: fakepy
     small_state.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
     """A list of all projects for which the state disk has no room fails the run with what to do."""
     pypi.index.project("six").upload("1.0")
@@ -81,6 +84,7 @@ async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepy
     assert small_state.pages() == ["six"]
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize(
     ("command", "new"), [("serve", True), ("serve", False), ("sync", False), ("verify", False), ("plan", False)]
 )
@@ -109,6 +113,7 @@ async def test_full_state_at_the_start(small_state: Site, pypi: fakepypi.FakePyP
     small_state.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("leaving", [40_000, 64_000])
 async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, leaving: int) -> None:
     """Where the catalog still opens, and its first words find no room, the command ends the same way."""

@@ -21,11 +21,11 @@ from fakepypi.legacy import legacy_document
 from mirror_contract import RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.adoption import Report, adopt
-from mirror_syncer.commands.adoption.legacy import parse_legacy
 from mirror_syncer.commands.adoption.source import OldTree
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidPageError, MirrorError, VolumeError, VolumeInUseError
 from mirror_syncer.model.page import Page
+from mirror_syncer.upstream import parse_legacy_page
 from syncer.old_mirror import OldMirror, installing
 from syncer.site import Site, same_directory
 
@@ -144,6 +144,7 @@ async def test_old_names_leave_after_their_grace(site: Site, pypi: fakepypi.Fake
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_old_names_of_a_quarantined_project_leave_at_once(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
 ) -> None:
@@ -719,18 +720,19 @@ async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, t
         shutil.rmtree(elsewhere)
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_entry_of_an_old_document_costs_only_itself() -> None:
     """An entry of an old legacy JSON that is none, or holds what a strict parser refuses, costs no other file."""
     good = {"filename": "six-1.0.zip", "url": "/packages/six-1.0.zip", "digests": {"sha256": "ab" * 32}}
     bad = [None, 7, {}, good | {"filename": 7}, good | {"filename": "six-2.0.zip", "digests": None}]
     cut = good | {"filename": "six-3.0.zip", "yanked": True, "yanked_reason": "cut \ud83d", "score": float("nan")}
     body = json.dumps({"info": {"name": "six"}, "releases": {"1.0": [*bad, good, good, cut], "2.0": None}}).encode()
-    page = parse_legacy(body, name=NormalizedName("six"), url="http://old.invalid/simple/six/")
+    page = parse_legacy_page(body, name=NormalizedName("six"), url="http://old.invalid/simple/six/")
     assert [file.filename for file in page.files] == ["six-1.0.zip", "six-3.0.zip"]
     assert (page.files[1].yanked, len(page.refused)) == ("cut \ufffd", len(bad))
 
 
 def test_legacy_document_past_all_bounds() -> None:
     """An old tree's legacy JSON of millions of entries is refused before it is made into objects."""
-    with pytest.raises(InvalidPageError, match="larger than any"):
-        parse_legacy(b"[" + b"0," * 4_000_001, name=NormalizedName("six"), url="http://old.invalid/simple/six/")
+    with pytest.raises(InvalidPageError, match="too large"):
+        parse_legacy_page(b"[" + b"0," * 4_000_001, name=NormalizedName("six"), url="http://old.invalid/simple/six/")

@@ -81,6 +81,7 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     return site
 
 
+@pytest.mark.proves("security/upstream")
 def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Control characters that upstream smuggled into an error are shown as what they are; its lines stay lines."""
     with pytest.raises(typer.Exit):
@@ -92,6 +93,7 @@ def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.proves("security/containers")
 async def test_published_tree_is_for_all_to_read_under_any_umask(six: Site) -> None:
     """What a sync publishes nginx, another user, can read, also where the syncer was started under umask 077."""
     before = os.umask(0o077)
@@ -158,6 +160,7 @@ async def test_wrong_name_exits_2(six: Site) -> None:
     assert "'/etc/x' is not a project name" in done.err
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize("names", [("leftpad",), ("six", "leftpad"), ("Left_Pad", "leftpad", "a", "b", "six")])
 async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakePyPI, names: tuple[str, ...]) -> None:
     """`sync NAME` of what mirror.toml does not select says what to do, asks nobody, and does nothing by halves."""
@@ -170,6 +173,7 @@ async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakeP
     assert "in mirror.toml, then `docker compose restart syncer`" in told[0]
 
 
+@pytest.mark.proves("reliability/status")
 async def test_name_that_is_not_selected_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """So it does where a running service is asked."""
     async with service(six, MIRROR_SCHEDULE="off") as listen:
@@ -214,6 +218,7 @@ async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None
     assert (done.code, project["action"], project["have_files"], project["fetch_files"]) == (0, "keep", 2, 0)
 
 
+@pytest.mark.proves("reliability/status")
 async def test_plan_in_a_pipe_cuts_no_cell(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """In a pipe each row of `plan` is one line, with names and reasons whole, however narrow a terminal would be."""
     name = "a-project-with-a-name-" + "x" * 150

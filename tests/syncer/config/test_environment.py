@@ -74,6 +74,7 @@ async def test_netrc_is_not_sent(tmp_path: Path, environment: pytest.MonkeyPatch
     assert not any("authorization" in head.lower() for head in upstream.heads)
 
 
+@pytest.mark.proves("security/upstream")
 async def test_terminal_is_not_written_to_by_upstream(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """A file's name with markup and escape sequences is shown on a terminal as text, and controls nothing."""
     hostile = "six-2.0[/bold]\x1b]0;pwned\x07\x1b[2J.tar.gz"

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.config import Policy, PolicySource, Selection, Serve, fingerprint, read_policy
 from mirror_syncer.errors import ConfigurationError
+from syncer.rights import ordinary
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -70,6 +71,7 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
     """Two teams that pin two releases write two lines; a line that is said twice is one."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
@@ -178,6 +180,7 @@ def test_document_that_cannot_be_read(tmp_path: Path) -> None:
             read_policy(path)
 
 
+@pytest.mark.proves("reliability/host")
 def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
     """What Notepad and PowerShell put before the first letter, and their line ends, change nothing."""
     path = tmp_path / "mirror.toml"
@@ -236,3 +239,24 @@ def test_digests_outlive_the_process(tmp_path: Path) -> None:
         for seed in range(3)
     }
     assert len(said) == 1
+
+
+@pytest.mark.proves("reliability/host")
+def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
+    """A document that its mode, or its directory's, hides from the syncer is told with the chmod that shows it."""
+    directory = tmp_path / "config"
+    directory.mkdir(0o755)
+    policy = directory / "mirror.toml"
+    policy.write_text('mirror.projects = ["six"]\n')
+    policy.chmod(0o644)
+    for place, mode, remedy in (
+        (policy, 0o000, r"cannot be read by user \d+ \(Permission denied\); on the host: chmod o\+r mirror\.toml$"),
+        (directory, 0o000, r"on the host: chmod o\+rx the directory of mirror\.toml$"),
+    ):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        with ordinary(), pytest.raises(ConfigurationError, match=remedy):
+            read_policy(policy)
+        place.chmod(before)
+    with ordinary():
+        assert "six" in read_policy(policy).projects

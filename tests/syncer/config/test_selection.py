@@ -10,7 +10,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.config import Selection, parse_version, version_of
+from mirror_contract.distributions import parse_version, read_version
+from mirror_syncer.config import Selection
 
 law = settings(max_examples=80)
 FOO = NormalizedName("foo")
@@ -51,7 +52,7 @@ def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None
 
 def told(file: Named) -> Version | None:
     """Return the version of a file."""
-    return version_of(FOO, file.filename)
+    return read_version(FOO, file.filename)
 
 
 @law
@@ -69,6 +70,7 @@ def taken(file: Named, *, by_pip: bool) -> bool:
     return ending is not None and parse_version(version) is not None
 
 
+@pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, specifiers, st.integers(1, 5), st.booleans())
 def test_latest_keeps_what_installers_take(
@@ -127,6 +129,7 @@ def test_finals_go_before_prereleases(files: tuple[Named, ...], latest: int) -> 
     assert wanted == ({False} if False in known else known)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
@@ -147,6 +150,7 @@ def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
     assert judged(tuple(map(Named, files.split())), SpecifierSet(), 1) == set(map(Named, wanted.split()))
 
 
+@pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, st.lists(specifiers, min_size=1, max_size=3), st.none() | st.integers(1, 3))
 def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[SpecifierSet], latest: int | None) -> None:
@@ -160,62 +164,6 @@ def test_a_specifier_admits_prereleases() -> None:
     """Who asks ``pip --pre`` of the mirror finds the pre-releases that the specifier covers."""
     files = (Named("foo-2.0rc1.tar.gz"), Named("foo-1.0.tar.gz"))
     assert judged(files, SpecifierSet(">=1.5"), None) == {files[0]}
-
-
-@pytest.mark.parametrize(
-    ("filename", "version"),
-    [
-        ("foo-1.0.tar.gz", "1.0"),
-        ("foo-1.0-py3-none-any.whl", "1.0"),
-        ("foo-1.0-1-cp311-cp311-manylinux_2_17_x86_64.whl", "1.0"),
-        ("foo-1.0-py2.7.egg", "1.0"),
-        ("Foo-1.0rc1-py2.4-linux-x86_64.egg", "1.0rc1"),
-        ("foo-1.0.win32.exe", "1.0"),
-        ("foo-1.0.win-amd64-py3.4.exe", "1.0"),
-        ("foo-1.0.win32-py2.7.msi", "1.0"),
-        ("foo-1.0.linux-x86_64.tar.gz", "1.0"),
-        ("foo-1.0.macosx-10.9-x86_64.zip", "1.0"),
-        ("foo-1.0-1.noarch.rpm", "1.0"),
-        ("foo-1.0.tar.bz2", "1.0"),
-        ("foo-1.0.tgz", "1.0"),
-        ("FOO-1.0.ZIP", "1.0"),
-        ("foo-1.0-1.tar.gz", "1.0.post1"),
-        ("foo-1!2.0+local.7.tar.gz", "1!2.0+local.7"),
-        ("foo-2004d.tar.gz", None),
-        ("foo-latest.zip", None),
-        ("foo-1.2.public.tar.gz", None),
-        ("foo-1.1-SNAPSHOT.tar.gz", None),
-        ("foo-1.2.public.exe", None),
-        ("foo-1.0-beta-py2.7.egg", "1.0b0"),
-        ("foo-1,1,0.zip", None),
-        ("foo-bar-1.0.zip", None),
-        ("foo.tar.gz", None),
-        ("foo", None),
-        ("", None),
-    ],
-)
-def test_versions_of_file_names(filename: str, version: str | None) -> None:
-    """Names from twenty years of packaging tell their version, or none."""
-    assert version_of(FOO, filename) == (version and Version(version))
-
-
-def test_versions_of_names_with_hyphens() -> None:
-    """A project's hyphens, however its file spells them, are no version; a name that is another's tells none."""
-    for filename in ("zope.interface-7.2-py2.7.egg", "zope-interface-7.2.tar.bz2", "zope_interface-7.2.tar.gz"):
-        assert version_of(NormalizedName("zope-interface"), filename) == Version("7.2")
-    assert version_of(NormalizedName("python-foo"), "foo-7.2.tar.gz") is None
-
-
-@law
-@given(st.text(max_size=40) | filenames)
-def test_any_name_tells_a_version_or_none(filename: str) -> None:
-    """No file name makes the reading raise."""
-    assert isinstance(version_of(FOO, filename), Version | None)
-
-
-def test_number_past_all_bounds_is_no_version() -> None:
-    """A version with more digits than Python reads is none, and no crash."""
-    assert parse_version("9" * 5_000) is None
 
 
 def test_yanked_releases_do_not_count() -> None:

@@ -159,6 +159,7 @@ def test_file_hosts(setting: Set) -> None:
     assert "cdn.example:443" not in read.hosts
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     ("said", "host", "port", "allowed"),
     [
@@ -182,6 +183,7 @@ def test_file_host_patterns(setting: Set, said: str, host: str, port: int, *, al
     assert is_allowed(host, port, allowed=setting(MIRROR_FILE_HOSTS=said).hosts) is allowed
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     "said",
     ["*", "*.", "x*.example", "a.*.example", "*example", "::1:8000", "[::1", "a:0", "a:65536", "a:", "-a", "a..b"],
@@ -192,6 +194,7 @@ def test_what_is_no_file_host(setting: Set, said: str) -> None:
     assert "not a host or host:port, as in files.example.org, *.example.org:8443" in problem
 
 
+@pytest.mark.proves("reliability/host")
 def test_kubernetes_variables_stop_no_start(setting: Set) -> None:
     """What Kubernetes sets for services of its namespace is no knob, and a misspelt knob beside it still is told."""
     services = {

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Iterator
 
 import pytest
 from packaging.utils import NormalizedName
@@ -14,18 +13,11 @@ import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.volume.tree import _token
-from syncer.dying import Fate, Nursery, nursery
+from syncer.dying import Fate, Nursery
 from syncer.site import Site
 from syncer.witness import Witness, retiring, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
-
-
-@pytest.fixture
-def warm() -> Iterator[Nursery]:
-    """Where processes come from that die at a step."""
-    with nursery() as ready:
-        yield ready
 
 
 async def die(site: Site, warm: Nursery, *, at: str) -> None:
@@ -100,6 +92,7 @@ async def test_terminated_sync_leaves_nothing_temporary(site: Site, pypi: fakepy
     assert "project3" in site.pages()
 
 
+@pytest.mark.proves("reliability/disk", "security/mistakes")
 async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A catalog lost over a full tree is rebuilt from its pages: nothing is deleted, nothing fetched twice."""
     for name in NAMES:
@@ -118,6 +111,7 @@ async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) ->
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
     """A schema is made in one transaction: killed in the middle of a first start, the next one begins anew."""
     pypi.index.project("six").upload("1.0")
@@ -130,6 +124,7 @@ async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI,
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_quarantine_that_the_list_told_of_is_asked_after(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
 ) -> None:
@@ -147,6 +142,7 @@ async def test_quarantine_that_the_list_told_of_is_asked_after(
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
 @pytest.mark.parametrize(
     "at",
@@ -179,6 +175,7 @@ async def test_quarantine_outlives_newer_lists(
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_leftovers_leave_though_upstream_lists_nothing(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
 ) -> None:
@@ -199,6 +196,7 @@ async def test_leftovers_leave_though_upstream_lists_nothing(
     assert not [path for path in site.web.rglob("packages/*/*") if path.is_file()]
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
     """Files that were brought and not published when it died are there for the next sync, whatever the grace."""
     pypi.index.project("six").upload("1.0")
@@ -224,6 +222,7 @@ async def test_leftovers_that_were_published_stay(site: Site, pypi: fakepypi.Fak
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_first_page_of_what_nobody_wants_any_more_leaves(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
 ) -> None:
@@ -241,6 +240,7 @@ async def test_first_page_of_what_nobody_wants_any_more_leaves(
     Witness().settled(site, upstream_of(pypi, "idna"))
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_change_that_was_taken_back_is_taken_back(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
     """A page half published when it died goes back to what upstream has again, byte by byte as the validators say."""
     six = pypi.index.project("six")
@@ -257,6 +257,7 @@ async def test_change_that_was_taken_back_is_taken_back(site: Site, pypi: fakepy
     Witness().settled(site, upstream_of(pypi))
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("uploads", [True, False], ids=["metadata", "empty"])
 async def test_beginnings_of_what_is_no_more_leave(
     site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, uploads: bool

@@ -28,6 +28,8 @@ from syncer.audit import touched
 from syncer.site import Site
 from syncer.wire import Answer, Wire, page, send, wire
 
+pytestmark = pytest.mark.proves("security/upstream")
+
 JSON, HTML = "application/vnd.pypi.simple.v1+json", "text/html"
 SCRIPT = '\'"><script>alert(1)</script><a href=javascript:alert(1) onclick="alert(1)">'
 WORDS = (
@@ -345,6 +347,7 @@ profiles = pytest.mark.parametrize(
 NAMES = [f"bad{number}" for number in range(10)]
 
 
+@pytest.mark.proves("security/project-owners")
 @profiles
 def test_any_page(examples: int) -> None:
     """

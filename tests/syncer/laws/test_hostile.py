@@ -55,6 +55,7 @@ def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
     return pypi
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("dripping", DRIPS)
 async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
     """Whatever is dripped, an attempt ends within the patience for it, and the project after its attempts."""
@@ -73,6 +74,7 @@ async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPa
     assert (run.finished_at - run.started_at).total_seconds() < 10
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     """A page that comes fast enough, and has no end, is given up when its time is over, and not asked for at once."""
     raw.answers["/simple/bad/"] = drip(JSON + b"\r\n", b" " * 5_000)
@@ -88,6 +90,7 @@ async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     assert site.pages() == ["good"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     """A list of projects that comes fast enough, and has no end, fails the run when its time is over."""
     raw.answers["/simple/"] = drip(JSON + b"\r\n", b" " * 5_000)
@@ -100,6 +103,7 @@ async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     assert "and no end" in (run.message or "")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_file_that_takes_for_ever(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +129,7 @@ async def test_file_that_takes_for_ever(
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     "value",
     [
@@ -158,6 +163,7 @@ async def test_304_that_nobody_asked_for(site: Site, neighbours: fakepypi.FakePy
     assert site.pages() == ["good"]
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("line", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
 @pytest.mark.parametrize(
     "etag",
@@ -180,6 +186,7 @@ async def test_etag_that_says_more(tmp_path: Path, raw: Wire, etag: bytes, line:
     assert all("evil" not in head.lower() and len(head) < 1_000 and head.isascii() for head in asked)
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("location", [b"/\xff/", b"http://\xff/", b"/a b", b"http://[::1", b"//user:p%40@/"])
 async def test_absurd_redirect(tmp_path: Path, raw: Wire, location: bytes) -> None:
     """A redirect to what is no URL, or to bytes that are no text, is its project's failure, told as one."""
@@ -218,6 +225,7 @@ async def test_url_of_five_megabytes(site: Site, neighbours: fakepypi.FakePyPI) 
     assert len(row.error or "") < 1_000
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("size", [4_200_000, 1_100])
 def test_page_of_junk_entries(size: int) -> None:
     """A page of nothing but zeros, eight megabytes of them, is refused before anything is made of it."""
@@ -227,6 +235,7 @@ def test_page_of_junk_entries(size: int) -> None:
         parse_json(body, name=NormalizedName("bad"), url="http://127.0.0.1/")
 
 
+@pytest.mark.proves("security/upstream")
 def test_page_of_junk_versions() -> None:
     """Versions of more releases than any project has files are none: of each, PEP 440 would have to be asked."""
     body = b'{"meta":{},"name":"bad","files":[],"versions":[' + b'"1",' * 200_000 + b'"1"]}'
@@ -235,6 +244,7 @@ def test_page_of_junk_versions() -> None:
         parse_json(body, name=NormalizedName("bad"), url="http://127.0.0.1/")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_oversize_body_leaves_nothing(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from mirror_contract import RunState
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Answer, Wire, page, send, wire
 
+pytestmark = pytest.mark.proves("security/upstream")
+
 MIB = 2**20
 JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
 # Patient with each other: on busy cores the last of nine connections comes seconds after the first.

@@ -13,6 +13,8 @@ from mirror_contract import RunState
 from mirror_syncer.volume import wheel_metadata
 from syncer.site import Site, memory_below
 
+pytestmark = pytest.mark.proves("security/upstream")
+
 MIB = 2**20
 WHEEL = "bad-1.0-py3-none-any.whl"
 

@@ -65,6 +65,7 @@ def victim(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
     return pypi.index.project("six").upload_file(SDIST, GENUINE, version="1.0", replace=True)
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("large", [False, True])
 async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
     site: Site,
@@ -115,6 +116,7 @@ async def cleared(site: Site, place: str) -> tuple[int, str]:
     return done.code, done.out + done.err
 
 
+@pytest.mark.proves("security/upstream")
 async def test_retired_place_is_cleared_by_an_operator(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A place that wrong content took is free again after `clear`, which refuses while a page names it."""
     six = pypi.index.project("six")

@@ -37,6 +37,7 @@ def list_serials(site: Site) -> list[int]:
     return [document["meta"]["_last-serial"], *(project["_last-serial"] for project in document["projects"])]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_constant_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of an index that sends one serial for everything, each sync finds what changed, and our list's serial moves."""
     publish(pypi, "alpha", "beta")
@@ -55,6 +56,7 @@ async def test_constant_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI)
     assert after == [1_000_000_001, 1_000_000_000, 1_000_000_001]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_daily_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A second change under the day's serial is seen, and so is one just before the day is over."""
     publish(pypi, "alpha", "beta")
@@ -77,6 +79,7 @@ async def test_daily_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) ->
     assert "alpha-2.0.tar.gz" in site.filenames("alpha")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where serials stood still while files changed, each sync asks for the project until its serial moves."""
     publish(pypi, "alpha", "beta", "gamma", "delta")
@@ -101,6 +104,7 @@ async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.
     assert (trusted.doubted, trusted.serial) == (False, 21)
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 @pytest.mark.parametrize("wrong", POISON)
 @pytest.mark.parametrize("everything", [True, False])
 async def test_impossible_serial_hides_no_quarantine(
@@ -131,6 +135,7 @@ async def test_impossible_serial_hides_no_quarantine(
     assert max(during) < 10**9
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("wrong", POISON)
 async def test_impossible_list_serial_stops_nothing(site: Site, pypi: fakepypi.FakePyPI, wrong: int) -> None:
     """One list whose own serial no counter reaches is read like any other, and the next is not older than it."""
@@ -147,6 +152,7 @@ async def test_impossible_list_serial_stops_nothing(site: Site, pypi: fakepypi.F
     assert max(list_serials(site)) < 10**9
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A page without the serial that it had is checked against going back by its content; what is new is taken."""
     project = pypi.index.project("six")
@@ -169,6 +175,7 @@ async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepyp
     assert {"six-2.0.tar.gz", "six-3.0.tar.gz"} <= site.filenames("six")
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 @pytest.mark.parametrize("how", ["quarantine", "yank", "fewer files"])
 async def test_older_page_restricts_at_once(site: Site, pypi: fakepypi.FakePyPI, how: str) -> None:
     """What a page with a lower serial quarantines, yanks or no longer names holds at once; a file less by the guard."""
@@ -204,6 +211,7 @@ async def test_older_page_restricts_at_once(site: Site, pypi: fakepypi.FakePyPI,
             assert site.filenames("six") == {"six-2.0.tar.gz", "six-2.0-py3-none-any.whl"}
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_older_page_frees_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A page with a lower serial neither ends a quarantine nor takes back a yank."""
     six, idna = pypi.index.project("six"), pypi.index.project("idna")
@@ -221,6 +229,7 @@ async def test_older_page_frees_nothing(site: Site, pypi: fakepypi.FakePyPI) -> 
     assert all(file.yanked for file in site.published("idna").page.files)
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_upstream_restored_from_a_backup_is_followed(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +260,7 @@ async def test_upstream_restored_from_a_backup_is_followed(
     assert known.serial == pypi.index.serial - 10_000
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_mirror_of_a_poisoned_mirror_heals(tmp_path: Path, site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A mirror whose list and page say what no counter reaches poisons no mirror of it; healed by force, both go on."""
     publish(pypi, "alpha", "beta", "gamma")

@@ -15,6 +15,8 @@ from syncer.old_mirror import OldMirror
 from syncer.rights import ordinary
 from syncer.site import Site
 
+pytestmark = pytest.mark.proves("reliability/disk")
+
 WHEEL = "six-1.0-py3-none-any.whl"
 
 

@@ -19,6 +19,8 @@ from mirror_syncer.service.timetable import Timetable
 from syncer.commands.test_cli import mirror_syncer
 from syncer.site import IMPATIENT, Running, Site
 
+pytestmark = pytest.mark.proves("reliability/upstream")
+
 MANY = 1_000
 BAD = "project-500"
 NEXT_CENTURY = "Fri, 31 Dec 2100 23:59:59 GMT"
@@ -132,6 +134,7 @@ async def test_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI, mo
     assert f'pypi_mirror_projects{{state="current"}} {MANY - len(poisoned)}.0' in metrics
 
 
+@pytest.mark.proves("security/upstream")
 async def test_one_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """One bad file makes `sync` end with 3 and name it; 999 projects are current, and status and metrics tell of it."""
     names = thousand(site, pypi)

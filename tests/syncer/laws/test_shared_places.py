@@ -55,6 +55,7 @@ def tell_no_digest(document: Document) -> None:
         file["url"] = file["url"].replace("/packages/", "/%70ackages/")
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("is_large", [True, False], ids=["large", "of no known place"])
 async def test_same_staged_file_of_two_projects_at_once(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
@@ -79,6 +80,7 @@ async def test_same_staged_file_of_two_projects_at_once(
     site.assert_whole()
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of two contents that want one short path at the same time, each ends at a place of its own."""
     names = [kind.format(number) for number in range(PAIRS) for kind in ("six{}", "six{}-evil")]
@@ -100,6 +102,7 @@ async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.Fak
     site.assert_whole()
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_file_that_another_page_drops_stays(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
     """A file that evil's page named and dropped stays, since its own project's page names it."""
     name_it_too(pypi, six)

@@ -45,6 +45,7 @@ def damages(running: Running) -> float | None:
     return running.mirror.metrics.registry.get_sample_value("pypi_mirror_verification_failures_total", labels)
 
 
+@pytest.mark.proves("security/neighbours")
 async def test_verify_of_page_and_file_altered_together_alarms_and_repairs(six: Site) -> None:
     """A verify finds a page that was changed with its file, by a reason and a metric; repair restores both."""
     before = six.content("six", WHEEL)
@@ -64,6 +65,7 @@ async def test_verify_of_page_and_file_altered_together_alarms_and_repairs(six: 
     six.assert_whole()
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("force", [False, True])
 async def test_sync_of_page_and_file_altered_together_alarms_and_repairs(six: Site, *, force: bool) -> None:
     """A sync does not believe a 304 beside an altered page: it restores page and file, and ends incomplete."""
@@ -82,6 +84,7 @@ async def test_sync_of_page_and_file_altered_together_alarms_and_repairs(six: Si
     six.assert_whole()
 
 
+@pytest.mark.proves("security/neighbours")
 async def test_sync_of_altered_page_sets_aside_files_that_upstream_lacks(six: Site) -> None:
     """A file that only an altered page names leaves the document root in the same run, without a grace period."""
     stray = six.web / "packages" / "ab" / "six-9.0.tar.gz"
@@ -105,6 +108,7 @@ async def test_sync_of_altered_page_sets_aside_files_that_upstream_lacks(six: Si
     assert (six.data / "pypi" / ".withdrawn" / "packages" / "ab" / "six-9.0.tar.gz").read_bytes() == EVIL
 
 
+@pytest.mark.proves("security/neighbours")
 async def test_script_added_to_html_is_an_alarm(six: Site) -> None:
     """HTML that names the same files and has more in it than we wrote is found, too."""
     page = six.web / "simple" / "six" / "index.html"

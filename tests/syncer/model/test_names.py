@@ -39,6 +39,7 @@ def accepted(text: str) -> bool:
 filenames = texts.filter(accepted).map(parse_filename)
 
 
+@pytest.mark.proves("security/upstream")
 @law
 @given(texts)
 def test_filename_names_one_file_or_is_refused(text: str) -> None:
@@ -91,6 +92,7 @@ def test_what_is_no_filename(text: str) -> None:
         parse_filename(text)
 
 
+@pytest.mark.proves("security/project-owners")
 @pytest.mark.parametrize(
     "text",
     [
@@ -105,6 +107,7 @@ def test_names_of_distributions(text: str) -> None:
     assert parse_distribution_name(text, project=NormalizedName("foo-bar")) == text
 
 
+@pytest.mark.proves("security/project-owners")
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -152,6 +155,7 @@ def test_digests_are_lower_case(digest: str) -> None:
     assert parse_sha256(digest.upper()) == parse_sha256(digest) == digest
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     "text",
     [

@@ -26,6 +26,7 @@ def highest(listed: list[int]) -> list[int]:
     return heapq.nlargest(100, listed)
 
 
+@pytest.mark.proves("reliability/upstream")
 @given(listed=st.lists(counters, min_size=2), wrong=poison, own=st.none() | poison)
 def test_one_wrong_serial_changes_nothing_for_the_others(listed: list[int], wrong: int, own: int | None) -> None:
     """One project's impossible serial, and a list's own, are not believed; all other serials are."""
@@ -60,6 +61,7 @@ def test_list_goes_back_from_plausible_serials_alone(new: int, last: int, newest
     assert went_back(new, new + 1, newest=newest)
 
 
+@pytest.mark.proves("reliability/upstream")
 @given(
     last=st.none() | serials, said=st.lists(st.tuples(st.none() | serials, st.booleans()), min_size=1), newest=counters
 )

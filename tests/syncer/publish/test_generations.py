@@ -60,6 +60,7 @@ def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generation
     return reconciliation, generations
 
 
+@pytest.mark.proves("reliability/disk")
 def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     """Of an older tree, only pages that differ are doubted; what was withdrawn or had left leaves again."""
     reconciliation, generations = opened(catalog, volume)
@@ -92,6 +93,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert opened(catalog, volume)[0].needed() is None
 
 
+@pytest.mark.proves("reliability/disk")
 def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     """A catalog that knows fewer changes than its tree doubts what differs, and takes in what it does not know."""
     reconciliation, generations = opened(catalog, volume)
@@ -117,6 +119,7 @@ def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert opened(catalog, volume)[0].needed() is None
 
 
+@pytest.mark.proves("reliability/disk")
 def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Volume) -> None:
     """Killed before or after each of a change's steps, tree and catalog still belong together at the next start."""
     for steps in range(4):
@@ -130,6 +133,7 @@ def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Vo
         assert opened(catalog, volume)[0].needed() is None, steps
 
 
+@pytest.mark.proves("reliability/disk")
 def test_other_history_is_a_mismatch(catalog: Catalog, volume: Volume) -> None:
     """A generation of the same number that another process made is another one; so is one that cannot be read."""
     _, generations = opened(catalog, volume)
@@ -150,6 +154,7 @@ def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: V
     assert catalog.generations.read()[0] == second
 
 
+@pytest.mark.proves("reliability/disk")
 def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
     _, generations = opened(catalog, volume)

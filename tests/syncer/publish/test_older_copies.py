@@ -59,6 +59,7 @@ def assert_as_upstream(site: Site) -> None:
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
 async def test_older_tree_is_healed_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
@@ -80,6 +81,7 @@ async def test_older_tree_is_healed_by_the_next_sync(
     assert_as_upstream(mirrored)
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
 async def test_older_catalog_is_healed_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
@@ -100,6 +102,7 @@ async def test_older_catalog_is_healed_by_the_next_sync(
     assert_as_upstream(mirrored)
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_project_whose_files_leave_is_looked_at_in_the_same_sync_of_everything(
     mirrored: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +133,7 @@ async def test_project_whose_files_leave_is_looked_at_in_the_same_sync_of_everyt
     assert_as_upstream(mirrored)
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_older_tree_restored_under_a_running_syncer_is_healed(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
     """A snapshot that is rolled back while the syncer runs is noticed by its next run, which says so."""
     async with mirrored.running() as running:
@@ -162,6 +166,7 @@ async def test_verify_of_older_tree_says_that_pages_are_behind(mirrored: Site, p
     assert "older copy" in (row.error or "")
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_collected_file_of_older_tree_leaves_again(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
     """A file that was collected after the snapshot, and that no page names any more, leaves the document root again."""
     mirrored.select("six", "idna", "toml", grace="24h", guard="100%")
@@ -182,6 +187,7 @@ async def test_collected_file_of_older_tree_leaves_again(mirrored: Site, pypi: f
     mirrored.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_nothing_is_compared_where_both_belong_together(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
     """Tree and catalog that were copied together, killed or stopped, are taken as they are: each page is a 304."""
     change(pypi)
@@ -198,6 +204,7 @@ async def test_nothing_is_compared_where_both_belong_together(mirrored: Site, py
     assert {exchange.status for exchange in pypi.log.exchanges if "/simple/" in exchange.path} == {304}
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_two_copies_that_went_on_separately_are_told_apart(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where two copies had as many changes each, the tree of one is not taken for the other's."""
     trees = copy(mirrored.data)

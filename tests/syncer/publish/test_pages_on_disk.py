@@ -14,6 +14,8 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import PathError
 from mirror_syncer.volume import PageSet, Volume
 
+pytestmark = pytest.mark.proves("reliability/time-and-order", "security/upstream")
+
 SIX = NormalizedName("six")
 NAMES = {"index.html", "index.v1_json"}
 TWINS = {"index.html.gz", "index.v1_json.gz"}

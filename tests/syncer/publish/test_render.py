@@ -231,6 +231,7 @@ def test_any_page_is_published_well(
         assert unicodedata.bidirectional(char) not in BIDI, ascii(char)
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_urls_escape_what_pypis_escape() -> None:
     """What PyPI leaves as it is stays so in both formats, and in the same spelling: programs look for that name."""
     name = "foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l %?#[ü].zip"
@@ -241,6 +242,7 @@ def test_urls_escape_what_pypis_escape() -> None:
     assert (url.partition("#")[0], text) == (expected, name)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spelling", ["foo-1%212.0%2Bcpu.zip", "foo-1!2.0+cpu.zip", "foo%2D1%212.0+cpu.zip"])
 def test_page_in_another_spelling_is_read(spelling: str) -> None:
     """A page of ours from before, whose URLs escape more, names the same places."""
@@ -249,6 +251,7 @@ def test_page_in_another_spelling_is_read(spelling: str) -> None:
     assert parse_published(body, name=FOO).places == {file.filename: place}
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_versions_are_none_that_upstream_never_had() -> None:
     """A file whose name tells no version adds none to those of its page, whichever it begins with."""
     files = [a_file("foo-1.0.tar.gz"), a_file("foo-1.2.public.tar.gz")]

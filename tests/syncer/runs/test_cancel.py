@@ -49,6 +49,7 @@ def listed(site: Site) -> list[str]:
     return [project["name"] for project in document["projects"]]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_pages_that_hang(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Projects whose pages hang are given up, and are as they were; what was done stays, and the next run does all."""
     pypi.index.project("old").upload("1.0")
@@ -76,6 +77,7 @@ async def test_pages_that_hang(site: Site, pypi: fakepypi.FakePyPI) -> None:
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_large_file_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """The half of a large file that came is not fetched again, nor are its project's other files."""
     pypi.index.project("large").upload("1.0", padding=40_000_000)
@@ -94,6 +96,7 @@ async def test_large_file_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> Non
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A sync of everything whose list hangs ends, at its start as in its middle, and lists what it has published."""
     for name in ("hangs", "six"):
@@ -141,6 +144,7 @@ async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterat
         yield running, run
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A worker process gives up what hangs as the one worker here does, and goes on working."""
     async with in_another_process(site, pypi) as (running, run):
@@ -155,6 +159,7 @@ async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> No
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_worker_process_that_does_not_let_go(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:

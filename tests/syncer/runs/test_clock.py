@@ -42,6 +42,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host(monkeypatch)
 
 
+@pytest.mark.proves("reliability/time-and-order")
 @pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year on"])
 @pytest.mark.parametrize("restarted", [False, True], ids=["under way", "over a restart"])
 async def test_failed_file_is_tried_again_in_time(
@@ -67,6 +68,7 @@ async def test_failed_file_is_tried_again_in_time(
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/time-and-order")
 @pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year on"])
 async def test_grace_is_as_long_as_it_was(site: Site, pypi: fakepypi.FakePyPI, host: Host, by: int) -> None:
     """A dropped file stays for its grace period, and no longer, wherever the clock is set meanwhile."""
@@ -87,6 +89,7 @@ async def test_grace_is_as_long_as_it_was(site: Site, pypi: fakepypi.FakePyPI, h
         assert not path.exists()
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_success_of_tomorrow_is_not_fresh(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A start syncs at once where the last success is of a time that has not come yet."""
     pypi.index.project("six").upload("1.0")
@@ -99,6 +102,7 @@ async def test_success_of_tomorrow_is_not_fresh(site: Site, pypi: fakepypi.FakeP
         assert _is_due(running.mirror)
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_runs_stay_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A run asked for after the clock was set back is listed before those of the future, and after none of its own."""
     pypi.index.project("six").upload("1.0")
@@ -114,6 +118,7 @@ async def test_runs_stay_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
     assert listed == [*(run.id for run in reversed(asked)), future]
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_schedule_follows_the_clock() -> None:
     """After the clock was set back a day, a sync comes within its half hour, and not in a day."""
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)

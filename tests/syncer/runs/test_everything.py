@@ -210,6 +210,7 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
     assert list(site.web.rglob("bad-*")) == []
 
 
+@pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
 async def test_quarantined_project_leaves_once_it_is_deleted(
     site: Site, pypi: fakepypi.FakePyPI, *, serials: bool
@@ -235,6 +236,7 @@ async def test_quarantined_project_leaves_once_it_is_deleted(
     assert site.pages() == ["good", "other"]
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What is quarantined stays, so the deletion guard counts none of it, however many lists lack it."""
     publish(pypi, "bad", "worse", "good")
@@ -251,6 +253,7 @@ async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.Fake
     assert site.pages() == ["bad", "good", "worse"]
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_quarantine_whose_page_was_not_to_be_had_is_asked_after(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Before a second list takes a project, its page is asked: the first time it may not have answered."""
     publish(pypi, "bad", "good")
@@ -267,6 +270,7 @@ async def test_quarantine_whose_page_was_not_to_be_had_is_asked_after(site: Site
     assert (site.published("bad").page.status, site.filenames("bad")) == ("quarantined", set())
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Files whose time has come are removed without upstream: a list that fails, or names nothing, keeps none."""
     publish(pypi, "one", "two")
@@ -285,6 +289,7 @@ async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepyp
     assert list(site.web.rglob("one-1.0.tar.gz")) == []
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_file_that_never_came_leaves_no_directory(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A full path's directory, made for a file that could not be had, does not stay behind empty."""
     project = pypi.index.project("six").create()
@@ -391,6 +396,7 @@ async def test_bad_list_is_an_error_and_removes_nothing(site: Site, pypi: fakepy
     assert site.pages() == ["alpha", "beta", "gamma"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of a list with a lower serial than the last, only what it has otherwise is asked for; nothing is absent."""
     publish(pypi, "alpha", "beta")
@@ -415,6 +421,7 @@ async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> Non
     assert "beta-2.0.tar.gz" in site.filenames("beta")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_list_that_stays_older_is_taken(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +445,7 @@ async def test_list_that_stays_older_is_taken(
     assert usual.message is None
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_project_whose_serial_goes_back_is_looked_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A newer list that gives a project a lower serial than before makes the mirror ask for it once, and no more."""
     publish(pypi, "alpha", "beta")

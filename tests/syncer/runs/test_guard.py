@@ -37,6 +37,7 @@ def asked(pypi: fakepypi.FakePyPI, kind: str) -> int:
     return len({path for path in pypi.log.paths() if path.startswith(f"/simple/{kind}-")})
 
 
+@pytest.mark.proves("security/upstream")
 async def test_404_to_everything_empties_no_mirror(vanished: Site) -> None:
     """The guard keeps what upstream answers 404 to where that is too much, counts it, and names what confirms it."""
     run = await vanished.sync()
@@ -88,6 +89,7 @@ async def test_what_is_withheld_is_shown_until_it_is_not(vanished: Site, pypi: f
     assert (found, restarted, planned, healed) == (MANY, MANY, MANY, 0)
 
 
+@pytest.mark.proves("reliability/status")
 async def test_status_tells_since_when_removals_are_held_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
     """Since when the guard holds removals back is when the first sync did; nothing, once a sync holds back none."""
     async with vanished.running() as running:

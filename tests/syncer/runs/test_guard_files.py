@@ -52,6 +52,7 @@ def forget(pypi: fakepypi.FakePyPI, *names: str, but: int = 0) -> None:
         pypi.faults.on_page(name).edit(lambda page: page.update(files=page["files"][:but]))
 
 
+@pytest.mark.proves("reliability/removal", "security/upstream")
 @pytest.mark.parametrize("scope", [selected, everything])
 @pytest.mark.parametrize("but", [0, 1, 2])
 async def test_forgotten_files_stay(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, but: int) -> None:
@@ -80,6 +81,7 @@ async def test_forgotten_files_stay(twelve: Site, pypi: fakepypi.FakePyPI, scope
     twelve.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("hashes", [{"md5": "0" * 32}, {"sha256": "0" * 64}], ids=["no sha256", "of nothing"])
 @pytest.mark.parametrize("scope", [selected, everything])
 async def test_named_in_vain(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, hashes: dict[str, str]) -> None:
@@ -103,6 +105,7 @@ async def test_named_in_vain(twelve: Site, pypi: fakepypi.FakePyPI, scope: Selec
     twelve.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("scope", [selected, everything])
 async def test_other_content_is_a_loss(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
     """Other content under all names takes the place of ours only within the bound, or by a person's word."""
@@ -124,6 +127,7 @@ async def test_other_content_is_a_loss(twelve: Site, pypi: fakepypi.FakePyPI, sc
     twelve.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal", "security/upstream")
 @pytest.mark.parametrize("scope", [selected, everything])
 async def test_a_little_in_each_run(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
     """What upstream takes within a day is measured together, each project once; a day later it is forgotten."""
@@ -161,6 +165,7 @@ async def test_few_leave_in_the_same_run(twelve: Site, pypi: fakepypi.FakePyPI, 
     assert twelve.filenames(NAMES[1]) == releases(NAMES[1], *VERSIONS)
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("scope", [selected, everything])
 async def test_what_came_back_is_no_removal(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
     """An upstream that has its files again is followed again, and the guard has forgotten."""
@@ -181,6 +186,7 @@ async def test_what_came_back_is_no_removal(twelve: Site, pypi: fakepypi.FakePyP
     assert twelve.filenames(FIRST) == releases(FIRST, *VERSIONS, "4.0")
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_new_files_wait_for_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
     """What a page names anew is published beside what it lost, and however much that is, it thins the loss out not."""
     selected(twelve)
@@ -202,6 +208,7 @@ async def test_new_files_wait_for_nobody(twelve: Site, pypi: fakepypi.FakePyPI) 
     twelve.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_lost_and_gone_are_counted_together(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
     """Four projects that are gone and four that lost their files are eight removals: more than six."""
     selected(twelve)
@@ -216,6 +223,7 @@ async def test_lost_and_gone_are_counted_together(twelve: Site, pypi: fakepypi.F
     assert twelve.pages() == NAMES
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("scope", [Site.select, Site.everything])
 async def test_guard_that_is_off(twelve: Site, pypi: fakepypi.FakePyPI, scope: Callable[..., None]) -> None:
     """A guard of 100 % withholds nothing, however little of a day's projects is left."""
@@ -233,6 +241,7 @@ async def test_guard_that_is_off(twelve: Site, pypi: fakepypi.FakePyPI, scope: C
     assert (twelve.pages(), twelve.filenames(NAMES[11])) == (NAMES[11:], set())
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_quarantine_asks_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
     """However many projects upstream quarantines, nothing of them is offered when the run has ended."""
     selected(twelve)
@@ -246,6 +255,7 @@ async def test_quarantine_asks_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> 
     assert not any(twelve.filenames(name) for name in NAMES)
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_policy_is_not_upstream(twelve: Site) -> None:
     """Files that the operator's own mirror.toml leaves out from now on leave unasked, though it is most of them."""
     selected(twelve)

@@ -7,6 +7,8 @@ from mirror_contract import RunState
 from syncer.runs.test_everything import gauges, publish
 from syncer.site import Running, Site
 
+pytestmark = pytest.mark.proves("reliability/upstream")
+
 METRIC = "pypi_mirror_upstream_serial_timestamp_seconds"
 
 

@@ -65,6 +65,7 @@ async def test_deleted_file_returns(site: Site, pypi: fakepypi.FakePyPI) -> None
     site.assert_whole()
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """PEP 792: a quarantined project's files leave the document root in the same run, and come back by a rename."""
     project = pypi.index.project("six")
@@ -88,6 +89,7 @@ async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: 
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_yank_comes_and_goes(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """PEP 592: a yanked file is told as such in both forms, with its reason, and no more once it is un-yanked."""
     project = pypi.index.project("six")
@@ -111,6 +113,7 @@ async def test_yank_comes_and_goes(site: Site, pypi: fakepypi.FakePyPI) -> None:
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_deleted_release_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A release that is deleted leaves the page at once, its files after their grace; it returns at the same URLs."""
     project = pypi.index.project("six")
@@ -136,6 +139,7 @@ async def test_deleted_release_returns(site: Site, pypi: fakepypi.FakePyPI) -> N
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("status", ["archived", "deprecated"])
 async def test_status_is_passed_on(site: Site, pypi: fakepypi.FakePyPI, status: str) -> None:
     """PEP 792: an archived or deprecated project offers its files as before, and says so in both forms."""
@@ -156,6 +160,7 @@ async def test_status_is_passed_on(site: Site, pypi: fakepypi.FakePyPI, status: 
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
 async def test_quarantine_waits_for_no_grace(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What was deleted before, and is in its grace period, leaves with a quarantined project's other files."""
     project = pypi.index.project("six")

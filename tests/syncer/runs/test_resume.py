@@ -201,6 +201,7 @@ async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.
     assert not list(site.web.glob("packages/*/six-*"))
 
 
+@pytest.mark.proves("reliability/crash")
 async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file that had arrived whole when it died, but had no name yet, is hashed and not asked for again."""
     monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 1_000)

@@ -32,6 +32,7 @@ async def test_equal_wish_that_waits_is_one_run(site: Site, pypi: fakepypi.FakeP
     assert len({under_way.id, first.id, other.id}) == 3
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_schedule_fires_during_a_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A schedule that fires again and again during a long run leaves one run that waits, and begins when it ends."""
     pypi.index.project("six").upload("1.0")

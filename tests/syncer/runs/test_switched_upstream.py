@@ -26,6 +26,7 @@ def alike(*upstreams: fakepypi.FakePyPI) -> None:
         upstreams[0].index.project("only-first").upload(f"1.{number}", sdist=False)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("everything", [True, False])
 async def test_switched_upstream_is_asked_as_if_for_the_first_time(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, *, everything: bool
@@ -55,6 +56,7 @@ async def test_switched_upstream_is_asked_as_if_for_the_first_time(
     assert "changed" not in (again.message or "")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_switched_upstream_forgets_backoff_and_kept_pages(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI
 ) -> None:
@@ -76,6 +78,7 @@ async def test_switched_upstream_forgets_backoff_and_kept_pages(
     assert site.pages() == ["alpha", "beta"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_switched_upstream_empties_no_mirror(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI
 ) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 import fakepypi
 from mirror_contract import RunKind, RunState
 from syncer.site import Site
@@ -112,6 +114,7 @@ async def test_widened_policy_fetches_from_a_304(site: Site, pypi: fakepypi.Fake
     assert site.filenames("six") == {"six-1.1-py3-none-any.whl"}
 
 
+@pytest.mark.proves("security/upstream")
 async def test_page_carries_what_upstream_says(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Yanks with their reason, requires-python, upload time, size, provenance, versions, serial and status arrive."""
     project = pypi.index.project("six")

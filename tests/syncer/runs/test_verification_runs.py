@@ -52,6 +52,7 @@ async def at_work(running: Running, run: Run, *, done: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_verify_goes_on_where_it_stopped(three: Site) -> None:
     """A restarted verify looks at nothing twice, and neither its counts nor what it found is forgotten."""
     async with three.running(verify_bandwidth=SLOW) as running:
@@ -139,6 +140,7 @@ async def test_page_that_changes_meanwhile_is_looked_at_anew(three: Site, pypi: 
     assert ended.counts.bytes_verified < 2 * BIG, "what was found right is not hashed twice"
 
 
+@pytest.mark.proves("reliability/soak")
 async def test_project_that_is_withdrawn_meanwhile_is_not_damaged(three: Site) -> None:
     """A page that was taken away on purpose, since the verify was told of it, is no damage: only the rotten file is."""
     async with three.running(verify_bandwidth=SLOW) as running:
@@ -284,6 +286,7 @@ async def test_what_is_not_mirrored_is_told(three: Site) -> None:
     ]
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("form", ["index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"])
 @pytest.mark.parametrize("gone", [False, True], ids=["rotten", "gone"])
 async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakePyPI, form: str, *, gone: bool) -> None:

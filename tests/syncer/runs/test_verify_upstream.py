@@ -67,6 +67,7 @@ ALTERATIONS = {
 }
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("alter", ALTERATIONS.values(), ids=ALTERATIONS)
 async def test_what_upstream_never_changed_is_an_alarm_and_repaired(six: Site, alter: Callable[[Site], None]) -> None:
     """What differs though upstream did not change is found where a verify finds nothing, and `--repair` mends it."""
@@ -89,6 +90,7 @@ async def test_what_upstream_never_changed_is_an_alarm_and_repaired(six: Site, a
     six.assert_whole()
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("kind", ["as PyPI", "HTML alone", "no validators"])
 async def test_what_is_as_upstream_promises_is_no_alarm(site: Site, pypi: fakepypi.FakePyPI, kind: str) -> None:
     """A mirror as it should be passes, with `latest` and every kind of upstream, and nothing is written."""

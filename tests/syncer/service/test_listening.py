@@ -24,6 +24,7 @@ def bound(path: Path) -> AbstractContextManager[socket.socket]:
     return bound_socket(UnixSocket(path))
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("text", ["0.0.0.0:8090", "[::]:8090", ":8090", "10.1.2.3:8090", "mirror.example:8090"])
 def test_address_that_other_hosts_reach_is_refused(text: str) -> None:
     """An API without a credential listens on no network: the refusal names what is possible."""
@@ -37,6 +38,7 @@ def test_address_is_printed_as_it_is_written(text: str) -> None:
     assert str(parse_listen(text)) == text
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_socket_is_its_owners_alone(tmp_path: Path, mask: int) -> None:
     """Whatever the umask, the socket's mode is 0600; when the service ends it is gone."""
@@ -52,6 +54,7 @@ def test_socket_is_its_owners_alone(tmp_path: Path, mask: int) -> None:
     assert not path.exists()
 
 
+@pytest.mark.proves("reliability/crash")
 def test_socket_of_a_killed_syncer_is_replaced(tmp_path: Path) -> None:
     """A socket that nobody answers any more, which a kill leaves behind, does not stop the next start."""
     path = tmp_path / "syncer.sock"
@@ -63,6 +66,7 @@ def test_socket_of_a_killed_syncer_is_replaced(tmp_path: Path) -> None:
         knock(path)
 
 
+@pytest.mark.proves("reliability/crash")
 def test_socket_of_a_living_syncer_stays(tmp_path: Path) -> None:
     """Where another syncer answers, a second one refuses to start, and takes nothing from the first."""
     path = tmp_path / "syncer.sock"

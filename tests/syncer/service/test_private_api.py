@@ -1,7 +1,6 @@
 """The private API: what control asks of the syncer."""
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,6 +87,7 @@ async def test_bad_request_is_a_problem_that_points(service: Service, body: str,
     assert (await (await service.http.get("/runs")).json())["items"] == []
 
 
+@pytest.mark.proves("reliability/time-and-order", "security/clients")
 async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of 300 runs for as many projects ten begin, a hundred wait, the rest is told when to ask again; equals join."""
     gate = pypi.faults.on_page().gate()
@@ -167,7 +167,7 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     await service.running.sync()
 
     first = await (await service.http.get("/projects?limit=1")).json()
-    rest = await (await service.http.get(f"/projects?limit=1&cursor={first['next']}")).json()
+    rest = await (await service.http.get(f"/projects?limit=1&after={first['next']}")).json()
     found = await (await service.http.get("/projects?state=current&q=S")).json()
     six = Project.model_validate_json(await (await service.http.get("/projects/SIX")).read())
     missing = Project.model_validate_json(await (await service.http.get("/projects/no-such-project")).read())
@@ -181,46 +181,27 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
 
 
-async def test_cursor_belongs_to_its_query(service: Service) -> None:
-    """A cursor leads on in its query's list; with other filters, elsewhere, or made up, it is a 422 that says so."""
-    await service.running.sync()
-    await service.running.sync()
-    lists = [
-        await (await service.http.get(path)).json()
-        for path in ("/projects?limit=1", "/projects?limit=1&q=S&state=current&state=failing", "/runs?limit=1")
-    ]
-    projects, _, runs = (found["next"] for found in lists)
-    said = {
-        path: await problem(await service.http.get(path))
-        for path in (
-            f"/projects?limit=1&state=failing&cursor={projects}",
-            f"/runs?cursor={projects}",
-            f"/projects?cursor={runs}",
-            f"/runs?state=failed&cursor={runs}",
-            f"/runs?trigger=api&cursor={runs}",
-            f"/runs?since=2026-11-22&cursor={runs}",
-        )
-    }
-    none = {
-        cursor: await problem(await service.http.get("/runs", params={"cursor": cursor}))
-        for cursor in ("six", "ö", "bnVsbA", "e30", "A" * 500, f"{runs}A", f"{runs[:-4]}")
-    }
-    later = urlsafe_b64encode(b'{"v":2,"place":7}').decode()
-
-    assert all("belongs to another query" in told for told in said.values()), said
-    assert all("is no cursor" in told for told in none.values()), none
-    assert "another version" in await problem(await service.http.get("/runs", params={"cursor": later}))
-    assert (await service.http.get(f"/runs?limit=2&cursor={runs}")).status == 200, "how many is no filter"
+async def test_list_goes_on_after_an_item_alone(service: Service) -> None:
+    """What a list goes on after is an item of its kind; anything else is a 422 that says so."""
+    for listed, wrong in (
+        ("runs", "six"),
+        ("runs", ""),
+        ("projects", "ö"),
+        ("projects", "Six"),
+        ("projects", "a" * 500 + "!"),
+    ):
+        said = await problem(await service.http.get(f"/{listed}", params={"after": wrong}))
+        assert "query/after" in said, (listed, wrong)
 
 
 async def test_runs_are_listed_by_who_asked_and_since_when(service: Service) -> None:
-    """A list by trigger and moment leads on by its cursor, whatever zone the moment is told in; nonsense is 422."""
+    """A list by trigger and moment leads on after its last item, in any time zone; nonsense is a 422."""
     asked = service.running.ask(RunKind.COLLECT)
     await service.running.ended(asked)
     await service.running.sync()
     listed = f"/runs?trigger=api&trigger=schedule&limit=1&since={asked.created_at:%Y-%m-%dT%H:%M:%S}"
     first = await (await service.http.get(f"{listed}Z")).json()
-    rest = await (await service.http.get(f"{listed}%2B00:00&cursor={first['next']}")).json()
+    rest = await (await service.http.get(f"{listed}%2B00:00&after={first['next']}")).json()
 
     assert [run["request"]["kind"] for run in first["items"] + rest["items"]] == ["sync", "collect"]
     assert rest["next"] is None
@@ -308,6 +289,7 @@ async def test_status_with_everything(service: Service, site: Site) -> None:
     assert (after.serial, after.scope) == (after.upstream_serial, "everything")
 
 
+@pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -335,6 +317,7 @@ async def test_program_on_this_host_is_answered(service: Service, host: str) -> 
     assert (await service.http.get("/status", headers={"Host": host})).status == 200
 
 
+@pytest.mark.proves("reliability/status")
 async def test_name_that_is_not_selected_is_refused(service: Service, site: Site) -> None:
     """A sync of what mirror.toml does not select is a 422 that points to each such name; with everything, all are."""
     wanted = {"kind": "sync", "projects": ["six", "leftpad", "a", "b", "c"]}
@@ -351,6 +334,7 @@ async def test_name_that_is_not_selected_is_refused(service: Service, site: Site
     assert (await service.http.post("/runs", json=wanted | {"force": True})).status == 202
 
 
+@pytest.mark.proves("reliability/status")
 async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
     """A run of the catalog that no longer parses is passed over and logged; lists go on past it, and so does status."""
     runs = [await service.running.sync("six") for _ in range(5)]
@@ -362,7 +346,7 @@ async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
     with capture_logs() as logged:
         whole = await (await service.http.get("/runs")).json()
         first = await (await service.http.get("/runs?limit=1")).json()
-        rest = await (await service.http.get(f"/runs?limit=1&cursor={first['next']}")).json()
+        rest = await (await service.http.get(f"/runs?limit=1&after={first['next']}")).json()
         gone = await service.http.get(f"/runs/{runs[1].id}")
         status = await service.http.get("/status")
 

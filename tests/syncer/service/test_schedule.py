@@ -126,6 +126,7 @@ def times(expression: str, zone: str, start: str, count: int) -> list[str]:
     return found
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize(
     ("expression", "zone", "start", "expected"),
     [
@@ -149,6 +150,7 @@ def test_schedule_where_clocks_change(expression: str, zone: str, start: str, ex
     assert times(expression, zone, start, len(expected)) == expected
 
 
+@pytest.mark.proves("reliability/host")
 def test_schedule_asked_in_a_repeated_hour_is_not_in_the_past() -> None:
     """A start in the second of two equal hours waits for tomorrow's time, and makes up for none."""
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")

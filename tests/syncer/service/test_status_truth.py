@@ -117,6 +117,7 @@ CHAPTER = st.lists(st.tuples(st.sampled_from(sorted(EVENTS)), st.sampled_from(NA
 TOLD_ONCE = settings(max_examples=8, phases=(Phase.explicit, Phase.generate))
 
 
+@pytest.mark.proves("reliability/status")
 @TOLD_ONCE
 @given(st.lists(CHAPTER, min_size=1, max_size=4))
 def test_headline_is_true_of_the_tree(story: list[list[tuple[str, str]]]) -> None:
@@ -128,6 +129,7 @@ def test_headline_is_true_of_the_tree(story: list[list[tuple[str, str]]]) -> Non
     asyncio.run(tell(story))
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(TOLD_ONCE, max_examples=40)
@@ -185,6 +187,7 @@ def assert_fresh(told: Observed, site: Site, pypi: fakepypi.FakePyPI) -> None:
             assert site.filenames(name) == (offered if project.status is fakepypi.Status.ACTIVE else set())
 
 
+@pytest.mark.proves("reliability/status")
 async def test_unknown_name_is_unknown_with_everything(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """With everything, a name that upstream does not list is not behind but unknown, unless mirror.toml has it."""
     pypi.index.project("ant").upload("0.1")
@@ -200,6 +203,7 @@ async def test_unknown_name_is_unknown_with_everything(site: Site, pypi: fakepyp
     assert after.state is ProjectState.CURRENT
 
 
+@pytest.mark.proves("reliability/status")
 async def test_damage_stays_told_until_a_verify_finds_it_mended(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What a verify found damaged keeps the mirror from being called fresh and complete, since when it was found."""
     for name in ("ant", "bee"):
@@ -226,6 +230,7 @@ async def test_damage_stays_told_until_a_verify_finds_it_mended(site: Site, pypi
     assert mended.verdict.title == "Fresh and complete"
 
 
+@pytest.mark.proves("reliability/status")
 async def test_damage_leaves_with_its_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What is no longer published is no longer damaged."""
     for name in ("ant", "bee"):
@@ -243,6 +248,7 @@ async def test_damage_leaves_with_its_project(site: Site, pypi: fakepypi.FakePyP
     assert (found, after) == (1, 0)
 
 
+@pytest.mark.proves("reliability/status")
 async def test_pause_tells_since_when(site: Site) -> None:
     """Since when the schedule is paused is when somebody paused it first, across restarts."""
     site.select("ant")

@@ -147,6 +147,7 @@ async def test_a_receiver_that_fails_first_is_told(post: Post) -> None:
     assert chat.elsewhere == 0
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_upstream_s_words_make_no_message_too_long(post: Post) -> None:
     """Whatever upstream says, a message has fewer than 20 kB: a receiver may refuse a longer one for a day."""
     failures = [Failure(project="six", reason="\N{SKULL}\N{PILE OF POO}" * 500)] * 10
@@ -166,6 +167,7 @@ async def test_a_url_may_have_any_letters(post: Post) -> None:
         assert await post.send(Receiver(url, SECRET), ended()) == ["delivered"]
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_an_answer_without_end_is_an_answer(post: Post) -> None:
     """A receiver that takes a message, and says so for ever, was told once: its status tells all."""
 
@@ -222,6 +224,7 @@ async def test_too_many_are_dropped_and_counted(post: Post, monkeypatch: pytest.
     assert post.owed() == [run.id for run in runs[:100]]
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_a_receiver_that_is_back_is_told_all(post: Post) -> None:
     """What waits for another attempt goes once another message arrives, and what is refused holds up no other."""
     first, second = ended(), ended(number=1)
@@ -259,6 +262,7 @@ async def test_a_run_that_cannot_be_read_keeps_no_message_back(post: Post) -> No
     assert [headers["Webhook-Id"] for headers, _ in chat.heard] == [runs[1].id]
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_a_message_outlives_its_process(
     site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +287,7 @@ async def test_a_message_outlives_its_process(
     assert Run.model_validate(json.loads(body)["data"]) == run
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that fails for want of room on the state disk is told of all the same."""
 
@@ -295,6 +300,7 @@ async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pyt
         assert await post.send(Receiver(chat.url, SECRET), ended()) == ["delivered"]
 
 
+@pytest.mark.proves("reliability/time-and-order")
 async def test_an_end_that_is_kept_late_is_told_once(post: Post) -> None:
     """Word of a run whose end the catalog had no room for is not sent again once it has: not months later, either."""
     settled = asyncio.Event()
@@ -358,6 +364,7 @@ def test_a_wrong_url_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> N
     assert "T0P-S3CR3T" not in repr(Settings.model_construct(webhook_url="https://x/T0P-S3CR3T"))
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("text", [f"whsec_{base64.b64encode(bytes(range(24))).decode()}", "sixteen letters!"])
 def test_byte_order_mark_is_no_part_of_the_secret(tmp_path: Path, text: str) -> None:
     """A secret that Windows' tools wrote signs as the same secret written elsewhere."""

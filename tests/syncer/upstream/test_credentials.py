@@ -100,6 +100,7 @@ async def ask(url: str, credentials: Credentials, *, hosts: frozenset[str]) -> i
     return answer.status
 
 
+@pytest.mark.proves("security/upstream")
 async def test_redirect_takes_no_login_along(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
     """Whoever upstream redirects to hears no credentials, though it is the same host; back home they are said again."""
     for server in (pypi, other):
@@ -116,6 +117,7 @@ async def test_redirect_takes_no_login_along(pypi: fakepypi.FakePyPI, other: fak
     assert told(other) == [None]
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     ("upstream", "url", "own"),
     [
@@ -193,6 +195,7 @@ def test_entry_for_any_host(tmp_path: Path) -> None:
     assert read_credentials(None, upstream="https://nexus.example") is None
 
 
+@pytest.mark.proves("security/upstream")
 async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
     """A file on another host is asked for without the login, and without any other header, of the page before it."""
     pypi.index.project("six").upload("1.0")
@@ -219,6 +222,7 @@ async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi
     assert set(exchange.headers) == {"host", "user-agent", "accept"}
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi.FakePyPI, netrc: Path) -> None:
     """The netrc is read again whenever it changed, by all processes; an unusable one changes nothing."""
     pypi.index.project("six").upload("1.0")
@@ -238,6 +242,7 @@ async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi
     assert [state is succeeded for state in states] == [True, True, False, True]
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 async def test_netrc_as_windows_writes_it(site: Site, pypi: fakepypi.FakePyPI, netrc: Path, end: str) -> None:
     """A byte order mark and Windows' line ends are no part of a netrc."""

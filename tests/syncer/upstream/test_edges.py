@@ -104,6 +104,7 @@ async def sync(tmp_path: Path, edges: Edges) -> tuple[Run, Site]:
         return await running.sync(), site
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("breakage", [answers_502, answers_502_without_body, resets])
 async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
     """Where one of six edges is broken for ever, the sync is whole, and each connection meets it once at most."""
@@ -117,6 +118,7 @@ async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str
     assert edges.asked.total() - edges.asked[EDGES[0]] == 2 * len(PROJECTS), "nothing else is asked twice"
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None:
     """Where half of the edges are broken, each in its own way, the sync is whole."""
     broken = {EDGES[0]: answers_502, EDGES[1]: resets, EDGES[2]: answers_502_without_body}
@@ -128,6 +130,7 @@ async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None
     assert sum(edges.asked[edge] for edge in broken) <= 3 * CONNECTIONS
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
     """An edge that takes a request and says nothing is asked no more once its silence is over."""
     async with serving({}) as edges:
@@ -149,6 +152,7 @@ async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
     assert edges.asked[EDGES[0]] <= CONNECTIONS
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> None:
     """Where DNS has one address, a retry goes there again, on a connection that the failure has not met."""
     dns[:] = EDGES[:1]
@@ -171,6 +175,7 @@ async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> Non
     assert edges.asked.total() - 2 * len(PROJECTS) <= 3 * CONNECTIONS
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list[str]) -> None:
     """A page that every edge answers with 500 costs its project, and others neither their pages nor their retries."""
 
@@ -186,6 +191,7 @@ async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list
     assert edges.asked.total() == 2 * (len(PROJECTS) - 1) + IMPATIENT.attempts
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that fails is left alone for a minute, then for two; once it answers, nothing is held against it."""
     now = 1_000.0

@@ -27,6 +27,7 @@ def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
     return pypi
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_file_with_wrong_hash_is_left_out(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A file whose content is not what the page says is not published; its project is partial, not stale."""
     neighbours.faults.on_file(SDIST).corrupt()
@@ -68,6 +69,7 @@ async def test_partial_project_waits_for_its_time(site: Site, neighbours: fakepy
     assert not [path for path in neighbours.log.paths() if path.endswith(SDIST)]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_truncated_body_is_resumed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A connection that breaks in the middle of a file costs the rest of it, not all of it."""
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=8_000_000)
@@ -82,6 +84,7 @@ async def test_truncated_body_is_resumed(site: Site, neighbours: fakepypi.FakePy
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_short_body_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A body that ends early, and says so consistently, is refused by its size."""
     neighbours.faults.on_file(SDIST).shortened(0.5)
@@ -93,6 +96,7 @@ async def test_short_body_is_refused(site: Site, neighbours: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_endless_body_ends(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A body that does not end is cut at the size that its page gives."""
     neighbours.faults.on_file(SDIST).endless()
@@ -103,6 +107,7 @@ async def test_endless_body_ends(site: Site, neighbours: fakepypi.FakePyPI) -> N
     site.assert_whole()
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -125,6 +130,7 @@ async def test_hostile_file_url_is_refused(site: Site, neighbours: fakepypi.Fake
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A redirect to a host that may not hold files is refused, and that host hears nothing."""
     heard: list[bytes] = []
@@ -144,6 +150,7 @@ async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbou
     assert heard == []
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A page that says it is of `/etc/x` is refused with both names; nothing is written for it."""
     neighbours.faults.on_page("bad").named("/etc/x")
@@ -154,6 +161,7 @@ async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepy
     assert site.pages() == ["alpha", "omega"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_login_page_leaves_what_was_published(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A proxy's login form, sent with 200, is no page: the last good one stays and the project is failing."""
     await site.sync()
@@ -171,6 +179,7 @@ async def test_login_page_leaves_what_was_published(site: Site, neighbours: fake
     assert (site.web / "simple" / "bad" / "index.v1_json").read_bytes() == before
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_stale_page_is_asked_for_again(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """An edge that serves an older page than ours is asked again; ours is never replaced by it."""
     await site.sync()
@@ -186,6 +195,7 @@ async def test_stale_page_is_asked_for_again(site: Site, neighbours: fakepypi.Fa
     assert {"bad-1.1.tar.gz"} <= site.filenames("bad")
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A 503, with its Retry-After, and a 500 cost another attempt and no failure."""
     neighbours.faults.on_page("bad").status(503, retry_after=0).times(1)
@@ -197,6 +207,7 @@ async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePy
     assert len(neighbours.log.to("/simple/bad/")) == 2
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_upstream_gets_the_rest_it_wants(
@@ -221,6 +232,7 @@ async def test_upstream_gets_the_rest_it_wants(
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """Whoever wants a longer rest gets it: asked once in a run, and no retry is counted that was not made."""
     neighbours.faults.on_page("bad").status(503, retry_after=3600)
@@ -233,6 +245,7 @@ async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.F
     assert 'pypi_mirror_retries_total{reason="5xx"} 0.0' in metrics
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A burst of two dozen errors over everything ends in no failure, but in as many retries."""
     for name in (f"project-{number}" for number in range(12)):
@@ -249,6 +262,7 @@ async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.Fa
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_file_that_is_never_there(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A file that answers 404 for ever is asked for ever more rarely, and named each time; nothing else suffers."""
     neighbours.faults.on_file(SDIST).status(404)
@@ -268,6 +282,7 @@ async def test_file_that_is_never_there(site: Site, neighbours: fakepypi.FakePyP
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("said", [-20, 1])
 @pytest.mark.parametrize("endpoint", ["page", "file"])
 async def test_wrong_content_length(site: Site, neighbours: fakepypi.FakePyPI, endpoint: str, said: int) -> None:
@@ -284,6 +299,7 @@ async def test_wrong_content_length(site: Site, neighbours: fakepypi.FakePyPI, e
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_page_that_stays_stale(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """An edge that serves an older page than ours for minutes makes the project behind, and takes nothing back."""
     await site.sync()
@@ -354,6 +370,7 @@ async def test_lying_metadata_is_not_advertised(site: Site, neighbours: fakepypi
     site.assert_whole()
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_file_never_changes_under_its_url(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A file name that comes back with other content gets another URL; the old URL keeps its bytes."""
     await site.sync()

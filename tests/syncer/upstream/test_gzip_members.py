@@ -51,6 +51,7 @@ async def sync(tmp_path: Path, raw: Wire) -> tuple[RunState, list[str], Site]:
     return run.state, [failure.reason for failure in run.failures], site
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
 async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
     """A page packed in several members, an empty one among them, is published like any other."""
@@ -62,6 +63,7 @@ async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encodi
     assert site.pages() == ["bad", "good"]
 
 
+@pytest.mark.proves("security/upstream")
 async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
     """However many members a page has, what counts is what comes out of them together."""
     body = json.dumps(EMPTY).encode().replace(b"{", b"{" + b" " * 100 * MIB, 1)
@@ -74,6 +76,7 @@ async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
     assert site.pages() == ["good"]
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spoil", [lambda body: body[:-4], lambda body: body + b"no gzip", lambda body: body[:60]])
 async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object) -> None:
     """What ends too early, or goes on with what is no gzip, fails its project and is not published in part."""
@@ -96,6 +99,7 @@ def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
     assert members.complete
 
 
+@pytest.mark.proves("security/upstream")
 def test_pieces_are_small() -> None:
     """A thousandfold comes out in pieces, so that whoever takes them can stop."""
     packer = zlib.compressobj(9, wbits=31)

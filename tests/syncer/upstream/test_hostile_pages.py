@@ -44,6 +44,7 @@ def read_html(body: bytes) -> Page:
     return parse_html(body, name=NAME, url=URL)
 
 
+@pytest.mark.proves("security/upstream")
 @law
 @given(st.sampled_from(sorted(document()["files"][0])), json_values)
 def test_any_value_in_any_field_of_an_entry(field: str, value: object) -> None:
@@ -72,6 +73,7 @@ def test_anything_else_is_no_page(body: bytes) -> None:
         read_json(body)
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("depth", [100, 1_000, 100_000])
 @pytest.mark.parametrize("place", ["page", "entry"])
 def test_deep_nesting(depth: int, place: str) -> None:

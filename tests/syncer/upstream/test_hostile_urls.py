@@ -11,6 +11,8 @@ from mirror_contract import ProjectState, RunState
 from syncer.site import Site
 from syncer.wire import Wire, page, send, wire
 
+pytestmark = pytest.mark.proves("reliability/upstream")
+
 # {own}: the upstream's host and port, which may be asked. {port}: of a service that must not hear of us, on 127.0.0.2
 # and on the upstream's own host.
 TRICKS = (
@@ -111,6 +113,7 @@ def moved(location: str) -> bytes:
     return b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location.encode()
 
 
+@pytest.mark.proves("security/upstream")
 async def test_forbidden_places_hear_nothing(tmp_path: Path, raw: Wire, forbidden: tuple[Forbidden, int]) -> None:
     """
     No way to write a URL makes us ask anybody but the hosts that may be asked.

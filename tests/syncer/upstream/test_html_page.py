@@ -30,6 +30,7 @@ def document(index: fakepypi.Index) -> Document:
     return project_document(index.project("foo").listing(), file_origin="https://files.pythonhosted.org")
 
 
+@pytest.mark.proves("security/upstream")
 @law
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), max_size=4),
@@ -97,6 +98,7 @@ def test_pages_of_other_servers(body: str) -> None:
     assert read(body).files == ()
 
 
+@pytest.mark.proves("security/project-owners")
 @pytest.mark.parametrize(
     "page",
     [
@@ -118,6 +120,7 @@ def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
     assert file.filename == "foo-1.0.zip"
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     ("base", "url"),
     [
@@ -136,6 +139,7 @@ def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
     assert [file.url for file in read(page + links).files] == [url, "https://pypi.org/foo-2.0.zip"]
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("base", ["javascript:x/", "file:///etc/", "https://h/%2e%2e/", "ftp://h/"])
 def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
     """A base that is not http(s), or climbs, has its relative links refused, and no others."""
@@ -148,6 +152,7 @@ def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
         read('<title>Links for foo</title><base href="http://[::1/">')
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_said_twice_is_not_contradicted() -> None:
     """The same anchor twice, or once without its hash, is one file; another hash for its name is a contradiction."""
     one, other = (f'<a href="foo-1.0.zip#sha256={digest}">foo-1.0.zip</a>' for digest in (DIGEST, "cd" * 32))
@@ -159,6 +164,7 @@ def test_said_twice_is_not_contradicted() -> None:
     assert ([file.sha256 for file in contradicted.files], len(contradicted.refused)) == ([DIGEST], 1)
 
 
+@pytest.mark.proves("security/project-owners")
 def test_text_that_steers_a_terminal_is_replaced() -> None:
     """What a terminal obeys or what turns text around is replaced, however an attribute spells it."""
     evil = "&#27;[2J&#x9b;\x1b\u202e"

@@ -129,6 +129,7 @@ DIRTY = "a\x1b[2J\x07\x9b\u202eb\u2066\u200f\r\nc\ud83d"
 CLEAN = "a\ufffd[2J\ufffd\ufffd\ufffdb\ufffd\ufffd c\ufffd"
 
 
+@pytest.mark.proves("security/project-owners")
 def test_text_that_steers_a_terminal_is_replaced() -> None:
     """Whatever upstream writes into a text, what a terminal obeys or what turns text around is not passed on."""
     page = document()
@@ -157,6 +158,7 @@ NOT_STRICT = (
 )
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("value", NOT_STRICT, ids=lambda value: str(value)[:20])
 @pytest.mark.parametrize("key", ["x-score", "yanked", "size", "url", "hashes", "filename"])
 def test_value_that_a_strict_parser_refuses_costs_its_entry_at_most(key: str, value: bytes) -> None:
@@ -177,6 +179,7 @@ def test_page_with_a_byte_order_mark_is_read() -> None:
     assert parse_json(b"\xef\xbb\xbf" + body, name=NAME, url=URL) == parse_json(body, name=NAME, url=URL)
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that only a tolerant parser reads is read up to a size, in bytes and in values, and refused beyond it."""
     body = to_json(document()).replace(b'"name"', b'"x":NaN,"name"')
@@ -188,6 +191,7 @@ def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 parse_json(body, name=NAME, url=URL)
 
 
+@pytest.mark.proves("security/upstream", "security/project-owners")
 def test_provenance_at_upstreams_own_host() -> None:
     """An index that is not PyPI names provenance at its own host, or PyPI's where it mirrors that."""
     page = document()
@@ -198,6 +202,7 @@ def test_provenance_at_upstreams_own_host() -> None:
     assert told == ["https://index.example:8443/integrity/x", "https://pypi.org/integrity/x", None]
 
 
+@pytest.mark.proves("security/upstream", "security/project-owners")
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -269,6 +274,7 @@ def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
     assert parse(page).files[0].url == absolute
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     "contradiction",
     [
@@ -290,6 +296,7 @@ def test_entry_that_contradicts_another_is_refused(contradiction: dict[str, Any]
     assert (refusal.filename, "names it twice" in refusal.reason) == (good[0].filename, True)
 
 
+@pytest.mark.proves("reliability/upstream")
 @law
 @given(st.data())
 def test_said_twice_is_not_contradicted(data: st.DataObject) -> None:
@@ -347,6 +354,7 @@ def test_unknown_major_version_is_refused(said: object) -> None:
         parse(page)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     "said",
     [
@@ -362,6 +370,7 @@ def test_time_that_is_none_is_dropped_and_counted(said: str) -> None:
     assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_times) == (None, (), 1)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     ("said", "read"),
     [

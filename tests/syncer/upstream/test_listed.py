@@ -72,6 +72,7 @@ def test_any_list_in_json(
     assert len(faults) == contradicted
 
 
+@pytest.mark.proves("reliability/upstream")
 def test_name_listed_twice_is_a_fault_only_with_two_serials(tmp_path: Path) -> None:
     """What merged indexes list twice is one project; two serials contradict each other, and the higher one is taken."""
     entries = [("six", 7), ("Six", 7), ("foo", 3), ("foo", None), ("bar", 1), ("bar", 2), ("bar", 2)]
@@ -99,6 +100,7 @@ BAD_ENTRIES = (
 )
 
 
+@pytest.mark.proves("reliability/upstream")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(bad=st.lists(st.sampled_from(BAD_ENTRIES), max_size=3), places=st.lists(st.integers(0, 20), min_size=3))
 def test_bad_entry_of_a_list_costs_only_itself(

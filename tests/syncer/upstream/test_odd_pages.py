@@ -27,6 +27,7 @@ def say_twice(document: Document) -> None:
     document["files"] = [*files, *files, *(one | silence | {"provenance": None, "hashes": {}} for one in files)]
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("html_only", [False, True])
 async def test_said_twice_is_no_failure(site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool) -> None:
     """A page that names each file more than once, with its hash or without, gives the page that it gives once."""
@@ -45,6 +46,7 @@ async def test_said_twice_is_no_failure(site: Site, pypi: fakepypi.FakePyPI, *, 
     assert page_of(site, "six") == once
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_bad_name_is_refused_and_leaves(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def but_serials(content: bytes) -> bytes:
     return re.sub(rb'(SERIAL |"_last-serial":)\d+', rb"\1", plain)
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("scope", ["selected", "everything"])
 async def test_page_of_an_earlier_format_is_written_once_more(site: Site, pypi: fakepypi.FakePyPI, scope: str) -> None:
     """Pages whose URLs escaped too much, or that lack what is read now, are written once more; no file is fetched."""
@@ -109,6 +112,7 @@ async def test_page_of_an_earlier_format_is_written_once_more(site: Site, pypi: 
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_line_that_matches_nothing_is_told_beside_one_that_does(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Of two lines for one project, what one selects is here, and the other is told of where it matches nothing."""
     for version in ("1.0", "1.1", "2.0"):
@@ -126,6 +130,7 @@ async def test_line_that_matches_nothing_is_told_beside_one_that_does(site: Site
     assert page_of(site, "six")["versions"] == ["1.1"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_files_without_an_upload_time_are_counted(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A time that is no moment is dropped, its file is published, and a metric counts how many there were."""
     pypi.index.project("six").upload("1.0")
@@ -149,6 +154,7 @@ async def test_files_without_an_upload_time_are_counted(site: Site, pypi: fakepy
 DIRTY = "a\x1b]0;owned\x07\u202eb"
 
 
+@pytest.mark.proves("security/project-owners")
 async def test_no_document_steers_a_terminal(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What upstream says in pages and legacy documents is published without control and bidirectional characters."""
     project = pypi.index.project("six")

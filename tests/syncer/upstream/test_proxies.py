@@ -39,6 +39,7 @@ def heard(pypi: fakepypi.FakePyPI) -> set[tuple[str | None, str | None]]:
     return {(exchange.headers.get(told[0]), exchange.headers.get(told[1])) for exchange in pypi.log}
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("by", ["variable", "netrc"])
 async def test_login(
     behind: Site,
@@ -66,6 +67,7 @@ async def test_login(
         assert SAID.removeprefix("Basic ") not in told
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 async def test_default_entry_is_the_upstreams(
     behind: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -77,6 +79,7 @@ async def test_default_entry_is_the_upstreams(
     assert heard(pypi) == {(None, SAID)}
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("upstream", ["http://pypi.invalid", "https://pypi.invalid"])
 async def test_proxy_that_fails(
     tmp_path: Path, environment: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], upstream: str
@@ -93,6 +96,7 @@ async def test_proxy_that_fails(
     assert "sesame" not in run.model_dump_json() + captured.out + captured.err
 
 
+@pytest.mark.proves("security/tokens-and-secrets", "security/mistakes")
 @pytest.mark.parametrize(
     "value",
     [
@@ -136,6 +140,7 @@ def test_proxy_is_taken_apart(value: str, url: str, login: tuple[str, str] | Non
     assert repr(proxy) == f"Proxy(url={url!r})"
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize(
     ("no_proxy", "url", "direct"),
     [

@@ -48,6 +48,7 @@ def serving(kind: str, packages: Path, directory: Path) -> Iterator[str]:
             yield running.enter_context(real_index.proxpi(behind, directory))
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     "kind",
     ["devpi", "pypiserver sha256", "pypiserver md5", "pypiserver off", "proxpi sha256", "proxpi md5", "proxpi off"],
@@ -70,6 +71,7 @@ async def test_real_index_is_mirrored(tmp_path: Path, packages: Path, kind: str)
     assert published == digests(packages)
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_devpi_by_the_url_of_its_index(tmp_path: Path, packages: Path) -> None:
     """devpi is found by its index's own URL, too, as `devpi use` takes it."""
     with serving("devpi", packages, tmp_path / "server") as url:
@@ -81,6 +83,7 @@ async def test_devpi_by_the_url_of_its_index(tmp_path: Path, packages: Path) -> 
     assert len(site.filenames("alpha")) == 2
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("kind", ["devpi", "pypiserver sha256", "proxpi sha256"])
 async def test_project_that_a_real_index_lacks(tmp_path: Path, packages: Path, kind: str) -> None:
     """A name that such an index does not have is reported as that, and costs no other project anything."""

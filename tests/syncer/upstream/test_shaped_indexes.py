@@ -28,6 +28,7 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_index_of_the_shape_of_pytorchs(tmp_path: Path, raw: Wire) -> None:
     """
     PyTorch's index lies in a bucket, right below its URL, and says 403 to what it lacks.
@@ -63,6 +64,7 @@ async def test_index_of_the_shape_of_pytorchs(tmp_path: Path, raw: Wire) -> None
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_index_of_the_shape_of_pulps(tmp_path: Path, raw: Wire) -> None:
     """Pulp's index lies below a distribution's name, its files elsewhere on its host, behind a redirect."""
     name = "alpha-1.0.tar.gz"

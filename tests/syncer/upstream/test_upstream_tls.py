@@ -51,6 +51,7 @@ async def sync(site: Site, ca_file: Path) -> Run:
         return await running.sync()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
     """An upstream whose certificate the operator's own authority signed is mirrored like any other."""
     async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
@@ -60,6 +61,7 @@ async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Pa
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("before", ["# Aussteller: Köln\n".encode("latin-1"), codecs.BOM_UTF8, b"subject=\xff\xfe\r\n"])
 async def test_comments_beside_a_certificate_are_ignored(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, before: bytes
@@ -70,6 +72,7 @@ async def test_comments_beside_a_certificate_are_ignored(
         assert (await sync(site, ca_file)).state is RunState.SUCCEEDED
 
 
+@pytest.mark.proves("reliability/host")
 async def test_authorities_leave_no_file_behind(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +95,7 @@ def open_memory_files() -> int:
     return sum("memfd:" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])
 async def test_certificate_that_proves_nothing(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, wrong: str
@@ -112,6 +116,7 @@ async def test_certificate_that_proves_nothing(
     assert site.pages() == []
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_no_way_out_of_tls(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
     """Whoever is asked over TLS cannot send us to a place without it, though it be the same host."""
     async with upstream(authority.issue_cert(HOST), tmp_path) as (pypi, site):
@@ -126,6 +131,7 @@ async def test_no_way_out_of_tls(authority: trustme.CA, ca_file: Path, tmp_path:
     assert site.pages() == ["idna"]
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_name_that_nobody_knows(tmp_path: Path) -> None:
     """An upstream whose name does not resolve fails the run, which names it; what was published stays."""
     async with fakepypi.serve() as pypi:

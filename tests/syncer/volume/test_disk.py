@@ -30,6 +30,7 @@ def small_disk(site: Site) -> Iterator[Site]:
         yield site
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where the reserve is reached the run fails and says what to do; with room again, the next one brings the rest."""
     pypi.index.project("six").upload("1.0")
@@ -48,6 +49,7 @@ async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fake
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where the last byte goes in the middle of a file, it leaves nothing behind, and the run says what to do."""
     pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
@@ -66,6 +68,7 @@ async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where nothing at all is free, that is the disk's fault, and no project's that merely claims a size."""
     for name in ("idna", "six"):
@@ -85,6 +88,7 @@ async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakeP
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Beyond the reserve removals still happen, and first: what they free is there for the same run's downloads."""
     for name in ("large", "large-too"):
@@ -101,6 +105,7 @@ async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> 
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """Files that have become due leave a full disk before anything is asked for, though nothing is withdrawn."""
     project = pypi.index.project("large")
@@ -121,6 +126,7 @@ async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakep
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
 async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *, everything: bool) -> None:
     """
@@ -163,6 +169,7 @@ async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
     """At the reserve, what a smaller `latest` drops makes room in the same run for what others have to fetch."""
     for version in ("1.0", "1.1"):
@@ -182,6 +189,7 @@ async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi
     small_disk.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_quarantine_needs_no_room(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarantined file that has no room to be put aside is removed, and fetched again should it come back."""
 
@@ -204,6 +212,7 @@ async def test_quarantine_needs_no_room(site: Site, pypi: fakepypi.FakePyPI, mon
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """After removals the status tells the bytes that wait, and until when; `collect` with `now` frees them at once."""
     for name in ("idna", "six"):
@@ -233,6 +242,7 @@ async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI)
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", [RunKind.SYNC, RunKind.COLLECT])
 async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
     """A grace that is made shorter counts from when a file was dropped; one that is made longer changes nothing."""
@@ -253,6 +263,7 @@ async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.Fa
     assert removed == [0, 0, 1]
 
 
+@pytest.mark.proves("reliability/disk")
 def test_ballast_is_thrown_off_on_a_full_disk(tmp_path: Path) -> None:
     """Where there is ample room 16 MiB are kept; where there is none they are given back, and kept again later."""
     ballast, ample = tmp_path / "ballast", 2**40
@@ -290,6 +301,7 @@ async def test_size_that_lies_fails_its_project_alone(site: Site, pypi: fakepypi
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", list(RunKind))
 async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
     """A tree that has lost its marker is an unmounted disk: no run asks upstream or touches anything, of any kind."""
@@ -340,6 +352,7 @@ async def test_ill_disk_fails_the_run_and_recovers(
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Files for each of which there was room as it began, but not for all of them, stop at the reserve."""
     names = [f"large{number}" for number in range(4)]
@@ -361,6 +374,7 @@ async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyP
     assert left == []
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("bad", [1, 4])
 async def test_endless_bodies_of_unknown_size(site: Site, pypi: fakepypi.FakePyPI, bad: int) -> None:
     """Bodies without an end, whose pages give no size, cost their own files: others still have room beside them."""

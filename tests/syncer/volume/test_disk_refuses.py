@@ -37,6 +37,7 @@ def no_inodes(directory: Path) -> Iterator[None]:
             path.unlink()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize(
     ("refusing", "remedy"),
     [
@@ -74,6 +75,7 @@ async def test_disk_that_refuses_in_the_middle(
     six.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
     """A disk mounted read-only ends the command with one line and exit code 1; writable again, all is well."""
     with mounts.read_only(six.data):
@@ -86,6 +88,7 @@ async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
     six.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -110,6 +113,7 @@ async def test_disk_that_is_not_mounted(site: Site, pypi: fakepypi.FakePyPI, com
     assert (list(site.data.iterdir()), pypi.log.paths()) == ([], [])
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_copy_without_hidden_files_is_told_what_it_lacks(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A tree copied by `cp -r pypi/*` is refused by the one file it lacks; with that file it is whole, unfetched."""
     pypi.index.project("six").upload("1.0")

@@ -12,6 +12,8 @@ from mirror_syncer.model.names import PackagePath
 from mirror_syncer.volume import Volume
 from syncer.site import Site
 
+pytestmark = pytest.mark.proves("security/upstream")
+
 WHEEL = "six-1.0-py3-none-any.whl"
 DIGITS = "0" * 60
 

@@ -122,6 +122,7 @@ def test_restart_forgets(volume: Volume) -> None:
     assert volume.path(PLACE).read_bytes() == BODY
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     ("arrived", "size", "reason"),
     [
@@ -157,6 +158,7 @@ def test_file_past_its_size(volume: Volume, size: int) -> None:
     endless.abandon()
 
 
+@pytest.mark.proves("reliability/disk")
 def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no room though it lets go of all that it has, the disk is full, and no file's fault."""
     endless = begin(volume, size=None)
@@ -167,6 +169,7 @@ def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest
     endless.abandon()
 
 
+@pytest.mark.proves("reliability/disk")
 def test_reserve_refuses_every_transfer(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once one transfer was refused at the reserve so is each other's next byte, not only 16 MiB later."""
     volume._room.take(16 * 2**20 - 1)

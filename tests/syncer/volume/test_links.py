@@ -28,6 +28,7 @@ def test_taken_name_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "new").read_text() == "new"
 
 
+@pytest.mark.proves("security/neighbours")
 def test_symlink_is_not_followed(tmp_path: Path) -> None:
     """A name in the way that only leads to the file is not the file's."""
     (tmp_path / "old").write_bytes(b"content")

@@ -11,6 +11,8 @@ from syncer.commands.test_cli import mirror_syncer
 from syncer.old_mirror import OldMirror
 from syncer.site import Site, same_directory
 
+pytestmark = pytest.mark.proves("reliability/disk")
+
 LENGTHS = (246, 247, 254, 255)  # bytes; from 247 on there is no room for `.metadata`
 
 

@@ -14,6 +14,8 @@ from mirror_syncer.errors import MirrorError
 from syncer.rights import ordinary
 from syncer.site import Site
 
+pytestmark = pytest.mark.proves("reliability/disk")
+
 READ, WRITE = 0o444, 0o222
 METADATA = "six-1.0-py3-none-any.whl.metadata"  # which leaves with its file
 

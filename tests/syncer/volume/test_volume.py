@@ -56,6 +56,7 @@ def test_new_tree(volume: Volume, tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "pypi" / hidden).stat().st_mode) == 0o700
 
 
+@pytest.mark.proves("security/mistakes", "reliability/time-and-order")
 def test_two_syncers(tmp_path: Path) -> None:
     """A second syncer on one tree is refused and told who holds it; once that one is gone, it may."""
     with Volume(tmp_path, mirror_id=ID, known=False) as volume:
@@ -66,6 +67,7 @@ def test_two_syncers(tmp_path: Path) -> None:
         next_one.check_present()
 
 
+@pytest.mark.proves("security/mistakes")
 def test_disk_that_is_not_there(tmp_path: Path) -> None:
     """A missing root, or a tree without its id under a catalog with projects, is an unmounted disk; nothing is made."""
     with pytest.raises(VolumeMissingError, match="is the disk mounted"):
@@ -99,6 +101,7 @@ def test_lost_catalogs_tree(tmp_path: Path) -> None:
     assert (tmp_path / "pypi/.mirror-id").read_text() == f"{ID}\n"
 
 
+@pytest.mark.proves("reliability/disk")
 def test_unwritable_tree_names_the_remedy() -> None:
     """Somebody who may not write is told the chown to run, with their own numbers; other mirrors keep their owners."""
     attempt = (
@@ -139,6 +142,7 @@ def test_reserve(tmp_path: Path) -> None:
         volume.check_room(0)
 
 
+@pytest.mark.proves("security/upstream", "security/neighbours")
 def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
     """A symlink, a directory or a pipe in a file's place has no digest and no size, and reading it does not wait."""
     path = volume.path(PLACE)
@@ -152,6 +156,7 @@ def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
     assert (volume.digest(PLACE), volume.size(PLACE)) == (DIGEST, 3)
 
 
+@pytest.mark.proves("security/upstream", "security/neighbours")
 def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> None:
     """A symlink where a temporary should grow is refused, and what it leads to stays as it is."""
     for size in (None, 2**26):
@@ -168,6 +173,7 @@ def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> N
     assert secret.read_bytes() == b"six"
 
 
+@pytest.mark.proves("security/upstream")
 def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
     """A symlink in the lock's place stops the start, and what it leads to stays as it is."""
     (tmp_path / "pypi").mkdir()
@@ -197,6 +203,7 @@ def test_longest_names(volume: Volume) -> None:
     volume.clean_up(SIX, [(PackagePath(f"packages/ab/{longest}"), DIGEST)])
 
 
+@pytest.mark.proves("reliability/disk")
 def test_file_system_with_shorter_names(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is too long for the file system alone is refused with both numbers."""
     monkeypatch.setattr(volume, "_name_max", 143)
@@ -290,6 +297,7 @@ def test_durability_of_names_that_went(directory: Path) -> None:
         assert durability.file_system != "unknown"
 
 
+@pytest.mark.proves("reliability/power-loss")
 def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where syncfs is not trusted, each directory in which a name came is synced, up to the tree's own."""
     synced: list[str] = []
@@ -304,6 +312,7 @@ def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.
     assert {str(directory) for directory in above if directory.is_relative_to(tmp_path)} <= set(synced)
 
 
+@pytest.mark.proves("reliability/disk")
 def test_file_system_that_ignores_case(tmp_path: Path) -> None:
     """Where a name is found by its capitals the tree is refused, with what to do; no probe is left, nothing is open."""
     packages = tmp_path / "pypi/web/packages"
@@ -326,6 +335,7 @@ def opened() -> set[str]:
     return names
 
 
+@pytest.mark.proves("security/containers", "security/neighbours")
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o750])
 def test_what_is_hidden_is_private_whatever_it_was(tmp_path: Path, mode: int) -> None:
     """Withdrawn and half-downloaded files are the syncer's alone, also in a tree that was there with other modes."""

@@ -45,6 +45,7 @@ def metadata_of(site: Site, filename: str) -> bytes:
     return beside(site, site.published("six").places[filename]).read_bytes()
 
 
+@pytest.mark.proves("security/upstream")
 async def test_false_promise_of_a_wheel_is_told_and_its_own_metadata_published(
     site: Site, pypi: fakepypi.FakePyPI
 ) -> None:
@@ -63,6 +64,7 @@ async def test_false_promise_of_a_wheel_is_told_and_its_own_metadata_published(
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/disk")
 async def test_false_metadata_of_an_earlier_version_is_found_and_mended(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A verify looks into wheels: metadata that was published by a false promise is found, and repaired."""
     pypi.index.project("six").upload("1.0", sdist=False)
@@ -85,6 +87,7 @@ async def test_false_metadata_of_an_earlier_version_is_found_and_mended(site: Si
     site.assert_whole()
 
 
+@pytest.mark.proves("security/upstream")
 async def test_later_false_promise_is_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A promise that turns false after the wheel was published is told of, and changes nothing."""
     pypi.index.project("six").upload("1.0", sdist=False)
@@ -114,6 +117,7 @@ async def test_wheel_that_cannot_be_read_is_published_by_its_promise(site: Site,
     assert metadata_of(site, WHEEL) == OTHER
 
 
+@pytest.mark.proves("security/upstream")
 async def test_changed_promise_of_an_sdist_is_a_changed_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """Where upstream promises other metadata of the same sdist, it gets another URL; the old one keeps its bytes."""
     six = pypi.index.project("six")
@@ -133,6 +137,7 @@ async def test_changed_promise_of_an_sdist_is_a_changed_file(site: Site, pypi: f
     site.assert_whole()
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("said", [True, {"md5": "0" * 32}])
 async def test_promise_without_a_sha256_is_none(site: Site, pypi: fakepypi.FakePyPI, said: object) -> None:
     """`true`, or md5 alone, promises nothing: a wheel has its own metadata, an sdist none, and nobody is asked."""

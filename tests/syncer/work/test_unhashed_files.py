@@ -60,6 +60,7 @@ def digest(algorithm: str, content: bytes) -> str:
     return f"#{algorithm}={hashlib.new(algorithm, content).hexdigest()}"
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha224", "sha384", "sha512", "blake2b", "sha3_256", None])
 async def test_file_without_sha256_is_published_with_one(mirror: Site, plain: Plain, algorithm: str | None) -> None:
     """Whatever digest an index gives, or none, clients of the mirror have a sha256; and nothing is fetched twice."""
@@ -77,6 +78,7 @@ async def test_file_without_sha256_is_published_with_one(mirror: Site, plain: Pl
     mirror.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("algorithm", ["md5", "sha512", None])
 async def test_verify_upstream_alarms_only_of_what_upstream_denies(
     mirror: Site, plain: Plain, algorithm: str | None
@@ -108,6 +110,7 @@ async def test_other_digest_is_checked(mirror: Site, plain: Plain, algorithm: st
     assert mirror.pages() == []
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_first_content_is_held_to(mirror: Site, plain: Plain) -> None:
     """Where an index gives no digest, a file that changes there stays what it was here, as its lock files know it."""
     plain.publish()
@@ -131,6 +134,7 @@ async def test_file_without_sha256_is_no_alarm_to_a_verify(mirror: Site, plain: 
     assert (verified.state, verified.counts.files_damaged) == (RunState.SUCCEEDED, 0)
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_changed_md5_is_a_changed_file(mirror: Site, plain: Plain) -> None:
     """Where the md5 changes, the deletion guard judges, and what comes then has a place of its own."""
     plain.fragment = digest("md5", CONTENT)
@@ -147,6 +151,7 @@ async def test_changed_md5_is_a_changed_file(mirror: Site, plain: Plain) -> None
     assert (mirror.web / before).read_bytes() == CONTENT
 
 
+@pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("later", ["", digest("md5", CONTENT)])
 async def test_sha256_that_is_withdrawn(mirror: Site, plain: Plain, later: str) -> None:
     """An index that forgets the sha256 it gave changes nothing, whatever it has by that name then."""
@@ -161,6 +166,7 @@ async def test_sha256_that_is_withdrawn(mirror: Site, plain: Plain, later: str) 
     assert mirror.content("alpha", NAME) == CONTENT
 
 
+@pytest.mark.proves("security/upstream")
 async def test_file_on_another_host_needs_a_sha256(tmp_path: Path, plain: Plain) -> None:
     """Without sha256 a file comes from the index's own host alone, unless MIRROR_WITHOUT_HASH trusts the others."""
     async with wire() as files:
@@ -177,6 +183,7 @@ async def test_file_on_another_host_needs_a_sha256(tmp_path: Path, plain: Plain)
     assert "the page gives no sha256" in (results["never"] or "")
 
 
+@pytest.mark.proves("security/upstream")
 async def test_redirect_to_another_host_needs_a_sha256(tmp_path: Path, plain: Plain) -> None:
     """A file without sha256 that its index's host sends elsewhere is refused like one that lies there."""
     async with wire() as files:
@@ -201,6 +208,7 @@ async def sync_accepting(directory: Path, plain: Plain, accepted: str, *, files:
     return run.failures[0].reason if run.failures else None
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_content_whose_end_nobody_sees_is_refused(mirror: Site, plain: Plain) -> None:
     """A content without digest, size and length could be cut, and would be held to for ever: it is refused."""
     plain.publish(send(b"HTTP/1.1 200 OK\r\n\r\n" + CONTENT))
@@ -214,6 +222,7 @@ async def test_content_whose_end_nobody_sees_is_refused(mirror: Site, plain: Pla
         assert (await running.sync("alpha")).state is RunState.SUCCEEDED
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_content_that_breaks_off_is_not_put_together(mirror: Site, plain: Plain) -> None:
     """Without a digest nobody knows whether two halves belong together, so each attempt begins again."""
     cut = f"HTTP/1.1 200 OK\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode() + OTHER[:700]
@@ -231,11 +240,13 @@ async def test_content_that_breaks_off_is_not_put_together(mirror: Site, plain: 
     assert not any("range:" in head.lower() for head in plain.wire.heads)
 
 
+@pytest.mark.proves("security/upstream")
 def test_default_trusts_no_other_host() -> None:
     """Nobody has to set anything to be safe from a file host that is not the index's own."""
     assert Settings().without_hash.value == "own-host"
 
 
+@pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize(
     "base", ["/root/dev/+simple", "/root/dev", "/whl/cpu", "/index", "/repository/pypi/simple", ""]
 )
@@ -261,6 +272,7 @@ async def test_index_by_the_url_that_pip_takes(tmp_path: Path, base: str) -> Non
     site.assert_whole()
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_index_that_is_not_there_is_reported(tmp_path: Path) -> None:
     """Where the whole index answers 404, the run names MIRROR_UPSTREAM and what was asked, and not the project."""
     async with wire() as upstream:

@@ -75,6 +75,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize(("place", "damage", "named"), DAMAGES)
 async def test_damage_is_found_and_mended(
     six: Site, place: Callable[[Site], Path], damage: Callable[[Path], None], named: str

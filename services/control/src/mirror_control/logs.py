@@ -7,8 +7,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from mirror_contract.text import plain
 from mirror_control.access.audit import LOGGER, Sparing
-from mirror_control.client.words import plain
 from mirror_control.settings import LogFormat, LogLevel
 
 

@@ -7,16 +7,16 @@ import typer
 from pydantic import BaseModel
 
 from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract.text import plain
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.concerns import Level
 from mirror_control.client.download_shapes import DownloadFilter, MissFilter
 from mirror_control.client.shapes import Item, Page, ProjectFilter, RunFilter
 from mirror_control.client.verdict import judge
-from mirror_control.client.words import plain
 from mirrorctl import views
 from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
 from mirrorctl.follow import follow
-from mirrorctl.options import AsJson, Cursor, Follow, Limit, Projects, Since, Top
+from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.token_commands import token
 
 _CODES = {Level.ALARM: FAILED, Level.WARNING: INCOMPLETE}
@@ -133,7 +133,7 @@ def runs(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="From this day on, in UTC.")
     ] = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
+    after: After = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first, or look at one."""
@@ -141,7 +141,7 @@ def runs(
         run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
     asked = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
-    wanted = wish(RunFilter, **asked, limit=limit, cursor=cursor)
+    wanted = wish(RunFilter, **asked, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.runs(wanted))
     return _show_part(page, views.runs(page.items), as_json=as_json)
 
@@ -178,7 +178,7 @@ def projects(
     state: Annotated[list[ProjectState] | None, typer.Option(help="Any of these.")] = None,
     search: Annotated[str | None, typer.Option(help="What names begin with.")] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    after: After = None,
     as_json: AsJson = False,
 ) -> None:
     """List what is mirrored, or say why a project is or isn't."""
@@ -186,7 +186,7 @@ def projects(
         known_as = _name(name)
         project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, cursor=cursor)
+    wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.projects(wanted))
     return _show_part(page, views.projects(page.items), as_json=as_json)
 
@@ -268,4 +268,4 @@ def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
 def _show_part(page: Page[Item], view: views.View, *, as_json: bool) -> None:
     _show(page, view, as_json=as_json)
     if page.next is not None and not as_json:
-        typer.echo(f"more: --cursor {plain(page.next)}")  # one line, which a terminal folds and a mouse copies whole
+        typer.echo(f"more: --after {plain(page.next)}")  # one line, which a terminal folds and a mouse copies whole

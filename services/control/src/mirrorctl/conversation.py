@@ -12,10 +12,10 @@ from typing import NoReturn, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
+from mirror_contract.text import plain
 from mirror_control.access.token import TokenError
 from mirror_control.client.api_client import ApiClient, ApiError, Refused, Unreachable
 from mirror_control.client.validation_errors import faults
-from mirror_control.client.words import plain
 from mirror_control.settings import Settings, SettingsError
 
 Answer = TypeVar("Answer")

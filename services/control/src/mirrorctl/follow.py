@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import typer
 
 from mirror_contract import Run
+from mirror_contract.terminal import run_progress
 from mirror_control.client.api_client import ApiClient, ApiError, Refused, Unreachable, parse
 from mirrorctl import views
-from mirrorctl.progress import progress
 
 # Between two tries to hear of it again.
 _PAUSE = 0.5
@@ -26,7 +26,7 @@ async def follow(control: ApiClient, run: Run, *, patience: float = _PATIENCE) -
     """
     now = asyncio.get_running_loop().time
     trouble: ApiError = Unreachable(f"nothing was heard of the run for {patience:g} s")
-    with _lines() if views.piped() else progress() as show:
+    with _lines() if views.piped() else run_progress(views.console()) as show:
         show(run)
         try:
             async with asyncio.timeout(None) as limit:

@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Failure, Project, Run, Schedule, Status
+from mirror_contract.text import plain
 from mirror_control.client.concerns import Concern, Level
 from mirror_control.client.download_shapes import ClientShare, Downloads, Misses, Share
 from mirror_control.client.verdict import judge
-from mirror_control.client.words import UNDATED, ago, count, plain, span
+from mirror_control.client.words import UNDATED, ago, count, span
 
 View = RenderableType
 
@@ -169,11 +170,6 @@ def tokens(found: Iterable[tuple[str, str, datetime]]) -> View:
     for name, right, created_at in found:
         table.add_row(name, right, f"{created_at:%Y-%m-%d %H:%M} UTC")
     return table
-
-
-def failure(found: Failure) -> str:
-    """Return a failure in a line."""
-    return ": ".join(plain(part) for part in (found.project, found.file, found.reason) if part)
 
 
 def schedule(found: Schedule) -> View:

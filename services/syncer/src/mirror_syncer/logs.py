@@ -7,10 +7,7 @@ from typing import Literal
 import stamina.instrumentation
 import structlog
 
-
-def plain(text: str) -> str:
-    """Return upstream's words as a terminal may show them: its control characters are not obeyed."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+from mirror_contract.text import plain
 
 
 def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

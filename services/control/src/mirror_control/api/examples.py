@@ -31,7 +31,6 @@ from mirror_control.problems import phrase
 
 _THEN: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
 _FIRST: Final = _THEN.date() - timedelta(days=29)
-_CURSOR: Final = "eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"
 _RUN: Final = Run(
     id="20261122T161233042-3fa9c1",
     request=RunRequest(kind=RunKind.SYNC, projects=("requests", "urllib3")),
@@ -69,7 +68,7 @@ _SYNCER: Final = Check(name="syncer", ok=True, detail="answers")
 
 _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
     "Run": _RUN,
-    "RunPage": RunPage(items=[_RUN], next=_CURSOR),
+    "RunPage": RunPage(items=[_RUN], next=_RUN.id),
     "Project": _SIX.model_copy(
         update={
             "undated_files": 0,
@@ -84,7 +83,7 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
             ],
         }
     ),
-    "ProjectPage": ProjectPage(items=[_SIX], next=_CURSOR),
+    "ProjectPage": ProjectPage(items=[_SIX], next="six"),
     "Schedule": _SCHEDULE,
     "Status": Status(
         syncer_up=True,
@@ -149,8 +148,8 @@ def _problem(status: int, detail: str, **more: object) -> Problem:
 _WRONG_NAME: Final = Invalid(
     pointer="#/projects/0", detail="'/etc/x' is not a project name: a-z, 0-9 and, inside, '.', '_' and '-'"
 )
-_OTHER_QUERY: Final = Invalid(
-    pointer="query/cursor", detail="belongs to another query; repeat that one's filters, or begin anew without one."
+_WRONG_AFTER: Final = Invalid(
+    pointer="query/after", detail="'Six' is not a project's name; pass on what 'next' said, or follow the Link header"
 )
 _REMEDY: Final = "Look at `docker compose ps syncer` and `docker compose logs syncer`."
 _REFUSALS: Final[Mapping[str, Problem]] = {
@@ -180,7 +179,7 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
         "rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS=mirror.example.org, then `docker "
         "compose up -d`; or call the mirror by its address.",
     ),
-    "422": _problem(422, f"{_OTHER_QUERY.pointer}: {_OTHER_QUERY.detail}", errors=[_OTHER_QUERY]),
+    "422": _problem(422, f"{_WRONG_AFTER.pointer}: {_WRONG_AFTER.detail}", errors=[_WRONG_AFTER]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
     "429": _problem(
         429,

@@ -1,4 +1,4 @@
-"""The way from one part of a list to the next, as a header: clients follow it without knowing of cursors (RFC 8288)."""
+"""The way from one part of a list to the next, as a header: clients follow it without reading the answer (RFC 8288)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ LINKED: dict[int | str, dict[str, Any]] = {
             "Link": {
                 "description": 'With `rel="next"`, the address of the part after this one; absent at the end.',
                 "schema": {"type": "string"},
-                "example": '</api/v1/projects?state=failing&cursor=eyJ2IjoxLCJvZiI6IjQ1>; rel="next"',
+                "example": '</api/v1/projects?state=failing&after=six>; rel="next"',
             }
         }
     }
@@ -23,5 +23,5 @@ LINKED: dict[int | str, dict[str, Any]] = {
 def link(page: Page[Item], *, request: Request, response: Response) -> None:
     """Let the answer's ``Link`` lead to the next part, by the same filters; the host is the proxy's to say."""
     if page.next is not None:
-        url = request.url.include_query_params(cursor=page.next)
+        url = request.url.include_query_params(after=page.next)
         response.headers["Link"] = f'<{prefix_of(request.headers)}{url.path}?{url.query}>; rel="next"'

@@ -66,7 +66,9 @@ class Page(BaseModel, Generic[Item]):
     """A part of a list."""
 
     items: list[Item]
-    next: str | None = Field(default=None, description="The cursor of the part after this one; absent at the end.")
+    next: str | None = Field(
+        default=None, description="The last item here, to be sent as `after` for the next part; null at the end."
+    )
 
 
 class RunPage(Page[Run]):
@@ -83,12 +85,12 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(
+    after: str | None = Field(
         default=None,
         min_length=1,
         max_length=512,
         description="`next` of the part before, with the same filters.",
-        examples=["eyJ2IjoxLCJvZiI6Ijg0ZDBmYTc1YzE5MmIzZTYiLCJhZnRlciI6InNpeCJ9"],
+        examples=["six"],
     )
 
 

@@ -9,11 +9,6 @@ UNDATED = "pip --uploaded-prior-to refuses the project, uv --exclude-newer these
 """What an upload time that upstream does not give, or not as a moment, means to clients."""
 
 
-def plain(text: str | None) -> str:
-    """Return text from elsewhere, as upstream's, without what would steer a terminal or turn a line around."""
-    return "".join(char if char.isprintable() else "�" for char in text or "")
-
-
 def count(number: int, noun: str) -> str:
     """Return how many there are of a thing whose plural ends in s."""
     return f"{number:,} {noun if number == 1 else f'{noun}s'}"

@@ -8,14 +8,16 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from mirror_contract import parse_project_name
+from mirror_contract.distributions import Distribution, DistributionType, is_companion, parse_distribution
 from mirror_control.downloads.client import parse_client
-from mirror_control.downloads.distribution import UNNAMED, is_beside, parse_filename
 from mirror_control.downloads.line import Request, parse_line
 from mirror_control.downloads.served import Served
 
 # A client that resumes asks for the rest alone: what begins at the first byte is one download, whole or not.
 _FROM_THE_START = re.compile(r"bytes=0+-", re.ASCII | re.IGNORECASE)
 _PAGE = re.compile(r"(?:/pypi/web)?/simple/([^/]+)/?", re.ASCII)
+# A downloaded file whose name has no project is counted, under no project.
+_UNNAMED = Distribution("", "", DistributionType.OTHER)
 # A name in three characters each, percent-encoded, is as long as this.
 _LONGEST = 3 * 255
 
@@ -78,13 +80,13 @@ class Tally:
 
     def _add_download(self, request: Request) -> None:
         filename = _last(request.path)
-        if not is_beside(filename):
-            file = parse_filename(filename) or UNNAMED
+        if not is_companion(filename):
+            file = parse_distribution(filename) or _UNNAMED
             self.downloads[Download(request.day, *file, *parse_client(request.agent))] += 1
 
     def _add_miss(self, request: Request) -> None:
         if request.route == "package":
-            if file := parse_filename(_last(request.path)):
+            if file := parse_distribution(_last(request.path)):
                 self.misses[Miss(request.day, file.project, "file")] += 1
         elif (found := _PAGE.fullmatch(request.path)) and (project := _project(found[1][:_LONGEST])):
             self.misses[Miss(request.day, project, "page")] += 1

@@ -62,12 +62,12 @@ async def run(request: Request, syncer: Syncer, run_id: RunId) -> Response:
 
 
 @router.get("/ui/projects")
-async def projects(request: Request, syncer: Syncer, q: Text = "", state: Text = "", cursor: Text = "") -> Response:
+async def projects(request: Request, syncer: Syncer, q: Text = "", state: Text = "", after: Text = "") -> Response:
     """Find projects by what their name begins with and by their state."""
     # As people write names: PEP 503's dashes for all that separates, of which a prefix may end in one.
     prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_LONGEST]
     states = [ProjectState(state)] if state in list(ProjectState) else []
-    wanted = ProjectFilter(q=prefix or None, state=states, cursor=cursor[:512] or None, limit=_FOUND)
+    wanted = ProjectFilter(q=prefix or None, state=states, after=after[:_LONGEST] or None, limit=_FOUND)
     try:
         found = await syncer.projects(wanted)
     except ApiError as error:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mirror_contract import Run
+from mirror_contract.text import plain
 from mirror_control.api.address import root_of
 from mirror_control.client import words
 from mirror_control.ui import assets
@@ -34,13 +35,13 @@ def render(request: Request, template: str, *, status_code: int = 200, **given: 
 
 def _harmless(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
     """Take from every text that is printed what steers a terminal or turns a line around; markup is our own."""
-    return words.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _prose(text: str) -> Markup:
     """Show what stands in backquotes as code."""
     said, code = Markup("{}"), Markup("<code>{}</code>")
-    parts = enumerate(words.plain(text).split("`"))
+    parts = enumerate(plain(text).split("`"))
     return Markup().join((code if odd % 2 else said).format(part) for odd, part in parts)
 
 

@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState
+from mirror_contract.text import plain
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_here_or_there
 from mirror_syncer.config import read_policy
 from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
-from mirror_syncer.logs import configure_logging, plain
+from mirror_syncer.logs import configure_logging
 from mirror_syncer.runs.sync.plan import everything_amounts
 from mirror_syncer.service.assembly import open_catalog
 
@@ -151,7 +152,7 @@ def adopt(
 def clear(
     place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
 ) -> None:
-    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/operations.md."""
+    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/disk-and-move.md."""
     from mirror_syncer.commands.clearing import clear_place  # noqa: PLC0415 - as above
 
     settings = _settings()

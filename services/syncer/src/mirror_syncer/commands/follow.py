@@ -8,28 +8,17 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import structlog
-from rich.console import Console, Group
-from rich.filesize import decimal
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 from rich.text import Text
 
-from mirror_contract import Failure, Run, RunKind, RunRequest, Trigger
+from mirror_contract import Run, RunRequest, Trigger
+from mirror_contract.terminal import failure_line, run_progress
+from mirror_contract.text import plain
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidRequestError, MirrorError, VolumeInUseError
-from mirror_syncer.logs import plain
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.service.assembly import open_mirror
 
@@ -37,7 +26,6 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.2
 _LINE_SECONDS = 10.0
-_FAILURES = 5  # shown meanwhile
 
 
 async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
@@ -95,51 +83,12 @@ async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool 
     if not console.is_terminal:
         run = await _tell(run, look, logged=logged)
     else:
-        with _progress(console) as show:
+        with run_progress(console) as show:
             while not run.state.ended:
                 await asyncio.sleep(_LOOK_SECONDS)
                 show(run := await look())
     _summarize(run, console=console)
     return run
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[Run], None]]:
-    """Yield what shows a run as it is now: how far, how much, how fast, how long still, what failed last."""
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[size]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    projects = bar.add_task("", total=None, size="")
-    size = bar.add_task("", total=None, visible=False, size="")  # rich keeps its speed
-    failed = Text(style="red")
-
-    def show(run: Run) -> None:
-        counts = run.counts
-        weight = counts.bytes_verified if run.request.kind is RunKind.VERIFY else counts.bytes_fetched
-        bar.update(size, completed=weight)
-        speed = bar.tasks[1].speed
-        bar.update(
-            projects,
-            description=run.request.kind,
-            total=counts.projects_planned or None,
-            completed=counts.projects_done,
-            size=decimal(weight) + (f", {decimal(int(speed))}/s" if speed else ""),
-        )
-        failed.plain = "\n".join(map(_line, run.failures[-_FAILURES:]))
-
-    with Live(get_renderable=lambda: Group(bar, failed) if failed else bar, console=console, transient=True):
-        yield show
-
-
-def _line(failure: Failure) -> str:
-    # Names and reasons are upstream's words: no markup, no control characters.
-    return ": ".join(map(plain, filter(None, (failure.project, failure.file, failure.reason))))
 
 
 async def _tell(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
@@ -161,6 +110,6 @@ def _summarize(run: Run, *, console: Console) -> None:
         sys.stdout.write(f"{run.model_dump_json()}\n")  # for programs: the run's document, whole
     else:
         for failure in run.failures:
-            console.print(Text(_line(failure), style="red"))
+            console.print(Text(failure_line(failure), style="red"))
         colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
         console.print(Text(run.state, style=colour), Text(plain(run.message or "")))

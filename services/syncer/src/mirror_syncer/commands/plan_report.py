@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Disk, RunRequest, parse_project_name
+from mirror_contract.text import plain
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.weighing import WEIGHED_MOST, Scale, open_index, weigh
 from mirror_syncer.commands.weight import Sums, Weight
 from mirror_syncer.config import Policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError, VolumeMissingError
-from mirror_syncer.logs import plain
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.runs.sync.plan import Plan, plan_sync

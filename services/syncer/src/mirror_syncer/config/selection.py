@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.config.releases import Takers, read_filename
+from mirror_contract.distributions import Installers, read_release
 
 
 class _Released(Protocol):
@@ -25,7 +25,7 @@ class _Told(NamedTuple):
     """A file, for as much as its name and its page tell."""
 
     version: Version
-    takers: Takers
+    installers: Installers
     yanked: bool
 
 
@@ -61,8 +61,8 @@ class Selection:
         """
         if self.latest is None and not all(self.specifiers):
             return SelectedFiles(tuple(files), 0)
-        read = [(*read_filename(name, file.filename), bool(file.yanked)) for file in files]
-        told = [_Told(version, takers, yanked) for version, takers, yanked in read if version is not None]
+        read = [(*read_release(name, file.filename), bool(file.yanked)) for file in files]
+        told = [_Told(version, installers, yanked) for version, installers, yanked in read if version is not None]
         admitted = {version for specifier in self.specifiers for version in self._admitted(specifier, told)}
         wanted = tuple(file for file, (version, _, _) in zip(files, read, strict=True) if version in admitted)
         return SelectedFiles(wanted, len(files) - len(wanted))
@@ -71,7 +71,7 @@ class Selection:
         """Return the specifiers that match none of a project's releases, where there are several: somebody erred."""
         if len(self.specifiers) == 1:
             return ()
-        versions = {read_filename(name, file.filename)[0] for file in files} - {None}
+        versions = {read_release(name, file.filename)[0] for file in files} - {None}
         return tuple(
             specifier
             for specifier in self.specifiers
@@ -83,8 +83,8 @@ class Selection:
         if self.latest is None:
             return {one.version for one in matching}
         # For each installer the newest that it takes: a release that exists as .tar.bz2 alone is none to uv.
-        takes_all = [one for one in matching if one.takers is Takers.ALL]
-        takes_any = [one for one in matching if one.takers is not Takers.NONE]
+        takes_all = [one for one in matching if one.installers is Installers.ALL]
+        takes_any = [one for one in matching if one.installers is not Installers.NONE]
         return self._newest(takes_all) | self._newest(takes_any or matching)
 
     def _newest(self, releases: Sequence[_Told]) -> set[Version]:

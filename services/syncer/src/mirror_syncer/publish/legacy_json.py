@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from packaging.version import Version
 
-from mirror_syncer.config import parse_version, version_of
+from mirror_contract.distributions import parse_version, read_version
 from mirror_syncer.model.names import PackagePath, quote_place
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.upstream import LegacyDocument, LegacyFile
@@ -118,7 +118,7 @@ class Releases:
     def _version(self, file: File) -> str:
         if file.filename in self._known:
             return self._known[file.filename].version
-        version = version_of(self.page.name, file.filename)
+        version = read_version(self.page.name, file.filename)
         return _UNTOLD if version is None else self._said.get(version, str(version))
 
     def _rank(self, text: str) -> tuple[bool, bool, tuple[bool, Version, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import parse_version, version_of
+from mirror_contract.distributions import parse_version, read_version
 from mirror_syncer.errors import FileRejectedError, InvalidPageError
 from mirror_syncer.model.names import PackagePath, parse_package_path, quote_place
 from mirror_syncer.model.page import File, Page
@@ -150,7 +150,7 @@ def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
     if page.versions and len(files) == len(page.files) + len(page.refused):
         return list(dict.fromkeys(page.versions))
     said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
-    kept = {version for file, _ in files if (version := version_of(page.name, file.filename)) is not None}
+    kept = {version for file, _ in files if (version := read_version(page.name, file.filename)) is not None}
     return [said.get(version, str(version)) for version in sorted(kept)]
 
 

@@ -22,7 +22,7 @@ def ending(run: ActiveRun) -> tuple[RunState, str | None]:
         state = RunState.INCOMPLETE if parts or withheld else RunState.SUCCEEDED
     if withheld:  # in every state: nothing else reports it
         parts.append(
-            f"the deletion guard withholds {withheld} removals; to allow them: "
+            f"{withheld} removals are withheld by the deletion guard; to allow them: "
             f"mirrorctl sync --allow-removals {withheld}"
         )
     return state, "; ".join(parts + remarks) or None

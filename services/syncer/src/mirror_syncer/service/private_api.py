@@ -24,7 +24,6 @@ from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.service.assembly import Mirror
-from mirror_syncer.service.page_tokens import PageTokenError, PageTokens
 from mirror_syncer.service.status import StatusReader
 
 log = structlog.get_logger()
@@ -34,6 +33,8 @@ MIRROR_ID = "X-Mirror-Id"
 _MAX_BODY_BYTES = 2**20
 _MAX_PAGE_ITEMS = 200
 _NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
+_PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -98,19 +99,17 @@ class PrivateApi:
         triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
         since = _time(request, "since")
         limit = _limit(request)
-        filters = {"kind": kind or "", "since": since.isoformat() if since else ""}
-        cursors = PageTokens("runs", state=list(states), trigger=list(triggers), **filters)
         found = await asyncio.to_thread(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
             triggers=triggers,
             since=since,
-            before=_read_from(request, cursors),
+            before=_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
         now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
-        return _page(now, next_cursor=cursors.after(now[-1].id) if len(found) > limit else None)
+        return _page(now, next_cursor=now[-1].id if len(found) > limit else None)
 
     async def request_run(self, request: web.Request) -> web.Response:
         """Request a run; 202 and the run that serves the request, which may be an earlier one."""
@@ -165,16 +164,15 @@ class PrivateApi:
         states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
         prefix = _name_prefix(request)
         limit = _limit(request)
-        cursors = PageTokens("projects", state=list(states), q=prefix)
         rows = await asyncio.to_thread(
             self._mirror.catalog.projects.page,
             states=states,
             prefix=prefix,
-            after=_read_from(request, cursors) or "",
+            after=_after(request, _PROJECT_NAME, "a project's name") or "",
             limit=limit + 1,
         )
         projects = [self._status_reader.project(row) for row in rows[:limit]]
-        return _page(projects, next_cursor=cursors.after(projects[-1].name) if len(rows) > limit else None)
+        return _page(projects, next_cursor=projects[-1].name if len(rows) > limit else None)
 
     async def project(self, request: web.Request) -> web.Response:
         """A project with its files."""
@@ -290,12 +288,13 @@ def _name_prefix(request: web.Request) -> str:
     return canonicalize_name(text)
 
 
-def _read_from(request: web.Request, cursors: PageTokens) -> str | None:
-    cursor = request.query.get("cursor")
-    try:
-        return None if cursor is None else cursors.item(cursor)
-    except PageTokenError as error:
-        raise _wrong("query/cursor", str(error)) from None
+def _after(request: web.Request, item: re.Pattern[str], noun: str) -> str | None:
+    """Return the item that the requested part of a list comes after: what the part before gave as ``next``."""
+    if (after := request.query.get("after")) is not None and not item.fullmatch(after):
+        raise _wrong(
+            "query/after", f"{after[:80]!r} is not {noun}; pass on what 'next' said, or follow the Link header"
+        )
+    return after
 
 
 def _wrong(pointer: str, detail: str) -> Problem:

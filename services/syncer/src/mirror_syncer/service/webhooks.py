@@ -25,6 +25,7 @@ import pycurl
 import structlog
 
 from mirror_contract import Run
+from mirror_contract.secret_file import MIN_SECRET_BYTES, SecretFileError, read_secret_file
 from mirror_syncer.catalog import Messages
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.runs.context import RunContext
@@ -263,14 +264,16 @@ def read_secret(path: Path | None) -> bytes:
     Raises:
         ConfigurationError: the file is missing, or the key is too short.
     """
+    variable = "MIRROR_WEBHOOK_SECRET_FILE"
+    if path is None:
+        raise ConfigurationError(".env", [f"{variable}: MIRROR_WEBHOOK_URL needs a file with a secret to sign with"])
     try:
-        text = path.read_text(encoding="utf-8-sig").strip() if path is not None else ""
-        key = base64.b64decode(text[6:], validate=True) if text.startswith("whsec_") else text.encode()
-    except (OSError, UnicodeDecodeError, binascii.Error):
-        key = b""
-    if len(key) < 16:  # noqa: PLR2004 - as control's token
-        problem = "MIRROR_WEBHOOK_SECRET_FILE: MIRROR_WEBHOOK_URL needs a file with a key of 16 characters or more"
-        raise ConfigurationError(".env", [problem])
+        secret = read_secret_file(path)
+        key = base64.b64decode(secret[6:], validate=True) if secret.startswith(b"whsec_") else secret
+    except (SecretFileError, binascii.Error) as error:
+        raise ConfigurationError(".env", [f"{variable}: {error}"]) from error
+    if len(key) < MIN_SECRET_BYTES:
+        raise ConfigurationError(".env", [f"{variable}: {path} holds a key of fewer than {MIN_SECRET_BYTES} bytes"])
     return key
 
 

@@ -15,7 +15,7 @@ from mirror_syncer.upstream.http.limits import Limits
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.index import Index, parse_page
 from mirror_syncer.upstream.json import parse_json
-from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy
+from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy, parse_legacy_page
 from mirror_syncer.upstream.listed import ListedProjects
 from mirror_syncer.upstream.project_list import ListReader
 from mirror_syncer.upstream.repair import decode_json
@@ -40,6 +40,7 @@ __all__ = [
     "parse_html",
     "parse_json",
     "parse_legacy",
+    "parse_legacy_page",
     "parse_page",
     "read_credentials",
 ]

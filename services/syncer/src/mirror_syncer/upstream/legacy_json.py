@@ -8,7 +8,7 @@ files there are, and what they are; of this document nothing is believed that th
 import asyncio
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +18,10 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import InvalidPageError, RefusedError
 from mirror_syncer.model.names import Sha256
+from mirror_syncer.model.page import Page
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream.http.client import Client
+from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.page import check_name, parse_serial
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.text import clean_document, clean_line, clean_lines
@@ -31,6 +33,16 @@ _COMMAS_MOST = 4_000_000
 _ABOUT_MOST = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
 # Characters; it becomes part of a URL. PyPI has one of 201, in a file's name of 253.
 _VERSION_MOST = 2_000
+# The keys of a file's entry that a page has as well, and their names by PEP 691.
+_PAGE_KEYS = {
+    "filename": "filename",
+    "url": "url",
+    "digests": "hashes",
+    "size": "size",
+    "upload_time_iso_8601": "upload-time",
+    "requires_python": "requires-python",
+    "core-metadata": "core-metadata",
+}
 _DIGESTS = {"md5": re.compile(r"[0-9a-f]{32}"), "blake2b_256": re.compile(r"[0-9a-f]{64}")}
 
 
@@ -138,15 +150,11 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
     Raises:
         InvalidPageError: it is no such document, or another project's. Invalid file entries are skipped.
     """
-    if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
-        raise InvalidPageError(f"the legacy JSON is larger than any that makes sense: {len(body):,} bytes")
-    try:
-        raw = decode_json(_document, body)
+    with _invalid_page():
+        raw = _decode(body)
         info = _passed_on(raw.info, dict)
         vulnerabilities = _passed_on(raw.vulnerabilities, list)
         ownership = _passed_on(raw.ownership, dict | None)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise InvalidPageError(f"the legacy JSON is none: {error}") from error
     said, version = info.get("name"), info.get("version")
     check_name(said if isinstance(said, str) else "", asked=name)
     if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MOST:
@@ -159,6 +167,43 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
         files=_files(raw.releases.items()),
         serial=parse_serial(raw.last_serial),
     )
+
+
+def parse_legacy_page(body: bytes, *, name: NormalizedName, url: str) -> Page:
+    """
+    Parse a document as a page of all the files in it, also those that the mirror which kept it left out.
+
+    Arguments and errors are those of ``parse_json``, which also judges each file's entry.
+    """
+    with _invalid_page():
+        document = _decode(body)
+        info = msgspec.json.decode(document.info, type=dict[str, Any])
+        releases = [msgspec.json.decode(release) for release in document.releases.values()]
+    files = [_page_entry(entry) for release in releases if isinstance(release, list) for entry in release]
+    page = {"meta": {"api-version": "1.0"}, "name": info.get("name"), "files": files}
+    return parse_json(msgspec.json.encode(page), name=name, url=url)
+
+
+def _page_entry(entry: object) -> object:
+    if not isinstance(entry, dict):
+        return entry
+    # PEP 592: the reason, where there is one
+    yanked = (entry.get("yanked_reason") or True) if entry.get("yanked") else False
+    return {new: entry[old] for old, new in _PAGE_KEYS.items() if old in entry} | {"yanked": yanked}
+
+
+def _decode(body: bytes) -> _Document:
+    if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
+        raise InvalidPageError(f"the legacy JSON is too large: {len(body):,} bytes")
+    return decode_json(_document, body)
+
+
+@contextmanager
+def _invalid_page() -> Iterator[None]:
+    try:
+        yield
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise InvalidPageError(f"the legacy JSON cannot be read: {error}") from error
 
 
 def _passed_on(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it

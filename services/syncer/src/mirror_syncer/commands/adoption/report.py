@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from mirror_contract.text import plain
 from mirror_syncer.commands.adoption.project import Fate, Outcome
-from mirror_syncer.logs import plain
 
 log = structlog.get_logger()
 

@@ -17,11 +17,10 @@ from msgspec.structs import replace as struct_replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import parse_project_name
-from mirror_syncer.commands.adoption.legacy import parse_legacy
 from mirror_syncer.errors import InvalidPageError, VolumeError
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File, Page
-from mirror_syncer.upstream import parse_html, parse_json
+from mirror_syncer.upstream import parse_html, parse_json, parse_legacy_page
 
 # The forms of a page, the one that says the most first; bandersnatch and shadowmire write HTML under two names.
 FORMS = ("index.v1_json", "index.html", "index.v1_html")
@@ -125,7 +124,7 @@ class OldTree:
             return page
         for path in (self.web / "pypi" / page.name / "json", self.web / "json" / page.name):
             try:
-                legacy = parse_legacy(_read(path), name=page.name, url=url)
+                legacy = parse_legacy_page(_read(path), name=page.name, url=url)
             except InvalidPageError:
                 continue
             if not page.files:

@@ -1,0 +1,170 @@
+"""
+What the file name of a distribution says: its project, its version, its type, and which installers take it.
+
+Essential reading: PEP 427 (wheels), PEP 625 (source distributions), PEP 440 (versions). PyPI holds hundreds of
+thousands of files from before these, so names are also read as distutils and setuptools wrote them.
+"""
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from mirror_contract.names import parse_project_name
+
+_MAX_NAME_BYTES = 255  # no file system that we know holds a longer name
+# Files that accompany another one (PEP 658, PEP 740; signatures, which PyPI took until 2023).
+_COMPANIONS = (".metadata", ".asc", ".provenance")
+# The endings that pip takes, in the order in which they must be tried; uv 0.13 takes the first two alone.
+_SDISTS = (".tar.gz", ".zip")
+_PIP_SDISTS = (".tar.bz2", ".tar.xz", ".tar.lzma", ".tar.lz", ".tgz", ".tbz", ".txz", ".tlz", ".tar")
+_ARCHIVES = (".tar.z", ".tar.zst", ".bz2")
+_INSTALLERS = (".exe", ".msi", ".rpm", ".dmg", ".deb")
+_EGG = ".egg"
+_WHEEL = ".whl"
+# What distutils and setuptools put behind the version of anything but a source distribution.
+_TAG = (
+    r"[.-](?:py\d(?:\.\d+)?|win32|win64|win-\w+|linux-\w+|macosx-?[\d.]+(?:-\w+)?"
+    r"|(?:cygwin|darwin|freebsd|solaris)-[\d.]+(?:-\w+)?)"
+)
+_RPM = r"(?:-\w[\w.]*)?\.(?:noarch|src|nosrc|i[3-6]86|x86_64|amd64|aarch64|armv\w+|ppc\w*|s390x?|ia64)"
+_TAGGED = re.compile(rf"(?P<version>.+?)(?:(?:{_TAG}){{0,4}}|{_RPM})", re.ASCII)
+# A name whose project is not known ends before the first part that begins with a digit. Brackets and quotes may precede
+# it: scikit-highs-('0.6.0',).tar.gz. What follows the version, as in "pyfurby-0.1 (1)", is cut off.
+_UNKNOWN = re.compile(r"(?P<project>.+?)-(?P<version>\W*\d[0-9A-Za-z.+!_]*)(?:\W.*)?", re.ASCII | re.DOTALL)
+_BEFORE_VERSION = re.compile(r"^\W+", re.ASCII)
+# setuptools and PyPI wrote a name with blanks or other characters with a dash for each run of them.
+_NOT_IN_PROJECT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
+
+
+class DistributionType(StrEnum):
+    """The kind of a distribution."""
+
+    WHEEL = "wheel"
+    SDIST = "sdist"
+    EGG = "egg"
+    OTHER = "other"  # installers for Windows and macOS, packages of Linux distributions
+
+
+class Installers(StrEnum):
+    """Which installers take a file."""
+
+    ALL = "pip and uv"
+    PIP = "pip"
+    NONE = "none"
+
+
+class Distribution(NamedTuple):
+    """A distribution whose project is read from its name; the version is empty where the name has none."""
+
+    project: str
+    version: str
+    type: DistributionType
+
+
+def parse_version(text: str) -> Version | None:
+    """Return a version by PEP 440, or None for any other text."""
+    try:
+        return Version(text)
+    except ValueError:  # InvalidVersion, or a number with more digits than Python reads
+        return None
+
+
+def read_version(project: NormalizedName, filename: str) -> Version | None:
+    """Return the version in the name of a project's file, or None where it has none by PEP 440."""
+    return read_release(project, filename)[0]
+
+
+def read_release(project: NormalizedName, filename: str) -> tuple[Version | None, Installers]:
+    """
+    Return the version in the name of a project's file, and which installers take the file.
+
+    A source distribution's version is everything behind the project's name, as installers read it:
+    ``foo-1.2.public.tar.gz`` has none, and not 1.2, which foo may never have released.
+    """
+    if filename.endswith(_WHEEL):
+        try:
+            return parse_wheel_filename(filename)[1], Installers.ALL
+        except (InvalidWheelFilename, InvalidVersion, ValueError):
+            return _version_after(project, filename.removesuffix(_WHEEL), wheel=True), Installers.NONE
+    ending = _ending(filename)
+    if ending is None:
+        return None, Installers.NONE
+    stem = filename[: -len(ending)]
+    if ending in _SDISTS or ending in _PIP_SDISTS:
+        installers = Installers.ALL if ending in _SDISTS else Installers.PIP
+        if (version := _version_after(project, stem)) is not None:
+            return version, installers
+    return _version_after(project, stem, tagged=True), Installers.NONE
+
+
+def is_companion(filename: str) -> bool:
+    """Return whether a file only accompanies a distribution."""
+    return filename.endswith(_COMPANIONS)
+
+
+@lru_cache(maxsize=8192)
+def parse_distribution(filename: str) -> Distribution | None:
+    """Return what a file's name says where its project is not known; None where it names no project."""
+    if len(filename) > _MAX_NAME_BYTES or is_companion(filename) or (ending := _ending(filename)) is None:
+        return None
+    project, text = _split(filename[: -len(ending)], ending)
+    try:
+        name = parse_project_name(_NOT_IN_PROJECT.sub("-", project).strip("-_."))
+    except ValueError:
+        return None
+    version = read_version(name, filename)
+    return Distribution(name, text if version is None else str(version), _type(ending))
+
+
+def _split(stem: str, ending: str) -> tuple[str, str]:
+    """Return project and version of a name without its ending."""
+    if ending == _WHEEL and stem.count("-") in (4, 5):  # PEP 427: name, version, perhaps a build tag, and three tags
+        project, version, *_ = stem.split("-")
+        if parse_version(version) is not None:
+            return project, version
+    project, dash, version = stem.rpartition("-")
+    if ending in (*_SDISTS, *_PIP_SDISTS) and dash and parse_version(version) is not None:
+        before, _, main = project.rpartition("-")
+        # PEP 440: foo-1.0-1 is the first post-release of 1.0; foo-2-1.0 is version 1.0 of a project called foo-2.
+        if before and version.isdigit() and "." in main and parse_version(main) is not None:
+            return before, f"{main}-{version}"
+        return project, version
+    if found := _UNKNOWN.fullmatch(stem):
+        return found["project"], _BEFORE_VERSION.sub("", found["version"])
+    return stem, ""
+
+
+def _ending(filename: str) -> str | None:
+    lower = filename.lower()
+    for endings in ((_WHEEL, _EGG), _SDISTS, _PIP_SDISTS, _ARCHIVES, _INSTALLERS):
+        for ending in endings:
+            if lower.endswith(ending):
+                return ending
+    return None
+
+
+def _type(ending: str) -> DistributionType:
+    if ending == _WHEEL:
+        return DistributionType.WHEEL
+    if ending == _EGG:
+        return DistributionType.EGG
+    return DistributionType.OTHER if ending in _INSTALLERS else DistributionType.SDIST
+
+
+def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, wheel: bool = False) -> Version | None:
+    parts = stem.split("-")
+    # A name's own separators, and some to spare for doubled ones; a file's name may have 250 of them.
+    for cut in range(1, min(len(parts), project.count("-") + 16)):
+        prefix = canonicalize_name("-".join(parts[:cut]))
+        if prefix == project:
+            text = parts[cut] if wheel else "-".join(parts[cut:])
+            if tagged and (match := _TAGGED.fullmatch(text)):
+                text = match["version"]
+            return parse_version(text)
+        if len(prefix) > len(project):
+            break  # and none that follows is shorter
+    return None
