@@ -16,7 +16,7 @@ from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.upstream import Limits
 from mirror_syncer.work import process
 from syncer.site import Running, Site
-from syncer.work.test_crew import leave_it_to_the_process, workers_of
+from syncer.work.test_pool import leave_it_to_the_process, workers_of
 
 PATIENT = Limits()  # as shipped: an upstream that hangs is given up after 150 s
 

@@ -34,7 +34,7 @@ async def start(
     syncer: Syncer,
     request: Request,
     response: Response,
-    wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
+    run_request: Annotated[RunRequest, Body(examples=_EXAMPLES)],
     *,
     key: Annotated[
         str | None,
@@ -54,8 +54,8 @@ async def start(
 
     Kind `collect`, and `allow_removals`, `confirm` and `repair`, need the right `remove`.
     """
-    require(request, right_for(wanted))
-    run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key)
+    require(request, right_for(run_request))
+    run = await syncer.start(run_request, trigger=Trigger(trigger), idempotency_key=key)
     request.state.run = run.id
     response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run

@@ -159,21 +159,20 @@ def _in_legacy(volume: View, name: NormalizedName, published: PublishedPage) -> 
         return
     place = f"pypi/{name}/json"
     try:
-        told = {filename: file.sha256 for filename, file in parse_legacy(body, name=name).files.items()}
+        hashes = {filename: file.sha256 for filename, file in parse_legacy(body, name=name).files.items()}
     except InvalidPageError:
-        told = {}
-    if told != {filename: file.sha256 for filename, file in published.files.items()}:
+        hashes = {}
+    if hashes != {filename: file.sha256 for filename, file in published.files.items()}:
         yield Damage("json", place, "wrong")
     if (twin := volume.legacy_twin(name)) is not None and _unpacked(twin) != body:
         yield Damage("json.gz", f"{place}.gz", "wrong")
 
 
 def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
-    """Return whether a page says in HTML what it says in JSON."""
+    """Return whether the HTML page has the same content as the JSON page."""
     if html == render_html(published):
-        return (
-            True  # a page that another version wrote may say the same in other words; parsing takes ten times as long
-        )
+        return True
+    # A page of another version may have the same content in other words; parsing it takes ten times as long.
     try:
         page = parse_html(html, name=name, url=f"http://mirror.invalid/pypi/web/simple/{name}/", ours=True)
     except InvalidPageError:
@@ -184,12 +183,12 @@ def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
 
 
 def _said(file: File) -> tuple[object, ...]:
-    """Return what both formats say of a file."""
+    """Return the facts about a file that both formats have."""
     return file.url, file.sha256, file.requires_python, file.yanked, file.core_metadata, file.provenance
 
 
 def _unpacked(twin: bytes) -> bytes | None:
-    """Return what a twin holds, or None where it is not one gzip frame and nothing else."""
+    """Return the content of a gzip twin, or None if it is not exactly one gzip member."""
     packed = isal_zlib.decompressobj(GZIP)
     try:
         body = packed.decompress(twin)

@@ -1,8 +1,8 @@
 """
-The one HTTP client for everything asked of upstream.
+The HTTP client for all requests to upstream.
 
-It keeps the budget of connections, retries what is worth it, obeys Retry-After, and follows redirects only to hosts
-that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
+It keeps the connection budget, retries temporary failures, obeys Retry-After, and follows redirects to allowed hosts
+only. Its callers see whole responses (pages) or chunks (files), and no type of pycurl.
 """
 
 import time
@@ -22,12 +22,12 @@ from mirror_syncer.upstream.http.memory import PageMemory
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
 
-_PROGRESS = 2**20  # bytes that attempts bring together: a file that gets on is not given up
+_PROGRESS_BYTES = 2**20  # received by the attempts together: such a download is not given up
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: status, headers in lower case, decompressed body, and the URL that it came from in the end."""
+    """A response: status, headers in lower case, decoded body, and its URL after redirects."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,24 +37,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a file came: from which URL in the end, and whether a cut would have been noticed."""
+    """A downloaded file: its URL after redirects, and whether a truncation would have been noticed."""
 
     url: str
     ends_visibly: bool
 
 
 class Sink(Protocol):
-    """What a download is poured into; its errors end the download."""
+    """Receives a download; its errors end the download."""
 
     @property
     def position(self) -> int:
-        """How many bytes it holds; a further attempt asks for the rest."""
+        """How many bytes it holds; the next attempt requests the rest."""
 
     def restart(self) -> None:
-        """Forget them: upstream sends the file from its beginning."""
+        """Discard them: upstream sends the file from its beginning."""
 
     def write(self, chunk: bytes, /) -> None:
-        """Take the next bytes."""
+        """Receive the next bytes."""
 
 
 class Client:
@@ -100,11 +100,11 @@ class Client:
 
     async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
         """
-        Return the answer to a GET, whole.
+        Return the response to a GET.
 
         Raises:
-            UnreachableError: no final answer after all attempts.
-            RefusedError: a redirect to a forbidden host, or a body over its own limit or the shared one.
+            UnreachableError: all attempts failed.
+            RefusedError: a redirect to a forbidden host, or a body above its own limit or the shared one.
         """
 
         async def attempt(failed: RetryLaterError | None) -> Answer:
@@ -135,14 +135,14 @@ class Client:
         return await self._retries.over(attempt)
 
     def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
+        """Count the memory of a page; arguments and errors as in ``PageMemory.holding``."""
         return self._memory.holding(url, size)
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
     ) -> Answer:
         """
-        Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
+        Return the response to a GET without its body; the decoded body of a 200 goes to the sink.
 
         Raises:
             UnreachableError, RefusedError: as by ``get``.
@@ -175,16 +175,16 @@ class Client:
         self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
     ) -> Delivery:
         """
-        Pour a file into a sink; what the sink holds already is not asked for again.
+        Download a file into a sink; bytes that the sink already holds are not requested again.
 
-        The sink checks what arrives. Cancellation leaves it with what it had.
+        The sink checks the bytes. Cancelled, it keeps what it has.
 
         Args:
-            resume: go on where an attempt stopped; else, of what nobody could check, each attempt begins again.
+            resume: continue where an attempt stopped; False for a file without a hash, which starts over.
 
         Raises:
-            UnreachableError: no complete answer after all attempts. Attempts count afresh after each megabyte received.
-            RefusedError: upstream says no, redirects to where it must not go, or takes too long.
+            UnreachableError: all attempts failed. The count of attempts restarts after each megabyte received.
+            RefusedError: upstream refuses, redirects to a forbidden host, or takes too long.
             BaseException: whatever the sink raises.
         """
         latest = time.monotonic() + self._limits.file_seconds
@@ -196,7 +196,7 @@ class Client:
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
-                # Before the last byte is taken: what is whole would be asked for past its end.
+                # Before the last byte is stored: a complete file would be requested beyond its end.
                 self._check_time(url, sink, latest=latest)
                 if not begun and not _continues(head, sink.position):
                     sink.restart()
@@ -214,7 +214,7 @@ class Client:
                 receive=receive,
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                sink.restart()  # what it holds is no beginning of the file
+                sink.restart()  # it does not hold the beginning of this file
                 raise RetryLaterError(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
                 raise RefusedError(f"{place}: answered {head.words}")
@@ -225,7 +225,7 @@ class Client:
             try:
                 return await self._retries.over(attempt)
             except UnreachableError:
-                if sink.position - before < _PROGRESS:
+                if sink.position - before < _PROGRESS_BYTES:
                     raise
 
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
