@@ -4,7 +4,6 @@ import asyncio
 import random
 import shutil
 import signal
-import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -396,12 +395,7 @@ async def all_die(
 async def set_up(direct: Direct, pypi: fakepypi.FakePyPI, directory: Path) -> Scene:
     """Return a scene."""
     (home := directory / "before").mkdir()
-    scene = await direct(Site(home, upstream=pypi.url), pypi)
-    # A run that goes on after a kill takes for its own what was checked within the second in which it began.
-    second = int(time.time())
-    while int(time.time()) == second:  # noqa: ASYNC110 - a clock tells nobody
-        await asyncio.sleep(0.01)
-    return scene
+    return await direct(Site(home, upstream=pypi.url), pypi)
 
 
 async def rehearse(

@@ -59,17 +59,21 @@ class Collection(RunExecutor):
     async def collect(self, run: ActiveRun) -> None:
         """Remove the due files of the projects that the run covers."""
         with run.progress.phase("collect"):
-            due = await asyncio.to_thread(self.due_projects, now=run.request.now)
+            due = await self.due_projects(now=run.request.now)
             tasks = (Task(run.id, name, Action.COLLECT, run.priority) for name in due if run.covers(name))
             await self._context.feed.run_to_completion(run, tasks)
 
-    def due_projects(self, *, now: bool = False) -> list[NormalizedName]:
+    async def due_projects(self, *, now: bool = False) -> list[NormalizedName]:
         """
         Return the projects that have due files, by the grace period in force.
 
         Args:
             now: make all retired files due.
         """
+        await self._context.clock.check()  # a run may take weeks, so the check at its start is not enough
+        return await asyncio.to_thread(self._due_projects, now=now)
+
+    def _due_projects(self, *, now: bool) -> list[NormalizedName]:
         files = self._context.catalog.files
         if now:
             files.end_grace()

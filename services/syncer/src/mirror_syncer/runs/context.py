@@ -10,6 +10,7 @@ from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs.book import Runs
+from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.feed import Feed
 from mirror_syncer.runs.queue import WorkQueue
 from mirror_syncer.volume import Volume
@@ -25,6 +26,7 @@ class RunContext:
     catalog: Catalog
     volume: Volume
     metrics: Metrics
+    clock: Clock
     runs: Runs
     queue: WorkQueue
     feed: Feed

@@ -120,7 +120,7 @@ class Dispatcher:
             await self._handle_failure(task, run, error)
             return
         if outcome is not None:
-            self._count(run, outcome)
+            self._count(run, outcome, again=task.action is Action.SHRINK)
         if task.action is Action.VERIFY:
             repaired = outcome is not None and not outcome.failures
             self._verifier.record(task.name, run, repaired=repaired)
@@ -223,25 +223,34 @@ class Dispatcher:
         else:
             await self._queue.put([task])
 
-    def _count(self, run: ActiveRun, outcome: Outcome) -> None:
+    def _count(self, run: ActiveRun, outcome: Outcome, *, again: bool) -> None:
+        """
+        Count the outcome of a task.
+
+        Args:
+            again: the page was requested a second time, to remove files; failures of the first time are not repeated.
+        """
         counts, row, tally = run.progress.counts, outcome.row, outcome.tally
+        known = run.report.failures if again else ()
+        failures = [failure for failure in outcome.failures if failure not in known]
+        repeated = bool(outcome.failures) and not failures
         run.sync.upstream_news = run.sync.upstream_news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._context.project_list.changed()
-        counts.projects_partial += row.state is ProjectState.PARTIAL
+        counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that is older than the list says is behind, which is no failure.
-        counts.projects_failed += bool(outcome.failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        counts.projects_failed += bool(failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
         if outcome.gone and not run.sync.whole_index:
             run.sync.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched
-        counts.files_failed += len(tally.failures)
+        counts.files_failed += 0 if repeated else len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._context.metrics.count_transfers(tally)
         if outcome.altered:
             self._context.metrics.count_damage("altered")
-        run.report.add(*outcome.failures)
+        run.report.add(*failures)
 
     async def _handle_failure(self, task: Task, run: ActiveRun, error: Exception) -> None:
         """Fail a project, or the run where the error concerns the whole tree."""

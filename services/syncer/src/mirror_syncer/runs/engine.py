@@ -17,7 +17,6 @@ from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError
 from mirror_syncer.publish.reconciliation import Reconciliation
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.dispatcher import Dispatcher
@@ -43,9 +42,9 @@ class Engine:
         context: what the runs use.
     """
 
-    def __init__(self, context: RunContext, *, clock: Clock) -> None:
+    def __init__(self, context: RunContext) -> None:
         self.context = context
-        self._clock = clock
+        self._clock = context.clock
         self._runs = context.runs
         self._volume = context.volume
         collection = Collection(context)

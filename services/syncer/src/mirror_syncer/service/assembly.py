@@ -103,6 +103,7 @@ async def open_mirror(
                     catalog=catalog,
                     volume=volume,
                     metrics=metrics,
+                    clock=clock,
                     runs=Runs(catalog),
                     queue=queue,
                     feed=Feed(queue),
@@ -122,7 +123,7 @@ async def open_mirror(
                         context.runs,
                         worker_pool,
                         metrics,
-                        Engine(context, clock=clock),
+                        Engine(context),
                         StatusFile(context),
                         clock,
                     )

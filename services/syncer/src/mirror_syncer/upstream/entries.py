@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
@@ -38,7 +39,8 @@ class Entry(msgspec.Struct):
     hashes: dict[str, str]
     requires_python: str | None = msgspec.field(name="requires-python", default=None)
     size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    # A number is no moment by PEP 700, and costs the time alone.
+    upload_time: Any = msgspec.field(name="upload-time", default=None)
     yanked: bool | str | None = False
     core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
     # PEP 714: the older name, which PyPI sends beside the newer
@@ -69,6 +71,7 @@ class Entries:
         self._takes_unhashed = unhashed
         self._hosts = None if ours else _PROVENANCE_HOSTS | {urlsplit(page).hostname}
         self._files: dict[str, File] = {}
+        self._contradicting: list[File] = []
         self._refused: dict[Refusal, int] = {}
         self._unhashed: dict[str, Refusal] = {}
         self.dropped_times = 0
@@ -77,6 +80,11 @@ class Entries:
     def files(self) -> tuple[File, ...]:
         """Return the files, in the page's order."""
         return tuple(self._files.values())
+
+    @property
+    def contradicting(self) -> tuple[File, ...]:
+        """Return files that were refused because an earlier entry gives their name another content."""
+        return tuple(self._contradicting)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -96,6 +104,8 @@ class Entries:
             if (before := self._files.get(file.filename)) is None:
                 self._files[file.filename] = file
             else:
+                if NO_DIGEST not in (before.sha256, file.sha256) and before.sha256 != file.sha256:
+                    self._contradicting.append(file)
                 self._files[file.filename] = _merge(before, file)
         except FileRejectedError as error:
             self.refuse(entry.filename, str(error))
@@ -121,7 +131,7 @@ class Entries:
         if size is not None and not 0 <= size <= MAX_FILE_BYTES:
             raise FileRejectedError(f"the page gives it {size:,} bytes; a file has {MAX_FILE_BYTES:,} at most")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
-        upload_time = parse_upload_time(entry.upload_time or "")
+        upload_time = parse_upload_time(entry.upload_time) if isinstance(entry.upload_time, str) else None
         if entry.upload_time and upload_time is None:
             self.dropped_times += 1
         return File(

@@ -163,7 +163,7 @@ class WholeIndexSync:
 
     async def _collect(self, run: ActiveRun) -> None:
         """Queue the removal of due files, which may free the space that the rest needs."""
-        due = await asyncio.to_thread(self._collection.due_projects)
+        due = await self._collection.due_projects()
         queued = self._context.queue.names()
         tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in queued]
         await self._context.feed.put(run, tasks)

@@ -23,6 +23,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _PATIENCE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
+_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # the rest are not codings
 _MAX_ORIGINS = 100
 _PORTS = {"http": 80, "https": 443}
 _MAX_IGNORED_BYTES = 2**20  # of a body that is not read, such as an error page
@@ -158,8 +159,9 @@ class Exchanges:
         after = Next.ANYWHERE
         if broken and not proxied:
             after = await self._addresses.failed(*_origin(url), head.address, by=by)
+        rest = "" if wait is None else f", and asks to be left alone for {wait:,.0f} s"
         return RetryLaterError(
-            f"{url}: answered {head.words}",
+            f"{url}: answered {head.words}{rest}",
             reason=str(head.status),
             wait=wait,
             elsewhere=after is Next.ADDRESS,
@@ -190,7 +192,7 @@ class _Body:
         """Process the next bytes."""
         if not head.has_content:
             self._ignore(head, len(chunk))
-        elif self._members is not None and head.headers.get("content-encoding", "").lower() in _GZIP:
+        elif self._members is not None and self._coding(head) in _GZIP:
             try:
                 for piece in self._members.pieces(chunk):
                     self._received += len(piece)
@@ -204,6 +206,13 @@ class _Body:
         if passed > _PATIENCE_SECONDS and self._received < passed * self._slowest:
             reason = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
             raise RetryLaterError(reason, reason="slow", fresh=True)
+
+    def _coding(self, head: Head) -> str:
+        """Return the coding of a body that libcurl cannot decode; raise ``RefusedError`` unless it may be gzip."""
+        coding = head.headers.get("content-encoding", "").lower()
+        if coding in _OTHER_CODINGS:
+            raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, though asked for gzip alone")
+        return coding
 
     def check_end(self) -> None:
         """Raise ``RetryLaterError`` if the response ended before its gzip data."""
