@@ -219,6 +219,10 @@ def test_provenance_at_upstreams_own_host() -> None:
         ("https://pypi.org/\r\nX: y", False),
         ("javascript:alert(1)//https://pypi.org/", False),
         (f"https://pypi.org/{'x' * 5000}", False),
+        ("https://pypi.org:65535/provenance", True),
+        ("https://pypi.org:65536/provenance", False),
+        ("https://pypi.org/<script>", False),
+        ("https://pypi.org/\\provenance", False),
     ],
 )
 def test_provenance_is_a_whole_url_or_nothing(given: str, *, kept: bool) -> None:

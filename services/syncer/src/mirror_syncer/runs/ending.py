@@ -62,7 +62,7 @@ def _cause_of_failure(run: ActiveRun) -> str | None:
     if report.unreachable and report.unreachable == counts.projects_done:
         return f"upstream does not answer: {report.failures[-1].reason}"
     if 1 < counts.projects_planned == counts.projects_failed:
-        return f"every project failed; check MIRROR_UPSTREAM; {report.failures[-1].reason}"
+        return f"every project failed; check MIRROR_UPSTREAM; {report.failures[0].reason}"
     return None
 
 

@@ -1,11 +1,14 @@
 """What a run reports: its failures, remarks for its message, and whether upstream responds."""
 
 import time
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from mirror_contract import Failure, Run, RunKind
 from mirror_syncer.runs.failure_log import FailureLog
 
 _MAX_DOCUMENT_FAILURES = 100
+_MAX_PROJECT_FAILURES = 20  # so that a page with a thousand bad files does not hide the failures of other projects
 
 
 class RunReport:
@@ -35,8 +38,15 @@ class RunReport:
         return self._document.failures
 
     def add(self, *failures: Failure) -> None:
-        """Log failures and add them to the document; beyond a hundred they are only counted."""
+        """
+        Log failures and add them to the document; beyond a hundred they are only counted.
+
+        Args:
+            failures: in a sync, all failures of their projects; the first twenty of each project are named.
+        """
         self.failure_count += len(failures)
+        if self._document.request.kind is RunKind.SYNC:
+            failures = tuple(_first_of_each_project(failures))
         for failure in failures:
             self.log.record(failure)
         self.failures.extend(failures[: _MAX_DOCUMENT_FAILURES - len(self.failures)])
@@ -62,3 +72,13 @@ class RunReport:
         else:
             self.unreachable += 1
             self.unreachable_in_a_row += first_failure and started > self._last_response_at
+
+
+def _first_of_each_project(failures: Iterable[Failure]) -> Iterator[Failure]:
+    """Yield the first failures of each project, and then how many more it has."""
+    for project, group in groupby(failures, key=lambda failure: failure.project):
+        of_project = list(group)
+        named = of_project if project is None else of_project[:_MAX_PROJECT_FAILURES]
+        yield from named
+        if more := len(of_project) - len(named):
+            yield Failure(project=project, reason=f"{more:,} more failures of this project are not listed")

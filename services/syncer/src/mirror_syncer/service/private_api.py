@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from aiohttp import web
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
@@ -32,11 +33,20 @@ MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
 _MAX_BODY_BYTES = 2**20
 _MAX_PAGE_ITEMS = 200
+# A run may have a hundred failures: 200 such runs would take 25 MB, and a few responses all of control's memory.
+_MAX_PAGE_BYTES = 2**18
+# Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
+# threads that a sync needs, for minutes after the last caller has gone.
+_MAX_READERS = 2
+_MAX_WAITING_MAX_READERS = 256  # as many calls as nginx passes on at once
+_READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,6 +73,8 @@ class PrivateApi:
     def __init__(self, mirror: Mirror, status_reader: StatusReader) -> None:
         self._mirror = mirror
         self._status_reader = status_reader
+        self._readers = asyncio.Semaphore(_MAX_READERS)
+        self._readers_waiting = 0
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -99,7 +111,7 @@ class PrivateApi:
         triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
         since = _time(request, "since")
         limit = _limit(request)
-        found = await asyncio.to_thread(
+        page = partial(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
@@ -108,8 +120,9 @@ class PrivateApi:
             before=_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
-        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
-        return _page(now, next_cursor=now[-1].id if len(found) > limit else None)
+        found = await self._read(request, page)
+        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found]
+        return _page(now, limit=limit, key=lambda last: last.id)
 
     async def request_run(self, request: web.Request) -> web.Response:
         """Request a run; 202 and the run that serves the request, which may be an earlier one."""
@@ -164,15 +177,15 @@ class PrivateApi:
         states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
         prefix = _name_prefix(request)
         limit = _limit(request)
-        rows = await asyncio.to_thread(
+        page = partial(
             self._mirror.catalog.projects.page,
             states=states,
             prefix=prefix,
             after=_after(request, _PROJECT_NAME, "a project's name") or "",
             limit=limit + 1,
         )
-        projects = [self._status_reader.project(row) for row in rows[:limit]]
-        return _page(projects, next_cursor=projects[-1].name if len(rows) > limit else None)
+        projects = [self._status_reader.project(row) for row in await self._read(request, page)]
+        return _page(projects, limit=limit, key=lambda last: last.name)
 
     async def project(self, request: web.Request) -> web.Response:
         """A project with its files."""
@@ -180,7 +193,7 @@ class PrivateApi:
             name = parse_project_name(request.match_info["name"])
         except ValueError as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-        found = await asyncio.to_thread(self._status_reader.whole_project, name)
+        found = await self._read(request, partial(self._status_reader.whole_project, name))
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
@@ -197,6 +210,31 @@ class PrivateApi:
         """The metrics in Prometheus' text format."""
         text = await asyncio.to_thread(self._mirror.metrics.exposition)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def _read(self, request: web.Request, read: Callable[[], T]) -> T:
+        """
+        Read from catalog or disk in a thread; only a few callers read at a time, the others wait.
+
+        Raises:
+            Problem: too many callers wait, or this one has gone.
+        """
+        full = Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
+        if self._readers_waiting == _MAX_WAITING_READERS:
+            raise full
+        self._readers_waiting += 1
+        try:
+            async with asyncio.timeout(_READER_PATIENCE_SECONDS):
+                await self._readers.acquire()
+        except TimeoutError:
+            raise full from None
+        finally:
+            self._readers_waiting -= 1
+        try:
+            if request.transport is None or request.transport.is_closing():
+                raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The caller went away.")
+            return await asyncio.to_thread(read)
+        finally:
+            self._readers.release()
 
     def _run(self, request: web.Request) -> Run:
         run = self._mirror.runs.get(request.match_info["id"])
@@ -255,9 +293,18 @@ def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Respon
     return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
 
 
-def _page(items: list[Run] | list[Project], *, next_cursor: str | None) -> web.Response:
-    document = {"items": [item.model_dump(mode="json") for item in items], "next": next_cursor}
-    return web.Response(body=json.dumps(document).encode(), content_type="application/json")
+def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Response:
+    """Return at most ``limit`` items, fewer if they are large, at least one, and the key of the last if there are more."""
+    items, size = list[bytes](), 0
+    for item in found[:limit]:
+        encoded = item.model_dump_json().encode()
+        size += len(encoded)
+        if items and size > _MAX_PAGE_BYTES:
+            break
+        items.append(encoded)
+    next_key = key(found[len(items) - 1]) if len(items) < len(found) else None
+    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(next_key).encode())
+    return web.Response(body=body, content_type="application/json")
 
 
 def _member(enumeration: type[E], value: str, name: str) -> E:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.utils import NormalizedName
 
@@ -29,6 +30,12 @@ from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.timetable import Timetable
 
 _FAILING_SHOWN = 20
+# Of one project, which may have 40,000 files on PyPI: a few responses with 100,000 would fill control's memory.
+_MAX_FILES_SHOWN = 500
+_MAX_UNDATED_SHOWN = 100
+# Projects whose published files are cached, half a megabyte each at most: a page of 100,000 files takes 0.5 s to read,
+# and the same project is requested again and again.
+_MAX_CACHED_PROJECTS = 32
 
 
 class StatusReader:
@@ -38,6 +45,7 @@ class StatusReader:
         self._mirror = mirror
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
+        self._read_cached_files = lru_cache(_MAX_CACHED_PROJECTS)(self._read_files)
 
     def status(self) -> Status:
         """Return the status of the mirror."""
@@ -135,18 +143,29 @@ class StatusReader:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not synced yet")
-        files = self._files(name)
-        undated = sum(file.upload_time is None for file in files)
+        try:
+            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(name, row.page_sha256)
+        except PathError:
+            files, undated = [], 0  # the next run stores the error in the project's row
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _files(self, name: NormalizedName) -> list[ProjectFile]:
-        try:
-            published = find_published(self._mirror.volume, name)
-        except PathError:
-            published = None  # the next run stores the error in the project's row
+    def _read_files(self, name: NormalizedName, _page_sha256: str | None) -> tuple[list[ProjectFile], int]:
+        """
+        Return the files to show of a project, and how many files of the project have no upload time.
+
+        Args:
+            _page_sha256: of the published page; the key of the cache.
+
+        Raises:
+            PathError: the page cannot be read.
+        """
+        published = find_published(self._mirror.volume, name)
         if published is None:
-            return []
-        return [
+            return [], 0
+        older, newest = published.page.files[:-_MAX_FILES_SHOWN], published.page.files[-_MAX_FILES_SHOWN:]
+        older_undated = [file for file in older if file.upload_time is None]
+        undated = len(older_undated) + sum(file.upload_time is None for file in newest)
+        shown = [
             ProjectFile(
                 filename=file.filename,
                 size=file.size,
@@ -154,8 +173,9 @@ class StatusReader:
                 url=published.places[file.filename],
                 upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
             )
-            for file in published.page.files
+            for file in (*older_undated[-_MAX_UNDATED_SHOWN:], *newest)
         ]
+        return shown, undated
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)

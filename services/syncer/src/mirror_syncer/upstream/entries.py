@@ -18,8 +18,10 @@ from mirror_syncer.upstream.text import clean_line
 # read both. Without an offset it is no moment.
 _PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
-# PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
-_PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
+# PEP 740: fully qualified, and https; of the characters of RFC 3986, so that no client's parser fails at it. Nobody but
+# a client ever asks it: it is no place of ours.
+_PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{0,2000}")
+_PORT_MOST = 65_535
 # Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
 _UNHASHED = "the page gives no sha256, so that its content could not be checked"
@@ -149,7 +151,9 @@ class Entries:
 
     def _provenance(self, said: str | None) -> str | None:
         match = _PROVENANCE.fullmatch(said or "")
-        if match is None or (self._hosts is not None and match[1].lower() not in self._hosts):
+        if match is None or int(match[2] or 0) > _PORT_MOST:
+            return None
+        if self._hosts is not None and match[1].lower() not in self._hosts:
             return None
         return said
 
