@@ -194,8 +194,8 @@ async def test_answer_for_a_project_of_many_files_is_bounded(
     service: Service, site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a project's files the newest come, and some older ones without an upload time; the counts are of all."""
-    monkeypatch.setattr(observer, "_FILES_SHOWN", 3)
-    monkeypatch.setattr(observer, "_UNDATED_SHOWN", 2)
+    monkeypatch.setattr(observer, "_MAX_FILES_SHOWN", 3)
+    monkeypatch.setattr(observer, "_MAX_UNDATED_SHOWN", 2)
     for number in range(1, 5):
         pypi.index.project("six").upload(f"2.{number}")
 

@@ -38,7 +38,7 @@ _MAX_PAGE_BYTES = 2**18
 # Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
 # threads that a sync needs, for minutes after the last caller has gone.
 _MAX_READERS = 2
-_MAX_WAITING_MAX_READERS = 256  # as many calls as nginx passes on at once
+_MAX_WAITING_READERS = 256  # as many calls as nginx passes on at once
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
@@ -294,7 +294,7 @@ def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Respon
 
 
 def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Response:
-    """Return at most ``limit`` items, fewer if they are large, at least one, and the key of the last if there are more."""
+    """Return up to ``limit`` items, fewer if they are large but at least one, and where the rest begins."""
     items, size = list[bytes](), 0
     for item in found[:limit]:
         encoded = item.model_dump_json().encode()
