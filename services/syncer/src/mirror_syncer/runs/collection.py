@@ -46,7 +46,7 @@ class Collection(RunExecutor):
 
     async def execute(self, run: ActiveRun) -> None:
         """Remove due files by the grace period that ``mirror.toml`` names now."""
-        await asyncio.to_thread(self._context.policy.reload)
+        await self._context.reload_policy(run)
         await self.collect(run)
 
     async def save(self, run: ActiveRun) -> None:

@@ -1,7 +1,9 @@
 """The run context: everything that a run of any kind may use."""
 
+import asyncio
 from dataclasses import dataclass
 
+from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicySource
 from mirror_syncer.config.settings import Settings
@@ -9,6 +11,7 @@ from mirror_syncer.metrics import Metrics
 from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.project_list import ProjectList
+from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.book import Runs
 from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.feed import Feed
@@ -39,3 +42,7 @@ class RunContext:
     def grace_seconds(self) -> int:
         """How long removed files stay, by the policy in force."""
         return int(self.policy.current.removal.grace.total_seconds())
+
+    async def reload_policy(self, run: ActiveRun) -> None:
+        """Apply the current ``mirror.toml``; if it is unusable, report why and keep the previous policy."""
+        run.report.add(*(Failure(reason=reason) for reason in await asyncio.to_thread(self.policy.reload)))

@@ -79,7 +79,7 @@ async def open_mirror(
         ConfigurationError: settings or policy are wrong.
         VolumeError: the tree cannot be locked or used; another syncer may hold it.
     """
-    policy = PolicySource(settings.policy)
+    policy = PolicySource(settings.policy, state=settings.state)
     client = settings.client_options(limits=limits)
     warn_of_exposed_passwords(client, upstream=settings.upstream)
     catalog = open_catalog(settings)

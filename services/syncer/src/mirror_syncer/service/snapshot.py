@@ -26,6 +26,7 @@ def take_snapshot(context: RunContext) -> Snapshot:
         queue=context.queue.depth(),
         running=frozenset(run.request.kind for run in context.runs.running()),
         disk=disk,
+        policy_valid=context.policy.error is None,
     )
 
 

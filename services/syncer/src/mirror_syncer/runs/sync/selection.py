@@ -113,6 +113,7 @@ class SelectionSync:
             allow_removals=run.request.allow_removals,
             since=int(started.timestamp()) if run.resumed and started else None,
             published=published,
+            replaceable=self._policy.replaceable,
         )
         self._announce(run, plan)
         return plan

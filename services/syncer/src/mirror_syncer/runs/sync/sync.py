@@ -26,7 +26,7 @@ class Sync(RunExecutor):
     async def execute(self, run: ActiveRun) -> None:
         """Sync the whole index if the policy says so and the request names no projects, else the selection."""
         policy = self._context.policy
-        await asyncio.to_thread(policy.reload)
+        await self._context.reload_policy(run)
         everything = policy.current.everything
         run.sync.policy_digest = policy.digest
         run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=everything)

@@ -13,7 +13,6 @@ from mirror_contract import Failure
 from mirror_syncer.catalog import Fact, KnownList
 from mirror_syncer.errors import (
     AbandonedError,
-    ConfigurationError,
     InvalidPageError,
     MirrorError,
     UpstreamError,
@@ -137,10 +136,7 @@ class WholeIndexSync:
         A failure is reported, and what was read before stays in force.
         """
         run.sync.reread_list = False
-        try:
-            await asyncio.to_thread(self._policy.reload)
-        except ConfigurationError as error:
-            run.report.add(Failure(reason=f"{error}; the previous policy stays in force"))
+        await self._context.reload_policy(run)
         run.sync.policy_digest = self._policy.digest
         try:
             return await self._read(run)
