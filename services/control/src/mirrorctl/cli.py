@@ -23,7 +23,7 @@ from mirror_control.client.download_shapes import DownloadFilter, MissFilter
 from mirror_control.client.shapes import Item, Page, ProjectFilter, RunFilter
 from mirror_control.client.verdict import judge
 from mirrorctl import views
-from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
+from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, validated
 from mirrorctl.follow import follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.token_commands import token
@@ -150,7 +150,7 @@ def runs(
         run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
     asked = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
-    wanted = wish(RunFilter, **asked, limit=limit, after=after)
+    wanted = validated(RunFilter, **asked, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.runs(wanted))
     return _show_part(page, views.runs(page.items), as_json=as_json)
 
@@ -195,7 +195,7 @@ def projects(
         known_as = _name(name)
         project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
+    wanted = validated(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.projects(wanted))
     return _show_part(page, views.projects(page.items), as_json=as_json)
 
@@ -262,10 +262,10 @@ def _start(
     *,
     following: bool,
 ) -> None:
-    wanted = wish(RunRequest, kind=kind, projects=projects or None, **options)
+    run_request = validated(RunRequest, kind=kind, projects=projects or None, **options)
 
     async def conversation(control: ApiClient) -> Run:
-        run = await control.start(wanted, trigger=Trigger.CLI)
+        run = await control.start(run_request, trigger=Trigger.CLI)
         return await follow(control, run) if following else run
 
     try:
