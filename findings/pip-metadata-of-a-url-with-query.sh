@@ -12,9 +12,9 @@
 #         ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. …
 # Without `core-metadata`, pip installs the same file from the same URL.
 #
-# Guessed that every client appends to the path, as poetry 2.5.1 does. PDM 2.29.4 asks as pip does, but reads the wheel
-# where the metadata does not fit. So a mirror that signs the URLs of its files must not announce metadata. Our pages
-# have no queries, so there is nothing to do here. Exit code 0: still so; 1: it changed.
+# Guessed from another client's source that they differ; what pip then reports was the surprise. poetry 2.5.1 asks as uv
+# does; PDM 2.29.4 asks as pip does, but goes on with the wheel. So a mirror that signs the URLs of its files must not
+# announce metadata. Our pages have no queries, so there is nothing to do here. Exit code 0: still so; 1: it changed.
 set -euo pipefail
 
 folder=$(mktemp -d)
