@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mirror_control.downloads.access_log import AccessLog
 from mirror_control.downloads.intake import Intake
-from mirror_control.server.process import keep_the_loop_free
+from mirror_control.server.process import shorten_loop_delays
 
 _TICK_SECONDS = 0.001
 
@@ -26,11 +26,11 @@ _TICK_SECONDS = 0.001
 async def count(logs: Path, store: Path, number: int) -> dict[str, float]:
     """Return what it took until the last line was counted, and how late the loop was meanwhile."""
     intake = Intake(AccessLog(logs), store, kept=timedelta(days=36_500))
-    keep_the_loop_free()
+    shorten_loop_delays()
     lags = []
     began, used = time.monotonic(), time.process_time()
-    task = asyncio.create_task(intake.follow())
-    while intake.served.requests.total() < number:
+    task = asyncio.create_task(intake.count_forever())
+    while intake.metrics.requests.total() < number:
         before = time.monotonic()
         await asyncio.sleep(_TICK_SECONDS)
         lags.append(time.monotonic() - before - _TICK_SECONDS)

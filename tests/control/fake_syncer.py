@@ -194,7 +194,7 @@ class FakeSyncer:
             last_success_at=NOW,
             last_completed_at=NOW,
             projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
-            amiss_since=NOW,
+            needs_attention_since=NOW,
             installable=1,
             files=1,
             stored_bytes=11050,

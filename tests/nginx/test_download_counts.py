@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from control.server.test_control_process import CONTROL
-from mirror_control.client.download_shapes import DownloadFilter, Downloads
+from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.downloads.tally import Tally
 from nginx.containers import Container, connect, mirror
@@ -69,7 +69,7 @@ def control(logs: Path, state: Path, *, end: signal.Signals) -> Iterator[None]:
 
 async def counted(state: Path) -> Downloads:
     """Return what the API would say of the file's project."""
-    return await Statistics(state / "downloads.db").downloads(DownloadFilter(project="counted"))
+    return await Statistics(state / "downloads.db").get_downloads(DownloadFilter(project="counted"))
 
 
 async def until_counted(state: Path, number: int) -> Downloads:
@@ -132,7 +132,7 @@ def test_a_resumed_download_is_one(serving: Container, logs: Path) -> None:
 
     assert tally.downloads.total() == 2
     assert {miss[1:]: count for miss, count in tally.misses.items()} == {("in-house", "page"): 1}
-    assert tally.served.unreadable == 0
+    assert tally.metrics.unreadable == 0
     assert {download.client_version for download in tally.downloads} == {"", "25.1"}
 
 

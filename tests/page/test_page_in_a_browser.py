@@ -21,7 +21,7 @@ from mirror_contract import (
     RunState,
     Trigger,
 )
-from mirror_control.downloads.store import Place, Store
+from mirror_control.downloads.store import Position, Store
 from mirror_control.downloads.tally import Tally
 from mirror_control.settings import Settings
 from page.conftest import REPOSITORY, Open
@@ -54,7 +54,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
     now = f"{NOW:%Y-%m-%dT%H:%M:%S}+00:00"
     lines = [line(time=now)] * 3 + [line(f"/simple/{'x' * 200}/", time=now, status="404", route="page")] * 2
     with Store(settings.control_state / "downloads.db") as store:
-        store.add(Tally.of(lines), file="x", place=Place(1, b""))
+        store.add(Tally.of(lines), file="x", position=Position(1, b""))
     evil = Project(
         name="evil",
         state=ProjectState.PARTIAL,
@@ -269,7 +269,7 @@ def test_copy(opened: Open) -> None:
 def test_control_away(opened: Open) -> None:
     """When control itself falls silent, the page says so and that it grows old."""
     with opened("/ui/") as page:
-        page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service is away"))
+        page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service does not answer"))
         expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
         expect(page.get_by_role("alert")).to_contain_text("as of")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")

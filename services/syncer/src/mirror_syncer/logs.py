@@ -7,11 +7,11 @@ from typing import Literal
 import stamina.instrumentation
 import structlog
 
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 
 
 def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
-    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+    return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
 def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

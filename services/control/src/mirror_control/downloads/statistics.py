@@ -1,4 +1,4 @@
-"""The counts as the API tells them."""
+"""Download statistics and misses, as the API returns them."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ from typing import TypeVar
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from mirror_control.client.download_shapes import (
+from mirror_control.client.download_schemas import (
     ClientShare,
     Day,
     DownloadFilter,
@@ -26,8 +26,8 @@ from mirror_control.problems import problem_response
 
 Answer = TypeVar("Answer")
 
-_SHOWN = timedelta(days=29)
-_REMEDY = "Look at `docker compose logs control`, and at the room that Docker's disk has left."
+_DEFAULT_PERIOD = timedelta(days=29)
+_REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
 
 
 class StatisticsError(Exception):
@@ -36,7 +36,7 @@ class StatisticsError(Exception):
 
 class Statistics:
     """
-    Questions to the store, each in a thread and by a connection of its own: none waits for another, or for the intake.
+    Queries to the store. Each has its own thread and connection, so none waits for another or for the intake.
 
     Args:
         path: the store's file.
@@ -45,35 +45,35 @@ class Statistics:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def downloads(self, wanted: DownloadFilter) -> Downloads:
+    async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
-        Return what was downloaded.
+        Return download statistics.
 
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._ask, lambda store: _downloads(store, wanted))
+        return await asyncio.to_thread(self._run_query, lambda store: _downloads(store, wanted))
 
-    async def misses(self, wanted: MissFilter) -> Misses:
+    async def get_misses(self, wanted: MissFilter) -> Misses:
         """
-        Return what was asked for and is not here.
+        Return the requests that the mirror answered with 404.
 
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._ask, lambda store: _misses(store, wanted))
+        return await asyncio.to_thread(self._run_query, lambda store: _misses(store, wanted))
 
-    def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _run_query(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
             with closing(connect(self._path)) as store:
-                store.execute("BEGIN")  # one state for all parts of the answer
-                return question(store)
+                store.execute("BEGIN")  # one snapshot for all queries of an answer
+                return query(store)
         except (sqlite3.Error, StoreError) as error:
             raise StatisticsError(str(error)) from error
 
 
 def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
-    since, until = _window(wanted)
+    since, until = _period(wanted)
     where, values = "day >= ?", [since.isoformat()]
     if wanted.project is not None:
         where, values = f"{where} AND project = ?", [*values, wanted.project]
@@ -81,7 +81,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
     def top(*columns: str, where: str = where) -> Sequence[tuple[str, ...]]:
         names = ", ".join(columns)
         return store.execute(
-            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are our own
+            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are constants
             f" GROUP BY {names} ORDER BY downloads DESC, {names} LIMIT ?",
             [*values, wanted.top],
         ).fetchall()
@@ -97,7 +97,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
         project=wanted.project,
         downloads=sum(day.downloads for day in days),
         days=days,
-        # What was folded has no project.
+        # Aggregated rows have no project.
         projects=shares("project", where=f"{where} AND project != ''") if wanted.project is None else None,
         versions=None if wanted.project is None else shares("version"),
         file_types=shares("file_type"),
@@ -109,7 +109,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
 
 
 def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
-    since, until = _window(wanted)
+    since, until = _period(wanted)
     (total,) = store.execute("SELECT total(count) FROM miss WHERE day >= ?", [since.isoformat()]).fetchone()
     rows = store.execute(
         "SELECT project, sum(count) AS requests, sum(count) FILTER (WHERE kind = 'page'), max(day) FROM miss"
@@ -129,16 +129,16 @@ def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
     return Misses(since=since, until=until, requests=int(total), projects=found)
 
 
-def _window(wanted: MissFilter) -> tuple[date, date]:
+def _period(wanted: MissFilter) -> tuple[date, date]:
     today = datetime.now(UTC).date()
-    return wanted.since or today - _SHOWN, today
+    return wanted.since or today - _DEFAULT_PERIOD, today
 
 
-def install(app: FastAPI) -> None:
-    """Turn statistics that can't be read into a problem."""
+def install_handlers(app: FastAPI) -> None:
+    """Turn unreadable statistics into a problem."""
     app.add_exception_handler(StatisticsError, _as_problem)
 
 
 def _as_problem(_: Request, error: Exception) -> Response:
-    told = f"The download statistics can't be read ({error}); files are served all the same. {_REMEDY}"
-    return problem_response(503, told, headers={"Retry-After": "5"})
+    detail = f"The download statistics can't be read ({error}); nginx still serves all files. {_REMEDY}"
+    return problem_response(503, detail, headers={"Retry-After": "5"})

@@ -1,35 +1,35 @@
-"""The mirror's last whole syncs, for the chart."""
+"""The last full syncs, for the charts."""
 
 from mirror_contract import Run, RunKind, RunState, Status
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.shapes import RunFilter
-from mirror_control.syncer.connection import SyncerClient
+from mirror_control.client.schemas import RunFilter
+from mirror_control.syncer.syncer_client import SyncerClient
 
-# Two days of a sync every half an hour are 96; each may tell a hundred failures.
-_LOOKED_AT = 100
+# A sync every half hour makes 96 in two days.
+_MAX_SYNCS = 100
 _ENDED = [state for state in RunState if state.ended]
 
 
-class History:
+class SyncHistory:
     """
-    The last whole syncs, oldest first, as long as they are the last: the page is asked for every few seconds.
+    A cache of the last full syncs, oldest first, because browsers reload the page every few seconds.
 
-    While the syncer is away they are what was known before.
+    While the syncer does not answer, it returns the last known syncs.
     """
 
     def __init__(self) -> None:
         self._newest: str | None = None
         self._runs: list[Run] = []
 
-    async def look(self, syncer: SyncerClient, status: Status) -> list[Run]:
-        """Return them without their failures."""
+    async def get_syncs(self, syncer: SyncerClient, status: Status) -> list[Run]:
+        """Return the last full syncs, without their failures; request them only after a new one has ended."""
         newest = status.last_run.id if status.last_run else None
         if newest != self._newest and status.syncer_up:
             try:
-                page = await syncer.runs(RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_LOOKED_AT))
+                page = await syncer.list_runs(RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_MAX_SYNCS))
             except ApiError:
                 return self._runs
-            whole = [run for run in page.items if run.request.projects is None and run.started_at and run.finished_at]
-            self._runs = [run.model_copy(update={"failures": []}) for run in reversed(whole)]
+            full = [run for run in page.items if run.request.projects is None and run.started_at and run.finished_at]
+            self._runs = [run.model_copy(update={"failures": []}) for run in reversed(full)]
             self._newest = newest
         return self._runs

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Disk, RunRequest, parse_project_name
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.weighing import WEIGHED_MOST, Scale, open_index, weigh
 from mirror_syncer.commands.weight import Sums, Weight
@@ -72,7 +72,7 @@ class Report:
         table = Table("project", "action", "files", "size", "why", box=None, pad_edge=False)
         for weight in self.weights:
             files, size = ("", "") if weight.sums is None else (str(weight.sums.fetch_files), _size(weight.sums))
-            table.add_row(weight.name, weight.action, files, size, Text(plain(weight.reason)))
+            table.add_row(weight.name, weight.action, files, size, Text(printable(weight.reason)))
         console.print(table)
         for weight in self.weights:
             if weight.files:
@@ -164,7 +164,7 @@ def _files(weight: Weight) -> Table:
     table = Table(weight.name, "", "size", "why", box=None, pad_edge=False)
     for file in weight.files or ():
         size = "unknown" if file.size is None else decimal(file.size)
-        table.add_row(Text(plain(file.filename)), file.fate, size, Text(plain(file.why or "")))
+        table.add_row(Text(printable(file.filename)), file.fate, size, Text(printable(file.why or "")))
     return table
 
 

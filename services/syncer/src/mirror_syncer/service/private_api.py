@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
-from mirror_contract.run import MAX_FAULTS
+from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.service.assembly import Mirror
@@ -118,7 +118,7 @@ class PrivateApi:
         except ValidationError as error:
             errors = [
                 {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-                for item in error.errors(include_input=False)[:MAX_FAULTS]
+                for item in error.errors(include_input=False)[:MAX_REPORTED_ERRORS]
             ]
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
         key = request.headers.get("Idempotency-Key")
@@ -130,7 +130,7 @@ class PrivateApi:
             # By the file as it is: whoever has just added a line need not wait for the next whole sync.
             policy = await asyncio.to_thread(mirror.policy.on_disk)
             if unselected := names_not_selected(wish, policy=policy):
-                wrong = list(unselected.items())[:MAX_FAULTS]
+                wrong = list(unselected.items())[:MAX_REPORTED_ERRORS]
                 errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
