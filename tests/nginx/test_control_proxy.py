@@ -66,7 +66,7 @@ def seconds_for_502(client: httpx2.Client) -> float:
     answer = client.get("/api/v1/status")
     elapsed = time.perf_counter() - begin
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
-    assert answer.text == "502: the control service is away; packages are served all the same\n"
+    assert answer.text == "502: the control service does not answer; packages are still served\n"
     return elapsed
 
 
@@ -96,7 +96,12 @@ def test_page_of_an_absent_control(client: httpx2.Client) -> None:
     """Without control a browser that opens the host is told what is wrong, what works all the same and what to do."""
     answer = client.get("/", headers={"Accept": "text/html"}, follow_redirects=True)
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
-    for told in ("control service is away", "Packages are served", "/simple/", "docker compose logs control"):
+    for told in (
+        "control service does not answer",
+        "Packages are still served",
+        "/simple/",
+        "docker compose logs control",
+    ):
         assert told in answer.text
 
 

@@ -206,7 +206,7 @@ def test_only_reading(client: httpx2.Client, method: str) -> None:
     for path in (*paths, "/status.json", "/pypi/foo-bar/json", "/absent"):
         answer = client.request(method, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD"), path
-        assert answer.text == "405: this can only be read, by GET or HEAD\n", path
+        assert answer.text == "405: only GET and HEAD are allowed here\n", path
 
 
 @pytest.mark.proves("security/upstream")

@@ -130,7 +130,7 @@ def test_change_is_in_force_at_once(stranger: httpx2.Client, passwords: Path) ->
     ("content", "told"),
     [
         ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE, a file with a line NAME:HASH a user"),
-        ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or a hash too slow"),
+        ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or the hash is too slow"),
         ("user:{PLAIN}secret\n", "/etc/mirror/htpasswd, line 1: not NAME:HASH"),
         ("user:$2y$10$abcdefghijklmnopqrstuu23JPZtHcGhwXSF41f93o/7vBdDut3Xu\n", "/etc/mirror/htpasswd, line 1: "),
         ("user:$y$j9T$abcdefghijklmnop$0Hi8KsZH\nno colon\n", "/etc/mirror/htpasswd, line 1 2: "),
@@ -148,10 +148,10 @@ def test_unreadable_file(image: str, passwords: Path) -> None:
     """A file that nginx may not read is told by its name on the host, with the command that helps."""
     passwords.chmod(0o000)
     said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
-    assert said == "/etc/mirror/htpasswd: not readable by 10002: chown 10002 /etc/mirror/htpasswd"
+    assert said == "/etc/mirror/htpasswd: not readable by user 10002; run chown 10002 /etc/mirror/htpasswd"
 
 
 def test_half_a_setting(image: str, passwords: Path) -> None:
     """A file without the name htpasswd would be a mirror that is open although its operator closed it."""
     said = docker("run", "--rm", *HARDENED, mount(passwords), image, status=2)
-    assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX does not name htpasswd"
+    assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX lacks htpasswd"

@@ -114,7 +114,7 @@ def test_downloads_of_one_address(limited: Container) -> None:
     with connections(limited.inside, 1_100, download, window=2048) as opened:
         assert Counter(map(first_status, opened)) == {200: 1_000, 429: 100}
         refused = httpx2.get(f"http://{limited.inside[0]}:8080/simple/", trust_env=False)
-        assert (refused.status_code, refused.text) == (429, "429: too much at once; try again in a second\n")
+        assert (refused.status_code, refused.text) == (429, "429: too many requests; retry in a second\n")
         assert (refused.headers["Retry-After"], refused.headers["Content-Type"]) == ("1", "text/plain")
 
 

@@ -152,7 +152,7 @@ def test_range_past_the_end_is_refused_in_text(client: httpx2.Client, path: str,
     """A 416 is a line of text, under no coding, tag or lifetime of the file's, with each header once."""
     answer = client.get(path, headers=PAST_THE_END | {"Accept-Encoding": coding})
     assert (answer.status_code, answer.headers["Content-Type"]) == (416, "text/plain")
-    assert answer.text == "416: the range begins past the end of the file\n"
+    assert answer.text == "416: the range starts after the end of the file\n"
     assert re.fullmatch(r"bytes \*/\d+", answer.headers["Content-Range"])
     names = [name.lower() for name, _ in answer.headers.multi_items()]
     assert len(names) == len(set(names)), names

@@ -126,7 +126,7 @@ def test_http_still_tells_health(secure: Container) -> None:
     """The healthcheck asks by HTTP, and a broken request gets its line of text, not a redirect."""
     host, port = secure.address
     assert httpx2.get(f"http://{host}:{port}/healthz", trust_env=False).text == "ok\n"
-    assert exchange(secure, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n").endswith(b"400: refused\n")
+    assert exchange(secure, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n").endswith(b"400: request refused\n")
 
 
 def test_absolute_target(secure: Container) -> None:
@@ -200,6 +200,6 @@ def test_other_key(image: str, directory: Path, authority: trustme.CA) -> None:
 def test_half_a_setting(image: str, directory: Path) -> None:
     """tls without a directory, and a directory without tls, are told: neither is what its operator meant."""
     said = docker("run", "--rm", *HARDENED, "--env=MIRROR_NGINX=tls", image, status=2)
-    assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR, a directory with fullchain.pem and privkey.pem"
+    assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR to a directory with fullchain.pem and privkey.pem"
     said = docker("run", "--rm", *HARDENED, mount(directory), image, status=2)
-    assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX does not name tls"
+    assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX lacks tls"
