@@ -36,7 +36,7 @@ def audited(log: str) -> list[dict[str, Any]]:
 
 @pytest.mark.proves("security/tokens-and-secrets")
 def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str], environment: dict[str, str]) -> None:
-    """The audit has time, address, call, run, token and status of each changing call, but no reading or refused call."""
+    """The audit has time, address, call, run, token and status of changing calls, not of reading or refused ones."""
     server, url = process
     operator = {"Authorization": f"Bearer {make_token(environment)}"}
     ci = {"Authorization": f"Bearer {make_token(environment, 'create', 'ci', '--right', 'trigger')}"}
