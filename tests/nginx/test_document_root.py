@@ -159,7 +159,7 @@ def test_directory_is_not_listed_by_default(client: httpx2.Client) -> None:
 
 
 def test_listing_shows_only_other_mirrors(image: str, tree: Tree) -> None:
-    """``MIRROR_NGINX=listing`` lists the root and other mirrors, but no directory of the mirror itself and no dotfile."""
+    """``MIRROR_NGINX=listing`` lists the root and other mirrors, but neither the mirror's own tree nor dotfiles."""
     with mirror(image, tree.root, "--env=MIRROR_NGINX=listing") as container, connect(container) as client:
         assert '<a href="centos/">' in client.get("/", headers={"Accept": BROWSER}).text
         listing = client.get("/centos/")
