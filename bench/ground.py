@@ -16,7 +16,7 @@ class Ground:
     A source of new directories.
 
     ext4 skips inodes that were deleted within the last five minutes, but checks each of them. So a run that writes
-    where another tree was removed is slower (up to 30 % of all processor time). Below a directory with the attribute T of
+    where another tree was removed is slower (30 % of all processor time). Below a directory with the attribute T of
     chattr(1), ext4 selects the block group by the hash of the name, so a random name avoids this.
 
     Args:
