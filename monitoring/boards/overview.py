@@ -41,6 +41,8 @@ REMEDIES = {
     "MirrorMassDeletionBlocked": "The projects are still served. To list them: "
     "docker compose run --rm --no-deps -T syncer plan. "
     "To allow the removals: docker compose exec control mirrorctl sync --allow-removals N",
+    "MirrorPolicyInvalid": "Syncs use the last good policy. To see the mistakes with their lines: "
+    "docker compose exec -T syncer mirror-syncer check",
     "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }

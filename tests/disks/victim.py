@@ -17,8 +17,8 @@ from mirror_syncer.volume import Gathered, Incoming, Volume, durability
 
 # A step is the moment before, or after, a call.
 _CALLS: dict[str, tuple[type, str]] = {
-    "file named": (Gathered, "name_it"),
-    "large file named": (Incoming, "name_it"),
+    "file named": (Gathered, "publish_file"),
+    "large file named": (Incoming, "publish_file"),
     "sync": (durability.Durability, "sync"),
     "page shown": (CommitGroup, "_show"),
     "rows committed": (Catalog, "settle"),

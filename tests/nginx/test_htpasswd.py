@@ -129,7 +129,7 @@ def test_changed_password_file_takes_effect_at_once(stranger: httpx2.Client, pas
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE, a file with a line NAME:HASH a user"),
+        ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE to a file with a line NAME:HASH per user"),
         ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or the hash is too slow"),
         ("user:{PLAIN}secret\n", "/etc/mirror/htpasswd, line 1: not NAME:HASH"),
         ("user:$2y$10$abcdefghijklmnopqrstuu23JPZtHcGhwXSF41f93o/7vBdDut3Xu\n", "/etc/mirror/htpasswd, line 1: "),

@@ -176,11 +176,11 @@ def _until_other(container: Container, authority: trustme.CA, known: int) -> int
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: no such file, or a link that leads out of the directory"),
-        ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: no such file, or a link that leads"),
-        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by 10002: chown 10002 /etc/mirror/tls"),
-        ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
-        ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
+        ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: missing, or a link that leaves the directory"),
+        ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: missing, or a link that leaves"),
+        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by user 10002; run chown 10002 /etc/mirror/tls"),
+        ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
+        ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
     ],
 )
 def test_unusable_certificate_stops_the_start(image: str, directory: Path, damage: str, told: str) -> None:

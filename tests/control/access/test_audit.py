@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from typing import Any
 
 import httpx2
@@ -91,6 +92,23 @@ def test_log_lines_cannot_control_a_terminal(environment: dict[str, str]) -> Non
     assert "\x1b[2K" not in log
 
 
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_traceback_cannot_control_a_terminal() -> None:
+    """Control characters in a traceback, whose message may come from a client, do not reach the terminal."""
+    script = """
+import structlog
+from mirror_control.logs import configure
+from mirror_control.settings import LogFormat, LogLevel
+configure(level=LogLevel.INFO, form=LogFormat.CONSOLE)
+try:
+    raise ValueError("a\\x1b[2J\\u202eb")
+except ValueError:
+    structlog.get_logger().exception("a defect")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert "ValueError: a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}b" in done.stderr
+
+
 def test_audit_names_the_started_run(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:
     """The audit line of a call that started a run contains the run's id."""
     with caplog.at_level("INFO", logger="mirror_control.access.audit"):
@@ -101,7 +119,7 @@ def test_audit_names_the_started_run(holder: httpx2.Client, caplog: pytest.LogCa
 
 @pytest.mark.proves("security/tokens-and-secrets")
 def test_flood_of_refused_calls_is_rate_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused calls are logged once a second at most, with the number of suppressed lines."""
+    """RefusedError calls are logged once a second at most, with the number of suppressed lines."""
     now = 0.0
     monkeypatch.setattr("mirror_control.access.audit.time.monotonic", lambda: now)
     sparing = LogRateLimit()

@@ -16,6 +16,7 @@ from mirror_contract import (
     Counts,
     Disk,
     PendingRemoval,
+    PolicyState,
     Project,
     ProjectFile,
     ProjectState,
@@ -272,6 +273,30 @@ def test_unchanged_upstream_is_a_warning() -> None:
     assert (few.level, lively.level) == (HealthLevel.GOOD, HealthLevel.GOOD)
 
 
+def test_invalid_policy_is_an_issue(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page shows the mistakes in mirror.toml with line and key, since when, and which policy is in force."""
+    problem = {"line": 6, "key": "mirror.latest", "message": "mirror.latest = 0: must be a whole number <b>"}
+    state = PolicyState.model_validate(
+        {"file": "/etc/pypi-mirror/mirror.toml", "problems": [problem], "invalid_since": WEEK_AGO}
+    )
+    told = assess_health(status(policy=state), now=NOW)
+    assert (told.level, told.title) == (HealthLevel.WARNING, "mirror.toml cannot be used")
+    assert told.issues[0].detail == "line 6: mirror.latest = 0: must be a whole number <b>"
+    assert told.issues[0].since == WEEK_AGO
+    syncer.told = {"policy": state}
+    shown = client.get("/ui/").raise_for_status().text
+    assert "line 6: mirror.latest = 0: must be a whole number &lt;b&gt;" in shown
+    assert "the last good one, because mirror.toml cannot be used" in shown
+
+
+def test_starter_selection_is_shown(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Without mirror.toml, the page says that the example is in force, and how to change it; this is no issue."""
+    state = PolicyState(file="/etc/pypi-mirror/mirror.example.toml", starter=True)
+    assert assess_health(status(policy=state), now=NOW).level is HealthLevel.GOOD
+    syncer.told = {"policy": state}
+    assert "cp config/mirror.example.toml config/mirror.toml" in client.get("/ui/").raise_for_status().text
+
+
 def test_page_shows_last_change_and_previous_upstream(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """The page shows when upstream last changed, and the previous upstream."""
     syncer.told = {"upstream_news_at": WEEK_AGO, "previous_upstream": "https://old.example.org"}
@@ -322,6 +347,12 @@ def test_project_shows_files_without_upload_time(client: httpx2.Client, syncer: 
     undated = page.partition("six-1.0.tar.gz")[2]
     assert "unknown" in undated.partition("</tr>")[0]
     assert "unknown" not in page.partition("six-2.0.tar.gz")[2].partition("</tr>")[0]
+
+
+def test_project_page_shows_the_number_of_more_files(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """If the answer has only a part of a project's files, the page shows how many more the index page has."""
+    syncer.projects["six"] = half_dated_project().model_copy(update={"file_count": 100_000})
+    assert "99,998 older files are on" in client.get("/ui/projects/six").text
 
 
 def test_assets_are_immutable(client: httpx2.Client) -> None:
@@ -400,6 +431,15 @@ def test_page_without_known_state_shows_the_remedy(serve: Serve, syncer: FakeSyn
         answer = client.get("/ui/")
     assert (answer.status_code, "The syncer does not answer" in answer.text) == (503, True)
     assert "docker compose logs syncer" in answer.text
+
+
+def test_history_is_complete_over_several_pages(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The chart shows all last syncs, even if the syncer returns them in several pages."""
+    syncer.runs_in_an_answer = 2
+    syncer.runs = {f"r{number}": run(id=f"r{number}") for number in range(1, 6)}
+    syncer.told = {"last_run": syncer.runs["r5"]}
+    page = client.get("/ui/").text
+    assert all(f"/ui/runs/r{number}" in page for number in range(1, 6))
 
 
 def test_history_is_requested_once_per_run(client: httpx2.Client, syncer: FakeSyncer) -> None:

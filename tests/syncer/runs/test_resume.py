@@ -39,10 +39,10 @@ from mirror_syncer.catalog.projects import Projects
 Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGKILL)
 """
 
-IN_NAME_IT = """
+IN_PUBLISH_FILE = """
 from mirror_syncer.volume import Incoming, tree
 tree._STAGED_FROM, tree._GATHERED_TO = 1_000, 0
-Incoming.name_it = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+Incoming.publish_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -208,7 +208,7 @@ async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, mo
     monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
     pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
     site.select("six")
-    await killed(site, dying=IN_NAME_IT)
+    await killed(site, dying=IN_PUBLISH_FILE)
     pypi.log.forget()
 
     run = await site.sync()

@@ -51,5 +51,7 @@ class Project(BaseModel):
         "Present only in the response for a single project.",
     )
     files: list[ProjectFile] | None = Field(
-        default=None, description="Present only in the response for a single project."
+        default=None,
+        description="Present only in the response for a single project: the newest 500 files, after up to 100 older "
+        "ones without an upload time. The index page lists all files.",
     )

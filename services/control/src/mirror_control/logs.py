@@ -1,7 +1,9 @@
 """Logging: a line per event, as JSON for machines or coloured for people."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -15,6 +17,13 @@ from mirror_control.settings import LogFormat, LogLevel
 def _make_values_printable(_: object, __: str, line: EventDict) -> EventDict:
     """Make values safe to print: clients could otherwise control a terminal, or forge lines by line breaks."""
     return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
+def _print_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback in printable form, because its message may contain a client's text."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    stream.write("\n".join(map(printable, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
@@ -44,9 +53,7 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
     render: list[Processor] = (
         [
             _make_values_printable,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_print_traceback),
         ]
         if for_people
         else [

@@ -86,6 +86,7 @@ def status(found: Status) -> View:
         )
     if found.upstream_news_at is not None:
         facts.add_row("news", f"upstream last changed {format_time(found.upstream_news_at)}")
+    facts.add_row("policy", found.policy.sentence() if found.policy else "unknown")
     facts.add_row("version", f"{printable(found.version)}, up for {_uptime(found)}")
     panel = Panel(
         facts, title=verdict.title, title_align="left", border_style=_COLOURS[verdict.level], expand=not is_piped()
@@ -150,6 +151,8 @@ def project(found: Project) -> View:
         size = "" if file.size is None else decimal(file.size)
         uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
         table.add_row(printable(file.filename), size, uploaded, printable(file.sha256))
+    if (more := found.file_count - len(found.files or ())) > 0:
+        return Group(facts, table, Text(f"{format_count(more, 'older file')} more: /simple/{found.name}/"))
     return Group(facts, table)
 
 

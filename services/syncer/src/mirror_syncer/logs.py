@@ -1,8 +1,9 @@
 """One way to log: lines for people on a terminal, JSON elsewhere."""
 
+import io
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import stamina.instrumentation
 import structlog
@@ -12,6 +13,13 @@ from mirror_contract.text import printable
 
 def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
+def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback whose message may be upstream's words, as ``_plain_values`` does for the rest."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    stream.write("\n".join(map(printable, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -35,7 +43,7 @@ def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -
         structlog.processors.JSONRenderer(),
     ]
     if console:
-        final = [_plain_values, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        final = [_plain_values, structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

@@ -48,9 +48,9 @@ open_to_all: Final = cast("Dependency", Depends(_no_right))
 """Every route declares one of these three; tests fail for a route without one."""
 
 
-def require_right(request: Request, right: Right) -> None:
+def require_right(request: Request, right: Right) -> TokenHolder:
     """
-    Check that the request's token has a right.
+    Return the holder of the request's token if it has a right.
 
     Raises:
         HTTPException: 401 without a token; 403 if the token lacks the right.
@@ -63,6 +63,7 @@ def require_right(request: Request, right: Right) -> None:
         # RFC 6750, 3.1.
         headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{right}"'}
         raise HTTPException(403, _insufficient_right(holder, right), headers=headers)
+    return holder
 
 
 def _insufficient_right(holder: TokenHolder, right: Right) -> str:

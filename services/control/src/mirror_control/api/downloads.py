@@ -9,7 +9,7 @@ from mirror_control.api.dependencies import Counts
 from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.problems import problem_responses
 
-router = APIRouter(tags=["downloads"], responses=problem_responses(422, 503))
+router = APIRouter(tags=["downloads"], responses=problem_responses(422, 429, 503))
 
 
 @router.get("/downloads", dependencies=[open_to_all])

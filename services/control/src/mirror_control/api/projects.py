@@ -12,7 +12,7 @@ from mirror_control.client.schemas import ProjectFilter, ProjectPage
 from mirror_control.problems import problem_responses
 
 router = APIRouter(
-    prefix="/projects", tags=["projects"], dependencies=[open_to_all], responses=problem_responses(422, 502, 503)
+    prefix="/projects", tags=["projects"], dependencies=[open_to_all], responses=problem_responses(422, 429, 502, 503)
 )
 
 

@@ -1,5 +1,6 @@
 """Calls for runs: start, list, show, watch, cancel."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ from fastapi.sse import EventSourceResponse
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_control.access.auth import needs_trigger, open_to_all, require_right
-from mirror_control.access.rights import required_right
+from mirror_control.access.rights import TokenHolder, required_right
 from mirror_control.api.address import prefix_of
 from mirror_control.api.dependencies import AllWatches, Syncer
 from mirror_control.api.paging import LINK_HEADER, add_next_link
@@ -41,7 +42,7 @@ async def start(
         Header(
             alias="Idempotency-Key",
             pattern=r"^[\x21-\x7e]{1,255}$",
-            description="Repeating a call with the same key and body returns the same run for a day.",
+            description="Repeating a call with the same token, key and body returns the same run for a day.",
             examples=["6f1b3c52-9a0e-4d0b-8f43-5e2f7d1c9a77"],
         ),
     ] = None,
@@ -54,14 +55,14 @@ async def start(
 
     The kind `collect` and the options `allow_removals`, `confirm` and `repair` need the right `remove`.
     """
-    require_right(request, required_right(wanted))
-    run = await syncer.start_run(wanted, trigger=Trigger(trigger), idempotency_key=key)
+    holder = require_right(request, required_right(wanted))
+    run = await syncer.start_run(wanted, trigger=Trigger(trigger), idempotency_key=key and _scope_key(holder, key))
     request.state.run = run.id
     response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run
 
 
-@router.get("", dependencies=[open_to_all], responses=LINK_HEADER)
+@router.get("", dependencies=[open_to_all], responses=LINK_HEADER | problem_responses(429))
 async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: Request, response: Response) -> RunPage:
     """List runs, newest first."""
     page = await syncer.list_runs(wanted)
@@ -73,6 +74,11 @@ async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: R
 async def show(syncer: Syncer, run_id: RunId) -> Run:
     """Return a run: state, trigger, times, counts, failures."""
     return await syncer.get_run(run_id)
+
+
+def _scope_key(holder: TokenHolder, key: str) -> str:
+    """Return a key that is unique per token, so that another token's calls cannot share the run or use up the key."""
+    return hashlib.sha256(f"{holder.name}\0{key}".encode()).hexdigest()
 
 
 async def _watch(watches: AllWatches, run_id: RunId) -> AsyncIterator[Watch]:

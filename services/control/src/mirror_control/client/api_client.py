@@ -16,7 +16,7 @@ from typing import Literal, NoReturn, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import Project, Run, RunRequest, Schedule, Status, Trigger
+from mirror_contract import PolicyCandidate, PolicyCheck, Project, Run, RunRequest, Schedule, Status, Trigger
 from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
 from mirror_control.client.schemas import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
@@ -117,6 +117,13 @@ class ApiClient:
     async def get_project(self, name: str) -> Project:
         """Return a project with its files."""
         return parse_response(Project, await self.call("GET", f"projects/{name}"))
+
+    async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
+        """Check a candidate for mirror.toml."""
+        headers = {"Content-Type": "application/json"}
+        return parse_response(
+            PolicyCheck, await self.call("POST", "policy/check", body=candidate.model_dump_json(), headers=headers)
+        )
 
     async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """Return download statistics."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -28,10 +28,18 @@ Answer = TypeVar("Answer")
 
 _DEFAULT_PERIOD = timedelta(days=29)
 _REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
+# A day may have 10,000 rows, so a query for a year reads millions for many seconds. Without a limit, a few callers
+# would occupy all of control's threads, and counting would stop.
+_MAX_QUERIES = 2
+_MAX_WAIT_SECONDS = 4
 
 
 class StatisticsError(Exception):
     """The statistics can't be read."""
+
+
+class StatisticsBusyError(StatisticsError):
+    """Too many queries at once."""
 
 
 class Statistics:
@@ -44,6 +52,8 @@ class Statistics:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._free_queries = asyncio.Semaphore(_MAX_QUERIES)
+        self._running: dict[MissFilter, asyncio.Task[Any]] = {}
 
     async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
@@ -52,7 +62,7 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._run_query, lambda store: _downloads(store, wanted))
+        return await self._answer(wanted, lambda store: _downloads(store, wanted))
 
     async def get_misses(self, wanted: MissFilter) -> Misses:
         """
@@ -61,7 +71,26 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._run_query, lambda store: _misses(store, wanted))
+        return await self._answer(wanted, lambda store: _misses(store, wanted))
+
+    async def _answer(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return the result of a query; identical concurrent requests share it."""
+        if (task := self._running.get(wanted)) is None:
+            task = self._running[wanted] = asyncio.create_task(self._run_in_turn(query))
+            task.add_done_callback(lambda _: self._running.pop(wanted))
+        answer: Answer = await asyncio.shield(task)
+        return answer
+
+    async def _run_in_turn(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        try:
+            async with asyncio.timeout(_MAX_WAIT_SECONDS):
+                await self._free_queries.acquire()
+        except TimeoutError:
+            raise StatisticsBusyError("too many requests for statistics") from None
+        try:
+            return await asyncio.to_thread(self._run_query, query)
+        finally:
+            self._free_queries.release()
 
     def _run_query(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
@@ -140,5 +169,7 @@ def install_handlers(app: FastAPI) -> None:
 
 
 def _as_problem(_: Request, error: Exception) -> Response:
+    if isinstance(error, StatisticsBusyError):
+        return problem_response(429, "Too many requests for statistics; retry later.", headers={"Retry-After": "5"})
     detail = f"The download statistics can't be read ({error}); nginx still serves all files. {_REMEDY}"
     return problem_response(503, detail, headers={"Retry-After": "5"})

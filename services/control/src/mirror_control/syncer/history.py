@@ -5,8 +5,9 @@ from mirror_control.client.api_client import ApiError
 from mirror_control.client.schemas import RunFilter
 from mirror_control.syncer.syncer_client import SyncerClient
 
-# A sync every half hour makes 96 in two days.
+# A sync every half hour makes 96 in two days. With many failures, a page may hold fewer.
 _MAX_SYNCS = 100
+_MAX_PAGES = 50
 _ENDED = [state for state in RunState if state.ended]
 
 
@@ -26,10 +27,23 @@ class SyncHistory:
         newest = status.last_run.id if status.last_run else None
         if newest != self._newest and status.syncer_up:
             try:
-                page = await syncer.list_runs(RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_MAX_SYNCS))
+                ended = await _last_syncs(syncer)
             except ApiError:
                 return self._runs
-            full = [run for run in page.items if run.request.projects is None and run.started_at and run.finished_at]
-            self._runs = [run.model_copy(update={"failures": []}) for run in reversed(full)]
+            full = [run for run in ended if run.request.projects is None and run.started_at and run.finished_at]
+            self._runs = list(reversed(full))
             self._newest = newest
         return self._runs
+
+
+async def _last_syncs(syncer: SyncerClient) -> list[Run]:
+    """Return the last finished syncs, newest first, without their failures."""
+    found, after = list[Run](), None
+    for _ in range(_MAX_PAGES):
+        wanted = RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_MAX_SYNCS - len(found), after=after)
+        page = await syncer.list_runs(wanted)
+        found += (run.model_copy(update={"failures": []}) for run in page.items)
+        after = page.next
+        if after is None or len(found) >= _MAX_SYNCS:
+            break
+    return found

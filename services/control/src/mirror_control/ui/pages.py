@@ -23,7 +23,7 @@ from mirror_control.ui.rendering import ASSETS, render
 router = APIRouter(dependencies=[open_to_all])
 
 _MAX_DOWNLOAD_ROWS = 50
-# A project may have 40,000 files; a browser shows 500 quickly, and the index page lists all.
+# As many as the syncer returns, after older ones without an upload time; the index page lists all.
 _MAX_FILES = 500
 _MAX_UNDATED_FILES = 100
 _PAGE_SIZE = 100
@@ -82,15 +82,17 @@ async def project(
     """Show why a project is or is not mirrored, its files, and its downloads."""
     try:
         normalized = parse_project_name(name)
-        found = await syncer.get_project(normalized)
     except ValueError as error:
         return render(request, "error.html", title=name[:80], detail=str(error), status_code=404)
-    except ApiError as error:
-        return _render_api_error(request, error, title=normalized)
     try:
         versions = (await counts.get_downloads(DownloadFilter(project=normalized, top=_MAX_DOWNLOAD_ROWS))).versions
     except StatisticsError:
         versions = None
+    try:
+        # Last, so that no call waits while it holds hundreds of files in memory.
+        found = await syncer.get_project(normalized)
+    except ApiError as error:
+        return _render_api_error(request, error, title=normalized)
     # The newest files come last on the index page.
     files = list(reversed(found.files or []))
     return render(
@@ -101,7 +103,7 @@ async def project(
         files=files[:_MAX_FILES],
         undated=[file.filename for file in files[_MAX_FILES:] if file.upload_time is None][:_MAX_UNDATED_FILES],
         undated_effect=UNDATED_EFFECT,
-        more=len(files[_MAX_FILES:]),
+        more=max(found.file_count - len(files[:_MAX_FILES]), 0),
         versions=versions,
     )
 

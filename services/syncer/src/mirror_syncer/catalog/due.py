@@ -98,15 +98,15 @@ class Due:
 
     def quarantined(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what the list lacks since it is quarantined, and was last looked at before then."""
-        return self._by_name(project.c.checked_at < before, condition=QUARANTINED)
+        return self._by_name(_not_seen(since=before), condition=QUARANTINED)
 
     def count_quarantined(self, *, before: int) -> int:
         """Return how many projects ``quarantined`` yields."""
-        return self._count(QUARANTINED, project.c.checked_at < before)
+        return self._count(QUARANTINED, _not_seen(since=before))
 
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield all that is listed and was not looked at since."""
-        return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at < before))
+        return self._by_name(_not_seen(since=before))
 
     def fingerprints(self) -> Iterator[list[tuple[DueProject, str | None]]]:
         """Yield all that is listed and published, and the fingerprint of the policy that it was published by."""
@@ -222,6 +222,11 @@ class Due:
     def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         with self._engine.connect() as connection:
             return list(connection.execute(query.limit(_AT_ONCE)))
+
+
+def _not_seen(*, since: int) -> sa.ColumnElement[bool]:
+    # None: a new catalog found it in the tree, or upstream is another one since.
+    return sa.or_(project.c.checked_at.is_(None), project.c.checked_at <= since)
 
 
 def _latest(*, tick: int, before: int) -> tuple[sa.ColumnElement[bool], ...]:

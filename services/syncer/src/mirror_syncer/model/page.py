@@ -59,6 +59,8 @@ class Page:
     name: NormalizedName
     files: tuple[File, ...]
     refused: tuple[Refusal, ...] = ()
+    contradicting: tuple[File, ...] = ()
+    """Further contents under names of its files, each also refused: the page does not say which one is right."""
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None

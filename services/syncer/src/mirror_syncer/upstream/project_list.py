@@ -41,7 +41,8 @@ _ANCHOR = re.compile(rb"<a\s(?P<attributes>[^<>]*)>(?P<text>[^<]*)</a\s*>", re.I
 _HREF = re.compile(rb"""href\s*=\s*["']?(?P<url>[^"'\s>]*)""", re.IGNORECASE)
 # PyPI and most others say so; without it each link must be a project's, so that a login page is none.
 _IS_INDEX = re.compile(rb"pypi:repository-version|<title>[^<]{0,200}?simple[^<]{0,200}</title>", re.IGNORECASE)
-_HTML_END = re.compile(rb"</(?:html|body)\s*>\s*$", re.IGNORECASE)
+# PyTorch's has a comment with a time behind its end.
+_HTML_END = re.compile(rb"</(?:html|body)\s*>(?:\s|<!--(?:[^-]|-(?!->))*-->)*$", re.IGNORECASE)
 
 
 class _Entry(msgspec.Struct):

@@ -15,7 +15,6 @@ from mirror_syncer.catalog import Catalog, Fact, KnownList
 from mirror_syncer.config import PolicySource
 from mirror_syncer.errors import (
     AbandonedError,
-    ConfigurationError,
     InvalidPageError,
     MirrorError,
     UpstreamError,
@@ -165,10 +164,7 @@ class WholeIndexSync:
         What can't be had is told, and changes nothing.
         """
         run.reread = False
-        try:
-            await asyncio.to_thread(self._policy.reload)
-        except ConfigurationError as error:
-            run.note(Failure(reason=f"{error}; what was in force before still is"))
+        run.note(*(Failure(reason=reason) for reason in await asyncio.to_thread(self._policy.reload)))
         run.policy_digest = self._policy.digest
         try:
             return await self._read(run)
@@ -186,7 +182,7 @@ class WholeIndexSync:
 
     async def _collect(self, run: ActiveRun) -> None:
         """Remove files whose time has come: it may be what makes room."""
-        due = await asyncio.to_thread(self._collection.due)
+        due = await self._collection.due()
         at_hand = self._queue.names()
         tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
         await self._feed.put(run, tasks)

@@ -23,6 +23,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _PATIENCE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
+_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # all others are no coding at all
 _HOSTS_MOST = 100
 _PORTS = {"http": 80, "https": 443}
 _UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
@@ -168,8 +169,9 @@ class Exchanges:
         after = Next.ANYWHERE
         if broken and not proxied:
             after = await self._addresses.failed(*_origin(url), head.address, by=by)
+        rest = "" if wait is None else f", and asks to be left alone for {wait:,.0f} s"
         return RetryLaterError(
-            f"{url}: answered {head.words}",
+            f"{url}: answered {head.words}{rest}",
             reason=str(head.status),
             wait=wait,
             elsewhere=after is Next.ADDRESS,
@@ -200,7 +202,7 @@ class _Body:
         """Take the next bytes."""
         if not head.has_content:
             self._pass_over(head, len(chunk))
-        elif self._members is not None and head.headers.get("content-encoding", "").lower() in _GZIP:
+        elif self._members is not None and self._coding(head) in _GZIP:
             try:
                 for piece in self._members.pieces(chunk):
                     self._received += len(piece)
@@ -214,6 +216,13 @@ class _Body:
         if passed > _PATIENCE_SECONDS and self._received < passed * self._slowest:
             told = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
             raise RetryLaterError(told, reason="slow", fresh=True)
+
+    def _coding(self, head: Head) -> str:
+        """Return how a body is packed that libcurl cannot unpack; raise ``Refused`` where nobody here can."""
+        coding = head.headers.get("content-encoding", "").lower()
+        if coding in _OTHER_CODINGS:
+            raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, though asked for gzip alone")
+        return coding
 
     def check_end(self) -> None:
         """Raise ``RetryLaterError`` where the answer ended before what is packed in it."""

@@ -51,12 +51,23 @@ class Routes:
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        # No user in a URL: what stands before an '@' is there for readers who take it for the host.
-        if port is None or "@" in parts.netloc or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
+        if "@" in parts.netloc:
+            # What stands before an '@' may mislead readers, who take it for the host; or it is a login, which neither
+            # log nor status page shall repeat.
+            raise RefusedError(
+                f"{_without_user(url)!r}: the URL names a user, so it is not asked for; user and password for the "
+                "index belong into MIRROR_UPSTREAM_NETRC"
+            )
+        if port is None or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
             raise RefusedError(
                 f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
                 f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
             )
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()[:200]
 
 
 def redirected(url: str, location: str) -> str:
@@ -72,5 +83,5 @@ def redirected(url: str, location: str) -> str:
     except ValueError as error:
         raise RefusedError(f"{url}: redirects to {location[:200]!r}, which is no URL: {error}") from error
     if url.startswith("https:") and not target.startswith("https:"):
-        raise RefusedError(f"{url}: redirects from https to {target[:200]!r}")
+        raise RefusedError(f"{url}: redirects from https to {_without_user(target)!r}")
     return target
