@@ -1,4 +1,4 @@
-"""File names of distributions: one reading for the policy, the pages and the download statistics."""
+"""File names of distributions: policy, pages and download statistics share one parser."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""Whatever a project's name becomes, it is one name, and safe as a path component."""
+"""Project names: each has one normalized form, which is safe as a path component."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What may be asked of a run, and how it reads on the wire."""
+"""Requests for runs: validation and serialization."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Servers that run in a thread of their own, so that a test can be a plain function that speaks HTTP."""
+"""Servers that run in a background thread, so that tests can be plain functions."""
 
 import asyncio
 import socket

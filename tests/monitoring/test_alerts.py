@@ -1,4 +1,4 @@
-"""Prometheus' configuration, its rules, and the alerts: proved to fire and not to, and documented."""
+"""Prometheus' configuration, rules and alerts: valid, tested and documented."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Grafana's dashboards: what a real one would stumble over, and what a reader would."""
+"""Grafana's dashboards: valid, readable and current."""
 
 import json
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""The metrics' names, labels and conventions, and the page that documents them."""
+"""The metrics: names, labels, conventions and documentation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""bandersnatch itself mirrors this mirror: the list with serials, the legacy JSON, every file."""
+"""bandersnatch mirrors this mirror: the list with serials, the legacy JSON, every file."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Control behind nginx: present, absent, elsewhere, and in the middle of a stream when nginx stops."""
+"""Control behind nginx: present, absent, at a new address, and with an open stream when nginx stops."""
 
 import statistics
 import time
@@ -35,7 +35,7 @@ def control(image: str, network: str, name: str) -> AbstractContextManager[Conta
 
 
 def wait_for(client: httpx2.Client, name: str, *, in_a_row: int = 1) -> None:
-    """Return when the control of that name has given so many answers in a row; fail after 10 s."""
+    """Wait for consecutive answers of the named control; fail after 10 s."""
     deadline = time.monotonic() + 10
     answers = 0
     while time.monotonic() < deadline:
@@ -48,7 +48,7 @@ def wait_for(client: httpx2.Client, name: str, *, in_a_row: int = 1) -> None:
 
 
 def assert_prompt(seconds: list[float]) -> None:
-    """Assert the 50 ms that are promised; a busy machine may add to the one or the other, not hide a time-out."""
+    """Assert an answer within 50 ms; a busy machine may delay one answer, but that must not hide a timeout."""
     assert (statistics.median(seconds) < 0.05, max(seconds) < 0.25) == (True, True), seconds
 
 
@@ -61,7 +61,7 @@ def present(image: str, network: str, client: httpx2.Client) -> Iterator[Contain
 
 
 def seconds_for_502(client: httpx2.Client) -> float:
-    """Ask for control, expect the text that it is away, and return how long that took."""
+    """Request control, expect the error text, and return the duration."""
     begin = time.perf_counter()
     answer = client.get("/api/v1/status")
     elapsed = time.perf_counter() - begin

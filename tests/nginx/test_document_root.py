@@ -1,4 +1,4 @@
-"""The document root: other mirrors beside ours, what stays hidden, what a directory shows."""
+"""The document root: other mirrors' trees, hidden files, directories."""
 
 import socket
 from http.client import HTTPConnection, HTTPResponse
@@ -225,7 +225,7 @@ def test_pages_run_no_script_and_hide_the_version(client: httpx2.Client, path: s
 
 
 def ask(nginx: Container, path: str) -> tuple[int, bytes]:
-    """Send a path as it is: clients, rightly, mend it first."""
+    """Send a request and return the successful answer."""
     connection = HTTPConnection(*nginx.address, timeout=5)
     connection.request("GET", path)
     answer = connection.getresponse()

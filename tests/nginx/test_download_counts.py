@@ -1,4 +1,4 @@
-"""nginx's access log and control's counts: the real ones of both, whatever becomes of either."""
+"""nginx's access log and control's counts, with the real programs and their failures."""
 
 import asyncio
 import os

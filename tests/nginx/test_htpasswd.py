@@ -1,4 +1,4 @@
-"""``MIRROR_NGINX=htpasswd``: who may read, and who need not be asked."""
+"""``MIRROR_NGINX=htpasswd``: reading needs a password, with few exceptions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def mount(passwords: Path) -> str:
 
 @pytest.fixture
 def closed(image: str, tree: Tree, network: str, passwords: Path) -> Iterator[Container]:
-    """Return a mirror that wants a password."""
+    """Return a mirror that requires a password."""
     where = (f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, LOGS, *KNOBS, *where, mount(passwords)) as container:
         yield container

@@ -1,4 +1,4 @@
-"""The legacy JSON API: a document a project, and its serial in a header."""
+"""The legacy JSON API: a document per project, with its serial in a header."""
 
 import httpx2
 import pytest

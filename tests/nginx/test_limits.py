@@ -1,4 +1,4 @@
-"""Clients that want too much: where it ends for them, and that the others are served meanwhile."""
+"""Limits on greedy clients, and service for all others meanwhile."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ async def statuses(address: Address, sent: bytes) -> Counter[int]:
 
 
 async def crowd(address: Address, clients: int, sent: bytes) -> Counter[int]:
-    """Count the statuses that so many clients get at the same time."""
+    """Count the statuses that simultaneous clients get."""
     return sum(await asyncio.gather(*(statuses(address, sent) for _ in range(clients))), Counter[int]())
 
 

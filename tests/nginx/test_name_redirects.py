@@ -1,4 +1,4 @@
-"""PEP 503: every spelling of a name leads to its normalized form, at once."""
+"""PEP 503: every spelling of a name redirects to its normalized form."""
 
 import random
 import string

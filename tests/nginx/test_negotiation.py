@@ -1,4 +1,4 @@
-"""Which type a page is sent in: the table of the issue, over real HTTP (PEP 691, field headers of real clients)."""
+"""Content negotiation (PEP 691) with the headers of real clients."""
 
 import gzip
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The container: its knobs, its log, and how little it needs."""
+"""The container: settings, log, and minimal requirements."""
 
 import json
 import re

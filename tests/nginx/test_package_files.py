@@ -1,4 +1,4 @@
-"""Distributions: by short and by PyPI's long URL, under any name, whole and in parts."""
+"""Package files: by short and long URL, with any name, whole and in ranges."""
 
 import re
 from http.client import HTTPConnection

@@ -1,4 +1,4 @@
-"""What a script of another site may read (CORS): what an installer in a browser needs, and nothing else."""
+"""CORS: scripts of other sites may read what an installer in a browser needs, and nothing else."""
 
 import httpx2
 import pytest

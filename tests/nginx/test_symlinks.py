@@ -1,4 +1,4 @@
-"""Symlinks that somebody else on the volume planted: whatever nginx itself may read, they publish none of it."""
+"""Symlinks planted on the volume expose nothing that nginx can read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="module", params=["", "listing", "symlinks,listing"])
 def knobs(request: pytest.FixtureRequest) -> str:
-    """Return MIRROR_NGINX."""
+    """Return the value of MIRROR_NGINX."""
     knobs: str = request.param
     return knobs
 

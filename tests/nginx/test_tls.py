@@ -1,4 +1,4 @@
-"""``MIRROR_NGINX=tls``: HTTPS with the operator's own certificate, and what HTTP is then."""
+"""``MIRROR_NGINX=tls``: HTTPS with the operator's certificate, and redirects from HTTP."""
 
 import socket
 import ssl
@@ -178,7 +178,7 @@ def _until_other(container: Container, authority: trustme.CA, known: int) -> int
     [
         ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: missing, or a link that leaves the directory"),
         ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: missing, or a link that leaves"),
-        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by user 10002; run chown 10002 /etc/mirror/tls"),
+        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by user 10002; run chown"),
         ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
         ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
     ],

@@ -1,4 +1,4 @@
-"""The whole life of a file's URLs, short and long, through a real syncer and the real nginx."""
+"""The life of a file's URLs, short and long, through a real syncer and the real nginx."""
 
 import asyncio
 import hashlib

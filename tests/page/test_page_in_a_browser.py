@@ -1,4 +1,4 @@
-"""The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, and under attack."""
+"""The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, with hostile input."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -88,7 +88,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
 
 
 def under_way(syncer: FakeSyncer, done: int) -> None:
-    """Let a sync have done so many of its 40 projects."""
+    """Let a running sync finish a number of its 40 projects."""
     run = syncer.runs["r7"].model_copy(
         update={
             "id": "r8",

@@ -1,4 +1,4 @@
-"""Who may change something, and how much a request may send."""
+"""Authorization of changing calls, and the limit on request bodies."""
 
 from collections.abc import Iterator
 

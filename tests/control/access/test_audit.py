@@ -1,4 +1,4 @@
-"""The audit: a line of the log for each changing call, whose fields are documented."""
+"""The audit log: a line for each changing call, with documented fields."""
 
 import json
 import re
@@ -18,20 +18,20 @@ FIELDS = ["time", "level", "message", "address", "forwarded_for", "call", "token
 
 
 def make_token(environment: dict[str, str], *arguments: str) -> str:
-    """Return what `mirrorctl token …` shows."""
+    """Create a token with `mirrorctl token …` and return it."""
     done = subprocess.run([MIRRORCTL, "token", *arguments], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 @pytest.fixture
 def environment_of_quiet(environment: dict[str, str]) -> dict[str, str]:
-    """A control that logs errors alone."""
+    """Return the environment of a control that only logs errors."""
     environment["MIRROR_LOG_LEVEL"] = "error"
     return environment
 
 
 def audited(log: str) -> list[dict[str, Any]]:
-    """Return the audit's lines."""
+    """Return the lines of the audit log."""
     return [line for line in map(json.loads, log.splitlines()) if line["message"] == "audit"]
 
 

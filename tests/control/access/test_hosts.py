@@ -1,4 +1,4 @@
-"""By which names the mirror may be called, so that no web page reads it through its reader's browser."""
+"""Host names: protection against DNS rebinding."""
 
 import httpx2
 import pytest

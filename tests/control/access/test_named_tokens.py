@@ -1,4 +1,4 @@
-"""Tokens with a name and a right: made, listed, revoked, and never kept as they are."""
+"""Named tokens: created, listed, revoked, and stored only as digests."""
 
 import json
 import os
@@ -21,18 +21,18 @@ Mirrorctl = Callable[..., Result]
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> NamedTokens:
-    """No token yet, and no directory for them."""
+    """Return the named tokens of a directory that does not exist yet."""
     return NamedTokens(tmp_path / "tokens")
 
 
 @pytest.fixture
 def mirrorctl(settings: Settings) -> Mirrorctl:
-    """Run a command as control's container would."""
+    """Return a function that runs a command as in control's container."""
     return lambda *arguments: CliRunner().invoke(main, arguments)
 
 
 def status(client: httpx2.Client, token: str, path: str = "/api/v1/misses") -> int:
-    """Return what a reading call that needs a token answers."""
+    """Return the status of a reading call with a token."""
     return client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
 
 

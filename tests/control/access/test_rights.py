@@ -1,4 +1,4 @@
-"""Which right each call needs: declared by its route, told by the OpenAPI document, and held."""
+"""The right of each call: declared by its route, documented in OpenAPI, and enforced."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,7 +32,7 @@ CALLS = {
 
 
 def declarations(settings: Settings) -> Iterator[tuple[str, set[str], list[Any]]]:
-    """Yield path, methods and dependencies of each route that the application has, however it was included."""
+    """Yield path, methods and dependencies of each route of the application."""
     # Which FastAPI answers itself: the document.
     waiting: list[Any] = [
         route for route in create_app(settings).routes if getattr(route, "path", "") != "/api/openapi.json"
@@ -47,7 +47,7 @@ def declarations(settings: Settings) -> Iterator[tuple[str, set[str], list[Any]]
 
 @pytest.fixture
 def as_one(client: httpx2.Client, settings: Settings) -> Iterator[As]:
-    """A client that brings a token of this right; None brings none."""
+    """Return a client with a token of a right, or without a token."""
     opened: list[httpx2.Client] = []
 
     def holding(right: str | None) -> httpx2.Client:

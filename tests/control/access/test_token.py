@@ -1,4 +1,4 @@
-"""The token: made where none is given, refused where it is unusable, replaced without a restart."""
+"""The operator's token: created if missing, refused if unusable, replaced without a restart."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The API's description: committed as it is, with an example for all that is asked and answered."""
+"""The committed OpenAPI document, with an example for each request and response."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from control import openapi
 
 @pytest.fixture
 def calls(client: httpx2.Client) -> dict[str, dict[str, Any]]:
-    """Every call of the document, by its id."""
+    """Return every call of the document by its id."""
     document = client.get("/api/openapi.json").json()
     return {call["operationId"]: call for calls in document["paths"].values() for call in calls.values()}
 

@@ -1,4 +1,4 @@
-"""Downloads and misses, as the API, Prometheus and mirrorctl tell them."""
+"""Downloads and misses in the API, Prometheus and mirrorctl."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ SIX = "/packages/cd/six-1.17.0.tar.gz"
 
 
 def request(uri: str, *, days_ago: int = 0, **told: str) -> bytes:
-    """Return a line of so many days ago."""
+    """Return a log line that is a number of days old."""
     return line(uri, time=(TODAY - timedelta(days=days_ago)).isoformat(), **told)
 
 
@@ -52,7 +52,7 @@ def counted(settings: Settings) -> None:
 
 
 def ask(client: httpx2.Client, path: str) -> dict[str, object]:
-    """Return a successful answer."""
+    """Send a request and return the successful answer."""
     answer = client.get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.text
     found: dict[str, object] = answer.json()
@@ -145,7 +145,7 @@ def test_corrupt_store_is_503(counted: None, settings: Settings, client: httpx2.
 
 
 def served(client: httpx2.Client) -> dict[str, float]:
-    """Return the samples of what nginx served, by name and labels."""
+    """Return the samples of the serving metrics by name and labels."""
     return {
         " ".join([sample.name.removeprefix("pypi_mirror_"), *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(client.get("/metrics").text)

@@ -1,4 +1,4 @@
-"""Methods, as HTTP has them: HEAD is GET without content, and a 405 says what can be done."""
+"""HTTP methods: HEAD is GET without content, and a 405 lists the allowed methods."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The OpenAPI document: that control keeps what it promises, and the page that shows it."""
+"""The OpenAPI document: control conforms to it, and a page shows it."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Runs, projects and the schedule over HTTP: what passes through control, and what does not."""
+"""Runs, projects and the schedule over HTTP: what control forwards, and what it refuses."""
 
 import httpx2
 import pytest

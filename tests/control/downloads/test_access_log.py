@@ -1,4 +1,4 @@
-"""nginx's access log as files: which are its, in what order, and when one is closed."""
+"""The files of nginx's access log: their names, their order, and when they are closed."""
 
 import os
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""From the access log to the store: nothing is lost, nothing is counted twice, and files go when they were counted."""
+"""The intake of the access log: nothing is lost or counted twice, and counted files are deleted."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(logs: Path, store: Path) -> Iterator[Callable[[], Intake]]:
-    """Return what starts an intake on the same log and store, as a restart of control does."""
+    """Return a function that starts an intake on the same log and store, like a restart of control."""
     started: list[Intake] = []
 
     def start() -> Intake:
@@ -56,7 +56,7 @@ def start(logs: Path, store: Path) -> Iterator[Callable[[], Intake]]:
 
 
 def drain(intake: Intake, now: datetime = NOW) -> int:
-    """Count all that is there; return how many slices that took."""
+    """Count all new lines; return the number of slices."""
     slices = 0
     while intake.count_slice(now=now) is not None:
         slices += 1
@@ -64,14 +64,14 @@ def drain(intake: Intake, now: datetime = NOW) -> int:
 
 
 def counted(store: Path) -> int:
-    """Return how many downloads there are in the store."""
+    """Return the number of downloads in the store."""
     with closing(connect(store)) as connection:
         (count,) = connection.execute("SELECT total(count) FROM download").fetchone()
     return int(count)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Append, as nginx does."""
+    """Append lines, as nginx does."""
     with path.open("ab") as file:
         file.write(content)
 

@@ -1,4 +1,4 @@
-"""What a line of the access log counts as."""
+"""The tally: what each line of the access log counts as."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The command line, against a running control."""
+"""The command line against a running control."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ Mirrorctl = Callable[..., Result]
 
 @pytest.fixture
 def mirrorctl(client: httpx2.Client) -> Mirrorctl:
-    """Run a command as control's container would, where the token's file is at hand."""
+    """Return a function that runs a command as in control's container, with the token file."""
 
     def run(*arguments: str, **environment: str | None) -> Result:
         return CliRunner(env={"MIRRORCTL_URL": str(client.base_url), **environment}).invoke(main, arguments)
@@ -118,7 +118,7 @@ def test_status_shows_pending_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) 
 
 
 def ended(moment: datetime) -> Run:
-    """Return a sync of the whole mirror that went well."""
+    """Return a full sync that succeeded."""
     return Run(
         id="r1",
         request=RunRequest(kind=RunKind.SYNC),

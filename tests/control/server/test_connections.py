@@ -1,4 +1,4 @@
-"""Clients of control's own port that take their time, and clients without number."""
+"""Slow clients and too many clients of control's own port."""
 
 import resource
 import socket
@@ -19,7 +19,7 @@ Connect = Callable[[], socket.socket]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let control wait for a fifth of a second where it waits for 10 to 60."""
+    """Shorten control's timeouts of 10 to 60 s to a fifth of a second."""
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "UNREAD_SECONDS"):
         monkeypatch.setattr(connections, name, 0.2)
 
@@ -34,7 +34,7 @@ def connect(impatient: None, client: httpx2.Client) -> Iterator[Connect]:
 
 
 def closed(connection: socket.socket, *, drip: bytes = b"") -> bool:
-    """Wait until control closes a connection, sending a byte now and then if there are any."""
+    """Wait until control closes a connection, sending single bytes if there are any."""
     connection.settimeout(0.05 if drip else 20)
     for _ in range(400):
         try:

@@ -1,4 +1,4 @@
-"""Control as its container runs it: a process, its environment, its signals and its log."""
+"""Control's process: environment, signals and log."""
 
 import json
 import os
@@ -18,7 +18,7 @@ CONTROL = Path(sys.executable).with_name("mirror-control")
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What a container would have, with nobody at the syncer's address."""
+    """Return a container's environment, with nothing at the syncer's address."""
     (tmp_path / "state").mkdir()
     return {
         "PATH": os.environ["PATH"],

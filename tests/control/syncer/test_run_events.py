@@ -1,4 +1,4 @@
-"""Watching a run: what a client of its events is told, and what many, slow and lost clients cost."""
+"""Watching runs: events for clients, and the cost of many, slow and lost clients."""
 
 import asyncio
 import json
@@ -173,7 +173,7 @@ def test_watcher_beyond_the_limit_is_503(client: httpx2.Client, run_id: str, bac
 
 
 class Looks:
-    """A syncer's answers, counted."""
+    """A syncer's answers, with the number of calls."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -193,7 +193,7 @@ class Looks:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    """A syncer that is looked at without a pause."""
+    """Return a syncer that is polled without a pause."""
     monkeypatch.setattr(run_watch, "_POLL_SECONDS", 0)
     return Looks()
 

@@ -1,4 +1,4 @@
-"""What control says while the syncer is dead, hangs, or talks nonsense."""
+"""Control while the syncer is down, hangs, or returns invalid answers."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""The page as it is sent: what it says, to whom, and what a browser may do with it. tests/page looks at it in one."""
+"""The page's HTML: its content and its security; tests/page tests it in a browser."""
 
 import json
 import re
@@ -37,7 +37,7 @@ PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui
 
 
 def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
-    """Return a sync of the whole mirror that ended a quarter of an hour ago."""
+    """Return a full sync that ended a quarter of an hour ago."""
     begin = NOW - timedelta(minutes=20)
     fields = {
         "id": "20261122T161233-3fa9c1",
@@ -53,7 +53,7 @@ def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
 
 
 def status(**other: Any) -> Status:
-    """Return the status of a mirror in good health."""
+    """Return the status of a healthy mirror."""
     fields = {
         "syncer_up": True,
         "as_of": NOW,
@@ -87,7 +87,7 @@ FAILED = {"last_run": run(RunState.FAILED, message="upstream is away"), "failing
 
 
 def retry(**counts: int) -> Run:
-    """Return a full sync that is under way, and was started after those that ended."""
+    """Return a running full sync that started after the failed one."""
     return run(RunState.RUNNING, id="20261122T163233-3fa9c1", finished_at=None, counts=Counts(**counts))
 
 
