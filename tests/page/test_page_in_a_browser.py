@@ -137,7 +137,7 @@ def test_page_works_without_javascript(opened: Open) -> None:
         page.get_by_text("as a table").click()
         expect(page.get_by_role("link", name=f"{NOW - timedelta(minutes=60):%Y-%m-%d %H:%M}")).to_be_visible()
         page.get_by_role("link", name="Projects", exact=True).click()
-        page.get_by_label("Name begins with").fill("zo")
+        page.get_by_label("Name starts with").fill("zo")
         page.get_by_role("button", name="Find").click()
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
         expect(page.get_by_role("link", name="six")).to_have_count(0)
@@ -179,11 +179,11 @@ def test_retry_button_asks_for_the_token(opened: Open, syncer: FakeSyncer) -> No
         page.get_by_role("button", name="Retry evil").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Token", exact=True).fill("wrong")
-        dialog.get_by_role("button", name="Go on").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("This token is not valid")
+        dialog.get_by_role("button", name="Continue").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("This token is invalid")
         assert page.evaluate(STORED) == [0, 0, "", 0]
         dialog.get_by_label("Token", exact=True).fill(TOKEN)
-        dialog.get_by_role("button", name="Go on").click()
+        dialog.get_by_role("button", name="Continue").click()
         expect(page.get_by_role("status")).to_contain_text("The run is queued")
         assert [run.request.projects for run in syncer.runs.values()][-1] == ("evil",)
         # Known by now: no second question.
@@ -197,7 +197,7 @@ def test_retry_button_asks_for_the_token(opened: Open, syncer: FakeSyncer) -> No
         page.get_by_role("button", name="Retry zope-interface").click()
         expect(dialog).to_be_visible()
         dialog.get_by_label("Token", exact=True).fill(TOKEN)
-        dialog.get_by_role("button", name="Go on").click()
+        dialog.get_by_role("button", name="Continue").click()
         page.get_by_role("status").get_by_role("link").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of zope-interface")
 
@@ -206,19 +206,19 @@ def test_api_error_is_shown(opened: Open, syncer: FakeSyncer, background: Backgr
     """An error of the API is shown, and the button can be used again."""
     with opened("/ui/projects/evil") as page:
         background.run(syncer.stop())
-        page.get_by_role("button", name="Sync it now").click()
+        page.get_by_role("button", name="Sync now").click()
         page.get_by_label("Token", exact=True).fill(TOKEN)
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("The syncer does not answer")
-        expect(page.get_by_role("button", name="Sync it now")).to_be_enabled()
+        expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
 
 
 def test_page_works_by_keyboard(opened: Open, syncer: FakeSyncer) -> None:
     """With the keyboard alone, one can skip to the content, retry, cancel, and return to the same place."""
     with opened("/ui/") as page:
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="To the content")).to_be_focused()
-        expect(page.get_by_role("link", name="To the content")).to_be_in_viewport()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
         button = page.get_by_role("button", name="Retry evil")
         for _ in range(40):
             page.keyboard.press("Tab")
@@ -237,11 +237,11 @@ def test_search_updates_while_typing(opened: Open) -> None:
     """Results follow the typed text, and the focus stays."""
     with opened("/ui/projects") as page:
         expect(page.get_by_role("link", name="six")).to_be_visible()
-        page.get_by_label("Name begins with").press_sequentially("zop")
+        page.get_by_label("Name starts with").press_sequentially("zop")
         expect(page.get_by_role("link", name="six")).to_have_count(0)
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
-        expect(page.get_by_label("Name begins with")).to_be_focused()
-        page.get_by_label("Name begins with").fill("")
+        expect(page.get_by_label("Name starts with")).to_be_focused()
+        page.get_by_label("Name starts with").fill("")
         page.get_by_label("State").select_option("partial")
         expect(page.get_by_role("link", name="evil")).to_be_visible()
         expect(page.get_by_role("link", name="zope-interface")).to_have_count(0)
@@ -271,7 +271,7 @@ def test_page_shows_lost_connection(opened: Open) -> None:
     with opened("/ui/") as page:
         page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service does not answer"))
         expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
-        expect(page.get_by_role("alert")).to_contain_text("as of")
+        expect(page.get_by_role("alert")).to_contain_text("the state at")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
         page.unroute("**/ui/")
         expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)

@@ -102,7 +102,7 @@ def test_status_of_healthy_mirror_starts_with_freshness(mirrorctl: Mirrorctl, sy
     well = {"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}
     syncer.told = well | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
     told = mirrorctl("status").stdout
-    assert told.startswith("As of upstream ")
+    assert told.startswith("Matches upstream as of ")
     assert "1 project with 1 file can be installed." in told.splitlines()[0]
 
 

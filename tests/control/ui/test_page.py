@@ -172,7 +172,7 @@ def test_full_volume_names_pending_removal() -> None:
         ),
         (
             HealthLevel.GOOD,
-            "Complete, as of upstream 7 d ago",
+            "Complete as of 7 d ago",
             {
                 "last_completed_at": WEEK_AGO,
                 "schedule": Schedule(cron="0 3 * * 6", next_run_at=NOW + timedelta(hours=2)),

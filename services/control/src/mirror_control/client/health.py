@@ -67,7 +67,7 @@ def _assess_without_issues(status: Status, *, now: datetime) -> HealthVerdict:
         idle = "" if counts.projects_done else f" None of {counts.projects_planned:,} is done: does upstream answer?"
         return HealthVerdict(HealthLevel.BUSY, f"A sync has been running for {duration}", f"{freshness}{idle}", [])
     if now - completed >= SYNC_OVERDUE_AFTER:  # the schedule is weekly, or off
-        title = f"Complete, as of upstream {format_time(completed, now=now)}"
+        title = f"Complete as of {format_time(completed, now=now)}"
         return HealthVerdict(HealthLevel.GOOD, title, freshness, [])
     if behind := _count_behind(status):
         title = f"Fresh; upstream serves older pages of {format_count(behind, 'project')}"
@@ -107,4 +107,6 @@ def _count_behind(status: Status) -> int:
 def _describe_freshness(status: Status, *, now: datetime) -> str:
     behind = status.projects.get(ProjectState.BEHIND, 0) if not _count_behind(status) else 0
     waiting = f" Not yet synced: {format_count(behind, 'project')} that changed since then." if behind else ""
-    return f"As of upstream {format_time(last_completed_at(status), now=now)}. {describe_stock(status)}{waiting}"
+    return (
+        f"Matches upstream as of {format_time(last_completed_at(status), now=now)}. {describe_stock(status)}{waiting}"
+    )
