@@ -13,7 +13,7 @@ import fakepypi
 from mirror_contract import ProjectState, RunState
 from mirror_syncer.errors import InvalidPageError, RefusedError, UpstreamError
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream import Budget, Client, Limits, parse_json
+from mirror_syncer.upstream import Client, ClientOptions, Limits, parse_json
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, drip, page, send, wire
 
@@ -204,7 +204,8 @@ async def test_absurd_redirect(tmp_path: Path, raw: Wire, location: bytes) -> No
 async def test_host_that_only_begins_like_ours() -> None:
     """A URL without a path is asked for of its own host, however much that is like one asked before."""
     hosts = frozenset({"127.0.0.1:80"})
-    async with Client(user_agent="test", budget=Budget(2), hosts=hosts, limits=Limits(attempts=1)) as client:
+    options = ClientOptions(user_agent="test", hosts=hosts, connections=2, limits=Limits(attempts=1))
+    async with Client(options) as client:
         with contextlib.suppress(UpstreamError):
             await client.get("http://127.0.0.1/", endpoint="page", headers={}, priority=Priority.NAMED)
         for url in ("http://127.0.0.12", "http://127.0.0.12?/", "http://127.0.0.1:8", "http://127.0.0.1@[::1]"):

@@ -117,7 +117,7 @@ async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: 
 
     assert (len(status.running), len(status.queued), len(refused)) == (10, 100, 191)
     assert {answer[:2] for answer in refused} == {(429, "10")}
-    assert "ask again when some have ended" in refused[0][2]
+    assert "retry later" in refused[0][2]
     assert again == storm[100]
     for identifier in (first[2], storm[0][2], storm[100][2]):
         run = service.running.mirror.runs.get(identifier)
@@ -194,8 +194,8 @@ async def test_answer_for_a_project_of_many_files_is_bounded(
     service: Service, site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a project's files the newest come, and some older ones without an upload time; the counts are of all."""
-    monkeypatch.setattr(observer, "_FILES_SHOWN", 3)
-    monkeypatch.setattr(observer, "_UNDATED_SHOWN", 2)
+    monkeypatch.setattr(observer, "_MAX_FILES_SHOWN", 3)
+    monkeypatch.setattr(observer, "_MAX_UNDATED_SHOWN", 2)
     for number in range(1, 5):
         pypi.index.project("six").upload(f"2.{number}")
 
@@ -327,7 +327,7 @@ async def test_name_is_searched_in_any_spelling(service: Service) -> None:
 
     assert [item["name"] for item in found["items"]] == ["no-such-project"]
     assert refused.status == 422
-    assert "'../etc' begins no project's name" in await problem(refused)
+    assert "'../etc' cannot begin a project's name" in await problem(refused)
 
 
 async def test_key_stands_for_one_request(service: Service) -> None:
@@ -433,7 +433,7 @@ async def test_browser_is_refused(service: Service, headers: dict[str, str]) -> 
     asked = await service.http.post("/runs", data='{"kind": "sync"}', headers=headers | {"Content-Type": "text/plain"})
 
     assert (read.status, asked.status) == (403, 403)
-    assert "browsers use control's" in await problem(asked)
+    assert "use control's API in a browser" in await problem(asked)
     assert (await (await service.http.get("/runs")).json())["items"] == []
 
 

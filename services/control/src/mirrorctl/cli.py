@@ -264,10 +264,10 @@ def _start_run(
     *,
     follow_run: bool,
 ) -> None:
-    wanted = parse_options(RunRequest, kind=kind, projects=projects or None, **options)
+    run_request = parse_options(RunRequest, kind=kind, projects=projects or None, **options)
 
     async def start(control: ApiClient) -> Run:
-        run = await control.start_run(wanted, trigger=Trigger.CLI)
+        run = await control.start_run(run_request, trigger=Trigger.CLI)
         return await follow(control, run) if follow_run else run
 
     try:

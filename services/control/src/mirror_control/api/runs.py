@@ -35,7 +35,7 @@ async def start(
     syncer: Syncer,
     request: Request,
     response: Response,
-    wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
+    run_request: Annotated[RunRequest, Body(examples=_EXAMPLES)],
     *,
     key: Annotated[
         str | None,
@@ -55,8 +55,8 @@ async def start(
 
     The kind `collect` and the options `allow_removals`, `confirm` and `repair` need the right `remove`.
     """
-    holder = require_right(request, required_right(wanted))
-    run = await syncer.start_run(wanted, trigger=Trigger(trigger), idempotency_key=key and _scope_key(holder, key))
+    holder = require_right(request, required_right(run_request))
+    run = await syncer.start_run(run_request, trigger=Trigger(trigger), idempotency_key=key and _scope_key(holder, key))
     request.state.run = run.id
     response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run

@@ -57,6 +57,7 @@ def find_issues(status: Status, *, now: datetime) -> list[Issue]:
         *_find_syncer_issues(status),
         *_find_volume_issues(status),
         *_find_policy_issues(status),
+        *_find_policy_issues(status),
         *_find_sync_issues(status, now=now),
         *_find_withheld_removals(status),
         *_find_project_issues(status),
@@ -93,6 +94,22 @@ def _find_volume_issues(status: Status) -> list[Issue]:
             remedy=f"Solve the problem above; then run `{_MIRRORCTL} sync`, or wait for the next run.",
         )
         for problem in status.problems
+    ]
+
+
+def _find_policy_issues(status: Status) -> list[Issue]:
+    if status.policy is None or not status.policy.problems:
+        return []
+    return [
+        Issue(
+            level=HealthLevel.WARNING,
+            title="mirror.toml cannot be used",
+            detail="; ".join(map(str, status.policy.problems)),
+            since=status.policy.invalid_since,
+            still_works="The last good policy stays in force, and syncs use it.",
+            remedy="Correct `config/mirror.toml`: the syncer notices within seconds, and the next run uses it. "
+            "`docker compose exec -T syncer mirror-syncer check` checks it.",
+        )
     ]
 
 

@@ -19,11 +19,11 @@ from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_here_or_there
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.settings import Settings, read_settings
+from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.runs.sync.plan import everything_amounts
-from mirror_syncer.service.assembly import VERSION, open_catalog
+from mirror_syncer.service.assembly import open_catalog
 
 T = TypeVar("T")
 app = typer.Typer(
