@@ -16,6 +16,7 @@ CONTRACT = {
         "upstream_serial",
         "upstream_serial_timestamp_seconds",
         "plan_projects{action}",
+        "policy_valid",
         "transfers_total{kind,outcome}",
     ),
     *(
