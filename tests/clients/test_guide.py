@@ -20,7 +20,7 @@ RUN_BY = {
     ("pip-tools", "sh", 0): "clients/test_installers.py::test_hashes_without_downloads",
     ("Renovate", "json", 0): "clients/test_renovate.py::test_renovate",
     ("Renovate", "json", 1): "clients/test_renovate.py::test_renovate",
-    ("micropip", "python", 0): "page/test_micropip.py::test_micropip_in_a_browser",
+    ("micropip", "python", 0): "page/test_micropip.py::test_micropip_installs_in_a_browser",
     ("GitHub Actions", "yaml", 0): "clients/test_installers.py::test_github_actions",
     ("Your own certificate authority", "ini", 0): "clients/test_closed_mirror.py::test_pip_trusts_an_authority",
     ("Your own certificate authority", "sh", 0): "clients/test_closed_mirror.py::test_poetry_trusts_an_authority",
