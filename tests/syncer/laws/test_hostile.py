@@ -81,7 +81,7 @@ async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
     site.select("bad", "good")
-    async with site.running(limits=replace(IMPATIENT, page_seconds=2)) as running:
+    async with site.running(limits=replace(IMPATIENT, max_page_seconds=2)) as running:
         run = await running.sync()
 
     assert [failure.project for failure in run.failures] == ["bad"]
@@ -96,7 +96,7 @@ async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
     raw.answers["/simple/"] = drip(JSON + b"\r\n", b" " * 5_000)
     site = Site(tmp_path, upstream=raw.url)
     site.everything()
-    async with site.running(limits=replace(IMPATIENT, file_seconds=1)) as running:
+    async with site.running(limits=replace(IMPATIENT, max_file_seconds=1)) as running:
         run = await running.sync()
 
     assert (run.state, len(raw.heads)) == (RunState.FAILED, 1)
@@ -112,7 +112,7 @@ async def test_file_that_takes_for_ever(
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=400_000)
     slow = neighbours.faults.on_file("bad-2.0.tar.gz").drip(size=10_000, every=0.1)
     states, held = [], []
-    async with site.running(limits=replace(IMPATIENT, file_seconds=1)) as running:
+    async with site.running(limits=replace(IMPATIENT, max_file_seconds=1)) as running:
         for _ in range(2):
             run = await running.sync("bad", "good")
             states.append(run.state)

@@ -23,7 +23,7 @@ async def connection(budget: Budget, priority: Priority) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        budget.give_back()
+        budget.release()
 
 
 class Ledger:
@@ -146,12 +146,12 @@ async def test_connections_carry_several_requests_where_all_hosts_let_them() -> 
         while budget.take(NAMED):
             taken += 1
         for _ in range(taken):
-            budget.give_back()
+            budget.release()
         return taken
 
     assert room() == 2
-    budget.widen()
+    budget.enable_multiplexing()
     assert room() == 16
-    budget.narrow()
-    budget.widen()
+    budget.disable_multiplexing()
+    budget.enable_multiplexing()
     assert room() == 2

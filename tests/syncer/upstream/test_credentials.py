@@ -140,7 +140,7 @@ def test_only_the_very_origin(tmp_path: Path, upstream: str, url: str, *, own: b
 
 
 @pytest.mark.parametrize(
-    ("upstream", "in_clear"),
+    ("upstream", "sent_in_clear"),
     [
         ("https://nexus.example", False),
         ("http://nexus.example", True),
@@ -149,10 +149,10 @@ def test_only_the_very_origin(tmp_path: Path, upstream: str, url: str, *, own: b
         ("http://localhost", False),
     ],
 )
-def test_clear_text_is_known(tmp_path: Path, upstream: str, *, in_clear: bool) -> None:
+def test_clear_text_is_known(tmp_path: Path, upstream: str, *, sent_in_clear: bool) -> None:
     """That others can read them is known, and told at the start; on the loopback there are no others."""
     credentials = Credentials(written(tmp_path / "netrc"), upstream=upstream)
-    assert credentials.in_clear is in_clear
+    assert credentials.sent_in_clear is sent_in_clear
     assert "sesame" not in repr(credentials)
     assert USER not in repr(credentials)
 

@@ -16,7 +16,7 @@ import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import Run, RunState
 from mirror_syncer.upstream.http import addresses
-from mirror_syncer.upstream.http.addresses import Addresses, Next
+from mirror_syncer.upstream.http.addresses import Addresses, NextAttempt
 from syncer.site import IMPATIENT, Site
 
 # libcurl resolves names below localhost to 127.0.0.1, without DNS: so it begins with the broken one.
@@ -88,11 +88,11 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What DNS says of the name, to be changed by a test."""
     told = list(EDGES)
 
-    async def look_up(_host: str, _port: int) -> list[str]:
+    async def resolve_host(_host: str, _port: int) -> list[str]:
         await asyncio.sleep(0)
         return told
 
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(addresses, "resolve_host", resolve_host)
     return told
 
 
@@ -199,49 +199,51 @@ async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypat
     known = Addresses()
     waits = []
     for _ in range(8):
-        steering = known.steering(HOST, 80)
-        assert steering is None
-        assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ADDRESS
+        address_override = known.address_override(HOST, 80)
+        assert address_override is None
+        assert await known.failed(HOST, 80, EDGES[0], by=address_override) is NextAttempt.OTHER_ADDRESS
         began = now
-        while (steering := known.steering(HOST, 80)) is not None:
-            assert EDGES[0] not in steering.resolve.split(":")[-1].split(",")
+        while (address_override := known.address_override(HOST, 80)) is not None:
+            assert EDGES[0] not in address_override.resolve.split(":")[-1].split(",")
             now += 10
         waits.append(round((now - began) / 60))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     known.answered(HOST, 80, EDGES[0])
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.ADDRESS
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.OTHER_ADDRESS
     now += 70
-    assert known.steering(HOST, 80) is None
+    assert known.address_override(HOST, 80) is None
 
 
 async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
     """Where each address failed, none is avoided; and what DNS does not name is never steered to."""
     known = Addresses()
     for edge in EDGES:
-        await known.failed(HOST, 80, edge, by=known.steering(HOST, 80))
-    steering = known.steering(HOST, 80)
-    assert steering is not None
-    assert steering.resolve.endswith(":" + ",".join(EDGES))
-    assert await known.failed(HOST, 80, "10.0.0.1", by=steering) is Next.ANYWHERE
-    assert known.steering("other.example", 80) is None
+        await known.failed(HOST, 80, edge, by=known.address_override(HOST, 80))
+    address_override = known.address_override(HOST, 80)
+    assert address_override is not None
+    assert address_override.resolve.endswith(":" + ",".join(EDGES))
+    assert await known.failed(HOST, 80, "10.0.0.1", by=address_override) is NextAttempt.ANY_CONNECTION
+    assert known.address_override("other.example", 80) is None
 
 
 async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
     """Ten requests that fail at once with one machine move the others once, not ten times."""
     known = Addresses()
     moved = await asyncio.gather(*(known.failed(HOST, 80, EDGES[0], by=None) for _ in range(10)))
-    steering = known.steering(HOST, 80)
-    assert moved == [Next.ADDRESS] * 10
-    assert steering is not None
-    assert steering.generation == 1
+    address_override = known.address_override(HOST, 80)
+    assert moved == [NextAttempt.OTHER_ADDRESS] * 10
+    assert address_override is not None
+    assert address_override.generation == 1
 
 
 async def test_only_address_gets_its_rest(dns: list[str]) -> None:
     """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
     dns[:] = EDGES[:1]
     known = Addresses()
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
-    steering = known.steering(HOST, 80)
-    assert steering is not None
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
-    assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ANYWHERE, "renewed a moment ago"
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    address_override = known.address_override(HOST, 80)
+    assert address_override is not None
+    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    assert await known.failed(HOST, 80, EDGES[0], by=address_override) is NextAttempt.ANY_CONNECTION, (
+        "renewed a moment ago"
+    )

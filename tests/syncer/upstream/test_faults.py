@@ -221,7 +221,7 @@ async def test_upstream_gets_the_rest_it_wants(
     neighbours.faults.on_file(project="omega").status(status, retry_after=wanted).times(1)
     asked: list[float] = []
     neighbours.faults.on_page("bad").change(lambda _request, _answer: asked.append(time.monotonic()))
-    limits = replace(IMPATIENT, retry_after_most_seconds=10)
+    limits = replace(IMPATIENT, max_retry_after_seconds=10)
     async with site.running(limits=limits) as running:
         run = await running.sync()
         metrics = running.mirror.metrics.exposition().decode()

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror_contract import RunState
-from mirror_syncer.upstream.http.members import GzipError, Members
+from mirror_syncer.upstream.http.members import GzipError, GzipMembers
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, page, send, wire
 
 MIB = 2**20
 JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
-SMALL = replace(IMPATIENT, page_bytes=16 * MIB, silence_seconds=10)
+SMALL = replace(IMPATIENT, max_page_bytes=16 * MIB, silence_seconds=10)
 EMPTY = {"meta": {"api-version": "1.1"}, "name": "bad", "files": [], "versions": []}
 
 
@@ -93,9 +93,9 @@ async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object
 def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
     """Whatever the members hold and however their bytes are cut on the way, what comes out is their sum, in order."""
     wire_bytes = b"".join(gzip.compress(part, mtime=0) for part in parts)
-    members = Members()
+    members = GzipMembers()
     chunks = (wire_bytes[at : at + step] for at in range(0, len(wire_bytes), step))
-    assert b"".join(piece for chunk in chunks for piece in members.pieces(chunk)) == b"".join(parts)
+    assert b"".join(piece for chunk in chunks for piece in members.decompress(chunk)) == b"".join(parts)
     assert members.complete
 
 
@@ -104,6 +104,6 @@ def test_pieces_are_small() -> None:
     """A thousandfold comes out in pieces, so that whoever takes them can stop."""
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(bytes(10 * MIB)) + packer.flush()
-    assert max(map(len, Members().pieces(bomb))) <= 64 * 1024
+    assert max(map(len, GzipMembers().decompress(bomb))) <= 64 * 1024
     with pytest.raises(GzipError):
-        list(Members().pieces(b"plain text"))
+        list(GzipMembers().decompress(b"plain text"))

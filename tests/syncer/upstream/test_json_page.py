@@ -184,7 +184,7 @@ def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that only a tolerant parser reads is read up to a size, in bytes and in values, and refused beyond it."""
     body = to_json(document()).replace(b'"name"', b'"x":NaN,"name"')
     assert parse_json(body, name=NAME, url=URL).refused == ()
-    for bound in ("_BODY_MOST", "_VALUES_MOST"):
+    for bound in ("_MAX_BODY_BYTES", "_MAX_VALUES"):
         with monkeypatch.context() as changed:
             changed.setattr(repair, bound, 10)
             with pytest.raises(InvalidPageError, match="malformed"):
@@ -367,7 +367,7 @@ def test_time_that_is_none_is_dropped_and_counted(said: str) -> None:
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_times) == (None, (), 1)
+    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_upload_times) == (None, (), 1)
 
 
 @pytest.mark.proves("reliability/upstream")
@@ -392,7 +392,7 @@ def test_upload_time_is_read_in_any_offset(said: str, read: str) -> None:
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.dropped_times) == (read, 0)
+    assert (parsed.files[0].upload_time, parsed.dropped_upload_times) == (read, 0)
 
 
 @pytest.mark.parametrize(("said", "yanked"), [(True, True), (False, False), ("why", "why"), ("", False)])

@@ -33,8 +33,8 @@ def read(body: bytes, directory: Path, *, is_json: bool = True) -> tuple[dict[st
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have blocks of some entries, so that boundaries fall everywhere."""
-    monkeypatch.setattr(project_list, "_BLOCK", 100)
-    monkeypatch.setattr(project_list, "_HEAD_MOST", 90)
+    monkeypatch.setattr(project_list, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(project_list, "_MAX_HEAD_BYTES", 90)
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,12}[A-Za-z0-9])?", fullmatch=True)

@@ -19,7 +19,7 @@ SAID = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
 
 
 @pytest.fixture
-def behind(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
+def outdated(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
     """A host whose upstream is reached by a proxy alone; the fake stands for both, since it answers for any host."""
     pypi.index.project("six").upload("1.0")
     site = Site(tmp_path, upstream="http://pypi.invalid")
@@ -42,7 +42,7 @@ def heard(pypi: fakepypi.FakePyPI) -> set[tuple[str | None, str | None]]:
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("by", ["variable", "netrc"])
 async def test_login(
-    behind: Site,
+    outdated: Site,
     pypi: fakepypi.FakePyPI,
     environment: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -52,9 +52,9 @@ async def test_login(
     """A proxy hears the login of its variable, or of its own entry in the netrc; upstream, log and run do not."""
     netrc = None
     if by == "netrc":
-        netrc = written(behind.state / "netrc", "machine 127.0.0.1")
+        netrc = written(outdated.state / "netrc", "machine 127.0.0.1")
     environment.setenv("HTTP_PROXY", pypi.url if netrc else pypi.url.replace("//", f"//{IN_URL}@"))
-    async with behind.running(netrc=netrc) as running:
+    async with outdated.running(netrc=netrc) as running:
         run = await running.sync()
         shown = running.mirror.metrics.exposition().decode() + run.model_dump_json() + repr(running.mirror)
 
@@ -69,11 +69,11 @@ async def test_login(
 
 @pytest.mark.proves("security/tokens-and-secrets")
 async def test_default_entry_is_the_upstreams(
-    behind: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch, tmp_path: Path
+    outdated: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What the netrc has for any host goes to the upstream, and not to the proxy on the way."""
     environment.setenv("HTTP_PROXY", pypi.url)
-    async with behind.running(netrc=written(tmp_path / "netrc", "default")) as running:
+    async with outdated.running(netrc=written(tmp_path / "netrc", "default")) as running:
         await running.sync()
 
     assert heard(pypi) == {(None, SAID)}

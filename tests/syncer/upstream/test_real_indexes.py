@@ -44,8 +44,8 @@ def serving(kind: str, packages: Path, directory: Path) -> Iterator[str]:
         elif kind.startswith("pypiserver"):
             yield running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
         else:
-            behind = running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
-            yield running.enter_context(real_index.proxpi(behind, directory))
+            outdated = running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
+            yield running.enter_context(real_index.proxpi(outdated, directory))
 
 
 @pytest.mark.proves("reliability/upstream")

@@ -64,5 +64,5 @@ class Page:
     status_reason: str | None = None
     serial: int | None = None
     api_version: str = "1.0"
-    dropped_times: int = 0
+    dropped_upload_times: int = 0
     """How many of its files came with an upload time that is no moment, and are published without."""

@@ -38,7 +38,7 @@ from mirror_syncer.service.webhooks import Receiver, Webhooks, read_secret
 from mirror_syncer.upstream import Limits, read_credentials
 from mirror_syncer.upstream.http.authorities import trusted_authorities
 from mirror_syncer.upstream.http.credentials import Credentials
-from mirror_syncer.upstream.http.proxies import shown_logins
+from mirror_syncer.upstream.http.proxies import list_exposed_passwords
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.pool import WorkerPool, open_worker_pool
 from mirror_syncer.work.rate_limit import RateLimit
@@ -109,9 +109,9 @@ async def open_mirror(
     """
     policy = PolicySource(settings.policy)
     credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
-    if credentials is not None and credentials.in_clear:
+    if credentials is not None and credentials.sent_in_clear:
         log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
-    for variable in shown_logins():
+    for variable in list_exposed_passwords():
         log.warning("docker inspect shows the proxy's password; MIRROR_UPSTREAM_NETRC keeps it", variable=variable)
     catalog = open_catalog(settings)
     try:

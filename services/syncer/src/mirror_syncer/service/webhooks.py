@@ -68,7 +68,7 @@ class Receiver:
         """
         proxy = proxy_for(self.url)
         if proxy is not None and proxy.login is None and self.credentials is not None:
-            proxy = replace(proxy, login=self.credentials.of_proxy(proxy.host))
+            proxy = replace(proxy, login=self.credentials.proxy_login(proxy.host))
         easy = pycurl.Curl()
         try:
             easy.setopt(pycurl.URL, self.url.encode())  # of a str it takes ASCII alone

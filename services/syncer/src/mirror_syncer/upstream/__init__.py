@@ -7,10 +7,9 @@ disk. ``repair`` reads JSON that a strict parser refuses; ``text`` makes foreign
 is PyPI's older JSON API.
 """
 
-from mirror_syncer.upstream.answers import Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
 from mirror_syncer.upstream.http.budget import Budget
-from mirror_syncer.upstream.http.client import Answer, Client
+from mirror_syncer.upstream.http.client import Client, Response
 from mirror_syncer.upstream.http.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.http.limits import Limits
 from mirror_syncer.upstream.index import Index, parse_page
@@ -19,9 +18,9 @@ from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, Legac
 from mirror_syncer.upstream.listed import ListedProjects
 from mirror_syncer.upstream.project_list import ListReader
 from mirror_syncer.upstream.repair import decode_json
+from mirror_syncer.upstream.responses import Gone, ListResponse, NotModified, PageResponse
 
 __all__ = [
-    "Answer",
     "Budget",
     "Client",
     "Credentials",
@@ -31,11 +30,12 @@ __all__ = [
     "LegacyFile",
     "LegacyIndex",
     "Limits",
-    "ListAnswer",
     "ListReader",
+    "ListResponse",
     "ListedProjects",
     "NotModified",
-    "PageAnswer",
+    "PageResponse",
+    "Response",
     "decode_json",
     "parse_html",
     "parse_json",

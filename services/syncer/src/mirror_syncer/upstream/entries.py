@@ -22,8 +22,8 @@ _PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
 # Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
 _UNHASHED = "the page gives no sha256, so that its content could not be checked"
-_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
-_URL_MOST = 8_192
+_MAX_REFUSALS = 1_000  # past that it is no page with faults, but no page
+_MAX_URL_CHARS = 8_192
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 # What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
 # further look, which takes 30 µs a file.
@@ -71,7 +71,7 @@ class Entries:
         self._files: dict[str, File] = {}
         self._refused: dict[Refusal, int] = {}
         self._unhashed: dict[str, Refusal] = {}
-        self.dropped_times = 0
+        self.dropped_upload_times = 0
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -107,8 +107,8 @@ class Entries:
             self._unhashed.setdefault(filename, refusal)
         elif filename is None or refusal not in self._refused:
             self._refused[refusal] = self._refused.get(refusal, 0) + 1
-        if sum(self._refused.values()) + len(self._unhashed) > _REFUSALS_MOST:
-            raise InvalidPageError(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {refusal}")
+        if sum(self._refused.values()) + len(self._unhashed) > _MAX_REFUSALS:
+            raise InvalidPageError(f"more than {_MAX_REFUSALS:,} of its entries cannot be used, such as {refusal}")
 
     def _file(self, entry: Entry) -> File:
         ours = self._hosts is None
@@ -123,7 +123,7 @@ class Entries:
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
         upload_time = parse_upload_time(entry.upload_time or "")
         if entry.upload_time and upload_time is None:
-            self.dropped_times += 1
+            self.dropped_upload_times += 1
         return File(
             filename=filename,
             url=_absolute(self._url, entry.url),
@@ -172,14 +172,14 @@ def _merge(one: File, other: File) -> File:
         other_digest=None if sha256 else one.other_digest or other.other_digest,
         size=other.size if one.size is None else one.size,
         requires_python=one.requires_python or other.requires_python,
-        core_metadata=max(one.core_metadata, other.core_metadata, key=_weight),
+        core_metadata=max(one.core_metadata, other.core_metadata, key=_metadata_rank),
         yanked=reasons[0] if reasons else one.yanked or other.yanked,
         upload_time=max(times, key=lambda time: time.removesuffix("Z"), default=None),
         provenance=min(filter(None, (one.provenance, other.provenance)), default=None),
     )
 
 
-def _weight(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as of File
+def _metadata_rank(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as of File
     return isinstance(promise, str), bool(promise)
 
 
@@ -206,10 +206,10 @@ def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa
 
 def _absolute(page: str, url: str) -> str:
     """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
-    if len(url) <= _URL_MOST and _PLAIN_URL.fullmatch(url):
+    if len(url) <= _MAX_URL_CHARS and _PLAIN_URL.fullmatch(url):
         return url
-    if len(url) > _URL_MOST:
-        raise FileRejectedError(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
+    if len(url) > _MAX_URL_CHARS:
+        raise FileRejectedError(f"its URL has {len(url):,} characters, more than {_MAX_URL_CHARS:,}")
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)

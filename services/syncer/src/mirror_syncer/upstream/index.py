@@ -11,19 +11,19 @@ from mirror_syncer.errors import InvalidPageError, MirrorError, RefusedError, Up
 from mirror_syncer.model.page import Page
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.validators import Validators
-from mirror_syncer.upstream.answers import HTML_TYPES, JSON_TYPES, Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.client import Answer, Client, Delivery, Sink
+from mirror_syncer.upstream.http.client import Client, Delivery, Response, Sink
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
 from mirror_syncer.upstream.page import parse_serial
+from mirror_syncer.upstream.responses import HTML_TYPES, JSON_TYPES, Gone, ListResponse, NotModified, PageResponse
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_ABSENT = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
+_ABSENT_STATUSES = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
 # What may be found below another URL of the same index, as long as it is not known where pages lie.
-_ELSEWHERE = frozenset({400, 403, 404, 405, 406, 410})
-_LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
+_TRY_NEXT_STATUSES = frozenset({400, 403, 404, 405, 406, 410})
+_MAX_LIST_BYTES = 2**28  # bytes, six times PyPI's; as many as five million projects would have
 _LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
 
 
@@ -43,7 +43,7 @@ class Index:
 
     async def page(
         self, name: NormalizedName, *, validators: Validators, priority: Priority
-    ) -> PageAnswer | NotModified | Gone:
+    ) -> PageResponse | NotModified | Gone:
         """
         Ask for a project's page.
 
@@ -55,12 +55,12 @@ class Index:
         first: Gone | MirrorError | None = None
         for base in bases:
             try:
-                answer = await self._page_below(base, name, validators=validators, priority=priority)
-            except (_NotHere, InvalidPageError) as error:
+                answer = await self._get_page_below(base, name, validators=validators, priority=priority)
+            except (_NotHereError, InvalidPageError) as error:
                 first = first or error
                 continue
             if not isinstance(answer, Gone):
-                self._location.settle(base)
+                self._location.confirm(base)
                 return answer
             first = first or answer
         if isinstance(first, MirrorError):
@@ -69,27 +69,31 @@ class Index:
 
     async def _missing_index(self, priority: Priority) -> str | None:
         """Return, where no page and no list was found yet, that the index itself is not there."""
-        if self._location.settled or self._missing is not None:
+        if self._location.confirmed or self._missing is not None:
             return self._missing or None
         for base in self._location.bases:
             try:
                 answer = await self._client.stream(
-                    f"{base}/", _Presence(), endpoint="list", headers=_conditional(Validators()), priority=priority
+                    f"{base}/",
+                    _ListProbe(),
+                    endpoint="list",
+                    headers=_conditional_headers(Validators()),
+                    priority=priority,
                 )
-            except (_Present, UpstreamError):
+            except (_ListFound, UpstreamError):
                 self._missing = ""
                 return None
-            if answer.status not in _ABSENT:
+            if answer.status not in _ABSENT_STATUSES:
                 self._missing = ""
                 return None
         asked = " and ".join(f"{base}/" for base in self._location.bases)
         self._missing = f"no index answers at MIRROR_UPSTREAM: {asked} answer {answer.status}; look at its URL"
         return self._missing
 
-    async def _page_below(
+    async def _get_page_below(
         self, base: str, name: NormalizedName, *, validators: Validators, priority: Priority
-    ) -> PageAnswer | NotModified | Gone:
-        headers = _conditional(validators)
+    ) -> PageResponse | NotModified | Gone:
+        headers = _conditional_headers(validators)
         answer = await self._client.get(f"{base}/{name}/", endpoint="page", headers=headers, priority=priority)
         match answer.status:
             case 304 if validators.etag or validators.last_modified:
@@ -104,19 +108,19 @@ class Index:
                 raise RefusedError(
                     f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
                 )
-            case status if status in _ELSEWHERE:
-                raise _NotHere(f"{answer.url}: answered {status}")
+            case status if status in _TRY_NEXT_STATUSES:
+                raise _NotHereError(f"{answer.url}: answered {status}")
             case status:
                 raise RefusedError(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)
-        page = await _parse_aside(
+        page = await _parse_in_thread(
             answer.body,
             content_type=content_type,
             name=name,
             url=answer.url,
             serial=parse_serial(answer.headers.get("x-pypi-last-serial")),
         )
-        return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
+        return PageResponse(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
     def holding(self, url: str, size: int) -> AbstractContextManager[None]:
         """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
@@ -124,7 +128,7 @@ class Index:
 
     async def project_list(
         self, *, validators: Validators, into: BinaryIO, priority: Priority
-    ) -> ListAnswer | NotModified:
+    ) -> ListResponse | NotModified:
         """
         Ask for the list of all projects, and pour it into an empty file: PyPI's has 45 MB.
 
@@ -135,21 +139,21 @@ class Index:
         refused: MirrorError | None = None
         for base in self._location.bases:
             try:
-                answer = await self._list_below(base, validators=validators, into=into, priority=priority)
-            except (_NotHere, _NoList) as error:
+                answer = await self._get_list_below(base, validators=validators, into=into, priority=priority)
+            except (_NotHereError, _NotAListError) as error:
                 refused = refused or error
                 continue
-            if isinstance(answer, NotModified) or self._location.may_list(base, is_json=answer.is_json):
-                self._location.settle(base)
+            if isinstance(answer, NotModified) or self._location.may_be_list(base, is_json=answer.is_json):
+                self._location.confirm(base)
                 return answer
         raise refused or InvalidPageError(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
 
-    async def _list_below(
+    async def _get_list_below(
         self, base: str, *, validators: Validators, into: BinaryIO, priority: Priority
-    ) -> ListAnswer | NotModified:
+    ) -> ListResponse | NotModified:
         url = f"{base}/"
         answer = await self._client.stream(
-            url, _Spool(into), endpoint="list", headers=_conditional(validators), priority=priority
+            url, _Spool(into), endpoint="list", headers=_conditional_headers(validators), priority=priority
         )
         match answer.status:
             case 304 if validators.etag or validators.last_modified:
@@ -157,11 +161,13 @@ class Index:
             case 200:
                 pass
             case status:
-                raise _NotHere(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
+                raise _NotHereError(
+                    f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM"
+                )
         if (content_type := _content_type(answer)) not in JSON_TYPES | HTML_TYPES:
-            raise _NoList(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+            raise _NotAListError(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
-        return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
+        return ListResponse(content_type, serial, Validators.of(answer.headers), answer.url)
 
     async def file(self, url: str, sink: Sink, *, priority: Priority, resume: bool = True) -> Delivery:
         """Pour a file into a sink; arguments and errors as in ``Client.download``."""
@@ -175,19 +181,19 @@ class Index:
         )
 
 
-class _NotHere(RefusedError):
+class _NotHereError(RefusedError):
     """A refusal of this URL, which says nothing about another one of the same index."""
 
 
-class _NoList(InvalidPageError):
+class _NotAListError(InvalidPageError):
     """An answer in a form that no list of projects has."""
 
 
-class _Present(Exception):
+class _ListFound(Exception):
     """There is a list of projects."""
 
 
-class _Presence:
+class _ListProbe:
     """Ends a list at its first bytes: it is there, and PyPI's has 45 MB."""
 
     position = 0
@@ -196,7 +202,7 @@ class _Presence:
         """Forget nothing."""
 
     def write(self, _chunk: bytes, /) -> None:
-        raise _Present
+        raise _ListFound
 
 
 class _Spool:
@@ -214,12 +220,12 @@ class _Spool:
         self._file.truncate()
 
     def write(self, chunk: bytes, /) -> None:
-        if self.position + len(chunk) > _LIST_MOST:
-            raise InvalidPageError(f"the list of projects is larger than {_LIST_MOST:,} bytes")
+        if self.position + len(chunk) > _MAX_LIST_BYTES:
+            raise InvalidPageError(f"the list of projects is larger than {_MAX_LIST_BYTES:,} bytes")
         self._file.write(chunk)
 
 
-def _conditional(validators: Validators) -> dict[str, str]:
+def _conditional_headers(validators: Validators) -> dict[str, str]:
     # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
     headers = {"Accept": _ACCEPT}
     if validators.etag:
@@ -229,11 +235,11 @@ def _conditional(validators: Validators) -> dict[str, str]:
     return headers
 
 
-def _content_type(answer: Answer) -> str:
+def _content_type(answer: Response) -> str:
     return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _parse_aside(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
+async def _parse_in_thread(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
     """Parse a page; a large one in a thread, since 50,000 files take a second and a half."""
     if len(body) < _LARGE:
         return parse_page(body, **said)

@@ -12,8 +12,8 @@ from mirror_syncer.upstream.page import check_api_version, check_name, parse_ser
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.text import clean_line
 
-_FILES_MOST = 200_000  # the largest projects of PyPI have some 10,000
-_COMMAS_MOST = 20 * _FILES_MOST  # an entry has about ten
+_MAX_FILES = 200_000  # the largest projects of PyPI have some 10,000
+_MAX_COMMAS = 20 * _MAX_FILES  # an entry has about ten
 
 
 class _Meta(msgspec.Struct):
@@ -62,15 +62,15 @@ def parse_json(
     Raises:
         InvalidPageError: it is no such page, or another project's. A single file's fault only adds to ``refused``.
     """
-    if body.count(b",") > _COMMAS_MOST:
-        raise InvalidPageError(f"the page has more than {_FILES_MOST:,} files")
+    if body.count(b",") > _MAX_COMMAS:
+        raise InvalidPageError(f"the page has more than {_MAX_FILES:,} files")
     try:
         raw = decode_json(_page, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPageError(f"the page is not JSON by PEP 691: {error}") from error
     check_name(raw.name, asked=name)
-    if len(raw.versions) > _FILES_MOST:
-        raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
+    if len(raw.versions) > _MAX_FILES:
+        raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_MAX_FILES:,}")
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)
@@ -91,5 +91,5 @@ def parse_json(
         status_reason=clean_line(status.reason) if isinstance(status.reason, str) else None,
         serial=serial,
         api_version=check_api_version(raw.meta.api_version),
-        dropped_times=entries.dropped_times,
+        dropped_upload_times=entries.dropped_upload_times,
     )

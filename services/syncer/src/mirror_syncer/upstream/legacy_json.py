@@ -28,11 +28,11 @@ from mirror_syncer.upstream.text import clean_document, clean_line, clean_lines
 
 _LARGE = 256 * 1024  # bytes; past that it is parsed in a thread
 # The largest on PyPI have some 20 MB. A file's entry has about 22 commas.
-_BODY_MOST = 128 * 2**20
-_COMMAS_MOST = 4_000_000
-_ABOUT_MOST = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
+_MAX_BODY_BYTES = 128 * 2**20
+_MAX_COMMAS = 4_000_000
+_MAX_ABOUT_BYTES = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
 # Characters; it becomes part of a URL. PyPI has one of 201, in a file's name of 253.
-_VERSION_MOST = 2_000
+_MAX_VERSION_CHARS = 2_000
 # The keys of a file's entry that a page has as well, and their names by PEP 691.
 _PAGE_KEYS = {
     "filename": "filename",
@@ -152,12 +152,12 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
     """
     with _invalid_page():
         raw = _decode(body)
-        info = _passed_on(raw.info, dict)
-        vulnerabilities = _passed_on(raw.vulnerabilities, list)
-        ownership = _passed_on(raw.ownership, dict | None)
+        info = _decode_passthrough(raw.info, dict)
+        vulnerabilities = _decode_passthrough(raw.vulnerabilities, list)
+        ownership = _decode_passthrough(raw.ownership, dict | None)
     said, version = info.get("name"), info.get("version")
     check_name(said if isinstance(said, str) else "", asked=name)
-    if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MOST:
+    if not isinstance(version, str) or not 0 < len(version) <= _MAX_VERSION_CHARS:
         raise InvalidPageError("the legacy JSON names no version in its info")
     return LegacyDocument(
         version=clean_line(version),
@@ -193,7 +193,7 @@ def _page_entry(entry: object) -> object:
 
 
 def _decode(body: bytes) -> _Document:
-    if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
+    if len(body) > _MAX_BODY_BYTES or body.count(b",") > _MAX_COMMAS:
         raise InvalidPageError(f"the legacy JSON is too large: {len(body):,} bytes")
     return decode_json(_document, body)
 
@@ -206,9 +206,9 @@ def _invalid_page() -> Iterator[None]:
         raise InvalidPageError(f"the legacy JSON cannot be read: {error}") from error
 
 
-def _passed_on(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
-    if len(memoryview(raw)) > _ABOUT_MOST:
-        raise InvalidPageError(f"the legacy JSON says more than {_ABOUT_MOST:,} bytes about a project")
+def _decode_passthrough(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
+    if len(memoryview(raw)) > _MAX_ABOUT_BYTES:
+        raise InvalidPageError(f"the legacy JSON says more than {_MAX_ABOUT_BYTES:,} bytes about a project")
     return clean_document(msgspec.json.decode(raw, type=kind))
 
 
@@ -216,7 +216,7 @@ def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]
     """Return what is said of each file; of one that is named twice, the first, with all digests of that content."""
     files: dict[str, LegacyFile] = {}
     for version, raw in releases:
-        for entry in _release(raw) if len(version) <= _VERSION_MOST else ():
+        for entry in _release(raw) if len(version) <= _MAX_VERSION_CHARS else ():
             said = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
             file = LegacyFile(
                 sha256=Sha256(entry.digests.get("sha256", "")),

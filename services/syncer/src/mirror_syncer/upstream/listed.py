@@ -27,10 +27,10 @@ _FIRST = "0123456789abcdefghijklmnopqrstuvwxyz"
 PARTS = tuple(first + second for first in _FIRST for second in ("", "-", *_FIRST))
 """What a normalized name begins with, two characters, or one where it has no more; in the order of names."""
 
-_PROJECTS_MOST = 5_000_000  # PyPI has 890,000
-_LONGEST = 100  # characters of a name that nobody need look at by itself
-_FAULTS_KEPT = 100
-_HIGHEST_KEPT = 100  # serials; more wrong ones than that are no exception, but the index's own way
+_MAX_PROJECTS = 5_000_000  # PyPI has 890,000
+_MAX_UNCHECKED_NAME_CHARS = 100  # characters of a name that nobody need look at by itself
+_MAX_FAULTS = 100
+_MAX_HIGHEST_SERIALS = 100  # serials; more wrong ones than that are no exception, but the index's own way
 # PEP 503 and 508 for all names of a block at once, a line each: a tenth of the time of one at a time.
 _NORMAL = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\n)*")
 
@@ -72,10 +72,10 @@ class ListedProjects:
             InvalidPageError: it is none, as told by what iterates; or it names no project, or more than there can be.
         """
         for names, serials in blocks:
-            good, theirs = self._normalized(names, serials)
+            good, theirs = self._normalize_names(names, serials)
             self.count += len(good)
-            if self.count > _PROJECTS_MOST:
-                raise InvalidPageError(f"the list names more than {_PROJECTS_MOST:,} projects")
+            if self.count > _MAX_PROJECTS:
+                raise InvalidPageError(f"the list names more than {_MAX_PROJECTS:,} projects")
             self._write(good, theirs)
         if not self.count:
             raise InvalidPageError("the list names no project at all")
@@ -94,14 +94,14 @@ class ListedProjects:
             for start, length, count in zip(places[::3], places[1::3], places[2::3], strict=True):
                 self._file.seek(start)
                 names = self._file.read(length).decode("ascii").split("\n")
-                serials = self._believed(array("q", self._file.read(count * 8)))
+                serials = self._zero_untrusted(array("q", self._file.read(count * 8)))
                 more = cast("dict[NormalizedName, int]", dict(zip(names, serials, strict=True)))
                 if len(more) < count or not part.keys().isdisjoint(more):
-                    more = self._collided(part, zip(names, serials, strict=True))
+                    more = self._merge_duplicates(part, zip(names, serials, strict=True))
                 part |= more
             yield beginning, part
 
-    def _believed(self, serials: "array[int]") -> "array[int]":
+    def _zero_untrusted(self, serials: "array[int]") -> "array[int]":
         ceiling = None if self.serials is None else self.serials.ceiling
         if ceiling is None or max(serials) <= ceiling:
             return serials
@@ -122,7 +122,9 @@ class ListedProjects:
             self._file.write(array("q", serials[begin:end]).tobytes())
             begin = end
 
-    def _collided(self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]) -> dict[NormalizedName, int]:
+    def _merge_duplicates(
+        self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]
+    ) -> dict[NormalizedName, int]:
         """
         Return pairs of which some have a name that there was before: the highest serial is the project's.
 
@@ -133,14 +135,16 @@ class ListedProjects:
             name = NormalizedName(said)
             before = more.get(name, part.get(name))
             if before and serial and before != serial:
-                self._fault(f"{name!r} is listed twice, with serials {before} and {serial}; the higher one is taken")
+                self._add_fault(
+                    f"{name!r} is listed twice, with serials {before} and {serial}; the higher one is taken"
+                )
             more[name] = max(serial, before or 0)
         return more
 
-    def _normalized(self, names: list[str], serials: list[int]) -> Block:
+    def _normalize_names(self, names: list[str], serials: list[int]) -> Block:
         self.unnumbered += serials.count(0)
-        if serials and max(serials) > (self.highest[-1] if len(self.highest) == _HIGHEST_KEPT else 0):
-            self.highest = heapq.nlargest(_HIGHEST_KEPT, [*self.highest, *filter(None, serials)])
+        if serials and max(serials) > (self.highest[-1] if len(self.highest) == _MAX_HIGHEST_SERIALS else 0):
+            self.highest = heapq.nlargest(_MAX_HIGHEST_SERIALS, [*self.highest, *filter(None, serials)])
         text = "\n".join([*names, ""])
         if text.isascii():
             # PEP 503's re.sub(r"[-_.]+", "-", name).lower()
@@ -148,11 +152,15 @@ class ListedProjects:
             while "--" in text:
                 text = text.replace("--", "-")
             lines = text.split("\n")[:-1]
-            if len(lines) == len(names) and max(map(len, lines), default=0) <= _LONGEST and _NORMAL.fullmatch(text):
+            if (
+                len(lines) == len(names)
+                and max(map(len, lines), default=0) <= _MAX_UNCHECKED_NAME_CHARS
+                and _NORMAL.fullmatch(text)
+            ):
                 return lines, serials
-        return self._one_by_one(names, serials)
+        return self._normalize_singly(names, serials)
 
-    def _one_by_one(self, names: list[str], serials: list[int]) -> Block:
+    def _normalize_singly(self, names: list[str], serials: list[int]) -> Block:
         good: list[str] = []
         theirs: list[int] = []
         for name, serial in zip(names, serials, strict=True):
@@ -160,9 +168,9 @@ class ListedProjects:
                 good.append(parse_project_name(name))
                 theirs.append(serial)
             except ValueError as error:
-                self._fault(str(error))
+                self._add_fault(str(error))
         return good, theirs
 
-    def _fault(self, reason: str) -> None:
-        if len(self.faults) < _FAULTS_KEPT:
+    def _add_fault(self, reason: str) -> None:
+        if len(self.faults) < _MAX_FAULTS:
             self.faults.append(reason)

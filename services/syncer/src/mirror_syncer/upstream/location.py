@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 # PyPI's pages have one place. Names that it lacks are not asked for anywhere else.
-_KNOWN = frozenset({"https://pypi.org"})
+_SINGLE_LOCATION = frozenset({"https://pypi.org"})
 _DEVPI = "/+simple"
 
 
@@ -20,7 +20,7 @@ class Location:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
-        if origin in _KNOWN:
+        if origin in _SINGLE_LOCATION:
             self.bases: tuple[str, ...] = (f"{origin}/simple",)
         elif origin.endswith(_DEVPI):
             self.bases = (origin,)
@@ -28,14 +28,14 @@ class Location:
             self.bases = (f"{origin}/simple", origin, f"{origin}{_DEVPI}")
 
     @property
-    def settled(self) -> bool:
+    def confirmed(self) -> bool:
         """Whether one of them is known to be right."""
         return len(self.bases) == 1
 
-    def settle(self, base: str) -> None:
+    def confirm(self, base: str) -> None:
         """Take one of them for the right one, now that it has answered."""
         self.bases = (base,)
 
-    def may_list(self, base: str, *, is_json: bool) -> bool:
+    def may_be_list(self, base: str, *, is_json: bool) -> bool:
         """Return whether what a URL answers may be the list of projects: a host's own front page in HTML is none."""
         return is_json or base != self._origin or bool(urlsplit(base).path)

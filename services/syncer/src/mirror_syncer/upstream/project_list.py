@@ -26,15 +26,15 @@ Names as upstream writes them, and their serials (PyPI's own key, ``_last-serial
 Two lists, since 890,000 pairs would keep the garbage collector busy for a second.
 """
 
-_BLOCK = 2**20
-_ENTRY_MOST = 8 * _BLOCK  # an entry that does not end within that is none
-_HEAD_MOST = 64 * 1024
+_BLOCK_BYTES = 2**20
+_MAX_ENTRY_BYTES = 8 * _BLOCK_BYTES  # an entry that does not end within that is none
+_MAX_HEAD_BYTES = 64 * 1024
 _PROJECTS = re.compile(rb'"projects"\s*:\s*\[')
 _BETWEEN = re.compile(rb"\}\s*(,)\s*\{")
-_LAST_PART = 64 * 1024  # where the last boundary of a block is looked for
-_BOUNDARIES_TRIED = 32  # an entry's own objects may look like the boundary between two entries
-_REPAIRS_TRIED = 4  # each takes 30 ms; they are tried only where the strict parser refused every boundary
-_FAULTS_KEPT = 100
+_BOUNDARY_WINDOW_BYTES = 64 * 1024  # where the last boundary of a block is looked for
+_MAX_BOUNDARIES_TRIED = 32  # an entry's own objects may look like the boundary between two entries
+_MAX_REPAIRS_TRIED = 4  # each takes 30 ms; they are tried only where the strict parser refused every boundary
+_MAX_FAULTS = 100
 
 # No attribute holds a '<': looked for past the next one, 100 kB of '<a ' kept the whole process busy for 10 s.
 _ANCHOR = re.compile(rb"<a\s(?P<attributes>[^<>]*)>(?P<text>[^<]*)</a\s*>", re.IGNORECASE)
@@ -87,14 +87,14 @@ class ListReader:
 
     def _json(self) -> Iterator[Block]:
         head, rest = self._head()
-        while more := self._body.read(_BLOCK):
+        while more := self._body.read(_BLOCK_BYTES):
             # Never the whole of what is there: the last entries are decoded with the document's end.
-            entries, rest = _cut(rest)
+            entries, rest = _decode_complete_entries(rest)
             if entries:
                 yield self._block(entries)
             rest += more
-            if len(rest) > _ENTRY_MOST:
-                raise InvalidPageError(f"the list of projects has an entry of more than {_ENTRY_MOST:,} bytes")
+            if len(rest) > _MAX_ENTRY_BYTES:
+                raise InvalidPageError(f"the list of projects has an entry of more than {_MAX_ENTRY_BYTES:,} bytes")
         try:
             # What is left, put behind the head, is the whole document with its last entries alone: so a list that
             # breaks off anywhere is no JSON.
@@ -107,7 +107,7 @@ class ListReader:
 
     def _head(self) -> tuple[bytes, bytes]:
         """Return what comes before the first entry, and the beginning of what comes after it."""
-        beginning = self._body.read(_HEAD_MOST)
+        beginning = self._body.read(_MAX_HEAD_BYTES)
         found = _PROJECTS.search(beginning)
         if found is None:
             raise InvalidPageError("the list of projects is not JSON by PEP 691: it has no 'projects'")
@@ -116,7 +116,7 @@ class ListReader:
     def _block(self, entries: list[Any]) -> Block:
         if not all(type(entry) is _Entry and type(entry.name) is str for entry in entries):
             good = [entry for entry in entries if isinstance(entry, _Entry) and isinstance(entry.name, str)]
-            missing = min(len(entries) - len(good), _FAULTS_KEPT - len(self.faults))
+            missing = min(len(entries) - len(good), _MAX_FAULTS - len(self.faults))
             self.faults += ["an entry names no project by PEP 691"] * missing
             entries = good
         serials = [entry.last_serial for entry in entries]
@@ -125,15 +125,15 @@ class ListReader:
         return [entry.name for entry in entries], serials
 
     def _html(self) -> Iterator[Block]:
-        rest = self._body.read(_BLOCK)
-        told, strange, read = _IS_INDEX.search(rest[:_HEAD_MOST]) is not None, 0, 0
+        rest = self._body.read(_BLOCK_BYTES)
+        told, strange, read = _IS_INDEX.search(rest[:_MAX_HEAD_BYTES]) is not None, 0, 0
         while True:
-            more = self._body.read(_BLOCK)
+            more = self._body.read(_BLOCK_BYTES)
             names: list[str] = []
             end = 0
             for anchor in _ANCHOR.finditer(rest):
                 end = anchor.end()
-                if (name := _named(anchor)) is None:
+                if (name := _project_of_anchor(anchor)) is None:
                     strange += 1
                 else:
                     names.append(name)
@@ -145,19 +145,19 @@ class ListReader:
             last, rest = rest, rest[end:] + more
             if not more:
                 break
-            if len(rest) > _ENTRY_MOST:
-                raise InvalidPageError(f"the list of projects has {_ENTRY_MOST:,} bytes without a link")
+            if len(rest) > _MAX_ENTRY_BYTES:
+                raise InvalidPageError(f"the list of projects has {_MAX_ENTRY_BYTES:,} bytes without a link")
         if not told and (strange or not read):
             raise InvalidPageError("the list of projects is none, but perhaps a login page, or a wrong path")
         if not _HTML_END.search(last[-1024:]):
             raise InvalidPageError("the list of projects breaks off: its HTML has no end")
 
 
-def _cut(text: bytes) -> tuple[list[Any], bytes]:
+def _decode_complete_entries(text: bytes) -> tuple[list[Any], bytes]:
     """Return the entries up to a boundary between two of them, and what comes after it; none where none is sure."""
-    begin = max(0, len(text) - _LAST_PART)
+    begin = max(0, len(text) - _BOUNDARY_WINDOW_BYTES)
     boundaries = [found.start(1) for found in _BETWEEN.finditer(text, begin)]
-    strict, repairing = boundaries[-_BOUNDARIES_TRIED:], boundaries[-_REPAIRS_TRIED:]
+    strict, repairing = boundaries[-_MAX_BOUNDARIES_TRIED:], boundaries[-_MAX_REPAIRS_TRIED:]
     for decode, commas in ((_entries.decode, strict), (partial(decode_json, _entries), repairing)):
         for comma in reversed(commas):
             try:
@@ -167,15 +167,15 @@ def _cut(text: bytes) -> tuple[list[Any], bytes]:
     return [], text
 
 
-def _named(anchor: re.Match[bytes]) -> str | None:
+def _project_of_anchor(anchor: re.Match[bytes]) -> str | None:
     """Return the project that an anchor names, or None of one that leads elsewhere."""
     text = html.unescape(anchor["text"].decode("utf-8", errors="replace")).strip()
     href = _HREF.search(anchor["attributes"])
     url = "" if href is None else href["url"].decode("utf-8", errors="replace").partition("#")[0].partition("?")[0]
     # PEP 503: the text MUST be the name, the URL ends with the normalized one and a slash; Nexus leaves the slash out.
     last = url.rstrip("/").rpartition("/")[2]
-    return text if text and _plain(last) == _plain(text) else None
+    return text if text and _normalize(last) == _normalize(text) else None
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

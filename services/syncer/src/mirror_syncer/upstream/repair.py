@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import msgspec
 
-_BODY_MOST = 32 * 2**20  # bytes: a page of 50,000 files, read within a second
-_VALUES_MOST = 1_000_000  # each takes 64 to 232 bytes
-_DIGITS_MOST = 4_000  # of a number; Python refuses a document for more
+_MAX_BODY_BYTES = 32 * 2**20  # bytes: a page of 50,000 files, read within a second
+_MAX_VALUES = 1_000_000  # each takes 64 to 232 bytes
+_MAX_DIGITS = 4_000  # of a number; Python refuses a document for more
 T = TypeVar("T")
 
 
@@ -44,14 +44,14 @@ def _repair(body: bytes) -> bytes:
     Raises:
         ValueError, RecursionError: it cannot be repaired.
     """
-    if len(body) > _BODY_MOST or sum(map(body.count, (b",", b"[", b"{"))) > _VALUES_MOST:
+    if len(body) > _MAX_BODY_BYTES or sum(map(body.count, (b",", b"[", b"{"))) > _MAX_VALUES:
         raise ValueError("too large")
     document = json.loads(
         body.decode("utf-8-sig", errors="replace"),
         strict=False,
         parse_constant=lambda _: None,
         parse_float=_float,
-        parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS_MOST else None,
+        parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else None,
     )
     # By way of UTF-16, in which two halves that belong together become one character.
     text = json.dumps(document, ensure_ascii=False).encode("utf-16-le", "surrogatepass")

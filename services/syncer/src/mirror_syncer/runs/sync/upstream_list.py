@@ -15,7 +15,7 @@ from mirror_syncer.model.serials import went_back
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.upstream_change import same_upstream
-from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified
+from mirror_syncer.upstream import Index, ListedProjects, ListReader, ListResponse, NotModified
 
 log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ class UpstreamList:
 
 
 def _known(
-    answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
+    answer: ListResponse, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
 ) -> KnownList:
     believed = listed.judge(reader.serial if reader.serial is not None else answer.serial)
     serial = believed.own

@@ -27,11 +27,11 @@ from mirror_syncer.upstream.http.memory import PageMemory
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
 from mirror_syncer.upstream.http.routes import Routes
 
-_PROGRESS = 2**20  # bytes that attempts bring together: a file that gets on is not given up
+_MIN_PROGRESS_BYTES = 2**20  # bytes that attempts bring together: a file that gets on is not given up
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer: status, headers in lower case, decompressed body, and the URL that it came from in the end."""
 
     status: int
@@ -45,7 +45,7 @@ class Delivery:
     """How a file came: from which URL in the end, and whether a cut would have been noticed."""
 
     url: str
-    ends_visibly: bool
+    truncation_detectable: bool
 
 
 class Sink(Protocol):
@@ -87,9 +87,9 @@ class Client:
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = (limits or Limits()).sharing(bandwidth)
+        self._limits = (limits or Limits()).for_bandwidth(bandwidth)
         self._retries = Retries(self._limits, on_retry=on_retry)
-        self._memory = PageMemory(self._limits.page_bytes)
+        self._memory = PageMemory(self._limits.max_page_bytes)
         self._user_agent = user_agent
         self._budget = budget
         self._hosts = hosts
@@ -116,7 +116,7 @@ class Client:
             budget=self._budget,
             routes=Routes(self._hosts, credentials=self._credentials),
             credentials=self._credentials,
-            slowest=self._limits.slowest_bytes_a_second,
+            min_bytes_per_second=self._limits.min_bytes_per_second,
             on_request=self._on_request,
         )
         return self
@@ -134,7 +134,7 @@ class Client:
             raise RuntimeError("the client is not open")
         return self._opened
 
-    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
+    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Response:
         """
         Return the answer to a GET, whole.
 
@@ -143,16 +143,18 @@ class Client:
             RefusedError: a redirect to a forbidden host, or a body over its own limit or the shared one.
         """
 
-        async def attempt(failed: RetryLaterError | None) -> Answer:
+        async def attempt(failed: RetryLaterError | None) -> Response:
             body = bytearray()
-            latest = time.monotonic() + self._limits.page_seconds
+            latest = time.monotonic() + self._limits.max_page_seconds
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
                 self._memory.take(len(chunk))
                 self._memory.check(url, len(body))
                 if time.monotonic() > latest:
-                    raise RefusedError(f"{url}: {len(body):,} bytes in {self._limits.page_seconds:,.0f} s, and no end")
+                    raise RefusedError(
+                        f"{url}: {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s, and no end"
+                    )
 
             try:
                 head, place = await self._exchanges.get(
@@ -164,9 +166,9 @@ class Client:
                     failed=failed,
                     receive=receive,
                 )
-                return Answer(head.status, head.headers, bytes(body), place)
+                return Response(head.status, head.headers, bytes(body), place)
             finally:
-                self._memory.give_back(len(body))
+                self._memory.release(len(body))
 
         return await self._retries.over(attempt)
 
@@ -176,7 +178,7 @@ class Client:
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
-    ) -> Answer:
+    ) -> Response:
         """
         Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
 
@@ -184,9 +186,9 @@ class Client:
             UnreachableError, RefusedError: as by ``get``.
             BaseException: whatever the sink raises.
         """
-        latest = time.monotonic() + self._limits.file_seconds
+        latest = time.monotonic() + self._limits.max_file_seconds
 
-        async def attempt(failed: RetryLaterError | None) -> Answer:
+        async def attempt(failed: RetryLaterError | None) -> Response:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
@@ -203,7 +205,7 @@ class Client:
                 failed=failed,
                 receive=receive,
             )
-            return Answer(head.status, head.headers, b"", place)
+            return Response(head.status, head.headers, b"", place)
 
         return await self._retries.over(attempt)
 
@@ -223,7 +225,7 @@ class Client:
             RefusedError: upstream says no, redirects to where it must not go, or takes too long.
             BaseException: whatever the sink raises.
         """
-        latest = time.monotonic() + self._limits.file_seconds
+        latest = time.monotonic() + self._limits.max_file_seconds
 
         async def attempt(failed: RetryLaterError | None) -> Delivery:
             begun = False
@@ -234,7 +236,7 @@ class Client:
                 nonlocal begun
                 # Before the last byte is taken: what is whole would be asked for past its end.
                 self._check_time(url, sink, latest=latest)
-                if not begun and not _continues(head, sink.position):
+                if not begun and not _is_continuation(head, sink.position):
                     sink.restart()
                 begun = True
                 sink.write(chunk)
@@ -253,25 +255,25 @@ class Client:
                 sink.restart()  # what it holds is no beginning of the file
                 raise RetryLaterError(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
-                raise RefusedError(f"{place}: answered {head.words}")
-            return Delivery(place, ends_visibly=head.ends_visibly)
+                raise RefusedError(f"{place}: answered {head.status_text}")
+            return Delivery(place, truncation_detectable=head.truncation_detectable)
 
         while True:
             before = sink.position
             try:
                 return await self._retries.over(attempt)
             except UnreachableError:
-                if sink.position - before < _PROGRESS:
+                if sink.position - before < _MIN_PROGRESS_BYTES:
                     raise
 
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
         if time.monotonic() > latest:
             raise RefusedError(
-                f"{url}: {sink.position:,} bytes in {self._limits.file_seconds / 3_600:,.0f} h, and no end"
+                f"{url}: {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h, and no end"
             )
 
 
-def _continues(head: Head, position: int) -> bool:
+def _is_continuation(head: Head, position: int) -> bool:
     # RFC 9110 15.3.7: a 206 says with Content-Range where its bytes belong
     return position == 0 or (
         head.status == HTTPStatus.PARTIAL_CONTENT

@@ -36,8 +36,8 @@ class Credentials:
     def __init__(self, path: Path, *, upstream: str) -> None:
         self._path = path
         self._origin = _origin(upstream)
-        self._version = self._stamp()
-        self._own, self._proxies = self._read()
+        self._version = self._file_version()
+        self._upstream_login, self._proxies = self._read()
 
     def __repr__(self) -> str:
         return f"Credentials({':'.join(map(str, self._origin))})"
@@ -47,33 +47,33 @@ class Credentials:
         if _origin(url) != self._origin:
             return {}
         self._refresh()
-        if self._own is None:
+        if self._upstream_login is None:
             return {}
-        return {"Authorization": f"Basic {b64encode(':'.join(self._own).encode()).decode()}"}  # RFC 7617
+        return {"Authorization": f"Basic {b64encode(':'.join(self._upstream_login).encode()).decode()}"}  # RFC 7617
 
-    def of_proxy(self, host: str) -> _Login | None:
+    def proxy_login(self, host: str) -> _Login | None:
         """Return what a proxy's own entry says; ``default`` is the upstream's alone."""
         self._refresh()
         return self._proxies.get(host)
 
     @property
-    def in_clear(self) -> bool:
+    def sent_in_clear(self) -> bool:
         """Whether whoever is on the way can read the upstream's."""
         scheme, host, _ = self._origin
-        return self._own is not None and scheme != "https" and not _is_loopback(host)
+        return self._upstream_login is not None and scheme != "https" and not _is_loopback(host)
 
     def _refresh(self) -> None:
-        version = self._stamp()
+        version = self._file_version()
         if version == self._version:
             return
         self._version = version
         try:
-            self._own, self._proxies = self._read()
+            self._upstream_login, self._proxies = self._read()
         except ConfigurationError as error:
             # An editor may be about to write it: what was read last goes on being said.
             log.warning("netrc unusable; the one before it stays in force", problem="; ".join(error.problems))
 
-    def _stamp(self) -> tuple[int, ...]:
+    def _file_version(self) -> tuple[int, ...]:
         try:
             found = self._path.stat()
         except OSError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pycurl
 
-from mirror_syncer.upstream.http.addresses import Steering
+from mirror_syncer.upstream.http.addresses import AddressOverride
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.handle import Handle, Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
@@ -60,16 +60,16 @@ class Curl:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, options.connections)
         self._multi.setopt(pycurl.M_MAXCONNECTS, options.connections)
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket_interest)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         # libcurl lets go of a socket after each answer and takes it up again for the next request. An epoll of our own,
         # which the loop watches as one, does that for 25 µs a request less than the loop's readers.
         self._sockets = select.epoll()
         self._watched: set[int] = set()
-        self._loop.add_reader(self._sockets.fileno(), self._hear)
+        self._loop.add_reader(self._sockets.fileno(), self._on_socket_ready)
         self._bandwidth = Bandwidth(options.bandwidth)
         self._idle: list[Handle] = []
-        self._under_way: dict[pycurl.Curl, Handle] = {}
+        self._active: dict[pycurl.Curl, Handle] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         """When libcurl wants to be called; 0: it does not."""
@@ -93,7 +93,7 @@ class Curl:
         headers: Mapping[str, str],
         encoding: str | None,
         proxy: Proxy | None,
-        steering: Steering | None = None,
+        address_override: AddressOverride | None = None,
         fresh: bool = False,
         receive: Receive,
     ) -> Head:
@@ -112,13 +112,19 @@ class Curl:
         """
         handle = self._idle.pop() if self._idle else self._new_handle()
         done = handle.begin(
-            url, headers=headers, encoding=encoding, proxy=proxy, steering=steering, fresh=fresh, receive=receive
+            url,
+            headers=headers,
+            encoding=encoding,
+            proxy=proxy,
+            address_override=address_override,
+            fresh=fresh,
+            receive=receive,
         )
-        handle.heard_at = time.monotonic() + self._options.connect_seconds
-        self._under_way[handle.easy] = handle
+        handle.last_active_at = time.monotonic() + self._options.connect_seconds
+        self._active[handle.easy] = handle
         self._multi.add_handle(handle.easy)
         if self._sweep is None:
-            self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._end_the_silent)
+            self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._time_out_silent)
         try:
             await done
         except TransferError as error:
@@ -131,7 +137,7 @@ class Curl:
             head.address = handle.address
             return head
         finally:
-            del self._under_way[handle.easy]
+            del self._active[handle.easy]
             self._multi.remove_handle(handle.easy)
             handle.end()
             self._idle.append(handle)
@@ -144,7 +150,7 @@ class Curl:
             bandwidth=self._bandwidth,
         )
 
-    def _watch(self, event: int, descriptor: int, _multi: object, _data: object) -> None:
+    def _on_socket_interest(self, event: int, descriptor: int, _multi: object, _data: object) -> None:
         wanted = _INTEREST.get(event, 0)
         if not wanted:
             self._watched.discard(descriptor)
@@ -158,11 +164,11 @@ class Curl:
         self._watched.add(descriptor)
         self._sockets.register(descriptor, wanted)
 
-    def _hear(self) -> None:
+    def _on_socket_ready(self) -> None:
         for descriptor, events in self._sockets.poll(0):
             ready = pycurl.CSELECT_IN if events & ~select.EPOLLOUT else 0
             self._multi.socket_action(descriptor, ready | (pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0))
-        self._look()
+        self._collect_finished()
 
     def _set_timer(self, milliseconds: int) -> None:
         if milliseconds < 0:
@@ -170,25 +176,25 @@ class Curl:
             return
         self._due = self._loop.time() + milliseconds / 1000
         if self._timer is None or self._timer.when() > self._due:
-            self._await_due()
+            self._schedule_timer()
 
-    def _await_due(self) -> None:
+    def _schedule_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._due, self._ring)
+        self._timer = self._loop.call_at(self._due, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if not self._due:
             return
         if self._loop.time() < self._due:
-            self._await_due()
+            self._schedule_timer()
         else:
             self._due = 0.0
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            self._look()
+            self._collect_finished()
 
-    def _look(self) -> None:
+    def _collect_finished(self) -> None:
         """See which transfers have ended."""
         while True:
             left, succeeded, failed = self._multi.info_read()
@@ -202,13 +208,13 @@ class Curl:
                 return
 
     def _finish(self, easy: pycurl.Curl, error: TransferError | None) -> None:
-        if handle := self._under_way.get(easy):  # none where it was cancelled meanwhile
+        if handle := self._active.get(easy):  # none where it was cancelled meanwhile
             handle.finish(error)
 
-    def _end_the_silent(self) -> None:
+    def _time_out_silent(self) -> None:
         """End transfers that were silent for too long; one look at all of them costs less than a timer each."""
         latest = time.monotonic() - self._options.silence_seconds
-        for handle in self._under_way.values():
-            if handle.heard_at < latest:
+        for handle in self._active.values():
+            if handle.last_active_at < latest:
                 handle.finish(TransferError("no answer in time", timeout=True))
-        self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._end_the_silent) if self._under_way else None
+        self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._time_out_silent) if self._active else None

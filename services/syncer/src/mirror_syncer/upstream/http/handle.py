@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pycurl
 
-from mirror_syncer.upstream.http.addresses import Steering
+from mirror_syncer.upstream.http.addresses import AddressOverride
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.proxies import Proxy
@@ -60,15 +60,15 @@ class Handle:
     ) -> None:
         self.easy = easy = pycurl.Curl()
         self._bandwidth = bandwidth
-        self._resumption: asyncio.TimerHandle | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
-        self._said: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
-        self._steering: Steering | None = None
+        self._last_settings: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
+        self._address_override: AddressOverride | None = None
         self._fresh = False
-        self._receive: Receive = _nowhere
+        self._receive: Receive = _discard
         self._head: Head | None = None
         self.raised: BaseException | None = None
-        self.heard_at = 0.0
+        self.last_active_at = 0.0
         self._done: asyncio.Future[None] | None = None
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
@@ -92,7 +92,7 @@ class Handle:
         headers: Mapping[str, str],
         encoding: str | None,
         proxy: Proxy | None,
-        steering: Steering | None,
+        address_override: AddressOverride | None,
         fresh: bool,
         receive: Receive,
     ) -> asyncio.Future[None]:
@@ -102,7 +102,7 @@ class Handle:
         self._lines.truncate()
         self.easy.setopt(pycurl.URL, url.encode())  # of a str it takes ASCII alone
         wanted = (tuple(f"{name}: {value}" for name, value in headers.items()), encoding, proxy)
-        if wanted != self._said:
+        if wanted != self._last_settings:
             # An empty list changes nothing, and the last request's headers, a login among them, would be sent again.
             self.easy.unsetopt(pycurl.HTTPHEADER)
             self.easy.setopt(pycurl.HTTPHEADER, list(wanted[0]))
@@ -118,22 +118,22 @@ class Handle:
             else:
                 self.easy.unsetopt(pycurl.PROXYUSERNAME)
                 self.easy.unsetopt(pycurl.PROXYPASSWORD)
-            self._said = wanted
-        self._connect_as_told(steering, fresh=fresh)
+            self._last_settings = wanted
+        self._set_connection(address_override, fresh=fresh)
         self._done = asyncio.get_running_loop().create_future()
         return self._done
 
-    def _connect_as_told(self, steering: Steering | None, *, fresh: bool) -> None:
+    def _set_connection(self, address_override: AddressOverride | None, *, fresh: bool) -> None:
         if fresh is not self._fresh:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
             self._fresh = fresh
-        if steering is not None:
-            self.easy.setopt(pycurl.RESOLVE, [steering.resolve])  # which libcurl takes once
-            self.easy.setopt(pycurl.CONNECT_TO, [steering.connect_to])
-        elif self._steering is not None:
+        if address_override is not None:
+            self.easy.setopt(pycurl.RESOLVE, [address_override.resolve])  # which libcurl takes once
+            self.easy.setopt(pycurl.CONNECT_TO, [address_override.connect_to])
+        elif self._address_override is not None:
             self.easy.unsetopt(pycurl.RESOLVE)
             self.easy.unsetopt(pycurl.CONNECT_TO)
-        self._steering = steering
+        self._address_override = address_override
 
     def finish(self, error: TransferError | None = None) -> None:
         """Tell whoever awaits the transfer that it has ended; a second time, or after a cancellation, nobody."""
@@ -146,10 +146,10 @@ class Handle:
 
     def end(self) -> None:
         """Let go of the transfer that it was lent to."""
-        if self._resumption is not None:
-            self._resumption.cancel()
-            self._resumption = None
-        self._receive, self._done, self.raised = _nowhere, None, None
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+            self._resume_timer = None
+        self._receive, self._done, self.raised = _discard, None, None
 
     @property
     def address(self) -> str:
@@ -165,11 +165,11 @@ class Handle:
     def _take(self, chunk: bytes) -> int | None:
         if wait := self._bandwidth.wait():
             # libcurl keeps these bytes, and reads no more: the server feels it by TCP's own means.
-            self.heard_at = time.monotonic() + wait
-            self._resumption = asyncio.get_running_loop().call_later(wait, self._resume)
+            self.last_active_at = time.monotonic() + wait
+            self._resume_timer = asyncio.get_running_loop().call_later(wait, self._resume)
             return int(pycurl.WRITEFUNC_PAUSE)
         self._bandwidth.took(len(chunk))
-        self.heard_at = time.monotonic()
+        self.last_active_at = time.monotonic()
         try:
             self._receive(self.head(), chunk)
         except BaseException as error:  # noqa: BLE001 - raised by Curl.get; libcurl would print and forget it
@@ -178,7 +178,7 @@ class Handle:
         return None
 
     def _resume(self) -> None:
-        self._resumption = None
+        self._resume_timer = None
         try:
             self.easy.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:
@@ -186,5 +186,5 @@ class Handle:
             self.finish(TransferError(str(error), timeout=False))
 
 
-def _nowhere(_: Head, __: bytes) -> None:
+def _discard(_: Head, __: bytes) -> None:
     """Take what comes too late."""

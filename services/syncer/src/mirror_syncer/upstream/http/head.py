@@ -34,7 +34,7 @@ class Head:
         return self.status in _CONTENT
 
     @property
-    def ends_visibly(self) -> bool:
+    def truncation_detectable(self) -> bool:
         """Whether a body that is cut can be told from one that is whole (RFC 9112 6.3)."""
         chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         return self.multiplexed or chunked or "content-length" in self.headers
@@ -46,6 +46,6 @@ class Head:
         return {name.strip().lower(): value.strip() for name, colon, value in lines if colon}
 
     @property
-    def words(self) -> str:
+    def status_text(self) -> str:
         """The status as people read it; upstream's own reason may be anything."""
         return f"{self.status} {responses.get(self.status, '')}".rstrip()

@@ -11,14 +11,14 @@ class GzipError(Exception):
     """What came is no gzip."""
 
 
-class Members:
+class GzipMembers:
     """Unpacks the members of a gzip, one after the other, as their bytes come."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP)
         self._begun = False
 
-    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+    def decompress(self, chunk: bytes) -> Iterator[bytes]:
         """
         Yield what the next bytes hold, in pieces that fit into memory.
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from mirror_syncer.errors import RefusedError
 
-_SMALL = 4 * 2**20  # bytes of a page; on PyPI a few hundred projects have more
+_SMALL_PAGE_BYTES = 4 * 2**20  # bytes of a page; on PyPI a few hundred projects have more
 
 
 class PageMemory:
@@ -21,10 +21,10 @@ class PageMemory:
         self._held = 0
 
     def take(self, count: int) -> None:
-        """Count bytes that came; ``give_back`` uncounts them."""
+        """Count bytes that came; ``release`` uncounts them."""
         self._held += count
 
-    def give_back(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Uncount what was taken."""
         self._held -= count
 
@@ -38,7 +38,7 @@ class PageMemory:
         if size > self._most:
             raise RefusedError(f"{url}: the answer is larger than {self._most:,} bytes")
         # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
-        if self._held > self._most and size > _SMALL:
+        if self._held > self._most and size > _SMALL_PAGE_BYTES:
             raise RefusedError(f"{url}: the answers under way are larger than {self._most:,} bytes together")
 
     @contextmanager
@@ -54,4 +54,4 @@ class PageMemory:
             self.check(url, size)
             yield
         finally:
-            self.give_back(size)
+            self.release(size)

@@ -9,7 +9,7 @@ from urllib.request import getproxies
 
 # Those that libcurl speaks to.
 _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
-_ASKED = ("https", "http")
+_URL_SCHEMES = ("https", "http")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -60,16 +60,16 @@ def proxy_for(url: str) -> Proxy | None:
     parts = urlsplit(url)
     value = getproxies().get(parts.scheme, "")
     port = parts.port or _PORTS.get(parts.scheme, 0)
-    return Proxy.parse(value) if value and not _needs_no_proxy(parts.hostname or "", port) else None
+    return Proxy.parse(value) if value and not _bypasses_proxy(parts.hostname or "", port) else None
 
 
-def _needs_no_proxy(host: str, port: int) -> bool:
+def _bypasses_proxy(host: str, port: int) -> bool:
     """Return whether NO_PROXY names a host, in any of the forms that Docker, Kubernetes and curl document."""
     host = host.removesuffix(".")
-    return any(_names(entry, host, port) for entry in getproxies().get("no", "").replace(",", " ").split())
+    return any(_entry_matches(entry, host, port) for entry in getproxies().get("no", "").replace(",", " ").split())
 
 
-def _names(entry: str, host: str, port: int) -> bool:
+def _entry_matches(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     with suppress(ValueError):  # networks: 10.0.0.0/8, and addresses with or without brackets
@@ -77,7 +77,7 @@ def _names(entry: str, host: str, port: int) -> bool:
         return _in_network(host, network)
     name, colon, number = entry.rpartition(":")
     if colon and number.isdigit():
-        return int(number) == port and _names(name, host, port)
+        return int(number) == port and _entry_matches(name, host, port)
     domain = entry.lower().removeprefix("*").strip(".")
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
@@ -91,13 +91,13 @@ def _in_network(host: str, network: ipaddress.IPv4Network | ipaddress.IPv6Networ
 
 def proxy_hosts() -> set[str]:
     """Return the hosts of all proxies, whatever is asked by them."""
-    return {Proxy.parse(value).host for value in _values().values()}
+    return {Proxy.parse(value).host for value in _read_variables().values()}
 
 
-def wrong_proxies() -> list[str]:
+def list_proxy_problems() -> list[str]:
     """Return a sentence for each variable that names no proxy."""
     problems = []
-    for scheme, value in _values().items():
+    for scheme, value in _read_variables().items():
         try:
             Proxy.parse(value)
         except ValueError as error:
@@ -105,11 +105,11 @@ def wrong_proxies() -> list[str]:
     return problems
 
 
-def shown_logins() -> list[str]:
+def list_exposed_passwords() -> list[str]:
     """Return the variables that hold a password, which whoever may inspect the container can read."""
-    return [f"{scheme.upper()}_PROXY" for scheme, value in _values().items() if Proxy.parse(value).login]
+    return [f"{scheme.upper()}_PROXY" for scheme, value in _read_variables().items() if Proxy.parse(value).login]
 
 
-def _values() -> dict[str, str]:
+def _read_variables() -> dict[str, str]:
     proxies = getproxies()
-    return {scheme: proxies[scheme] for scheme in _ASKED if proxies.get(scheme)}
+    return {scheme: proxies[scheme] for scheme in _URL_SCHEMES if proxies.get(scheme)}

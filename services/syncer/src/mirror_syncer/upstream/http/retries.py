@@ -11,7 +11,9 @@ from mirror_syncer.errors import UnreachableError, UpstreamError
 from mirror_syncer.upstream.http.limits import Limits
 
 T = TypeVar("T")
-_AT_ONCE_MOST = 2  # attempts without a wait: another machine has not been asked yet, but all of them may be in trouble
+_MAX_IMMEDIATE_RETRIES = (
+    2  # attempts without a wait: another machine has not been asked yet, but all of them may be in trouble
+)
 
 
 class RetryLaterError(UpstreamError):
@@ -26,12 +28,12 @@ class RetryLaterError(UpstreamError):
     """
 
     def __init__(
-        self, message: str, *, reason: str, wait: float | None = None, elsewhere: bool = False, fresh: bool = False
+        self, message: str, *, reason: str, wait: float | None = None, other_address: bool = False, fresh: bool = False
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.wait = wait
-        self.elsewhere = elsewhere
+        self.other_address = other_address
         self.fresh = fresh
 
 
@@ -62,11 +64,11 @@ class Retries:
             return await attempt(None)  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
         except RetryLaterError as error:
             failed = error
-        at_once = _AT_ONCE_MOST
+        at_once = _MAX_IMMEDIATE_RETRIES
 
         def wait(error: Exception) -> bool | float:
             nonlocal at_once
-            if isinstance(error, RetryLaterError) and error.elsewhere and at_once:
+            if isinstance(error, RetryLaterError) and error.other_address and at_once:
                 at_once -= 1
                 return 0.0
             return self._wait(error)
@@ -76,9 +78,9 @@ class Retries:
                 on=wait,
                 attempts=self._limits.attempts,
                 timeout=None,
-                wait_initial=self._limits.wait_initial_seconds,
-                wait_max=self._limits.wait_most_seconds,
-                wait_jitter=self._limits.wait_initial_seconds,
+                wait_initial=self._limits.initial_wait_seconds,
+                wait_max=self._limits.max_wait_seconds,
+                wait_jitter=self._limits.initial_wait_seconds,
             ):
                 with trial:
                     if trial.num == 1:
@@ -99,7 +101,7 @@ class Retries:
             return False
         if error.wait is None:
             return True
-        return error.wait if error.wait <= self._limits.retry_after_most_seconds else False
+        return error.wait if error.wait <= self._limits.max_retry_after_seconds else False
 
 
 def parse_retry_after(value: str | None) -> float | None:

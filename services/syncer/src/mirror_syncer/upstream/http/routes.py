@@ -8,8 +8,8 @@ from mirror_syncer.upstream.http.credentials import Credentials
 from mirror_syncer.upstream.http.hosts import is_allowed
 from mirror_syncer.upstream.http.proxies import Proxy, proxy_for
 
-_SCHEME_MOST = len("https://")
-_REMEMBERED_MOST = 100  # origins: pages may write one host in any number of ways
+_MIN_ORIGIN_CHARS = len("https://")
+_MAX_CACHED_ORIGINS = 100  # origins: pages may write one host in any number of ways
 
 
 class Routes:
@@ -34,7 +34,7 @@ class Routes:
         Raises:
             RefusedError: the URL's host may not be asked at all.
         """
-        slash = url.find("/", _SCHEME_MOST)
+        slash = url.find("/", _MIN_ORIGIN_CHARS)
         # A URL that is an origin alone has no slash; what lacks its last character is another host's.
         origin = url if slash < 0 else url[:slash]
         if origin in self._proxies:
@@ -42,11 +42,11 @@ class Routes:
         else:
             self._check(url)
             proxy = proxy_for(url)
-            if len(self._proxies) < _REMEMBERED_MOST:
+            if len(self._proxies) < _MAX_CACHED_ORIGINS:
                 self._proxies[origin] = proxy
         if proxy is None or proxy.login is not None or self._credentials is None:
             return proxy
-        return replace(proxy, login=self._credentials.of_proxy(proxy.host))
+        return replace(proxy, login=self._credentials.proxy_login(proxy.host))
 
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
@@ -59,7 +59,7 @@ class Routes:
             )
 
 
-def redirected(url: str, location: str) -> str:
+def resolve_redirect(url: str, location: str) -> str:
     """
     Return where a redirect leads; whether that host may be asked is for ``Routes.proxy`` to say.
 

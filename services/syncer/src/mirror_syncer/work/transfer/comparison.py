@@ -14,7 +14,7 @@ from mirror_syncer.model.page import File, Page, ProjectStatus
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow
 from mirror_syncer.publish import PublishedPage, find_published, parse_published, render_page
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.transfer.metadata import promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
@@ -75,7 +75,7 @@ class UpstreamComparison:
         match answer:
             case Gone() | NotModified():
                 return Compared(changed=True)
-            case PageAnswer():
+            case PageResponse():
                 published = find_published(self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
@@ -84,7 +84,7 @@ class UpstreamComparison:
                 return Compared(differing=tuple(_differing(job, page, published)))
 
 
-def _is_newer(answer: PageAnswer, row: ProjectRow) -> bool:
+def _is_newer(answer: PageResponse, row: ProjectRow) -> bool:
     """Return whether upstream changed its page since ours was made from it; where nothing tells, it did not."""
     pairs = (
         (answer.validators.etag, row.validators.etag),

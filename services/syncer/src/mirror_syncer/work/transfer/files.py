@@ -248,7 +248,7 @@ class FileTransfer:
         if file.sha256 != NO_DIGEST:
             return
         reason = self._unhashed.refusal(file, delivery.url)
-        if reason is None and not checked and file.size is None and not delivery.ends_visibly:
+        if reason is None and not checked and file.size is None and not delivery.truncation_detectable:
             reason = (
                 "the page gives neither size nor digest, nor the answer a length: nobody could tell whether it is whole"
             )

@@ -10,7 +10,7 @@ from mirror_syncer.errors import InvalidPageError
 from mirror_syncer.model.page import Page
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.publish import PublishedPage, find_published
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer, parse_page
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse, parse_page
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.transfer.job import Work
 
@@ -22,7 +22,7 @@ STALE_WAITS = (2.0, 4.0, 8.0)
 class Asked:
     """What upstream answered when it was asked for a page."""
 
-    answer: PageAnswer | NotModified | Gone
+    answer: PageResponse | NotModified | Gone
     older: bool = False
     """By its serial the page may be older than the last one; content has to decide."""
     doubted: bool = False
@@ -67,7 +67,7 @@ class PageTransfer:
         validators = NO_VALIDATORS if work.force else row.validators
         for attempt, wait in enumerate((*self._stale_waits, None)):
             answer = await self._index.page(work.name, validators=validators, priority=work.priority)
-            if not isinstance(answer, PageAnswer):
+            if not isinstance(answer, PageResponse):
                 serial, older, doubted = row.serial, False, False
             else:
                 serial = work.bounds.believed(answer.page.serial)

@@ -19,7 +19,7 @@ from mirror_syncer.model.project import GONE, NO_VALIDATORS, KeptPage, ProjectRo
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Intend
 from mirror_syncer.work.transfer.files import FileTransfer
@@ -113,7 +113,7 @@ class Transfer:
                     page, kept = await self._pages.unchanged(work.name)
                     # As it was said then: the published page's may be our own.
                     page, validators = replace(page, serial=row.serial), row.validators
-                case PageAnswer():
+                case PageResponse():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
             with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
@@ -123,7 +123,7 @@ class Transfer:
                     work, row, page, kept=kept, validators=validators, doubted=asked.doubted, altered=altered
                 )
                 moved = page.serial != row.serial if page.serial is not None else bool(outcome.publication.staged)
-                return replace(outcome, news=isinstance(answer, PageAnswer) and moved)
+                return replace(outcome, news=isinstance(answer, PageResponse) and moved)
         except (UpstreamError, InvalidPageError) as error:
             return after_failure(row, error)
 
@@ -258,7 +258,7 @@ class Transfer:
             damaged=damaged,
             disputed=work.disputed,
         )
-        tally.times_dropped = page.dropped_times
+        tally.times_dropped = page.dropped_upload_times
         # A quarantined page has nothing to offer, so nothing of it can be missing.
         refused = () if quarantined else page.refused
         failures = (*(Failure(project=work.name, file=r.filename, reason=r.reason) for r in refused), *tally.failures)
@@ -364,8 +364,8 @@ class Transfer:
         return ours, pages
 
 
-def _is_quarantined(answer: PageAnswer | NotModified | Gone) -> bool:
-    return isinstance(answer, PageAnswer) and answer.page.status is ProjectStatus.QUARANTINED
+def _is_quarantined(answer: PageResponse | NotModified | Gone) -> bool:
+    return isinstance(answer, PageResponse) and answer.page.status is ProjectStatus.QUARANTINED
 
 
 def _settled(work: Work, row: ProjectRow) -> bool:

@@ -10,7 +10,7 @@ HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.
 
 
 @dataclass(frozen=True, slots=True)
-class PageAnswer:
+class PageResponse:
     """A page, and the validators of exactly this page."""
 
     page: Page
@@ -21,7 +21,7 @@ class PageAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ListAnswer:
+class ListResponse:
     """What came with the project list, whose body was poured into a file."""
 
     content_type: str
