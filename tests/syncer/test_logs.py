@@ -80,7 +80,7 @@ def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(failure_log, "_AGAIN_SECONDS", -1.0 if passed else 300.0)
         with capture_logs() as logged:
             for number in range(more):
-                lines.tell(Failure(project=f"a{number}", reason="no answer in time"))
+                lines.tell(Failure(project=f"a{number}", reason="timed out"))
             lines.sum_up_again()
         counts.append([line["count"] for line in logged if line["event"] == "failed alike"])
 
@@ -114,8 +114,8 @@ def test_a_verify_names_all(site: Site) -> None:
     ("reasons", "told"),
     [
         (
-            ("https://pypi.org/simple/six/: no answer in time", "https://pypi.org/simple/idna/: no answer in time"),
-            "https://pypi.org/… no answer in time",
+            ("https://pypi.org/simple/six/: timed out", "https://pypi.org/simple/idna/: timed out"),
+            "https://pypi.org/… timed out",
         ),
         (
             ("2 file(s) missing; six-1.0.whl: 30 bytes, not 31", "9 file(s) missing; idna-2.tar.gz: 1 bytes, not 2"),

@@ -18,8 +18,8 @@ NAMED, CHANGED, BACKLOG = Priority.NAMED, Priority.CHANGED, Priority.BACKLOG
 @contextlib.asynccontextmanager
 async def connection(budget: Budget, priority: Priority) -> AsyncIterator[None]:
     """Hold a connection."""
-    if not budget.take(priority):
-        await budget.wait(priority)
+    if not budget.try_acquire(priority):
+        await budget.acquire(priority)
     try:
         yield
     finally:
@@ -143,7 +143,7 @@ async def test_connections_carry_several_requests_where_all_hosts_let_them() -> 
 
     def room() -> int:
         taken = 0
-        while budget.take(NAMED):
+        while budget.try_acquire(NAMED):
             taken += 1
         for _ in range(taken):
             budget.release()

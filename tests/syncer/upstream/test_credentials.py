@@ -162,11 +162,11 @@ def test_clear_text_is_known(tmp_path: Path, upstream: str, *, sent_in_clear: bo
     [
         ("machine 127.0.0.1 login operator pasword sesame", "line 1"),
         ("\nsesame", "line 2"),
-        ("machine other.example login operator password sesame", "has nothing for 127.0.0.1; add: machine 127.0.0.1"),
-        ("", "has nothing for 127.0.0.1"),
+        ("machine other.example login operator password sesame", "has no entry for 127.0.0.1; add: machine 127.0.0.1"),
+        ("", "has no entry for 127.0.0.1"),
         ("machine 127.0.0.1 login a:b password sesame", "':'"),
-        ("machine 127.0.0.1 password sesame", "empty"),
-        ('machine 127.0.0.1 login operator password ""', "empty"),
+        ("machine 127.0.0.1 password sesame", "needs a login"),
+        ('machine 127.0.0.1 login operator password ""', "needs a login"),
         ("machine 127.0.0.1 login operator password sesame\xff", "cannot be read"),
     ],
 )

@@ -201,15 +201,15 @@ async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypat
     for _ in range(8):
         address_override = known.address_override(HOST, 80)
         assert address_override is None
-        assert await known.failed(HOST, 80, EDGES[0], by=address_override) is NextAttempt.OTHER_ADDRESS
+        assert await known.record_failure(HOST, 80, EDGES[0], by=address_override) is NextAttempt.OTHER_ADDRESS
         began = now
         while (address_override := known.address_override(HOST, 80)) is not None:
             assert EDGES[0] not in address_override.resolve.split(":")[-1].split(",")
             now += 10
         waits.append(round((now - began) / 60))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    known.answered(HOST, 80, EDGES[0])
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.OTHER_ADDRESS
+    known.record_success(HOST, 80, EDGES[0])
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.OTHER_ADDRESS
     now += 70
     assert known.address_override(HOST, 80) is None
 
@@ -218,18 +218,18 @@ async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
     """Where each address failed, none is avoided; and what DNS does not name is never steered to."""
     known = Addresses()
     for edge in EDGES:
-        await known.failed(HOST, 80, edge, by=known.address_override(HOST, 80))
+        await known.record_failure(HOST, 80, edge, by=known.address_override(HOST, 80))
     address_override = known.address_override(HOST, 80)
     assert address_override is not None
     assert address_override.resolve.endswith(":" + ",".join(EDGES))
-    assert await known.failed(HOST, 80, "10.0.0.1", by=address_override) is NextAttempt.ANY_CONNECTION
+    assert await known.record_failure(HOST, 80, "10.0.0.1", by=address_override) is NextAttempt.ANY_CONNECTION
     assert known.address_override("other.example", 80) is None
 
 
 async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
     """Ten requests that fail at once with one machine move the others once, not ten times."""
     known = Addresses()
-    moved = await asyncio.gather(*(known.failed(HOST, 80, EDGES[0], by=None) for _ in range(10)))
+    moved = await asyncio.gather(*(known.record_failure(HOST, 80, EDGES[0], by=None) for _ in range(10)))
     address_override = known.address_override(HOST, 80)
     assert moved == [NextAttempt.OTHER_ADDRESS] * 10
     assert address_override is not None
@@ -240,10 +240,10 @@ async def test_only_address_gets_its_rest(dns: list[str]) -> None:
     """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
     dns[:] = EDGES[:1]
     known = Addresses()
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
     address_override = known.address_override(HOST, 80)
     assert address_override is not None
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
-    assert await known.failed(HOST, 80, EDGES[0], by=address_override) is NextAttempt.ANY_CONNECTION, (
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    assert await known.record_failure(HOST, 80, EDGES[0], by=address_override) is NextAttempt.ANY_CONNECTION, (
         "renewed a moment ago"
     )

@@ -159,7 +159,7 @@ async def test_list_redirected_to_a_forbidden_place(
     run = await site.sync()
 
     assert run.state is RunState.FAILED
-    assert f"127.0.0.2:{port}' is not a host of this upstream" in (run.message or "")
+    assert f"127.0.0.2:{port}' is not allowed" in (run.message or "")
     assert service.heard == []
 
 

@@ -117,7 +117,7 @@ def test_wrong_proxy_stops_the_start(environment: pytest.MonkeyPatch, variable: 
         read_settings()
 
     told = "".join(traceback.format_exception(refused.value))
-    assert f"{variable.upper()}: not the URL of a proxy" in told
+    assert f"{variable.upper()}: not a proxy URL" in told
     assert "hush" not in told
     assert "operator" not in told
 

@@ -122,9 +122,9 @@ class Index:
         )
         return PageResponse(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
-    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
-        return self._client.holding(url, size)
+    def hold_page(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count a page while it is processed; arguments and errors as in ``PageMemory.hold_page``."""
+        return self._client.hold_page(url, size)
 
     async def project_list(
         self, *, validators: Validators, into: BinaryIO, priority: Priority

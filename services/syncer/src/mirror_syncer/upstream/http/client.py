@@ -1,8 +1,8 @@
 """
-The one HTTP client for everything asked of upstream.
+The HTTP client for all requests to upstream.
 
-It keeps the budget of connections, retries what is worth it, obeys Retry-After, and follows redirects only to hosts
-that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
+It keeps to the connection budget, retries transient failures, obeys Retry-After, and follows redirects only to
+allowed hosts. Callers receive whole responses (pages) or chunks (files), never a type of the HTTP library.
 """
 
 import time
@@ -27,12 +27,12 @@ from mirror_syncer.upstream.http.memory import PageMemory
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
 from mirror_syncer.upstream.http.routes import Routes
 
-_MIN_PROGRESS_BYTES = 2**20  # bytes that attempts bring together: a file that gets on is not given up
+_MIN_PROGRESS_BYTES = 2**20  # that all attempts together must receive to earn a new series of attempts
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer: status, headers in lower case, decompressed body, and the URL that it came from in the end."""
+    """A whole response: status, headers in lower case, decompressed body, and the URL after redirects."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,32 +42,32 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a file came: from which URL in the end, and whether a cut would have been noticed."""
+    """A finished download: the URL after redirects, and whether a truncated body would have been noticed."""
 
     url: str
     truncation_detectable: bool
 
 
 class Sink(Protocol):
-    """What a download is poured into; its errors end the download."""
+    """A destination for a download; an error that it raises ends the download."""
 
     @property
     def position(self) -> int:
-        """How many bytes it holds; a further attempt asks for the rest."""
+        """The number of bytes it holds; the next attempt requests the rest."""
 
     def restart(self) -> None:
-        """Forget them: upstream sends the file from its beginning."""
+        """Discard all bytes, because upstream sends the file from its beginning."""
 
     def write(self, chunk: bytes, /) -> None:
-        """Take the next bytes."""
+        """Append the next bytes."""
 
 
 class Client:
     """
-    GETs with retries, inside a budget of connections; used as a context, whose end closes them.
+    A client for GET requests with retries and a connection budget; as a context manager, it closes its connections.
 
     Args:
-        hosts: each ``host:port`` that may be asked, redirects included.
+        hosts: each allowed ``host:port``, also for redirects.
         ca_file: authorities that are trusted besides the system's.
         bandwidth: bytes a second, of all requests together; None: as many as come.
         on_request: told of each request as (endpoint, status or fault, seconds).
@@ -136,11 +136,11 @@ class Client:
 
     async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Response:
         """
-        Return the answer to a GET, whole.
+        Return the whole response to a GET.
 
         Raises:
-            UnreachableError: no final answer after all attempts.
-            RefusedError: a redirect to a forbidden host, or a body over its own limit or the shared one.
+            UnreachableError: all attempts failed.
+            RefusedError: a redirect to a forbidden host, or a body over its own or the shared limit.
         """
 
         async def attempt(failed: RetryLaterError | None) -> Response:
@@ -149,11 +149,11 @@ class Client:
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
-                self._memory.take(len(chunk))
-                self._memory.check(url, len(body))
+                self._memory.add(len(chunk))
+                self._memory.check_size(url, len(body))
                 if time.monotonic() > latest:
                     raise RefusedError(
-                        f"{url}: {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s, and no end"
+                        f"{url}: only {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s; giving up"
                     )
 
             try:
@@ -170,21 +170,21 @@ class Client:
             finally:
                 self._memory.release(len(body))
 
-        return await self._retries.over(attempt)
+        return await self._retries.run(attempt)
 
-    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
-        return self._memory.holding(url, size)
+    def hold_page(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count a page while it is processed; arguments and errors as in ``PageMemory.hold_page``."""
+        return self._memory.hold_page(url, size)
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
     ) -> Response:
         """
-        Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
+        Write the decompressed body of a 200 to a sink, and return the response without its body.
 
         Raises:
-            UnreachableError, RefusedError: as by ``get``.
-            BaseException: whatever the sink raises.
+            UnreachableError, RefusedError: as in ``get``.
+            BaseException: any error of the sink.
         """
         latest = time.monotonic() + self._limits.max_file_seconds
 
@@ -207,23 +207,24 @@ class Client:
             )
             return Response(head.status, head.headers, b"", place)
 
-        return await self._retries.over(attempt)
+        return await self._retries.run(attempt)
 
     async def download(
         self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
     ) -> Delivery:
         """
-        Pour a file into a sink; what the sink holds already is not asked for again.
+        Download a file into a sink; bytes that the sink already holds are not requested again.
 
-        The sink checks what arrives. Cancellation leaves it with what it had.
+        The sink checks the content. Cancellation leaves the received bytes in the sink.
 
         Args:
-            resume: go on where an attempt stopped; else, of what nobody could check, each attempt begins again.
+            resume: continue where the last attempt stopped. If false, each attempt starts over, as for a file without
+                a digest to check.
 
         Raises:
-            UnreachableError: no complete answer after all attempts. Attempts count afresh after each megabyte received.
-            RefusedError: upstream says no, redirects to where it must not go, or takes too long.
-            BaseException: whatever the sink raises.
+            UnreachableError: all attempts failed. The count of attempts starts over after each megabyte received.
+            RefusedError: upstream refuses, redirects to a forbidden host, or takes too long.
+            BaseException: any error of the sink.
         """
         latest = time.monotonic() + self._limits.max_file_seconds
 
@@ -234,7 +235,7 @@ class Client:
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
-                # Before the last byte is taken: what is whole would be asked for past its end.
+                # Check before the last byte is written: a complete file must not be resumed past its end.
                 self._check_time(url, sink, latest=latest)
                 if not begun and not _is_continuation(head, sink.position):
                     sink.restart()
@@ -252,8 +253,8 @@ class Client:
                 receive=receive,
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                sink.restart()  # what it holds is no beginning of the file
-                raise RetryLaterError(f"{place}: answered 416 to a range", reason="range")
+                sink.restart()  # the held bytes are not the beginning of the file
+                raise RetryLaterError(f"{place}: answered 416 to a range request", reason="range")
             if not head.has_content:
                 raise RefusedError(f"{place}: answered {head.status_text}")
             return Delivery(place, truncation_detectable=head.truncation_detectable)
@@ -261,20 +262,19 @@ class Client:
         while True:
             before = sink.position
             try:
-                return await self._retries.over(attempt)
+                return await self._retries.run(attempt)
             except UnreachableError:
                 if sink.position - before < _MIN_PROGRESS_BYTES:
                     raise
 
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
         if time.monotonic() > latest:
-            raise RefusedError(
-                f"{url}: {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h, and no end"
-            )
+            hours = self._limits.max_file_seconds / 3_600
+            raise RefusedError(f"{url}: only {sink.position:,} bytes in {hours:,.0f} h; giving up")
 
 
 def _is_continuation(head: Head, position: int) -> bool:
-    # RFC 9110 15.3.7: a 206 says with Content-Range where its bytes belong
+    # RFC 9110 15.3.7: the Content-Range of a 206 states where its bytes belong
     return position == 0 or (
         head.status == HTTPStatus.PARTIAL_CONTENT
         and head.headers.get("content-range", "").startswith(f"bytes {position}-")

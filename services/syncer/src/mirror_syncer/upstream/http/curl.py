@@ -1,8 +1,8 @@
 """
-libcurl under asyncio: any number of transfers on one multi handle, driven by the event loop's readiness.
+libcurl under asyncio: any number of transfers on one multi handle, driven by the event loop.
 
-Everything happens in the loop's thread and no call blocks: libcurl says which sockets and which timer it waits for, the
-loop says when they are ready.
+Everything runs in the loop's thread and no call blocks: libcurl names the sockets and the timer it waits for, and the
+loop reports when they are ready.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.proxies import Proxy
 
 _SWEEP_SECONDS = 0.25
-# A writing error that no ``receive`` raised is libcurl's decoder's.
+# A write error that no ``receive`` raised comes from libcurl's decoder.
 _UNDECODABLE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_WRITE_ERROR})
 _INTEREST = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -33,7 +33,7 @@ _INTEREST = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What all transfers have in common."""
+    """Options common to all transfers."""
 
     user_agent: str
     connections: int
@@ -48,9 +48,9 @@ class Options:
 
 class Curl:
     """
-    A multi handle, of the event loop that it is made in.
+    A multi handle, bound to the event loop that creates it.
 
-    Connections are kept and shared; over TLS, HTTP/2 carries many requests on each.
+    Transfers reuse and share connections; over TLS, HTTP/2 carries many requests on each.
     """
 
     def __init__(self, options: Options) -> None:
@@ -62,8 +62,8 @@ class Curl:
         self._multi.setopt(pycurl.M_MAXCONNECTS, options.connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket_interest)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-        # libcurl lets go of a socket after each answer and takes it up again for the next request. An epoll of our own,
-        # which the loop watches as one, does that for 25 µs a request less than the loop's readers.
+        # libcurl drops a socket after each response and adds it again for the next request. Our own epoll, which the
+        # loop watches as one descriptor, saves 25 µs a request compared with the loop's readers.
         self._sockets = select.epoll()
         self._watched: set[int] = set()
         self._loop.add_reader(self._sockets.fileno(), self._on_socket_ready)
@@ -72,11 +72,11 @@ class Curl:
         self._active: dict[pycurl.Curl, Handle] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        """When libcurl wants to be called; 0: it does not."""
+        """Loop time at which to call libcurl; 0 if it set no timer."""
         self._sweep: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
-        """Close every connection; no transfer may be under way."""
+        """Close every connection; no transfer may be active."""
         for handle in self._idle:
             handle.easy.close()
         self._multi.close()
@@ -98,17 +98,17 @@ class Curl:
         receive: Receive,
     ) -> Head:
         """
-        GET a URL, its body poured into ``receive``. Cancelled, the transfer stops at once.
+        GET a URL and pass its body to ``receive``. Cancellation stops the transfer at once.
 
         Args:
-            encoding: what to accept and to decode, such as gzip; None: the body as it is.
-            proxy: None: none, whatever the environment says.
-            steering: where to connect to; None: to the URL's host, at any of its addresses.
-            fresh: by a new connection, whatever others are idle.
+            encoding: content encoding to accept and decode, such as gzip; None for the raw body.
+            proxy: None for a direct connection, even if the environment names a proxy.
+            address_override: where to connect; None for any address of the URL's host.
+            fresh: open a new connection, even if others are idle.
 
         Raises:
-            TransferError: no answer, or one that broke off or fell silent.
-            BaseException: whatever ``receive`` raised.
+            TransferError: no response, or one that broke off or stalled.
+            BaseException: any error of ``receive``.
         """
         handle = self._idle.pop() if self._idle else self._new_handle()
         done = handle.begin(
@@ -139,7 +139,7 @@ class Curl:
         finally:
             del self._active[handle.easy]
             self._multi.remove_handle(handle.easy)
-            handle.end()
+            handle.reset()
             self._idle.append(handle)
 
     def _new_handle(self) -> Handle:
@@ -154,10 +154,10 @@ class Curl:
         wanted = _INTEREST.get(event, 0)
         if not wanted:
             self._watched.discard(descriptor)
-            with contextlib.suppress(OSError):  # closed since, which took it from the list
+            with contextlib.suppress(OSError):  # already closed, which removed it from the epoll
                 self._sockets.unregister(descriptor)
             return
-        with contextlib.suppress(FileNotFoundError):  # as above, and its number is another socket's now
+        with contextlib.suppress(FileNotFoundError):  # as above, and the number now belongs to a new socket
             if descriptor in self._watched:
                 self._sockets.modify(descriptor, wanted)
                 return
@@ -172,7 +172,7 @@ class Curl:
 
     def _set_timer(self, milliseconds: int) -> None:
         if milliseconds < 0:
-            self._due = 0.0  # a timer that finds nothing due costs less than its cancellation
+            self._due = 0.0  # a timer that finds nothing due is cheaper than cancelling it
             return
         self._due = self._loop.time() + milliseconds / 1000
         if self._timer is None or self._timer.when() > self._due:
@@ -195,7 +195,7 @@ class Curl:
             self._collect_finished()
 
     def _collect_finished(self) -> None:
-        """See which transfers have ended."""
+        """Finish the transfers that libcurl reports as ended."""
         while True:
             left, succeeded, failed = self._multi.info_read()
             for easy in succeeded:
@@ -208,13 +208,13 @@ class Curl:
                 return
 
     def _finish(self, easy: pycurl.Curl, error: TransferError | None) -> None:
-        if handle := self._active.get(easy):  # none where it was cancelled meanwhile
+        if handle := self._active.get(easy):  # None if it was cancelled in the meantime
             handle.finish(error)
 
     def _time_out_silent(self) -> None:
-        """End transfers that were silent for too long; one look at all of them costs less than a timer each."""
+        """End transfers that stalled for too long; one sweep over all is cheaper than a timer for each."""
         latest = time.monotonic() - self._options.silence_seconds
         for handle in self._active.values():
             if handle.last_active_at < latest:
-                handle.finish(TransferError("no answer in time", timeout=True))
+                handle.finish(TransferError("timed out waiting for data", timeout=True))
         self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._time_out_silent) if self._active else None

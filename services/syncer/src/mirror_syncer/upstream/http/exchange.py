@@ -1,4 +1,4 @@
-"""One request and its answer: inside the budget, with the logins that are due, along redirects, and not too slowly."""
+"""One attempt at a request: within the connection budget, with logins, redirects, and a minimum transfer rate."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from mirror_syncer.upstream.http.members import GzipError, GzipMembers
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
 from mirror_syncer.upstream.http.routes import Routes, resolve_redirect
 
-# Too slow, too early, too many, or broken just now. 501 and 505 would say the same again.
+# Timeout, too early, too many requests, or a server error. 501 and 505 are permanent.
 _RETRIED_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
 _SERVER_FAULTS = _RETRIED_STATUSES - {408, 425, 429}
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
@@ -25,16 +25,16 @@ _RATE_GRACE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
 _MAX_HOSTS = 100
 _PORTS = {"http": 80, "https": 443}
-_MAX_DISCARDED_BYTES = 2**20  # of a body that nobody reads, such as an error's
+_MAX_DISCARDED_BYTES = 2**20  # of a body that nobody reads, such as that of an error
 
 
 class Exchanges:
     """
-    Asks, an attempt a call.
+    A sender of requests: one attempt per call.
 
     Args:
-        slowest: bytes a second, over the first minute and ever after.
-        on_request: told of each request, redirects included, as (endpoint, status or fault, seconds).
+        min_bytes_per_second: the lowest accepted average rate, measured after the first minute.
+        on_request: called after each request, redirects included, with (endpoint, status or fault, seconds).
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Exchanges:
         self._on_request = on_request
         self._addresses = Addresses()
         self._decoded_here: set[tuple[str, int]] = set()
-        """Hosts that sent what libcurl cannot unpack; whether we can, a further attempt shows."""
+        """Hosts whose gzip libcurl could not decode; the next attempt decodes it here."""
 
     async def get(
         self,
@@ -69,20 +69,20 @@ class Exchanges:
         failed: RetryLaterError | None = None,
     ) -> tuple[Head, str]:
         """
-        Return the first answer that is no redirect, and its URL; the body of a 200 or a 206 goes to ``receive``.
+        Return the first response that is not a redirect, and its URL; ``receive`` gets the body of a 200 or a 206.
 
-        Cancelled, it stops at once, and what it had of the budget is given back.
+        Cancellation stops the request at once and releases its connection.
 
         Args:
-            failed: why the attempt before failed. This one goes by another connection than a machine's that failed.
+            failed: the error of the previous attempt. This one avoids the machine that failed.
 
         Raises:
-            RetryLaterError: no answer, one that broke off or dripped, or one that says so.
-            RefusedError: a redirect to where it must not go, or one too many.
-            BaseException: whatever ``receive`` raised.
+            RetryLaterError: no response, one that broke off or was too slow, or a status that asks for a retry.
+            RefusedError: a redirect to a forbidden host, or too many redirects.
+            BaseException: any error of ``receive``.
         """
-        if not self._budget.take(priority):
-            await self._budget.wait(priority)
+        if not self._budget.try_acquire(priority):
+            await self._budget.acquire(priority)
         try:
             for _ in range(_MAX_REDIRECTS + 1):
                 head = await self._send(
@@ -118,8 +118,8 @@ class Exchanges:
         fresh: bool,
         receive: Receive,
     ) -> Head:
-        """GET a URL, once."""
-        proxy = self._routes.proxy(url)
+        """Send one GET, without following redirects."""
+        proxy = self._routes.check_and_find_proxy(url)
         origin = _origin(url)
         address_override = None if proxy else self._addresses.address_override(*origin)
         members = GzipMembers() if encoding and origin in self._decoded_here else None
@@ -131,7 +131,7 @@ class Exchanges:
         began, outcome = time.monotonic(), "abandoned"
         try:
             if self._credentials is not None:
-                headers = {**headers, **self._credentials.headers(url)}  # of each hop's own URL
+                headers = {**headers, **self._credentials.headers(url)}  # those of each hop's own URL
             head = await self._curl.get(
                 url,
                 headers=headers,
@@ -139,7 +139,7 @@ class Exchanges:
                 proxy=proxy,
                 address_override=address_override,
                 fresh=fresh,
-                receive=body.take,
+                receive=body.write,
             )
             outcome = str(head.status)
         except TransferError as error:
@@ -150,20 +150,24 @@ class Exchanges:
         if head.status in _RETRIED_STATUSES:
             raise await self._retry_after_status(url, head, by=address_override, proxied=proxy is not None)
         body.check_end()
-        self._addresses.answered(*origin, head.address)
+        self._addresses.record_success(*origin, head.address)
         return head
 
     async def _retry_after_failure(
         self, url: str, error: TransferError, *, by: AddressOverride | None, proxied: bool
     ) -> RetryLaterError:
-        """Return what a transfer that failed means for the next attempt."""
+        """Return the error that tells the next attempt how to proceed after a failed transfer."""
         origin = _origin(url)
         reason = "timeout" if error.timeout else "connection"
         if error.undecodable and origin not in self._decoded_here and len(self._decoded_here) < _MAX_HOSTS:
             self._decoded_here.add(origin)
             return RetryLaterError(f"{url}: {error}", reason=reason, other_address=True)
-        after = NextAttempt.ANY_CONNECTION if proxied else await self._addresses.failed(*origin, error.address, by=by)
-        what = "no answer in time" if error.timeout else error
+        after = (
+            NextAttempt.ANY_CONNECTION
+            if proxied
+            else await self._addresses.record_failure(*origin, error.address, by=by)
+        )
+        what = "timed out" if error.timeout else error
         return RetryLaterError(
             f"{url}: {what}",
             reason=reason,
@@ -174,13 +178,13 @@ class Exchanges:
     async def _retry_after_status(
         self, url: str, head: Head, *, by: AddressOverride | None, proxied: bool
     ) -> RetryLaterError:
-        """Return what an answer that is no answer yet means for the next attempt."""
-        # With a Retry-After it is no machine that is broken, but a service that wants its rest.
+        """Return the error that tells the next attempt how to proceed after a retryable status."""
+        # A Retry-After means that the service is overloaded, not that one machine is broken.
         wait = parse_retry_after(head.headers.get("retry-after"))
         broken = wait is None and head.status in _SERVER_FAULTS
         after = NextAttempt.ANY_CONNECTION
         if broken and not proxied:
-            after = await self._addresses.failed(*_origin(url), head.address, by=by)
+            after = await self._addresses.record_failure(*_origin(url), head.address, by=by)
         return RetryLaterError(
             f"{url}: answered {head.status_text}",
             reason=str(head.status),
@@ -192,12 +196,12 @@ class Exchanges:
 
 class _Body:
     """
-    What an answer brings. Patience is measured between decoded bytes: who drips anything else drips in vain.
+    The body of a response. The rate counts decoded bytes only, so that padding does not keep a connection open.
 
     Args:
-        receive: takes the body of a 200 or a 206.
-        members: unpacks what comes packed as gzip; None: libcurl has done so.
-        slowest: bytes a second, over the first minute and ever after.
+        receive: gets the body of a 200 or a 206.
+        members: decompresses gzip; None if libcurl already does.
+        min_bytes_per_second: the lowest accepted average rate, measured after the first minute.
     """
 
     def __init__(
@@ -211,8 +215,8 @@ class _Body:
         self._began = time.monotonic()
         self._received = 0
 
-    def take(self, head: Head, chunk: bytes) -> None:
-        """Take the next bytes."""
+    def write(self, head: Head, chunk: bytes) -> None:
+        """Pass on the next bytes."""
         if not head.has_content:
             self._discard(head, len(chunk))
         elif self._members is not None and head.headers.get("content-encoding", "").lower() in _GZIP:
@@ -227,23 +231,21 @@ class _Body:
             self._receive(head, chunk)
         passed = time.monotonic() - self._began
         if passed > _RATE_GRACE_SECONDS and self._received < passed * self._min_bytes_per_second:
-            told = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
-            raise RetryLaterError(told, reason="slow", fresh=True)
+            message = f"{self._url}: too slow, {self._received:,} bytes in {passed:.0f} s"
+            raise RetryLaterError(message, reason="slow", fresh=True)
 
     def check_end(self) -> None:
-        """Raise ``RetryLaterError`` where the answer ended before what is packed in it."""
+        """Raise ``RetryLaterError`` if the gzip data is truncated."""
         if self._members is not None and not self._members.complete:
-            raise RetryLaterError(
-                f"{self._url}: what it packed as gzip ends too early", reason="connection", fresh=True
-            )
+            raise RetryLaterError(f"{self._url}: the gzip data is truncated", reason="connection", fresh=True)
 
     def _discard(self, head: Head, count: int) -> None:
         self._received += count
         if self._received > _MAX_DISCARDED_BYTES:
-            told = f"{self._url}: answered {head.status_text} with an endless body"
-            raise RetryLaterError(told, reason=str(head.status), fresh=True)
+            message = f"{self._url}: answered {head.status_text} with an endless body"
+            raise RetryLaterError(message, reason=str(head.status), fresh=True)
         if self._proxied and head.status in _SERVER_FAULTS and "retry-after" not in head.headers:
-            # That ends the connection, which nobody shall use again: behind a proxy there is no other address.
+            # The error closes the connection, so that no request reuses it: behind a proxy there is no other address.
             raise RetryLaterError(f"{self._url}: answered {head.status_text}", reason=str(head.status), fresh=True)
 
 

@@ -1,7 +1,7 @@
 """
-One easy handle of libcurl's: how a request is put to it, and how its answer comes back.
+One easy handle of libcurl: it takes a request and receives the response.
 
-Its callbacks are called in the loop's thread, from within the multi handle's own calls (see ``curl``).
+libcurl calls its callbacks in the loop's thread, from within calls of the multi handle (see ``curl``).
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from mirror_syncer.upstream.http.proxies import Proxy
 _BUFFER = 512 * 1024  # libcurl's largest read; its own 16 KiB costs large files a third of their speed
 
 Receive = Callable[[Head, bytes], None]
-"""Takes the body's next bytes, decoded. What it raises ends the transfer and reaches the caller."""
+"""A callback for the next decoded bytes of the body. Its errors end the transfer and reach the caller."""
 
 
 class TransferError(Exception):
     """
-    A transfer that libcurl gave up, or that was silent for too long.
+    A transfer that failed in libcurl, or stalled for too long.
 
     Attributes:
-        timeout: for want of time.
-        undecodable: libcurl cannot unpack the body.
-        address: the IP address at the other end, where a connection came about.
+        timeout: it timed out.
+        undecodable: libcurl could not decode the body.
+        address: the IP address at the other end; empty if there was no connection.
     """
 
     def __init__(self, message: str, *, timeout: bool, undecodable: bool = False) -> None:
@@ -42,17 +42,17 @@ class TransferError(Exception):
 
 class Handle:
     """
-    An easy handle, lent to one transfer after another; options that stay are set once in its life.
+    An easy handle, reused for one transfer after another; constant options are set once.
 
     Args:
-        connect_seconds: how long a connection may take to come about, TLS included.
-        authorities: a file in PEM; None: libcurl's own choice.
-        bandwidth: what all handles together keep within.
+        connect_seconds: timeout for opening a connection, TLS included.
+        authorities: a PEM file; None for libcurl's own choice.
+        bandwidth: the limit that all handles share.
 
     Attributes:
-        easy: libcurl's own.
-        raised: what ``receive`` raised, for which libcurl has but an error of its own.
-        heard_at: when bytes came last, or will be taken again after a pause, by the monotonic clock.
+        easy: the handle of pycurl.
+        raised: the error of ``receive``, which libcurl replaces by one of its own.
+        last_active_at: monotonic time of the last bytes, or of the end of a pause.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Handle:
         easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         easy.setopt(pycurl.USERAGENT, user_agent)
         easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        easy.setopt(pycurl.PIPEWAIT, 1)  # rather a stream of a connection that multiplexes than a connection more
+        easy.setopt(pycurl.PIPEWAIT, 1)  # prefer a stream of an open connection to a new connection
         easy.setopt(pycurl.NOSIGNAL, 1)
-        easy.setopt(pycurl.NOPROXY, "")  # `proxies` judges alone: libcurl reads NO_PROXY otherwise
+        easy.setopt(pycurl.NOPROXY, "")  # `proxies` alone decides: libcurl parses NO_PROXY differently
         easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
         easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
         if authorities is not None:
             easy.setopt(pycurl.CAINFO, str(authorities))
-        # Into a buffer, which costs a quarter of a call for each line; they are parsed when somebody asks.
+        # A buffer costs a quarter of one callback per line; the lines are parsed on demand.
         easy.setopt(pycurl.WRITEHEADER, self._lines)
         easy.setopt(pycurl.WRITEFUNCTION, self._take)
 
@@ -96,21 +96,21 @@ class Handle:
         fresh: bool,
         receive: Receive,
     ) -> asyncio.Future[None]:
-        """Get ready for the next transfer, and return what ends with it; arguments as in ``Curl.get``."""
+        """Prepare the next transfer, and return a future of its end; arguments as in ``Curl.get``."""
         self._receive, self._head, self.raised = receive, None, None
         self._lines.seek(0)
         self._lines.truncate()
-        self.easy.setopt(pycurl.URL, url.encode())  # of a str it takes ASCII alone
+        self.easy.setopt(pycurl.URL, url.encode())  # as str it accepts only ASCII
         wanted = (tuple(f"{name}: {value}" for name, value in headers.items()), encoding, proxy)
         if wanted != self._last_settings:
-            # An empty list changes nothing, and the last request's headers, a login among them, would be sent again.
+            # An empty list changes nothing: libcurl would send the last request's headers again, its login included.
             self.easy.unsetopt(pycurl.HTTPHEADER)
             self.easy.setopt(pycurl.HTTPHEADER, list(wanted[0]))
             if encoding is None:
                 self.easy.unsetopt(pycurl.ACCEPT_ENCODING)
             else:
                 self.easy.setopt(pycurl.ACCEPT_ENCODING, encoding)
-            self.easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: none, whatever the environment says
+            self.easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: none, even if the environment names one
             if proxy and proxy.login:
                 user, password = proxy.login
                 self.easy.setopt(pycurl.PROXYUSERNAME, user.encode())
@@ -128,7 +128,7 @@ class Handle:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
             self._fresh = fresh
         if address_override is not None:
-            self.easy.setopt(pycurl.RESOLVE, [address_override.resolve])  # which libcurl takes once
+            self.easy.setopt(pycurl.RESOLVE, [address_override.resolve])  # libcurl applies it once
             self.easy.setopt(pycurl.CONNECT_TO, [address_override.connect_to])
         elif self._address_override is not None:
             self.easy.unsetopt(pycurl.RESOLVE)
@@ -136,7 +136,7 @@ class Handle:
         self._address_override = address_override
 
     def finish(self, error: TransferError | None = None) -> None:
-        """Tell whoever awaits the transfer that it has ended; a second time, or after a cancellation, nobody."""
+        """Complete the future of the transfer; do nothing if it is already complete or cancelled."""
         if self._done is None or self._done.done():
             return
         if error is None:
@@ -144,8 +144,8 @@ class Handle:
         else:
             self._done.set_exception(error)
 
-    def end(self) -> None:
-        """Let go of the transfer that it was lent to."""
+    def reset(self) -> None:
+        """Detach the handle from its finished transfer."""
         if self._resume_timer is not None:
             self._resume_timer.cancel()
             self._resume_timer = None
@@ -153,26 +153,26 @@ class Handle:
 
     @property
     def address(self) -> str:
-        """The IP address at the other end of the last transfer's connection; empty: there was none."""
+        """The IP address at the other end of the last transfer's connection; empty if there was none."""
         return str(self.easy.getinfo(pycurl.PRIMARY_IP) or "")
 
     def head(self) -> Head:
-        """Return what the answer began with."""
+        """Return the status and headers of the response."""
         if self._head is None:
             self._head = Head(self._lines.getvalue())
         return self._head
 
     def _take(self, chunk: bytes) -> int | None:
-        if wait := self._bandwidth.wait():
-            # libcurl keeps these bytes, and reads no more: the server feels it by TCP's own means.
+        if wait := self._bandwidth.wait_seconds():
+            # libcurl keeps these bytes and stops reading; TCP flow control slows the server down.
             self.last_active_at = time.monotonic() + wait
             self._resume_timer = asyncio.get_running_loop().call_later(wait, self._resume)
             return int(pycurl.WRITEFUNC_PAUSE)
-        self._bandwidth.took(len(chunk))
+        self._bandwidth.record(len(chunk))
         self.last_active_at = time.monotonic()
         try:
             self._receive(self.head(), chunk)
-        except BaseException as error:  # noqa: BLE001 - raised by Curl.get; libcurl would print and forget it
+        except BaseException as error:  # noqa: BLE001 - Curl.get raises it; libcurl would print and drop it
             self.raised = error
             return -1
         return None
@@ -182,9 +182,9 @@ class Handle:
         try:
             self.easy.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:
-            # The receiver said no to what was kept. Where nothing more comes, libcurl would not tell of it.
+            # The receiver refused the kept bytes. If no more arrive, libcurl does not report that.
             self.finish(TransferError(str(error), timeout=False))
 
 
 def _discard(_: Head, __: bytes) -> None:
-    """Take what comes too late."""
+    """Discard bytes that arrive after the end of a transfer."""

@@ -1,4 +1,4 @@
-"""Which hosts may be asked: names with a port, of which one may stand for all hosts of a domain."""
+"""Allowed hosts: names with a port, or a wildcard for all hosts of a domain."""
 
 import ipaddress
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 _DEFAULT_PORTS = (443, 80)
-# A label may begin or end with an underscore: Compose and Kubernetes name hosts so.
+# A label may begin or end with an underscore: Compose and Kubernetes use such names.
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _HOST_PATTERN = re.compile(
     rf"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<wildcard>\*?\.)?(?P<name>{_NAME}(?:\.{_NAME})*)\.?)(?::(?P<port>\d{{1,5}}))?"
@@ -16,12 +16,12 @@ _MAX_PORT = 65_535
 
 def parse_hosts(text: str) -> Iterator[str]:
     """
-    Yield each ``host:port`` that a person's ``host`` or ``host:port`` stands for.
+    Yield each normalized ``host:port`` for a configured ``host`` or ``host:port``.
 
-    ``*.example.org``, or ``.example.org``, stands for every host below that domain, and not for the domain itself.
+    ``*.example.org`` or ``.example.org`` means every host below that domain, but not the domain itself.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     match = _HOST_PATTERN.fullmatch(text)
     port = None if match is None or match["port"] is None else int(match["port"])
@@ -33,14 +33,14 @@ def parse_hosts(text: str) -> Iterator[str]:
 
 
 def normalize_host_port(host: str, port: int) -> str:
-    """Return how a host and a port are compared: in lower case, an IPv6 address in its shortest form."""
+    """Return ``host:port`` for comparison: in lower case, with an IPv6 address in its shortest form."""
     host = host.lower().removesuffix(".")
-    with suppress(ValueError):  # a name, or a zone behind an address, as in fe80::1%eth0
+    with suppress(ValueError):  # a name, or an address with a zone, as in fe80::1%eth0
         host = str(ipaddress.IPv6Address(host))
     return f"{host}:{port}"
 
 
 def is_allowed(host: str, port: int, *, allowed: Iterable[str]) -> bool:
-    """Return whether a host is one of those allowed, by its own name or by its domain's."""
-    asked = normalize_host_port(host, port)
-    return any(asked == one or (one.startswith("*.") and asked.endswith(one[1:])) for one in allowed)
+    """Return whether a host is allowed, by its own name or by a wildcard."""
+    wanted = normalize_host_port(host, port)
+    return any(wanted == one or (one.startswith("*.") and wanted.endswith(one[1:])) for one in allowed)

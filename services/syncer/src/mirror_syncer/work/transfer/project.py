@@ -116,7 +116,7 @@ class Transfer:
                 case PageResponse():
                     page, validators = answer.page, answer.validators
                     kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
-            with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
+            with self._index.hold_page(kept.url, len(kept.body)) if kept else nullcontext():
                 if asked.older and not altered and (stale := await self._older(work, row, page)) is not None:
                     return stale
                 outcome = await self._publish(
