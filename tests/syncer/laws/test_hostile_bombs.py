@@ -141,7 +141,7 @@ async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytes
         with memory_below(16 * MIB):
             run = await running.sync()
 
-    assert (run.state, run.message) == (RunState.FAILED, "the list of projects is larger than 16,777,216 bytes")
+    assert (run.state, run.message) == (RunState.FAILED, "the project list is larger than 16,777,216 bytes")
     assert sum(path.stat().st_size for path in site.state.rglob("*")) < 2 * MIB
 
 

@@ -80,7 +80,7 @@ def test_odd_filenames(filename: str) -> None:
 )
 def test_login_page_is_no_page(body: str) -> None:
     """A proxy's form, an error page or noise with 200 is refused: taken as a page, it would empty the project."""
-    with pytest.raises(InvalidPageError, match="is no project page"):
+    with pytest.raises(InvalidPageError, match="is not a project page"):
         read(body)
 
 

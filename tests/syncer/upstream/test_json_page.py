@@ -293,7 +293,7 @@ def test_entry_that_contradicts_another_is_refused(contradiction: dict[str, Any]
     parsed = parse(page)
     assert parsed.files == good
     [refusal] = parsed.refused
-    assert (refusal.filename, "names it twice" in refusal.reason) == (good[0].filename, True)
+    assert (refusal.filename, "lists it twice" in refusal.reason) == (good[0].filename, True)
 
 
 @pytest.mark.proves("reliability/upstream")

@@ -1,10 +1,10 @@
 """
-The index that is mirrored, as it speaks: pages and lists parsed into types, files by the chunk.
+The client of the mirrored index: it parses pages and lists into types, and delivers files in chunks.
 
-Read ``index`` first: it requests pages and the project list over ``http/`` and returns ``answers``. ``json`` and
-``html`` parse a page, ``entries`` its files; ``project_list`` parses the list in blocks, which ``listed`` sorts on
+Read ``index`` first: it requests pages and the project list over ``http/`` and returns ``responses``. ``json`` and
+``html`` parse a page, ``entries`` its files. ``project_list`` parses the list in blocks, which ``listed`` sorts on
 disk. ``repair`` reads JSON that a strict parser refuses; ``text`` makes foreign text safe to print. ``legacy_json``
-is PyPI's older JSON API.
+reads PyPI's older JSON API.
 """
 
 from mirror_syncer.upstream.html import parse_html

@@ -1,4 +1,4 @@
-"""A page's entries as an index writes them, parsed into files and refusals."""
+"""The parser of a page's entries: each becomes a file or a refusal."""
 
 import re
 from datetime import UTC, datetime
@@ -14,24 +14,24 @@ from mirror_syncer.model.page import File, Refusal
 from mirror_syncer.upstream.text import clean_line
 
 # PEP 700 wants UTC with a Z and at most six digits of a second. Others write offsets, or Go's nine digits; pip and uv
-# read both. Without an offset it is no moment.
+# read both. A time without an offset is ambiguous, so it is dropped.
 _PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
-# PEP 740: fully qualified, and https. Nobody but a client ever asks it: it is no place of ours.
+# PEP 740: fully qualified, and https. Only clients request it, never the mirror.
 _PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
-# Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
+# Hosts of provenance files. A mirror of a mirror passes these URLs on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
-_UNHASHED = "the page gives no sha256, so that its content could not be checked"
-_MAX_REFUSALS = 1_000  # past that it is no page with faults, but no page
+_UNHASHED = "the page gives no sha256, so its content cannot be checked"
+_MAX_REFUSALS = 1_000  # a page with more is refused as a whole
 _MAX_URL_CHARS = 8_192
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
-# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
-# further look, which takes 30 µs a file.
+# The form of nearly all URLs: http(s), no '%', no query, no segment '.' or '..'. They skip the full check, which
+# takes 30 µs a file.
 _PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
 
 
 class Entry(msgspec.Struct):
-    """What a page says of a file, by the names that PEP 691 has for it; only its types are checked."""
+    """A file's entry on a page, with the keys of PEP 691; only the types are checked."""
 
     filename: str
     url: str
@@ -41,24 +41,24 @@ class Entry(msgspec.Struct):
     upload_time: str | None = msgspec.field(name="upload-time", default=None)
     yanked: bool | str | None = False
     core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
-    # PEP 714: the older name, which PyPI sends beside the newer
+    # PEP 714: the older key, which PyPI sends in addition
     data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
     provenance: str | None = None
 
 
 class Entries:
     """
-    A page's entries, sorted out one by one into files, their URLs made absolute, and refusals.
+    A collector that turns a page's entries into files with absolute URLs, and refusals.
 
-    Merged indexes say things twice. Two entries of one name are one file unless they contradict each other; then the
-    first counts, and the other is refused. One without a hash says less, and contradicts nothing.
+    Merged indexes repeat entries. Two entries with one name are one file unless they contradict each other; then the
+    first counts and the other is refused. An entry without a hash contradicts nothing.
 
     Args:
-        url: the page's own, or its ``<base>``, which the files' may be relative to.
-        page: where the page came from.
-        unhashed: take a file without sha256 for one whose content is not known yet; else it is refused.
-        ours: the page is one that we published: its names were checked then, maybe by other rules, and must be found
-            again, whatever today's are.
+        url: base of relative file URLs: the page's URL, or its ``<base>``.
+        page: URL of the page.
+        unhashed: accept a file without sha256, whose content is not known yet; otherwise refuse it.
+        ours: the page was published by this mirror. Its file names are not checked again, because other rules may have
+            applied at the time.
     """
 
     def __init__(
@@ -75,21 +75,21 @@ class Entries:
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Return the files, in the page's order."""
+        """The files, in the order of the page."""
         return tuple(self._files.values())
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """Return what cannot be taken; of what is refused twice for one reason, one."""
+        """The refused entries, without repetitions."""
         unhashed = (refusal for name, refusal in self._unhashed.items() if name not in self._files)
         return (*(refusal for refusal, count in self._refused.items() for _ in range(count)), *unhashed)
 
     def add(self, entry: Entry) -> None:
         """
-        Take a file, or refuse it with the reason.
+        Add an entry as a file, or as a refusal with its reason.
 
         Raises:
-            InvalidPageError: there are more refusals than a page with faults has.
+            InvalidPageError: more than 1,000 entries are refused.
         """
         try:
             file = self._file(entry)
@@ -101,14 +101,14 @@ class Entries:
             self.refuse(entry.filename, str(error))
 
     def refuse(self, filename: str | None, reason: str) -> None:
-        """Note an entry that cannot be used, and whose it is where that can be told; errors as of ``add``."""
+        """Record an unusable entry, with its file name if known; errors as in ``add``."""
         refusal = Refusal(clean_line(filename[:255]) if filename else "?", clean_line(reason))
         if filename and reason == _UNHASHED:
             self._unhashed.setdefault(filename, refusal)
         elif filename is None or refusal not in self._refused:
             self._refused[refusal] = self._refused.get(refusal, 0) + 1
         if sum(self._refused.values()) + len(self._unhashed) > _MAX_REFUSALS:
-            raise InvalidPageError(f"more than {_MAX_REFUSALS:,} of its entries cannot be used, such as {refusal}")
+            raise InvalidPageError(f"more than {_MAX_REFUSALS:,} of its entries are unusable, such as {refusal}")
 
     def _file(self, entry: Entry) -> File:
         ours = self._hosts is None
@@ -119,7 +119,7 @@ class Entries:
             raise FileRejectedError(_UNHASHED)
         size = entry.size
         if size is not None and not 0 <= size <= MAX_FILE_BYTES:
-            raise FileRejectedError(f"the page gives it {size:,} bytes; a file has {MAX_FILE_BYTES:,} at most")
+            raise FileRejectedError(f"the page declares {size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
         upload_time = parse_upload_time(entry.upload_time or "")
         if entry.upload_time and upload_time is None:
@@ -146,22 +146,22 @@ class Entries:
 
 def _merge(one: File, other: File) -> File:
     """
-    Return what two entries say of one file; a yank that one of them knows of holds, and so does the later upload.
+    Merge two entries of one file; a yank in either counts, and so does the later upload time.
 
     Raises:
-        FileRejectedError: they contradict each other in what identifies or describes the content.
+        FileRejectedError: they contradict each other in hash, size, Requires-Python or core metadata.
     """
     for field in ("sha256", "size", "requires_python", "core_metadata"):
         said, again = getattr(one, field), getattr(other, field)
-        # None, no digest, and of metadata True, say nothing.
+        # None, no digest and metadata without a hash contradict nothing.
         silent = {None, NO_DIGEST} & {said, again} or isinstance(said, bool) or isinstance(again, bool)
         if said != again and not silent:
             what = field.replace("_", "-")
-            raise FileRejectedError(f"the page names it twice, with two values for {what}: {said!r} and {again!r}")
+            raise FileRejectedError(f"the page lists it twice, with different {what}: {said!r} and {again!r}")
     digests = {one.other_digest, other.other_digest} - {None}
     if len({digest.partition("=")[0] for digest in digests if digest}) < len(digests):
         raise FileRejectedError(
-            f"the page names it twice, with two digests: {one.other_digest} and {other.other_digest}"
+            f"the page lists it twice, with different digests: {one.other_digest} and {other.other_digest}"
         )
     sha256 = one.sha256 or other.sha256
     reasons = sorted(yanked for yanked in (one.yanked, other.yanked) if isinstance(yanked, str))
@@ -184,7 +184,7 @@ def _metadata_rank(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001
 
 
 def parse_upload_time(said: str) -> str | None:
-    """Return a moment as PyPI writes it, in UTC, with six digits of a second or none; None of what is no moment."""
+    """Return an upload time in PyPI's format (UTC, six digits of a second or none); None if it is not a time."""
     usual = _PYPI_TIME.fullmatch(said)
     if usual is None and not _UPLOAD_TIME.fullmatch(said):
         return None
@@ -205,7 +205,7 @@ def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa
 
 
 def _absolute(page: str, url: str) -> str:
-    """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
+    """Return a file's absolute URL without its fragment; refuse dot segments, even encoded ones."""
     if len(url) <= _MAX_URL_CHARS and _PLAIN_URL.fullmatch(url):
         return url
     if len(url) > _MAX_URL_CHARS:
@@ -214,12 +214,12 @@ def _absolute(page: str, url: str) -> str:
         parts = urlsplit(url)
         absolute = urljoin(page, url)
         whole = urlsplit(absolute)
-        _ = whole.port  # which is checked only when it is asked for
+        _ = whole.port  # urlsplit checks the port on access
     except ValueError as error:
-        raise FileRejectedError(f"its URL {url[:200]!r} is none: {error}") from error
+        raise FileRejectedError(f"its URL {url[:200]!r} is invalid: {error}") from error
     path = parts.path
     if not (parts.scheme or parts.netloc):
-        # Static mirrors write '../../packages/…' and mean it; urljoin keeps that below the host.
+        # Static mirrors write '../../packages/…' on purpose; urljoin keeps that below the host.
         while path.startswith(("../", "./")):
             path = path.partition("/")[2]
     if {".", ".."} & {*_segments(path), *_segments(whole.path)}:

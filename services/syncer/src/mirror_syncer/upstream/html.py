@@ -1,4 +1,4 @@
-"""A project's page in HTML (PEP 503), for upstreams that speak no JSON."""
+"""The parser of a project's page in HTML (PEP 503), for upstreams without JSON."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _TITLES = ("title", "h1")
 # "Links for six", devpi's "root/pypi: links for six"
 _TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
-_LOGIN = "is no project page, but perhaps a login page, or a wrong path: it has no pypi:repository-version and no links"
+_LOGIN = "is not a project page (no pypi:repository-version, no links): perhaps a login page, or a wrong path"
 
 
 class _Parser(HTMLParser):
@@ -42,12 +42,12 @@ class _Parser(HTMLParser):
             try:
                 entry = _entry(url, attributes)
             except ValueError as error:
-                self.entries.append(Refusal(url[:255], f"its URL is none: {error}"))
+                self.entries.append(Refusal(url[:255], f"its URL is invalid: {error}"))
             else:
                 if entry.hashes or entry.filename.endswith(_DISTRIBUTIONS):
                     self.entries.append(entry)
         elif tag == "base" and self.base is None:
-            self.base = attributes.get("href")  # of several the first counts, in browsers and in pip
+            self.base = attributes.get("href")  # browsers and pip use the first of several
         elif tag == "meta" and (key := attributes.get("name")):
             self.meta[key] = attributes.get("content") or ""
 
@@ -64,12 +64,12 @@ class _Parser(HTMLParser):
 
     @property
     def titled(self) -> bool:
-        """Whether a title is an index's; a login form's text may have "useful links for staff", its title has not."""
+        """Whether a title is that of an index. Only titles count: a login form's text may say "links for staff"."""
         return any("links for" in title.lower() for title in self._titles)
 
     @property
     def names(self) -> Iterator[str]:
-        """Yield the projects that titles name."""
+        """The projects that the titles name."""
         for title in self._titles:
             if match := _TITLE.search(title):
                 with suppress(ValueError):
@@ -90,9 +90,9 @@ def parse_html(
     ours: bool = False,
 ) -> Page:
     """
-    Parse a page in HTML; arguments and errors as in ``parse_json``.
+    Parse a page in HTML, which has no sizes and upload times; arguments and errors as in ``parse_json``.
 
-    It has no sizes and upload times. One with nothing of an index in it, such as a proxy's login form, is no page.
+    A document without any sign of an index, such as a proxy's login form, is refused.
     """
     parser = _Parser()
     try:
@@ -126,10 +126,10 @@ def parse_html(
 
 def _entry(url: str, attributes: dict[str, str | None]) -> Entry:
     """
-    Return what an anchor says of a file.
+    Return the entry of a file's anchor.
 
     Raises:
-        ValueError: its URL is none.
+        ValueError: its URL is invalid.
     """
     parts = urlsplit(url)
     return Entry(
@@ -138,7 +138,7 @@ def _entry(url: str, attributes: dict[str, str | None]) -> Entry:
         url=url,
         hashes=dict(parse_qsl(parts.fragment)),
         requires_python=attributes.get("data-requires-python"),
-        # PEP 592: present is yanked, whatever the value
+        # PEP 592: the attribute means yanked, with any value
         yanked=(attributes["data-yanked"] or True) if "data-yanked" in attributes else False,
         core_metadata=_metadata(attributes, "data-core-metadata"),
         data_dist_info_metadata=_metadata(attributes, "data-dist-info-metadata"),

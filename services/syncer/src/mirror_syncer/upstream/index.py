@@ -1,4 +1,4 @@
-"""The index that is mirrored, as its projects' pages and files."""
+"""The mirrored index: requests for its project list, pages and files."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -20,11 +20,11 @@ from mirror_syncer.upstream.responses import HTML_TYPES, JSON_TYPES, Gone, ListR
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_ABSENT_STATUSES = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
-# What may be found below another URL of the same index, as long as it is not known where pages lie.
+_ABSENT_STATUSES = frozenset({403, 404, 410})  # a bucket without listing permission answers 403
+# With these, the next base URL is tried, until the right one is known.
 _TRY_NEXT_STATUSES = frozenset({400, 403, 404, 405, 406, 410})
-_MAX_LIST_BYTES = 2**28  # bytes, six times PyPI's; as many as five million projects would have
-_LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
+_MAX_LIST_BYTES = 2**28  # six times PyPI's; enough for five million projects
+_MIN_THREADED_BYTES = 256 * 1024  # parsing in a thread costs as much overhead as 100 files
 
 
 class Index:
@@ -45,11 +45,11 @@ class Index:
         self, name: NormalizedName, *, validators: Validators, priority: Priority
     ) -> PageResponse | NotModified | Gone:
         """
-        Ask for a project's page.
+        Request a project's page.
 
         Raises:
-            UpstreamError: it could not be had.
-            InvalidPageError: what came is none.
+            UpstreamError: the request failed.
+            InvalidPageError: the response is not a page.
         """
         bases = self._location.bases
         first: Gone | MirrorError | None = None
@@ -68,7 +68,7 @@ class Index:
         return Gone(await self._missing_index(priority))
 
     async def _missing_index(self, priority: Priority) -> str | None:
-        """Return, where no page and no list was found yet, that the index itself is not there."""
+        """Return a message if there is no index at all; None if a page or a list was found."""
         if self._location.confirmed or self._missing is not None:
             return self._missing or None
         for base in self._location.bases:
@@ -86,8 +86,8 @@ class Index:
             if answer.status not in _ABSENT_STATUSES:
                 self._missing = ""
                 return None
-        asked = " and ".join(f"{base}/" for base in self._location.bases)
-        self._missing = f"no index answers at MIRROR_UPSTREAM: {asked} answer {answer.status}; look at its URL"
+        tried = " and ".join(f"{base}/" for base in self._location.bases)
+        self._missing = f"no index at MIRROR_UPSTREAM ({tried} answered {answer.status}): correct its URL"
         return self._missing
 
     async def _get_page_below(
@@ -103,10 +103,10 @@ class Index:
             case 200:
                 pass
             case 401:
-                raise RefusedError(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
+                raise RefusedError(f"{answer.url}: answered 401: check user and password in MIRROR_UPSTREAM_NETRC")
             case 407:
                 raise RefusedError(
-                    f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
+                    f"{answer.url}: the proxy answered 407: check its user and password in MIRROR_UPSTREAM_NETRC"
                 )
             case status if status in _TRY_NEXT_STATUSES:
                 raise _NotHereError(f"{answer.url}: answered {status}")
@@ -130,11 +130,11 @@ class Index:
         self, *, validators: Validators, into: BinaryIO, priority: Priority
     ) -> ListResponse | NotModified:
         """
-        Ask for the list of all projects, and pour it into an empty file: PyPI's has 45 MB.
+        Request the list of all projects, and write it to an empty file: PyPI's has 45 MB.
 
         Raises:
-            UpstreamError: it could not be had.
-            InvalidPageError: what came is none, or larger than any.
+            UpstreamError: the request failed.
+            InvalidPageError: the response is not a project list, or too large.
         """
         refused: MirrorError | None = None
         for base in self._location.bases:
@@ -146,7 +146,7 @@ class Index:
             if isinstance(answer, NotModified) or self._location.may_be_list(base, is_json=answer.is_json):
                 self._location.confirm(base)
                 return answer
-        raise refused or InvalidPageError(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
+        raise refused or InvalidPageError(f"{self._origin}: no project list found; check MIRROR_UPSTREAM")
 
     async def _get_list_below(
         self, base: str, *, validators: Validators, into: BinaryIO, priority: Priority
@@ -161,20 +161,20 @@ class Index:
             case 200:
                 pass
             case status:
-                raise _NotHereError(
-                    f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM"
-                )
+                raise _NotHereError(f"{answer.url}: answered {status} instead of a project list; check MIRROR_UPSTREAM")
         if (content_type := _content_type(answer)) not in JSON_TYPES | HTML_TYPES:
-            raise _NotAListError(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+            raise _NotAListError(
+                f"{url} answered with {content_type or 'no content type'!r}, not a project list (PEP 503, 691)"
+            )
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
         return ListResponse(content_type, serial, Validators.of(answer.headers), answer.url)
 
     async def file(self, url: str, sink: Sink, *, priority: Priority, resume: bool = True) -> Delivery:
-        """Pour a file into a sink; arguments and errors as in ``Client.download``."""
+        """Download a file into a sink; arguments and errors as in ``Client.download``."""
         return await self._client.download(url, sink, endpoint="file", priority=priority, resume=resume)
 
     async def metadata(self, url: str, sink: Sink, *, priority: Priority) -> None:
-        """Pour a file's ``.metadata`` into a sink (PEP 658)."""
+        """Download a file's ``.metadata`` into a sink (PEP 658)."""
         parts = urlsplit(url)
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
@@ -182,31 +182,31 @@ class Index:
 
 
 class _NotHereError(RefusedError):
-    """A refusal of this URL, which says nothing about another one of the same index."""
+    """A failure at this base URL; another one of the same index may work."""
 
 
 class _NotAListError(InvalidPageError):
-    """An answer in a form that no list of projects has."""
+    """A response whose content type is not that of a project list."""
 
 
 class _ListFound(Exception):
-    """There is a list of projects."""
+    """A signal that the project list exists."""
 
 
 class _ListProbe:
-    """Ends a list at its first bytes: it is there, and PyPI's has 45 MB."""
+    """A sink that ends the download at the first bytes: the list exists, and PyPI's has 45 MB."""
 
     position = 0
 
     def restart(self) -> None:
-        """Forget nothing."""
+        """Do nothing: no bytes are held."""
 
     def write(self, _chunk: bytes, /) -> None:
         raise _ListFound
 
 
 class _Spool:
-    """A file that a body is poured into; what goes on for ever is no list."""
+    """A sink that writes to a file, up to the size limit of a list."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -221,12 +221,12 @@ class _Spool:
 
     def write(self, chunk: bytes, /) -> None:
         if self.position + len(chunk) > _MAX_LIST_BYTES:
-            raise InvalidPageError(f"the list of projects is larger than {_MAX_LIST_BYTES:,} bytes")
+            raise InvalidPageError(f"the project list is larger than {_MAX_LIST_BYTES:,} bytes")
         self._file.write(chunk)
 
 
 def _conditional_headers(validators: Validators) -> dict[str, str]:
-    # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
+    # ETags of gzip and identity differ: without gzip in each request, upstream would never answer 304.
     headers = {"Accept": _ACCEPT}
     if validators.etag:
         headers["If-None-Match"] = validators.etag
@@ -239,23 +239,23 @@ def _content_type(answer: Response) -> str:
     return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _parse_in_thread(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
+async def _parse_in_thread(body: bytes, **arguments: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
     """Parse a page; a large one in a thread, since 50,000 files take a second and a half."""
-    if len(body) < _LARGE:
-        return parse_page(body, **said)
-    return await asyncio.to_thread(parse_page, body, **said)
+    if len(body) < _MIN_THREADED_BYTES:
+        return parse_page(body, **arguments)
+    return await asyncio.to_thread(parse_page, body, **arguments)
 
 
 def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str, serial: int | None) -> Page:
     """
     Parse a page by its content type; arguments and errors as in ``parse_json``.
 
-    The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
+    The type selects the parser. A login page also answers 200 and ``text/html``; the HTML parser recognizes it.
     """
     if content_type in JSON_TYPES:
         return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
     if content_type in HTML_TYPES:
         return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
     raise InvalidPageError(
-        f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691"
+        f"{url} answered with {content_type or 'no content type'!r}, not a project page (PEP 503, 691)"
     )
