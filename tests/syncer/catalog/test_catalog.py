@@ -99,7 +99,7 @@ def test_backoff_is_bounded(attempts: int) -> None:
 def test_group_is_settled_whole_or_not_at_all(catalog: Catalog) -> None:
     """A settlement that the database refuses takes its whole group back, so that rows never tell half."""
     bad = dataclasses.replace(ProjectRow(IDNA), serial=2**70)
-    catalog.files.intend([Pending(SIX, place("x"), A)])
+    catalog.files.claim([Pending(SIX, place("x"), A)])
     with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
         catalog.settle([Settlement(ProjectRow(SIX)), Settlement(bad)])
     assert catalog.projects.get(SIX) is None
@@ -122,8 +122,8 @@ def test_kept_page_stays_until_upstreams_is_read_anew(catalog: Catalog) -> None:
 def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
     """What a publication has in hand is remembered until that project, and no other, is settled."""
     six, idna = Pending(SIX, place("six"), A), Pending(IDNA, place("idna"), B)
-    assert catalog.files.intend([six, idna]) == set()
-    assert catalog.files.intend([six]) == set(), "intending twice is intending once"
+    assert catalog.files.claim([six, idna]) == set()
+    assert catalog.files.claim([six]) == set(), "intending twice is intending once"
     catalog.settle([Settlement(ProjectRow(SIX))])
     assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
     assert catalog.files.pending(SIX) == []
@@ -136,8 +136,8 @@ def test_place_keeps_its_content_for_ever(catalog: Catalog) -> None:
     catalog.settle([retire("x", due_at=1)])
     catalog.files.removed(SIX, [place("x")])
     same, other, new = (Pending(SIX, place(name), sha) for name, sha in (("x", A), ("x", B), ("y", B)))
-    assert catalog.files.intend([same, new]) == set()
-    assert catalog.files.intend([other, new]) == {place("x")}
+    assert catalog.files.claim([same, new]) == set()
+    assert catalog.files.claim([other, new]) == {place("x")}
     assert catalog.files.held([place("x"), place("y")]) == {place("x"): A}
 
 
@@ -145,13 +145,13 @@ def test_many_places_at_once(catalog: Catalog) -> None:
     """A project of thousands of files is asked for in pieces, and none of them is lost between two."""
     catalog.settle([retire(f"{number}", due_at=1) for number in range(0, 1_500, 3)])
     intents = [Pending(SIX, place(f"{number}"), B) for number in range(1_500)]
-    assert catalog.files.intend(intents) == {place(f"{number}") for number in range(0, 1_500, 3)}
+    assert catalog.files.claim(intents) == {place(f"{number}") for number in range(0, 1_500, 3)}
 
 
 def test_retired_files_fall_due(catalog: Catalog) -> None:
     """A file is due when its time has come, by project; one that returned or is gone is due no more."""
     catalog.settle([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
-    catalog.files.intend([Pending(SIX, place("back"), A), Pending(SIX, place("never-left"), A)])
+    catalog.files.claim([Pending(SIX, place("back"), A), Pending(SIX, place("never-left"), A)])
     catalog.settle([Settlement(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
     assert (catalog.files.due_projects(now=99), catalog.files.due(SIX, now=99)) == ([], [])
     assert catalog.files.due_projects(now=300) == [SIX]
@@ -228,7 +228,7 @@ def test_names_are_in_the_order_of_their_bytes(catalog: Catalog) -> None:
     assert [row.name for row in catalog.projects.every()] == sorted(names) == names
     assert [name for name, _ in catalog.projects.listed()] == names
     assert [row.name for row in catalog.projects.page(after="a0", prefix="")] == names[names.index("a0") + 1 :]
-    catalog.files.intend([Pending(NormalizedName(name), place(name), A) for name in reversed(names)])
+    catalog.files.claim([Pending(NormalizedName(name), place(name), A) for name in reversed(names)])
     assert [intent.project for intent in catalog.files.pending()] == names
 
 

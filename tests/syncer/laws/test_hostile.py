@@ -108,7 +108,7 @@ async def test_file_that_takes_for_ever(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file that comes fast enough, and would take for ever, ends its turn; in its next ones it goes on."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 100_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 100_000)
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=400_000)
     slow = neighbours.faults.on_file("bad-2.0.tar.gz").drip(size=10_000, every=0.1)
     states, held = [], []
@@ -248,7 +248,7 @@ async def test_oversize_body_leaves_nothing(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body that is larger than its page says is not kept to go on with, where large files are."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
     neighbours.faults.on_file(project="bad").endless()
 
     run = await site.sync()

@@ -78,7 +78,7 @@ async def test_recovery_of_what_cannot_be_read(site: Site, pypi: fakepypi.FakePy
     stray.write_bytes(b"stray")
     async with site.running() as running:
         files = running.mirror.catalog.files
-        files.intend([Pending(running.row("six").name, PackagePath("packages/ab/six-0.9.tar.gz"), Sha256("0" * 64))])
+        files.claim([Pending(running.row("six").name, PackagePath("packages/ab/six-0.9.tar.gz"), Sha256("0" * 64))])
     stray.chmod(0)
     async with site.running() as running:
         run = await running.sync()
@@ -105,7 +105,7 @@ async def test_page_that_cannot_be_read(site: Site, pypi: fakepypi.FakePyPI, act
         site.select("idna", grace="0m", guard="100%")
     if action == "recover":
         async with site.running() as running:
-            running.mirror.catalog.files.intend([Pending.page(running.row("six").name)])
+            running.mirror.catalog.files.claim([Pending.page(running.row("six").name)])
     if action == "rebuild":
         for path in site.state.iterdir():
             path.unlink()

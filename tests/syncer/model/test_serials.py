@@ -10,10 +10,10 @@ from mirror_syncer.model.serials import (
     MAX_SERIAL,
     MAX_SERIAL_LEAD,
     Bounds,
+    is_older_list,
     judge_list,
     newest_of,
     published_serial,
-    went_back,
 )
 
 counters = st.integers(10**4, 10**8)  # what PyPI and others count
@@ -54,11 +54,11 @@ def test_own_serial_that_lags_far_behind_is_not_believed(own: int | None) -> Non
 @given(new=counters, last=serials, newest=counters)
 def test_list_goes_back_from_plausible_serials_alone(new: int, last: int, newest: int) -> None:
     """A list is older only than a last one whose serial can have been one; an impossible one holds nothing back."""
-    back = went_back(new, last, newest=newest)
+    back = is_older_list(new, last, newest=newest)
 
     assert back <= (new < last <= MAX_SERIAL)
-    assert not went_back(new, 2**63 - 1, newest=newest)
-    assert went_back(new, new + 1, newest=newest)
+    assert not is_older_list(new, 2**63 - 1, newest=newest)
+    assert is_older_list(new, new + 1, newest=newest)
 
 
 @pytest.mark.proves("reliability/upstream")

@@ -159,7 +159,7 @@ def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch
     """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
     _, generations = opened(catalog, volume)
     generations.accept(anew=False)
-    volume.durability.by_group = True
+    volume.durability.syncs_file_system = True
     synced = list[object]()
     monkeypatch.setattr("os.fsync", synced.append)
     monkeypatch.setattr(volume.durability, "sync", lambda: synced.append("tree"))

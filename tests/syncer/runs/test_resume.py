@@ -204,8 +204,8 @@ async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.
 @pytest.mark.proves("reliability/crash")
 async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file that had arrived whole when it died, but had no name yet, is hashed and not asked for again."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 1_000)
-    monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 1_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
     pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
     site.select("six")
     await killed(site, dying=IN_NAME_IT)

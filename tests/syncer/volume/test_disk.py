@@ -267,15 +267,15 @@ async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.Fa
 def test_ballast_is_thrown_off_on_a_full_disk(tmp_path: Path) -> None:
     """Where there is ample room 16 MiB are kept; where there is none they are given back, and kept again later."""
     ballast, ample = tmp_path / "ballast", 2**40
-    trim_ballast(ballast, free=ample, spare=0)
+    trim_ballast(ballast, free=ample, spare_bytes=0)
     assert not ballast.exists()
     for _ in range(2):
-        trim_ballast(ballast, free=ample, spare=ample)
+        trim_ballast(ballast, free=ample, spare_bytes=ample)
         assert ballast.stat().st_size == BALLAST_BYTES
         assert ballast.stat().st_blocks * 512 >= BALLAST_BYTES
-        trim_ballast(ballast, free=BALLAST_BYTES, spare=0)
+        trim_ballast(ballast, free=BALLAST_BYTES, spare_bytes=0)
         assert ballast.exists()
-        trim_ballast(ballast, free=BALLAST_BYTES - 1, spare=0)
+        trim_ballast(ballast, free=BALLAST_BYTES - 1, spare_bytes=0)
         assert not ballast.exists()
 
 

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from fakepypi.distributions import Recipe, build_wheel
 from mirror_syncer.errors import FileRejectedError, VolumeFullError
 from mirror_syncer.model.names import MAX_FILE_BYTES, Filename, PackagePath, Sha256
-from mirror_syncer.volume import MAX_METADATA_BYTES, MIN_FREE_BYTES, Arrival, Incoming, Volume, wheel_metadata
+from mirror_syncer.volume import MAX_METADATA_BYTES, MIN_FREE_BYTES, AnyIncoming, Incoming, Volume, wheel_metadata
 
 PLACE = PackagePath("packages/ab/six.whl")
 BODY = random.Random(3).randbytes(3_000)
@@ -38,7 +38,7 @@ def digest(body: bytes) -> Sha256:
 
 def begin(
     volume: Volume, *, body: bytes = BODY, size: int | None = len(BODY), place: PackagePath | None = PLACE
-) -> Arrival:
+) -> AnyIncoming:
     """Begin a file."""
     return volume.incoming(NormalizedName("six"), Filename("six.whl"), digest(body), size=size, place=place)
 

@@ -105,7 +105,7 @@ async def test_recovery_of_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> N
         intents = [
             Pending(running.row("six").name, PackagePath(f"packages/ab/{name}"), Sha256("0" * 64)) for name in names
         ]
-        running.mirror.catalog.files.intend(intents)
+        running.mirror.catalog.files.claim(intents)
     restarted = await site.sync()
 
     assert restarted.state is RunState.SUCCEEDED

@@ -227,7 +227,7 @@ def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
 
 def test_metadata_is_written_whole(volume: Volume) -> None:
     """Metadata replaces what a crash left of it, and never goes on from there."""
-    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
+    Path(volume._temporary_path(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
     volume.write_metadata(SIX, PLACE, b"Name: six")
     assert [path.name for path in volume.path(PLACE).parent.iterdir()] == ["six.whl.metadata"]
     assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
@@ -268,7 +268,7 @@ def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:
     beside.write(b"si")
     staged = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=2**26, place=PLACE)
     staged.write(b"si")
-    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
+    Path(volume._temporary_path(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
     volume.clean_up(name, [(PLACE, DIGEST)])
     volume.clean_staging()
     assert [path.name for path in (tmp_path / "pypi/web").rglob("*") if path.is_file()] == []
@@ -289,11 +289,11 @@ def test_durability_of_names_that_went(directory: Path) -> None:
         durability = Durability(Path(temporary))
         gone = Path(temporary) / "gone"
         gone.mkdir()
-        durability.named(gone)
+        durability.directory_changed(gone)
         gone.rmdir()
         durability.sync()
         durability.close()
-        assert durability.by_group == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
+        assert durability.syncs_file_system == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
         assert durability.file_system != "unknown"
 
 
@@ -301,7 +301,7 @@ def test_durability_of_names_that_went(directory: Path) -> None:
 def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where syncfs is not trusted, each directory in which a name came is synced, up to the tree's own."""
     synced: list[str] = []
-    monkeypatch.setattr("mirror_syncer.volume.durability._KNOWN", frozenset())
+    monkeypatch.setattr("mirror_syncer.volume.durability._SYNCFS_FILE_SYSTEMS", frozenset())
     monkeypatch.setattr("mirror_syncer.volume.durability._sync_directory", synced.append)
     place = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
     with Volume(tmp_path, mirror_id=ID, known=False) as volume:

@@ -22,7 +22,7 @@ from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
-from mirror_syncer.catalog.state_disk import state_disk_says
+from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
@@ -155,7 +155,10 @@ class Catalog:
         if self._engine.dialect.name != "sqlite":
             return
         log = f"{self._engine.url.database}-wal"
-        with state_disk_says(log), suppress(FileNotFoundError):  # it went into the database, which was synced then
+        with (
+            explain_state_disk_errors(log),
+            suppress(FileNotFoundError),
+        ):  # it went into the database, which was synced then
             descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)

@@ -54,7 +54,7 @@ class Files:
         self._known: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
         """Of what is in hand, the places that the retired table has."""
 
-    def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+    def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """
         Note what a publication, or a collection, is about to touch.
 
@@ -62,9 +62,9 @@ class Files:
             The places among them that another project has in hand, or that held other content once. They may not be
             touched, and are not noted.
         """
-        return self.intend_all([intents])[0]
+        return self.claim_all([intents])[0]
 
-    def intend_all(self, wishes: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
+    def claim_all(self, wishes: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
         """Note several such wishes in one transaction; the earlier has the place that two of them want."""
         with self.guard, self._engine.begin() as connection:
             in_hand = self._load(connection)

@@ -8,7 +8,7 @@ from mirror_syncer.errors import MirrorError, StateError
 
 
 @contextmanager
-def state_disk_says(path: Path | str) -> Iterator[None]:
+def explain_state_disk_errors(path: Path | str) -> Iterator[None]:
     """Raise ``StateError`` for an error of the system in a block, or in a function that this decorates."""
     try:
         yield

@@ -69,7 +69,7 @@ def is_weak(digest: OtherDigest | None) -> bool:
     return digest is None or digest.partition("=")[0] in _WEAK
 
 
-def hasher_of(digest: OtherDigest | None) -> Hasher | None:
+def new_hasher(digest: OtherDigest | None) -> Hasher | None:
     """Return what computes a digest of this kind."""
     return None if digest is None else hashlib.new(digest.partition("=")[0], usedforsecurity=False)
 

@@ -66,7 +66,7 @@ def judge_list(own: int | None, highest: Sequence[int]) -> ListSerials:
     return ListSerials(own=newest if own is None else own, newest=newest, ceiling=ceiling)
 
 
-def went_back(new: int | None, last: int | None, *, newest: int | None) -> bool:
+def is_older_list(new: int | None, last: int | None, *, newest: int | None) -> bool:
     """
     Return whether a list is older than the last one.
 

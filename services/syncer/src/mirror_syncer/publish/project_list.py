@@ -99,7 +99,7 @@ class ProjectList:
             self._anew = anew
             if anew:
                 self._changed, self._shown = True, None  # what lies there is not believed
-            if self._changed or without or not self._volume.lists():
+            if self._changed or without or not self._volume.has_project_list():
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
@@ -152,7 +152,7 @@ class ProjectList:
             serial = self._serial(without)
             render_list(listed, serial=serial, into=streamed)
             page, digest = streamed.finish()
-            if self._volume.lists() and digest == (self._shown or self._on_disk()):
+            if self._volume.has_project_list() and digest == (self._shown or self._on_disk()):
                 page.discard()
                 if serial is not None and serial != self._published_serial():
                     self._catalog.remember(Fact.LIST_SERIAL, str(serial))

@@ -129,7 +129,7 @@ class Reconciliation:
         now, files = int(time.time()), published.files if published else {}
         places = published.places if published else {}
         leaving = [Retirement(row.name, places[name], file.sha256, due_at=now) for name, file in files.items()]
-        taken = self._catalog.files.intend(
+        taken = self._catalog.files.claim(
             [Pending.page(row.name), *(Pending(row.name, file.place, file.sha256) for file in leaving)]
         )
         self._volume.remove_page(row.name)

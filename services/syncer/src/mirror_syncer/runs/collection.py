@@ -82,7 +82,7 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generatio
     One that needs room for that, for the mark in its place, is tried again when the others are gone.
     """
     found = catalog.files.due(name, now=int(time.time()))
-    taken = catalog.files.intend([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
+    taken = catalog.files.claim([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
     due = [retirement for retirement in found if retirement.place not in taken]
     pages = dict[NormalizedName, frozenset[PackagePath]]()
     gone, kept = list[Retirement](), list[Retirement]()

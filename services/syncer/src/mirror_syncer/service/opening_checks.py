@@ -34,7 +34,7 @@ def open_tree(settings: Settings, *, catalog: Catalog, adopting: bool = False) -
             _refuse_unadopted(settings)
     volume = Volume(settings.data, mirror_id=catalog.mirror_id, known=known, reserve=settings.disk_reserve)
     try:
-        if not volume.durability.by_group:
+        if not volume.durability.syncs_file_system:
             log.warning("each file is synced by itself", file_system=volume.durability.file_system)
         if volume.mirror_id != catalog.mirror_id:
             projects = rebuild(catalog=catalog, volume=volume)

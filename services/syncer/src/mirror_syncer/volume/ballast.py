@@ -12,10 +12,10 @@ from pathlib import Path
 from mirror_syncer.volume.disk import unlink
 
 BALLAST_BYTES = 16 * 2**20  # 2,000 pages of 8 kB
-_AMPLE_BYTES = 8 * BALLAST_BYTES  # that must be to spare before it is created
+_MIN_SPARE_BYTES = 8 * BALLAST_BYTES  # that must be to spare before it is created
 
 
-def trim_ballast(path: Path, *, free: int, spare: int) -> None:
+def trim_ballast(path: Path, *, free: int, spare_bytes: int) -> None:
     """
     Delete the ballast where the disk is full, and create it where there is ample room.
 
@@ -28,7 +28,7 @@ def trim_ballast(path: Path, *, free: int, spare: int) -> None:
     with suppress(OSError):
         if free < BALLAST_BYTES:
             unlink(path)
-        elif spare >= _AMPLE_BYTES and not path.exists():
+        elif spare_bytes >= _MIN_SPARE_BYTES and not path.exists():
             _create(path)
 
 

@@ -22,8 +22,8 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 
 @contextmanager
-def disk_says(
-    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", whole: bool = False
+def explain_disk_errors(
+    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", affects_all: bool = False
 ) -> Iterator[None]:
     """
     Raise what the disk says, in a block or in a function that this decorates, with the remedy.
@@ -32,7 +32,7 @@ def disk_says(
 
     Args:
         path: what it is about; otherwise what the system's error names.
-        whole: the path is one that everything depends on, so that any error concerns everybody.
+        affects_all: the path is one that everything depends on, so that any error concerns everybody.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def disk_says(
         told = _explain(error, path or error.filename or "the volume", cannot_be)
         if error.errno in _FULL:
             raise VolumeFullError(told) from error
-        if whole or error.errno == errno.EROFS:
+        if affects_all or error.errno == errno.EROFS:
             raise VolumeError(told) from error
         raise PathError(told) from error
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says, unlink
+from mirror_syncer.volume.disk import explain_disk_errors, unlink
 from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.pages import saves_a_packet, write_page
+from mirror_syncer.volume.pages import saves_packet, write_page
 
 _LEVEL = 2  # as for pages
 _PLAIN, _TWIN = "json", "json.gz"
@@ -33,19 +33,19 @@ class StagedDocument:
         if not self._names:
             remove_document(self.directory, durability=durability)
             return
-        with disk_says(self.directory):
+        with explain_disk_errors(self.directory):
             if _TWIN not in self._names:
                 unlink(self.directory / _TWIN)
             for name in self._names:
                 _temporary(self.directory, name).rename(self.directory / name)
-        durability.named(self.directory)
-        durability.named(self.directory.parent)
+        durability.directory_changed(self.directory)
+        durability.directory_changed(self.directory.parent)
 
 
 def stage_document(directory: Path, *, body: bytes | None, durability: Durability) -> StagedDocument:
     """Write a document beside its forerunner; None: it goes."""
     forms = {} if body is None else _forms(body)
-    with disk_says(directory):
+    with explain_disk_errors(directory):
         mtime = _mtime(directory)
         if forms:
             durability.make_directory(directory)
@@ -64,11 +64,11 @@ def remove_document(directory: Path, *, durability: Durability) -> None:
     """Remove a document in all its forms, temporaries included, and its directory."""
     if not directory.is_dir():
         return
-    with disk_says(directory):
+    with explain_disk_errors(directory):
         for name in _FORMS:
             unlink(directory / name)
         discard_temporary(directory)
-    durability.named(directory.parent)
+    durability.directory_changed(directory.parent)
 
 
 def discard_temporary(directory: Path) -> None:
@@ -90,7 +90,7 @@ def _read(path: Path) -> bytes | None:
 def _forms(body: bytes) -> dict[str, bytes]:
     """Return the files to write, in the order in which they become visible."""
     packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
-    twin = {_TWIN: packed} if saves_a_packet(plain=len(body), packed=len(packed)) else {}
+    twin = {_TWIN: packed} if saves_packet(plain=len(body), packed=len(packed)) else {}
     return twin | {_PLAIN: body}
 
 

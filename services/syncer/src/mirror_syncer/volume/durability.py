@@ -10,7 +10,7 @@ from threading import Lock
 from mirror_syncer.errors import VolumeError, VolumeFullError
 
 # Their syncfs waits for data and directories of the whole file system, and reports what failed since the last call.
-_KNOWN = frozenset({"ext4", "xfs", "btrfs", "zfs"})
+_SYNCFS_FILE_SYSTEMS = frozenset({"ext4", "xfs", "btrfs", "zfs"})
 _libc = ctypes.CDLL(None, use_errno=True)  # Python has no os.syncfs
 
 
@@ -28,7 +28,7 @@ class Durability:
 
     def __init__(self, root: Path) -> None:
         self.file_system = _file_system(root)
-        self.by_group = self.file_system in _KNOWN
+        self.syncs_file_system = self.file_system in _SYNCFS_FILE_SYSTEMS
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directories: set[str] = set()
         self._guard = Lock()
@@ -37,22 +37,22 @@ class Durability:
         """Let go of the tree."""
         os.close(self._descriptor)
 
-    def wrote(self, descriptor: int) -> None:
+    def file_written(self, descriptor: int) -> None:
         """Note a file that is complete; to be called before it is closed."""
-        if not self.by_group:
+        if not self.syncs_file_system:
             os.fsync(descriptor)
 
-    def named(self, directory: Path | str) -> None:
+    def directory_changed(self, directory: Path | str) -> None:
         """Note that a name in a directory came, went or changed."""
-        if not self.by_group:
+        if not self.syncs_file_system:
             with self._guard:
                 self._directories.add(str(directory))
 
     def make_directory(self, directory: Path) -> None:
         """Make a directory and those above it that are missing, and note their names."""
-        if not self.by_group:
+        if not self.syncs_file_system:
             for path in itertools.takewhile(lambda path: not path.exists(), (directory, *directory.parents)):
-                self.named(path.parent)
+                self.directory_changed(path.parent)
         directory.mkdir(parents=True, exist_ok=True)
 
     def sync(self) -> None:
@@ -62,7 +62,7 @@ class Durability:
         Raises:
             VolumeError: the disk says no. What was written since the last ``sync`` may be lost.
         """
-        if self.by_group:
+        if self.syncs_file_system:
             if _libc.syncfs(self._descriptor) != 0:
                 number = ctypes.get_errno()
                 kind = VolumeFullError if number in (errno.ENOSPC, errno.EDQUOT) else VolumeError

@@ -6,12 +6,12 @@ from pathlib import Path
 from pydantic import ByteSize
 
 from mirror_syncer.errors import VolumeFullError
-from mirror_syncer.volume.disk import MAKE_ROOM, disk_says
+from mirror_syncer.volume.disk import MAKE_ROOM, explain_disk_errors
 
 MIN_FREE_BYTES = 2**20
 """Bytes; a disk without room for these is full, whoever asks."""
-_FEWEST_INODES = 1_000
-_LOOK_EVERY = 16 * 2**20  # bytes; a look takes 2 µs
+_MIN_FREE_INODES = 1_000
+_CHECK_INTERVAL_BYTES = 16 * 2**20  # bytes; a look takes 2 µs
 
 
 class FreeSpace:
@@ -29,39 +29,39 @@ class FreeSpace:
     def __init__(self, root: Path, *, reserve: float) -> None:
         self._root = root
         self._reserve = reserve
-        self._unseen = 0
+        self._unchecked_bytes = 0
         """Bytes written since the last look."""
 
     def check(self, wanted: int) -> None:
         """Raise ``VolumeFullError`` where so many bytes more would touch the reserve, or inodes run out."""
-        found = self._look()
+        found = self._statvfs()
         free, size = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
         if free - wanted < size * self._reserve:
-            more = f", {_shown(wanted)} more are wanted" if wanted else ""
+            more = f", {_human_size(wanted)} more are wanted" if wanted else ""
             raise VolumeFullError(
-                f"{self._root}: {_shown(free)} of {_shown(size)} are free{more}, and {self._reserve * 100:g}% are to "
+                f"{self._root}: {_human_size(free)} of {_human_size(size)} are free{more}, and {self._reserve * 100:g}% are to "
                 f"stay free (MIRROR_DISK_RESERVE): {MAKE_ROOM}"
             )
-        if found.f_files and found.f_favail < _FEWEST_INODES:
+        if found.f_files and found.f_favail < _MIN_FREE_INODES:
             raise VolumeFullError(f"{self._root}: {found.f_favail} inodes are free: grow the file system")
 
     def take(self, wanted: int) -> None:
         """Count bytes that are about to be written; every now and then, ``check`` that there is room for them."""
-        self._unseen += wanted
-        if self._unseen >= _LOOK_EVERY:
+        self._unchecked_bytes += wanted
+        if self._unchecked_bytes >= _CHECK_INTERVAL_BYTES:
             # Where this refuses, the count stays: the next transfer looks at once, and is refused, too.
             self.check(wanted)
-            self._unseen = 0
+            self._unchecked_bytes = 0
 
-    def spare(self) -> int:
+    def spare_bytes(self) -> int:
         """Return the bytes that are free beyond the reserve; below none where it is touched."""
-        found = self._look()
+        found = self._statvfs()
         return int((found.f_bavail - found.f_blocks * self._reserve) * found.f_frsize)
 
-    def _look(self) -> os.statvfs_result:
-        with disk_says(self._root, whole=True):
+    def _statvfs(self) -> os.statvfs_result:
+        with explain_disk_errors(self._root, affects_all=True):
             return os.statvfs(self._root)
 
 
-def _shown(count: int) -> str:
+def _human_size(count: int) -> str:
     return ByteSize(count).human_readable(decimal=True, separator=" ")

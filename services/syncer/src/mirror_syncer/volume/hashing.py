@@ -11,11 +11,11 @@ from isal import isal_zlib
 
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import Sha256
-from mirror_syncer.volume.disk import disk_says, is_absent
+from mirror_syncer.volume.disk import explain_disk_errors, is_absent
 
 GZIP = 31  # zlib's wbits for a gzip frame
 
-_mine = local()  # a buffer a thread: hashlib.file_digest's own, made for each file, costs small ones a third
+_thread_local = local()  # a buffer a thread: hashlib.file_digest's own, made for each file, costs small ones a third
 
 
 def read_file(path: str) -> bytes | None:
@@ -49,7 +49,7 @@ def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
 
 
 def _content_digest(path: Path, algorithm: str) -> str | None:
-    with disk_says(path, cannot_be="read"):
+    with explain_disk_errors(path, cannot_be="read"):
         try:
             # A symlink that somebody planted is no file of ours, and a pipe would never end.
             if not stat.S_ISREG(path.lstat().st_mode):
@@ -62,7 +62,7 @@ def _content_digest(path: Path, algorithm: str) -> str | None:
             raise
 
 
-def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:
+def hash_in_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:
     """
     Yield the bytes of each piece before it is read; return the sha256, or None where there is no such plain file.
 
@@ -95,7 +95,7 @@ def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | 
         os.close(descriptor)
 
 
-def twin_digest(path: Path) -> str:
+def gzip_content_digest(path: Path) -> str:
     """Return the sha256 of what a ``.gz`` holds; nobody's where it is not one gzip frame, whole, and nothing else."""
     packed, whole = isal_zlib.decompressobj(GZIP), hashlib.sha256()
     try:
@@ -108,7 +108,7 @@ def twin_digest(path: Path) -> str:
 
 
 def _buffer(size: int) -> memoryview:
-    buffer: bytearray | None = getattr(_mine, "buffer", None)
+    buffer: bytearray | None = getattr(_thread_local, "buffer", None)
     if buffer is None or len(buffer) < size:
-        buffer = _mine.buffer = bytearray(size)
+        buffer = _thread_local.buffer = bytearray(size)
     return memoryview(buffer)[:size]

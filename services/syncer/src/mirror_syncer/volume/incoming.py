@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from mirror_syncer.errors import FileRejectedError
-from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
+from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, new_hasher
 from mirror_syncer.model.names import MAX_FILE_BYTES, Sha256
-from mirror_syncer.volume.disk import disk_says, unlink, write_whole
+from mirror_syncer.volume.disk import explain_disk_errors, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES, FreeSpace
 
 _MODE = 0o644  # nginx and rsync read as others
-_CHUNK = 2**20
+_CHUNK_BYTES = 2**20
 
 
 class Incoming:
@@ -37,19 +37,19 @@ class Incoming:
         size: int | None,
         durability: Durability,
         room: FreeSpace,
-        lasting: bool = False,
+        resumable: bool = False,
         other_digest: OtherDigest | None = None,
     ) -> None:
         self.temporary = temporary
         self._wanted = sha256
         self._other_wanted = other_digest
         self._size = size
-        self._lasting = lasting
+        self._resumable = resumable
         self._durability = durability
         self._room = room
-        self._unseen = 0
+        self._unchecked_bytes = 0
         """Bytes since the last look at what is left to others."""
-        with disk_says(temporary):
+        with explain_disk_errors(temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
             self._begin()
@@ -77,7 +77,7 @@ class Incoming:
 
     def restart(self) -> None:
         """Forget what it holds."""
-        with disk_says(self.temporary):
+        with explain_disk_errors(self.temporary):
             self._file.truncate(0)
         self._begin()
 
@@ -93,11 +93,11 @@ class Incoming:
         most = MAX_FILE_BYTES if self._size is None else self._size
         if self._position + len(chunk) > most:
             self.restart()
-            raise _too_much(most)
+            raise _too_large_error(most)
         if self._size is None:
-            self._leave_room(len(chunk))
+            self._check_share(len(chunk))
         self._room.take(len(chunk))
-        with disk_says(self.temporary):
+        with explain_disk_errors(self.temporary):
             view = memoryview(chunk)
             while view:
                 view = view[self._file.write(view) :]
@@ -112,7 +112,7 @@ class Incoming:
         if self._size is not None and self._position != self._size:
             held = self._position
             self.restart()
-            raise _other_size(self._size, held)
+            raise _wrong_size_error(self._size, held)
         if self._wanted == NO_DIGEST:
             try:
                 check_other_digest(self._other_wanted, self._other)
@@ -121,7 +121,7 @@ class Incoming:
                 raise
         elif (found := self._sha256.hexdigest()) != self._wanted:
             self.restart()
-            raise _other_digest(self._wanted, found)
+            raise _wrong_digest_error(self._wanted, found)
 
     def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
         """
@@ -130,34 +130,34 @@ class Incoming:
         Args:
             mtime: seconds since the epoch; upload time as mtime makes the ETags of two mirrors equal.
         """
-        with disk_says(target):
+        with explain_disk_errors(target):
             os.fchmod(self._file.fileno(), _MODE)
             if mtime is not None:
                 os.utime(self._file.fileno(), (mtime, mtime))
-            self._durability.wrote(self._file.fileno())
+            self._durability.file_written(self._file.fileno())
             self._file.close()
             os.rename(self.temporary, target)  # noqa: PTH104 - text, see Tree
-        self._durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
+        self._durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
 
     def abandon(self) -> None:
         """Stop here: a lasting one stays, to go on later, any other goes."""
         self._file.close()
-        if not (self._lasting and self._position):
+        if not (self._resumable and self._position):
             with suppress(OSError):  # whatever ended it is what is told
                 unlink(self.temporary)
 
-    def _leave_room(self, more: int) -> None:
+    def _check_share(self, more: int) -> None:
         """
         Give up where it has taken more than it leaves to all others.
 
         Nobody could look ahead for it, and it may have no end: at the reserve it would end the run, and so cost every
         project its turn. Of any number that grow beside each other the first gives up while there is room for another.
         """
-        self._unseen += more
-        if self._unseen < MIN_FREE_BYTES:
+        self._unchecked_bytes += more
+        if self._unchecked_bytes < MIN_FREE_BYTES:
             return
-        self._unseen = 0
-        if (held := self._position) > self._room.spare():
+        self._unchecked_bytes = 0
+        if (held := self._position) > self._room.spare_bytes():
             self.restart()
             self._room.check(MIN_FREE_BYTES)
             raise FileRejectedError(
@@ -168,12 +168,12 @@ class Incoming:
     def _begin(self) -> None:
         self._position = 0
         self._sha256 = hashlib.sha256()
-        self._other = hasher_of(self._other_wanted)
+        self._other = new_hasher(self._other_wanted)
         self._blake2b = hashlib.blake2b(digest_size=32)
 
     def _resume(self) -> None:
         self._file.seek(0)
-        while chunk := self._file.read(_CHUNK):
+        while chunk := self._file.read(_CHUNK_BYTES):
             self._hash(chunk)
         if self._size is not None and self._position > self._size:
             self.restart()
@@ -186,7 +186,7 @@ class Incoming:
         self._blake2b.update(chunk)
 
 
-class Gathered:
+class BufferedIncoming:
     """
     A small file, gathered in memory, written at once when it is right.
 
@@ -231,17 +231,17 @@ class Gathered:
         """Take the next bytes; errors as of ``Incoming.write``."""
         if len(self._body) + len(chunk) > self._size:
             self.restart()
-            raise _too_much(self._size)
+            raise _too_large_error(self._size)
         self._body += chunk
 
     def check(self) -> None:
         """Raise as ``Incoming.check`` does."""
         if (held := len(self._body)) != self._size:
             self.restart()
-            raise _other_size(self._size, held)
+            raise _wrong_size_error(self._size, held)
         if (found := hashlib.sha256(self._body).hexdigest()) != self._wanted:
             self.restart()
-            raise _other_digest(self._wanted, found)
+            raise _wrong_digest_error(self._wanted, found)
 
     def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
         """Write it and give it its name, as ``Incoming.publish_file`` does."""
@@ -253,14 +253,14 @@ class Gathered:
         self.restart()
 
 
-Arrival = Incoming | Gathered
+AnyIncoming = Incoming | BufferedIncoming
 
 
 def store(
     body: bytes | bytearray, *, temporary: str, target: Path | str, durability: Durability, mtime: float | None = None
 ) -> None:
     """Write a small file whole and give it its name, replacing what has it."""
-    with disk_says(target):
+    with explain_disk_errors(target):
         # What a crash left under this name is written over.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(temporary, flags, _MODE)
@@ -269,7 +269,7 @@ def store(
             os.fchmod(file, _MODE)  # whatever the umask, and whatever the mode of what a crash left
             if mtime is not None:
                 os.utime(file, (mtime, mtime))
-            durability.wrote(file)
+            durability.file_written(file)
             os.rename(temporary, target)  # noqa: PTH104 - text, see Tree
         except BaseException:
             with suppress(OSError):  # as above
@@ -277,16 +277,16 @@ def store(
             raise
         finally:
             os.close(file)
-    durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
+    durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
 
 
-def _too_much(most: int) -> FileRejectedError:
+def _too_large_error(most: int) -> FileRejectedError:
     return FileRejectedError(f"upstream sends more than the {most:,} bytes that it may have")
 
 
-def _other_size(wanted: int, held: int) -> FileRejectedError:
+def _wrong_size_error(wanted: int, held: int) -> FileRejectedError:
     return FileRejectedError(f"the page gives it {wanted:,} bytes, upstream sent {held:,}")
 
 
-def _other_digest(wanted: Sha256, found: str) -> FileRejectedError:
+def _wrong_digest_error(wanted: Sha256, found: str) -> FileRejectedError:
     return FileRejectedError(f"its sha256 is {found}, the page says {wanted}")

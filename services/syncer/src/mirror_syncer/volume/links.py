@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from mirror_syncer.errors import PathError, VolumeError
-from mirror_syncer.volume.disk import disk_says, unlink
+from mirror_syncer.volume.disk import explain_disk_errors, unlink
 
 
 def link(source: str, target: str, *, known: os.stat_result | None = None) -> bool:
@@ -27,11 +27,11 @@ def link(source: str, target: str, *, known: os.stat_result | None = None) -> bo
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        with disk_says(target, cannot_be="read"):
+        with explain_disk_errors(target, cannot_be="read"):
             return os.path.samestat(os.lstat(source), os.lstat(target))
     except OSError as error:
         raise _explain(error, source, target) from error
-    with disk_says(target):
+    with explain_disk_errors(target):
         found = os.lstat(target)
         if stat.S_ISREG(found.st_mode) and (known is None or os.path.samestat(found, known)):
             return True
@@ -67,7 +67,7 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
             )
         case _:
             try:
-                with disk_says(Path(target)):
+                with explain_disk_errors(Path(target)):
                     raise error
             except (PathError, VolumeError) as explained:
                 return explained

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says, unlink, write_whole
+from mirror_syncer.volume.disk import explain_disk_errors, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 
 # 1,500 bytes of Ethernet less IP, TCP and its timestamps
-_PACKET = 1_448
+_PACKET_BYTES = 1_448
 _LEVEL = 2  # isal's: 0.064 s for 4,000 pages, where zlib's 6 takes 0.28 s and saves 3 % more
 
 
@@ -35,9 +35,9 @@ class PageSet:
         """Return what belongs in the page's directory, by name; ``.gz`` twins where they save a packet."""
         files: dict[str, bytes] = {}
         for name, body in (("index.html", self.html), ("index.v1_json", self.json)):
-            if len(body) > _PACKET:
+            if len(body) > _PACKET_BYTES:
                 packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
-                if saves_a_packet(plain=len(body), packed=len(packed)):
+                if saves_packet(plain=len(body), packed=len(packed)):
                     files[f"{name}.gz"] = packed
             files[name] = body  # after its twin: nginx prefers the .gz, and both are renamed in this order
         return files
@@ -49,9 +49,9 @@ def pages_digest(html: bytes, json: bytes) -> str:
     return hashlib.sha256("".join(forms).encode()).hexdigest()
 
 
-def saves_a_packet(*, plain: int, packed: int) -> bool:
+def saves_packet(*, plain: int, packed: int) -> bool:
     """Return whether a twin of so many bytes spares a client a packet."""
-    return math.ceil(packed / _PACKET) < math.ceil(plain / _PACKET)
+    return math.ceil(packed / _PACKET_BYTES) < math.ceil(plain / _PACKET_BYTES)
 
 
 NAMES = ("index.html.gz", "index.html", "index.v1_json.gz", "index.v1_json")
@@ -74,17 +74,17 @@ class StagedPages:
 
     def publish(self, durability: Durability) -> None:
         """Make it visible: a twin no longer wanted goes first, each twin comes before its plain file."""
-        with disk_says(self.directory):
+        with explain_disk_errors(self.directory):
             if self._first:
                 first_directory(self.directory).rename(self.directory)
-                durability.named(self.directory.parent)
+                durability.directory_changed(self.directory.parent)
                 return
             for name in NAMES:
                 if name not in self.names:
                     unlink(self.directory / name)
             for name in self.names:
                 temporary(self.directory, name).rename(self.directory / name)
-        durability.named(self.directory)
+        durability.directory_changed(self.directory)
 
     def discard(self) -> None:
         """Take it back."""
@@ -93,7 +93,7 @@ class StagedPages:
 
 def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, durability: Durability) -> StagedPages:
     """Write a page's forms; ``first`` as for ``StagedPages``."""
-    with disk_says(directory):
+    with explain_disk_errors(directory):
         if first:
             home = first_directory(directory)
             try:
@@ -108,11 +108,11 @@ def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, dur
             path = home / name if first else temporary(directory, name)
             write_page(path, body, mtime=times[name.removesuffix(".gz")], durability=durability)
         if first:
-            durability.named(home)
+            durability.directory_changed(home)
     return StagedPages(directory, names=tuple(files), first=first)
 
 
-def published(directory: Path, files: Mapping[str, bytes]) -> bool:
+def is_page_published(directory: Path, files: Mapping[str, bytes]) -> bool:
     """Return whether exactly these files are a directory's page already; what cannot be read is none of them."""
     for name in NAMES:
         try:
@@ -172,6 +172,6 @@ def write_page(path: Path, body: bytes, *, mtime: int, durability: Durability) -
     try:
         write_whole(file, body)
         os.utime(file, (mtime, mtime))
-        durability.wrote(file)
+        durability.file_written(file)
     finally:
         os.close(file)

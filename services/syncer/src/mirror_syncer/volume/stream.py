@@ -9,10 +9,10 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import explain_disk_errors
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.hashing import GZIP
-from mirror_syncer.volume.pages import StagedPages, discard_temporaries, mtimes, saves_a_packet, temporary
+from mirror_syncer.volume.pages import StagedPages, discard_temporaries, mtimes, saves_packet, temporary
 
 _LEVEL = 1  # isal's: 90 MB of project list in 0.5 s, where zlib's 6 takes 1.4 s
 
@@ -30,7 +30,7 @@ class StreamedForm:
         self._durability = durability
         self._packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, GZIP)  # whose header holds no time
         self._digest = hashlib.sha256()
-        with disk_says(plain):
+        with explain_disk_errors(plain):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             raws = [io.FileIO(os.open(path, flags, 0o644), "wb") for path in self._paths]
             self._files = [io.BufferedWriter(raw, 2**20) for raw in raws]
@@ -39,7 +39,7 @@ class StreamedForm:
         """Add to it."""
         body = text.encode()
         self._digest.update(body)
-        with disk_says(self._paths[0]):
+        with explain_disk_errors(self._paths[0]):
             self._files[0].write(body)
             self._files[1].write(self._packer.compress(body))
 
@@ -51,16 +51,16 @@ class StreamedForm:
 
     def finish(self, *, mtime: int) -> tuple[str, bool]:
         """Close it; return the digest of the plain form, and whether the twin is worth keeping."""
-        with disk_says(self._paths[0]):
+        with explain_disk_errors(self._paths[0]):
             self._files[1].write(self._packer.flush())
             sizes = []
             for file in self._files:
                 file.flush()
                 sizes.append(file.tell())
                 os.utime(file.fileno(), (mtime, mtime))
-                self._durability.wrote(file.fileno())
+                self._durability.file_written(file.fileno())
                 file.close()
-            twin = saves_a_packet(plain=sizes[0], packed=sizes[1])
+            twin = saves_packet(plain=sizes[0], packed=sizes[1])
             if not twin:
                 self._paths[1].unlink()
         return self._digest.hexdigest(), twin
@@ -72,7 +72,7 @@ class StreamedPages:
     def __init__(self, directory: Path, *, durability: Durability) -> None:
         self._directory = directory
         self._durability = durability
-        with disk_says(directory):
+        with explain_disk_errors(directory):
             self._times = mtimes(directory)
         self.html = self._form("index.html")
         self.json = self._form("index.v1_json")
@@ -92,7 +92,7 @@ class StreamedPages:
         """Take it back; on a full disk its bytes are wanted at once."""
         for form in (self.html, self.json):
             form.close()
-        with disk_says(self._directory):
+        with explain_disk_errors(self._directory):
             discard_temporaries(self._directory)
 
     def _form(self, name: str) -> StreamedForm:

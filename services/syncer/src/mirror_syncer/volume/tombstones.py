@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from mirror_syncer.model.names import Filename, PackagePath, content_digest, short_path
-from mirror_syncer.volume.directories import make_all
+from mirror_syncer.volume.directories import make_directories
 from mirror_syncer.volume.durability import Durability
 
 
@@ -23,15 +23,15 @@ def has_tombstone(web: str, place: PackagePath) -> bool:
 def leave_tombstone(web: Path, place: PackagePath, *, durability: Durability) -> None:
     """Leave the mark of a file that is about to leave a full path, unless the short one holds the very same content."""
     address, path = content_digest(f"/{place}"), web / place
-    if address is None or has_tombstone(str(web), place) or not _anything_at(path):
+    if address is None or has_tombstone(str(web), place) or not _exists_at(path):
         return
     short = web / short_path(address, Filename(path.name))
     if _same_file(path, short) or _blake2b(short) == address:
         return
     mark = Path(_mark(str(web), place))
-    make_all(web, PackagePath(str(mark.relative_to(web))), durability=durability)
+    make_directories(web, PackagePath(str(mark.relative_to(web))), durability=durability)
     os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    durability.named(mark.parent)
+    durability.directory_changed(mark.parent)
 
 
 def _mark(web: str, place: PackagePath) -> str:
@@ -39,7 +39,7 @@ def _mark(web: str, place: PackagePath) -> str:
     return f"{web}/{directory}/.gone/{filename}"
 
 
-def _anything_at(path: Path) -> bool:
+def _exists_at(path: Path) -> bool:
     return os.path.lexists(path) or os.path.lexists(f"{path}.metadata")
 
 

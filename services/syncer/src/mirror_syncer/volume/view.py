@@ -11,8 +11,8 @@ from mirror_contract import Disk
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
-from mirror_syncer.volume.disk import disk_says, is_absent
-from mirror_syncer.volume.hashing import digest_by_pieces, file_digest, file_other_digest, read_file, twin_digest
+from mirror_syncer.volume.disk import explain_disk_errors, is_absent
+from mirror_syncer.volume.hashing import file_digest, file_other_digest, gzip_content_digest, hash_in_pieces, read_file
 from mirror_syncer.volume.pages import NAMES, pages_digest
 
 
@@ -39,7 +39,7 @@ class View:
         """Whether the tree bears its marker; without one its disk is not mounted, or nothing was ever mirrored."""
         return os.path.lexists(self.base / ".mirror-id")  # whatever a disk that is not there says
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def disk(self) -> Disk:
         """Return the size of the file system, and what of it is free for us."""
         found = os.statvfs(self.root)
@@ -55,7 +55,7 @@ class View:
     def name_max(self) -> int:
         """How many bytes a file's name may have here: 255, where the file system knows no less (eCryptfs: 143)."""
         if self._name_max is None:
-            with disk_says(self.base, cannot_be="read", whole=True):
+            with explain_disk_errors(self.base, cannot_be="read", affects_all=True):
                 self._name_max = min(os.statvfs(self.base).f_namemax or MAX_NAME_BYTES, MAX_NAME_BYTES)
         return self._name_max
 
@@ -85,16 +85,16 @@ class View:
         """Return another digest of what lies at a place, of the same kind; None: nothing does. It blocks likewise."""
         return file_other_digest(self.path(place), like)
 
-    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
+    def hash_in_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
         """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
-        return digest_by_pieces(f"{self._web_text}/{place}", piece=piece)
+        return hash_in_pieces(f"{self._web_text}/{place}", piece=piece)
 
     def size(self, place: PackagePath) -> int | None:
         """Return the bytes of what lies at a place, or None where no plain file does."""
         return file_size(f"{self._web_text}/{place}")
 
-    @disk_says(cannot_be="read")
-    def landed_at(self, place: PackagePath) -> int | None:
+    @explain_disk_errors(cannot_be="read")
+    def uploaded_at(self, place: PackagePath) -> int | None:
         """
         Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch.
 
@@ -113,33 +113,33 @@ class View:
         """Return where a project's page lies."""
         return self.web / "simple" / name
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page(self, name: NormalizedName) -> bytes | None:
         """Return a project's published page in JSON, or None where it has none."""
         return read_file(f"{self._web_text}/simple/{name}/index.v1_json")
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
         """Return a project's page in every form that lies there, by file name."""
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_digest(self, name: NormalizedName) -> str | None:
         """Return ``PageSet.digest`` of a project's published page, or None where it has none in JSON."""
         if (json := self.page(name)) is None:
             return None
         return pages_digest(read_file(f"{self._web_text}/simple/{name}/index.html") or b"", json)
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def list_digests(self, form: str) -> tuple[str | None, str | None]:
         """Return the sha256 of the project list in a form, and of what its twin holds; None of what is not there."""
         plain = self.web / "simple" / form
         twin = plain.with_name(f"{form}.gz")
-        digest = twin_digest(twin) if twin.is_file() else None
+        digest = gzip_content_digest(twin) if twin.is_file() else None
         return file_digest(plain), digest
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_state(self, name: NormalizedName) -> tuple[int, ...]:
         """Return what changes whenever a project's page does; empty where it has none."""
         try:
@@ -152,7 +152,10 @@ class View:
 
     def projects(self) -> Iterator[NormalizedName]:
         """Yield the projects that have a page, in no order."""
-        with disk_says(self.web / "simple", cannot_be="read", whole=True), os.scandir(self.web / "simple") as entries:
+        with (
+            explain_disk_errors(self.web / "simple", cannot_be="read", affects_all=True),
+            os.scandir(self.web / "simple") as entries,
+        ):
             for entry in entries:
                 if entry.name.startswith("."):
                     continue  # a first page that is not published yet
@@ -165,12 +168,12 @@ class View:
         """Return where a project's legacy document lies."""
         return self.web / "pypi" / name
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def legacy(self, name: NormalizedName) -> bytes | None:
         """Return a project's published legacy document, or None where it has none."""
         return read_file(f"{self.legacy_directory(name)}/json")
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def legacy_twin(self, name: NormalizedName) -> bytes | None:
         """Return its ``.gz`` twin as it lies there, or None where it has none."""
         return read_file(f"{self.legacy_directory(name)}/json.gz")
@@ -178,7 +181,7 @@ class View:
 
 def file_size(path: str) -> int | None:
     """Return a plain file's bytes, or None where there is none."""
-    with disk_says(path, cannot_be="read"):
+    with explain_disk_errors(path, cannot_be="read"):
         try:
             found = os.lstat(path)
         except OSError as error:

@@ -10,15 +10,15 @@ from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingErro
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.case_check import check_case_sensitivity
-from mirror_syncer.volume.directories import check_real, check_writable
-from mirror_syncer.volume.disk import disk_says, unlink
+from mirror_syncer.volume.directories import check_no_symlinks, check_writable
+from mirror_syncer.volume.disk import explain_disk_errors, unlink
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
 from mirror_syncer.volume.lock import VolumeLock
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
-_STAGED_SECONDS = 7 * 86_400
+_MAX_STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
 _PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
 _GENERATION = ".generation"
@@ -37,17 +37,17 @@ class Volume(Tree):
         mirror_id, known: as for ``VolumeLock``.
     """
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
         base = root / "pypi"
         # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
         with ExitStack() as held:
-            self._possession = VolumeLock(base, mirror_id=mirror_id, known=known)
-            held.callback(self._possession.release)
-            check_real(base / directory for directory in _DIRECTORIES)
+            self._lock = VolumeLock(base, mirror_id=mirror_id, known=known)
+            held.callback(self._lock.release)
+            check_no_symlinks(base / directory for directory in _DIRECTORIES)
             super().__init__(root, reserve=reserve)
             held.callback(self.durability.close)
-            self.durability.named(root)
+            self.durability.directory_changed(root)
             self.durability.make_directory(base / "web/packages")
             check_case_sensitivity(base / "web/packages")
             for directory in ("web/simple", *_PACKAGES):
@@ -56,18 +56,18 @@ class Volume(Tree):
                 (base / hidden).mkdir(mode=_PRIVATE, exist_ok=True)
                 if stat.S_IMODE((base / hidden).stat().st_mode) != _PRIVATE:
                     (base / hidden).chmod(_PRIVATE)
-            self.durability.named(base)
+            self.durability.directory_changed(base)
             held.pop_all()
 
     @property
     def mirror_id(self) -> str:
         """What the tree bears."""
-        return self._possession.mirror_id
+        return self._lock.mirror_id
 
     def close(self) -> None:
         """Let go of the tree; another syncer may take it."""
         self.durability.close()
-        self._possession.release()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class Volume(Tree):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @disk_says(cannot_be="read", whole=True)
+    @explain_disk_errors(cannot_be="read", affects_all=True)
     def check_present(self) -> None:
         """
         Look at the tree before each run, and when files are found missing.
@@ -84,11 +84,11 @@ class Volume(Tree):
             VolumeMissingError: its disk was unmounted under us.
             VolumeError: a directory that everything lies in became a symlink.
         """
-        if not self._possession.present:
+        if not self._lock.present:
             raise VolumeMissingError(
                 f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
             )
-        check_real(self.base / directory for directory in _DIRECTORIES)
+        check_no_symlinks(self.base / directory for directory in _DIRECTORIES)
 
     def check_usable(self) -> None:
         """
@@ -112,11 +112,11 @@ class Volume(Tree):
     def trim_ballast(self) -> None:
         """Before each run, let a full disk have the room that was kept for it, or keep some again."""
         with suppress(VolumeError):
-            trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare=self._room.spare())
+            trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare_bytes=self._room.spare_bytes())
 
     # Its generation
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def generation(self) -> Generation:
         """Return the tree's generation; one that was never written is the first."""
         try:
@@ -124,7 +124,7 @@ class Volume(Tree):
         except FileNotFoundError:
             return Generation()
 
-    @disk_says()
+    @explain_disk_errors()
     def write_generation(self, generation: Generation) -> None:
         """
         Put a generation in the place of the last; the next ``sync`` makes it durable.
@@ -135,7 +135,7 @@ class Volume(Tree):
         temporary.unlink(missing_ok=True)
         write_page(temporary, f"{generation}\n".encode(), mtime=int(time.time()), durability=self.durability)
         temporary.rename(self.base / _GENERATION)
-        self.durability.named(self.base)
+        self.durability.directory_changed(self.base)
 
     # The project list
 
@@ -143,13 +143,13 @@ class Volume(Tree):
         """Begin a new project list beside the published one."""
         return StreamedPages(self.web / "simple", durability=self.durability)
 
-    def lists(self) -> bool:
+    def has_project_list(self) -> bool:
         """Return whether a project list is published, in both formats."""
         return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
 
     # The status
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def write_status(self, body: bytes) -> None:
         """
         Put ``status.json`` in the place of its forerunner, whole.
@@ -166,16 +166,16 @@ class Volume(Tree):
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        self.durability.named(self.web)
+        self.durability.directory_changed(self.web)
 
     # After a crash
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
         """Remove staged downloads that nobody went on with for a week, and a generation that a death left unnamed."""
         with suppress(OSError):
             unlink(self._staging / _STAGED_GENERATION)
         for path in self._staging.iterdir():
             with suppress(OSError):  # one that cannot be removed is looked at again at the next start
-                if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
+                if path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS:
                     path.unlink()

@@ -56,7 +56,7 @@ class WorkerPool:
         try:
             outcome = await self._have_done(job, hand=hand)
         except asyncio.CancelledError:
-            await self._catalog_proxy.intend(())  # what was to be noted before this is noted after it
+            await self._catalog_proxy.claim(())  # what was to be noted before this is noted after it
             raise
         assert isinstance(outcome, Outcome)
         return outcome

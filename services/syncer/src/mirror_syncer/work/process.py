@@ -145,7 +145,7 @@ class WorkerProcess:
 
     async def _find(self, wish: tuple[Pending, ...] | NormalizedName) -> set[PackagePath] | KeptPage | None:
         if isinstance(wish, tuple):
-            return await self._catalog_proxy.intend(wish)
+            return await self._catalog_proxy.claim(wish)
         return await self._catalog_proxy.kept(wish)
 
     def _lost(self) -> None:

@@ -46,8 +46,8 @@ class Setup:
 class CatalogProxy(Protocol):
     """What a worker asks of the catalog."""
 
-    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
-        """Note what is about to be touched; see ``Files.intend``."""
+    async def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """Note what is about to be touched; see ``Files.claim``."""
 
     async def kept(self, name: NormalizedName) -> KeptPage | None:
         """Return upstream's page, as it was kept for a project."""

@@ -211,7 +211,7 @@ class ProjectAdoption:
         # The old names, too: should this break off after the page and before the row, they leave all the same.
         olds = [Pending(name, one.old, one.file.sha256) for one in candidates if one.old is not None]
         wanted = [Pending(name, one.places[0], one.file.sha256) for one in candidates]
-        taken = self._catalog.files.intend([*olds, *wanted])
+        taken = self._catalog.files.claim([*olds, *wanted])
         for one in candidates:
             try:
                 volume.check_name(one.file.filename)
@@ -225,7 +225,7 @@ class ProjectAdoption:
     def _choose(self, volume: Volume, name: NormalizedName, one: _Candidate, taken: set[PackagePath]) -> PackagePath:
         for number, place in enumerate(one.places):
             if number and place != one.old:
-                taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
+                taken |= self._catalog.files.claim([Pending(name, place, one.file.sha256)])
             if place in taken or (number and digests(one.found.path)[1] != content_digest(f"/{place}")):
                 continue  # a full path is for the content that it names
             if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:

@@ -9,9 +9,9 @@ import structlog
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
-from mirror_syncer.catalog.state_disk import state_disk_says
+from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.serials import went_back
+from mirror_syncer.model.serials import is_older_list
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.upstream_change import same_upstream
@@ -53,7 +53,7 @@ class UpstreamList:
         force = run.request.force
         validators = known.validators if known and not force else Validators()
         with (
-            state_disk_says(self._directory),
+            explain_state_disk_errors(self._directory),
             TemporaryFile(dir=self._directory) as body,
             ListedProjects(self._directory) as listed,
         ):
@@ -67,7 +67,7 @@ class UpstreamList:
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
             new = _known(answer, reader, listed, origin=self._origin, last=known)
-            back = known is not None and not force and went_back(new.serial, known.serial, newest=new.newest)
+            back = known is not None and not force and is_older_list(new.serial, known.serial, newest=new.newest)
             older = back and not await self._stays_older(run, new, last=known)
             merged: Merged = await asyncio.to_thread(
                 self._catalog.listing.merge,

@@ -127,6 +127,6 @@ class LegacyTransfer:
         """Return a file with an upload time: bandersnatch wants one, and ours is not before the real one."""
         if file.upload_time is not None:
             return file
-        landed = self._tree.landed_at(place)
+        landed = self._tree.uploaded_at(place)
         moment = datetime.now(UTC) if landed is None else datetime.fromtimestamp(landed, UTC)
         return replace(file, upload_time=moment.strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -58,7 +58,7 @@ class Transfer:
         tree: Tree,
         files: FileTransfer,
         unhashed: UnhashedFiles,
-        intend: Intend,
+        claim: Intend,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
@@ -68,7 +68,7 @@ class Transfer:
         self._pages = PageTransfer(index=index, tree=tree, kept=kept, stale_waits=stale_waits)
         self._files = files
         self._unhashed = unhashed
-        self._intend = intend
+        self._intend = claim
         self._legacy = legacy
 
     async def refresh(self, work: Work) -> Outcome:
