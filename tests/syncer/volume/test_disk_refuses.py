@@ -41,7 +41,7 @@ def no_inodes(directory: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("refusing", "remedy"),
     [
-        pytest.param(mounts.read_only, "mend or replace the disk, mount it again", id="read-only"),
+        pytest.param(mounts.read_only, "repair or replace the disk, and remount it", id="read-only"),
         pytest.param(no_inodes, "grow the file system", id="no inodes"),
     ],
 )
@@ -83,7 +83,7 @@ async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
     mended = await mirror_syncer(six, "sync")
 
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-    assert "Read-only file system; look at the kernel's log, mend or replace the disk, mount it again" in refused.err
+    assert "Read-only file system; look at the kernel's log, repair or replace the disk, and remount it" in refused.err
     assert mended.code == 0
     six.assert_whole()
 
@@ -129,6 +129,6 @@ async def test_copy_without_hidden_files_is_told_what_it_lacks(site: Site, pypi:
     accepted = await mirror_syncer(site, "sync")
 
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-    assert "Copy `pypi/.mirror-id` from the old tree" in refused.err
+    assert "copy `pypi/.mirror-id` from the old tree" in refused.err
     assert accepted.code == 0
     assert [path for path in pypi.log.paths() if "/packages/" in path] == []

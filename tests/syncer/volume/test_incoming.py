@@ -172,15 +172,15 @@ def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest
 @pytest.mark.proves("reliability/disk")
 def test_reserve_refuses_every_transfer(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once one transfer was refused at the reserve so is each other's next byte, not only 16 MiB later."""
-    volume._room.take(16 * 2**20 - 1)
+    volume._room.reserve(16 * 2**20 - 1)
     monkeypatch.setattr(volume._room, "_reserve", 1.0)
     for _ in range(10):
         with pytest.raises(VolumeFullError, match="MIRROR_DISK_RESERVE"):
-            volume._room.take(1)
+            volume._room.reserve(1)
     monkeypatch.setattr(volume._room, "_reserve", 0.0)
-    volume._room.take(1)
+    volume._room.reserve(1)
     monkeypatch.setattr(volume._room, "_reserve", 1.0)
-    volume._room.take(1)
+    volume._room.reserve(1)
 
 
 def wheel(members: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -55,12 +55,12 @@ def test_what_was_put_there_since_gets_no_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "remedy"),
     [
-        (errno.EXDEV, VolumeError, "one mount that holds both"),
+        (errno.EXDEV, VolumeError, "one directory that contains both"),
         (errno.EPERM, PathError, "MIRROR_UID"),
         (errno.EACCES, PathError, "chown -R"),
         (errno.ENAMETOOLONG, PathError, "too long"),
         (errno.ENOSPC, VolumeFullError, "grow the disk"),
-        (errno.EROFS, VolumeError, "mount it again"),
+        (errno.EROFS, VolumeError, "remount it"),
     ],
 )
 def test_refusals_are_explained(

@@ -118,7 +118,7 @@ def test_unwritable_tree_names_the_remedy() -> None:
     uid, gid, message = told.stdout.splitlines()
     assert message == (
         f"{directory}/pypi cannot be written: Permission denied; "
-        f"on the host: chown {uid}:{gid}, and chmod u+rwx, the directory that MIRROR_DATA names"
+        f"on the host: chown {uid}:{gid} and chmod u+rwx the directory MIRROR_DATA"
     )
 
 
@@ -319,7 +319,7 @@ def test_file_system_that_ignores_case(tmp_path: Path) -> None:
     packages.mkdir(parents=True)
     (packages / ".Letters-Probe").touch()  # as such a file system would answer
 
-    with pytest.raises(VolumeError, match=r"ignores case.*let MIRROR_DATA name a directory on another"):
+    with pytest.raises(VolumeError, match=r"ignores case.*set MIRROR_DATA to a directory on"):
         Volume(tmp_path, mirror_id="ours", known=False)
 
     assert not (packages / ".letters-probe").exists()

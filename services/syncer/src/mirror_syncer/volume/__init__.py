@@ -1,9 +1,9 @@
 """
 The tree that nginx serves. Every write to it goes through here.
 
-Read ``tree`` first: where files and pages lie, and each write to them. Nothing is visible half-written: ``incoming``
-names a file only when it is whole and checked, ``pages`` renames a page over the old one, ``durability`` syncs the
-disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` is the read-only side.
+Read ``tree`` first: the locations of files and pages, and all writes to them. No client sees a partial write:
+``incoming`` publishes a file only when it is complete and checked, ``pages`` renames a page over the old one, and
+``durability`` syncs the disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` only reads.
 """
 
 from mirror_syncer.volume.disk import explain_disk_errors

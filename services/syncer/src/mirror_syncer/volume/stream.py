@@ -1,4 +1,4 @@
-"""A page too long for memory: written as it is rendered, published like any other."""
+"""A page too large for memory: written while it is rendered, and published like any other."""
 
 import hashlib
 import io
@@ -19,16 +19,16 @@ _LEVEL = 1  # isal's: 90 MB of project list in 0.5 s, where zlib's 6 takes 1.4 s
 
 class StreamedForm:
     """
-    One form of a page, and its ``.gz`` twin, growing side by side.
+    One form of a page and its ``.gz`` twin, written in parallel.
 
     Args:
-        plain, twin: where they grow.
+        plain, twin: their paths.
     """
 
     def __init__(self, plain: Path, twin: Path, *, durability: Durability) -> None:
         self._paths = plain, twin
         self._durability = durability
-        self._packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, GZIP)  # whose header holds no time
+        self._packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, GZIP)  # its gzip header contains no time
         self._digest = hashlib.sha256()
         with explain_disk_errors(plain):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +36,7 @@ class StreamedForm:
             self._files = [io.BufferedWriter(raw, 2**20) for raw in raws]
 
     def write(self, text: str) -> None:
-        """Add to it."""
+        """Append text."""
         body = text.encode()
         self._digest.update(body)
         with explain_disk_errors(self._paths[0]):
@@ -44,13 +44,13 @@ class StreamedForm:
             self._files[1].write(self._packer.compress(body))
 
     def close(self) -> None:
-        """Write nothing more; what is not written yet is lost."""
+        """Close both files without writing buffered text."""
         for file in self._files:
             with suppress(OSError):
-                file.raw.close()  # a buffer that is closed itself would be written first
+                file.raw.close()  # closing the buffer would write it first
 
     def finish(self, *, mtime: int) -> tuple[str, bool]:
-        """Close it; return the digest of the plain form, and whether the twin is worth keeping."""
+        """Complete and close both; return the digest of the plain form, and whether the twin was kept."""
         with explain_disk_errors(self._paths[0]):
             self._files[1].write(self._packer.flush())
             sizes = []
@@ -67,7 +67,7 @@ class StreamedForm:
 
 
 class StreamedPages:
-    """A page in both formats, each written in pieces; ``finish`` returns what to publish, or to discard."""
+    """A page in both formats, each written in pieces; ``finish`` returns the staged page."""
 
     def __init__(self, directory: Path, *, durability: Durability) -> None:
         self._directory = directory
@@ -78,7 +78,7 @@ class StreamedPages:
         self.json = self._form("index.v1_json")
 
     def finish(self) -> tuple[StagedPages, str]:
-        """Close it; return the page, and a digest of all it says."""
+        """Close it; return the staged page and its digest."""
         digests = []
         names: list[str] = []
         for form, name in ((self.html, "index.html"), (self.json, "index.v1_json")):
@@ -89,7 +89,7 @@ class StreamedPages:
         return staged, digest_of(digests)
 
     def discard(self) -> None:
-        """Take it back; on a full disk its bytes are wanted at once."""
+        """Remove it at once, because a full disk needs the space."""
         for form in (self.html, self.json):
             form.close()
         with explain_disk_errors(self._directory):
@@ -101,5 +101,5 @@ class StreamedPages:
 
 
 def digest_of(forms: Iterable[str]) -> str:
-    """Return the digest of a page as a whole, of its forms' digests: HTML's, then JSON's."""
+    """Return the digest of a whole page, computed from the digests of its HTML and its JSON form."""
     return hashlib.sha256("".join(forms).encode()).hexdigest()

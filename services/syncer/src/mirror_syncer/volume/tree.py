@@ -1,4 +1,4 @@
-"""The tree: where its files and pages lie, and every write to them that one project's turn makes."""
+"""The tree: the locations of its files and pages, and all writes for one project."""
 
 import hashlib
 import os
@@ -27,22 +27,22 @@ from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temp
 from mirror_syncer.volume.tombstones import has_tombstone, leave_tombstone
 from mirror_syncer.volume.view import View, file_size
 
-# From this size on a download lies in .staging and outlives a restart.
+# Downloads of at least this size lie in .staging and survive a restart.
 _MIN_STAGED_BYTES = 32 * 2**20
-# Up to this size it is gathered in memory and written at once: six system calls instead of nine.
+# Smaller downloads are buffered in memory and written at once: six system calls instead of nine.
 _MAX_BUFFERED_BYTES = 256 * 2**10
-_SHORT_PATH_SLASHES = 2  # slashes of a short path
+_SHORT_PATH_SLASHES = 2  # packages/ab/file
 
 
 class Tree(View):
     """
-    A mirror's tree, which a ``Volume`` has taken.
+    A mirror's tree that a ``Volume`` has locked.
 
-    Every method may raise a VolumeError that says what to do about it.
+    Every method may raise a VolumeError whose message names the remedy.
 
     Args:
-        root: nginx's document root; other mirrors may lie beside ``pypi/``.
-        reserve: the share of the file system that is left free.
+        root: nginx's document root; it may contain other mirrors beside ``pypi/``.
+        reserve: the share of the file system to keep free.
     """
 
     def __init__(self, root: Path, *, reserve: float = 0.0) -> None:
@@ -54,10 +54,10 @@ class Tree(View):
         with explain_disk_errors(self.base, affects_all=True):
             self.durability = Durability(self.base)
 
-    # Room
+    # Free space
 
     def check_room(self, wanted: int) -> None:
-        """Raise ``VolumeFullError`` where so many bytes more would touch the reserve, or inodes run out."""
+        """Raise ``VolumeFullError`` if this many more bytes would use the reserve, or inodes run out."""
         self._room.check(wanted)
 
     # Files
@@ -73,10 +73,10 @@ class Tree(View):
         other_digest: OtherDigest | None = None,
     ) -> AnyIncoming:
         """
-        Begin, or go on with, a project's file.
+        Start or resume the download of a project's file.
 
-        It grows beside its place, which is the fastest on ext4, unless that is not known yet or the file is large. Two
-        projects may bring the very same file at once, each in a temporary of its own.
+        The temporary lies beside its place, which is fastest on ext4, unless the place is unknown or the file is large.
+        Two projects may download the same file at once, each into its own temporary.
         """
         if place is not None and size is not None and size <= _MAX_BUFFERED_BYTES:
             return BufferedIncoming(
@@ -87,7 +87,7 @@ class Tree(View):
                 room=self._room,
             )
         if place is None or (size or 0) >= _MIN_STAGED_BYTES:
-            # What nobody can check in the end must not go on where an earlier run stopped.
+            # A download that cannot be checked at the end must not resume that of an earlier run.
             resumable = sha256 != NO_DIGEST or other_digest is not None
             temporary = self._staging / _temporary_name(name, filename, Sha256(sha256 or other_digest or NO_DIGEST))
         else:
@@ -103,29 +103,29 @@ class Tree(View):
         )
 
     def make_directory(self, place: PackagePath) -> None:
-        """Make the directory of a full path; those of short ones are there."""
+        """Create the directory of a full path; those of short paths always exist."""
         if place.count("/") != _SHORT_PATH_SLASHES:
             with explain_disk_errors():
                 make_directories(self.web, place, durability=self.durability)
 
     def discard_directory(self, place: PackagePath) -> None:
-        """Remove the directory of a full path where it is empty: what was to lie there lies elsewhere."""
+        """Remove the directory of a full path if it is empty, because its file was stored elsewhere."""
         if place.count("/") > _SHORT_PATH_SLASHES:
             with suppress(OSError):
                 self.path(place).parent.rmdir()
 
     def write_metadata(self, name: NormalizedName, place: PackagePath, body: bytes) -> None:
         """Store the ``.metadata`` of a project's file beside it (PEP 658)."""
-        beside = self._temporary_path(name, PackagePath(f"{place}.metadata"), Sha256(""))
-        store(body, temporary=beside, target=f"{self._web_text}/{place}.metadata", durability=self.durability)
+        temporary = self._temporary_path(name, PackagePath(f"{place}.metadata"), Sha256(""))
+        store(body, temporary=temporary, target=f"{self._web_text}/{place}.metadata", durability=self.durability)
 
     @explain_disk_errors()
     def remove(self, place: PackagePath) -> None:
         """
-        Remove a file and its metadata; only ever after a ``sync`` later than the page that dropped it.
+        Remove a file and its metadata. Call it only after a ``sync`` that follows the page without the file.
 
         Raises:
-            VolumeFullError: the mark that a full path needs finds no room; the file is there as before.
+            VolumeFullError: there is no space for the tombstone of a full path; the file stays.
         """
         if has_symlinked_parent(self.web, place):
             return
@@ -135,29 +135,29 @@ class Tree(View):
         unlink(f"{path}.metadata")
         self.durability.directory_changed(path.parent)
         if place.count("/") > _SHORT_PATH_SLASHES:
-            with suppress(OSError):  # not empty: the mark that a file was here, or what a program before us left
+            with suppress(OSError):  # not empty: it holds a tombstone, or leftovers of another program
                 path.parent.rmdir()
 
     @explain_disk_errors()
     def withdraw(self, place: PackagePath) -> None:
-        """Take a file and its metadata out of the document root; ``restore`` brings them back."""
+        """Move a file and its metadata out of the document root; ``restore`` moves them back."""
         if not has_symlinked_parent(self.web, place):
             leave_tombstone(self.web, place, durability=self.durability)
         self._move(self.web, self._withdrawn, place)
 
     @explain_disk_errors()
     def discard_withdrawn(self, place: PackagePath) -> None:
-        """Remove for good what ``withdraw`` put aside of a place."""
+        """Delete the file and metadata that ``withdraw`` moved aside."""
         if not has_symlinked_parent(self._withdrawn, place):
             for suffix in ("", ".metadata"):
                 (self._withdrawn / f"{place}{suffix}").unlink(missing_ok=True)
 
     def has_tombstone(self, place: PackagePath) -> bool:
-        """Return whether a full path is a file's own, though nothing lies there: it returns to it, see ``vacancy``."""
+        """Return whether a full path has a tombstone: a file that was removed from it returns to it."""
         return has_tombstone(self._web_text, place)
 
     def restore(self, place: PackagePath) -> None:
-        """Bring a withdrawn file back, if there is one and its place is free."""
+        """Move a withdrawn file back if it exists and its place is free."""
         aside, target = f"{self._withdrawn_text}/{place}", f"{self._web_text}/{place}"
         if file_size(aside) is not None and not os.path.lexists(target):
             with explain_disk_errors():
@@ -183,7 +183,7 @@ class Tree(View):
     # Pages
 
     def stage(self, name: NormalizedName, pages: PageSet) -> StagedPages | None:
-        """Write a page beside its forerunner; None where it is published already, byte by byte."""
+        """Write a page beside the old one; return None if it is already published byte for byte."""
         directory, files = self.page_directory(name), pages.files()
         with explain_disk_errors(directory, cannot_be="read"):
             first = not remove_symlink(directory)
@@ -193,14 +193,14 @@ class Tree(View):
 
     @explain_disk_errors()
     def remove_page(self, name: NormalizedName) -> None:
-        """Remove a project's page and legacy document; what lies deeper stays: others' pages, by ``hash-index``."""
+        """Remove a project's page and legacy document, but no subdirectories (other pages under ``hash-index``)."""
         directory = self.page_directory(name)
         if remove_symlink(directory):
             for path in directory.iterdir():
                 if path.is_symlink() or not path.is_dir():
                     unlink(path)
             self.durability.directory_changed(directory)
-            with suppress(OSError):  # not empty, as said
+            with suppress(OSError):  # not empty, see above
                 directory.rmdir()
             self.durability.directory_changed(directory.parent)
         if remove_symlink(legacy := self.legacy_directory(name)):
@@ -209,7 +209,7 @@ class Tree(View):
     # The legacy JSON API
 
     def stage_legacy(self, name: NormalizedName, body: bytes | None) -> StagedDocument | None:
-        """Write a legacy document beside its forerunner, or plan that it goes; None where that changes nothing."""
+        """Write a legacy document beside the old one, or plan its removal; return None if nothing changes."""
         directory = self.legacy_directory(name)
         with explain_disk_errors(directory, cannot_be="read"):
             if (not remove_symlink(directory) and body is None) or is_published(directory, body):
@@ -219,25 +219,25 @@ class Tree(View):
     # From another tree
 
     def link(self, source: str, place: PackagePath, *, known: os.stat_result) -> bool:
-        """Give a file of another tree, ``known`` since it was looked at, a name in this one too; see ``links.link``."""
+        """Hard-link a file of another tree into this one; ``known`` and result as in ``links.link``."""
         self.make_directory(place)
-        # Text, not Path: the making of paths took longer than the linking.
+        # Text, not Path: constructing paths took longer than linking.
         target = f"{self.web}/{place}"
         linked = link(source, target, known=known)
-        self.durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as said
+        self.durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - see above
         return linked
 
     def link_metadata(self, source: str, place: PackagePath) -> bool:
-        """As ``link``, of the metadata of the file at a place."""
+        """Hard-link the metadata of the file at a place, as in ``link``."""
         return link(source, f"{self.web}/{place}.metadata")
 
     @explain_disk_errors()
     def forward(self, directory: Path, form: str, *, name: NormalizedName | None) -> None:
         """
-        Let another name of a page, below ``simple/``, lead to the page, so that it never grows old.
+        Symlink another path of a page, below ``simple/``, to the page, so that it never becomes outdated.
 
         Args:
-            name: the page's project; None is the list of all.
+            name: the project of the page; None for the project list.
         """
         home = self.web / "simple" if name is None else self.page_directory(name)
         page = home / (form if form in NAMES else "index.html")
@@ -249,7 +249,7 @@ class Tree(View):
 
     @explain_disk_errors()
     def clean_up(self, name: NormalizedName, places: Iterable[tuple[PackagePath, Sha256]]) -> None:
-        """Remove the temporaries of a publication that was broken off."""
+        """Remove the temporaries of an interrupted publication."""
         page, legacy = self.page_directory(name), self.legacy_directory(name)
         for directory in (page, legacy):
             remove_symlink(directory)
@@ -262,5 +262,5 @@ class Tree(View):
 
 
 def _temporary_name(name: NormalizedName, filename: str, sha256: Sha256) -> str:
-    """Return a short name for a temporary: the longest file name on PyPI leaves no room for a suffix."""
+    """Return a short name for a temporary, because the longest file name on PyPI leaves no room for a suffix."""
     return hashlib.blake2b(f"{name}/{filename}/{sha256}".encode(), digest_size=16).hexdigest()

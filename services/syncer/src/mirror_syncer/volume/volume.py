@@ -1,4 +1,4 @@
-"""The volume: a tree that this process has taken, and what concerns it as a whole."""
+"""The volume: the tree that this process has locked, and operations on the whole of it."""
 
 import stat
 import time
@@ -20,7 +20,7 @@ from mirror_syncer.volume.tree import Tree
 
 _MAX_STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
-_PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
+_PRIVATE = 0o700  # nginx, another user, must not read these, even through a symlink
 _GENERATION = ".generation"
 _STAGED_GENERATION = "generation"
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
@@ -30,17 +30,17 @@ _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_H
 
 class Volume(Tree):
     """
-    A mirror's tree, taken by this process until ``close``; its worker processes write to it as a ``Tree``.
+    A mirror's tree, locked by this process until ``close``; its worker processes write to it as a ``Tree``.
 
     Args:
-        root, reserve: as for ``Tree``.
-        mirror_id, known: as for ``VolumeLock``.
+        root, reserve: as in ``Tree``.
+        mirror_id, known: as in ``VolumeLock``.
     """
 
     @explain_disk_errors(affects_all=True)
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
         base = root / "pypi"
-        # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
+        # After a failure nothing stays open, so that the disk can be unmounted.
         with ExitStack() as held:
             self._lock = VolumeLock(base, mirror_id=mirror_id, known=known)
             held.callback(self._lock.release)
@@ -61,11 +61,11 @@ class Volume(Tree):
 
     @property
     def mirror_id(self) -> str:
-        """What the tree bears."""
+        """The id in the tree's marker."""
         return self._lock.mirror_id
 
     def close(self) -> None:
-        """Let go of the tree; another syncer may take it."""
+        """Release the tree, so that another syncer may lock it."""
         self.durability.close()
         self._lock.release()
 
@@ -78,31 +78,31 @@ class Volume(Tree):
     @explain_disk_errors(cannot_be="read", affects_all=True)
     def check_present(self) -> None:
         """
-        Look at the tree before each run, and when files are found missing.
+        Check the tree, before each run and when files are missing.
 
         Raises:
-            VolumeMissingError: its disk was unmounted under us.
-            VolumeError: a directory that everything lies in became a symlink.
+            VolumeMissingError: its disk was unmounted.
+            VolumeError: one of its main directories became a symlink.
         """
         if not self._lock.present:
             raise VolumeMissingError(
-                f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
+                f"{self.base} has lost its marker: is the disk mounted? The syncer waits until it is back"
             )
         check_no_symlinks(self.base / directory for directory in _DIRECTORIES)
 
     def check_usable(self) -> None:
         """
-        Find out whether an error that one path had concerns everybody.
+        Check whether the error of one path affects the whole tree.
 
         Raises:
-            VolumeMissingError: its disk was unmounted under us.
-            VolumeError: a directory that everything lies in is missing, is none, or may not be written to.
+            VolumeMissingError: its disk was unmounted.
+            VolumeError: one of its main directories is missing, is not a directory, or is not writable.
         """
         self.check_present()
         check_writable(self.base / directory for directory in _SHARED)
 
     def is_full(self) -> bool:
-        """Return whether nothing more is fetched: the reserve is touched, or inodes run out."""
+        """Return whether downloads must stop, because the reserve is in use or inodes run out."""
         try:
             self.check_room(MIN_FREE_BYTES)
         except VolumeFullError:
@@ -110,15 +110,15 @@ class Volume(Tree):
         return False
 
     def trim_ballast(self) -> None:
-        """Before each run, let a full disk have the room that was kept for it, or keep some again."""
+        """Delete the ballast on a full disk, or create it again; called before each run."""
         with suppress(VolumeError):
             trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare_bytes=self._room.spare_bytes())
 
-    # Its generation
+    # The generation
 
     @explain_disk_errors(cannot_be="read")
     def generation(self) -> Generation:
-        """Return the tree's generation; one that was never written is the first."""
+        """Return the tree's generation; the first one if none was written yet."""
         try:
             return Generation.parse((self.base / _GENERATION).read_text(errors="replace"))
         except FileNotFoundError:
@@ -127,9 +127,9 @@ class Volume(Tree):
     @explain_disk_errors()
     def write_generation(self, generation: Generation) -> None:
         """
-        Put a generation in the place of the last; the next ``sync`` makes it durable.
+        Replace the tree's generation; the next ``sync`` makes it durable.
 
-        It is a file of its own each time: written in place, it would change in copies that hard links made, too.
+        It is a new file each time: written in place, it would also change in hard-linked copies of the tree.
         """
         temporary = self._staging / _STAGED_GENERATION
         temporary.unlink(missing_ok=True)
@@ -140,7 +140,7 @@ class Volume(Tree):
     # The project list
 
     def stream_list(self) -> StreamedPages:
-        """Begin a new project list beside the published one."""
+        """Start writing a new project list beside the published one."""
         return StreamedPages(self.web / "simple", durability=self.durability)
 
     def has_project_list(self) -> bool:
@@ -152,10 +152,10 @@ class Volume(Tree):
     @explain_disk_errors(affects_all=True)
     def write_status(self, body: bytes) -> None:
         """
-        Put ``status.json`` in the place of its forerunner, whole.
+        Replace ``status.json`` atomically.
 
         Raises:
-            VolumeMissingError: the disk is not there, and nothing is written to where it was.
+            VolumeMissingError: the disk is not mounted; nothing is written to its mount point.
         """
         self.check_present()
         temporary = self._staging / "status.json"
@@ -172,10 +172,10 @@ class Volume(Tree):
 
     @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
-        """Remove staged downloads that nobody went on with for a week, and a generation that a death left unnamed."""
+        """Remove staged downloads that were not resumed for a week, and a temporary generation file left by a crash."""
         with suppress(OSError):
             unlink(self._staging / _STAGED_GENERATION)
         for path in self._staging.iterdir():
-            with suppress(OSError):  # one that cannot be removed is looked at again at the next start
+            with suppress(OSError):  # the next start tries again
                 if path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS:
                     path.unlink()

@@ -1,4 +1,4 @@
-"""A wheel's own METADATA, which spares a request for its ``.metadata``."""
+"""The METADATA inside a wheel, which saves a request for its ``.metadata``."""
 
 import io
 import os
@@ -15,24 +15,24 @@ _MAX_END_BYTES = 20 + 22 + 65_535  # ZIP64's locator, the end record and the lon
 MAX_METADATA_BYTES = 16 * 2**20
 
 
-def wheel_metadata(wheel: Path | bytes, *, most: int = MAX_METADATA_BYTES) -> bytes | None:
+def wheel_metadata(wheel: Path | bytes, *, max_bytes: int = MAX_METADATA_BYTES) -> bytes | None:
     """
-    Return the METADATA of a wheel (PEP 427), or None where it cannot be read. Of a path it blocks for the disk.
+    Return the METADATA of a wheel (PEP 427), or None if it cannot be read. Given a path, it blocks for the disk.
 
-    What is read is bounded, whatever the archive says of itself: a directory of millions of entries, and zipfile's
-    unbounded decompressors (bzip2, LZMA: 3 kB became 6 GB), are no wheel's.
+    Reading is bounded, whatever the archive claims. A directory of millions of entries is refused, and so are the
+    unbounded decompressors of zipfile (bzip2 and LZMA: 3 kB became 6 GB).
 
     Args:
-        most: bytes of a METADATA; a longer one is not read.
+        max_bytes: a longer METADATA is not read.
     """
     try:
         with io.BytesIO(wheel) if isinstance(wheel, bytes) else wheel.open("rb") as file:
-            return _read(file, most)
+            return _read(file, max_bytes)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, ValueError, EOFError, NotImplementedError):
         return None
 
 
-def _read(file: BinaryIO, most: int) -> bytes | None:
+def _read(file: BinaryIO, max_bytes: int) -> bytes | None:
     size = file.seek(0, os.SEEK_END)
     if size > _MAX_DIRECTORY_BYTES and not _has_bounded_directory(file, size):
         return None
@@ -41,18 +41,18 @@ def _read(file: BinaryIO, most: int) -> bytes | None:
         if len(names) != 1:
             return None
         entry = archive.getinfo(names[0])
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > most:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.file_size > max_bytes:
             return None
         with archive.open(entry) as member:
-            return member.read(most)
+            return member.read(max_bytes)
 
 
 def _has_bounded_directory(file: BinaryIO, size: int) -> bool:
     """
-    Return whether a ZIP archive's directory is of a size that reading it is no danger.
+    Return whether a ZIP archive's directory is small enough to read.
 
-    Whatever zipfile might take for the end record counts. Where a locator of ZIP64's (APPNOTE 4.3.15) stands before it,
-    zipfile believes the record that this leads to, and so the archive is not modest.
+    Everything that zipfile might take for the end record counts. If a ZIP64 locator (APPNOTE 4.3.15) precedes it,
+    zipfile follows that locator, so the archive is refused.
     """
     file.seek(max(0, size - _MAX_END_BYTES))
     end = file.read()
