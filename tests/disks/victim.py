@@ -21,7 +21,7 @@ _CALLS: dict[str, tuple[type, str]] = {
     "large file named": (Incoming, "name_it"),
     "sync": (durability.Durability, "sync"),
     "page shown": (CommitGroup, "_show"),
-    "rows committed": (Catalog, "settle"),
+    "rows committed": (Catalog, "commit"),
     "file unlinked": (Volume, "remove"),
 }
 STEPS = tuple(f"{when} {call}" for call in _CALLS for when in ("before", "after"))

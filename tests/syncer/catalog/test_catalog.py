@@ -16,7 +16,7 @@ from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Tr
 from mirror_syncer.catalog import Catalog, Fact, run_log
 from mirror_syncer.catalog.listing import KnownList
 from mirror_syncer.model.names import PackagePath, Sha256
-from mirror_syncer.model.project import KeptPage, Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import CatalogUpdate, KeptPage, Pending, ProjectRow, Retirement
 from mirror_syncer.model.validators import Validators
 from syncer.site import memory_below
 
@@ -29,10 +29,10 @@ def place(name: str) -> PackagePath:
     return PackagePath(f"packages/ab/{name}")
 
 
-def retire(name: str, *, due_at: int, sha256: Sha256 = A, withdraw: bool = False) -> Settlement:
+def retire(name: str, *, due_at: int, sha256: Sha256 = A, withdraw: bool = False) -> CatalogUpdate:
     """Return what drops a file of six's page."""
     leaving = Retirement(SIX, place(name), sha256, due_at=due_at, withdraw=withdraw)
-    return Settlement(ProjectRow(SIX), retirements=(leaving,))
+    return CatalogUpdate(ProjectRow(SIX), retirements=(leaving,))
 
 
 def run(
@@ -77,11 +77,11 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
         page_sha256="1" * 64,
     )
     assert all(getattr(row, field.name) != field.default for field in dataclasses.fields(row)), "a field was forgotten"
-    catalog.settle([Settlement(row)])
+    catalog.commit([CatalogUpdate(row)])
     assert catalog.projects.get(SIX) == row
     again = Catalog(catalog_url)
     assert (again.projects.get(SIX), again.mirror_id) == (row, catalog.mirror_id)
-    again.settle([Settlement(ProjectRow(SIX))])
+    again.commit([CatalogUpdate(ProjectRow(SIX))])
     assert catalog.projects.get(SIX) == ProjectRow(SIX)
     again.close()
 
@@ -91,7 +91,7 @@ def test_row_comes_back_as_it_was(catalog: Catalog, catalog_url: str) -> None:
 @given(attempts=st.integers(0, 10**9))
 def test_backoff_is_bounded(attempts: int) -> None:
     """The next try comes after five minutes at the soonest and a day at the latest, however often it has failed."""
-    wait = ProjectRow(SIX, attempts=attempts).next_due() - time.time()
+    wait = ProjectRow(SIX, attempts=attempts).next_retry_at() - time.time()
     assert 298 <= wait <= 86_400
     assert attempts > 0 or wait <= 300
 
@@ -101,7 +101,7 @@ def test_group_is_settled_whole_or_not_at_all(catalog: Catalog) -> None:
     bad = dataclasses.replace(ProjectRow(IDNA), serial=2**70)
     catalog.files.claim([Pending(SIX, place("x"), A)])
     with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
-        catalog.settle([Settlement(ProjectRow(SIX)), Settlement(bad)])
+        catalog.commit([CatalogUpdate(ProjectRow(SIX)), CatalogUpdate(bad)])
     assert catalog.projects.get(SIX) is None
     assert catalog.files.pending() == [Pending(SIX, place("x"), A)]
 
@@ -109,13 +109,13 @@ def test_group_is_settled_whole_or_not_at_all(catalog: Catalog) -> None:
 def test_kept_page_stays_until_upstreams_is_read_anew(catalog: Catalog) -> None:
     """What was kept outlives a touch; the next page that is read replaces it, with another one or with none."""
     page = KeptPage(SIX, "https://pypi.org/simple/six/", "text/html", 7, "\0☃".encode() * 1_000)
-    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=page)])
-    catalog.settle([Settlement(ProjectRow(SIX, attempts=1))])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True, kept=page)])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX, attempts=1))])
     assert catalog.projects.kept(SIX) == page
     newer = dataclasses.replace(page, serial=None, body=b"")
-    catalog.settle([Settlement(ProjectRow(SIX), read=True, kept=newer), Settlement(ProjectRow(IDNA), read=True)])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True, kept=newer), CatalogUpdate(ProjectRow(IDNA), read=True)])
     assert catalog.projects.kept(SIX) == newer
-    catalog.settle([Settlement(ProjectRow(SIX), read=True)])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True)])
     assert catalog.projects.kept(SIX) is None
 
 
@@ -124,7 +124,7 @@ def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
     six, idna = Pending(SIX, place("six"), A), Pending(IDNA, place("idna"), B)
     assert catalog.files.claim([six, idna]) == set()
     assert catalog.files.claim([six]) == set(), "intending twice is intending once"
-    catalog.settle([Settlement(ProjectRow(SIX))])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX))])
     assert catalog.files.pending() == catalog.files.pending(IDNA) == [idna]
     assert catalog.files.pending(SIX) == []
     catalog.recover(IDNA, None, retirements=[], returned=[])
@@ -133,32 +133,32 @@ def test_intents_last_until_their_project_is_settled(catalog: Catalog) -> None:
 
 def test_place_keeps_its_content_for_ever(catalog: Catalog) -> None:
     """A place that once held other content is named as taken, also after its file is gone; the same content is free."""
-    catalog.settle([retire("x", due_at=1)])
-    catalog.files.removed(SIX, [place("x")])
+    catalog.commit([retire("x", due_at=1)])
+    catalog.files.record_removal(SIX, [place("x")])
     same, other, new = (Pending(SIX, place(name), sha) for name, sha in (("x", A), ("x", B), ("y", B)))
     assert catalog.files.claim([same, new]) == set()
     assert catalog.files.claim([other, new]) == {place("x")}
-    assert catalog.files.held([place("x"), place("y")]) == {place("x"): A}
+    assert catalog.files.recorded_digests([place("x"), place("y")]) == {place("x"): A}
 
 
 def test_many_places_at_once(catalog: Catalog) -> None:
     """A project of thousands of files is asked for in pieces, and none of them is lost between two."""
-    catalog.settle([retire(f"{number}", due_at=1) for number in range(0, 1_500, 3)])
+    catalog.commit([retire(f"{number}", due_at=1) for number in range(0, 1_500, 3)])
     intents = [Pending(SIX, place(f"{number}"), B) for number in range(1_500)]
     assert catalog.files.claim(intents) == {place(f"{number}") for number in range(0, 1_500, 3)}
 
 
 def test_retired_files_fall_due(catalog: Catalog) -> None:
     """A file is due when its time has come, by project; one that returned or is gone is due no more."""
-    catalog.settle([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
+    catalog.commit([retire("late", due_at=300), retire("soon", due_at=100, withdraw=True), retire("back", due_at=100)])
     catalog.files.claim([Pending(SIX, place("back"), A), Pending(SIX, place("never-left"), A)])
-    catalog.settle([Settlement(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
+    catalog.commit([CatalogUpdate(ProjectRow(SIX), returned=(place("back"), place("never-left")))])
     assert (catalog.files.due_projects(now=99), catalog.files.due(SIX, now=99)) == ([], [])
     assert catalog.files.due_projects(now=300) == [SIX]
     assert catalog.files.due(SIX, now=100) == [Retirement(SIX, place("soon"), A, due_at=100, withdraw=True)]
     assert {leaving.place for leaving in catalog.files.due(SIX, now=300)} == {place("soon"), place("late")}
     assert catalog.files.due(IDNA, now=300) == []
-    catalog.files.removed(SIX, [place("soon")])
+    catalog.files.record_removal(SIX, [place("soon")])
     assert [leaving.place for leaving in catalog.files.due(SIX, now=300)] == [place("late")]
 
 
@@ -171,7 +171,7 @@ def test_totals(catalog: Catalog) -> None:
         )
         for number, state in enumerate([ProjectState.CURRENT, ProjectState.CURRENT, ProjectState.FAILING])
     ]
-    catalog.settle([Settlement(row) for row in rows])
+    catalog.commit([CatalogUpdate(row) for row in rows])
     totals = catalog.projects.totals()
     assert (totals.projects[ProjectState.CURRENT], totals.projects[ProjectState.FAILING]) == (2, 1)
     assert (totals.files, totals.stored_bytes) == (3, 3 * 2**40)
@@ -184,7 +184,7 @@ def test_failure_keeps_its_begin(catalog: Catalog) -> None:
     """Since when projects fail is when the first of those that still do began to, however often they are tried."""
 
     def store(name: str, state: ProjectState, at: int) -> int | None:
-        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state, checked_at=at))])
+        catalog.commit([CatalogUpdate(ProjectRow(NormalizedName(name), state=state, checked_at=at))])
         return catalog.projects.amiss_since()
 
     assert store("a", ProjectState.CURRENT, 10) is None
@@ -199,18 +199,18 @@ def test_failure_keeps_its_begin(catalog: Catalog) -> None:
 def test_paging_reaches_every_project_once(catalog: Catalog) -> None:
     """Pages by name, each beginning after the last one's end, hold every project once, in order."""
     names = sorted(f"p{number}" for number in range(25))
-    catalog.settle([Settlement(ProjectRow(NormalizedName(name))) for name in reversed(names)])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName(name))) for name in reversed(names)])
     seen: list[str] = []
     while page := catalog.projects.page(after=seen[-1] if seen else "", limit=7):
         seen += [row.name for row in page]
-    assert seen == names == [row.name for row in catalog.projects.every()]
+    assert seen == names == [row.name for row in catalog.projects.all_rows()]
 
 
 def test_projects_by_state_and_prefix(catalog: Catalog) -> None:
     """A prefix is a beginning and nothing else, also where it looks like a pattern; states narrow it further."""
     for name in ("zope", "zope-interface", "zopex", "zopezz", "zop", "b"):
         state = ProjectState.FAILING if name == "zopex" else ProjectState.CURRENT
-        catalog.settle([Settlement(ProjectRow(NormalizedName(name), state=state))])
+        catalog.commit([CatalogUpdate(ProjectRow(NormalizedName(name), state=state))])
     assert [row.name for row in catalog.projects.page(prefix="zope")] == [
         "zope",
         "zope-interface",
@@ -224,8 +224,8 @@ def test_projects_by_state_and_prefix(catalog: Catalog) -> None:
 def test_names_are_in_the_order_of_their_bytes(catalog: Catalog) -> None:
     """Whatever language a database sorts by, every list of names comes in the order that Python sorts it in."""
     names = ["a", "a-b", "a0", "ab", "b", "b-a", "b0", "ba"]
-    catalog.settle([Settlement(ProjectRow(NormalizedName(name), published=True)) for name in reversed(names)])
-    assert [row.name for row in catalog.projects.every()] == sorted(names) == names
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName(name), published=True)) for name in reversed(names)])
+    assert [row.name for row in catalog.projects.all_rows()] == sorted(names) == names
     assert [name for name, _ in catalog.projects.listed()] == names
     assert [row.name for row in catalog.projects.page(after="a0", prefix="")] == names[names.index("a0") + 1 :]
     catalog.files.claim([Pending(NormalizedName(name), place(name), A) for name in reversed(names)])
@@ -269,7 +269,7 @@ def test_totals_are_what_would_be_counted(catalog: Catalog) -> None:
             case _:
                 catalog.listing.merge([("p", dict.fromkeys(some, turn))], known, now=turn)
         expected = dict.fromkeys(ProjectState, 0)
-        rows = list(catalog.projects.every())
+        rows = list(catalog.projects.all_rows())
         for row in rows:
             expected[row.state] += 1
         weight = (sum(row.file_count for row in rows), sum(row.stored_bytes for row in rows))
@@ -317,10 +317,10 @@ def test_run_is_updated_and_found_by_its_key(catalog: Catalog) -> None:
     catalog.runs.add(first, idempotency_key="k")
     ended = first.model_copy(update={"state": RunState.FAILED, "finished_at": first.created_at + timedelta(1)})
     catalog.runs.update(ended)
-    assert catalog.runs.get("1") == catalog.runs.by_key("k", first.request) == ended
+    assert catalog.runs.get("1") == catalog.runs.get_by_key("k", first.request) == ended
     catalog.runs.update(first)  # a progress that comes too late
     assert catalog.runs.get("1") == ended, "what has ended stays so"
-    assert catalog.runs.get("2") is catalog.runs.by_key("l", first.request) is None
+    assert catalog.runs.get("2") is catalog.runs.get_by_key("l", first.request) is None
     with pytest.raises(sa.exc.IntegrityError):
         catalog.runs.add(run("2"), idempotency_key="k")
 
@@ -331,11 +331,11 @@ def test_keys_are_bounded(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> 
     catalog.runs.add(asked, idempotency_key="old")
     with catalog._engine.begin() as connection:
         connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 86400"))
-    assert catalog.runs.by_key("old", asked.request) is None
+    assert catalog.runs.get_by_key("old", asked.request) is None
     catalog.runs.add(run("2"), idempotency_key="old")
-    assert catalog.runs.by_key("old", asked.request) == run("2")
+    assert catalog.runs.get_by_key("old", asked.request) == run("2")
 
-    monkeypatch.setattr(run_log, "_KEYS_KEPT", 2)
+    monkeypatch.setattr(run_log, "_MAX_KEYS", 2)
     for key in "abcd":
         with catalog._engine.begin() as connection:
             connection.execute(sa.text("UPDATE run_key SET made_at = made_at - 1"))
@@ -346,7 +346,7 @@ def test_keys_are_bounded(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_old_runs_go_and_unfinished_ones_stay(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only so many runs are kept, the newest; one that has not ended is never forgotten."""
-    monkeypatch.setattr(run_log, "_KEPT", 3)
+    monkeypatch.setattr(run_log, "_MAX_RUNS", 3)
     for number in range(6):
         catalog.runs.add(run(f"{number}", state=RunState.QUEUED if number == 1 else RunState.SUCCEEDED))
     assert [found.id for found in catalog.runs.page()] == ["5", "4", "3", "1"]
@@ -363,10 +363,10 @@ def test_small_facts(catalog: Catalog) -> None:
 def test_a_lost_catalogs_heir(catalog: Catalog, catalog_url: str) -> None:
     """A catalog that takes a tree over has its id and its projects at once, or neither."""
     with pytest.raises((OverflowError, sa.exc.SQLAlchemyError)):
-        catalog.take_over("tree", [ProjectRow(SIX), ProjectRow(IDNA, serial=2**70)])
+        catalog.adopt_tree("tree", [ProjectRow(SIX), ProjectRow(IDNA, serial=2**70)])
     assert catalog.projects.get(SIX) is None
     assert catalog.recall(Fact.MIRROR_ID) == catalog.mirror_id != "tree"
-    catalog.take_over("tree", [ProjectRow(SIX)])
+    catalog.adopt_tree("tree", [ProjectRow(SIX)])
     again = Catalog(catalog_url)
     assert (again.mirror_id, catalog.mirror_id, again.projects.get(SIX)) == ("tree", "tree", ProjectRow(SIX))
     again.close()

@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, KnownList
 from mirror_syncer.catalog.schema import project
-from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.upstream.listed import PARTS
 
 NAMES = st.sampled_from(["0-core", "a", "a-b", "ab", "abc", "b", "z", "z9"])
@@ -68,8 +68,8 @@ def catalog(tmp_path: Path) -> Catalog:
     """A catalog of two projects, listed and current."""
     made = Catalog.in_directory(tmp_path)
     made.listing.merge(parts({"a": 10, "b": 20}), known(20), now=0)
-    made.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=1))])
-    made.settle([Settlement(ProjectRow(NormalizedName("b"), serial=20, published=True, checked_at=1))])
+    made.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=1))])
+    made.commit([CatalogUpdate(ProjectRow(NormalizedName("b"), serial=20, published=True, checked_at=1))])
     return made
 
 
@@ -81,10 +81,10 @@ def changed(catalog: Catalog) -> list[str]:
 def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
     """A project settled at a serial is due again as soon as the list gives it a higher one, whoever writes last."""
     catalog.listing.merge(parts({"a": 30, "b": 20}), known(30), now=0)
-    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
     assert changed(catalog) == ["a"]
     assert catalog.serials() == (29, 30)
-    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=30, published=True, checked_at=3))])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=30, published=True, checked_at=3))])
     assert changed(catalog) == []
     assert catalog.serials() == (30, 30)
     catalog.close()
@@ -92,7 +92,7 @@ def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
 
 def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog) -> None:
     """A project whose own serial is newer than the list that lacks it is not absent."""
-    catalog.settle([Settlement(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
     catalog.listing.merge(parts({"a": 10}), known(40), now=0)
     assert rows(catalog)["b"] == (20, None)
     catalog.listing.merge(parts({"a": 10}), known(60), now=0)
@@ -104,11 +104,11 @@ def test_gone_at_once_and_back(catalog: Catalog) -> None:
     """What upstream itself says to be gone is absent at once, until it is had or listed again."""
     name = NormalizedName("b")
     row = ProjectRow(name, serial=20, published=True, checked_at=2)
-    catalog.settle([Settlement(row, gone=True)])
+    catalog.commit([CatalogUpdate(row, gone=True)])
     assert catalog.due.absent(edition=20, published=True, limit=9) == [name]
-    catalog.settle([Settlement(row)])
+    catalog.commit([CatalogUpdate(row)])
     assert catalog.due.absent(edition=20, published=True, limit=9) == []
-    catalog.settle([Settlement(row, gone=True)])
+    catalog.commit([CatalogUpdate(row, gone=True)])
     catalog.listing.merge(parts({"a": 10, "b": 21}), known(21), now=0)
     assert catalog.due.absent(edition=21, published=True, limit=9) == []
     catalog.close()

@@ -101,8 +101,8 @@ def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
         for key, value in (("upstream_list", json.dumps(known)), ("list_serial", str(most))):
             connection.execute(sa.text("INSERT INTO about VALUES (:key, :value)"), {"key": key, "value": value})
     catalog = Catalog(url)
-    found = {row.name: row.serial for row in catalog.projects.every()}
-    assert (found, catalog.listing.known(), catalog.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
+    found = {row.name: row.serial for row in catalog.projects.all_rows()}
+    assert (found, catalog.listing.last(), catalog.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
     catalog.close()
 
 

@@ -55,7 +55,7 @@ async def test_file_that_cannot_be_removed(site: Site, pypi: fakepypi.FakePyPI) 
         with in_place_of(place):
             runs = [await running.sync(), await running.sync()]
             left = sorted(path.name for path in site.web.glob("packages/*/six-1.0*"))
-            waiting = running.mirror.catalog.files.waiting()
+            waiting = running.mirror.catalog.files.waiting_totals()
         healed = await running.sync()
 
     assert [run.state for run in runs] == [RunState.INCOMPLETE] * 2
@@ -82,7 +82,7 @@ async def test_recovery_of_what_cannot_be_read(site: Site, pypi: fakepypi.FakePy
     stray.chmod(0)
     async with site.running() as running:
         run = await running.sync()
-        waiting = running.mirror.catalog.files.waiting()
+        waiting = running.mirror.catalog.files.waiting_totals()
 
     assert run.state is RunState.SUCCEEDED
     assert (waiting.files if waiting else 0) == 1

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mirror_syncer.model.serials import (
     MAX_SERIAL,
     MAX_SERIAL_LEAD,
-    Bounds,
+    SerialBounds,
     is_older_list,
     judge_list,
-    newest_of,
+    newest_plausible,
     published_serial,
 )
 
@@ -32,7 +32,7 @@ def test_one_wrong_serial_changes_nothing_for_the_others(listed: list[int], wron
     """One project's impossible serial, and a list's own, are not believed; all other serials are."""
     judged = judge_list(own, highest([*listed, wrong]))
 
-    assert (judged.newest, judged.own) == (newest_of(highest(listed)), newest_of(highest(listed)))
+    assert (judged.newest, judged.own) == (newest_plausible(highest(listed)), newest_plausible(highest(listed)))
     assert wrong > judged.ceiling >= (judged.newest or 0)
 
 
@@ -69,12 +69,12 @@ def test_published_serial_moves_with_content_and_never_goes_back(
     last: int | None, said: list[tuple[int | None, bool]], newest: int
 ) -> None:
     """Whatever upstream says, a page's published serial rises when its content changes, and is always plausible."""
-    bounds = Bounds(ceiling=newest + MAX_SERIAL_LEAD, newest=newest)
+    bounds = SerialBounds(ceiling=newest + MAX_SERIAL_LEAD, newest=newest)
     published = last
     for serial, changed in said:
         before = published
-        published = published_serial(bounds.believed(serial), before, changed=changed, bounds=bounds)
-        if bounds.believed(before) is not None and before is not None:
+        published = published_serial(bounds.trusted(serial), before, changed=changed, bounds=bounds)
+        if bounds.trusted(before) is not None and before is not None:
             assert published is not None
             assert published > before if changed else published >= before
         assert published is None or published <= bounds.ceiling + len(said)
@@ -85,8 +85,8 @@ def test_page_is_older_than_plausible_pages_alone(
     serial: int | None, last: int | None, wanted: int | None, listed: int | None
 ) -> None:
     """A page is suspected only beside a last one that had a believed serial, and a later one never is."""
-    bounds = Bounds(ceiling=10**8, listed=listed)
-    older = bounds.older(serial, last, wanted=wanted)
+    bounds = SerialBounds(ceiling=10**8, listed=listed)
+    older = bounds.may_be_older(serial, last, wanted=wanted)
 
     assert older <= (last is not None and last <= 10**8)
     if serial is not None and last is not None and last <= serial <= 10**8:
@@ -95,6 +95,6 @@ def test_page_is_older_than_plausible_pages_alone(
 
 def test_list_as_new_as_the_last_page_decides() -> None:
     """Where the list knows of the last page's serial and gives the project a lower one, that is taken."""
-    assert not Bounds(listed=100).older(40, 90, wanted=40)
-    assert Bounds(listed=80).older(40, 90, wanted=40)
-    assert Bounds(listed=100).older(40, 90, wanted=90)
+    assert not SerialBounds(listed=100).may_be_older(40, 90, wanted=40)
+    assert SerialBounds(listed=80).may_be_older(40, 90, wanted=40)
+    assert SerialBounds(listed=100).may_be_older(40, 90, wanted=90)

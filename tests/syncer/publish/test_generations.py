@@ -11,7 +11,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import Page
-from mirror_syncer.model.project import ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow, Retirement
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import render_page
 from mirror_syncer.publish.generations import Generations, Mismatch
@@ -34,7 +34,7 @@ def volume(tmp_path: Path, catalog: Catalog) -> Iterator[Volume]:
 
 def publish(catalog: Catalog, volume: Volume, *, generations: Generations, serial: int) -> None:
     """Publish two projects, and withdraw a third, as a group does."""
-    settlements = []
+    catalog_updates = []
     generations.begin()
     for name in (SIX, IDNA):
         rendered = render_page(Page(name, files=(), serial=serial if name == SIX else 1), [])
@@ -47,9 +47,9 @@ def publish(catalog: Catalog, volume: Volume, *, generations: Generations, seria
             validators=Validators(f"{serial}"),
             page_sha256=rendered.digest,
         )
-        settlements.append(Settlement(row))
-    settlements.append(Settlement(ProjectRow(TOML, state=ProjectState.WITHDRAWN)))
-    catalog.settle(settlements, generation=generations.advance())
+        catalog_updates.append(CatalogUpdate(row))
+    catalog_updates.append(CatalogUpdate(ProjectRow(TOML, state=ProjectState.WITHDRAWN)))
+    catalog.commit(catalog_updates, generation=generations.advance())
 
 
 def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generations]:
@@ -70,7 +70,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     publish(catalog, volume, generations=generations, serial=2)
     retirements = [Retirement(SIX, place, Sha256("0" * 64), due_at=1) for place in (LEFT, GONE)]
     catalog.recover(SIX, None, retirements=retirements, returned=())
-    catalog.files.removed(SIX, [LEFT, GONE])
+    catalog.files.record_removal(SIX, [LEFT, GONE])
     # the older tree: its page of six, a page of what was withdrawn since, a file that had left since
     (volume.page_directory(SIX) / "index.v1_json").write_bytes(page)
     staged = volume.stage(TOML, render_page(Page(TOML, files=()), []))
@@ -129,7 +129,7 @@ def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Vo
             generations.begin()
         generation = generations.advance() if steps > 1 else None
         if steps > 2:
-            catalog.settle([Settlement(ProjectRow(SIX))], generation=generation)
+            catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=generation)
         assert opened(catalog, volume)[0].needed() is None, steps
 
 
@@ -149,8 +149,8 @@ def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: V
     _, generations = opened(catalog, volume)
     generations.accept(anew=False)
     first, second = generations.advance(), generations.advance()
-    catalog.settle([Settlement(ProjectRow(SIX))], generation=second)
-    catalog.settle([Settlement(ProjectRow(IDNA))], generation=first)
+    catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=second)
+    catalog.commit([CatalogUpdate(ProjectRow(IDNA))], generation=first)
     assert catalog.generations.read()[0] == second
 
 
@@ -165,5 +165,5 @@ def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch
     monkeypatch.setattr(volume.durability, "sync", lambda: synced.append("tree"))
     monkeypatch.setattr(catalog, "sync", lambda: synced.append("catalog"))
     generations.begin()
-    catalog.settle([Settlement(ProjectRow(SIX))], generation=generations.advance())
+    catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=generations.advance())
     assert synced == []

@@ -11,7 +11,7 @@ from pypi_simple import IndexPage
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.volume import Volume
 
@@ -33,8 +33,8 @@ class Shelf:
             ProjectRow(NormalizedName(name), state=ProjectState.CURRENT, serial=serial, published=published)
             for name, serial in serials.items()
         )
-        self.catalog.settle([Settlement(row) for row in rows])
-        self.list.changed()
+        self.catalog.commit([CatalogUpdate(row) for row in rows])
+        self.list.mark_changed()
 
     def body(self, form: str) -> bytes:
         """Return what clients get."""
@@ -148,4 +148,4 @@ async def test_serial_never_goes_back(shelf: Shelf) -> None:
         "meta": {"_last-serial": 3, "api-version": "1.4"},
         "projects": [{"_last-serial": 1, "name": "bar"}],
     }
-    assert await shelf.list.damages() == []
+    assert await shelf.list.find_damage() == []

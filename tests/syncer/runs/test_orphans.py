@@ -59,7 +59,7 @@ async def test_orphan_leaves_when_its_grace_is_over(six: Site) -> None:
     beside = stray(six, f"{STRAY}.metadata")
     async with six.running() as running:
         run = await running.verify(repair=True)
-        held = running.mirror.catalog.files.held([PackagePath(f"packages/ab/{STRAY}")])
+        held = running.mirror.catalog.files.recorded_digests([PackagePath(f"packages/ab/{STRAY}")])
         again = await running.verify(repair=True)
 
     assert "1 of them leave after the grace period" in (run.message or "")

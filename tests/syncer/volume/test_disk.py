@@ -221,15 +221,15 @@ async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI)
     async with site.running() as running:
         files = running.mirror.catalog.files
         await running.sync()
-        assert files.waiting() is None
+        assert files.waiting_totals() is None
         (size,) = (file.size for file in site.published("six").files.values())
         site.select("idna", grace="24h", guard="100%")
         began = int(time.time())
         await running.sync()
-        waiting = files.waiting()
+        waiting = files.waiting_totals()
         early = await running.collect()
         now = await running.ended(running.ask(RunKind.COLLECT, now=True))
-        after = files.waiting()
+        after = files.waiting_totals()
 
     assert waiting is not None
     assert (waiting.files, waiting.bytes) == (1, size)

@@ -7,7 +7,7 @@ queries of one table: ``projects``, ``files``, ``run_log``, ``listing`` (upstrea
 
 from mirror_syncer.catalog.database import Catalog, Fact
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
-from mirror_syncer.catalog.listing import KnownList, Merged
+from mirror_syncer.catalog.listing import KnownList, MergeResult
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Totals, Verified
 
@@ -18,7 +18,7 @@ __all__ = [
     "DueProject",
     "Fact",
     "KnownList",
-    "Merged",
+    "MergeResult",
     "Messages",
     "Totals",
     "Verified",

@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
-from mirror_syncer.catalog.error_explanations import explain
+from mirror_syncer.catalog.error_explanations import explain_sqlite_error
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
@@ -26,8 +26,8 @@ from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.project import ProjectRow, Retirement, Settlement
-from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, Bounds
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow, Retirement
+from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, SerialBounds
 
 # alembic's own; no table of the schema's, lest a migration should make it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
@@ -38,17 +38,21 @@ class Fact(StrEnum):
 
     MIRROR_ID = "mirror_id"
     SYNCED_POLICY = "synced_policy"  # the digest of the policy that the last whole success was by
-    FED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
+    FULLY_APPLIED_POLICY = "fed_policy"  # of everything, all that was published by another was looked at
     LIST = "list"  # the digest of the published project list
     LIST_SERIAL = "list_serial"  # and its serial
     LIST_OLDER = "list_older"  # since when upstream shows a list that is older than the last; empty: it does not
     UPSTREAM = "upstream"  # the URL of the upstream that all this is of
     SWITCHED_FROM = "switched_from"  # the one of before, until a whole sync has gone through all; empty: none
-    TICK = "tick"  # the newest serial of a project when the last whole sync began: more may have changed under it
-    ASKED_AFTER = "asked_after"  # the edition of the last list of which all that it lacks was asked for its page
-    NEWS = "news"  # when upstream last had any
-    CLOCK = "clock"  # the host's, when it was last looked at
-    TAKEN = "taken"  # when upstream took something from which projects, within a day; in JSON
+    SYNC_START_SERIAL = (
+        "tick"  # the newest serial of a project when the last whole sync began: more may have changed under it
+    )
+    CHECKED_ABSENCES_OF = (
+        "asked_after"  # the edition of the last list of which all that it lacks was asked for its page
+    )
+    UPSTREAM_CHANGED_AT = "news"  # when upstream last had any
+    LAST_CLOCK = "clock"  # the host's, when it was last looked at
+    RECENT_REMOVALS = "taken"  # when upstream took something from which projects, within a day; in JSON
     PAUSED = "paused"  # when the schedule was paused, in seconds; empty: it is not
     WITHHELD_SINCE = "withheld_since"  # when the deletion guard began to hold removals back; empty: it holds none
     LIST_DAMAGED = "list_damaged"  # how many forms of the list a verify found damaged, and when; empty: none
@@ -71,7 +75,7 @@ class Catalog:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
-            sa.event.listen(self._engine, "handle_error", explain)
+            sa.event.listen(self._engine, "handle_error", explain_sqlite_error)
         try:
             self._migrate()
         except (sa.exc.DatabaseError, LookupError) as error:
@@ -100,29 +104,29 @@ class Catalog:
         self.projects.close()
         self._engine.dispose()
 
-    def settle(self, settlements: Sequence[Settlement], *, generation: Generation | None = None) -> None:
+    def commit(self, catalog_updates: Sequence[CatalogUpdate], *, generation: Generation | None = None) -> None:
         """Store what a group's publications changed, in one transaction, and which generation of the tree that made."""
-        if not settlements:
+        if not catalog_updates:
             return
-        names = [settlement.row.name for settlement in settlements]
+        names = [catalog_update.row.name for catalog_update in catalog_updates]
         with self.files.guard:
             with self._engine.begin() as connection:
                 confirm(connection, generation)
-                self.projects.store(connection, [settlement.row for settlement in settlements])
-                kept = [settlement.kept for settlement in settlements if settlement.kept is not None]
-                self.projects.keep_pages(connection, [s.row.name for s in settlements if s.read], kept)
-                self.listing.settle(
+                self.projects.store(connection, [catalog_update.row for catalog_update in catalog_updates])
+                kept = [catalog_update.kept for catalog_update in catalog_updates if catalog_update.kept is not None]
+                self.projects.keep_pages(connection, [s.row.name for s in catalog_updates if s.read], kept)
+                self.listing.record_presence(
                     connection,
-                    gone=[s.row.name for s in settlements if s.gone],
-                    there=[s.row.name for s in settlements if s.row.published and not s.gone],
+                    gone=[s.row.name for s in catalog_updates if s.gone],
+                    there=[s.row.name for s in catalog_updates if s.row.published and not s.gone],
                 )
-                self.files.settle(
+                self.files.finish(
                     connection,
                     projects=names,
-                    retirements=[r for settlement in settlements for r in settlement.retirements],
-                    returned=[place for settlement in settlements for place in settlement.returned],
+                    retirements=[r for catalog_update in catalog_updates for r in catalog_update.retirements],
+                    returned=[place for catalog_update in catalog_updates for place in catalog_update.returned],
                 )
-                self.files.hasten(connection, [s.row.name for s in settlements if s.quarantined])
+                self.files.end_grace_of(connection, [s.row.name for s in catalog_updates if s.quarantined])
             self.files.release(names)
 
     def store_row(self, row: ProjectRow) -> None:
@@ -142,7 +146,7 @@ class Catalog:
         with self.files.guard:
             with self._engine.begin() as connection:
                 self.projects.store(connection, [] if row is None else [row])
-                self.files.settle(connection, projects=[name], retirements=retirements, returned=returned)
+                self.files.finish(connection, projects=[name], retirements=retirements, returned=returned)
             self.files.release([name])
 
     def sync(self) -> None:
@@ -171,7 +175,7 @@ class Catalog:
             self.projects.mark_verified(connection, verified)
             self.runs.store(connection, run)
 
-    def move_times(self, seconds: int) -> None:
+    def shift_times(self, seconds: int) -> None:
         """Move what happened, and what is to happen, so much later; the host's clock was."""
         with self.files.guard, self._engine.begin() as connection:
             moved = (
@@ -181,7 +185,7 @@ class Catalog:
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
 
-    def take_over(self, mirror_id: str, rows: Iterable[ProjectRow], *, generation: Generation | None = None) -> None:
+    def adopt_tree(self, mirror_id: str, rows: Iterable[ProjectRow], *, generation: Generation | None = None) -> None:
         """Become the catalog of a tree that has an id and projects already; all of it, or nothing."""
         with self._engine.begin() as connection:
             self.projects.store(connection, list(rows))
@@ -205,13 +209,13 @@ class Catalog:
             failing = project.update().where(project.c.state == "failing")
             connection.execute(failing.values(state="behind"))
             connection.execute(kept_page.delete())
-            for fact in (Fact.LIST_OLDER, Fact.TICK, Fact.ASKED_AFTER, Fact.NEWS):
+            for fact in (Fact.LIST_OLDER, Fact.SYNC_START_SERIAL, Fact.CHECKED_ABSENCES_OF, Fact.UPSTREAM_CHANGED_AT):
                 _set(connection, fact, "")
             self.listing.forget(connection)
             _set(connection, Fact.UPSTREAM, new)
             _set(connection, Fact.SWITCHED_FROM, old)
 
-    def bounds(self, *, everything: bool) -> Bounds:
+    def serial_bounds(self, *, everything: bool) -> SerialBounds:
         """
         Return what a page's serial is judged by.
 
@@ -220,28 +224,28 @@ class Catalog:
         """
         said = self.recall(Fact.LIST_SERIAL)
         newest = int(said) if said else None
-        known = self.listing.known() if everything else None
+        known = self.listing.last() if everything else None
         if known is not None and known.serial is not None:
-            return Bounds(known.ceiling, newest, None if self.recall(Fact.LIST_OLDER) else known.serial)
+            return SerialBounds(known.ceiling, newest, None if self.recall(Fact.LIST_OLDER) else known.serial)
         if newest is None or known is not None or self.recall(Fact.SWITCHED_FROM):
-            return Bounds(newest=newest)
-        return Bounds(min(MAX_SERIAL, OUTLIER_FACTOR * newest + MAX_SERIAL_LEAD), newest)
+            return SerialBounds(newest=newest)
+        return SerialBounds(min(MAX_SERIAL, OUTLIER_FACTOR * newest + MAX_SERIAL_LEAD), newest)
 
-    def is_leaving(self) -> bool:
+    def has_pending_removals(self) -> bool:
         """Return whether something that upstream lacks is still published: a project, or a file of one."""
-        known = self.listing.known()
+        known = self.listing.last()
         return known is not None and bool(self.due.count_absent(edition=known.edition) or self.due.count_shrinking())
 
     def serials(self) -> tuple[int, int] | None:
         """Return up to which serial every change was looked at, and that of upstream's list, where it has one."""
-        known = self.listing.known()
+        known = self.listing.last()
         if known is None or known.serial is None:
             return None
         return self.due.settled_serial(upstream=known.serial), known.serial
 
     def news_at(self) -> int | None:
         """Return when upstream last had news (seconds since the epoch)."""
-        return int(said) if (said := self.recall(Fact.NEWS)) else None
+        return int(said) if (said := self.recall(Fact.UPSTREAM_CHANGED_AT)) else None
 
     def remember(self, key: "Fact", value: str) -> None:
         """Keep one small fact."""

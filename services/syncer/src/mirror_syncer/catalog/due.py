@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.listing import GONE_AT_ONCE
+from mirror_syncer.catalog.listing import CONFIRMED_ABSENT
 from mirror_syncer.catalog.schema import (
     ABSENT,
     CHANGED,
@@ -25,10 +25,10 @@ from mirror_syncer.catalog.schema import (
     project,
 )
 
-_AT_ONCE = 1_000
+_BATCH_ROWS = 1_000
 # Quarantined, a project leaves once its page is a 404.
-_TAKEN = sa.or_(sa.not_(project.c.quarantined), project.c.absent_since == GONE_AT_ONCE)
-_SETTLED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
+_REMOVABLE = sa.or_(sa.not_(project.c.quarantined), project.c.absent_since == CONFIRMED_ABSENT)
+_CHECKED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Due:
 
     def count_latest(self, *, tick: int, before: int) -> int:
         """Return how many projects ``latest`` yields that ``amounts`` does not count."""
-        return self._count(LISTED, *_latest(tick=tick, before=before), _SETTLED)
+        return self._count(LISTED, *_latest(tick=tick, before=before), _CHECKED)
 
     def doubted(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield what has a serial that says nothing of its content, and was not looked at since."""
@@ -125,7 +125,7 @@ class Due:
         Of the published ones, those that are quarantined are none: no list names them, and their pages say so.
         """
         query = sa.select(project.c.name).where(ABSENT, project.c.absent_since < edition)
-        query = query.where(*((project.c.published, _TAKEN) if published else (sa.not_(project.c.published),)))
+        query = query.where(*((project.c.published, _REMOVABLE) if published else (sa.not_(project.c.published),)))
         with self._engine.connect() as connection:
             found = connection.scalars(query.order_by(project.c.absent_since, project.c.name).limit(limit))
             return [NormalizedName(name) for name in found]
@@ -133,7 +133,7 @@ class Due:
     def count_absent(self, *, edition: int) -> int:
         """Return how many published projects ``absent`` returns."""
         query = sa.select(sa.func.count()).select_from(project)
-        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published, _TAKEN)
+        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published, _REMOVABLE)
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
@@ -221,7 +221,7 @@ class Due:
 
     def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         with self._engine.connect() as connection:
-            return list(connection.execute(query.limit(_AT_ONCE)))
+            return list(connection.execute(query.limit(_BATCH_ROWS)))
 
 
 def _latest(*, tick: int, before: int) -> tuple[sa.ColumnElement[bool], ...]:

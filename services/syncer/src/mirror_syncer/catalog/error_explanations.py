@@ -14,7 +14,7 @@ _REMEDIES = {
 }
 
 
-def explain(context: sa.ExceptionContext) -> None:
+def explain_sqlite_error(context: sa.ExceptionContext) -> None:
     """
     Be told of an error by SQLAlchemy (its ``handle_error``), before who asked is.
 

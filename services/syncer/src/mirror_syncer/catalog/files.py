@@ -19,11 +19,11 @@ from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.project import Pending, Retirement
 
-_AT_ONCE = 400
+_BATCH_ROWS = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFiles:
     """Files that no page names any more, and that wait for the end of their grace."""
 
     files: int
@@ -47,11 +47,11 @@ class Files:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self.guard = Lock()
-        self._in_hand: dict[NormalizedName, dict[PackagePath, Pending]] | None = None
-        self._holders: dict[PackagePath, NormalizedName] = {}
+        self._pending: dict[NormalizedName, dict[PackagePath, Pending]] | None = None
+        self._owners: dict[PackagePath, NormalizedName] = {}
         self._any_retired = True
         """Whether a look into that table can find anything: in a first sync it cannot."""
-        self._known: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
+        self._previously_retired: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
         """Of what is in hand, the places that the retired table has."""
 
     def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
@@ -64,29 +64,29 @@ class Files:
         """
         return self.claim_all([intents])[0]
 
-    def claim_all(self, wishes: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
+    def claim_all(self, requests: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
         """Note several such wishes in one transaction; the earlier has the place that two of them want."""
         with self.guard, self._engine.begin() as connection:
             in_hand = self._load(connection)
-            places = [intent.place for intents in wishes for intent in intents]
-            held = self._held(connection, places) if self._any_retired else {}
+            places = [intent.place for intents in requests for intent in intents]
+            held = self._recorded_digests(connection, places) if self._any_retired else {}
             touched = set[NormalizedName]()
-            answers = []
-            for intents in wishes:
+            results = []
+            for intents in requests:
                 taken = set[PackagePath]()
                 for intent in intents:
                     project, place = intent.project, intent.place
-                    if self._holders.get(place, project) != project or held.get(place, intent.sha256) != intent.sha256:
+                    if self._owners.get(place, project) != project or held.get(place, intent.sha256) != intent.sha256:
                         taken.add(place)
                         continue
-                    self._holders[place] = project
+                    self._owners[place] = project
                     in_hand.setdefault(project, {})[place] = intent
                     touched.add(project)
                     if place in held:
-                        self._known[project].add(place)
-                answers.append(taken)
+                        self._previously_retired[project].add(place)
+                results.append(taken)
             upsert(connection, pending, [_pending_row(project, in_hand[project].values()) for project in touched])
-        return answers
+        return results
 
     def pending(self, project: NormalizedName | None = None) -> list[Pending]:
         """Return what publications that were broken off had in hand, by project; of one, where it is named."""
@@ -95,7 +95,7 @@ class Files:
             projects = sorted(in_hand) if project is None else [project]
             return [intent for name in projects for intent in in_hand.get(name, {}).values()]
 
-    def settle(
+    def finish(
         self,
         connection: sa.Connection,
         *,
@@ -107,7 +107,7 @@ class Files:
         in_hand = self._load(connection)
         if rows := [{"of": project} for project in projects if project in in_hand]:
             connection.execute(pending.delete().where(pending.c.project == sa.bindparam("of")), rows)
-        known = {place for project in projects for place in self._known.get(project, ())}
+        known = {place for project in projects for place in self._previously_retired.get(project, ())}
         if back := [{"of": place} for place in returned if place in known]:
             stays = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
             connection.execute(stays, back)
@@ -115,7 +115,7 @@ class Files:
         self._any_retired |= bool(leaving)
         upsert(connection, retired, leaving)
 
-    def hasten(self, connection: sa.Connection, projects: Sequence[NormalizedName]) -> None:
+    def end_grace_of(self, connection: sa.Connection, projects: Sequence[NormalizedName]) -> None:
         """Let what is to leave of these projects some time leave now."""
         if projects:
             waits = retired.c.project.in_(projects), retired.c.due_at.is_not(None)
@@ -136,7 +136,7 @@ class Files:
         with self.guard, self._engine.begin() as connection:
             connection.execute(retired.update().where(retired.c.due_at > now).values(due_at=now))
 
-    def waiting(self) -> Waiting | None:
+    def waiting_totals(self) -> WaitingFiles | None:
         """Return what waits to leave, or None where nothing does."""
         totals = (
             sa.func.count(),
@@ -146,14 +146,14 @@ class Files:
         )
         with self._engine.connect() as connection:
             files, size, first, last = connection.execute(sa.select(*totals).where(retired.c.due_at.is_not(None))).one()
-        return Waiting(files, int(size), first, last) if files else None
+        return WaitingFiles(files, int(size), first, last) if files else None
 
     def release(self, projects: Iterable[NormalizedName]) -> None:
         """Let others have what these projects had in hand."""
         for project in projects:
-            self._known.pop(project, None)
-            for place in (self._in_hand or {}).pop(project, ()):
-                del self._holders[place]
+            self._previously_retired.pop(project, None)
+            for place in (self._pending or {}).pop(project, ()):
+                del self._owners[place]
 
     def due_projects(self, *, now: int) -> list[NormalizedName]:
         """Return the projects that have files whose time has come."""
@@ -167,7 +167,7 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
-    def removed(
+    def record_removal(
         self,
         project: NormalizedName,
         places: Sequence[PackagePath],
@@ -189,7 +189,7 @@ class Files:
             in_hand = self._load(connection).get(project, {})
             for place in (*places, *staying):
                 if in_hand.pop(place, None) is not None:
-                    del self._holders[place]
+                    del self._owners[place]
             if in_hand:
                 upsert(connection, pending, [_pending_row(project, in_hand.values())])
             else:
@@ -199,10 +199,12 @@ class Files:
                 gone = retired.update().where(retired.c.place == sa.bindparam("of")).values(due_at=None)
                 connection.execute(gone, rows)
 
-    def left(self) -> Iterator[PackagePath]:
+    def removed_places(self) -> Iterator[PackagePath]:
         """Yield the places of files that left, or that were to leave and are published again."""
         after = ""
-        query = sa.select(retired.c.place).where(retired.c.due_at.is_(None)).order_by(retired.c.place).limit(_AT_ONCE)
+        query = (
+            sa.select(retired.c.place).where(retired.c.due_at.is_(None)).order_by(retired.c.place).limit(_BATCH_ROWS)
+        )
         while True:
             with self._engine.connect() as connection:
                 places = [PackagePath(place) for place in connection.scalars(query.where(retired.c.place > after))]
@@ -214,7 +216,7 @@ class Files:
     def expire(self, places: Iterable[PackagePath]) -> int:
         """Have what is at these places leave in the next collection, unless a page names it; return how many."""
         count, ahead = 0, iter(places)
-        while some := list(islice(ahead, _AT_ONCE)):
+        while some := list(islice(ahead, _BATCH_ROWS)):
             with self.guard, self._engine.begin() as connection:
                 connection.execute(retired.update().where(retired.c.place.in_(some)).values(due_at=0))
             count += len(some)
@@ -226,18 +228,18 @@ class Files:
             confirm(connection, generation)
             connection.execute(retired.delete().where(retired.c.place == place))
 
-    def held(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
+    def recorded_digests(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         """Return what these places hold, or once held, though no page names it."""
         with self._engine.connect() as connection:
-            return self._held(connection, places)
+            return self._recorded_digests(connection, places)
 
-    def known(self, directory: str) -> frozenset[str]:
+    def known_places(self, directory: str) -> frozenset[str]:
         """Return the places of a directory, such as ``packages/ab/``, that are in hand or due to leave."""
         # A range, not LIKE: both databases answer it from the index.
         span = (retired.c.place >= directory, retired.c.place < f"{directory[:-1]}0", retired.c.due_at.is_not(None))
         with self.guard, self._engine.connect() as connection:
             self._load(connection)
-            held = {place for place in self._holders if place.startswith(directory)}
+            held = {place for place in self._owners if place.startswith(directory)}
             return frozenset(held | set(connection.scalars(sa.select(retired.c.place).where(*span))))
 
     def retire(self, orphans: Sequence[Retirement]) -> int:
@@ -249,34 +251,34 @@ class Files:
         """
         with self.guard, self._engine.begin() as connection:
             self._load(connection)
-            held = self._held(connection, [orphan.place for orphan in orphans])
+            held = self._recorded_digests(connection, [orphan.place for orphan in orphans])
             # What a place once held stays on record: no URL ever changes its bytes.
-            leaving = [replace(o, sha256=held.get(o.place, o.sha256)) for o in orphans if o.place not in self._holders]
+            leaving = [replace(o, sha256=held.get(o.place, o.sha256)) for o in orphans if o.place not in self._owners]
             self._any_retired |= bool(leaving)
             upsert(connection, retired, [_values(orphan) for orphan in leaving])
         return len(leaving)
 
     def _load(self, connection: sa.Connection) -> dict[NormalizedName, dict[PackagePath, Pending]]:
         """Return what is in hand; the first time as an earlier process left it."""
-        if self._in_hand is None:
-            self._in_hand = {}
+        if self._pending is None:
+            self._pending = {}
             self._any_retired = connection.scalar(sa.select(retired.c.place).limit(1)) is not None
             for name, files in connection.execute(sa.select(pending.c.project, pending.c.files)):
                 project = NormalizedName(name)
                 intents = [
                     Pending(project, PackagePath(p), Sha256(sha256), aside) for p, sha256, aside in json.loads(files)
                 ]
-                self._in_hand[project] = {intent.place: intent for intent in intents}
-                self._holders |= dict.fromkeys(self._in_hand[project], project)
-            for place in self._held(connection, list(self._holders)):
-                self._known[self._holders[PackagePath(place)]].add(PackagePath(place))
-        return self._in_hand
+                self._pending[project] = {intent.place: intent for intent in intents}
+                self._owners |= dict.fromkeys(self._pending[project], project)
+            for place in self._recorded_digests(connection, list(self._owners)):
+                self._previously_retired[self._owners[PackagePath(place)]].add(PackagePath(place))
+        return self._pending
 
-    def _held(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
+    def _recorded_digests(self, connection: sa.Connection, places: Sequence[PackagePath]) -> dict[str, Sha256]:
         held: dict[str, Sha256] = {}
-        for start in range(0, len(places), _AT_ONCE):
+        for start in range(0, len(places), _BATCH_ROWS):
             query = sa.select(retired.c.place, retired.c.sha256).where(
-                retired.c.place.in_(places[start : start + _AT_ONCE])
+                retired.c.place.in_(places[start : start + _BATCH_ROWS])
             )
             held |= {place: Sha256(sha256) for place, sha256 in connection.execute(query)}
         return held

@@ -14,9 +14,9 @@ from mirror_syncer.model.project import NO_VALIDATORS
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
 from mirror_syncer.model.validators import Validators
 
-_AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
+_BATCH_ROWS = 5_000  # rows a transaction: 50 ms, so that publications need not wait
 _KEY = "upstream_list"
-GONE_AT_ONCE = 0
+CONFIRMED_ABSENT = 0
 """An edition before all others: absent, and no second list needs to agree."""
 
 
@@ -43,7 +43,7 @@ class KnownList:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """What a list changed."""
 
     new: int = 0
@@ -52,9 +52,9 @@ class Merged:
     back: int = 0
     """Listed again."""
 
-    def __add__(self, other: "Merged") -> "Merged":
+    def __add__(self, other: "MergeResult") -> "MergeResult":
         mine, its = asdict(self), asdict(other)
-        return Merged(**{key: mine[key] + its[key] for key in mine})
+        return MergeResult(**{key: mine[key] + its[key] for key in mine})
 
 
 class Listing:
@@ -63,7 +63,7 @@ class Listing:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def known(self) -> KnownList | None:
+    def last(self) -> KnownList | None:
         """Return the last list that was merged to its end."""
         with self._engine.connect() as connection:
             text = connection.scalar(sa.select(about.c.value).where(about.c.key == _KEY))
@@ -80,7 +80,7 @@ class Listing:
         now: int,
         anew: bool = False,
         older: bool = False,
-    ) -> Merged:
+    ) -> MergeResult:
         """
         Merge a whole list.
 
@@ -95,20 +95,20 @@ class Listing:
             older: it is older than the last one. What it gives another serial is asked for, and nothing is taken for
                 absent; the last list stays the one that is known.
         """
-        merged = Merged()
+        merged = MergeResult()
         for beginning, listed in parts:
             merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew, older=older)
         if older:
             # The last list, shown again, must be merged again: a 304 would leave what this one said.
-            if (last := self.known()) is not None:
+            if (last := self.last()) is not None:
                 self._store(replace(last, validators=NO_VALIDATORS))
             return merged
-        before = self.known()
+        before = self.last()
         first = known.edition if before is None or before.origin != known.origin else before.first
         self._store(replace(known, first=first))
         return merged
 
-    def settle(
+    def record_presence(
         self, connection: sa.Connection, *, gone: Sequence[NormalizedName], there: Sequence[NormalizedName]
     ) -> None:
         """Note which projects upstream itself says to be gone, whatever its list says, and which have come back."""
@@ -134,10 +134,10 @@ class Listing:
         now: int,
         anew: bool = False,
         older: bool = False,
-    ) -> Merged:
-        known = self._known(beginning)
+    ) -> MergeResult:
+        known = self._known_serials(beginning)
         if known == listed:
-            return Merged()
+            return MergeResult()
         # Comprehensions: 886,000 turns of a loop would take longer than all the reading.
         differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
         missing = [] if older else [name for name in known if name not in listed]
@@ -150,13 +150,13 @@ class Listing:
                 changed.append({"of": name, "wanted": serial, "now": now})
                 back += before is not None and before < 0
         # First seen to be absent in this list, or in one that was counted otherwise.
-        absent = [name for name in missing if (known[name] or 0) >= 0 or _since(known[name]) > edition]
+        absent = [name for name in missing if (known[name] or 0) >= 0 or _absent_since(known[name]) > edition]
         self._write(_CHANGED, changed)
         self._write(_ABSENT, [{"of": name, "edition": edition, "anew": anew} for name in absent])
         self._insert(new)
-        return Merged(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
+        return MergeResult(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
 
-    def _known(self, beginning: str) -> dict[NormalizedName, int | None]:
+    def _known_serials(self, beginning: str) -> dict[NormalizedName, int | None]:
         """Return the wanted serials of all names that begin so; of absent ones -1 less the edition since when."""
         after = f"{beginning[0]}{chr(ord(beginning[1]) + 1)}" if len(beginning) > 1 else f"{beginning}-"
         with self._engine.connect() as connection:
@@ -168,9 +168,9 @@ class Listing:
         return found
 
     def _write(self, statement: sa.Update, rows: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), _AT_ONCE):
+        for start in range(0, len(rows), _BATCH_ROWS):
             with self._engine.begin() as connection:
-                connection.execute(statement, rows[start : start + _AT_ONCE])
+                connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
     def _insert(self, listed: Mapping[NormalizedName, int]) -> None:
         insert = insertion(self._engine.dialect, project).values(**_INSERT)
@@ -181,8 +181,8 @@ class Listing:
         compiled = insert.compile(self._engine)
         order = compiled.positiontup
         rows = list(listed.items())
-        for start in range(0, len(rows), _AT_ONCE):
-            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _AT_ONCE]]
+        for start in range(0, len(rows), _BATCH_ROWS):
+            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _BATCH_ROWS]]
             values = some if order is None else [tuple(row[key] for key in order) for row in some]
             with self._engine.begin() as connection:
                 # The statement as the driver takes it: SQLAlchemy's own way takes twice the time.
@@ -236,13 +236,13 @@ _ABSENT = (
     )
     .values(absent_since=sa.bindparam("edition"))
 )
-_GONE = project.update().where(project.c.name == sa.bindparam("of")).values(absent_since=GONE_AT_ONCE)
+_GONE = project.update().where(project.c.name == sa.bindparam("of")).values(absent_since=CONFIRMED_ABSENT)
 _THERE = (
     project.update()
-    .where(project.c.name == sa.bindparam("of"), project.c.absent_since == GONE_AT_ONCE)
+    .where(project.c.name == sa.bindparam("of"), project.c.absent_since == CONFIRMED_ABSENT)
     .values(absent_since=None)
 )
 
 
-def _since(known: int | None) -> int:
+def _absent_since(known: int | None) -> int:
     return -1 - (known or 0)

@@ -15,7 +15,7 @@ class Messages:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def owed(self, *, limit: int) -> list[Run]:
+    def undelivered(self, *, limit: int) -> list[Run]:
         """Return the runs, oldest first, but for those that another version wrote, in words that this one knows not."""
         query = sa.select(run.c.document).join(message, message.c.run_id == run.c.id).order_by(run.c.id).limit(limit)
         with self._engine.connect() as connection:
@@ -26,7 +26,7 @@ class Messages:
                 runs.append(Run.model_validate_json(document))
         return runs
 
-    def settle(self, run_id: str) -> bool:
+    def mark_delivered(self, run_id: str) -> bool:
         """Owe no message of this run any more; return whether one was owed."""
         with self._engine.begin() as connection:
             return connection.execute(message.delete().where(message.c.run_id == run_id)).rowcount > 0

@@ -15,15 +15,15 @@ from mirror_contract import ProjectState
 from mirror_syncer.catalog.schema import AMISS, DAMAGED, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.model.project import KeptPage, ProjectRow
-from mirror_syncer.model.serials import newest_of
+from mirror_syncer.model.serials import newest_plausible
 from mirror_syncer.model.validators import Validators
 
-_LINES_AT_ONCE = 10_000
-_HIGHEST = 100  # serials, of which those that are no outliers are the mirror's
+_BATCH_LINES = 10_000
+_MAX_HIGHEST_SERIALS = 100  # serials, of which those that are no outliers are the mirror's
 _PUBLISHED_SERIAL = sa.func.coalesce(project.c.own_serial, project.c.serial)
-_NOT_TRANSFERS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
+_EXCLUDED_COLUMNS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
 _AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
-_COLUMNS = [column for column in project.columns if column.name not in _NOT_TRANSFERS]
+_COLUMNS = [column for column in project.columns if column.name not in _EXCLUDED_COLUMNS]
 _NAMES = [column.name for column in _COLUMNS]
 
 
@@ -55,7 +55,7 @@ class Projects:
         self._engine = engine
         self._reading = Lock()
         self._reader: sa.Connection | None = None
-        self._one = sa.select(*_COLUMNS).where(project.c.name == sa.bindparam("name")).compile(engine)
+        self._select_one = sa.select(*_COLUMNS).where(project.c.name == sa.bindparam("name")).compile(engine)
 
     def close(self) -> None:
         """Let go of the connection that ``get`` keeps."""
@@ -76,7 +76,7 @@ class Projects:
                 found = cursor.fetchone()
         return None if found is None else _row(dict(zip(_NAMES, found, strict=True)))
 
-    def every(self) -> Iterator[ProjectRow]:
+    def all_rows(self) -> Iterator[ProjectRow]:
         """Yield all rows by name, a few thousand in memory at once."""
         with self._engine.connect().execution_options(yield_per=2_000) as connection:
             for found in connection.execute(sa.select(*_COLUMNS).order_by(project.c.name)):
@@ -91,14 +91,16 @@ class Projects:
             named = ("listed",) if connection.dialect.name == "postgresql" else ()
             with closing(connection.connection.cursor(*named)) as cursor:
                 cursor.execute(str(query.compile(self._engine, compile_kwargs={"literal_binds": True})))
-                while some := cursor.fetchmany(_LINES_AT_ONCE):
+                while some := cursor.fetchmany(_BATCH_LINES):
                     yield from some
 
     def newest_serial(self) -> int | None:
         """Return the highest serial that a project is published with, outliers left out."""
         query = sa.select(_PUBLISHED_SERIAL).where(project.c.published, _PUBLISHED_SERIAL.is_not(None))
         with self._engine.connect() as connection:
-            return newest_of(list(connection.scalars(query.order_by(_PUBLISHED_SERIAL.desc()).limit(_HIGHEST))))
+            return newest_plausible(
+                list(connection.scalars(query.order_by(_PUBLISHED_SERIAL.desc()).limit(_MAX_HIGHEST_SERIALS)))
+            )
 
     def any_published(self) -> bool:
         """Return whether a project is published."""
@@ -131,7 +133,7 @@ class Projects:
         """Return how many projects there are by state, and what they weigh."""
         with self._engine.connect() as connection:
             kept = connection.dialect.name == "sqlite"
-            rows = connection.execute(_TOTALS if kept else _COUNTED).all()
+            rows = connection.execute(_TOTALS if kept else _COUNT_TOTALS).all()
         return Totals(
             projects=dict.fromkeys(ProjectState, 0) | {ProjectState(row[0]): row[1] for row in rows},
             files=sum(int(row[2]) for row in rows),
@@ -156,7 +158,7 @@ class Projects:
         return KeptPage(name=name, url=found.url, content_type=found.content_type, serial=found.serial, body=body)
 
     def _by_name(self, name: NormalizedName) -> tuple[str, Any]:
-        return self._one.string, (name,) if self._one.positional else {"name": name}
+        return self._select_one.string, (name,) if self._select_one.positional else {"name": name}
 
     def to_verify(
         self, *, since: int | None = None, only: Sequence[str] | None = None, after: str = "", limit: int = 500
@@ -249,7 +251,7 @@ _TOTALS = sa.select(
     project_total.c.stored_bytes,
     project_total.c.installable,
 )
-_COUNTED = sa.select(
+_COUNT_TOTALS = sa.select(
     project.c.state,
     sa.func.count(),
     sa.func.sum(project.c.file_count),

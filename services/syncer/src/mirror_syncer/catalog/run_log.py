@@ -18,11 +18,11 @@ from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import KeyReusedError
 
 # Enough to look back over a year of half-hourly runs; older ones that ended go.
-_KEPT = 20_000
+_MAX_RUNS = 20_000
 # A client that lost an answer asks again within minutes. The oldest go first where there are more.
 _KEY_SECONDS = 86_400
-_KEYS_KEPT = 20_000
-_UNREADABLE_MOST = 20  # of which the first that can be read is looked for
+_MAX_KEYS = 20_000
+_MAX_UNREADABLE_RUNS = 20  # of which the first that can be read is looked for
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class RunLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self.announced = False
+        self.notifies_webhook = False
         """Whether there is a receiver who is owed a message of each run's end."""
 
     def add(self, new: Run, *, idempotency_key: str | None = None) -> None:
@@ -41,7 +41,7 @@ class RunLog:
             connection.execute(run.insert().values(**_values(new)))
             if idempotency_key:
                 _store_key(connection, idempotency_key, new.request, run_id=new.id)
-            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_KEPT).limit(1).scalar_subquery()
+            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_RUNS).limit(1).scalar_subquery()
             connection.execute(run.delete().where(run.c.id <= oldest, run.c.finished_at.is_not(None)))
             connection.execute(run_key.delete().where(run_key.c.run_id <= oldest))
 
@@ -62,7 +62,7 @@ class RunLog:
         going = run.c.finished_at.is_(None)
         statement = insertion(connection.dialect, run).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
-        if self.announced and changed.state.ended:
+        if self.notifies_webhook and changed.state.ended:
             owed = insertion(connection.dialect, message).values(run_id=changed.id)
             connection.execute(owed.on_conflict_do_nothing())
 
@@ -72,7 +72,7 @@ class RunLog:
             document = connection.scalar(sa.select(run.c.document).where(run.c.id == identifier))
         return _parse(document, identifier=identifier)
 
-    def by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
+    def get_by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
         """
         Return the run that this request made with this Idempotency-Key, within the last day.
 
@@ -80,7 +80,7 @@ class RunLog:
             KeyReusedError: another request was made with it.
         """
         query = sa.select(run.c.id, run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
-        query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _forgotten())
+        query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _oldest_key_time())
         with self._engine.connect() as connection:
             found = connection.execute(query).one_or_none()
         if found is None:
@@ -126,26 +126,24 @@ class RunLog:
                 queries = [query.where(run.c.id < newest[-1].id) for query in queries]
         return runs[:limit]
 
-    def first_whole(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
+    def first_whole_run(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
         """Return the oldest whole run of this state and kind that is newer than a run."""
         query = sa.select(run.c.id, run.c.document)
         query = query.where(run.c.kind == kind, run.c.whole, run.c.state == state, run.c.id > after)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(run.c.id).limit(_UNREADABLE_MOST))
+            rows = connection.execute(query.order_by(run.c.id).limit(_MAX_UNREADABLE_RUNS))
             return next(filter(None, (_parse(row.document, identifier=row.id) for row in rows)), None)
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
-    connection.execute(run_key.delete().where(run_key.c.made_at <= _forgotten()))
+    connection.execute(run_key.delete().where(run_key.c.made_at <= _oldest_key_time()))
     row = {"key": key, "run_id": run_id, "digest": _digest(request), "made_at": int(time.time())}
     connection.execute(run_key.insert().values(row))
     newest = sa.select(run_key.c.made_at).order_by(run_key.c.made_at.desc())
-    connection.execute(
-        run_key.delete().where(run_key.c.made_at <= newest.offset(_KEYS_KEPT).limit(1).scalar_subquery())
-    )
+    connection.execute(run_key.delete().where(run_key.c.made_at <= newest.offset(_MAX_KEYS).limit(1).scalar_subquery()))
 
 
-def _forgotten() -> int:
+def _oldest_key_time() -> int:
     return int(time.time()) - _KEY_SECONDS
 
 
@@ -167,12 +165,12 @@ def _parse(document: str | None, *, identifier: str | None = None) -> Run | None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
-        _tell_once(identifier, reason)
+        _warn_once(identifier, reason)
         return None
 
 
 @lru_cache(maxsize=1_000)
-def _tell_once(identifier: str | None, reason: str) -> None:
+def _warn_once(identifier: str | None, reason: str) -> None:
     """Log it, but not with each look at the status."""
     log.warning("a run in the catalog cannot be read, and is passed over", run=identifier, reason=reason)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-_AT_ONCE = 500  # rows a statement: SQLite bounds its parameters
+_BATCH_ROWS = 500  # rows a statement: SQLite bounds its parameters
 
 
 def upsert(
@@ -32,8 +32,8 @@ def upsert(
     }
     replaced |= {name: change(insert.excluded) for name, change in (changes or {}).items()}
     statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
-    for start in range(0, len(rows), _AT_ONCE):
-        connection.execute(statement, rows[start : start + _AT_ONCE])
+    for start in range(0, len(rows), _BATCH_ROWS):
+        connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
 
 def insertion(dialect: sa.Dialect, table: sa.Table) -> Any:  # noqa: ANN401 - one of two classes that share a shape

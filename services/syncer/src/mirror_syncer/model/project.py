@@ -60,7 +60,7 @@ class ProjectRow:
         """The serial that its page and the project list are published with."""
         return self.serial if self.own_serial is None else self.own_serial
 
-    def next_due(self) -> int:
+    def next_retry_at(self) -> int:
         """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""
         return int(time.time()) + min(_BACKOFF_SECONDS << min(self.attempts, 20), _BACKOFF_MOST_SECONDS)
 
@@ -114,7 +114,7 @@ class Retirement:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class CatalogUpdate:
     """What a project's publication changes in the catalog, once its page is durable."""
 
     row: ProjectRow

@@ -21,7 +21,7 @@ def is_outlier(serial: int, others: int) -> bool:
     return serial > MAX_SERIAL or serial > OUTLIER_FACTOR * others + MAX_SERIAL_LEAD
 
 
-def newest_of(highest: Sequence[int]) -> int | None:
+def newest_plausible(highest: Sequence[int]) -> int | None:
     """
     Return the highest serial that is no outlier; of two projects neither can tell which of them is wrong.
 
@@ -54,7 +54,7 @@ def judge_list(own: int | None, highest: Sequence[int]) -> ListSerials:
         own: the list's own.
         highest: the highest serials of its projects, in descending order.
     """
-    newest = newest_of(highest)
+    newest = newest_plausible(highest)
     if newest is None:
         return ListSerials(own=None, newest=None, ceiling=0)
     if own is not None:
@@ -80,7 +80,7 @@ def is_older_list(new: int | None, last: int | None, *, newest: int | None) -> b
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SerialBounds:
     """
     What is known of an index's serials, against which a page's serial is judged.
 
@@ -94,11 +94,11 @@ class Bounds:
     newest: int | None = None
     listed: int | None = None
 
-    def believed(self, serial: int | None) -> int | None:
+    def trusted(self, serial: int | None) -> int | None:
         """Return a serial, or None where it is not believed."""
         return serial if serial is not None and serial <= self.ceiling else None
 
-    def older(self, serial: int | None, last: int | None, *, wanted: int | None) -> bool:
+    def may_be_older(self, serial: int | None, last: int | None, *, wanted: int | None) -> bool:
         """
         Return whether a page may be older than the last one, as far as serials tell.
 
@@ -110,19 +110,19 @@ class Bounds:
             serial, last: what the page and the last one say.
             wanted: what upstream's list says of the project; 0: nothing.
         """
-        last, serial = self.believed(last), self.believed(serial)
+        last, serial = self.trusted(last), self.trusted(serial)
         if last is None or (serial is not None and serial >= last):
             return False
         if serial is None or not wanted or self.listed is None or self.listed < last:
             return True
         return wanted > serial
 
-    def next_own(self, last: int | None) -> int:
+    def next_own_serial(self, last: int | None) -> int:
         """Return a serial of our own, for content that changed while upstream's serial did not move."""
         return max(self.newest or 0, last or 0) + 1
 
 
-def published_serial(said: int | None, last: int | None, *, changed: bool, bounds: Bounds) -> int | None:
+def published_serial(said: int | None, last: int | None, *, changed: bool, bounds: SerialBounds) -> int | None:
     """
     Return the serial to publish a page with: it moves whenever the content does, and never goes back.
 
@@ -131,9 +131,9 @@ def published_serial(said: int | None, last: int | None, *, changed: bool, bound
         last: what was published before.
         changed: the page says something else than the published one.
     """
-    if bounds.believed(last) is None:
+    if bounds.trusted(last) is None:
         # Where others have serials, a mirror of this mirror may pass over what has none.
-        return bounds.next_own(None) if said is None and bounds.newest is not None else said
+        return bounds.next_own_serial(None) if said is None and bounds.newest is not None else said
     if last is None or (said is not None and said > last):
         return said
-    return bounds.next_own(last) if changed else last
+    return bounds.next_own_serial(last) if changed else last

@@ -10,7 +10,7 @@ class Tally:
     """Counts, and what could not be had."""
 
     failures: list[Failure] = field(default_factory=list)
-    sought: int = 0
+    files_needed: int = 0
     """Files that were not there."""
     fetched: int = 0
     fetched_bytes: int = 0

@@ -17,15 +17,15 @@ from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.publication import Publication
 from mirror_syncer.volume import Volume
 
-_MOST = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
-_LONGEST_SECONDS = 1.0
+_MAX_PUBLICATIONS = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
+_MAX_COLLECT_SECONDS = 1.0
 _IDLE_SECONDS = 0.02  # nothing more is coming: close the group, so that a lone `sync requests` is done at once
 
 
 @dataclass(slots=True)
 class _Entry:
     publication: Publication
-    settled: asyncio.Future[None] = field(repr=False)
+    committed: asyncio.Future[None] = field(repr=False)
     error: Exception | None = None
     """Why its row could not be committed."""
 
@@ -40,13 +40,13 @@ class CommitGroup:
     """
 
     def __init__(
-        self, *, volume: Volume, catalog: Catalog, generations: Generations, in_hand: Callable[[], int]
+        self, *, volume: Volume, catalog: Catalog, generations: Generations, active_projects: Callable[[], int]
     ) -> None:
         self._volume = volume
         self._generations = generations
         self._catalog = catalog
-        self._in_hand = in_hand
-        self._queue: asyncio.Queue[_Entry] = asyncio.Queue(maxsize=4 * _MOST)
+        self._active_projects = active_projects
+        self._queue: asyncio.Queue[_Entry] = asyncio.Queue(maxsize=4 * _MAX_PUBLICATIONS)
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
         """
@@ -56,9 +56,9 @@ class CommitGroup:
             What is done when its row is committed, or holds the VolumeError of a disk that says no. Then it may be
             visible or not, and its pending rows tell the next start.
         """
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._queue.put(_Entry(publication, settled))
-        return settled
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Entry(publication, committed))
+        return committed
 
     async def run(self) -> None:
         """Commit groups until cancelled."""
@@ -73,16 +73,16 @@ class CommitGroup:
                 _fail(visible + group, error)
                 visible = []
                 continue
-            await asyncio.to_thread(self._settle, visible, generation)
+            await asyncio.to_thread(self._commit_rows, visible, generation)
             for entry in visible:
                 if entry.error is None:
-                    entry.settled.set_result(None)
+                    entry.committed.set_result(None)
                 else:
                     _fail([entry], entry.error)
             visible = []
             for entry in group:
                 try:
-                    self._show(entry.publication)
+                    self._make_visible(entry.publication)
                 except Exception as error:  # noqa: BLE001 - as above
                     _fail([entry], error)
                 else:
@@ -96,16 +96,16 @@ class CommitGroup:
     async def _collect(self, *, visible: int) -> list[_Entry]:
         """Return the next group; empty, where some are ``visible`` that wait for their rows, and nothing comes."""
         group: list[_Entry] = []
-        closes = time.monotonic() + _LONGEST_SECONDS
+        closes = time.monotonic() + _MAX_COLLECT_SECONDS
         if not visible:
             group.append(await self._queue.get())
-            closes = time.monotonic() + _LONGEST_SECONDS
-        while len(group) < _MOST:
+            closes = time.monotonic() + _MAX_COLLECT_SECONDS
+        while len(group) < _MAX_PUBLICATIONS:
             try:
                 patience = min(_IDLE_SECONDS, closes - time.monotonic())
                 group.append(await asyncio.wait_for(self._queue.get(), max(0.0, patience)))
             except TimeoutError:
-                if time.monotonic() >= closes or self._in_hand() <= visible + len(group):
+                if time.monotonic() >= closes or self._active_projects() <= visible + len(group):
                     break
         return group
 
@@ -116,27 +116,27 @@ class CommitGroup:
         self._volume.durability.sync()
         self._catalog.sync()
 
-    def _show(self, publication: Publication) -> None:
+    def _make_visible(self, publication: Publication) -> None:
         if publication.staged is not None:
             publication.staged.publish(self._volume.durability)
         if publication.legacy is not None:
             publication.legacy.publish(self._volume.durability)
         if publication.withdrawn:
-            self._volume.remove_page(publication.settlement.row.name)
+            self._volume.remove_page(publication.catalog_update.row.name)
 
-    def _settle(self, entries: Sequence[_Entry], generation: Generation | None) -> None:
+    def _commit_rows(self, entries: Sequence[_Entry], generation: Generation | None) -> None:
         """Commit the rows together; where the database refuses that, each by itself: one bad row costs one project."""
         try:
-            self._catalog.settle([entry.publication.settlement for entry in entries], generation=generation)
+            self._catalog.commit([entry.publication.catalog_update for entry in entries], generation=generation)
         except Exception:  # noqa: BLE001 - told below, by whose it is
             for entry in entries:
                 try:
-                    self._catalog.settle([entry.publication.settlement], generation=generation)
+                    self._catalog.commit([entry.publication.catalog_update], generation=generation)
                 except Exception as error:  # noqa: BLE001 - whoever waits for it decides
                     entry.error = error
 
 
 def _fail(entries: Sequence[_Entry], error: Exception) -> None:
     for entry in entries:
-        if not entry.settled.done():
-            entry.settled.set_exception(error)
+        if not entry.committed.done():
+            entry.committed.set_exception(error)

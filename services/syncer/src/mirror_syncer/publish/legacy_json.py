@@ -16,9 +16,11 @@ from mirror_syncer.model.names import PackagePath, quote_place
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.upstream import LegacyDocument, LegacyFile
 
-Landed = tuple[File, PackagePath]
+PublishedFile = tuple[File, PackagePath]
 
-_UNTOLD = "unknown"  # the release of a file whose name tells none; no version by PEP 440, so nobody takes it for one
+_UNKNOWN_RELEASE = (
+    "unknown"  # the release of a file whose name tells none; no version by PEP 440, so nobody takes it for one
+)
 _TYPES = {
     ".whl": "bdist_wheel",
     ".egg": "bdist_egg",
@@ -28,7 +30,7 @@ _TYPES = {
     ".dmg": "bdist_dmg",
 }
 # What all releases of a project have in common, mostly; the rest of ``info`` is one release's own.
-_COMMON = ("name", "package_url", "project_url", "summary")
+_COMMON_INFO_KEYS = ("name", "package_url", "project_url", "summary")
 # What Warehouse says where it knows nothing.
 _EMPTY_INFO: dict[str, Any] = {
     "author": None,
@@ -68,26 +70,26 @@ class Releases:
         upstream: the document that may know better than a file's name which release it is of.
     """
 
-    def __init__(self, page: Page, files: Sequence[Landed], *, upstream: LegacyDocument | None) -> None:
+    def __init__(self, page: Page, files: Sequence[PublishedFile], *, upstream: LegacyDocument | None) -> None:
         self.page = page
         self._upstream = upstream
-        self._known: dict[str, LegacyFile] = {}
+        self._upstream_files: dict[str, LegacyFile] = {}
         for file, _ in files:
             known = None if upstream is None else upstream.files.get(file.filename)
             if known is not None and known.sha256 == file.sha256:  # otherwise it speaks of another file
-                self._known[file.filename] = known
-        self._said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
-        found: dict[str, list[Landed]] = {}
+                self._upstream_files[file.filename] = known
+        self._spellings = {version: text for text in page.versions if (version := parse_version(text)) is not None}
+        found: dict[str, list[PublishedFile]] = {}
         for landed in files:
             found.setdefault(self._version(landed[0]), []).append(landed)
-        self._files = dict(sorted(found.items(), key=lambda item: _order(item[0])))
+        self._files = dict(sorted(found.items(), key=lambda item: _version_key(item[0])))
 
     @property
     def shown(self) -> str:
         """The release that ``info`` and ``urls`` are about: upstream's choice if it is here, or the newest that is."""
         if self._upstream is not None and self._upstream.version in self._files:
             return self._upstream.version
-        return max(self._files, key=self._rank)
+        return max(self._files, key=self._preference_key)
 
     @property
     def ownership(self) -> dict[str, Any] | None:
@@ -100,7 +102,7 @@ class Releases:
 
     def info(self) -> dict[str, Any]:
         """Return what the page knows about the release shown, and upstream about the project."""
-        common = {} if self._upstream is None else {key: self._upstream.info.get(key) for key in _COMMON}
+        common = {} if self._upstream is None else {key: self._upstream.info.get(key) for key in _COMMON_INFO_KEYS}
         files = [file for file, _ in self._files[self.shown]]
         yanked = next((file.yanked for file in files if file.yanked), False)
         return (
@@ -116,19 +118,19 @@ class Releases:
         )
 
     def _version(self, file: File) -> str:
-        if file.filename in self._known:
-            return self._known[file.filename].version
+        if file.filename in self._upstream_files:
+            return self._upstream_files[file.filename].version
         version = read_version(self.page.name, file.filename)
-        return _UNTOLD if version is None else self._said.get(version, str(version))
+        return _UNKNOWN_RELEASE if version is None else self._spellings.get(version, str(version))
 
-    def _rank(self, text: str) -> tuple[bool, bool, tuple[bool, Version, str]]:
+    def _preference_key(self, text: str) -> tuple[bool, bool, tuple[bool, Version, str]]:
         # As Warehouse chooses: final before pre-release, and what is yanked last of all.
         yanked = all(file.yanked for file, _ in self._files[text])
         version = parse_version(text)
-        return not yanked, version is not None and not version.is_prerelease, _order(text)
+        return not yanked, version is not None and not version.is_prerelease, _version_key(text)
 
     def _entry(self, file: File, place: PackagePath) -> dict[str, Any]:
-        known = self._known.get(file.filename)
+        known = self._upstream_files.get(file.filename)
         digests = ({} if known is None else known.digests) | {"sha256": file.sha256}
         moment = file.upload_time or ""
         return {
@@ -173,7 +175,7 @@ def render_legacy(releases: Releases, *, about: LegacyDocument | None, serial: i
     return msgspec.json.encode(document) + b"\n"
 
 
-def _order(text: str) -> tuple[bool, Version, str]:
+def _version_key(text: str) -> tuple[bool, Version, str]:
     version = parse_version(text)
     return version is not None, version or Version("0"), text
 

@@ -22,7 +22,7 @@ from mirror_syncer.volume import PageSet, View
 # The newest version of the specification that these pages speak.
 API_VERSION = "1.4"
 # From /pypi/web/simple/<project>/: right below any prefix, any host name, and for file://.
-_TO_ROOT = "../../"
+_ROOT_PREFIX = "../../"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _place(file: File, root: str) -> PackagePath:
 
 
 def _url(place: PackagePath) -> str:
-    return f"{_TO_ROOT}{quote_place(place)}"
+    return f"{_ROOT_PREFIX}{quote_place(place)}"
 
 
 def _api_version(page: Page) -> str:

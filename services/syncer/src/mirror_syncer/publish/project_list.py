@@ -18,7 +18,7 @@ from mirror_syncer.volume import Volume, digest_of
 
 log = structlog.get_logger()
 
-_LINES_AT_ONCE = 5_000
+_BATCH_LINES = 5_000
 _HEAD = f"""<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -41,7 +41,7 @@ class _Text(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-class _Into(Protocol):
+class _Output(Protocol):
     @property
     def html(self) -> _Text: ...
     @property
@@ -79,7 +79,7 @@ class ProjectList:
         self._shown: str | None = None
         """The digest of the list that is published, once it is known."""
 
-    def changed(self) -> None:
+    def mark_changed(self) -> None:
         """Note that a project came, went or got another serial."""
         self._changed = True
 
@@ -103,7 +103,7 @@ class ProjectList:
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
-    async def drop(self, names: Iterable[NormalizedName]) -> None:
+    async def publish_without(self, names: Iterable[NormalizedName]) -> None:
         """
         Publish the list without projects that are about to be withdrawn.
 
@@ -114,19 +114,19 @@ class ProjectList:
         except VolumeFullError as error:
             log.warning("the disk is full: the project list is published after the removals", why=str(error))
 
-    async def damages(self) -> list[ListDamage]:
+    async def find_damage(self) -> list[ListDamage]:
         """Return the forms of the published list that are missing, or do not say what was published last."""
         async with self._writing:
-            return await asyncio.to_thread(self._damages)
+            return await asyncio.to_thread(self._find_damage)
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Publish the list anew where it is damaged."""
         async with self._writing:
-            if await asyncio.to_thread(self._damages):
+            if await asyncio.to_thread(self._find_damage):
                 self._shown = None  # what lies there is not believed
                 await asyncio.to_thread(self._write, frozenset())
 
-    def _damages(self) -> list[ListDamage]:
+    def _find_damage(self) -> list[ListDamage]:
         said = self._catalog.recall(Fact.LIST)
         if said is None:
             return []  # nothing was published by this catalog
@@ -152,7 +152,7 @@ class ProjectList:
             serial = self._serial(without)
             render_list(listed, serial=serial, into=streamed)
             page, digest = streamed.finish()
-            if self._volume.has_project_list() and digest == (self._shown or self._on_disk()):
+            if self._volume.has_project_list() and digest == (self._shown or self._digest_on_disk()):
                 page.discard()
                 if serial is not None and serial != self._published_serial():
                     self._catalog.remember(Fact.LIST_SERIAL, str(serial))
@@ -168,7 +168,7 @@ class ProjectList:
             self._changed, self._shown = True, None
             raise
 
-    def _on_disk(self) -> str | None:
+    def _digest_on_disk(self) -> str | None:
         """
         Return the digest of the list that lies there, or None where it is not whole.
 
@@ -185,19 +185,19 @@ class ProjectList:
         It never goes back, as the newest project's alone would when that project is removed; and a mirror of this
         mirror believes an absence only when a newer list agrees. A last one that is no counter's is given up.
         """
-        newest, last, settled = (
+        newest, last, committed = (
             self._catalog.projects.newest_serial(),
             self._published_serial(),
             # Until all of it has left, this list is not yet the one that upstream's serial stands for.
-            None if without or self._catalog.is_leaving() else self._catalog.serials(),
+            None if without or self._catalog.has_pending_removals() else self._catalog.serials(),
         )
-        if newest is not None and settled is not None and settled[0] <= newest + MAX_SERIAL_LEAD:
-            newest = max(newest, settled[0])  # upstream's own list moves when a project leaves, and so does ours
+        if newest is not None and committed is not None and committed[0] <= newest + MAX_SERIAL_LEAD:
+            newest = max(newest, committed[0])  # upstream's own list moves when a project leaves, and so does ours
         if newest is None or last is None or newest > last:
             return newest if last is None else max(newest or 0, last)
         if is_outlier(last, newest) or (self._anew and last > newest + MAX_SERIAL_LEAD):
             return newest
-        shown = self._shown or self._on_disk()
+        shown = self._shown or self._digest_on_disk()
         if shown is None:
             return last
         rendered = _Digests()
@@ -211,7 +211,7 @@ class ProjectList:
         return self._catalog.projects.newest_serial() if said is None else int(said)
 
 
-def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Into) -> None:
+def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Output) -> None:
     """
     Render the project list.
 
@@ -232,7 +232,7 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial
     into.json.write(f'{{"meta":{json.dumps(meta, separators=(",", ":"))},"projects":[')
     lines = iter(projects)
     comma = ""
-    while some := list(itertools.islice(lines, _LINES_AT_ONCE)):
+    while some := list(itertools.islice(lines, _BATCH_LINES)):
         into.html.write("".join([f'    <a href="{name}/">{name}</a><br>\n' for name, _ in some]))
         if serial is not None:
             # None is past the list's own: a mirror that counts by the highest would hear of nothing any more.

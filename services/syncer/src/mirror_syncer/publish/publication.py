@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mirror_syncer.model.project import Settlement
+from mirror_syncer.model.project import CatalogUpdate
 from mirror_syncer.volume import StagedDocument, StagedPages
 
 
@@ -10,7 +10,7 @@ from mirror_syncer.volume import StagedDocument, StagedPages
 class Publication:
     """One project, ready: its files are in place, its page is written and not yet visible."""
 
-    settlement: Settlement
+    catalog_update: CatalogUpdate
     staged: StagedPages | None = None
     withdrawn: bool = False
     """Its page goes."""

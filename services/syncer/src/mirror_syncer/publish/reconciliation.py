@@ -19,12 +19,12 @@ from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Reti
 from mirror_syncer.publish import find_published
 from mirror_syncer.publish.generations import Generations, Mismatch
 from mirror_syncer.publish.project_list import ProjectList
-from mirror_syncer.publish.recovery import shown
+from mirror_syncer.publish.recovery import update_from_page
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
 
-_ROWS_AT_ONCE = 1_000
+_BATCH_ROWS = 1_000
 
 
 @dataclass(slots=True)
@@ -71,17 +71,17 @@ class Reconciliation:
             self._list.rewrite()
             for row in leaving:
                 self._withdraw(row)
-            found.files = self._catalog.files.expire(self._reappeared())
+            found.files = self._catalog.files.expire(self._find_reappeared())
             log.warning("reconciled", pages=found.pages, withdrawn_again=found.withdrawn, files_leaving=found.files)
         self._generations.accept(anew=mismatch is not None)
         return mismatch
 
     def _compare_rows(self, found: _Found) -> None:
         """Have each published project asked for whose page is not the one that the catalog knows."""
-        every = self._catalog.projects.every()
-        while rows := list(islice(every, _ROWS_AT_ONCE)):
+        every = self._catalog.projects.all_rows()
+        while rows := list(islice(every, _BATCH_ROWS)):
             differing = [row for row in rows if row.published and not self._is_published(row)]
-            self._catalog.projects.replace([self._doubted(row) for row in differing])
+            self._catalog.projects.replace([self._mark_outdated(row) for row in differing])
             found.pages += len(differing)
 
     def _is_published(self, row: ProjectRow) -> bool:
@@ -103,17 +103,17 @@ class Reconciliation:
                 leaving.append(row)
                 found.withdrawn += 1
             else:
-                self._catalog.projects.replace([self._doubted(row or ProjectRow(name))])
+                self._catalog.projects.replace([self._mark_outdated(row or ProjectRow(name))])
                 found.pages += 1
         return leaving
 
-    def _doubted(self, row: ProjectRow) -> ProjectRow:
+    def _mark_outdated(self, row: ProjectRow) -> ProjectRow:
         """Return a row with what the page that lies there shows; nothing but a whole answer of upstream replaces it."""
         published = find_published(self._volume, row.name)
         if published is not None:
             # A page that is older than what lies there is not taken, whichever of the two is older.
             serial = max((s for s in (row.serial, published.page.serial) if s is not None), default=None)
-            row = shown(replace(row, serial=serial), published)
+            row = update_from_page(replace(row, serial=serial), published)
         return replace(
             row,
             published=bool(self._volume.page_state(row.name)),
@@ -137,8 +137,8 @@ class Reconciliation:
         leaving = [file for file in leaving if file.place not in taken]
         self._catalog.recover(row.name, row, retirements=leaving, returned=())
 
-    def _reappeared(self) -> Iterator[PackagePath]:
+    def _find_reappeared(self) -> Iterator[PackagePath]:
         """Yield the places of what left before, and lies there: ``collect`` finds out whether a page names it."""
-        for place in self._catalog.files.left():
+        for place in self._catalog.files.removed_places():
             if self._volume.size(place) is not None:
                 yield place

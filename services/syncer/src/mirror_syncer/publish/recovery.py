@@ -22,7 +22,7 @@ from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
 
-_LEFTOVERS_STAY = 3_600  # seconds, also where removals have no grace: the next sync has most likely use for them
+_MIN_LEFTOVER_SECONDS = 3_600  # seconds, also where removals have no grace: the next sync has most likely use for them
 
 
 def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
@@ -59,9 +59,9 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
     volume.clean_up(name, [(intent.place, intent.sha256) for intent in files])
     published = find_published(volume, name)
     named = frozenset(published.places.values()) if published else frozenset()
-    held = catalog.files.held([intent.place for intent in files])
+    held = catalog.files.recorded_digests([intent.place for intent in files])
     now = int(time.time())
-    later = now + max(int(removal.grace.total_seconds()), _LEFTOVERS_STAY)
+    later = now + max(int(removal.grace.total_seconds()), _MIN_LEFTOVER_SECONDS)
     overdue = {retirement.place for retirement in catalog.files.due(name, now=now)}
     leaving, returned = [], []
     for intent in files:
@@ -87,15 +87,15 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
                     intent.sha256,
                     due_at=due,
                     withdraw=intent.withdraw,
-                    retired_at=now + _LEFTOVERS_STAY,
+                    retired_at=now + _MIN_LEFTOVER_SECONDS,
                     size=size,
                 )
             )
-    row = _row_anew(name, published, catalog=catalog) if len(files) < len(intents) else None
+    row = _rebuild_row(name, published, catalog=catalog) if len(files) < len(intents) else None
     catalog.recover(name, row, retirements=leaving, returned=returned)
 
 
-def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog: Catalog) -> ProjectRow | None:
+def _rebuild_row(name: NormalizedName, published: PublishedPage | None, *, catalog: Catalog) -> ProjectRow | None:
     """
     Return a project's row as it is true of a page that may be visible or not, whole or half.
 
@@ -104,11 +104,11 @@ def _row_anew(name: NormalizedName, published: PublishedPage | None, *, catalog:
     """
     row = catalog.projects.get(name)
     if published is not None:
-        row = shown(row or ProjectRow(name), published)
+        row = update_from_page(row or ProjectRow(name), published)
     return None if row is None else replace(row, validators=NO_VALIDATORS, page_sha256=None)
 
 
-def rebuild(*, catalog: Catalog, volume: Volume) -> int:
+def rebuild_catalog(*, catalog: Catalog, volume: Volume) -> int:
     """
     Make the rows of a lost catalog from the pages of its tree; nothing is deleted, nothing that is there fetched again.
 
@@ -116,7 +116,7 @@ def rebuild(*, catalog: Catalog, volume: Volume) -> int:
         How many projects the tree has.
     """
     rows = list(_rows(volume))
-    catalog.take_over(volume.mirror_id, rows, generation=volume.generation())
+    catalog.adopt_tree(volume.mirror_id, rows, generation=volume.generation())
     return len(rows)
 
 
@@ -130,10 +130,10 @@ def _rows(volume: Volume) -> Iterator[ProjectRow]:
             log.warning("a page cannot be read, and is not in the new catalog", project=name, why=str(error))
             continue
         if published is not None:
-            yield shown(ProjectRow(name, serial=published.page.serial, page_sha256=digest), published)
+            yield update_from_page(ProjectRow(name, serial=published.page.serial, page_sha256=digest), published)
 
 
-def shown(row: ProjectRow, published: PublishedPage) -> ProjectRow:
+def update_from_page(row: ProjectRow, published: PublishedPage) -> ProjectRow:
     """Return a row with what the project's page shows."""
     size = sum(file.size or 0 for file in published.files.values())
     quarantined = published.page.status is ProjectStatus.QUARANTINED

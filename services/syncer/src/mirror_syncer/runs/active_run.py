@@ -11,7 +11,7 @@ from mirror_contract import Counts, Failure, Run, RunKind, RunRequest
 from mirror_syncer.errors import AbandonedError
 from mirror_syncer.model.phases import PHASES
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.serials import Bounds
+from mirror_syncer.model.serials import SerialBounds
 from mirror_syncer.runs.failure_log import FailureLog
 
 _FAILURES_KEPT = 100
@@ -56,7 +56,7 @@ class ActiveRun:
         """Projects for which there is no room yet, while it makes some; otherwise such a project ends the run."""
         self.news = False
         """Upstream said something that it had not said before."""
-        self.bounds = Bounds()
+        self.bounds = SerialBounds()
         """How far upstream's serials are believed."""
         self.policy_digest: str | None = None
         """Of the policy that it was planned by."""

@@ -45,7 +45,7 @@ class Clock:
 
     def begin(self) -> None:
         """Look whether it was set back since the last syncer looked."""
-        last = self._catalog.recall(Fact.CLOCK)
+        last = self._catalog.recall(Fact.LAST_CLOCK)
         if last is not None and (back := int(time.time()) - int(last)) <= -_SET_SECONDS:
             self._move(back)
         self._remember()
@@ -73,11 +73,11 @@ class Clock:
 
     def _move(self, seconds: int) -> None:
         log.warning("the clock was set", seconds=seconds, meanwhile="what waits is moved along with it")
-        self._catalog.move_times(seconds)
+        self._catalog.shift_times(seconds)
         self._remember()
 
     def _remember(self) -> None:
-        self._catalog.remember(Fact.CLOCK, str(int(time.time())))
+        self._catalog.remember(Fact.LAST_CLOCK, str(int(time.time())))
 
     def _difference(self) -> float:
         return time.time() - _since_boot()

@@ -109,7 +109,7 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generatio
         volume.durability.sync()  # what is quarantined must not be back after a power cut
     generation = generations.advance() if gone else None
     done = [retirement.place for retirement in (*gone, *kept)]
-    catalog.files.removed(name, done, staying=list(stuck), generation=generation)
+    catalog.files.record_removal(name, done, staying=list(stuck), generation=generation)
     return Collected(len(gone), sum(retirement.size for retirement in gone), tuple(stuck.values()))
 
 

@@ -23,7 +23,7 @@ from mirror_syncer.errors import (
 from mirror_syncer.metrics import Metrics
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, ProjectRow, Settlement
+from mirror_syncer.model.project import GONE, CatalogUpdate, ProjectRow
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.publish.generations import Generations
@@ -202,7 +202,7 @@ class Dispatcher:
         selection = self._policy.current.selection(task.name)
         if selection is None:
             failure = Failure(project=task.name, reason="not selected in mirror.toml any more, so nothing is fetched")
-            return Outcome(Publication(Settlement(row or ProjectRow(task.name))), (failure,))
+            return Outcome(Publication(CatalogUpdate(row or ProjectRow(task.name))), (failure,))
         work = Work(
             task.name,
             task.priority,
@@ -261,7 +261,7 @@ class Dispatcher:
         run.news = run.news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
-            self._list.changed()
+            self._list.mark_changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL
         # A page that lags behind the list is behind, and no failure.
         counts.projects_failed += bool(outcome.failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)

@@ -204,7 +204,9 @@ class Engine:
     async def _sync(self, run: ActiveRun) -> None:
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
-        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=self._policy.current.everything)
+        run.bounds = await asyncio.to_thread(
+            self._catalog.serial_bounds, everything=self._policy.current.everything
+        )
         whole = run.request.projects is None
         if whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
@@ -278,7 +280,7 @@ class Engine:
         """Remember when upstream last had news; a run of weeks must not wait for its end."""
         if run.news:
             run.news = False
-            self._catalog.remember(Fact.NEWS, str(int(time.time())))
+            self._catalog.remember(Fact.UPSTREAM_CHANGED_AT, str(int(time.time())))
 
     async def _report(self, run: ActiveRun) -> None:
         """Keep a run's progress, and tell of it."""

@@ -30,7 +30,7 @@ def note_upstream(catalog: Catalog, url: str) -> None:
     to judge.
     """
     before = catalog.recall(Fact.UPSTREAM)
-    if before is None and (known := catalog.listing.known()) is not None:
+    if before is None and (known := catalog.listing.last()) is not None:
         before = known.origin
     if before is not None and not same_upstream(before, url):
         log.warning("upstream has changed; nothing of the old one is held against it", old=before, new=url)

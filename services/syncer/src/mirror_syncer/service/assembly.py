@@ -148,7 +148,9 @@ async def open_mirror(
             ) as worker_pool:
                 project_list = ProjectList(catalog=catalog, volume=volume)
                 generations = Generations(catalog=catalog, volume=volume)
-                group = CommitGroup(volume=volume, catalog=catalog, generations=generations, in_hand=queue.in_hand)
+                group = CommitGroup(
+                    volume=volume, catalog=catalog, generations=generations, active_projects=queue.in_hand
+                )
                 reconciliation = Reconciliation(
                     catalog=catalog, volume=volume, generations=generations, project_list=project_list
                 )
@@ -266,7 +268,7 @@ async def _webhooks(
     with trusted_authorities(settings.ca_file) as trusted:
         receiver = Receiver(settings.webhook_url, secret, trusted, credentials)
         webhooks = Webhooks(receiver, messages=catalog.messages, count=metrics.count_webhook)
-        catalog.runs.announced = True
+        catalog.runs.notifies_webhook = True
         runs.tell(webhooks.tell)
         async with webhooks.sending():
             yield

@@ -7,7 +7,7 @@ import structlog
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError
-from mirror_syncer.publish.recovery import rebuild
+from mirror_syncer.publish.recovery import rebuild_catalog
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ def open_tree(settings: Settings, *, catalog: Catalog, adopting: bool = False) -
         if not volume.durability.syncs_file_system:
             log.warning("each file is synced by itself", file_system=volume.durability.file_system)
         if volume.mirror_id != catalog.mirror_id:
-            projects = rebuild(catalog=catalog, volume=volume)
+            projects = rebuild_catalog(catalog=catalog, volume=volume)
             log.warning("the catalog was lost, and is made anew from the pages", projects=projects)
     except BaseException:
         volume.close()

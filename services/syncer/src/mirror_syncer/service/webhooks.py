@@ -154,7 +154,7 @@ class Webhooks:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         """Send beside the block, first what an earlier process owed; after it, what can be sent within five seconds."""
-        for run in await asyncio.to_thread(self._messages.owed, limit=_WAITING):
+        for run in await asyncio.to_thread(self._messages.undelivered, limit=_WAITING):
             self._expect(run)
         task = asyncio.create_task(self._send())
         try:
@@ -225,7 +225,7 @@ class Webhooks:
         self._told.update(run_ids)
         for run_id in tuple(self._told):
             try:
-                if self._messages.settle(run_id):
+                if self._messages.mark_delivered(run_id):
                     self._told.discard(run_id)
             except Exception as error:  # noqa: BLE001 - whatever the catalog says: it was sent, or dropped
                 if run_id in run_ids:

@@ -26,7 +26,7 @@ from mirror_syncer.model.names import (
     short_path,
 )
 from mirror_syncer.model.page import File, ProjectStatus
-from mirror_syncer.model.project import Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import CatalogUpdate, Pending, ProjectRow, Retirement
 from mirror_syncer.publish import Publication, render_page
 from mirror_syncer.volume import Volume, wheel_metadata
 
@@ -159,13 +159,13 @@ class ProjectAdoption:
                 error=ADOPTED,
                 page_sha256=rendered.digest,
             )
-            settlement = Settlement(
+            catalog_update = CatalogUpdate(
                 row,
                 read=True,
                 retirements=(*wrong, *self._leaving(self._volume, name, candidates, landed)),
                 returned=tuple(place for _, place in landed),
             )
-            outcome.publication = Publication(settlement, self._volume.stage(name, rendered))
+            outcome.publication = Publication(catalog_update, self._volume.stage(name, rendered))
         return outcome
 
     def _candidates(

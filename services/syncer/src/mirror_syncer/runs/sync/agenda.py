@@ -36,7 +36,7 @@ class DueFeed:
 
     async def announce(self, run: ActiveRun, *, leaving: int, asked_after: int) -> None:
         """Count what is to do, and tell of it: what leaves and what is asked after included."""
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         amounts = await asyncio.to_thread(
             self._catalog.due.amounts, now=int(time.time()), first=known.first if known else 0
         )
@@ -60,7 +60,7 @@ class DueFeed:
 
     async def feed(self, run: ActiveRun) -> None:
         """Put tasks into the queue as the workers need them; return when all are done, or the list is to be read."""
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         for priority, pages in self._sources(run, known):
             while not run.over and not run.reread:
                 page = await asyncio.to_thread(next, pages, None)
@@ -92,7 +92,7 @@ class DueFeed:
             yield Priority.CHANGED, due.latest(tick=tick, before=began)
         yield Priority.CHANGED, due.changed()
         yield Priority.RETRY, due.retried(now=now)
-        if self._catalog.recall(Fact.FED_POLICY) != self._policy.digest:
+        if self._catalog.recall(Fact.FULLY_APPLIED_POLICY) != self._policy.digest:
             yield Priority.RECHECK, self._unlike(self._policy.current)
         if known is not None and known.unnumbered:
             yield Priority.RECHECK, due.unnumbered(before=began)
@@ -109,7 +109,7 @@ class DueFeed:
         A serial may be a day's or a constant: what had the newest one may have changed since without another. Of a
         counter of changes that is one project.
         """
-        return int(said) if (said := self._catalog.recall(Fact.TICK)) else None
+        return int(said) if (said := self._catalog.recall(Fact.SYNC_START_SERIAL)) else None
 
     def _distrusts(self) -> bool:
         """Return whether so many serials have stood still while content changed that none is worth a look."""

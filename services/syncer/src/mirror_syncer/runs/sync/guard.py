@@ -43,9 +43,9 @@ class RecentRemovals:
         """Remember that something is being taken from these, unless they lost something today already."""
         now = int(self._clock())
         taken = dict.fromkeys(names, now) | self._load()
-        self._catalog.remember(Fact.TAKEN, json.dumps(taken))
+        self._catalog.remember(Fact.RECENT_REMOVALS, json.dumps(taken))
 
     def _load(self) -> dict[NormalizedName, int]:
         now = int(self._clock())
-        taken: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.TAKEN) or "{}")
+        taken: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.RECENT_REMOVALS) or "{}")
         return {name: at for name, at in taken.items() if now - _SECONDS < at <= now}

@@ -99,7 +99,7 @@ class Amount:
 
 def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
     """Return what a sync of everything would do by what the last list said; the deletion guard still has its say."""
-    known, due = catalog.listing.known(), catalog.due
+    known, due = catalog.listing.last(), catalog.due
     if known is None:
         return [Amount(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
     amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()

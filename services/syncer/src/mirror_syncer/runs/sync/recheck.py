@@ -67,7 +67,7 @@ class Recheck:
         """Have all that is due looked at; return how long to rest."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
         run = self._runs.background = ActiveRun(_document())
-        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        run.bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=True)
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
         try:
             while self._wanted() and (page := await asyncio.to_thread(next, pages, None)):

@@ -6,7 +6,7 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog, Fact
-from mirror_syncer.catalog.listing import GONE_AT_ONCE
+from mirror_syncer.catalog.listing import CONFIRMED_ABSENT
 from mirror_syncer.config import PolicySource
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE
@@ -49,7 +49,7 @@ class Removals:
         All of them, or none where that is, with what was taken within a day, more than the guard allows. What its page
         says to be quarantined after all stays: the page may never have been had since the list lacks it.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is None or run.over:
             return 0
         due, counts = self._catalog.due, run.document.counts
@@ -81,8 +81,8 @@ class Removals:
             run.allow_removals = None  # what a person allowed meanwhile was for once
         if names:
             # Removal goes the other way round: the list before the page, the page before its files.
-            await self._list.drop(names)
-        said = set(await asyncio.to_thread(due.absent, edition=GONE_AT_ONCE + 1, published=True, limit=gone))
+            await self._list.publish_without(names)
+        said = set(await asyncio.to_thread(due.absent, edition=CONFIRMED_ABSENT + 1, published=True, limit=gone))
         actions = {name: Action.WITHDRAW if name in said else Action.UNLIST for name in names}
         await self._feed.put(
             run, [Task(run.id, name, action, Priority.CHANGED, reason=GONE) for name, action in actions.items()]
@@ -102,11 +102,11 @@ class Removals:
         Args:
             anew: the last list is the first to lack some, though its serial may not tell.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is None:
             return 0
         due, at_hand = self._catalog.due, self._queue.names()
-        asked = int(await asyncio.to_thread(self._catalog.recall, Fact.ASKED_AFTER) or 0)
+        asked = int(await asyncio.to_thread(self._catalog.recall, Fact.CHECKED_ABSENCES_OF) or 0)
         run.asked_after = known.edition
         if not anew and asked == known.edition:
             return 0

@@ -67,7 +67,7 @@ class SelectionSync:
             if plan.withdraw:
                 # Removal goes the other way round: the list before the page, the page before its files. And it goes
                 # first: it may be what makes room.
-                await self._list.drop(plan.withdraw)
+                await self._list.publish_without(plan.withdraw)
                 await self._feed.run_to_completion(
                     run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw)
                 )
@@ -112,7 +112,7 @@ class SelectionSync:
         if not self._volume.is_full():
             return []
         policy, projects = self._policy.current, self._catalog.projects
-        published = {row.name: row.fingerprint for row in projects.every() if row.published}
+        published = {row.name: row.fingerprint for row in projects.all_rows() if row.published}
         wanted = {
             step.name: fingerprint(selection, serve=policy.serve)
             for step in steps
@@ -137,7 +137,7 @@ class SelectionSync:
     def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
         """Return what the catalog knows of these projects, or of all, and how many are, or were today, published."""
         projects = self._catalog.projects
-        found = projects.every() if names is None else filter(None, map(projects.get, names))
+        found = projects.all_rows() if names is None else filter(None, map(projects.get, names))
         return {row.name: row for row in found}, self._taken.of_how_many()
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
@@ -178,7 +178,7 @@ class SelectionSync:
             counts.projects_planned += len(names)
             run.note(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
-                await self._list.drop(gone)
+                await self._list.publish_without(gone)
             await self._feed.run_to_completion(
                 run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone)
             )

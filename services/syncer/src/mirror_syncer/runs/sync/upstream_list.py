@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 import structlog
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
+from mirror_syncer.catalog import Catalog, Fact, KnownList, MergeResult
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.serials import is_older_list
@@ -47,7 +47,7 @@ class UpstreamList:
             UpstreamError, InvalidPageError: it could not be had, or is none.
             AbandonedError: the run was cancelled while upstream was waited for.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is not None and not same_upstream(known.origin, self._origin):
             known = None
         force = run.request.force
@@ -69,7 +69,7 @@ class UpstreamList:
             new = _known(answer, reader, listed, origin=self._origin, last=known)
             back = known is not None and not force and is_older_list(new.serial, known.serial, newest=new.newest)
             older = back and not await self._stays_older(run, new, last=known)
-            merged: Merged = await asyncio.to_thread(
+            merged: MergeResult = await asyncio.to_thread(
                 self._catalog.listing.merge,
                 listed.parts(),
                 new,
@@ -87,7 +87,7 @@ class UpstreamList:
                 changed=merged.changed,
             )
             return False
-        if known is None or new.serial != known.serial or merged != Merged():
+        if known is None or new.serial != known.serial or merged != MergeResult():
             run.news = True
         log.info(
             "list",

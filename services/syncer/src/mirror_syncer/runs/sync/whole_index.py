@@ -85,14 +85,14 @@ class WholeIndexSync:
         """
         run.follows_list = run.rereads = True
         if not await asyncio.to_thread(self._catalog.projects.any_published):
-            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+            await asyncio.to_thread(self._catalog.remember, Fact.FULLY_APPLIED_POLICY, self._policy.digest)
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_now_and_then(ended))
         try:
             with run.phase("plan"):
                 lacking = await self._read_first(run)
                 # What is newest now may change once more under the same serial: the next sync looks at it again.
-                known = await asyncio.to_thread(self._catalog.listing.known)
+                known = await asyncio.to_thread(self._catalog.listing.last)
             while True:
                 with run.phase("withdraw"):
                     leaving = await self._removals.withdraw(run)
@@ -137,15 +137,15 @@ class WholeIndexSync:
     def _remember(self, known: KnownList | None, *, asked_after: int | None) -> None:
         """Remember that all was looked at by the policy in force, and by the list that was known at the start."""
         if asked_after is not None:
-            self._catalog.remember(Fact.ASKED_AFTER, str(asked_after))
-        self._catalog.remember(Fact.FED_POLICY, self._policy.digest)
+            self._catalog.remember(Fact.CHECKED_ABSENCES_OF, str(asked_after))
+        self._catalog.remember(Fact.FULLY_APPLIED_POLICY, self._policy.digest)
         if known is not None and known.newest is not None:
-            self._catalog.remember(Fact.TICK, str(known.newest))
+            self._catalog.remember(Fact.SYNC_START_SERIAL, str(known.newest))
 
     async def _read(self, run: ActiveRun) -> bool:
         """Read the list, by which pages are judged from then on; results and errors as in ``UpstreamList.read``."""
         lacking = await self._upstream.read(run)
-        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        run.bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=True)
         return lacking
 
     async def _read_first(self, run: ActiveRun) -> bool:

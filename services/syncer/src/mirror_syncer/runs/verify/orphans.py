@@ -135,7 +135,7 @@ class Orphans:
             if self._volume.size(place) is None:
                 self._volume.remove(place)
         finally:
-            self._catalog.files.removed(project, [place])
+            self._catalog.files.record_removal(project, [place])
         return True
 
     def _digest(self, place: PackagePath) -> Sha256 | None:

@@ -114,7 +114,7 @@ class References:
             PathError: the directory cannot be read; none of its files is a suspect.
         """
         suspects = list(self._unnamed(digits))
-        known = self._catalog.files.known(f"packages/{digits}/") if suspects else frozenset()
+        known = self._catalog.files.known_places(f"packages/{digits}/") if suspects else frozenset()
         with (
             explain_state_disk_errors(self._scratch),
             self._path(digits, "suspects").open("w", errors="surrogateescape") as file,

@@ -209,7 +209,7 @@ class Verifier:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*arguments, **options))
 
     async def _look_at_list(self, run: ActiveRun) -> None:
-        damages = await self._list.damages()
+        damages = await self._list.find_damage()
         left = "" if run.request.repair or not damages else f"{len(damages)} {int(time.time())}"
         if not (left and self._catalog.recall(Fact.LIST_DAMAGED)):  # since it was found first
             self._catalog.remember(Fact.LIST_DAMAGED, left)
@@ -219,7 +219,7 @@ class Verifier:
             if not run.request.repair:
                 run.note(Failure(file=f"simple/{form}", reason=f"{reason} on disk; {_REPAIR}"))
         if run.request.repair:
-            await self._list.mend()
+            await self._list.repair()
 
     async def _look_for_orphans(self, run: ActiveRun) -> None:
         log.info("looking for orphans")

@@ -78,7 +78,7 @@ class FileTransfer:
         there = ((file, self._there(file, published, force=force, damaged=damaged)) for file in files if published)
         landed: Landed = {file.filename: found for file, found in there if found}
         missing = [file for file in files if file.filename not in landed]
-        tally.sought = len(missing)
+        tally.files_needed = len(missing)
         if not missing:
             return landed, tally
         self._check_room(missing)

@@ -15,7 +15,7 @@ from mirror_syncer.model.digests import NO_DIGEST
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.page import File, Page, ProjectStatus
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, NO_VALIDATORS, KeptPage, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import GONE, NO_VALIDATORS, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import Publication, PublishedPage, find_published, render_page
@@ -146,21 +146,21 @@ class Transfer:
             return failed
         restricted = replace(restricted, serial=None)
         outcome = await self._publish(work, row, restricted, kept=None, validators=NO_VALIDATORS)
-        settlement = outcome.publication.settlement
-        if not settlement.read:
+        catalog_update = outcome.publication.catalog_update
+        if not catalog_update.read:
             return outcome
         # Upstream's newer page, once it is shown again, is compared with this one.
         settled = replace(
-            settlement.row,
+            catalog_update.row,
             state=failed.row.state,
             serial=row.serial,
-            own_serial=settlement.row.published_serial,
+            own_serial=catalog_update.row.published_serial,
             error=failed.row.error,
             older_since=since,
             attempts=failed.row.attempts,
             due_at=failed.row.due_at,
         )
-        publication = replace(outcome.publication, settlement=replace(settlement, row=settled, kept=None))
+        publication = replace(outcome.publication, catalog_update=replace(catalog_update, row=settled, kept=None))
         # A page that is asked for again to let it shrink was told of before.
         told = () if work.shrink else failed.failures
         return replace(outcome, publication=publication, failures=(*outcome.failures, *told))
@@ -181,7 +181,7 @@ class Transfer:
         await self._intend(intents(row.name, leaving))
         now = int(time.time())
         gone = ProjectRow(row.name, state=ProjectState.WITHDRAWN, error=work.reason, checked_at=now, changed_at=now)
-        return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
+        return Outcome(Publication(CatalogUpdate(gone, read=True, retirements=leaving), withdrawn=True))
 
     def _page_digest(self, work: Work) -> str | None:
         """
@@ -274,7 +274,7 @@ class Transfer:
         leaving = retire(work.name, published, staying=places, grace=None if aside else work.grace)
         if altered:
             leaving = await asyncio.to_thread(self._lying_there, leaving)
-        if leaving or not tally.sought:  # files that were sought have noted the page with them
+        if leaving or not tally.files_needed:  # files that were sought have noted the page with them
             taken = await self._intend(intents(work.name, leaving))
             leaving = tuple(file for file in leaving if not (altered and file.place in taken))
         ours, rendered = self._render(
@@ -311,14 +311,14 @@ class Transfer:
             lost_files=shrinking,
             published=True,
             attempts=row.attempts + 1 if later else 0,
-            due_at=row.next_due() if later else None,
+            due_at=row.next_retry_at() if later else None,
             checked_at=now,
             changed_at=row.changed_at if staged is None else now,
             error=error,
             page_sha256=rendered.digest,
         )
         before = frozenset(published.places.values()) if published and not altered else frozenset()
-        settlement = Settlement(
+        catalog_update = CatalogUpdate(
             new,
             read=True,
             kept=kept if unfinished or shrinking or verdict.withheld or quarantined else None,
@@ -328,7 +328,7 @@ class Transfer:
         )
         told = (*failures, *idle, *tally.broken_promises)
         told = told if legacy.failure is None else (*told, legacy.failure)
-        return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
+        return Outcome(Publication(catalog_update, staged, legacy=legacy.staged), told, tally)
 
     async def _settle(self, page: Page, published: PublishedPage | None) -> Page:
         """Settle what becomes of files without a sha256, in a thread where the disk may be asked for them."""
@@ -351,7 +351,7 @@ class Transfer:
         published: PublishedPage | None,
     ) -> tuple[int | None, PageSet]:
         """Return the serial to publish, which moves where the content does, and the page with it."""
-        said = page.serial if page.serial is not None else work.bounds.believed(work.wanted_serial or None)
+        said = page.serial if page.serial is not None else work.bounds.trusted(work.wanted_serial or None)
         if said and not complete:
             said -= 1  # not yet all that it says: the rest moves the serial once more, for mirrors of this mirror
         last = row.published_serial
