@@ -153,7 +153,7 @@ def test_catalog_of_a_newer_version_is_refused(catalog_url: str) -> None:
     with connected(catalog_url) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         connection.commit()
-    with pytest.raises(ConfigurationError, match="this version not older than the one that wrote it"):
+    with pytest.raises(ConfigurationError, match="no newer version wrote the catalog"):
         Catalog(catalog_url)
     with connected(catalog_url) as connection:
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "9999"

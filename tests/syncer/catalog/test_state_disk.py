@@ -127,7 +127,7 @@ async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepyp
     roomy = await mirror_syncer(small_state, "sync")
 
     assert full.code == 1
-    assert "make room on the disk of MIRROR_STATE" in full.err
+    assert "free space on the disk of MIRROR_STATE" in full.err
     assert "Traceback" not in full.err
     assert roomy.code == 0
     assert len(small_state.filenames("six")) == 4
@@ -136,6 +136,6 @@ async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepyp
 def assert_told(run: Run) -> None:
     """Assert that a run failed by its state disk, and says in one line what to do."""
     assert run.state is RunState.FAILED
-    assert "make room on" in (run.message or "")
+    assert "free space on" in (run.message or "")
     assert "the disk of MIRROR_STATE" in (run.message or "")
     assert "\n" not in (run.message or "")

@@ -80,7 +80,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     volume.write_generation(before)
 
     reconciliation, _ = opened(catalog, volume)
-    assert reconciliation.needed() is Mismatch.OLDER_TREE
+    assert reconciliation.mismatch() is Mismatch.OLDER_TREE
     reconciliation.run()
 
     six, idna = catalog.projects.get(SIX), catalog.projects.get(IDNA)
@@ -90,7 +90,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert (idna.state, idna.validators) == (ProjectState.CURRENT, Validators("2"))
     assert sorted(volume.projects()) == [IDNA, SIX]
     assert [file.place for file in catalog.files.due(SIX, now=10)] == [LEFT]
-    assert opened(catalog, volume)[0].needed() is None
+    assert opened(catalog, volume)[0].mismatch() is None
 
 
 @pytest.mark.proves("reliability/disk")
@@ -116,7 +116,7 @@ def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert toml is not None
     assert (six.state, six.serial, six.page_sha256) == (ProjectState.BEHIND, 2, None)
     assert (toml.published, toml.serial) == (True, 7)
-    assert opened(catalog, volume)[0].needed() is None
+    assert opened(catalog, volume)[0].mismatch() is None
 
 
 @pytest.mark.proves("reliability/disk")
@@ -130,24 +130,24 @@ def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Vo
         generation = generations.advance() if steps > 1 else None
         if steps > 2:
             catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=generation)
-        assert opened(catalog, volume)[0].needed() is None, steps
+        assert opened(catalog, volume)[0].mismatch() is None, steps
 
 
 @pytest.mark.proves("reliability/disk")
 def test_other_history_is_a_mismatch(catalog: Catalog, volume: Volume) -> None:
     """A generation of the same number that another process made is another one; so is one that cannot be read."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=True)
+    generations.accept(reconciled=True)
     volume.write_generation(Generation(1, "0" * 16))
-    assert opened(catalog, volume)[0].needed() is Mismatch.OTHER_HISTORY
+    assert opened(catalog, volume)[0].mismatch() is Mismatch.OTHER_HISTORY
     (volume.base / ".generation").write_bytes(b"\xff")
-    assert opened(catalog, volume)[0].needed() is Mismatch.OLDER_TREE
+    assert opened(catalog, volume)[0].mismatch() is Mismatch.OLDER_TREE
 
 
 def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: Volume) -> None:
     """Of two changes under way at once, the one that ends last confirms no older generation than the other did."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=False)
+    generations.accept(reconciled=False)
     first, second = generations.advance(), generations.advance()
     catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=second)
     catalog.commit([CatalogUpdate(ProjectRow(IDNA))], generation=first)
@@ -158,7 +158,7 @@ def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: V
 def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=False)
+    generations.accept(reconciled=False)
     volume.durability.syncs_file_system = True
     synced = list[object]()
     monkeypatch.setattr("os.fsync", synced.append)

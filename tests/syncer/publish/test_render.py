@@ -302,7 +302,7 @@ def test_page_that_is_not_ours(url: str) -> None:
     """A page whose files lie anywhere but below our packages/ is no record of ours, and says so as InvalidPageError."""
     body = json.loads(render_page(page_of(), [a_file("foo-1.0.zip")]).json)
     body["files"][0]["url"] = url
-    with pytest.raises(InvalidPageError, match="not ours"):
+    with pytest.raises(InvalidPageError, match="not published by this mirror"):
         parse_published(json.dumps(body).encode(), name=FOO)
 
 

@@ -83,7 +83,7 @@ async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
     mended = await mirror_syncer(six, "sync")
 
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-    assert "Read-only file system; look at the kernel's log, repair or replace the disk, and remount it" in refused.err
+    assert "Read-only file system; check the kernel log, repair or replace the disk, and remount it" in refused.err
     assert mended.code == 0
     six.assert_whole()
 

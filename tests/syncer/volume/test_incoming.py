@@ -126,7 +126,7 @@ def test_restart_forgets(volume: Volume) -> None:
 @pytest.mark.parametrize(
     ("arrived", "size", "reason"),
     [
-        (BODY[:-1], len(BODY), "the page gives it 3,000 bytes, upstream sent 2,999"),
+        (BODY[:-1], len(BODY), "the page declares 3,000 bytes, upstream sent 2,999"),
         (BODY[:-1] + b"x", len(BODY), "its sha256 is [0-9a-f]{64}, the page says"),
         (b"", None, "its sha256 is e3b0c442"),
     ],

@@ -147,6 +147,7 @@ def assert_told(run: Run, state: RunState) -> None:
     told = [run.message or "", *(failure.reason for failure in run.failures)]
     # Other mirrors beside pypi/ keep their owners.
     assert any(
-        re.search("Permission denied; on the host: chown -R [^;]*, pypi/ below MIRROR_DATA", line) for line in told
+        re.search("Permission denied; on the host: chown -R [^;]* the directory pypi/ in MIRROR_DATA", line)
+        for line in told
     )
     assert not any("\n" in line for line in told)

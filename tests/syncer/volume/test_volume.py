@@ -127,9 +127,7 @@ def test_room(volume: Volume) -> None:
     disk = volume.disk()
     assert 0 < disk.free_bytes <= disk.size_bytes
     volume.check_room(disk.free_bytes // 2)
-    with pytest.raises(
-        VolumeFullError, match=r"[kMGT]B more are wanted, and 0% are to .* grow the disk, or select less"
-    ):
+    with pytest.raises(VolumeFullError, match=r"[kMGT]B needed, 0% must stay free .* grow the disk, select less"):
         volume.check_room(disk.free_bytes * 2)
 
 
@@ -137,7 +135,7 @@ def test_reserve(tmp_path: Path) -> None:
     """The share that is to stay free is not written to, not even for an empty file."""
     with (
         Volume(tmp_path, mirror_id=ID, known=False, reserve=0.999) as volume,
-        pytest.raises(VolumeFullError, match=r"B are free, and 99\.9% are to stay free \(MIRROR_DISK_RESERVE\)"),
+        pytest.raises(VolumeFullError, match=r"B free, 99\.9% must stay free \(MIRROR_DISK_RESERVE\)"),
     ):
         volume.check_room(0)
 
@@ -208,7 +206,7 @@ def test_file_system_with_shorter_names(volume: Volume, monkeypatch: pytest.Monk
     """A name that is too long for the file system alone is refused with both numbers."""
     monkeypatch.setattr(volume, "_name_max", 143)
     volume.check_name(Filename("a" * 143))
-    with pytest.raises(FileRejectedError, match="has 144 bytes, and the file system of MIRROR_DATA takes at most 143"):
+    with pytest.raises(FileRejectedError, match="has 144 bytes, but the file system of MIRROR_DATA takes at most 143"):
         volume.check_name(Filename("a" * 144))
     assert volume.keeps_metadata(Filename("a" * 134))
     assert not volume.keeps_metadata(Filename("a" * 135))

@@ -1,8 +1,9 @@
 """
-What the mirror remembers: projects, runs, and files between two states. SQLite, or PostgreSQL.
+The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about to change or to be removed.
 
 Read ``schema`` first, then ``database``, which opens it and applies the migrations. Each other module holds the
-queries of one table: ``projects``, ``files``, ``run_log``, ``listing`` (upstream's list), ``due`` (whose turn it is).
+queries of one table or purpose: ``projects``, ``files``, ``run_log``, ``listing`` (upstream's list), ``due`` (projects
+due for a request).
 """
 
 from mirror_syncer.catalog.database import Catalog, Fact

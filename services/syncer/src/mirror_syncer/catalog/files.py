@@ -1,4 +1,4 @@
-"""Files between two states: about to be published or dropped, and retired."""
+"""Files in transition: pending (about to be published or dropped) and retired."""
 
 import json
 import time
@@ -24,24 +24,24 @@ _BATCH_ROWS = 400
 
 @dataclass(frozen=True, slots=True)
 class WaitingFiles:
-    """Files that no page names any more, and that wait for the end of their grace."""
+    """The files that no page names any longer and that wait for the end of their grace period."""
 
     files: int
     bytes: int
     first_at: int
-    """When the first leaves."""
+    """Time of the first removal."""
     last_at: int
 
 
 class Files:
     """
-    The pending and the retired table.
+    The tables ``pending`` and ``retired``.
 
-    What is pending is also held in memory: this process alone writes it, and it is as much as is in hand.
+    Pending files are also kept in memory: only this process writes them, and only active projects have any.
 
     Attributes:
-        guard: whoever writes here holds it from before its transaction until after it: SQLite has one writer at a time,
-            and a second one would find out by sleeping.
+        guard: every writer holds it during its transaction. SQLite allows one writer at a time, and a second one would
+            sleep before it tries again.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -50,22 +50,22 @@ class Files:
         self._pending: dict[NormalizedName, dict[PackagePath, Pending]] | None = None
         self._owners: dict[PackagePath, NormalizedName] = {}
         self._any_retired = True
-        """Whether a look into that table can find anything: in a first sync it cannot."""
+        """Whether the table ``retired`` has any row; during a first sync it has none."""
         self._previously_retired: defaultdict[NormalizedName, set[PackagePath]] = defaultdict(set)
-        """Of what is in hand, the places that the retired table has."""
+        """The pending places that also have a row in ``retired``."""
 
     def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """
-        Note what a publication, or a collection, is about to touch.
+        Claim the files that a publication or a collection is about to change.
 
         Returns:
-            The places among them that another project has in hand, or that held other content once. They may not be
-            touched, and are not noted.
+            The refused places: another project has claimed them, or they once held other content. They must not be
+            changed.
         """
         return self.claim_all([intents])[0]
 
     def claim_all(self, requests: Sequence[Sequence[Pending]]) -> list[set[PackagePath]]:
-        """Note several such wishes in one transaction; the earlier has the place that two of them want."""
+        """Process several claims in one transaction; of two claims to one place the earlier wins."""
         with self.guard, self._engine.begin() as connection:
             in_hand = self._load(connection)
             places = [intent.place for intents in requests for intent in intents]
@@ -89,7 +89,7 @@ class Files:
         return results
 
     def pending(self, project: NormalizedName | None = None) -> list[Pending]:
-        """Return what publications that were broken off had in hand, by project; of one, where it is named."""
+        """Return the pending files of interrupted publications, by project; those of one project if it is named."""
         with self.guard, self._engine.connect() as connection:
             in_hand = self._load(connection)
             projects = sorted(in_hand) if project is None else [project]
@@ -103,7 +103,7 @@ class Files:
         retirements: Iterable[Retirement],
         returned: Iterable[PackagePath],
     ) -> None:
-        """Forget what these projects had in hand, since it is done; plan what leaves. Then, committed: ``release``."""
+        """Delete these projects' pending rows and store retirements; call ``release`` after the commit."""
         in_hand = self._load(connection)
         if rows := [{"of": project} for project in projects if project in in_hand]:
             connection.execute(pending.delete().where(pending.c.project == sa.bindparam("of")), rows)
@@ -116,28 +116,28 @@ class Files:
         upsert(connection, retired, leaving)
 
     def end_grace_of(self, connection: sa.Connection, projects: Sequence[NormalizedName]) -> None:
-        """Let what is to leave of these projects some time leave now."""
+        """End the grace period of these projects' retired files."""
         if projects:
             waits = retired.c.project.in_(projects), retired.c.due_at.is_not(None)
             connection.execute(retired.update().where(*waits).values(due_at=0))
 
     def apply_grace(self, seconds: int) -> None:
-        """Let files that wait leave sooner, where this grace is shorter than the one that they were given."""
+        """Shorten the grace period of retired files whose own is longer."""
         due_at = retired.c.retired_at + seconds
         later = retired.c.due_at > due_at, ~retired.c.withdraw
         with self.guard, self._engine.begin() as connection:
-            # Hardly ever there are such: a grace is seldom changed.
+            # Usually there are none, because the grace period rarely changes.
             if connection.scalar(sa.select(retired.c.place).where(*later).limit(1)) is not None:
                 connection.execute(retired.update().where(*later).values(due_at=due_at))
 
     def end_grace(self) -> None:
-        """Let all files that wait leave now."""
+        """End the grace period of all retired files."""
         now = int(time.time())
         with self.guard, self._engine.begin() as connection:
             connection.execute(retired.update().where(retired.c.due_at > now).values(due_at=now))
 
     def waiting_totals(self) -> WaitingFiles | None:
-        """Return what waits to leave, or None where nothing does."""
+        """Return the totals of files that wait for removal, or None if there are none."""
         totals = (
             sa.func.count(),
             sa.func.sum(retired.c.size),
@@ -149,20 +149,20 @@ class Files:
         return WaitingFiles(files, int(size), first, last) if files else None
 
     def release(self, projects: Iterable[NormalizedName]) -> None:
-        """Let others have what these projects had in hand."""
+        """Release the places that these projects had claimed."""
         for project in projects:
             self._previously_retired.pop(project, None)
             for place in (self._pending or {}).pop(project, ()):
                 del self._owners[place]
 
     def due_projects(self, *, now: int) -> list[NormalizedName]:
-        """Return the projects that have files whose time has come."""
+        """Return the projects with files due for removal."""
         with self._engine.connect() as connection:
             query = sa.select(retired.c.project).where(retired.c.due_at <= now).distinct()
             return [NormalizedName(name) for name in connection.scalars(query)]
 
     def due(self, project: NormalizedName, *, now: int) -> list[Retirement]:
-        """Return a project's files whose time has come."""
+        """Return a project's files due for removal."""
         query = sa.select(retired).where(retired.c.project == project, retired.c.due_at <= now)
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
@@ -176,13 +176,13 @@ class Files:
         generation: Generation | None = None,
     ) -> None:
         """
-        Note that files are gone which were in hand for a project; the rest of what it has in hand stays.
+        Record that a project's pending files were removed; its other pending files stay pending.
 
-        Their rows stay, and keep their places for their content.
+        Their rows stay, so that their places accept only the same content again.
 
         Args:
-            staying: were in hand, and are there as before; they are due as before.
-            generation: of the tree that they left.
+            staying: pending files that were not removed; they stay due.
+            generation: the tree's generation after the removal.
         """
         with self.guard, self._engine.begin() as connection:
             confirm(connection, generation)
@@ -200,7 +200,7 @@ class Files:
                 connection.execute(gone, rows)
 
     def removed_places(self) -> Iterator[PackagePath]:
-        """Yield the places of files that left, or that were to leave and are published again."""
+        """Yield the places of removed files, and of retired files that are published again."""
         after = ""
         query = (
             sa.select(retired.c.place).where(retired.c.due_at.is_(None)).order_by(retired.c.place).limit(_BATCH_ROWS)
@@ -214,7 +214,7 @@ class Files:
             after = places[-1]
 
     def expire(self, places: Iterable[PackagePath]) -> int:
-        """Have what is at these places leave in the next collection, unless a page names it; return how many."""
+        """Make these places due in the next collection, which spares files that a page names; return their number."""
         count, ahead = 0, iter(places)
         while some := list(islice(ahead, _BATCH_ROWS)):
             with self.guard, self._engine.begin() as connection:
@@ -223,18 +223,18 @@ class Files:
         return count
 
     def forget(self, place: PackagePath, *, generation: Generation) -> None:
-        """Forget what a place once held, so that it may hold anything else."""
+        """Delete the record of a place's former content, so that it accepts any content."""
         with self.guard, self._engine.begin() as connection:
             confirm(connection, generation)
             connection.execute(retired.delete().where(retired.c.place == place))
 
     def recorded_digests(self, places: Sequence[PackagePath]) -> dict[str, Sha256]:
-        """Return what these places hold, or once held, though no page names it."""
+        """Return the recorded sha256 of these places' retired or removed files."""
         with self._engine.connect() as connection:
             return self._recorded_digests(connection, places)
 
     def known_places(self, directory: str) -> frozenset[str]:
-        """Return the places of a directory, such as ``packages/ab/``, that are in hand or due to leave."""
+        """Return the places in a directory, such as ``packages/ab/``, that are pending or wait for removal."""
         # A range, not LIKE: both databases answer it from the index.
         span = (retired.c.place >= directory, retired.c.place < f"{directory[:-1]}0", retired.c.due_at.is_not(None))
         with self.guard, self._engine.connect() as connection:
@@ -244,22 +244,22 @@ class Files:
 
     def retire(self, orphans: Sequence[Retirement]) -> int:
         """
-        Plan that files leave which nobody knew; what somebody has in hand by now stays.
+        Retire orphaned files, except those that a project has claimed in the meantime.
 
         Returns:
-            How many leave.
+            The number of retired files.
         """
         with self.guard, self._engine.begin() as connection:
             self._load(connection)
             held = self._recorded_digests(connection, [orphan.place for orphan in orphans])
-            # What a place once held stays on record: no URL ever changes its bytes.
+            # The record of a place's former content stays: no URL ever changes its content.
             leaving = [replace(o, sha256=held.get(o.place, o.sha256)) for o in orphans if o.place not in self._owners]
             self._any_retired |= bool(leaving)
             upsert(connection, retired, [_values(orphan) for orphan in leaving])
         return len(leaving)
 
     def _load(self, connection: sa.Connection) -> dict[NormalizedName, dict[PackagePath, Pending]]:
-        """Return what is in hand; the first time as an earlier process left it."""
+        """Return the pending files; on the first call, load those of an earlier process."""
         if self._pending is None:
             self._pending = {}
             self._any_retired = connection.scalar(sa.select(retired.c.place).limit(1)) is not None

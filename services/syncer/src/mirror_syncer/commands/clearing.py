@@ -48,7 +48,7 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
     if not held and volume.size(place) is None:
         raise MirrorError(f"{place} holds nothing, and the catalog knows of nothing that it held; nothing to clear")
     _check_unnamed(place, volume)
-    generations.accept(anew=False)
+    generations.accept(reconciled=False)
     generations.begin()
     volume.remove(place)
     volume.discard_withdrawn(place)

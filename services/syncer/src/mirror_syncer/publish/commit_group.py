@@ -1,9 +1,9 @@
 """
-The group commit: what many projects' publications write becomes durable, visible and remembered together.
+The group commit: many publications become durable, visible and recorded together.
 
-Files and page temporaries of a group are written → one ``sync`` → its pages are renamed in → the next group's ``sync``
-→ its rows are committed, and what its pages dropped may leave. So a power cut can only forget the newest publications:
-it never leaves a page that names a missing file, or a row that claims a page which is not there.
+The steps of a group: its files and temporary pages are written, one ``sync``, its pages are renamed into place, the
+next group's ``sync``, its rows are committed, dropped files may be removed. A power cut can therefore only lose the
+newest publications. It never leaves a page that names a missing file, or a row for a missing page.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from mirror_syncer.publish.generations import Generations
 from mirror_syncer.publish.publication import Publication
 from mirror_syncer.volume import Volume
 
-_MAX_PUBLICATIONS = 256  # publications: 0.1–0.3 s of disk a sync, so more would only make the wait longer
+_MAX_PUBLICATIONS = 256  # a sync takes 0.1–0.3 s of disk time, so that more would only prolong the wait
 _MAX_COLLECT_SECONDS = 1.0
-_IDLE_SECONDS = 0.02  # nothing more is coming: close the group, so that a lone `sync requests` is done at once
+_IDLE_SECONDS = 0.02  # without further publications the group is closed, so that a single `sync requests` ends at once
 
 
 @dataclass(slots=True)
@@ -27,16 +27,16 @@ class _Entry:
     publication: Publication
     committed: asyncio.Future[None] = field(repr=False)
     error: Exception | None = None
-    """Why its row could not be committed."""
+    """The error that kept its row from being committed."""
 
 
 class CommitGroup:
     """
-    Collects publications and commits them together; ``run`` is its task.
+    A collector of publications, which commits them together; ``run`` is its task.
 
     Args:
-        in_hand: how many projects somebody works at, those in the group included. While there are others, a group waits
-            for them: 400 small projects took 116 syncs when it did not.
+        active_projects: returns the number of projects in progress, those of the group included. A group waits for the
+            others: without that, 400 small projects took 116 syncs.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class CommitGroup:
 
     async def submit(self, publication: Publication) -> asyncio.Future[None]:
         """
-        Hand over a project's publication; waits where too many are ahead.
+        Queue a project's publication; wait if the queue is full.
 
         Returns:
-            What is done when its row is committed, or holds the VolumeError of a disk that says no. Then it may be
-            visible or not, and its pending rows tell the next start.
+            A future that ends when the row is committed, or with the error of the disk or the database. After an error
+            the page may be visible or not; the next start recovers it by its pending rows.
         """
         committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Entry(publication, committed))
@@ -66,10 +66,10 @@ class CommitGroup:
         generation: Generation | None = None
         while True:
             group = await self._collect(visible=len(visible))
-            changing = any(entry.publication.shows for entry in group)
+            changing = any(entry.publication.is_visible for entry in group)
             try:
                 await asyncio.to_thread(self._sync, changing=changing)
-            except Exception as error:  # noqa: BLE001 - whoever waits for it decides
+            except Exception as error:  # noqa: BLE001 - the waiting task decides
                 _fail(visible + group, error)
                 visible = []
                 continue
@@ -94,7 +94,7 @@ class CommitGroup:
                 visible = []
 
     async def _collect(self, *, visible: int) -> list[_Entry]:
-        """Return the next group; empty, where some are ``visible`` that wait for their rows, and nothing comes."""
+        """Return the next group; empty if ``visible`` pages wait for their rows and no publication arrives."""
         group: list[_Entry] = []
         closes = time.monotonic() + _MAX_COLLECT_SECONDS
         if not visible:
@@ -110,7 +110,7 @@ class CommitGroup:
         return group
 
     def _sync(self, *, changing: bool) -> None:
-        """Make durable what was written, and the catalog's word of what is in hand: after a cut, that must be found."""
+        """Make the written files and the catalog's pending rows durable: recovery needs them after a power cut."""
         if changing:
             self._generations.begin()
         self._volume.durability.sync()
@@ -125,14 +125,14 @@ class CommitGroup:
             self._volume.remove_page(publication.catalog_update.row.name)
 
     def _commit_rows(self, entries: Sequence[_Entry], generation: Generation | None) -> None:
-        """Commit the rows together; where the database refuses that, each by itself: one bad row costs one project."""
+        """Commit the rows together; if the database refuses, one by one, so that a bad row fails only one project."""
         try:
             self._catalog.commit([entry.publication.catalog_update for entry in entries], generation=generation)
-        except Exception:  # noqa: BLE001 - told below, by whose it is
+        except Exception:  # noqa: BLE001 - reported below, per project
             for entry in entries:
                 try:
                     self._catalog.commit([entry.publication.catalog_update], generation=generation)
-                except Exception as error:  # noqa: BLE001 - whoever waits for it decides
+                except Exception as error:  # noqa: BLE001 - the waiting task decides
                     entry.error = error
 
 

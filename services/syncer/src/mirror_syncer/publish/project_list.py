@@ -1,4 +1,4 @@
-"""The project list, ``/simple/``, in JSON and HTML: streamed, since PyPI's has 890,000 lines and 90 MB."""
+"""The project list, ``/simple/``, in JSON and HTML: streamed, because PyPI's has 890,000 lines and 90 MB."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ _FOOT = "  </body>\n</html>\n"
 _FORMS = ("index.html", "index.v1_json")
 
 ListDamage = tuple[str, Literal["missing", "wrong"]]
-"""A form of the list, and what it is."""
+"""A form of the list, and its kind of damage."""
 
 
 class _Text(Protocol):
@@ -60,7 +60,7 @@ class _Digest:
 
 
 class _Digests:
-    """A list that is rendered for its digests alone."""
+    """An output that only computes the digests of a list."""
 
     def __init__(self) -> None:
         self.html = _Digest()
@@ -68,7 +68,7 @@ class _Digests:
 
 
 class ProjectList:
-    """The list as it is published: what the catalog says, both formats at once, written only where it changed."""
+    """The published list, rendered from the catalog in both formats, and written only when it changed."""
 
     def __init__(self, *, catalog: Catalog, volume: Volume) -> None:
         self._catalog = catalog
@@ -77,53 +77,53 @@ class ProjectList:
         self._changed = True
         self._anew = False
         self._shown: str | None = None
-        """The digest of the list that is published, once it is known."""
+        """The digest of the published list, once it is known."""
 
     def mark_changed(self) -> None:
-        """Note that a project came, went or got another serial."""
+        """Mark the list as outdated: a project was added, removed or got another serial."""
         self._changed = True
 
     def rewrite(self) -> None:
-        """Publish the list, whatever lies there: it may be any other one. It blocks, and nobody else may be at work."""
+        """Publish the list, replacing any list on disk. It blocks, and nothing else may run."""
         self._changed, self._shown = True, None
         self._write(frozenset())
 
     async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), anew: bool = False) -> None:
         """
-        Publish the list of published projects, less those that are about to be withdrawn.
+        Publish the list of published projects, without those about to be withdrawn.
 
         Args:
-            anew: a person says to take what upstream has: a serial far past all projects' is given up.
+            anew: the operator accepts upstream's current state, so the list may drop a serial far above all projects'.
         """
         async with self._writing:
             self._anew = anew
             if anew:
-                self._changed, self._shown = True, None  # what lies there is not believed
+                self._changed, self._shown = True, None  # the list on disk is not trusted
             if self._changed or without or not self._volume.has_project_list():
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
     async def publish_without(self, names: Iterable[NormalizedName]) -> None:
         """
-        Publish the list without projects that are about to be withdrawn.
+        Publish the list without the projects about to be withdrawn.
 
-        On a full disk, which only their removal empties, the list is published after it.
+        On a full disk it cannot be written before their removal frees space; the list is then published afterwards.
         """
         try:
             await self.publish(without=frozenset(names))
         except VolumeFullError as error:
-            log.warning("the disk is full: the project list is published after the removals", why=str(error))
+            log.warning("the disk is full; publishing the project list after the removals", why=str(error))
 
     async def find_damage(self) -> list[ListDamage]:
-        """Return the forms of the published list that are missing, or do not say what was published last."""
+        """Return the forms of the published list that are missing or differ from the last published list."""
         async with self._writing:
             return await asyncio.to_thread(self._find_damage)
 
     async def repair(self) -> None:
-        """Publish the list anew where it is damaged."""
+        """Publish the list again if it is damaged."""
         async with self._writing:
             if await asyncio.to_thread(self._find_damage):
-                self._shown = None  # what lies there is not believed
+                self._shown = None  # the list on disk is not trusted
                 await asyncio.to_thread(self._write, frozenset())
 
     def _find_damage(self) -> list[ListDamage]:
@@ -133,7 +133,7 @@ class ProjectList:
         found = {form: self._volume.list_digests(form) for form in _FORMS}
         right = {form: plain for form, (plain, _) in found.items()}
         if said != digest_of(plain or "" for plain in right.values()):
-            # Which of the two it is; or none, where a power cut kept the list and lost the catalog's word of it.
+            # Find the damaged form; there is none if a power cut lost only the catalog's digest of the list.
             rendered = _Digests()
             render_list(self._catalog.projects.listed(), serial=self._published_serial(), into=rendered)
             right = dict(zip(_FORMS, (rendered.html.hexdigest(), rendered.json.hexdigest()), strict=True))
@@ -170,9 +170,9 @@ class ProjectList:
 
     def _digest_on_disk(self) -> str | None:
         """
-        Return the digest of the list that lies there, or None where it is not whole.
+        Return the digest of the list on disk, or None if it is incomplete.
 
-        Not the catalog's word for it: a power cut may have kept that, and lost the list. 90 MB are hashed in 0.1 s.
+        The catalog's digest is no substitute: a power cut may have lost the list alone. Hashing 90 MB takes 0.1 s.
         """
         found = [self._volume.list_digests(form) for form in _FORMS]
         whole = all(plain is not None and twin in (None, plain) for plain, twin in found)
@@ -180,19 +180,19 @@ class ProjectList:
 
     def _serial(self, without: frozenset[NormalizedName]) -> int | None:
         """
-        Return the list's own serial: its newest project's, or one more than the last where the list changed otherwise.
+        Return the list's serial: that of its newest project, or the last one plus one if the list changed otherwise.
 
-        It never goes back, as the newest project's alone would when that project is removed; and a mirror of this
-        mirror believes an absence only when a newer list agrees. A last one that is no counter's is given up.
+        It never decreases, unlike the serial of the newest project when that project is removed: a mirror of this
+        mirror accepts an absence only when a newer list confirms it. An implausible last serial is dropped.
         """
         newest, last, committed = (
             self._catalog.projects.newest_serial(),
             self._published_serial(),
-            # Until all of it has left, this list is not yet the one that upstream's serial stands for.
+            # While removals are pending, this list does not yet match upstream's serial.
             None if without or self._catalog.has_pending_removals() else self._catalog.serials(),
         )
         if newest is not None and committed is not None and committed[0] <= newest + MAX_SERIAL_LEAD:
-            newest = max(newest, committed[0])  # upstream's own list moves when a project leaves, and so does ours
+            newest = max(newest, committed[0])  # upstream's serial grows when a project is removed, and so does ours
         if newest is None or last is None or newest > last:
             return newest if last is None else max(newest or 0, last)
         if is_outlier(last, newest) or (self._anew and last > newest + MAX_SERIAL_LEAD):
@@ -216,14 +216,14 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial
     Render the project list.
 
     Args:
-        projects: name and serial of each, by name. A normalized name needs no escaping in either format.
-        serial: the list's own.
+        projects: name and serial of each, sorted by name. A normalized name needs no escaping in either format.
+        serial: the serial of the list.
     """
     meta: dict[str, object] = (
         {"api-version": API_VERSION}
         if serial is None
         else {
-            # PyPI's own key: a mirror of this mirror sees what changed without asking for every page.
+            # PyPI's private key: a mirror of this mirror finds changes without requesting every page.
             "_last-serial": serial,
             "api-version": API_VERSION,
         }
@@ -235,7 +235,7 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial
     while some := list(itertools.islice(lines, _BATCH_LINES)):
         into.html.write("".join([f'    <a href="{name}/">{name}</a><br>\n' for name, _ in some]))
         if serial is not None:
-            # None is past the list's own: a mirror that counts by the highest would hear of nothing any more.
+            # No project's serial exceeds the list's: a mirror that continues from the highest would miss all changes.
             some = [(name, its if its is None or its <= serial else serial) for name, its in some]
         entries = [
             f'{{"name":"{name}"}}' if its is None else f'{{"_last-serial":{its},"name":"{name}"}}' for name, its in some

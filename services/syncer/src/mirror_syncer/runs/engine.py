@@ -116,7 +116,7 @@ class Engine:
     @property
     def reconciles(self) -> bool:
         """Whether tree and catalog are of different times, so that a sync has pages to fetch again."""
-        return self._reconciliation.needed() is not None
+        return self._reconciliation.mismatch() is not None
 
     def stop(self, *, grace_seconds: float | None = None) -> None:
         """Finish the current projects within their grace, begin no other; the runs go on after the next start."""
@@ -187,7 +187,7 @@ class Engine:
             VolumeError: they do not, and others work at them.
         """
         async with self._reconciling:
-            if (mismatch := await asyncio.to_thread(self._reconciliation.needed)) and self._queue.in_hand():
+            if (mismatch := await asyncio.to_thread(self._reconciliation.mismatch)) and self._queue.in_hand():
                 raise VolumeError(f"{mismatch}, and other runs work at it: cancel them, or restart the syncer")
             await asyncio.to_thread(self._reconciliation.run)
             if mismatch and run is not None:
@@ -204,9 +204,7 @@ class Engine:
     async def _sync(self, run: ActiveRun) -> None:
         await asyncio.to_thread(self._policy.reload)
         run.policy_digest = self._policy.digest
-        run.bounds = await asyncio.to_thread(
-            self._catalog.serial_bounds, everything=self._policy.current.everything
-        )
+        run.bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=self._policy.current.everything)
         whole = run.request.projects is None
         if whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))

@@ -40,7 +40,7 @@ class FreeSpace:
             needed = f", {_human_size(wanted)} needed" if wanted else ""
             raise VolumeFullError(
                 f"{self._root}: {_human_size(free)} of {_human_size(size)} free{needed}, "
-                f"{self._reserve * 100:g}% reserved to stay free (MIRROR_DISK_RESERVE): {MAKE_ROOM}"
+                f"{self._reserve * 100:g}% must stay free (MIRROR_DISK_RESERVE): {MAKE_ROOM}"
             )
         if found.f_files and found.f_favail < _MIN_FREE_INODES:
             raise VolumeFullError(f"{self._root}: only {found.f_favail} inodes are free: grow the file system")

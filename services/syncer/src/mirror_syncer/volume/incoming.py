@@ -281,7 +281,7 @@ def store(
 
 
 def _too_large_error(max_bytes: int) -> FileRejectedError:
-    return FileRejectedError(f"upstream sent more than the declared or allowed {max_bytes:,} bytes")
+    return FileRejectedError(f"upstream sent more than the {max_bytes:,} bytes allowed for this file")
 
 
 def _wrong_size_error(wanted: int, held: int) -> FileRejectedError:
