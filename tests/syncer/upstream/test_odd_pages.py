@@ -66,8 +66,8 @@ async def test_bad_name_is_refused_and_leaves(
 
     assert run.state is RunState.INCOMPLETE
     told = {failure.file: failure.reason for failure in run.failures}
-    assert "is of no type" in told["six-1.0.html"]
-    assert "is another project's" in told["idna-1.0.tar.gz"]
+    assert "has no file type" in told["six-1.0.html"]
+    assert "belongs to another project" in told["idna-1.0.tar.gz"]
     assert site.filenames("six") == {"six-1.0.tar.gz", "six-1.0-py3-none-any.whl"}
     assert not list(site.web.rglob("*.html")) or all(path.name == "index.html" for path in site.web.rglob("*.html"))
 

@@ -92,7 +92,9 @@ class Catalog:
         self.listing = Listing(self._engine)
         self.due = Due(self._engine)
         self.generations = KnownGenerations(self._engine)
-        self.mirror_id = self._remembered(Fact.MIRROR_ID, otherwise=str(uuid.uuid4()))
+        if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
+            self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
+        self.mirror_id = mirror_id
 
     @classmethod
     def in_directory(cls, directory: Path) -> "Catalog":
@@ -256,11 +258,6 @@ class Catalog:
         """Return a stored fact."""
         with self._engine.connect() as connection:
             return connection.scalar(sa.select(about.c.value).where(about.c.key == key))
-
-    def _remembered(self, key: "Fact", *, otherwise: str) -> str:
-        if (value := self.recall(key)) is None:
-            self.remember(key, value := otherwise)
-        return value
 
     def _migrate(self) -> None:
         """Create a new catalog from the schema, or migrate an older one by alembic, whose import takes 0.1 s."""
