@@ -25,7 +25,7 @@ _CONTENT_PATH = re.compile(r"/packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60}
 _PACKAGE_PATH = re.compile(r"packages/[0-9a-f]{2}/(?:[0-9a-f]{2}/[0-9a-f]{60}/)?([^/]+)")
 # PyPI's limit is 1 GiB. Without one, a declared exabyte would end a run for lack of disk space.
 MAX_FILE_BYTES = 16 * 2**30
-# Every type that PyPI ever accepted (in 2026: whl, tar.gz, egg, zip, exe, tar.bz2, msi, rpm, tgz, dmg, deb), the archives
+# Every type that PyPI ever accepted (in 2026: whl, tar.gz, egg, zip, exe, tar.bz2, msi, rpm, tgz, dmg, deb), archives
 # that distutils created and pip reads, and the index of wheel variants. Browsers execute none.
 _TYPES = (
     *(".whl", ".egg", ".exe", ".msi", ".rpm", ".dmg", ".deb", ".zip", ".tar", ".tgz", ".tbz", ".txz", ".tlz", ".bz2"),
