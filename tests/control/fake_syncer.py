@@ -82,6 +82,7 @@ class FakeSyncer:
         self.told: dict[str, Any] = {}
         self.runs: dict[str, Run] = {}
         self.waiting_most = 10_000
+        self.runs_in_an_answer = 200
         self.projects = {
             "six": Project(
                 name="six",
@@ -211,6 +212,7 @@ class FakeSyncer:
         states = request.query.getall("state", list(RunState))
         triggers = request.query.getall("trigger", list(Trigger))
         before, most = request.query.get("after", "~"), int(request.query.get("limit", "50"))
+        most = min(most, self.runs_in_an_answer)
         wanted = [run for run in reversed(self.runs.values()) if run.state in states and run.trigger in triggers]
         found = [run for run in wanted if run.id < before]
         part = [run.model_dump(mode="json") for run in found[:most]]

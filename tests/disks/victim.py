@@ -17,10 +17,10 @@ from mirror_syncer.volume import BufferedIncoming, Incoming, Volume, durability
 
 # A step is the moment before, or after, a call.
 _CALLS: dict[str, tuple[type, str]] = {
-    "file named": (BufferedIncoming, "name_it"),
-    "large file named": (Incoming, "name_it"),
+    "file named": (BufferedIncoming, "publish_file"),
+    "large file named": (Incoming, "publish_file"),
     "sync": (durability.Durability, "sync"),
-    "page shown": (CommitGroup, "_show"),
+    "page shown": (CommitGroup, "_make_visible"),
     "rows committed": (Catalog, "commit"),
     "file unlinked": (Volume, "remove"),
 }

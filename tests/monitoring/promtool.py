@@ -1,4 +1,4 @@
-"""promtool, out of the image that compose.yaml names."""
+"""promtool, out of the image that the stack's Prometheus is built on."""
 
 import re
 import subprocess
@@ -9,8 +9,8 @@ PROMETHEUS = REPOSITORY / "monitoring" / "prometheus"
 
 
 def image() -> str:
-    """Return the image of the stack's Prometheus."""
-    named = re.search(r"image: (prom/prometheus:\S+)", (REPOSITORY / "compose.yaml").read_text())
+    """Return the image that the stack's Prometheus is built on."""
+    named = re.search(r"^FROM (prom/prometheus:\S+)", (PROMETHEUS / "Dockerfile").read_text(), re.MULTILINE)
     assert named
     return named[1]
 

@@ -3,17 +3,33 @@
 import json
 import re
 import socket
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from mirror_control.downloads.line import parse_line
-from nginx.containers import HARDENED, LOGS, Container, connect, docker, mirror
-from nginx.tree import Tree
+from nginx.containers import HARDENED, LOGS, Container, connect, docker, exchange, mirror
+from nginx.tree import Tree, plant
 
 pytestmark = pytest.mark.docker
 
 KNOWN = "htpasswd limits listing symlinks tls"
+
+
+@pytest.fixture(scope="module")
+def unreadable(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """Return a mirror with two directories that nginx cannot read, and logs whoever asks for a file in one."""
+    root = tmp_path_factory.mktemp("unreadable")
+    plant(root)
+    closed = [root / "pypi/web/packages/ee", root / "lost+found"]
+    for directory in closed:
+        directory.mkdir(mode=0o700)
+    with mirror(image, root, LOGS) as container:
+        yield container
 
 
 @pytest.mark.parametrize("names", ["lisitng", "listing,tsl", "../nginx", "*", "listing.conf"])
@@ -102,6 +118,48 @@ def test_access_log(image: str, tree: Tree, network: str) -> None:
     assert all(line["seconds"] >= 0 and line["client"] and line["time"] for line in lines)
 
 
+UNPRINTABLE = [
+    "\n2026/01/01 00:00:00 [alert] worded by a client",
+    "\x1b[2J",
+    "\x7f",
+    "\x9b2J",
+    "\u202etxt",
+    "\u2066",
+    "\u061c",
+]
+
+
+@pytest.mark.proves("security/clients")
+@pytest.mark.parametrize("text", UNPRINTABLE)
+def test_no_client_words_the_error_log(unreadable: Container, text: str) -> None:
+    """What a terminal obeys, or begins a line, reaches the error log by no path, query, user, host or referrer."""
+    quoted, raw = quote(text).encode(), text.replace("\n", "\t").encode()
+    user = b64encode(f"{text}:password".encode())
+    before = len(unreadable.logs.splitlines())
+    heads = [
+        b"GET /packages/ee/%b.whl HTTP/1.1\r\nHost: a" % quoted,
+        b"GET /lost+found/%b HTTP/1.1\r\nHost: a" % quoted,
+        b"GET /packages/ee/x.whl HTTP/1.1\r\nHost: a\r\nAuthorization: Basic " + user,
+        b"GET /packages/ee/x.whl HTTP/1.1\r\nHost: a\r\nReferer: http://b/" + raw,
+        b"GET /packages/ee/x.whl?%b HTTP/1.1\r\nHost: a" % raw,
+        b"GET /packages/ee/x.whl HTTP/1.1\r\nHost: a" + raw,
+    ]
+    for head in heads:
+        answer = exchange(unreadable, head + b"\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 "), head
+    exchange(unreadable, b"GET /packages/ee/plain.whl HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+    new = unreadable.logs.splitlines()[before:]
+    assert ["plain.whl" in line and "Permission denied" in line for line in new] == [True]
+
+
+def test_a_directory_without_an_index_fills_no_log(nginx: Container, client: httpx2.Client) -> None:
+    """Whoever asks for directories of the document root on and on leaves nothing in the error log."""
+    before = len(nginx.logs.splitlines())
+    assert {client.get(path).status_code for path in ("/centos/", "/pypi/", "/centos/images/") * 5} == {403}
+    assert len(nginx.logs.splitlines()) == before
+
+
 @pytest.mark.proves("security/clients")
 def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     """Whatever a client sends, its line of the log is bounded: 720 requests of the worst kind take 2 MB of 64."""
@@ -109,7 +167,7 @@ def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     heads = (
         b"GET /packages/" + b'"' * 7000 + b" HTTP/1.1\r\nRange: " + worst + b"\r\nUser-Agent: " + worst,
         b"GET /simple/" + b"x" * 7000 + b" HTTP/1.1\r\nUser-Agent: " + b"\xff" * 7000,
-        b"GET /?" + b"x" * 7000 + b" HTTP/1.1\r\nReferer: " + worst,
+        b"GET /?" + b"x" * 7000 + b" HTTP/1.1\r\nReferer: " + b"r" * 7000,
         b"X" * 7000 + b" /" + b'"' * 900 + b" HTTP/1.1\r\nX: " + worst,
     )
     with (
@@ -129,3 +187,11 @@ def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     assert max(map(len, lines)) < 3_000
     assert sum(map(len, lines)) < 2_000_000
     assert all(parse_line(line) for line in lines)
+
+
+def test_podman_resolver(image: str, tree: Tree, tmp_path: Path) -> None:
+    """Under Podman nginx asks the DNS server of its resolv.conf for control, and not Docker's."""
+    (tmp_path / "mark").touch(0o644)
+    options = (f"--volume={tmp_path}/mark:/run/.containerenv:ro", "--dns=192.0.2.53")
+    with mirror(image, tree.root, *options) as container:
+        assert container.run("cat", "/tmp/nginx/resolver.conf") == "resolver 192.0.2.53 valid=1s ipv6=off;"

@@ -17,13 +17,14 @@ from mirror_syncer.config.settings import ELSEWHERE, Settings, read_settings
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
-COMPOSE_FILES = COMPOSE + (REPOSITORY / "compose.data.yaml").read_text()
+COMPOSE_DATA = (REPOSITORY / "compose.data.yaml").read_text()
+COMPOSE_FILES = COMPOSE + COMPOSE_DATA
 STARTER = REPOSITORY / "mirror.toml"
 
 # A line "#KEY=value" is a knob with its default, any other comment is prose.
 KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
-# In a container these are not the operator's to choose: compose.yaml gives them a value.
+# In a container these are not the operator's to choose: the compose files give them a value.
 FIXED = {
     *("MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"),
     *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
@@ -40,8 +41,10 @@ def fields(settings: type[Settings] | type[ControlSettings]) -> set[str]:
 
 
 def environment(service: str) -> dict[str, str]:
-    """Return a service's ``environment`` in compose.yaml; a value is empty where compose passes the variable on."""
-    block = re.search(rf"^  {service}:\n(?:    .*\n)*?    environment:\n((?:      .*\n)+)", COMPOSE, re.MULTILINE)
+    """Return a service's ``environment`` in a compose file; a value is empty where compose passes the variable on."""
+    block = re.search(
+        rf"^  {service}:.*\n(?:    .*\n)*?    environment:\n((?:      .*\n)+)", COMPOSE_FILES, re.MULTILINE
+    )
     assert block
     return dict(re.findall(r"^      ([A-Z_]+):[ ]?(.*)$", block[1], re.MULTILINE))
 
@@ -98,9 +101,18 @@ def test_compose_has_the_same_defaults() -> None:
 def test_syncer_is_passed_everything() -> None:
     """All that the syncer reads reaches it: .env as a whole, and each key from a shell or --env-file, too."""
     assert "env_file: [{ path: .env, required: false }]" in COMPOSE
-    assert fields(Settings) <= set(environment("syncer"))
-    fixed = {key for key, value in environment("syncer").items() if value}
-    assert fixed == (fields(Settings) & FIXED) | SECRETS
+    fixed = set(environment("writer"))
+    assert fixed == fields(Settings) & FIXED
+    assert fields(Settings) <= set(environment("syncer")) | fixed
+    assert {key for key, value in environment("syncer").items() if value} == SECRETS
+
+
+def test_environment_keeps_interpolated_names() -> None:
+    """No service gives an interpolated variable another meaning: podman-compose would interpolate with that."""
+    for service in ("syncer", "control"):
+        given = environment(service)
+        interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) & set(given)
+        assert all(given[key] == "" or given[key].startswith(f"${{{key}:+") for key in interpolated), service
 
 
 def test_control_is_passed_everything() -> None:

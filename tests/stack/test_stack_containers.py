@@ -1,6 +1,7 @@
 """How little the containers may do, as the engine itself tells it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +284,17 @@ def test_monitoring_may_do_as_little(name: str) -> None:
     assert [volume["source"] for volume in service["volumes"] if not volume.get("read_only")] == [name]
     # Grafana meets Prometheus alone; Prometheus, control.
     assert set(service["networks"]) == {"prometheus": {"front", "monitor"}, "grafana": {"monitor"}}[name]
-    assert service["image"][-1].isdigit(), "a version, so that a pull brings no surprise"
+    (base,) = re.findall(r"^FROM (.+)", (REPOSITORY / "monitoring" / name / "Dockerfile").read_text(), re.MULTILINE)
+    assert base[-1].isdigit(), "a version, so that a pull brings no surprise"
+
+
+@pytest.mark.proves("reliability/host")
+def test_only_the_policy_is_mounted_from_the_clone() -> None:
+    """No container mounts another file of the clone than mirror.toml, since its mode depends on the clone's umask."""
+    configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
+    services = json.loads(configured)["services"].values()
+    mounted = {volume["source"] for service in services for volume in service["volumes"] if volume["type"] == "bind"}
+    assert mounted == {str(REPOSITORY / "mirror.toml")}
 
 
 def test_monitoring_has_no_way_out() -> None:

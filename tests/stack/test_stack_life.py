@@ -100,11 +100,13 @@ def test_health_check_goes_through_no_proxy(stack: Stack, service: str) -> None:
 @pytest.mark.proves("reliability/host")
 def test_image_that_cannot_be_pulled_costs_itself(stack: Stack, mirror: Mirror, tmp_path: Path) -> None:
     """Where Grafana's image cannot be had, its own command fails; the mirror was started before, and runs on."""
+    (tmp_path / "Dockerfile").write_text("FROM 127.0.0.1:1/none:1\n")
     override = tmp_path / "grafana.yaml"
-    override.write_text('services: { grafana: { image: "127.0.0.1:1/none:1" } }\n')
+    override.write_text(f"services: {{ grafana: {{ build: {tmp_path} }} }}\n")
     watched = Stack(settings=stack.settings, project=stack.project, overrides=(override,))
     before = stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES)
-    watched.compose("--profile=monitoring", "up", "--detach", "--no-build", "--wait", status=18)
+    said = watched.compose("--profile=monitoring", "up", "--detach", "--wait", status=17)
+    assert "127.0.0.1:1/none:1" in said
     assert stack.compose("ps", "--format={{.ID}} {{.Name}}", *SERVICES) == before
     assert "COMPOSE_PROFILES" not in (REPOSITORY / ".env.example").read_text()
     assert mirror.missing(["six"]) == []

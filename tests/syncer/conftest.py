@@ -8,6 +8,7 @@ import pytest
 import fakepypi
 import postgres
 from mirror_syncer.catalog import Catalog
+from syncer.dying import Nursery, nursery
 from syncer.site import Site
 
 
@@ -28,6 +29,19 @@ def site(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
 def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     """Return what tells the log so far: the syncer's own, which is printed, and that of Python's, such as asyncio's."""
     return lambda: caplog.text + capsys.readouterr().out
+
+
+@pytest.fixture(scope="session")
+def two_nurseries() -> Iterator[tuple[Nursery, Nursery]]:
+    """Two warm processes, from which others are forked that die at a step. To warm one up takes two seconds."""
+    with nursery() as one, nursery() as other:
+        yield one, other
+
+
+@pytest.fixture(scope="session")
+def warm(two_nurseries: tuple[Nursery, Nursery]) -> Nursery:
+    """Where processes come from that die at a step, one at a time."""
+    return two_nurseries[0]
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,16 @@ committed. The product knows nothing of it: Python's audit events tell of the fo
 just before it happens. So to die at every step in turn is to leave every state that there is between two of them.
 
 Processes are forked from a warm one, since to import everything takes a second.
+
+A process can also stop at every step instead, while the warm one copies what is on the disk. A process that stops and
+one that is killed leave the same disk, so each copy is what a kill at that step leaves, and one life makes them all.
 """
 
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,12 +52,17 @@ class Fate:
         at: before the first one that is called so.
         seconds: after how many; None: never.
         worker: the syncer's first worker process dies at that step or, where none is up yet, at a later one.
+        copies: live on, but stop at every step until a copy of the disk is in this directory, and make one at the end.
     """
 
     step: int | None = None
     at: str | None = None
     seconds: float | None = None
     worker: bool = False
+    copies: str | None = None
+
+    def __str__(self) -> str:
+        return f"step{self.step}" if self.step else f"{self.seconds:.3f}s" if self.seconds else self.at or "end"
 
 
 LIVES = Fate()
@@ -85,8 +95,10 @@ class Nursery:
         order = {"argv": argv, "environment": environment, "fate": vars(fate), "trail": str(trail)}
         self._process.stdin.write(f"{json.dumps(order)}\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        return Life(code, trail.read_text().splitlines())
+        # An earlier test may have broken off before its process ended.
+        while (answer := json.loads(self._process.stdout.readline()))["trail"] != str(trail):
+            pass
+        return Life(answer["code"], trail.read_text().splitlines())
 
 
 @contextmanager
@@ -153,6 +165,9 @@ class Steps:
                 self._die()
             if self._fate.at is not None and self._fate.at in what:
                 self._die()
+            if self._fate.copies is not None:
+                # Sent to this thread, the signal stops it here, and all others with it.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     def die_after(self, seconds: float) -> None:
         """Die then, whatever is under way."""
@@ -219,9 +234,21 @@ def _warm() -> None:
                 fate=Fate(**order["fate"]),
                 trail=order["trail"],
             )
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        code = _end(child, disk=Path(order["trail"]).parent, copies=order["fate"]["copies"])
+        sys.stdout.write(f"{json.dumps({'code': code, 'trail': order['trail']})}\n")
         sys.stdout.flush()
+
+
+def _end(child: int, *, disk: Path, copies: str | None) -> int:
+    """Return how a process ended; copy its disk whenever it stops, and at its end."""
+    for number in itertools.count(1):
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if copies is not None:
+            shutil.copytree(disk, Path(copies) / str(number))
+        if not os.WIFSTOPPED(status):
+            return os.waitstatus_to_exitcode(status)
+        os.kill(child, signal.SIGCONT)
+    raise AssertionError  # numbers do not end
 
 
 if __name__ == "__main__":

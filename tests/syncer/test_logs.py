@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,30 @@ async def test_what_fails_alike_is_told_by_number(site: Site, pypi: fakepypi.Fak
     assert logged.index(alike[0]) == logged.index(logged[-1]) - 1
     assert logged[-1]["event"] == "run ended"
     assert (len(run.failures), states) == (31, {ProjectState.FAILING})
+
+
+@pytest.mark.proves("security/project-owners")
+async def test_bad_files_of_one_project_hide_no_other_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of a project with 300 bad files a run and its log name twenty, and how many more; all others have theirs."""
+    for name in ("aaa", "six"):
+        pypi.index.project(name).upload("1.0")
+
+    def spoil(document: dict[str, Any]) -> None:
+        [entry, *_] = document["files"]
+        document["files"] += [{**entry, "filename": f"word{number}/ {'x' * number} .zip"} for number in range(300)]
+
+    pypi.faults.on_page("aaa").edit(spoil)
+    pypi.faults.on_page("six").status(403)
+    site.select("aaa", "six")
+    async with site.running() as running:
+        with capture_logs() as logged:
+            run = await running.sync()
+
+    [*named, more] = (failure for failure in run.failures if failure.project == "aaa")
+    assert (len(named), more.reason) == (20, "280 more failures of this project are not listed")
+    assert [failure.project for failure in run.failures if failure.project != "aaa"] == ["six"]
+    told = [line["project"] for line in logged if line["event"] == "failed"]
+    assert (told.count("six"), told.count("aaa") <= 21) == (1, True)
 
 
 def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +185,21 @@ async def test_a_level_is_where_the_log_begins(site: Site, pypi: fakepypi.FakePy
     done = await mirror_syncer(site, "sync", MIRROR_LOG_LEVEL=level)
 
     assert ("run ended" in done.err) is told
+
+
+@pytest.mark.proves("security/project-owners")
+def test_traceback_steers_no_terminal() -> None:
+    """A defect's traceback, whose message may be upstream's words, is shown without what a terminal would obey."""
+    script = """
+from mirror_syncer.logs import configure_logging
+import structlog
+configure_logging(level="info", form="console")
+try:
+    raise ValueError("six\\x1b[2J\\u202e.whl")
+except ValueError:
+    structlog.get_logger().exception("file failed")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+
+    assert "ValueError: six\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}.whl" in done.stderr
+    assert "Traceback (most recent call last)" in done.stderr

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from typing import Any
 
 import httpx2
@@ -91,6 +92,23 @@ def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
         log = server.communicate(timeout=20)[1]
     assert "/api/v1/x\N{REPLACEMENT CHARACTER}[2K\N{REPLACEMENT CHARACTER}audit" in log
     assert "\x1b[2K" not in log
+
+
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_a_traceback_steers_no_terminal() -> None:
+    """A defect's traceback, whose message may be a client's words, is shown without what a terminal would obey."""
+    script = """
+import structlog
+from mirror_control.logs import configure
+from mirror_control.settings import LogFormat, LogLevel
+configure(level=LogLevel.INFO, form=LogFormat.CONSOLE)
+try:
+    raise ValueError("a\\x1b[2J\\u202eb")
+except ValueError:
+    structlog.get_logger().exception("a defect")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert "ValueError: a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}b" in done.stderr
 
 
 def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:

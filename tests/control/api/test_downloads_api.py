@@ -1,9 +1,13 @@
 """Downloads and misses, as the API, Prometheus and mirrorctl tell them."""
 
+import asyncio
 import json
+import sqlite3
+import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,7 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from control.log_lines import line, minute_file
-from mirror_control.client.download_shapes import Downloads, Misses
+from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses
+from mirror_control.downloads import statistics
+from mirror_control.downloads.statistics import Statistics, StatisticsBusyError
 from mirror_control.downloads.store import Place, Store
 from mirror_control.downloads.tally import Tally
 from mirror_control.settings import Settings
@@ -229,3 +235,33 @@ def test_how_long_is_days(settings: Settings, monkeypatch: pytest.MonkeyPatch, v
         Settings.load()
     monkeypatch.setenv("MIRROR_DOWNLOADS_KEPT", "30d")
     assert Settings.load().downloads_kept == timedelta(days=30)
+
+
+@pytest.mark.proves("security/clients")
+async def test_many_who_ask_leave_threads_for_the_counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two questions are looked up at once; who asks the same shares the answer, others are told to come again."""
+    release, asked = threading.Event(), list[str | None]()
+    busy, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def slow(_store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
+        asked.append(wanted.project)
+        if len(asked) == 2:
+            loop.call_soon_threadsafe(busy.set)
+        release.wait(10)
+        day = date(2026, 11, 22)
+        return Downloads(since=day, until=day, project=wanted.project, downloads=1, days=[], file_types=[], clients=[])
+
+    monkeypatch.setattr(statistics, "_downloads", slow)
+    monkeypatch.setattr(statistics, "_PATIENCE_SECONDS", 0.05)
+    counts = Statistics(tmp_path / "downloads.db")
+    questions = [DownloadFilter(project=name) for name in ("a", "b", "a", "b", "c", "d")]
+    answers = [asyncio.create_task(counts.downloads(question)) for question in questions]
+    await busy.wait()
+    for late in answers[4:]:
+        with pytest.raises(StatisticsBusyError):
+            await late
+    release.set()
+
+    assert [(await answer).project for answer in answers[:4]] == ["a", "b", "a", "b"]
+    assert sorted(filter(None, asked)) == ["a", "b"]
+    assert (await counts.downloads(DownloadFilter(project="e"))).project == "e"

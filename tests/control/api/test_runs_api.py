@@ -5,6 +5,8 @@ import pytest
 
 from control.fake_syncer import FakeSyncer
 from mirror_contract import Run, RunState, Trigger
+from mirror_control.access.rights import Right
+from mirror_control.settings import Settings
 
 
 def test_a_run_is_accepted_with_its_address(holder: httpx2.Client, syncer: FakeSyncer) -> None:
@@ -20,12 +22,27 @@ def test_a_run_is_accepted_with_its_address(holder: httpx2.Client, syncer: FakeS
 
 
 def test_an_idempotency_key_reaches_the_syncer(holder: httpx2.Client, syncer: FakeSyncer) -> None:
-    """The syncer, which owns idempotency, gets the caller's key and who asks."""
-    holder.post("/api/v1/runs", json={"kind": "sync"}, headers={"Idempotency-Key": "k-1", "X-Trigger": "cli"})
-    seen = next(one for one in syncer.seen if one.method == "POST")
+    """The syncer, which owns idempotency, gets one key for each of the caller's, and who asks."""
+    for key in ("k-1", "k-1", "k-2"):
+        holder.post("/api/v1/runs", json={"kind": "sync"}, headers={"Idempotency-Key": key, "X-Trigger": "cli"})
+    seen = [one for one in syncer.seen if one.method == "POST"]
+    first, again, other = (one.headers["Idempotency-Key"] for one in seen)
 
-    assert (seen.headers["Idempotency-Key"], seen.headers["X-Trigger"]) == ("k-1", "cli")
-    assert "Authorization" not in seen.headers
+    assert first == again != other
+    assert seen[0].headers["X-Trigger"] == "cli"
+    assert "Authorization" not in seen[0].headers
+
+
+@pytest.mark.proves("security/tokens-and-secrets")
+def test_an_idempotency_key_is_its_tokens_own(holder: httpx2.Client, settings: Settings, syncer: FakeSyncer) -> None:
+    """Two tokens' calls with one key are two calls: neither gets the other's run, nor uses up the other's key."""
+    keys = []
+    for token in (settings.tokens.named.create(name, Right.TRIGGER) for name in ("one", "two")):
+        headers = {"Idempotency-Key": "nightly", "Authorization": f"Bearer {token}"}
+        assert holder.post("/api/v1/runs", json={"kind": "sync"}, headers=headers).status_code == 202
+        keys.append(syncer.seen[-1].headers["Idempotency-Key"])
+
+    assert len(set(keys)) == 2
 
 
 def test_nobody_passes_for_the_schedule(holder: httpx2.Client, syncer: FakeSyncer) -> None:

@@ -311,6 +311,12 @@ def test_project_tells_which_files_have_no_upload_time(client: httpx2.Client, sy
     assert "unknown" not in page.partition("six-2.0.tar.gz")[2].partition("</tr>")[0]
 
 
+def test_project_with_more_files_than_are_told_says_how_many(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Of a project whose answer holds a part of its files, the page says how many more its index page has."""
+    syncer.projects["six"] = half_dated_project().model_copy(update={"file_count": 100_000})
+    assert "99,998 older ones are on" in client.get("/ui/projects/six").text
+
+
 def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:
     """Style and scripts come from here, by an address that changes with their content; any other is not there."""
     page = client.get("/ui/").text
@@ -385,6 +391,15 @@ def test_syncer_never_heard(serve: Serve, syncer: FakeSyncer, background: Backgr
         answer = client.get("/ui/")
     assert (answer.status_code, "The syncer does not answer" in answer.text) == (503, True)
     assert "docker compose logs syncer" in answer.text
+
+
+def test_history_is_whole_where_an_answer_holds_few_runs(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The chart shows the last syncs, also where each has so many failures that they come in several answers."""
+    syncer.runs_in_an_answer = 2
+    syncer.runs = {f"r{number}": run(id=f"r{number}") for number in range(1, 6)}
+    syncer.told = {"last_run": syncer.runs["r5"]}
+    page = client.get("/ui/").text
+    assert all(f"/ui/runs/r{number}" in page for number in range(1, 6))
 
 
 def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSyncer) -> None:

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.config import Policy, PolicySource, Selection, Serve, fingerprint, read_policy
 from mirror_syncer.errors import ConfigurationError
+from syncer.rights import ordinary
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -238,3 +239,24 @@ def test_digests_outlive_the_process(tmp_path: Path) -> None:
         for seed in range(3)
     }
     assert len(said) == 1
+
+
+@pytest.mark.proves("reliability/host")
+def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
+    """A document that its mode, or its directory's, hides from the syncer is told with the chmod that shows it."""
+    directory = tmp_path / "config"
+    directory.mkdir(0o755)
+    policy = directory / "mirror.toml"
+    policy.write_text('mirror.projects = ["six"]\n')
+    policy.chmod(0o644)
+    for place, mode, remedy in (
+        (policy, 0o000, r"cannot be read by user \d+ \(Permission denied\); on the host: chmod o\+r mirror\.toml$"),
+        (directory, 0o000, r"on the host: chmod o\+rx the directory of mirror\.toml$"),
+    ):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        with ordinary(), pytest.raises(ConfigurationError, match=remedy):
+            read_policy(policy)
+        place.chmod(before)
+    with ordinary():
+        assert "six" in read_policy(policy).projects

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Iterator
 
 import pytest
 from packaging.utils import NormalizedName
@@ -14,18 +13,11 @@ import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.volume.tree import _temporary_name
-from syncer.dying import Fate, Nursery, nursery
+from syncer.dying import Fate, Nursery
 from syncer.site import Site
 from syncer.witness import Witness, retiring, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
-
-
-@pytest.fixture
-def warm() -> Iterator[Nursery]:
-    """Where processes come from that die at a step."""
-    with nursery() as ready:
-        yield ready
 
 
 async def die(site: Site, warm: Nursery, *, at: str) -> None:

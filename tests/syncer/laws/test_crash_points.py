@@ -3,9 +3,11 @@
 import asyncio
 import random
 import shutil
+import signal
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from alembic.command import upgrade
 from alembic.config import Config
 
 import fakepypi
-from syncer.dying import LIVES, Fate, Life, Nursery, nursery
+from syncer.dying import LIVES, Fate, Life, Nursery
 from syncer.old_mirror import OldMirror
 from syncer.site import Site, same_directory
 from syncer.witness import Witness, fetched, retiring, upstream_of, whole_files
@@ -48,33 +50,46 @@ class Scene:
 
     async def die(self, warm: Nursery, directory: Path, *fates: Fate) -> Life:
         """Die of each fate in turn, end as if nothing had happened, and return the last death."""
-        contact = f"https://mirror.example{directory}/"
         shutil.copytree(self.site.data.parent, directory)
         site, witness = Site(directory, upstream=self.pypi.url), Witness(damaged=self.damaged)
-        environment = site.environment(MIRROR_CONTACT=contact, MIRROR_WORKERS=str(self.workers))
-
-        async def live(*argv: str, fate: Fate = LIVES) -> Life:
-            return await asyncio.to_thread(warm.live, *argv, environment=environment, fate=fate)
-
         witness.look(site)
         for fate in fates:
-            there, before = whole_files(site), len(self.pypi.log)
-            life = await live(*self.command, fate=fate)
+            life = await self._live(warm, site, *self.command, fate=fate)
             witness.look(site)
-            assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
-        there, before = whole_files(site), len(self.pypi.log)
+        await self._recover(warm, site, witness)
+        return life
+
+    async def stop(self, warm: Nursery, copies: Path) -> Life:
+        """Live, and leave a copy of the disk as it was before each step, and one as it is at the end."""
+        return await self._live(warm, self.site, *self.command, fate=Fate(copies=str(copies)))
+
+    async def rise(self, warm: Nursery, directory: Path, *, seen: Witness) -> Life:
+        """End as if nothing had happened, from such a copy; return the life that was cut there."""
+        trail = (directory / "trail").read_text().splitlines()
+        site, witness = Site(directory, upstream=self.pypi.url), replace(seen, seen=dict(seen.seen))
+        witness.look(site)
+        await self._recover(warm, site, witness)
+        return Life(-signal.SIGKILL, trail)
+
+    async def _recover(self, warm: Nursery, site: Site, witness: Witness) -> None:
         for command in dict.fromkeys((self.command, ("sync",))):
-            last = await live(*command)
-            assert last.code in self.codes, (directory / "trail.log").read_text()
-        assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
+            last = await self._live(warm, site, *command)
+            assert last.code in self.codes, site.state.with_name("trail.log").read_text()
         expected = upstream_of(self.pypi, *self.names)
         witness.settled(site, expected, legacy=self.legacy)
         if retiring(site):  # what a death left over stays for an hour
             site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
-            await live("sync")
+            await self._live(warm, site, "sync")
             witness.settled(site, expected, legacy=self.legacy)
         assert retiring(site) == set()
-        shutil.rmtree(directory)
+        shutil.rmtree(site.data.parent)
+
+    async def _live(self, warm: Nursery, site: Site, *argv: str, fate: Fate = LIVES) -> Life:
+        contact = f"https://mirror.example{site.data.parent}/"
+        environment = site.environment(MIRROR_CONTACT=contact, MIRROR_WORKERS=str(self.workers))
+        there, before = whole_files(site), len(self.pypi.log)
+        life = await asyncio.to_thread(warm.live, *argv, environment=environment, fate=fate)
+        assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
         return life
 
 
@@ -334,44 +349,60 @@ def make_first_catalog(path: Path, identity: str) -> None:
 
 
 @pytest.fixture
-def nurseries() -> Iterator[asyncio.Queue[Nursery]]:
+def nurseries(two_nurseries: tuple[Nursery, Nursery]) -> asyncio.Queue[Nursery]:
     """Where processes come from, two at a time."""
-    with nursery() as one, nursery() as other:
-        queue = asyncio.Queue[Nursery]()
+    queue = asyncio.Queue[Nursery]()
+    for one in two_nurseries:
         queue.put_nowait(one)
-        queue.put_nowait(other)
-        yield queue
+    return queue
+
+
+async def each(
+    nurseries: asyncio.Queue[Nursery], directory: Path, work: Mapping[str, Callable[[Nursery, Path], Awaitable[Life]]]
+) -> list[Life]:
+    """Have lives lived, each by itself in a directory of its own, and tell of all that went wrong."""
+    wrong: list[str] = []
+    lives: list[Life] = []
+
+    async def one(name: str, live: Callable[[Nursery, Path], Awaitable[Life]]) -> None:
+        home = directory / name
+        warm = await nurseries.get()
+        try:
+            lives.append(await live(warm, home))
+        except AssertionError as error:
+            line = traceback.extract_tb(error.__traceback__)[-1].line
+            wrong.append(f"{name}, at last {(home / 'trail').read_text().splitlines()[-1:]}: {line}: {error}")
+        finally:
+            nurseries.put_nowait(warm)
+
+    await asyncio.gather(*(one(name, live) for name, live in work.items()))
+    assert not wrong, "\n".join(wrong)
+    return lives
 
 
 async def all_die(
     scene: Scene, nurseries: asyncio.Queue[Nursery], directory: Path, *, deaths: Iterable[Sequence[Fate]]
 ) -> list[Life]:
-    """Let a scene end in each of these ways, each by itself, and tell of all that went wrong."""
-    wrong: list[str] = []
-    lives: list[Life] = []
+    """Let a scene end in each of these ways."""
 
-    async def one(number: int, fates: Sequence[Fate]) -> None:
-        home = directory / str(number)
-        warm = await nurseries.get()
-        try:
-            lives.append(await scene.die(warm, home, *fates))
-        except AssertionError as error:
-            line = traceback.extract_tb(error.__traceback__)[-1].line
-            wrong.append(f"{fates}, at last {(home / 'trail').read_text().splitlines()[-1:]}: {line}: {error}")
-        finally:
-            nurseries.put_nowait(warm)
+    def ending(fates: Sequence[Fate]) -> Callable[[Nursery, Path], Awaitable[Life]]:
+        return lambda warm, home: scene.die(warm, home, *fates)
 
-    await asyncio.gather(*(one(number, fates) for number, fates in enumerate(deaths)))
-    assert not wrong, "\n".join(wrong)
-    return lives
+    named = {"-".join([str(number), *map(str, fates)]): ending(fates) for number, fates in enumerate(deaths)}
+    return await each(nurseries, directory, named)
+
+
+async def set_up(direct: Direct, pypi: fakepypi.FakePyPI, directory: Path) -> Scene:
+    """Return a scene."""
+    (home := directory / "before").mkdir()
+    return await direct(Site(home, upstream=pypi.url), pypi)
 
 
 async def rehearse(
     direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], directory: Path
 ) -> tuple[Scene, int]:
     """Return a scene, and how many steps it has when nobody dies."""
-    (home := directory / "before").mkdir()
-    scene = await direct(Site(home, upstream=pypi.url), pypi)
+    scene = await set_up(direct, pypi, directory)
     [whole] = await all_die(scene, nurseries, directory / "whole", deaths=[[LIVES]])
     assert whole.code in scene.codes
     return scene, len(whole.steps)
@@ -395,15 +426,19 @@ async def test_killed_at_some_steps(
 @pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("direct", SCENES)
 async def test_killed_at_every_step(
-    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+    direct: Direct, pypi: fakepypi.FakePyPI, warm: Nursery, nurseries: asyncio.Queue[Nursery], tmp_path: Path
 ) -> None:
-    """As above, at each step in turn, on every way on which something is published, withdrawn or put right."""
-    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
+    """As above, at each step of a life, on every way on which something is published, withdrawn or put right."""
+    scene = await set_up(direct, pypi, tmp_path)
+    (seen := Witness(damaged=scene.damaged)).look(scene.site)
+    copies = tmp_path / "copies"
 
-    lives = await all_die(scene, nurseries, tmp_path, deaths=[[Fate(step=step)] for step in range(1, steps + 1)])
+    whole = await scene.stop(warm, copies)
+    names = [str(number) for number in range(1, len(whole.steps) + 2)]  # the last one is of the end
+    lives = await each(nurseries, copies, dict.fromkeys(names, partial(scene.rise, seen=seen)))
 
-    # What happens side by side takes a step less or more.
-    assert sum(life.killed for life in lives) > 0.8 * steps
+    assert whole.code in scene.codes
+    assert sorted(len(life.steps) for life in lives) == [*range(1, len(whole.steps) + 1), len(whole.steps)]
 
 
 @pytest.mark.proves("reliability/crash", "reliability/disk")

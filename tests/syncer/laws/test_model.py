@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import fakepypi
 from fakepypi.pages import Document
 from mirror_syncer.model.names import MAX_NAME_BYTES
-from syncer.dying import LIVES, Fate, Life, Nursery, nursery
+from syncer.dying import LIVES, Fate, Life, Nursery
 from syncer.site import Site, same_directory
 from syncer.witness import Witness, fetched, in_hand, retiring, upstream_of
 
@@ -58,11 +58,13 @@ class Story(RuleBasedStateMachine):
 
     Args:
         warm: where processes come from.
+        kind: whether everything is mirrored, and whether upstream has serials; left to chance where it is not said.
     """
 
-    def __init__(self, warm: Nursery) -> None:
+    def __init__(self, warm: Nursery, kind: tuple[bool, bool] | None) -> None:
         super().__init__()
         self._warm = warm
+        self._kind = kind
         self._open = ExitStack()
         self._pypi = self._open.enter_context(serving())
         self._site = Site(Path(self._open.enter_context(TemporaryDirectory())), upstream=self._pypi.url)
@@ -77,7 +79,8 @@ class Story(RuleBasedStateMachine):
     )
     def begin(self, *, everything: bool, serials: bool, legacy: bool, chosen: set[str]) -> None:
         """Choose a policy, and an upstream."""
-        self._everything, self._serials, self._legacy = everything, serials, legacy
+        self._everything, self._serials = self._kind or (everything, serials)
+        self._legacy = legacy
         self._heal()
         self._choose(chosen, grace="0m")
 
@@ -312,28 +315,29 @@ def serving() -> Iterator[fakepypi.FakePyPI]:
         loop.close()
 
 
-def tell(*, examples: int, steps: int) -> None:
+def tell(warm: Nursery, *, examples: int, steps: int, kind: tuple[bool, bool] | None = None) -> None:
     """Tell so many stories, the same ones each time."""
-    with nursery() as warm:
-        run_state_machine_as_test(
-            lambda: Story(warm),  # type: ignore[arg-type]
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    run_state_machine_as_test(
+        lambda: Story(warm, kind),  # type: ignore[arg-type]
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
 
 
 @pytest.mark.proves("reliability/crash")
-def test_a_few_stories() -> None:
+def test_a_few_stories(warm: Nursery) -> None:
     """Random events, faults and deaths leave no moment at which a client would get something wrong, and no trace."""
-    tell(examples=3, steps=10)
+    tell(warm, examples=3, steps=10)
 
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_many_stories() -> None:
-    """As above, many times over."""
-    tell(examples=60, steps=25)
+@pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
+@pytest.mark.parametrize("everything", [True, False], ids=["everything", "selected"])
+def test_many_stories(warm: Nursery, *, everything: bool, serials: bool) -> None:
+    """As above, many times over, on each kind of mirror: in pieces, which several processes share."""
+    tell(warm, examples=15, steps=25, kind=(everything, serials))

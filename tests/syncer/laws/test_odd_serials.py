@@ -171,6 +171,9 @@ async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepyp
         ahead = await running.sync()
 
     assert (behind.state, ahead.state) == (RunState.INCOMPLETE, RunState.SUCCEEDED)
+    assert behind.failures[0].reason.startswith(
+        "upstream shows a page without a serial, which may be older; ours is of"
+    )
     assert "six-2.0.tar.gz" in kept
     assert {"six-2.0.tar.gz", "six-3.0.tar.gz"} <= site.filenames("six")
 

@@ -86,6 +86,8 @@ async def test_large_file_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> Non
     async with site.running(limits=PATIENT) as running:
         run = running.ask(RunKind.SYNC)
         await staged(site, 8_000_000)
+        while not list((site.web / "packages").rglob("large-1.0-py3-none-any.whl")):  # noqa: ASYNC110 - as in staged
+            await asyncio.sleep(0.01)  # a file has a name once it is whole
         ended = await cancelled(running, run)
         pypi.log.forget()
         again = await running.sync()

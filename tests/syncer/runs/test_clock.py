@@ -90,6 +90,39 @@ async def test_grace_is_as_long_as_it_was(site: Site, pypi: fakepypi.FakePyPI, h
 
 
 @pytest.mark.proves("reliability/time-and-order")
+@pytest.mark.parametrize("everything", [False, True])
+async def test_grace_outlasts_a_clock_that_is_set_within_a_run(
+    site: Site, pypi: fakepypi.FakePyPI, host: Host, *, everything: bool
+) -> None:
+    """A run that collects in its end notices a clock that was set since it began, before anything leaves."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    pypi.index.project("idna").upload("1.0")
+    if everything:
+        site.everything(grace="2h")
+    else:
+        site.select("six", "idna", grace="2h")
+    async with site.running() as running:
+        await running.sync()
+        path = site.web / site.published("six").places[WHEEL]
+        project.delete_file(WHEEL)
+        await running.sync()
+        pypi.index.project("idna").upload("2.0")
+        gate = pypi.faults.on_page("idna").gate()
+        run = running.ask(RunKind.SYNC)
+        await gate.arrival()
+        host.set_clock(by=YEAR)
+        gate.open()
+        ended = await running.ended(run)
+        assert path.exists()
+        host.wait(2 * 3_600 + 100)
+        await running.collect()
+
+    assert (ended.state, ended.counts.files_removed) == (RunState.SUCCEEDED, 0)
+    assert not path.exists()
+
+
+@pytest.mark.proves("reliability/time-and-order")
 async def test_success_of_tomorrow_is_not_fresh(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A start syncs at once where the last success is of a time that has not come yet."""
     pypi.index.project("six").upload("1.0")

@@ -237,6 +237,33 @@ async def test_quarantined_project_leaves_once_it_is_deleted(
 
 
 @pytest.mark.proves("reliability/crash")
+@pytest.mark.parametrize("what", ["a lost catalog", "another upstream"])
+async def test_quarantine_that_nobody_remembers_is_asked_after(site: Site, pypi: fakepypi.FakePyPI, what: str) -> None:
+    """A quarantined project is asked for in each sync, also where the catalog does not know when it last was."""
+    publish(pypi, "bad", "good")
+    site.everything(guard="100%")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("bad").quarantine()
+        await running.sync()
+    async with fakepypi.serve(pypi.index) as moved:
+        if what == "a lost catalog":
+            for path in site.state.iterdir():
+                path.unlink()
+        else:
+            site.upstream = moved.url
+        async with site.running() as running:
+            await running.sync()
+            kept = site.published("bad").page.status
+            pypi.index.project("bad").delete()
+            await running.sync()
+            await running.sync()
+
+    assert kept == "quarantined"
+    assert site.pages() == ["good"]
+
+
+@pytest.mark.proves("reliability/crash")
 async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """What is quarantined stays, so the deletion guard counts none of it, however many lists lack it."""
     publish(pypi, "bad", "worse", "good")

@@ -279,3 +279,23 @@ async def test_named_project_is_measured_alike(twelve: Site, pypi: fakepypi.Fake
 
     assert (run.state, run.counts.files_removed) == (RunState.SUCCEEDED, 3)
     assert (twelve.filenames(FIRST), twelve.filenames(NAMES[1])) == (set(), releases(NAMES[1], *VERSIONS))
+
+
+@pytest.mark.proves("reliability/removal")
+async def test_project_that_shrinks_is_counted_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that drops one file and has another refused is looked at twice in a run, and reported once."""
+    for name in ("six", "idna", "click"):
+        pypi.index.project(name).upload("1.0", sdist=False)
+        pypi.index.project(name).upload("2.0", sdist=False)
+    site.select("six", "idna", "click", grace="0h")
+    async with site.running() as running:
+        await running.sync()
+        pypi.index.project("six").delete_release("1.0")
+        pypi.index.project("six").upload("3.0", sdist=False)
+        pypi.faults.on_file("six-3.0-py3-none-any.whl").status(404)
+        run = await running.sync()
+
+    assert site.filenames("six") == {"six-2.0-py3-none-any.whl"}
+    assert (run.counts.projects_partial, run.counts.files_failed) == (1, 1)
+    assert [failure.file for failure in run.failures] == ["six-3.0-py3-none-any.whl"]
+    assert run.message == "1 project(s) lack files that could not be had"

@@ -1,23 +1,31 @@
 """The private API: what control asks of the syncer."""
 
+import asyncio
+import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from packaging.utils import NormalizedName
 from structlog.testing import capture_logs
 
 import fakepypi
-from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import Failure, Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
 from mirror_syncer.catalog.schema import run as run_table
 from mirror_syncer.config.crontab import crontab
+from mirror_syncer.publish import PublishedPage, find_published
+from mirror_syncer.service import status as observer
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
+from mirror_syncer.volume import View
 from syncer.site import Running, Site
 
 
@@ -179,6 +187,106 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert all(file.upload_time and file.upload_time.tzinfo for file in six.files or [])
     assert "no such project" in (missing.error or "")
     assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+
+
+@pytest.mark.proves("security/project-owners")
+async def test_answer_for_a_project_of_many_files_is_bounded(
+    service: Service, site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a project's files the newest come, and some older ones without an upload time; the counts are of all."""
+    monkeypatch.setattr(observer, "_FILES_SHOWN", 3)
+    monkeypatch.setattr(observer, "_UNDATED_SHOWN", 2)
+    for number in range(1, 5):
+        pypi.index.project("six").upload(f"2.{number}")
+
+    def spoil(document: dict[str, Any]) -> None:
+        for number in (0, 2, 4, 9):
+            del document["files"][number]["upload-time"]
+
+    pypi.faults.on_page().edit(spoil)
+    await service.running.sync()
+    page = site.web / "simple/six/index.v1_json"
+    published = json.loads(page.read_bytes())["files"]
+
+    six = Project.model_validate_json(await (await service.http.get("/projects/six")).read())
+
+    shown = [published[number]["filename"] for number in (2, 4, 7, 8, 9)]
+    assert [file.filename for file in six.files or []] == shown
+    assert (six.file_count, six.undated_files) == (10, 4)
+
+
+@pytest.mark.proves("security/project-owners")
+async def test_page_is_read_once_for_all_who_ask_for_its_project(
+    service: Service, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project's page is read from the disk again when another was published, and not before."""
+    read = list[str]()
+
+    def counted(volume: View, name: NormalizedName) -> PublishedPage | None:
+        read.append(name)
+        return find_published(volume, name)
+
+    monkeypatch.setattr(observer, "find_published", counted)
+    seen = []
+    for version in ("2.0", "3.0"):
+        pypi.index.project("six").upload(version)
+        await service.running.sync()
+        for _ in range(3):
+            six = Project.model_validate_json(await (await service.http.get("/projects/six")).read())
+            seen.append(len(six.files or []))
+
+    assert (read, seen) == (["six", "six"], [4, 4, 4, 6, 6, 6])
+
+
+@pytest.mark.proves("security/project-owners")
+async def test_list_of_runs_with_many_failures_comes_in_bounded_parts(service: Service) -> None:
+    """However many failures runs have, an answer is bounded, and its parts hold every run once."""
+    catalog = service.running.mirror.catalog
+    run = await service.running.sync("six")
+    failures = [Failure(project="six", file="six-1.0.tar.gz", reason="€" * 1_000)] * 100
+    for number in range(6):
+        catalog.runs.add(run.model_copy(update={"id": f"2099010{number + 1}T000000000-0000ff", "failures": failures}))
+
+    found, cursor, parts = list[str](), "", 0
+    while cursor is not None:
+        answer = await service.http.get(f"/runs?limit=200{cursor and f'&after={cursor}'}")
+        body = await answer.read()
+        assert len(body) < 1_000_000
+        page = json.loads(body)
+        found += [item["id"] for item in page["items"]]
+        cursor, parts = page["next"], parts + 1
+
+    assert found == [*(f"2099010{number + 1}T000000000-0000ff" for number in reversed(range(6))), run.id]
+    assert parts > 1
+
+
+@pytest.mark.proves("security/project-owners")
+async def test_flood_of_calls_that_read_leaves_threads_for_a_sync(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few calls read at once; of those whose callers went away, nothing is read."""
+    release, reading = threading.Event(), list[str]()
+    busy, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def slow(self: StatusReader, name: NormalizedName) -> None:
+        reading.append(name)
+        if len(reading) == 2:
+            loop.call_soon_threadsafe(busy.set)
+        release.wait(10)
+
+    monkeypatch.setattr(StatusReader, "whole_project", slow)
+    calls = [asyncio.ensure_future(service.http.get(f"/projects/p{number}")) for number in range(20)]
+    await busy.wait()
+    status = await service.http.get("/status")
+    run = await service.running.sync("six")
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    release.set()
+    last = await service.http.get("/projects/last")
+
+    assert (status.status, run.state, last.status) == (200, RunState.SUCCEEDED, 404)
+    assert len(reading) == 3
 
 
 async def test_list_goes_on_after_an_item_alone(service: Service) -> None:

@@ -150,6 +150,23 @@ async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbou
     assert heard == []
 
 
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize("how", ["redirect", "file_url"])
+async def test_login_in_a_url_is_told_to_nobody(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
+    """A URL with a user is not asked for, also on a host that may be asked; the reason repeats no password."""
+    url = neighbours.url.replace("://", "://me:secret@") + "/packages/bad-1.0.tar.gz"
+    rule = neighbours.faults.on_page("bad")
+    if how == "redirect":
+        rule.redirect(url)
+    else:
+        rule.file_url(url)
+    run = await site.sync()
+
+    assert {failure.project for failure in run.failures} == {"bad"}
+    assert all("MIRROR_UPSTREAM_NETRC" in failure.reason for failure in run.failures)
+    assert "secret" not in run.model_dump_json()
+
+
 @pytest.mark.proves("security/project-owners")
 async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
     """A page that says it is of `/etc/x` is refused with both names; nothing is written for it."""
@@ -234,7 +251,7 @@ async def test_upstream_gets_the_rest_it_wants(
 
 @pytest.mark.proves("reliability/upstream")
 async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """Whoever wants a longer rest gets it: asked once in a run, and no retry is counted that was not made."""
+    """Whoever wants a longer rest gets it: asked once in a run, which says so, and no further attempt is counted."""
     neighbours.faults.on_page("bad").status(503, retry_after=3600)
     async with site.running() as running:
         run = await running.sync()
@@ -243,6 +260,7 @@ async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.F
     assert (run.state, [failure.project for failure in run.failures]) == (RunState.INCOMPLETE, ["bad"])
     assert len(neighbours.log.to("/simple/bad/")) == 1
     assert 'pypi_mirror_retries_total{reason="5xx"} 0.0' in metrics
+    assert "asks to wait 3,600 s" in run.failures[0].reason
 
 
 @pytest.mark.proves("reliability/upstream")

@@ -89,6 +89,29 @@ async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object
     assert site.pages() == ["good"]
 
 
+@pytest.mark.proves("reliability/upstream")
+@pytest.mark.parametrize("coding", ["br", "zstd", "deflate"])
+async def test_other_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> None:
+    """A page in a coding that nobody asked for fails with the coding's name, and not as JSON that is malformed."""
+    raw.answers["/simple/bad/"] = send(answer(b"\x1b\x00\x80\xaa\xaa\xaa\xea\xff", coding))
+
+    _, [reason], site = await sync(tmp_path, raw)
+
+    assert reason.endswith(f"answered with Content-Encoding {coding}, but only gzip was accepted")
+    assert site.pages() == ["good"]
+
+
+@pytest.mark.proves("reliability/upstream")
+async def test_coding_that_is_none_changes_nothing(tmp_path: Path, raw: Wire) -> None:
+    """A page is read where its server writes a character set for a coding, as some do."""
+    raw.answers["/simple/bad/"] = send(answer(json.dumps(EMPTY).encode(), "UTF-8"))
+
+    state, _, site = await sync(tmp_path, raw)
+
+    assert state is RunState.SUCCEEDED
+    assert site.pages() == ["bad", "good"]
+
+
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 50))
 def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
     """Whatever the members hold and however their bytes are cut on the way, what comes out is their sum, in order."""

@@ -84,6 +84,28 @@ def test_login_page_is_no_page(body: str) -> None:
         read(body)
 
 
+@pytest.mark.proves("reliability/upstream")
+@law
+@given(st.integers(0, 5), st.floats(0, 1))
+def test_page_cut_anywhere_before_its_end_is_refused(releases: int, cut: float) -> None:
+    """A page that opens a document and does not close it is truncated: its files behind the cut would be dropped."""
+    index = fakepypi.Index()
+    index.project("foo").create()
+    for number in range(releases):
+        index.project("foo").upload(f"1.{number}")
+    body = to_html(document(index))
+    with pytest.raises(InvalidPageError):
+        parse_html(body[: int(body.index(b"</body>") * cut)], name=NAME, url=URL)
+
+
+@pytest.mark.parametrize("end", ["</body>", "</HTML\n>", "</body></html>\n<!--TIMESTAMP 1767225600-->\n"])
+def test_page_with_an_end_is_whole(end: str) -> None:
+    """One of both end tags is an end, whatever comes behind it; without their start tags a page needs none."""
+    link = f'<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>'
+    assert len(read(f"<!DOCTYPE html><html><body>{link}{end}").files) == 1
+    assert len(read(f"<!DOCTYPE html><title>Links for foo</title>{link}").files) == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -169,6 +169,13 @@ def test_list_in_html(tmp_path: Path, small_blocks: None) -> None:
     assert len(read(HTML.format(title="", more="").encode(), tmp_path, is_json=False)[0]) == 3
 
 
+@pytest.mark.proves("reliability/upstream")
+@pytest.mark.parametrize("behind", ["<!--TIMESTAMP 1767225600-->", "\n<!-- a -- b --->\n<!---->\n", "\n\n"])
+def test_list_with_a_comment_behind_its_end(tmp_path: Path, behind: str) -> None:
+    """PyTorch's index writes the time behind its end; the list is whole all the same."""
+    assert len(read((HTML.format(title="", more="") + behind).encode(), tmp_path, is_json=False)[0]) == 3
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 import fakepypi
+from fakepypi.answer import Answer
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunState
 from mirror_syncer.model import names
@@ -44,6 +46,72 @@ async def test_said_twice_is_no_failure(site: Site, pypi: fakepypi.FakePyPI, *, 
 
     assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
     assert page_of(site, "six") == once
+
+
+def contradict(document: Document) -> None:
+    """Name each file with another content before it is named as it is."""
+    document["files"] = [
+        entry for file in document["files"] for entry in (file | {"hashes": {"sha256": "0" * 64}}, file)
+    ]
+
+
+@pytest.mark.proves("reliability/upstream")
+@pytest.mark.parametrize("html_only", [False, True])
+async def test_contradiction_costs_no_file_that_is_here(
+    site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool
+) -> None:
+    """Where a page gives a name two contents, the published one stays, is reported once, and passes a comparison."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six", grace="0h")
+    rule = pypi.faults.on_page()
+    if html_only:
+        rule.html_only()
+    async with site.running() as running:
+        await running.sync()
+        before = page_of(site, "six")["files"]
+        rule.edit(contradict)
+        pypi.index.project("six").invite("mallory")
+        run = await running.sync()
+        during = page_of(site, "six")["files"]
+        compared = await running.verify(upstream=True)
+        pypi.faults.clear()
+        healed = await running.sync(force=True)
+
+    assert during == before
+    assert (run.counts.projects_partial, run.counts.files_removed, run.counts.files_failed) == (1, 0, 0)
+    assert sorted(failure.file or "" for failure in run.failures) == sorted(file["filename"] for file in before)
+    assert all("lists it twice" in failure.reason for failure in run.failures)
+    assert (compared.state, compared.counts.files_damaged) == (RunState.SUCCEEDED, 0)
+    assert (healed.state, healed.failures) == (RunState.SUCCEEDED, [])
+
+
+@pytest.mark.proves("reliability/upstream")
+async def test_html_page_that_is_cut_loses_no_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An HTML page whose end a proxy cut off, with a length that is right for the rest, fails; what is here stays."""
+    for version in ("1.0", "2.0"):
+        pypi.index.project("six").upload(version)
+    site.select("six")
+    rule = pypi.faults.on_page().html_only()
+    await site.sync()
+    before = page_of(site, "six")
+
+    def cut(_request: web.Request, answer: Answer) -> None:
+        packed = answer.headers.get("Content-Encoding") == "gzip"
+        text = gzip.decompress(answer.body) if packed else answer.body
+        text = text[: text.rindex(b"<a href")]
+        answer.body = gzip.compress(text) if packed else text
+
+    rule.change(cut)
+    cut_run = await site.sync(force=True)
+    during = page_of(site, "six")
+    pypi.faults.clear()
+    healed = await site.sync(force=True)
+
+    assert [failure.project for failure in cut_run.failures] == ["six"]
+    assert "truncated" in cut_run.failures[0].reason
+    assert during == before
+    assert (healed.state, healed.failures) == (RunState.SUCCEEDED, [])
+    assert site.filenames("six") == {file.filename for file in pypi.index.project("six").files}
 
 
 @pytest.mark.proves("security/project-owners")

@@ -184,7 +184,7 @@ class Line:
 
 
 class Slow:
-    """Errands that take until they are let go, and observations that nobody keeps."""
+    """CatalogProxy that take until they are let go, and observations that nobody keeps."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()

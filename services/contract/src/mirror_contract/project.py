@@ -48,4 +48,8 @@ class Project(BaseModel):
         description="Files without an upload time. One is enough for `pip --uploaded-prior-to` to refuse the project. "
         "Only in the answer for one project.",
     )
-    files: list[ProjectFile] | None = Field(default=None, description="Only in the answer for one project.")
+    files: list[ProjectFile] | None = Field(
+        default=None,
+        description="Only in the answer for one project: the newest 500, after up to 100 older ones without an upload "
+        "time. The project's index page names all of them.",
+    )

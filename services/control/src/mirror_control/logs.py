@@ -1,7 +1,9 @@
 """Logging: one line an event, JSON for machines, colour for people."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -15,6 +17,13 @@ from mirror_control.settings import LogFormat, LogLevel
 def _plain_values(_: object, __: str, line: EventDict) -> EventDict:
     """Take from what strangers wrote what steers a terminal, and the line breaks that would begin a line of theirs."""
     return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
+def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback whose message may be a client's words, as ``_plain_values`` does for the rest."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    stream.write("\n".join(map(plain, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
@@ -44,9 +53,7 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
     render: list[Processor] = (
         [
             _plain_values,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback),
         ]
         if people
         else [

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from mirror_contract.secret_file import is_null
 from mirror_control.access.hosts import parse_hosts
 from mirror_control.access.named_tokens import NamedTokens, Tokens
-from mirror_control.access.token import TokenError, TokenFile, is_null
+from mirror_control.access.token import TokenError, TokenFile
 from mirror_control.client.api_client import UNIX
 
 PREFIX = "MIRROR_"

@@ -133,6 +133,8 @@ def project(found: Project) -> View:
         size = "" if file.size is None else decimal(file.size)
         uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
         table.add_row(plain(file.filename), size, uploaded, plain(file.sha256))
+    if (more := found.file_count - len(found.files or ())) > 0:
+        return Group(facts, table, Text(f"{count(more, 'older file')} more: /simple/{found.name}/"))
     return Group(facts, table)
 
 

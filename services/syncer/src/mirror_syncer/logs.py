@@ -1,8 +1,9 @@
 """Logging: readable lines on a terminal, JSON elsewhere."""
 
+import io
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import stamina.instrumentation
 import structlog
@@ -12,6 +13,13 @@ from mirror_contract.text import plain
 
 def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
+def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback without control characters, which upstream's text in its message may contain."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    stream.write("\n".join(map(plain, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -35,7 +43,7 @@ def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -
         structlog.processors.JSONRenderer(),
     ]
     if console:
-        final = [_plain_values, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        final = [_plain_values, structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

@@ -48,9 +48,9 @@ everyone: Final = cast("Dependency", Depends(_everyone))
 """Each route declares one of these three; a route without one fails the tests."""
 
 
-def require(request: Request, right: Right) -> None:
+def require(request: Request, right: Right) -> Holder:
     """
-    Pass where the request's token has a right, or more.
+    Return whose token the request brings, where that has a right, or more.
 
     Raises:
         HTTPException: 401 without a token, 403 with one that has less.
@@ -63,6 +63,7 @@ def require(request: Request, right: Right) -> None:
         # RFC 6750, 3.1.
         headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{right}"'}
         raise HTTPException(403, _told_of_right(holder, right), headers=headers)
+    return holder
 
 
 def _told_of_right(holder: Holder, right: Right) -> str:

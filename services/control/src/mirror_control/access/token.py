@@ -3,10 +3,9 @@
 import os
 import re
 import secrets
-import stat
-from codecs import BOM_UTF8
 from pathlib import Path
 
+from mirror_contract.secret_file import SecretFileError, read_secret_file
 from mirror_control.state import replace_file
 
 # RFC 6750, 2.1: what a Bearer header can carry.
@@ -18,8 +17,6 @@ _PLACEHOLDER = re.compile(
     rb"|replace|sample|secret|some|the|this|to|token|value|with|your)+"
 )
 _REPEATED = re.compile(rb"(.{1,8}?)\1+")
-_SHORTEST = 16
-_LONGEST = 4096
 
 
 class TokenError(Exception):
@@ -69,15 +66,12 @@ class TokenFile:
         return self._token
 
     def _read(self) -> bytes:
-        with self.path.open("rb") as file:
-            token = file.read(_LONGEST + 1 + len(BOM_UTF8)).removeprefix(BOM_UTF8).strip()
-        if not token:
+        try:
+            token = read_secret_file(self.path)
+        except SecretFileError as error:
             raise TokenError(
-                f"token file {self.path} is empty: write a token into it (openssl rand -hex 32), "
-                "or leave MIRROR_CONTROL_TOKEN_FILE unset and control makes one"
-            )
-        if not _SHORTEST <= len(token) <= _LONGEST:
-            raise TokenError(f"token file {self.path}: a token has {_SHORTEST} to {_LONGEST} characters")
+                f"token file {error}; or leave MIRROR_CONTROL_TOKEN_FILE unset and control makes a token"
+            ) from error
         if not _BEARER.fullmatch(token):
             raise TokenError(
                 f"token file {self.path}: a token is one word of letters, digits and - . _ ~ + / (RFC 6750)"
@@ -88,12 +82,3 @@ class TokenFile:
                 "(openssl rand -hex 32)"
             )
         return token
-
-
-def is_null(path: Path) -> bool:
-    """Whether it is ``/dev/null``, compose's default for a secret, under whatever name it is mounted."""
-    try:
-        found, null = path.stat(), Path(os.devnull).stat()
-    except OSError:
-        return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == null.st_rdev

@@ -9,7 +9,7 @@ from mirror_control.api.dependencies import Counts
 from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.problems import answers
 
-router = APIRouter(tags=["downloads"], responses=answers(422, 503))
+router = APIRouter(tags=["downloads"], responses=answers(422, 429, 503))
 
 
 @router.get("/downloads", dependencies=[everyone])

@@ -11,7 +11,9 @@ from mirror_control.api.paging import LINKED, link
 from mirror_control.client.shapes import ProjectFilter, ProjectPage
 from mirror_control.problems import answers
 
-router = APIRouter(prefix="/projects", tags=["projects"], dependencies=[everyone], responses=answers(422, 502, 503))
+router = APIRouter(
+    prefix="/projects", tags=["projects"], dependencies=[everyone], responses=answers(422, 429, 502, 503)
+)
 
 
 @router.get("", responses=LINKED)

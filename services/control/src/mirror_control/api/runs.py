@@ -1,5 +1,6 @@
 """Runs: ask for one, list them, look at one, watch it, cancel it."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ from fastapi.sse import EventSourceResponse
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_control.access.auth import everyone, require, triggers
-from mirror_control.access.rights import right_for
+from mirror_control.access.rights import Holder, right_for
 from mirror_control.api.address import prefix_of
 from mirror_control.api.dependencies import AllWatches, Syncer
 from mirror_control.api.paging import LINKED, link
@@ -41,7 +42,8 @@ async def start(
         Header(
             alias="Idempotency-Key",
             pattern=r"^[\x21-\x7e]{1,255}$",
-            description="The same key and body is the same call: for a day, it returns the same run.",
+            description="The same key and body, by the same token, is the same call: for a day, it returns the same "
+            "run.",
             examples=["6f1b3c52-9a0e-4d0b-8f43-5e2f7d1c9a77"],
         ),
     ] = None,
@@ -54,14 +56,14 @@ async def start(
 
     Kind `collect`, and `allow_removals`, `confirm` and `repair`, need the right `remove`.
     """
-    require(request, right_for(wanted))
-    run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key)
+    holder = require(request, right_for(wanted))
+    run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key and _key_of(holder, key))
     request.state.run = run.id
     response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run
 
 
-@router.get("", dependencies=[everyone], responses=LINKED)
+@router.get("", dependencies=[everyone], responses=LINKED | answers(429))
 async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: Request, response: Response) -> RunPage:
     """List runs, newest first."""
     page = await syncer.runs(wanted)
@@ -73,6 +75,11 @@ async def find(syncer: Syncer, wanted: Annotated[RunFilter, Query()], request: R
 async def show(syncer: Syncer, run_id: RunId) -> Run:
     """Look at a run: state, trigger, times, counts, failures."""
     return await syncer.run(run_id)
+
+
+def _key_of(holder: Holder, key: str) -> str:
+    """Return a key that no other token's calls share: theirs neither return this call's run nor use up its key."""
+    return hashlib.sha256(f"{holder.name}\0{key}".encode()).hexdigest()
 
 
 async def _watch(watches: AllWatches, run_id: RunId) -> AsyncIterator[Watch]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
@@ -30,8 +30,18 @@ _SHOWN = timedelta(days=29)
 _REMEDY = "Look at `docker compose logs control`, and at the room that Docker's disk has left."
 
 
+# A day may have 10,000 rows, so a question about a year looks at millions for many seconds. Without a bound a few
+# callers would hold all of control's threads, and nothing would be counted meanwhile.
+_QUESTIONS_AT_ONCE = 2
+_PATIENCE_SECONDS = 4
+
+
 class StatisticsError(Exception):
     """The statistics can't be read."""
+
+
+class StatisticsBusyError(StatisticsError):
+    """Too many ask at once."""
 
 
 class Statistics:
@@ -44,6 +54,8 @@ class Statistics:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._turn = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
+        self._asked: dict[MissFilter, asyncio.Task[Any]] = {}
 
     async def downloads(self, wanted: DownloadFilter) -> Downloads:
         """
@@ -52,7 +64,7 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._ask, lambda store: _downloads(store, wanted))
+        return await self._answer(wanted, lambda store: _downloads(store, wanted))
 
     async def misses(self, wanted: MissFilter) -> Misses:
         """
@@ -61,7 +73,26 @@ class Statistics:
         Raises:
             StatisticsError: the store can't be read.
         """
-        return await asyncio.to_thread(self._ask, lambda store: _misses(store, wanted))
+        return await self._answer(wanted, lambda store: _misses(store, wanted))
+
+    async def _answer(self, wanted: MissFilter, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return a question's answer; who asks the same meanwhile gets it, too."""
+        if (task := self._asked.get(wanted)) is None:
+            task = self._asked[wanted] = asyncio.create_task(self._ask_in_turn(question))
+            task.add_done_callback(lambda _: self._asked.pop(wanted))
+        answer: Answer = await asyncio.shield(task)
+        return answer
+
+    async def _ask_in_turn(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StatisticsBusyError("too many ask at once") from None
+        try:
+            return await asyncio.to_thread(self._ask, question)
+        finally:
+            self._turn.release()
 
     def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
@@ -140,5 +171,7 @@ def install(app: FastAPI) -> None:
 
 
 def _as_problem(_: Request, error: Exception) -> Response:
+    if isinstance(error, StatisticsBusyError):
+        return problem_response(429, "Too many ask for statistics at once.", headers={"Retry-After": "5"})
     told = f"The download statistics can't be read ({error}); files are served all the same. {_REMEDY}"
     return problem_response(503, told, headers={"Retry-After": "5"})

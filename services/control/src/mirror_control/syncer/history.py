@@ -5,8 +5,9 @@ from mirror_control.client.api_client import ApiError
 from mirror_control.client.shapes import RunFilter
 from mirror_control.syncer.connection import SyncerClient
 
-# Two days of a sync every half an hour are 96; each may tell a hundred failures.
+# Two days of a sync every half an hour are 96. Each may tell a hundred failures, so an answer may hold fewer.
 _LOOKED_AT = 100
+_ANSWERS_MOST = 50
 _ENDED = [state for state in RunState if state.ended]
 
 
@@ -26,10 +27,23 @@ class History:
         newest = status.last_run.id if status.last_run else None
         if newest != self._newest and status.syncer_up:
             try:
-                page = await syncer.runs(RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_LOOKED_AT))
+                ended = await _last_syncs(syncer)
             except ApiError:
                 return self._runs
-            whole = [run for run in page.items if run.request.projects is None and run.started_at and run.finished_at]
-            self._runs = [run.model_copy(update={"failures": []}) for run in reversed(whole)]
+            whole = [run for run in ended if run.request.projects is None and run.started_at and run.finished_at]
+            self._runs = list(reversed(whole))
             self._newest = newest
         return self._runs
+
+
+async def _last_syncs(syncer: SyncerClient) -> list[Run]:
+    """Return the last syncs that ended, newest first, without their failures."""
+    found, after = list[Run](), None
+    for _ in range(_ANSWERS_MOST):
+        wanted = RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_LOOKED_AT - len(found), after=after)
+        page = await syncer.runs(wanted)
+        found += (run.model_copy(update={"failures": []}) for run in page.items)
+        after = page.next
+        if after is None or len(found) >= _LOOKED_AT:
+            break
+    return found

@@ -23,7 +23,7 @@ from mirror_control.ui.rendering import ASSETS, render
 router = APIRouter(dependencies=[everyone])
 
 _TOP = 50
-# One project has 40,000 files; a browser shows 500 at once, and the index page has them all.
+# As many as the syncer tells of, after older ones without an upload time; the index page has them all.
 _FILES = 500
 _UNDATED = 100
 _FOUND = 100
@@ -82,15 +82,17 @@ async def project(
     """Show why a project is mirrored or isn't, its files, and how often it is downloaded."""
     try:
         normalized = parse_project_name(name)
-        found = await syncer.project(normalized)
     except ValueError as error:
         return render(request, "refusal.html", title=name[:80], detail=str(error), status_code=404)
-    except ApiError as error:
-        return _refusal(request, error, title=normalized)
     try:
         versions = (await counts.downloads(DownloadFilter(project=normalized, top=_TOP))).versions
     except StatisticsError:
         versions = None
+    try:
+        # Last, so that no call waits while it holds some hundred files in memory.
+        found = await syncer.project(normalized)
+    except ApiError as error:
+        return _refusal(request, error, title=normalized)
     # The newest files are the last of a page.
     files = list(reversed(found.files or []))
     return render(
@@ -101,7 +103,7 @@ async def project(
         files=files[:_FILES],
         undated=[file.filename for file in files[_FILES:] if file.upload_time is None][:_UNDATED],
         undated_means=UNDATED,
-        more=len(files[_FILES:]),
+        more=max(found.file_count - len(files[:_FILES]), 0),
         versions=versions,
     )
 

@@ -97,16 +97,16 @@ class Due:
         return self._count(DOUBTED)
 
     def quarantined(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield quarantined projects, absent from the list, last requested before a time."""
-        return self._by_name(project.c.checked_at < before, condition=QUARANTINED)
+        """Yield quarantined projects, absent from the list, not requested since a time."""
+        return self._by_name(_not_requested(since=before), condition=QUARANTINED)
 
     def count_quarantined(self, *, before: int) -> int:
         """Return the number of projects that ``quarantined`` yields."""
-        return self._count(QUARANTINED, project.c.checked_at < before)
+        return self._count(QUARANTINED, _not_requested(since=before))
 
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield all listed projects that were not requested since a time."""
-        return self._by_name(sa.or_(project.c.checked_at.is_(None), project.c.checked_at < before))
+        return self._by_name(_not_requested(since=before))
 
     def fingerprints(self) -> Iterator[list[tuple[DueProject, str | None]]]:
         """Yield all listed and published projects, each with the fingerprint of the policy of its page."""
@@ -222,6 +222,11 @@ class Due:
     def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         with self._engine.connect() as connection:
             return list(connection.execute(query.limit(_BATCH_ROWS)))
+
+
+def _not_requested(*, since: int) -> sa.ColumnElement[bool]:
+    # None: a new catalog found it in the tree, or upstream was changed.
+    return sa.or_(project.c.checked_at.is_(None), project.c.checked_at <= since)
 
 
 def _latest(*, tick: int, before: int) -> tuple[sa.ColumnElement[bool], ...]:

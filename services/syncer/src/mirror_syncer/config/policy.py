@@ -8,7 +8,9 @@ import difflib
 import hashlib
 import os
 import re
+import stat
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -114,11 +116,8 @@ def read_policy(path: Path) -> Policy:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad and PowerShell write a BOM
     except PermissionError as error:
-        # A checkout under a strict umask leaves it to its owner; the syncer is another user.
-        remedy = "on the host: chmod o+r mirror.toml, and with SELinux on: chcon -t container_file_t mirror.toml"
-        raise ConfigurationError(
-            str(path), [f"cannot be read by user {os.getuid()} ({error.strerror}); {remedy}"]
-        ) from error
+        said = f"cannot be read by user {os.getuid()} ({error.strerror}); on the host: {_permit(path)}"
+        raise ConfigurationError(str(path), [said]) from error
     except OSError as error:
         raise ConfigurationError(
             str(path), [f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"]
@@ -130,6 +129,16 @@ def read_policy(path: Path) -> Policy:
     if reader.problems:
         raise ConfigurationError(str(path), reader.problems)
     return policy
+
+
+def _permit(path: Path) -> str:
+    """Return the command that lets the syncer read a mounted file: a clone under a strict umask hides it."""
+    with suppress(PermissionError):  # SELinux may hide even the mode
+        if not path.parent.stat().st_mode & stat.S_IXOTH:
+            return f"chmod o+rx the directory of {path.name}"
+        if not path.stat().st_mode & stat.S_IROTH:
+            return f"chmod o+r {path.name}"
+    return f"chcon -t container_file_t {path.name} (its mode permits it, so SELinux is on)"
 
 
 class _Reader:

@@ -59,6 +59,8 @@ class Page:
     name: NormalizedName
     files: tuple[File, ...]
     refused: tuple[Refusal, ...] = ()
+    contradicting: tuple[File, ...] = ()
+    """Refused entries that give other content for a file's name; the page does not say which is right."""
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None

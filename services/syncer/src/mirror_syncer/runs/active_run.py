@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import groupby
 
 from packaging.utils import NormalizedName
 
@@ -15,6 +16,7 @@ from mirror_syncer.model.serials import SerialBounds
 from mirror_syncer.runs.failure_log import FailureLog
 
 _FAILURES_KEPT = 100
+_FAILURES_OF_A_PROJECT = 20  # else one project, whose page names a thousand bad files, would hide all others' failures
 LOW_TASK_COUNT = 1_000
 """Of a run that is fed as it goes, so many tasks that wait: time for more."""
 
@@ -208,9 +210,26 @@ class ActiveRun:
             self.unanswered += newly and began > self._answered_at
 
     def note(self, *failures: Failure) -> None:
-        """Log failures, and keep them for the document; past a hundred the counts alone grow."""
+        """
+        Log failures, and keep them for the document; past a hundred the counts alone grow.
+
+        Args:
+            failures: all that a sync has to tell of their projects; of many of one project the first stand for all.
+        """
         self.noted += len(failures)
+        if self.request.kind is RunKind.SYNC:
+            failures = tuple(_first_of_each_project(failures))
         for failure in failures:
             self.failure_log.tell(failure)
         room = _FAILURES_KEPT - len(self.document.failures)
         self.document.failures.extend(failures[:room])
+
+
+def _first_of_each_project(failures: Iterable[Failure]) -> Iterator[Failure]:
+    """Yield the first failures of each project, and then how many more it has."""
+    for project, group in groupby(failures, key=lambda failure: failure.project):
+        of_project = list(group)
+        kept = of_project if project is None else of_project[:_FAILURES_OF_A_PROJECT]
+        yield from kept
+        if more := len(of_project) - len(kept):
+            yield Failure(project=project, reason=f"{more:,} more failures of this project are not listed")

@@ -15,6 +15,7 @@ from mirror_syncer.model.project import Pending, Retirement
 from mirror_syncer.publish import read_published
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.feed import Feed
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.volume import Volume
@@ -37,11 +38,13 @@ class Collection:
     Removes what is due on behalf of runs.
 
     Args:
+        clock: asked first whether the host's was set, since then no time has come.
         grace: the seconds that files wait by the policy in force.
     """
 
-    def __init__(self, *, catalog: Catalog, feed: Feed, grace: Callable[[], int]) -> None:
+    def __init__(self, *, catalog: Catalog, clock: Clock, feed: Feed, grace: Callable[[], int]) -> None:
         self._catalog = catalog
+        self._clock = clock
         self._feed = feed
         self._grace = grace
         self._applied: int | None = None
@@ -50,18 +53,22 @@ class Collection:
     async def run(self, run: ActiveRun) -> None:
         """Remove what is due: of the projects that the run concerns, each in its turn."""
         with run.phase("collect"):
-            due = await asyncio.to_thread(self.due, now=run.request.now)
+            due = await self.due(now=run.request.now)
             await self._feed.run_to_completion(
                 run, (Task(run.id, name, Action.COLLECT, run.priority) for name in due if run.concerns(name))
             )
 
-    def due(self, *, now: bool = False) -> list[NormalizedName]:
+    async def due(self, *, now: bool = False) -> list[NormalizedName]:
         """
         Return the projects that have files whose time has come, by the grace that is in force.
 
         Args:
             now: the time has come for all that wait.
         """
+        await self._clock.look()  # a run may take weeks, so at its start alone is not enough
+        return await asyncio.to_thread(self._due, now=now)
+
+    def _due(self, *, now: bool) -> list[NormalizedName]:
         if now:
             self._catalog.files.end_grace()
         elif (grace := self._grace()) != self._applied:

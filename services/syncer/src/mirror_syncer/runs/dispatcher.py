@@ -158,7 +158,7 @@ class Dispatcher:
             await self._failed(task, run, error)
             return
         if outcome is not None:
-            self._count(run, outcome)
+            self._count(run, outcome, again=task.action is Action.SHRINK)
         if task.action is Action.VERIFY:
             repaired = outcome is not None and not outcome.failures
             self._verifier.settle(task.name, run, repaired=repaired)
@@ -256,26 +256,35 @@ class Dispatcher:
         else:
             await self._queue.put([task])
 
-    def _count(self, run: ActiveRun, outcome: Outcome) -> None:
+    def _count(self, run: ActiveRun, outcome: Outcome, *, again: bool) -> None:
+        """
+        Count what came of a project's turn.
+
+        Args:
+            again: the page was asked for a second time, to let it shrink. Failures of the first time are not repeated.
+        """
         counts, row, tally = run.document.counts, outcome.row, outcome.tally
+        known = run.document.failures if again else ()
+        failures = [failure for failure in outcome.failures if failure not in known]
+        repeated = bool(outcome.failures) and not failures
         run.news = run.news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
             self._list.mark_changed()
-        counts.projects_partial += row.state is ProjectState.PARTIAL
+        counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that lags behind the list is behind, and no failure.
-        counts.projects_failed += bool(outcome.failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
+        counts.projects_failed += bool(failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)
         # With everything, the catalog knows them: there may be any number.
         if outcome.gone and not run.follows_list:
             run.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched
-        counts.files_failed += len(tally.failures)
+        counts.files_failed += 0 if repeated else len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._metrics.count_transfers(tally)
         if outcome.altered:
             self._metrics.count_damage("altered")
-        run.note(*outcome.failures)
+        run.note(*failures)
 
     async def _failed(self, task: Task, run: ActiveRun, error: Exception) -> None:
         """End a project's turn that broke off; what concerns the whole tree ends the run, anything else is its own."""

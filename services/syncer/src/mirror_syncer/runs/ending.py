@@ -36,7 +36,7 @@ def _in_vain(run: ActiveRun) -> str | None:
     if run.unreachable and run.unreachable == counts.projects_done:
         return f"upstream does not answer: {run.document.failures[-1].reason}"
     if 1 < counts.projects_planned == counts.projects_failed:
-        return f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[-1].reason}"
+        return f"every project failed, so look at MIRROR_UPSTREAM; {run.document.failures[0].reason}"
     return None
 
 

@@ -198,6 +198,7 @@ async def open_mirror(
                 feed = Feed(queue)
                 collection = Collection(
                     catalog=catalog,
+                    clock=clock,
                     feed=feed,
                     grace=lambda: int(policy.current.removal.grace.total_seconds()),
                 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from aiohttp import web
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import Project, ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
@@ -32,11 +33,20 @@ MIRROR_ID = "X-Mirror-Id"
 """The header that says whose syncer answers."""
 _BODY_MOST = 2**20
 _PAGE_MOST = 200
+# A run may hold a hundred failures: 200 such runs would be 25 MB, and a few callers at once all of control's memory.
+_PAGE_MOST_BYTES = 2**18
+# A page of 100,000 files takes 0.5 s of the interpreter to read. Without a bound a flood of such calls would take all
+# the threads that a sync needs, and keep them for minutes after the last caller went away.
+_READERS = 2
+_READERS_WAITING_MOST = 256  # as many calls as nginx passes on at once
+_READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,6 +73,8 @@ class PrivateApi:
     def __init__(self, mirror: Mirror, observer: StatusReader) -> None:
         self._mirror = mirror
         self._observer = observer
+        self._readers = asyncio.Semaphore(_READERS)
+        self._readers_waiting = 0
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -99,7 +111,7 @@ class PrivateApi:
         triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
         since = _moment(request, "since")
         limit = _limit(request)
-        found = await asyncio.to_thread(
+        page = partial(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
@@ -108,8 +120,9 @@ class PrivateApi:
             before=_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
-        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found[:limit]]
-        return _page(now, following=now[-1].id if len(found) > limit else None)
+        found = await self._read(request, page)
+        now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found]
+        return _page(now, limit=limit, key=lambda last: last.id)
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for a run; 202 and the run, new or equal."""
@@ -164,15 +177,15 @@ class PrivateApi:
         states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
         beginning = _beginning(request)
         limit = _limit(request)
-        rows = await asyncio.to_thread(
+        page = partial(
             self._mirror.catalog.projects.page,
             states=states,
             prefix=beginning,
             after=_after(request, _PROJECT_NAME, "a project's name") or "",
             limit=limit + 1,
         )
-        projects = [self._observer.project(row) for row in rows[:limit]]
-        return _page(projects, following=projects[-1].name if len(rows) > limit else None)
+        projects = [self._observer.project(row) for row in await self._read(request, page)]
+        return _page(projects, limit=limit, key=lambda last: last.name)
 
     async def project(self, request: web.Request) -> web.Response:
         """What is mirrored of a project, or why it is not."""
@@ -180,7 +193,7 @@ class PrivateApi:
             name = parse_project_name(request.match_info["name"])
         except ValueError as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-        found = await asyncio.to_thread(self._observer.whole_project, name)
+        found = await self._read(request, partial(self._observer.whole_project, name))
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
@@ -197,6 +210,31 @@ class PrivateApi:
         """The families in Prometheus' text format."""
         text = await asyncio.to_thread(self._mirror.metrics.exposition)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def _read(self, request: web.Request, read: Callable[[], T]) -> T:
+        """
+        Return what a thread reads from catalog or disk; a few read at once, in turn, for callers who still wait.
+
+        Raises:
+            Problem: too many wait, or this caller no longer does.
+        """
+        full = Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
+        if self._readers_waiting == _READERS_WAITING_MOST:
+            raise full
+        self._readers_waiting += 1
+        try:
+            async with asyncio.timeout(_READER_PATIENCE_SECONDS):
+                await self._readers.acquire()
+        except TimeoutError:
+            raise full from None
+        finally:
+            self._readers_waiting -= 1
+        try:
+            if request.transport is None or request.transport.is_closing():
+                raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The caller went away.")
+            return await asyncio.to_thread(read)
+        finally:
+            self._readers.release()
 
     def _run(self, request: web.Request) -> Run:
         run = self._mirror.runs.get(request.match_info["id"])
@@ -255,9 +293,18 @@ def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Respon
     return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
 
 
-def _page(items: list[Run] | list[Project], *, following: str | None) -> web.Response:
-    document = {"items": [item.model_dump(mode="json") for item in items], "next": following}
-    return web.Response(body=json.dumps(document).encode(), content_type="application/json")
+def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Response:
+    """Return as many items as the caller wants and an answer may hold, one at least, and where the rest begin."""
+    items, size = list[bytes](), 0
+    for item in found[:limit]:
+        encoded = item.model_dump_json().encode()
+        size += len(encoded)
+        if items and size > _PAGE_MOST_BYTES:
+            break
+        items.append(encoded)
+    following = key(found[len(items) - 1]) if len(items) < len(found) else None
+    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(following).encode())
+    return web.Response(body=body, content_type="application/json")
 
 
 def _member(enumeration: type[E], value: str, name: str) -> E:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.utils import NormalizedName
 
@@ -28,6 +29,12 @@ from mirror_syncer.service.assembly import VERSION, Mirror
 from mirror_syncer.service.timetable import Timetable
 
 _FAILING_SHOWN = 20
+# Of a project's files. PyPI has projects of 40,000; of 100,000 a few answers at once would fill control's memory.
+_FILES_SHOWN = 500
+_UNDATED_SHOWN = 100
+# Projects whose files are remembered as they were last published, half a megabyte each at most: a page of 100,000 files
+# takes 0.5 s to read, and whoever asks for one project asks again and again.
+_PROJECTS_REMEMBERED = 32
 
 
 class StatusReader:
@@ -37,6 +44,7 @@ class StatusReader:
         self._mirror = mirror
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
+        self._remembered = lru_cache(_PROJECTS_REMEMBERED)(self._read_files)
 
     def status(self) -> Status:
         """Return everything one look should tell."""
@@ -134,18 +142,29 @@ class StatusReader:
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        files = self._files(name)
-        undated = sum(file.upload_time is None for file in files)
+        try:
+            files, undated = (self._remembered if row.page_sha256 else self._read_files)(name, row.page_sha256)
+        except PathError:
+            files, undated = [], 0  # its state says why, as soon as a run has looked at it
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _files(self, name: NormalizedName) -> list[ProjectFile]:
-        try:
-            published = find_published(self._mirror.volume, name)
-        except PathError:
-            published = None  # its state says why, as soon as a run has looked at it
+    def _read_files(self, name: NormalizedName, _page_sha256: str | None) -> tuple[list[ProjectFile], int]:
+        """
+        Return the files to show of a project, and how many of all its files have no upload time.
+
+        Args:
+            _page_sha256: the published page's, by which the answer is remembered.
+
+        Raises:
+            PathError: the page cannot be read.
+        """
+        published = find_published(self._mirror.volume, name)
         if published is None:
-            return []
-        return [
+            return [], 0
+        older, newest = published.page.files[:-_FILES_SHOWN], published.page.files[-_FILES_SHOWN:]
+        older_undated = [file for file in older if file.upload_time is None]
+        undated = len(older_undated) + sum(file.upload_time is None for file in newest)
+        shown = [
             ProjectFile(
                 filename=file.filename,
                 size=file.size,
@@ -153,8 +172,9 @@ class StatusReader:
                 url=published.places[file.filename],
                 upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
             )
-            for file in published.page.files
+            for file in (*older_undated[-_UNDATED_SHOWN:], *newest)
         ]
+        return shown, undated
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)

@@ -25,6 +25,7 @@ import pycurl
 import structlog
 
 from mirror_contract import Run
+from mirror_contract.secret_file import MIN_SECRET_BYTES, SecretFileError, read_secret_file
 from mirror_syncer.catalog import Messages
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.upstream.http.credentials import Credentials
@@ -239,14 +240,16 @@ def read_secret(path: Path | None) -> bytes:
     Raises:
         ConfigurationError: there is none, or it is too short to be one.
     """
+    variable = "MIRROR_WEBHOOK_SECRET_FILE"
+    if path is None:
+        raise ConfigurationError(".env", [f"{variable}: MIRROR_WEBHOOK_URL needs a file with a secret to sign with"])
     try:
-        text = path.read_text(encoding="utf-8-sig").strip() if path is not None else ""
-        key = base64.b64decode(text[6:], validate=True) if text.startswith("whsec_") else text.encode()
-    except (OSError, UnicodeDecodeError, binascii.Error):
-        key = b""
-    if len(key) < 16:  # noqa: PLR2004 - as control's token
-        told = "MIRROR_WEBHOOK_SECRET_FILE: MIRROR_WEBHOOK_URL wants a file with 16 characters or more to sign with"
-        raise ConfigurationError(".env", [told])
+        secret = read_secret_file(path)
+        key = base64.b64decode(secret[6:], validate=True) if secret.startswith(b"whsec_") else secret
+    except (SecretFileError, binascii.Error) as error:
+        raise ConfigurationError(".env", [f"{variable}: {error}"]) from error
+    if len(key) < MIN_SECRET_BYTES:
+        raise ConfigurationError(".env", [f"{variable}: {path} holds a key of fewer than {MIN_SECRET_BYTES} bytes"])
     return key
 
 

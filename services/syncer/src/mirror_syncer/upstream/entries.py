@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import msgspec
@@ -17,8 +18,10 @@ from mirror_syncer.upstream.text import clean_line
 # read both. A time without an offset is ambiguous, so it is dropped.
 _PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
-# PEP 740: fully qualified, and https. Only clients request it, never the mirror.
-_PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]+)?/[!-~]{0,2000}")
+# PEP 740: fully qualified, and https; only characters of RFC 3986, so that no client's parser fails. Only clients
+# request it, never the mirror.
+_PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{0,2000}")
+_MAX_PORT = 65_535
 # Hosts of provenance files. A mirror of a mirror passes these URLs on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
 _UNHASHED = "the page gives no sha256, so its content cannot be checked"
@@ -38,7 +41,8 @@ class Entry(msgspec.Struct):
     hashes: dict[str, str]
     requires_python: str | None = msgspec.field(name="requires-python", default=None)
     size: int | None = None
-    upload_time: str | None = msgspec.field(name="upload-time", default=None)
+    # PEP 700 allows no number here; an invalid time costs only the time.
+    upload_time: Any = msgspec.field(name="upload-time", default=None)
     yanked: bool | str | None = False
     core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
     # PEP 714: the older key, which PyPI sends in addition
@@ -69,6 +73,7 @@ class Entries:
         self._takes_unhashed = unhashed
         self._hosts = None if ours else _PROVENANCE_HOSTS | {urlsplit(page).hostname}
         self._files: dict[str, File] = {}
+        self._contradicting: list[File] = []
         self._refused: dict[Refusal, int] = {}
         self._unhashed: dict[str, Refusal] = {}
         self.dropped_upload_times = 0
@@ -77,6 +82,11 @@ class Entries:
     def files(self) -> tuple[File, ...]:
         """The files, in the order of the page."""
         return tuple(self._files.values())
+
+    @property
+    def contradicting(self) -> tuple[File, ...]:
+        """The files refused because an earlier entry gives other content for their name."""
+        return tuple(self._contradicting)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
@@ -96,6 +106,8 @@ class Entries:
             if (before := self._files.get(file.filename)) is None:
                 self._files[file.filename] = file
             else:
+                if NO_DIGEST not in (before.sha256, file.sha256) and before.sha256 != file.sha256:
+                    self._contradicting.append(file)
                 self._files[file.filename] = _merge(before, file)
         except FileRejectedError as error:
             self.refuse(entry.filename, str(error))
@@ -121,7 +133,7 @@ class Entries:
         if size is not None and not 0 <= size <= MAX_FILE_BYTES:
             raise FileRejectedError(f"the page declares {size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
-        upload_time = parse_upload_time(entry.upload_time or "")
+        upload_time = parse_upload_time(entry.upload_time) if isinstance(entry.upload_time, str) else None
         if entry.upload_time and upload_time is None:
             self.dropped_upload_times += 1
         return File(
@@ -139,7 +151,9 @@ class Entries:
 
     def _provenance(self, said: str | None) -> str | None:
         match = _PROVENANCE.fullmatch(said or "")
-        if match is None or (self._hosts is not None and match[1].lower() not in self._hosts):
+        if match is None or int(match[2] or 0) > _MAX_PORT:
+            return None
+        if self._hosts is not None and match[1].lower() not in self._hosts:
             return None
         return said
 

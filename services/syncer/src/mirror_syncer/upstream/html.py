@@ -17,6 +17,7 @@ from mirror_syncer.upstream.text import clean_line
 
 _SERIAL = re.compile(r"SERIAL (\d+)")
 _TITLES = ("title", "h1")
+_DOCUMENT = ("html", "body")
 # "Links for six", devpi's "root/pypi: links for six"
 _TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
@@ -32,9 +33,12 @@ class _Parser(HTMLParser):
         self.titles: list[str] = []
         self.base: str | None = None
         self._in_title = False
+        self._opened = False
+        self._closed = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
+        self._opened = self._opened or tag in _DOCUMENT
         self._in_title = tag in _TITLES
         if self._in_title:
             self.titles.append("")
@@ -52,11 +56,17 @@ class _Parser(HTMLParser):
             self.meta[key] = attributes.get("content") or ""
 
     def handle_endtag(self, tag: str) -> None:
+        self._closed = self._closed or tag in _DOCUMENT
         self._in_title = self._in_title and tag not in _TITLES
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.titles[-1] += data
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the document opens ``<html>`` or ``<body>`` and closes neither; a bare list of links has none."""
+        return self._opened and not self._closed
 
     @property
     def _titles(self) -> list[str]:
@@ -92,7 +102,7 @@ def parse_html(
     """
     Parse a page in HTML, which has no sizes and upload times; arguments and errors as in ``parse_json``.
 
-    A document without any sign of an index, such as a proxy's login form, is refused.
+    A document without any sign of an index, such as a proxy's login form, is refused, and so is a truncated one.
     """
     parser = _Parser()
     try:
@@ -103,6 +113,9 @@ def parse_html(
         raise InvalidPageError(f"the page is not HTML: {error}") from error
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
         raise InvalidPageError(f"the answer {_LOGIN}")
+    if parser.truncated:
+        # Without a length, or with one that a proxy computed, only this reveals a cut that loses files.
+        raise InvalidPageError("the page is truncated: its HTML has no </body> or </html>")
     for said in parser.names:
         check_name(said, asked=name)
     entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)
@@ -116,6 +129,7 @@ def parse_html(
         name=name,
         files=entries.files,
         refused=entries.refused,
+        contradicting=entries.contradicting,
         status=parse_status(parser.meta.get("pypi:project-status", "active")),
         status_reason=None if reason is None else clean_line(reason),
         serial=serial if serial is not None else parser.serial,

@@ -86,6 +86,7 @@ def parse_json(
         name=name,
         files=entries.files,
         refused=entries.refused,
+        contradicting=entries.contradicting,
         versions=tuple(clean_line(version) for version in raw.versions if isinstance(version, str)),
         status=parse_status(status.status),
         status_reason=clean_line(status.reason) if isinstance(status.reason, str) else None,

@@ -41,7 +41,8 @@ _ANCHOR = re.compile(rb"<a\s(?P<attributes>[^<>]*)>(?P<text>[^<]*)</a\s*>", re.I
 _HREF = re.compile(rb"""href\s*=\s*["']?(?P<url>[^"'\s>]*)""", re.IGNORECASE)
 # PyPI and most others have one of these. Without it, every link must name a project, so that a login page is refused.
 _IS_INDEX = re.compile(rb"pypi:repository-version|<title>[^<]{0,200}?simple[^<]{0,200}</title>", re.IGNORECASE)
-_HTML_END = re.compile(rb"</(?:html|body)\s*>\s*$", re.IGNORECASE)
+# PyTorch's list has a comment with a time after its end tag.
+_HTML_END = re.compile(rb"</(?:html|body)\s*>(?:\s|<!--(?:[^-]|-(?!->))*-->)*$", re.IGNORECASE)
 
 
 class _Entry(msgspec.Struct):

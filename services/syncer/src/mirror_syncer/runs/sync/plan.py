@@ -59,7 +59,7 @@ def plan_sync(
         only: these projects alone; nothing is withdrawn then.
         allow_removals: so many removals are allowed, whatever the guard says.
         published: how many projects the guard's share is of, see ``RecentRemovals``; default: the published ``rows``.
-        since: leave out what became current from then on (seconds since the epoch): the run goes on after a restart.
+        since: skip projects that became current after this second (Unix time): the run resumes after a restart.
     """
 
     def selected(name: NormalizedName) -> bool:
@@ -117,7 +117,8 @@ def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:
-    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since
+    # Both are whole seconds: a project checked in the second in which the run began may have been an earlier run's.
+    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) > since
 
 
 def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:

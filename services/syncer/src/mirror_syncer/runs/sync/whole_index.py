@@ -186,7 +186,7 @@ class WholeIndexSync:
 
     async def _collect(self, run: ActiveRun) -> None:
         """Remove files whose time has come: it may be what makes room."""
-        due = await asyncio.to_thread(self._collection.due)
+        due = await self._collection.due()
         at_hand = self._queue.names()
         tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
         await self._feed.put(run, tasks)

@@ -126,7 +126,7 @@ class Verifier:
         Look at a project for a slice; ``settle`` counts what was found.
 
         Raises:
-            SliceOver: there is more to look at.
+            SliceEndedError: there is more to look at.
             VolumeError: the disk says no.
             WorkerLostError: the process that looked at it ended.
         """

@@ -23,6 +23,7 @@ _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _RATE_GRACE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
+_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # other values name no coding
 _MAX_HOSTS = 100
 _PORTS = {"http": 80, "https": 443}
 _MAX_DISCARDED_BYTES = 2**20  # of a body that nobody reads, such as that of an error
@@ -185,8 +186,9 @@ class Exchanges:
         after = NextAttempt.ANY_CONNECTION
         if broken and not proxied:
             after = await self._addresses.record_failure(*_origin(url), head.address, by=by)
+        rest = "" if wait is None else f", and asks to wait {wait:,.0f} s"
         return RetryLaterError(
-            f"{url}: answered {head.status_text}",
+            f"{url}: answered {head.status_text}{rest}",
             reason=str(head.status),
             wait=wait,
             other_address=after is NextAttempt.OTHER_ADDRESS,
@@ -219,7 +221,7 @@ class _Body:
         """Pass on the next bytes."""
         if not head.has_content:
             self._discard(head, len(chunk))
-        elif self._members is not None and head.headers.get("content-encoding", "").lower() in _GZIP:
+        elif self._members is not None and self._coding(head) in _GZIP:
             try:
                 for piece in self._members.decompress(chunk):
                     self._received += len(piece)
@@ -233,6 +235,13 @@ class _Body:
         if passed > _RATE_GRACE_SECONDS and self._received < passed * self._min_bytes_per_second:
             message = f"{self._url}: too slow, {self._received:,} bytes in {passed:.0f} s"
             raise RetryLaterError(message, reason="slow", fresh=True)
+
+    def _coding(self, head: Head) -> str:
+        """Return the content coding of a body that libcurl cannot decode; raise ``RefusedError`` for any but gzip."""
+        coding = head.headers.get("content-encoding", "").lower()
+        if coding in _OTHER_CODINGS:
+            raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, but only gzip was accepted")
+        return coding
 
     def check_end(self) -> None:
         """Raise ``RetryLaterError`` if the gzip data is truncated."""

@@ -51,12 +51,22 @@ class Routes:
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        # No user in a URL: the text before an '@' can pose as the host.
-        if port is None or "@" in parts.netloc or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
+        if "@" in parts.netloc:
+            # The text before an '@' can pose as the host; or it is a login, which must not reach the log or the page.
+            raise RefusedError(
+                f"{_without_user(url)!r}: refused, because the URL contains a user; put user and password for the "
+                "index into MIRROR_UPSTREAM_NETRC"
+            )
+        if port is None or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
             raise RefusedError(
                 f"{url[:200]!r}: host {parts.netloc!r} is not allowed "
                 f"(allowed: {', '.join(sorted(self._hosts))}); to allow it, add it to MIRROR_FILE_HOSTS"
             )
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()[:200]
 
 
 def resolve_redirect(url: str, location: str) -> str:
@@ -72,5 +82,5 @@ def resolve_redirect(url: str, location: str) -> str:
     except ValueError as error:
         raise RefusedError(f"{url}: redirects to {location[:200]!r}, an invalid URL: {error}") from error
     if url.startswith("https:") and not target.startswith("https:"):
-        raise RefusedError(f"{url}: redirects from https to {target[:200]!r}")
+        raise RefusedError(f"{url}: redirects from https to {_without_user(target)!r}")
     return target

@@ -16,6 +16,7 @@ from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow
 from mirror_syncer.publish import PublishedPage, find_published, parse_published, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import Tree
+from mirror_syncer.work.transfer.contradictions import settle_contradictions
 from mirror_syncer.work.transfer.metadata import promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
@@ -81,6 +82,7 @@ class UpstreamComparison:
                     return Compared(changed=published is not None)
                 # It may have to hash what is published.
                 page = await asyncio.to_thread(self._unhashed.settle, answer.page, published)
+                page = settle_contradictions(page, published)
                 return Compared(differing=tuple(_differing(job, page, published)))
 
 

@@ -22,6 +22,7 @@ from mirror_syncer.publish import Publication, PublishedPage, find_published, re
 from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Intend
+from mirror_syncer.work.transfer.contradictions import settle_contradictions
 from mirror_syncer.work.transfer.files import FileTransfer
 from mirror_syncer.work.transfer.job import Withdrawal, Work
 from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
@@ -46,7 +47,7 @@ class Transfer:
     Refreshes and withdraws projects, one call each.
 
     Args:
-        intend: notes in the catalog what is about to be touched.
+        claim: records in the catalog which files are about to change.
         kept: returns upstream's page as it was kept for a project, where it was.
         stale_waits: seconds before each further request for a page that is older than it should be.
     """
@@ -132,12 +133,15 @@ class Transfer:
         published = await asyncio.to_thread(find_published, self._tree, work.name)
         if published is None or stays_older(row):
             return None
+        page = settle_contradictions(page, published)
         verdict = await _judge(work.selection, work.name, page.files)
         if has_news(verdict, published) or says_the_same(page, verdict, published):
             return None
         since = row.older_since if row.older_since is not None else int(time.time())
+        shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
+        theirs = "" if page.serial is None else f", of serial {page.serial}"
         stale = StalePageError(
-            f"upstream shows an older page, of serial {page.serial}; ours is of {row.serial}. What it restricts holds; "
+            f"upstream shows {shown}{theirs}; ours is of serial {row.serial}. What it restricts holds; "
             "the rest is taken if it stays so for a day, or by `sync --force`"
         )
         failed = after_failure(replace(row, older_since=since), stale)
@@ -232,6 +236,7 @@ class Transfer:
         quarantined = page.status is ProjectStatus.QUARANTINED
         published = self._find_published(work)
         page = await self._settle(page, None if altered else published)
+        page = settle_contradictions(page, None if altered else published)
         damaged = work.damaged
         if altered and published:
             damaged |= {published.places[name] for name in lost_files(page, published, damaged=frozenset())}
@@ -274,7 +279,7 @@ class Transfer:
         leaving = retire(work.name, published, staying=places, grace=None if aside else work.grace)
         if altered:
             leaving = await asyncio.to_thread(self._lying_there, leaving)
-        if leaving or not tally.files_needed:  # files that were sought have noted the page with them
+        if leaving or not tally.files_needed:  # needed files have claimed the page with them
             taken = await self._intend(intents(work.name, leaving))
             leaving = tuple(file for file in leaving if not (altered and file.place in taken))
         ours, rendered = self._render(

@@ -1,0 +1,41 @@
+"""A file that holds one secret, as operators write it and compose mounts it. Nothing here repeats what it holds."""
+
+import os
+import stat
+from codecs import BOM_UTF8
+from pathlib import Path
+
+MIN_SECRET_BYTES = 16
+MAX_SECRET_BYTES = 4096
+
+
+class SecretFileError(Exception):
+    """A file holds no usable secret; the message names the file and the remedy."""
+
+
+def read_secret_file(path: Path) -> bytes:
+    """
+    Return the secret in a file, without a byte order mark (Notepad and PowerShell write one) and white space around it.
+
+    Raises:
+        SecretFileError: the file cannot be read, is empty, or holds fewer than 16 or more than 4,096 bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            secret = file.read(MAX_SECRET_BYTES + 1 + len(BOM_UTF8)).removeprefix(BOM_UTF8).strip()
+    except OSError as error:
+        raise SecretFileError(f"{path}: {error.strerror}; it must be readable by uid {os.geteuid()}") from error
+    if not secret:
+        raise SecretFileError(f"{path} is empty: write a secret into it (openssl rand -hex 32)")
+    if not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
+        raise SecretFileError(f"{path}: a secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} characters")
+    return secret
+
+
+def is_null(path: Path) -> bool:
+    """Return whether a path is ``/dev/null``, compose's default for a secret, under whatever name it is mounted."""
+    try:
+        found, null = path.stat(), Path(os.devnull).stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == null.st_rdev
