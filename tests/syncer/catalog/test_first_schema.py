@@ -44,8 +44,8 @@ def fill(url: str, *, place: str = "packages/ab/six-1.0.tar.gz", sha256: str = Z
 
 
 @pytest.mark.proves("reliability/time-and-order")
-def test_first_schema_becomes_today_s(catalog_url: str) -> None:
-    """Its migrations make exactly the tables, types and indexes that the code expects, and every row is there."""
+def test_first_schema_migrates_to_the_current_one(catalog_url: str) -> None:
+    """The migrations create exactly the tables, types and indexes of the code, and keep every row."""
     fill(catalog_url)
     catalog = Catalog(catalog_url)
     assert (catalog.mirror_id, catalog.recall(Fact.PAUSED)) == ("m", "yes")
@@ -86,8 +86,8 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_new_version_over_an_old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A new version goes on over the tree as it was left: what broke off ends, what was due leaves."""
+async def test_new_version_continues_an_old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A new version continues with the old tree: interrupted runs end, due files are removed."""
     for name in ("six", "idna", "flask"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna")

@@ -42,10 +42,10 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
-def test_merge_is_a_dictionary(
+def test_merge_behaves_like_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
 ) -> None:
-    """After any lists, each once broken off and repeated, the catalog holds what a dictionary does."""
+    """After any lists, each interrupted once and repeated, the catalog holds the same as a dictionary."""
     catalog = Catalog.in_directory(tmp_path_factory.mktemp("catalog"))
     model: dict[str, tuple[int, int | None]] = {}
     for number, listed in enumerate(lists):
@@ -78,8 +78,8 @@ def changed(catalog: Catalog) -> list[str]:
     return [due.name for page in catalog.due.changed() for due in page]
 
 
-def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
-    """A project settled at a serial is due again as soon as the list gives it a higher one, whoever writes last."""
+def test_publication_and_list_write_separate_columns(catalog: Catalog) -> None:
+    """A project becomes due again as soon as the list gives it a higher serial, whichever writes last."""
     catalog.listing.merge(parts({"a": 30, "b": 20}), known(30), now=0)
     catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
     assert changed(catalog) == ["a"]
@@ -90,8 +90,8 @@ def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
     catalog.close()
 
 
-def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog) -> None:
-    """A project whose own serial is newer than the list that lacks it is not absent."""
+def test_older_list_does_not_prove_an_absence(catalog: Catalog) -> None:
+    """A project with a newer serial than the list that lacks it is not absent."""
     catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
     catalog.listing.merge(parts({"a": 10}), known(40), now=0)
     assert rows(catalog)["b"] == (20, None)
@@ -100,8 +100,8 @@ def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog)
     catalog.close()
 
 
-def test_gone_at_once_and_back(catalog: Catalog) -> None:
-    """What upstream itself says to be gone is absent at once, until it is had or listed again."""
+def test_project_gone_by_its_page_is_absent_at_once(catalog: Catalog) -> None:
+    """A project that upstream's page reports as gone is absent at once, until it is found or listed again."""
     name = NormalizedName("b")
     row = ProjectRow(name, serial=20, published=True, checked_at=2)
     catalog.commit([CatalogUpdate(row, gone=True)])
@@ -138,8 +138,8 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None:
-    """Each look that a sync without news, a scrape or a status takes is answered from an index, not from the table."""
+def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str) -> None:
+    """Every query of a sync without changes, a scrape or a status uses an index, not a table scan."""
     statements: list[tuple[str, Any]] = []
     sa.event.listen(catalog._engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
     QUERIES[name](catalog)

@@ -62,7 +62,7 @@ def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generation
 
 @pytest.mark.proves("reliability/disk")
 def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
-    """Of an older tree, only pages that differ are doubted; what was withdrawn or had left leaves again."""
+    """With an older tree, only differing pages are requested; what was withdrawn or removed is removed again."""
     reconciliation, generations = opened(catalog, volume)
     assert reconciliation.run() is None
     publish(catalog, volume, generations=generations, serial=1)
@@ -95,7 +95,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
 
 @pytest.mark.proves("reliability/disk")
 def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
-    """A catalog that knows fewer changes than its tree doubts what differs, and takes in what it does not know."""
+    """A catalog older than its tree marks differing projects as behind, and adds unknown ones."""
     reconciliation, generations = opened(catalog, volume)
     reconciliation.run()
     publish(catalog, volume, generations=generations, serial=1)
@@ -120,8 +120,8 @@ def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
 
 
 @pytest.mark.proves("reliability/disk")
-def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Volume) -> None:
-    """Killed before or after each of a change's steps, tree and catalog still belong together at the next start."""
+def test_kill_between_any_steps_is_no_mismatch(catalog: Catalog, volume: Volume) -> None:
+    """Killed before or after any step of a change, tree and catalog still match at the next start."""
     for steps in range(4):
         reconciliation, generations = opened(catalog, volume)
         assert reconciliation.run() is None, steps
@@ -135,7 +135,7 @@ def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Vo
 
 @pytest.mark.proves("reliability/disk")
 def test_other_history_is_a_mismatch(catalog: Catalog, volume: Volume) -> None:
-    """A generation of the same number that another process made is another one; so is one that cannot be read."""
+    """The same generation number from another process is a mismatch; so is an unreadable generation."""
     _, generations = opened(catalog, volume)
     generations.accept(reconciled=True)
     volume.write_generation(Generation(1, "0" * 16))
@@ -144,8 +144,8 @@ def test_other_history_is_a_mismatch(catalog: Catalog, volume: Volume) -> None:
     assert opened(catalog, volume)[0].mismatch() is Mismatch.OLDER_TREE
 
 
-def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: Volume) -> None:
-    """Of two changes under way at once, the one that ends last confirms no older generation than the other did."""
+def test_slower_change_does_not_lower_the_generation(catalog: Catalog, volume: Volume) -> None:
+    """Of two parallel changes, the last to end does not confirm an older generation."""
     _, generations = opened(catalog, volume)
     generations.accept(reconciled=False)
     first, second = generations.advance(), generations.advance()
@@ -156,7 +156,7 @@ def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: V
 
 @pytest.mark.proves("reliability/disk")
 def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
+    """If one ``syncfs`` covers a group, numbering its change needs no further sync."""
     _, generations = opened(catalog, volume)
     generations.accept(reconciled=False)
     volume.durability.syncs_file_system = True

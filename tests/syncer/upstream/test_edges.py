@@ -106,8 +106,8 @@ async def sync(tmp_path: Path, edges: Edges) -> tuple[Run, Site]:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("breakage", [answers_502, answers_502_without_body, resets])
-async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
-    """Where one of six edges is broken for ever, the sync is whole, and each connection meets it once at most."""
+async def test_one_broken_address_of_six_fails_no_project(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
+    """With one of six addresses broken, the sync succeeds, and each connection meets the broken one at most once."""
     async with serving({EDGES[0]: breakage}) as edges:
         run, site = await sync(tmp_path, edges)
 
@@ -119,8 +119,8 @@ async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None:
-    """Where half of the edges are broken, each in its own way, the sync is whole."""
+async def test_three_broken_addresses_of_six_fail_no_project(tmp_path: Path, dns: list[str]) -> None:
+    """With half of the addresses broken, each in its own way, the sync succeeds."""
     broken = {EDGES[0]: answers_502, EDGES[1]: resets, EDGES[2]: answers_502_without_body}
     async with serving(broken) as edges:
         run, site = await sync(tmp_path, edges)
@@ -131,8 +131,8 @@ async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
-    """An edge that takes a request and says nothing is asked no more once its silence is over."""
+async def test_silent_address_is_avoided_after_its_timeout(tmp_path: Path, dns: list[str]) -> None:
+    """An address that accepts requests and never answers is avoided after its first timeout."""
     async with serving({}) as edges:
         edges.broken = {}
         site = Site(tmp_path, upstream=f"http://{HOST}:{edges.port}")
@@ -153,8 +153,8 @@ async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> None:
-    """Where DNS has one address, a retry goes there again, on a connection that the failure has not met."""
+async def test_only_address_is_retried_on_a_new_connection(tmp_path: Path, dns: list[str]) -> None:
+    """With one address in DNS, a retry goes there again, on a new connection."""
     dns[:] = EDGES[:1]
     met = set[int]()
 
@@ -176,8 +176,8 @@ async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> Non
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list[str]) -> None:
-    """A page that every edge answers with 500 costs its project, and others neither their pages nor their retries."""
+async def test_page_that_fails_everywhere_fails_only_its_project(tmp_path: Path, dns: list[str]) -> None:
+    """A page that every address answers with 500 fails its project, without extra retries or failures for others."""
 
     def fail(request: web.Request, answer: Answer) -> None:
         if request.path == f"/simple/{PROJECTS[3]}/":
@@ -192,8 +192,8 @@ async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that fails is left alone for a minute, then for two; once it answers, nothing is held against it."""
+async def test_failing_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing address is avoided for a minute, then for two; a success resets that."""
     now = 1_000.0
     monkeypatch.setattr("mirror_syncer.upstream.http.addresses.time.monotonic", lambda: now)
     known = Addresses()
@@ -214,8 +214,8 @@ async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypat
     assert known.address_override(HOST, 80) is None
 
 
-async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
-    """Where each address failed, none is avoided; and what DNS does not name is never steered to."""
+async def test_addresses_that_all_failed_are_all_used(dns: list[str]) -> None:
+    """If every address failed, none is avoided; an address that is not in DNS is never used."""
     known = Addresses()
     for edge in EDGES:
         await known.record_failure(HOST, 80, edge, by=known.address_override(HOST, 80))
@@ -226,8 +226,8 @@ async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
     assert known.address_override("other.example", 80) is None
 
 
-async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
-    """Ten requests that fail at once with one machine move the others once, not ten times."""
+async def test_simultaneous_failures_change_addresses_once(dns: list[str]) -> None:
+    """Ten simultaneous failures of one machine redirect the other requests once, not ten times."""
     known = Addresses()
     moved = await asyncio.gather(*(known.record_failure(HOST, 80, EDGES[0], by=None) for _ in range(10)))
     address_override = known.address_override(HOST, 80)
@@ -236,8 +236,8 @@ async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
     assert address_override.generation == 1
 
 
-async def test_only_address_gets_its_rest(dns: list[str]) -> None:
-    """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
+async def test_only_address_is_retried_after_the_usual_wait(dns: list[str]) -> None:
+    """With one address in DNS, the next attempt opens a new connection and waits as usual."""
     dns[:] = EDGES[:1]
     known = Addresses()
     assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION

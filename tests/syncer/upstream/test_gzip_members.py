@@ -53,8 +53,8 @@ async def sync(tmp_path: Path, raw: Wire) -> tuple[RunState, list[str], Site]:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
-async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
-    """A page packed in several members, an empty one among them, is published like any other."""
+async def test_gzip_page_of_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
+    """A gzip page of several members, one of them empty, is published like any other."""
     raw.answers["/simple/bad/"] = send(answer(packed(json.dumps(EMPTY).encode(), 10, 40, 40, 41), encoding))
 
     state, _, site = await sync(tmp_path, raw)
@@ -64,8 +64,8 @@ async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encodi
 
 
 @pytest.mark.proves("security/upstream")
-async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
-    """However many members a page has, what counts is what comes out of them together."""
+async def test_bomb_in_several_members_is_refused(tmp_path: Path, raw: Wire) -> None:
+    """The size limit of a page applies to the decompressed content of all members together."""
     body = json.dumps(EMPTY).encode().replace(b"{", b"{" + b" " * 100 * MIB, 1)
     raw.answers["/simple/bad/"] = send(answer(packed(body, 50, 5 * MIB, 90 * MIB)))
     del body
@@ -78,8 +78,8 @@ async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spoil", [lambda body: body[:-4], lambda body: body + b"no gzip", lambda body: body[:60]])
-async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object) -> None:
-    """What ends too early, or goes on with what is no gzip, fails its project and is not published in part."""
+async def test_damaged_members_fail_their_project(tmp_path: Path, raw: Wire, spoil: object) -> None:
+    """A gzip page that is truncated or continues with other data fails its project and publishes nothing."""
     assert callable(spoil)
     raw.answers["/simple/bad/"] = send(answer(spoil(packed(json.dumps(EMPTY).encode(), 10))))
 
@@ -113,8 +113,8 @@ async def test_coding_that_is_none_changes_nothing(tmp_path: Path, raw: Wire) ->
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 50))
-def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
-    """Whatever the members hold and however their bytes are cut on the way, what comes out is their sum, in order."""
+def test_members_decompress_to_their_concatenation(parts: list[bytes], step: int) -> None:
+    """Members of any content, in chunks of any size, decompress to their concatenation."""
     wire_bytes = b"".join(gzip.compress(part, mtime=0) for part in parts)
     members = GzipMembers()
     chunks = (wire_bytes[at : at + step] for at in range(0, len(wire_bytes), step))
@@ -123,8 +123,8 @@ def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
 
 
 @pytest.mark.proves("security/upstream")
-def test_pieces_are_small() -> None:
-    """A thousandfold comes out in pieces, so that whoever takes them can stop."""
+def test_decompressed_pieces_are_small() -> None:
+    """Data that expands a thousandfold is returned in pieces, so that the receiver can stop."""
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(bytes(10 * MIB)) + packer.flush()
     assert max(map(len, GzipMembers().decompress(bomb))) <= 64 * 1024
