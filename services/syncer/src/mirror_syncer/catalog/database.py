@@ -224,8 +224,8 @@ class Catalog:
         Args:
             everything: the syncer reads upstream's list, so that the last one is current.
         """
-        said = self.recall(Fact.LIST_SERIAL)
-        newest = int(said) if said else None
+        text = self.recall(Fact.LIST_SERIAL)
+        newest = int(text) if text else None
         known = self.listing.last() if everything else None
         if known is not None and known.serial is not None:
             return SerialBounds(known.ceiling, newest, None if self.recall(Fact.LIST_OLDER) else known.serial)
@@ -247,7 +247,7 @@ class Catalog:
 
     def news_at(self) -> int | None:
         """Return when upstream last had a change (seconds since the epoch)."""
-        return int(said) if (said := self.recall(Fact.UPSTREAM_CHANGED_AT)) else None
+        return int(text) if (text := self.recall(Fact.UPSTREAM_CHANGED_AT)) else None
 
     def remember(self, key: "Fact", value: str) -> None:
         """Store a fact."""

@@ -69,8 +69,8 @@ class Listing:
             text = connection.scalar(sa.select(about.c.value).where(about.c.key == _KEY))
         if text is None:
             return None
-        said = json.loads(text)
-        return KnownList(**said | {"validators": Validators(**said["validators"])})
+        stored = json.loads(text)
+        return KnownList(**stored | {"validators": Validators(**stored["validators"])})
 
     def merge(
         self,

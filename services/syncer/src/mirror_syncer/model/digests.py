@@ -57,12 +57,12 @@ def parse_other_digest(hashes: Mapping[str, str]) -> OtherDigest | None:
         FileRejectedError: its digits are invalid.
     """
     for algorithm, digits in _DIGITS.items():
-        if (said := hashes.get(algorithm)) is not None:
-            if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", said.lower()):
+        if (digest := hashes.get(algorithm)) is not None:
+            if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest.lower()):
                 raise FileRejectedError(
-                    f"{said[:80]!r} is not a valid {algorithm}: {digits} hexadecimal digits expected"
+                    f"{digest[:80]!r} is not a valid {algorithm}: {digits} hexadecimal digits expected"
                 )
-            return OtherDigest(f"{algorithm}={said.lower()}")
+            return OtherDigest(f"{algorithm}={digest.lower()}")
     return None
 
 

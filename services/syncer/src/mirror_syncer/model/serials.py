@@ -121,18 +121,18 @@ class SerialBounds:
         return max(self.newest or 0, last or 0) + 1
 
 
-def published_serial(said: int | None, last: int | None, *, changed: bool, bounds: SerialBounds) -> int | None:
+def published_serial(upstream: int | None, last: int | None, *, changed: bool, bounds: SerialBounds) -> int | None:
     """
     Return the serial to publish with a page: it increases with each change of content, and never decreases.
 
     Args:
-        said: upstream's serial, if trusted.
+        upstream: its serial, if trusted.
         last: the last published serial.
         changed: the page's content differs from the published one.
     """
     if bounds.trusted(last) is None:
         # If other projects have serials, a mirror of this mirror may skip a project without one.
-        return bounds.next_own_serial(None) if said is None and bounds.newest is not None else said
-    if last is None or (said is not None and said > last):
-        return said
+        return bounds.next_own_serial(None) if upstream is None and bounds.newest is not None else upstream
+    if last is None or (upstream is not None and upstream > last):
+        return upstream
     return bounds.next_own_serial(last) if changed else last

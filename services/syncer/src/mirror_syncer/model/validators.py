@@ -20,5 +20,5 @@ class Validators:
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Self:
         """Return the validators of a response, without values unsafe to send back."""
-        said = (headers.get(key, "") for key in ("etag", "last-modified"))
-        return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in said))
+        values = (headers.get(key, "") for key in ("etag", "last-modified"))
+        return cls(*(value if _VALIDATOR.fullmatch(value) else None for value in values))

@@ -149,9 +149,9 @@ def _hashes(file: File) -> dict[str, str]:
 def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
     if page.versions and len(files) == len(page.files) + len(page.refused):
         return list(dict.fromkeys(page.versions))
-    said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
+    spellings = {version: text for text in page.versions if (version := parse_version(text)) is not None}
     kept = {version for file, _ in files if (version := read_version(page.name, file.filename)) is not None}
-    return [said.get(version, str(version)) for version in sorted(kept)]
+    return [spellings.get(version, str(version)) for version in sorted(kept)]
 
 
 def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:

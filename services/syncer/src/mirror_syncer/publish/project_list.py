@@ -127,12 +127,12 @@ class ProjectList:
                 await asyncio.to_thread(self._write, frozenset())
 
     def _find_damage(self) -> list[ListDamage]:
-        said = self._catalog.recall(Fact.LIST)
-        if said is None:
+        stored = self._catalog.recall(Fact.LIST)
+        if stored is None:
             return []  # nothing was published by this catalog
         found = {form: self._volume.list_digests(form) for form in _FORMS}
         right = {form: plain for form, (plain, _) in found.items()}
-        if said != digest_of(plain or "" for plain in right.values()):
+        if stored != digest_of(plain or "" for plain in right.values()):
             # Find the damaged form; there is none if a power cut lost only the catalog's digest of the list.
             rendered = _Digests()
             render_list(self._catalog.projects.listed(), serial=self._published_serial(), into=rendered)
@@ -207,8 +207,8 @@ class ProjectList:
         return last if same else last + 1
 
     def _published_serial(self) -> int | None:
-        said = self._catalog.recall(Fact.LIST_SERIAL)
-        return self._catalog.projects.newest_serial() if said is None else int(said)
+        stored = self._catalog.recall(Fact.LIST_SERIAL)
+        return self._catalog.projects.newest_serial() if stored is None else int(stored)
 
 
 def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Output) -> None:

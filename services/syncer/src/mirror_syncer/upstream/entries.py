@@ -149,13 +149,13 @@ class Entries:
             provenance=self._provenance(entry.provenance),
         )
 
-    def _provenance(self, said: str | None) -> str | None:
-        match = _PROVENANCE.fullmatch(said or "")
+    def _provenance(self, value: str | None) -> str | None:
+        match = _PROVENANCE.fullmatch(value or "")
         if match is None or int(match[2] or 0) > _MAX_PORT:
             return None
         if self._hosts is not None and match[1].lower() not in self._hosts:
             return None
-        return said
+        return value
 
 
 def _merge(one: File, other: File) -> File:
@@ -166,12 +166,12 @@ def _merge(one: File, other: File) -> File:
         FileRejectedError: they contradict each other in hash, size, Requires-Python or core metadata.
     """
     for field in ("sha256", "size", "requires_python", "core_metadata"):
-        said, again = getattr(one, field), getattr(other, field)
+        value, other_value = getattr(one, field), getattr(other, field)
         # None, no digest and metadata without a hash contradict nothing.
-        silent = {None, NO_DIGEST} & {said, again} or isinstance(said, bool) or isinstance(again, bool)
-        if said != again and not silent:
+        silent = {None, NO_DIGEST} & {value, other_value} or isinstance(value, bool) or isinstance(other_value, bool)
+        if value != other_value and not silent:
             what = field.replace("_", "-")
-            raise FileRejectedError(f"the page lists it twice, with different {what}: {said!r} and {again!r}")
+            raise FileRejectedError(f"the page lists it twice, with different {what}: {value!r} and {other_value!r}")
     digests = {one.other_digest, other.other_digest} - {None}
     if len({digest.partition("=")[0] for digest in digests if digest}) < len(digests):
         raise FileRejectedError(
@@ -197,25 +197,25 @@ def _metadata_rank(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001
     return isinstance(promise, str), bool(promise)
 
 
-def parse_upload_time(said: str) -> str | None:
+def parse_upload_time(value: str) -> str | None:
     """Return an upload time in PyPI's format (UTC, six digits of a second or none); None if it is not a time."""
-    usual = _PYPI_TIME.fullmatch(said)
-    if usual is None and not _UPLOAD_TIME.fullmatch(said):
+    usual = _PYPI_TIME.fullmatch(value)
+    if usual is None and not _UPLOAD_TIME.fullmatch(value):
         return None
     try:
-        moment = datetime.fromisoformat(said.upper().replace(" ", "T"))
+        moment = datetime.fromisoformat(value.upper().replace(" ", "T"))
         if usual and usual[1] != ".000000":
-            return said
+            return value
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the 31st of February; the year 0
         return None
     return f"{moment.replace(tzinfo=None).isoformat()}Z"
 
 
-def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
-    if isinstance(said, dict):
-        return parse_sha256(said["sha256"]) if "sha256" in said else bool(said)
-    return bool(said)
+def _core_metadata(value: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
+    if isinstance(value, dict):
+        return parse_sha256(value["sha256"]) if "sha256" in value else bool(value)
+    return bool(value)
 
 
 def _absolute(page: str, url: str) -> str:

@@ -155,8 +155,8 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
         info = _decode_passthrough(raw.info, dict)
         vulnerabilities = _decode_passthrough(raw.vulnerabilities, list)
         ownership = _decode_passthrough(raw.ownership, dict | None)
-    said, version = info.get("name"), info.get("version")
-    check_name(said if isinstance(said, str) else "", asked=name)
+    info_name, version = info.get("name"), info.get("version")
+    check_name(info_name if isinstance(info_name, str) else "", asked=name)
     if not isinstance(version, str) or not 0 < len(version) <= _MAX_VERSION_CHARS:
         raise InvalidPageError("the legacy JSON names no version in its info")
     return LegacyDocument(
@@ -217,11 +217,11 @@ def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]
     files: dict[str, LegacyFile] = {}
     for version, raw in releases:
         for entry in _release(raw) if len(version) <= _MAX_VERSION_CHARS else ():
-            said = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
+            digests = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
             file = LegacyFile(
                 sha256=Sha256(entry.digests.get("sha256", "")),
                 version=clean_line(version),
-                digests={kind: text for kind, text in said.items() if _DIGESTS[kind].fullmatch(text)},
+                digests={kind: text for kind, text in digests.items() if _DIGESTS[kind].fullmatch(text)},
                 comment_text=clean_lines(entry.comment_text or ""),
                 packagetype=entry.packagetype and clean_line(entry.packagetype),
                 python_version=entry.python_version and clean_line(entry.python_version),

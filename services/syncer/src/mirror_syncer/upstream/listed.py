@@ -131,8 +131,8 @@ class ListedProjects:
         A repeated name is no fault; two different serials are.
         """
         more: dict[NormalizedName, int] = {}
-        for said, serial in pairs:
-            name = NormalizedName(said)
+        for text, serial in pairs:
+            name = NormalizedName(text)
             before = more.get(name, part.get(name))
             if before and serial and before != serial:
                 self._add_fault(f"{name!r} is listed twice, with serials {before} and {serial}; using the higher one")

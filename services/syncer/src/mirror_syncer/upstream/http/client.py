@@ -68,10 +68,10 @@ class Client:
 
     Args:
         hosts: each allowed ``host:port``, also for redirects.
-        ca_file: authorities that are trusted besides the system's.
-        bandwidth: bytes a second, of all requests together; None: as many as come.
-        on_request: told of each request as (endpoint, status or fault, seconds).
-        on_retry: told each retry's reason.
+        ca_file: a PEM file of authorities, trusted in addition to the system's.
+        bandwidth: limit in bytes per second for all requests together; None for no limit.
+        on_request: called after each request with (endpoint, status or failure, seconds).
+        on_retry: called with the reason of each retry.
     """
 
     def __init__(

@@ -41,9 +41,9 @@ class Options:
     silence_seconds: float
     """The longest pause between two pieces of a body."""
     authorities: Path | None = None
-    """A file in PEM; None: libcurl's own choice."""
+    """A PEM file; None for libcurl's own choice."""
     bandwidth: int | None = None
-    """Bytes a second, of all transfers together; None: as many as come."""
+    """Limit in bytes per second for all transfers together; None for no limit."""
 
 
 class Curl:
