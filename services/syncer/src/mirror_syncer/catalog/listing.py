@@ -78,7 +78,7 @@ class Listing:
         known: KnownList,
         *,
         now: int,
-        anew: bool = False,
+        accept_absences: bool = False,
         older: bool = False,
     ) -> MergeResult:
         """
@@ -91,13 +91,15 @@ class Listing:
             parts: the first one or two characters of names, and the serials of all listed names; 0 for no serial.
             known: the record of this list, to be stored at the end.
             now: changed projects that wait for a retry become due at this time.
-            anew: accept its absences regardless of earlier serials: the operator says so, or upstream was reset.
+            accept_absences: count absences despite newer serials: the operator says so, or upstream was reset.
             older: it is older than the last one. Projects with another serial become due, none becomes absent, and the
                 last list stays on record.
         """
         merged = MergeResult()
         for beginning, listed in parts:
-            merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew, older=older)
+            merged += self._merge(
+                beginning, listed, edition=known.edition, now=now, accept_absences=accept_absences, older=older
+            )
         if older:
             # The last list must be merged again when upstream serves it again: a 304 would keep this one's values.
             if (last := self.last()) is not None:
@@ -132,7 +134,7 @@ class Listing:
         *,
         edition: int,
         now: int,
-        anew: bool = False,
+        accept_absences: bool = False,
         older: bool = False,
     ) -> MergeResult:
         known = self._known_serials(beginning)
@@ -152,7 +154,7 @@ class Listing:
         # First absent in this list, or in one with a different numbering.
         absent = [name for name in missing if (known[name] or 0) >= 0 or _absent_since(known[name]) > edition]
         self._write(_CHANGED, changed)
-        self._write(_ABSENT, [{"of": name, "edition": edition, "anew": anew} for name in absent])
+        self._write(_ABSENT, [{"of": name, "edition": edition, "accept_absences": accept_absences} for name in absent])
         self._insert(new)
         return MergeResult(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
 
@@ -227,7 +229,7 @@ _ABSENT = (
     .where(
         project.c.name == sa.bindparam("of"),
         sa.or_(
-            sa.bindparam("anew", type_=sa.Boolean),
+            sa.bindparam("accept_absences", type_=sa.Boolean),
             sa.and_(
                 sa.func.coalesce(project.c.serial, 0) <= sa.bindparam("edition"),
                 sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),

@@ -75,7 +75,7 @@ class ProjectList:
         self._volume = volume
         self._writing = asyncio.Lock()
         self._changed = True
-        self._anew = False
+        self._accept_reset = False
         self._shown: str | None = None
         """The digest of the published list, once it is known."""
 
@@ -88,16 +88,16 @@ class ProjectList:
         self._changed, self._shown = True, None
         self._write(frozenset())
 
-    async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), anew: bool = False) -> None:
+    async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), accept_reset: bool = False) -> None:
         """
         Publish the list of published projects, without those about to be withdrawn.
 
         Args:
-            anew: the operator accepts upstream's current state, so the list may drop a serial far above all projects'.
+            accept_reset: the operator accepts a lower serial, so an implausibly high one may be dropped.
         """
         async with self._writing:
-            self._anew = anew
-            if anew:
+            self._accept_reset = accept_reset
+            if accept_reset:
                 self._changed, self._shown = True, None  # the list on disk is not trusted
             if self._changed or without or not self._volume.has_project_list():
                 self._changed = bool(without)
@@ -195,7 +195,7 @@ class ProjectList:
             newest = max(newest, committed[0])  # upstream's serial grows when a project is removed, and so does ours
         if newest is None or last is None or newest > last:
             return newest if last is None else max(newest or 0, last)
-        if is_outlier(last, newest) or (self._anew and last > newest + MAX_SERIAL_LEAD):
+        if is_outlier(last, newest) or (self._accept_reset and last > newest + MAX_SERIAL_LEAD):
             return newest
         shown = self._shown or self._digest_on_disk()
         if shown is None:

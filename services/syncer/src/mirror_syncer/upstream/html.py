@@ -117,7 +117,7 @@ def parse_html(
         # Without a length, or with one that a proxy computed, only this reveals a cut that loses files.
         raise InvalidPageError("the page is truncated: its HTML has no </body> or </html>")
     for title_name in parser.names:
-        check_name(title_name, asked=name)
+        check_name(title_name, requested=name)
     entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)
     for one in parser.entries:
         if isinstance(one, Refusal):

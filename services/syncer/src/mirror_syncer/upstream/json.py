@@ -68,7 +68,7 @@ def parse_json(
         raw = decode_json(_page, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPageError(f"the page is not valid JSON (PEP 691): {error}") from error
-    check_name(raw.name, asked=name)
+    check_name(raw.name, requested=name)
     if len(raw.versions) > _MAX_FILES:
         raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_MAX_FILES:,}")
     status = raw.project_status or _Status()

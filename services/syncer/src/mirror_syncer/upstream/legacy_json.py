@@ -156,7 +156,7 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
         vulnerabilities = _decode_passthrough(raw.vulnerabilities, list)
         ownership = _decode_passthrough(raw.ownership, dict | None)
     info_name, version = info.get("name"), info.get("version")
-    check_name(info_name if isinstance(info_name, str) else "", asked=name)
+    check_name(info_name if isinstance(info_name, str) else "", requested=name)
     if not isinstance(version, str) or not 0 < len(version) <= _MAX_VERSION_CHARS:
         raise InvalidPageError("the legacy JSON names no version in its info")
     return LegacyDocument(

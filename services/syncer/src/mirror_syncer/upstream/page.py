@@ -24,10 +24,10 @@ def parse_serial(text: object) -> int | None:
     return text if type(text) is int and 0 <= text <= MAX_SERIAL else None
 
 
-def check_name(text: str, *, asked: NormalizedName) -> None:
+def check_name(text: str, *, requested: NormalizedName) -> None:
     """Raise ``InvalidPageError`` if a page is not that of the requested project."""
-    if canonicalize_name(text) != asked:
-        raise InvalidPageError(f"the page is that of {text[:120]!r}, not of {asked!r}")
+    if canonicalize_name(text) != requested:
+        raise InvalidPageError(f"the page is that of {text[:120]!r}, not of {requested!r}")
 
 
 def check_api_version(text: str) -> str:

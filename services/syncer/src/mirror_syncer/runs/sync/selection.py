@@ -88,7 +88,7 @@ class SelectionSync:
         # For a named project that did not change, the list of a first sync of everything is not written anew.
         if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
             with run.phase("publish"):
-                await self._list.publish(anew=run.request.force and run.request.projects is None)
+                await self._list.publish(accept_reset=run.request.force and run.request.projects is None)
         await self._collection.run(run)
 
     async def _refresh(self, run: ActiveRun, steps: Iterable[Step]) -> None:

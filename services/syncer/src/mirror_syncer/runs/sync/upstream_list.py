@@ -74,7 +74,7 @@ class UpstreamList:
                 listed.parts(),
                 new,
                 now=int(time.time()),
-                anew=force or known is None or (back and not older),
+                accept_absences=force or known is None or (back and not older),
                 older=older,
             )
         if older:

@@ -124,7 +124,7 @@ class WholeIndexSync:
             ended.set()
             await publisher
         with run.phase("publish"):
-            await self._list.publish(anew=run.request.force)
+            await self._list.publish(accept_reset=run.request.force)
         with run.phase("collect"):
             await self._collect(run)
             await run.idle()
