@@ -1,4 +1,4 @@
-"""The catalog remembers projects, files between two states, and runs: on SQLite and on PostgreSQL alike."""
+"""The catalog stores projects, files in transition, and runs, on SQLite and on PostgreSQL."""
 
 import dataclasses
 import time

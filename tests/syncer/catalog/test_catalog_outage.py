@@ -1,4 +1,4 @@
-"""A catalog that says no, or is told too late: runs end all the same, and none undoes another's end."""
+"""A catalog that fails or is written late: runs end all the same, and no write reopens a run."""
 
 import pytest
 

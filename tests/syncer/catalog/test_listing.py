@@ -1,4 +1,4 @@
-"""Merging a list into the catalog is what a dictionary would do, however it is cut, broken off and repeated."""
+"""Merging a list into the catalog equals a dictionary update, however it is split, interrupted and repeated."""
 
 import sqlite3
 from collections.abc import Callable

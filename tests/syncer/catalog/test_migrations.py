@@ -1,4 +1,4 @@
-"""The migrations and the schema in the code are one and the same."""
+"""The migrations and the schema in the code are identical."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The disk of the catalog, full or ill: the run fails and says what to do, and with room again the next is whole."""
+"""A full or broken disk of the catalog: the run fails with a remedy, and with free space the next recovers."""
 
 from collections.abc import Callable, Iterator
 

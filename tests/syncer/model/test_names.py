@@ -1,4 +1,4 @@
-"""Every name that upstream gives, once it is parsed, is safe as a path component below any directory."""
+"""Every name from upstream is, once parsed, safe as a path component."""
 
 import re
 import tempfile

@@ -1,4 +1,4 @@
-"""How far upstream's serials are believed, judged by themselves."""
+"""The rules for trusting upstream's serials, tested alone."""
 
 import heapq
 

@@ -1,4 +1,4 @@
-"""Tree and catalog number their changes alike, on each kind of database, and are brought together where they differ."""
+"""Tree and catalog number their changes alike on each database, and are reconciled if they differ."""
 
 from collections.abc import Iterator
 from pathlib import Path

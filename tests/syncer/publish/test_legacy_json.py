@@ -1,4 +1,4 @@
-"""``/pypi/<project>/json`` names what the page names, and nothing else; a page never fails by it."""
+"""``/pypi/<project>/json`` names exactly the files of the page, and never fails a page."""
 
 import gzip
 import hashlib

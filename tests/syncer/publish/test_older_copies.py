@@ -1,4 +1,4 @@
-"""A tree that is older than its catalog, and a catalog that is older than its tree, are noticed and healed."""
+"""A tree older than its catalog, and a catalog older than its tree, are detected and repaired."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A page is visible whole or not at all, and nginx's ETag never comes twice for two contents."""
+"""A page becomes visible atomically, and nginx's ETag never repeats for different content."""
 
 import gzip
 import math

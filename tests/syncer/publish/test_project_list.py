@@ -1,4 +1,4 @@
-"""The project list: both formats together, streamed, written only where it changed."""
+"""The project list: both formats together, streamed, and written only when it changed."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The pages that we publish: two formats of one content, and read back as they were written."""
+"""The published pages: two formats of one content, read back unchanged."""
 
 import dataclasses
 import json

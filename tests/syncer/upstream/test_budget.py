@@ -1,4 +1,4 @@
-"""The budget of connections: never more at once, and a person's wish before all others."""
+"""The connection budget: never more connections than configured, and named projects first."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""User and password for the upstream: its own origin is told them, and nobody else, nor any log."""
+"""User and password for upstream: only its origin receives them, and no log shows them."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""A host that is many machines behind one name, of which some are broken: the next attempt asks another one."""
+"""A host of many machines behind one name, some of them broken: the next attempt uses another one."""
 
 import asyncio
 import socket

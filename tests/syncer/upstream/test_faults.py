@@ -1,4 +1,4 @@
-"""A bad file never freezes its project, a bad project never the mirror."""
+"""Faults of upstream: a bad file fails only itself, a bad project only itself."""
 
 import asyncio
 import hashlib
@@ -152,8 +152,8 @@ async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbou
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("how", ["redirect", "file_url"])
-async def test_login_in_a_url_is_told_to_nobody(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
-    """A URL with a user is not asked for, also on a host that may be asked; the reason repeats no password."""
+async def test_url_with_a_login_is_refused(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
+    """A URL with a user is refused, even on an allowed host; the reason does not contain the password."""
     url = neighbours.url.replace("://", "://me:secret@") + "/packages/bad-1.0.tar.gz"
     rule = neighbours.faults.on_page("bad")
     if how == "redirect":

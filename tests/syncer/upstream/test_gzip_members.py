@@ -1,4 +1,4 @@
-"""Pages packed by gzip in several members, which libcurl does not unpack: read like others, within the same bounds."""
+"""Gzip pages of several members, which libcurl cannot decode: read like others, within the same limits."""
 
 import gzip
 import json
@@ -91,8 +91,8 @@ async def test_damaged_members_fail_their_project(tmp_path: Path, raw: Wire, spo
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("coding", ["br", "zstd", "deflate"])
-async def test_other_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> None:
-    """A page in a coding that nobody asked for fails with the coding's name, and not as JSON that is malformed."""
+async def test_unknown_content_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> None:
+    """A page with a content coding other than gzip fails with the coding's name, not as malformed JSON."""
     raw.answers["/simple/bad/"] = send(answer(b"\x1b\x00\x80\xaa\xaa\xaa\xea\xff", coding))
 
     _, [reason], site = await sync(tmp_path, raw)
@@ -102,8 +102,8 @@ async def test_other_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> 
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_coding_that_is_none_changes_nothing(tmp_path: Path, raw: Wire) -> None:
-    """A page is read where its server writes a character set for a coding, as some do."""
+async def test_invalid_content_coding_is_ignored(tmp_path: Path, raw: Wire) -> None:
+    """A page whose server sends a character set as content coding is read."""
     raw.answers["/simple/bad/"] = send(answer(json.dumps(EMPTY).encode(), "UTF-8"))
 
     state, _, site = await sync(tmp_path, raw)

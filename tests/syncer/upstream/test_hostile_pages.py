@@ -1,4 +1,4 @@
-"""Whatever an upstream sends, a page is read or refused: no other exception ever comes of it."""
+"""Hostile pages: whatever upstream sends is read or refused, and no other exception occurs."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Where an upstream may send us: to hosts on the list, at their ports, and nowhere else however it is written."""
+"""Hostile URLs: the mirror contacts only allowed hosts and ports, however a URL is written."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""An HTML page tells the same as the JSON page of the same project, and a login form tells nothing."""
+"""HTML pages parse to the same result as JSON pages, and login forms are refused."""
 
 import pytest
 from hypothesis import given, settings
@@ -87,8 +87,8 @@ def test_login_page_is_refused(body: str) -> None:
 @pytest.mark.proves("reliability/upstream")
 @law
 @given(st.integers(0, 5), st.floats(0, 1))
-def test_page_cut_anywhere_before_its_end_is_refused(releases: int, cut: float) -> None:
-    """A page that opens a document and does not close it is truncated: its files behind the cut would be dropped."""
+def test_truncated_html_page_is_refused(releases: int, cut: float) -> None:
+    """A page that opens a document and does not close it is truncated: its remaining files would be dropped."""
     index = fakepypi.Index()
     index.project("foo").create()
     for number in range(releases):
@@ -99,8 +99,8 @@ def test_page_cut_anywhere_before_its_end_is_refused(releases: int, cut: float) 
 
 
 @pytest.mark.parametrize("end", ["</body>", "</HTML\n>", "</body></html>\n<!--TIMESTAMP 1767225600-->\n"])
-def test_page_with_an_end_is_whole(end: str) -> None:
-    """One of both end tags is an end, whatever comes behind it; without their start tags a page needs none."""
+def test_html_page_with_an_end_tag_is_complete(end: str) -> None:
+    """One of both end tags suffices, whatever follows it; a page without start tags needs none."""
     link = f'<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>'
     assert len(read(f"<!DOCTYPE html><html><body>{link}{end}").files) == 1
     assert len(read(f"<!DOCTYPE html><title>Links for foo</title>{link}").files) == 1

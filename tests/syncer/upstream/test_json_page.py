@@ -1,4 +1,4 @@
-"""A JSON page is read as PyPI means it; whatever is wrong with one entry costs that entry alone."""
+"""JSON pages are read as PyPI means them, and an invalid entry affects only itself."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Upstream's list is read block by block, whatever its shape; what is none is refused whole."""
+"""The project list is read block by block in any shape, and invalid lists are refused."""
 
 import contextlib
 import io
@@ -171,8 +171,8 @@ def test_html_list_is_read(tmp_path: Path, small_blocks: None) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("behind", ["<!--TIMESTAMP 1767225600-->", "\n<!-- a -- b --->\n<!---->\n", "\n\n"])
-def test_list_with_a_comment_behind_its_end(tmp_path: Path, behind: str) -> None:
-    """PyTorch's index writes the time behind its end; the list is whole all the same."""
+def test_list_with_a_comment_after_its_end_is_complete(tmp_path: Path, behind: str) -> None:
+    """PyTorch's index writes the time after its end tag; the list is complete all the same."""
     assert len(read((HTML.format(title="", more="") + behind).encode(), tmp_path, is_json=False)[0]) == 3
 
 

@@ -1,4 +1,4 @@
-"""What merged, odd and careless indexes say, all the way through a sync to what clients find."""
+"""Pages of merged, odd and careless indexes, from a sync to the published page."""
 
 import gzip
 import json
@@ -59,7 +59,7 @@ def contradict(document: Document) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("html_only", [False, True])
-async def test_contradiction_costs_no_file_that_is_here(
+async def test_contradicting_entries_keep_published_files(
     site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool
 ) -> None:
     """Where a page gives a name two contents, the published one stays, is reported once, and passes a comparison."""
@@ -88,8 +88,8 @@ async def test_contradiction_costs_no_file_that_is_here(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_html_page_that_is_cut_loses_no_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An HTML page whose end a proxy cut off, with a length that is right for the rest, fails; what is here stays."""
+async def test_truncated_html_page_keeps_published_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An HTML page that a proxy truncated, with a matching length, fails its project; published files stay."""
     for version in ("1.0", "2.0"):
         pypi.index.project("six").upload(version)
     site.select("six")

@@ -1,4 +1,4 @@
-"""The way out: what a proxy is told, and that its password is told to nobody else."""
+"""Proxies: which one is used, which login it receives, and that no one else sees the password."""
 
 import base64
 import traceback
@@ -34,7 +34,7 @@ def written(path: Path, host: str) -> Path:
 
 
 def heard(pypi: fakepypi.FakePyPI) -> set[tuple[str | None, str | None]]:
-    """Return what the proxy, and what the upstream behind it, was told of credentials."""
+    """Return the credentials that the proxy and the upstream behind it received."""
     told = ("proxy-authorization", "authorization")
     return {(exchange.headers.get(told[0]), exchange.headers.get(told[1])) for exchange in pypi.log}
 

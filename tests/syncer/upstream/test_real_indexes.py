@@ -1,4 +1,4 @@
-"""Real servers of other projects as upstream: what pip installs from them, the mirror holds, and asks for once."""
+"""Real servers of other projects as upstream: the mirror holds what pip installs from them."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Indexes that cannot be run here, by the shape of their pages: PyTorch's and Pulp's."""
+"""Indexes that cannot run here, imitated by the form of their pages: PyTorch's and Pulp's."""
 
 import hashlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""An upstream that cannot be reached, or cannot prove who it is: nothing is believed, and what was published stays."""
+"""An upstream that is unreachable or cannot prove its identity: nothing is trusted, published files stay."""
 
 import asyncio
 import codecs

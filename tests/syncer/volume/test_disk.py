@@ -1,4 +1,4 @@
-"""A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
+"""A full, missing or broken disk ends the run with a remedy, and the next run recovers."""
 
 import asyncio
 import contextlib

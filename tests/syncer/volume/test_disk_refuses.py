@@ -1,4 +1,4 @@
-"""A disk that may not be written to: a run fails with what to do, what is published stays, and the next is whole."""
+"""A disk that refuses writes: a run fails with a remedy, published files stay, and the next run recovers."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Symlinks planted in the tree: nothing is written, moved or removed where they lead."""
+"""Symlinks planted in the tree: nothing is written, moved or removed at their targets."""
 
 from collections.abc import Iterator
 from pathlib import Path

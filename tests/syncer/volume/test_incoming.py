@@ -1,4 +1,4 @@
-"""A file has no name until it is whole and right; what broke off goes on where it stopped."""
+"""A download is published only when complete and correct, and an interrupted one is resumed."""
 
 import hashlib
 import io

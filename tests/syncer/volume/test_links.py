@@ -1,4 +1,4 @@
-"""Second names: a file's is the file itself, a page's leads to the page, and a kernel that says no is explained."""
+"""Links: a hard link is the same file, a symlink leads to the page, and errors name the remedy."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Names that leave no room for what is made of them, in each thing that happens to a file."""
+"""File names so long that derived names do not fit, in every operation on a file."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def upload(pypi: fakepypi.FakePyPI, length: int) -> str:
 
 
 def left(site: Site) -> list[str]:
-    """Return the names of all that lies below packages/, whoever knows it."""
+    """Return the names of all files below packages/."""
     return sorted(path.name for path in site.web.glob("packages/**/*") if not path.is_dir())
 
 

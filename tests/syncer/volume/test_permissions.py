@@ -1,4 +1,4 @@
-"""Permissions that are lost in the middle: they cost what they are of, with a remedy; given back, all is whole."""
+"""Permissions lost during a run: they affect only what they concern, with a remedy; restored, all recovers."""
 
 import re
 import stat

@@ -1,4 +1,4 @@
-"""The tree belongs to one syncer and one catalog, and nothing planted in it is followed."""
+"""The tree belongs to one syncer and one catalog, and planted files are not followed."""
 
 import os
 import stat

@@ -39,7 +39,9 @@ class PageMemory:
             raise RefusedError(f"{url}: the response is larger than {self._max_bytes:,} bytes")
         # 250 kB of gzip become 250 MB; ten pages at once took 2.4 GB, and HTTP/2 allows eighty.
         if self._held > self._max_bytes and size > _SMALL_PAGE_BYTES:
-            raise RefusedError(f"{url}: all pages in memory are larger than {self._max_bytes:,} bytes; retried later")
+            raise RefusedError(
+                f"{url}: all pages in memory together are larger than {self._max_bytes:,} bytes; retried later"
+            )
 
     @contextmanager
     def hold_page(self, url: str, size: int) -> Iterator[None]:
