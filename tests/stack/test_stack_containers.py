@@ -290,11 +290,11 @@ def test_monitoring_may_do_as_little(name: str) -> None:
 
 @pytest.mark.proves("reliability/host")
 def test_only_the_policy_is_mounted_from_the_clone() -> None:
-    """No container mounts another file of the clone than mirror.toml, since its mode depends on the clone's umask."""
+    """No container mounts more of the clone than config/, since its mode depends on the clone's umask."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     services = json.loads(configured)["services"].values()
     mounted = {volume["source"] for service in services for volume in service["volumes"] if volume["type"] == "bind"}
-    assert mounted == {str(REPOSITORY / "mirror.toml")}
+    assert mounted == {str(REPOSITORY / "config")}
 
 
 def test_monitoring_has_no_way_out() -> None:

@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(900)
 
 def test_three_real_projects(images: None, tmp_path: Path) -> None:
     """With no .env at all, a client without a way out installs what the mirror got from PyPI a moment ago."""
-    policy = write_policy(tmp_path / "mirror.toml", "six", "idna", "packaging")
+    policy = write_policy(tmp_path / "config/mirror.toml", "six", "idna", "packaging")
     policy.write_text(policy.read_text() + "latest = 1\n")
-    stack = Stack(settings={"MIRROR_POLICY": str(policy)})
+    stack = Stack(settings={"MIRROR_CONFIG": str(policy.parent)})
     try:
         stack.up(*SERVICES, "client")
         ended = until(lambda: [line for line in stack.logs("syncer") if "run ended" in line], seconds=90)

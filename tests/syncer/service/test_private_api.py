@@ -353,6 +353,24 @@ async def test_pause_outlives_the_schedule(service: Service) -> None:
     assert resumed["next_run_at"] is not None
 
 
+async def test_candidate_policy_is_judged(service: Service) -> None:
+    """A candidate is answered with its mistakes, or with how many projects it would change; nothing else happens."""
+    await service.running.sync()
+    answers = [
+        await (await service.http.post("/policy/check", json={"text": text})).json()
+        for text in ("[mirror]\nlatest = 0\nprojects = ['six']", '[mirror]\nprojects = ["idna"]')
+    ]
+    refused = await service.http.post("/policy/check", json={"txt": ""})
+
+    assert [(one["line"], one["key"]) for one in answers[0]["problems"]] == [(2, "mirror.latest")]
+    assert answers[0]["selected"] is None
+    assert answers[1]["problems"] == []
+    assert (answers[1]["arriving"], answers[1]["leaving_names"], answers[1]["withheld"]) == (1, ["six"], 0)
+    assert refused.status == 422
+    assert "PolicyCandidate" in await problem(refused)
+    assert service.running.mirror.policy.error is None
+
+
 async def test_metrics_begin_at_zero_and_count(service: Service) -> None:
     """Label sets are there before anything happened; a run, its requests and its files are counted."""
     before = await (await service.http.get("/metrics")).text()

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
-from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import (
+    PolicyCandidate,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+    parse_project_name,
+)
 from mirror_contract.text import plain
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.concerns import Level
@@ -189,6 +198,31 @@ def projects(
     wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.projects(wanted))
     return _show_part(page, views.projects(page.items), as_json=as_json)
+
+
+@main.command()
+def check(
+    context: typer.Context,
+    file: Annotated[
+        typer.FileText,
+        typer.Argument(metavar="FILE", encoding="utf-8", help="A candidate for mirror.toml; -: standard input."),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Check a candidate for mirror.toml; this changes nothing.
+
+    It names each mistake with its line, and how many projects would change. A token with the right read is enough.
+    """
+    try:
+        candidate = PolicyCandidate(text=file.read())
+    except UnicodeDecodeError:
+        fail(f"{file.name} is not UTF-8; save it as UTF-8", code=USAGE)
+    found = ask(context.obj, lambda control: control.check_policy(candidate), token=find_token())
+    _show(found, "\n".join(map(plain, found.sentences())), as_json=as_json)
+    if found.problems:
+        raise typer.Exit(USAGE)
 
 
 @main.command()

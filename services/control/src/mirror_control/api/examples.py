@@ -14,6 +14,8 @@ from mirror_contract import (
     Counts,
     Disk,
     PendingRemoval,
+    PolicyCheck,
+    PolicyState,
     Project,
     ProjectFile,
     ProjectState,
@@ -108,7 +110,17 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
             first_at=_THEN + timedelta(hours=2),
             last_at=_THEN + timedelta(hours=24),
         ),
+        policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
         failing=[_FAILING],
+    ),
+    "PolicyCheck": PolicyCheck(
+        scope="selected",
+        selected=12,
+        arriving=2,
+        leaving=1,
+        withheld=0,
+        arriving_names=["django", "sqlparse"],
+        leaving_names=["six"],
     ),
     "Readiness": Readiness(
         checks=[

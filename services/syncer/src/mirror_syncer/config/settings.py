@@ -29,6 +29,7 @@ ELSEWHERE = frozenset(
         "MIRROR_UID",
         "MIRROR_GID",
         "MIRROR_BASE_IMAGE",
+        "MIRROR_CONFIG",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_HOSTS",
@@ -119,7 +120,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
-    policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
+    policy: Path = Field(default=Path("config/mirror.toml"), description="What is mirrored.")
     upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
     upstream_netrc: Path | None = Field(
         default=None, description="A netrc with user and password for the index, or its proxy."

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from mirror_contract import Run, RunKind, RunRequest, RunState
+from mirror_contract import Failure, Run, RunKind, RunRequest, RunState
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.config import PolicySource
 from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError
@@ -166,7 +166,7 @@ class Engine:
                 case RunKind.VERIFY:
                     await self._verify(run)
                 case RunKind.COLLECT:
-                    await asyncio.to_thread(self._policy.reload)  # its grace may be another by now
+                    await self._reload_policy(run)  # its grace may have changed
                     await self._collection.run(run)
         except PathError as error:
             run.fatal = run.fatal or await asyncio.to_thread(self._whole_tree, error)
@@ -202,7 +202,7 @@ class Engine:
         return error
 
     async def _sync(self, run: ActiveRun) -> None:
-        await asyncio.to_thread(self._policy.reload)
+        await self._reload_policy(run)
         run.policy_digest = self._policy.digest
         run.bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=self._policy.current.everything)
         whole = run.request.projects is None
@@ -212,6 +212,10 @@ class Engine:
             await self._everything.sync(run)
         else:
             await self._selected.sync(run)
+
+    async def _reload_policy(self, run: ActiveRun) -> None:
+        """Put mirror.toml into force; a file that cannot be used makes the run incomplete, and stops nothing."""
+        run.note(*(Failure(reason=reason) for reason in await asyncio.to_thread(self._policy.reload)))
 
     async def _verify(self, run: ActiveRun) -> None:
         await self._verifier.run(run)

@@ -107,7 +107,7 @@ async def open_mirror(
         ConfigurationError: settings or policy are wrong.
         VolumeError: the tree cannot be had; another syncer may hold it.
     """
-    policy = PolicySource(settings.policy)
+    policy = PolicySource(settings.policy, state=settings.state)
     credentials = read_credentials(settings.upstream_netrc, upstream=settings.upstream)
     if credentials is not None and credentials.sent_in_clear:
         log.warning("user and password go in clear: MIRROR_UPSTREAM is not https", upstream=settings.upstream)
@@ -292,4 +292,5 @@ def _snapshot(policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs
         queue=queue.depth(),
         running=frozenset(run.request.kind for run in runs.running()),
         disk=disk,
+        policy_valid=policy.error is None,
     )

@@ -20,10 +20,20 @@ from aiohttp import web
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import (
+    PolicyCandidate,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+    parse_project_name,
+)
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
+from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.status import StatusReader
 
@@ -89,6 +99,7 @@ class PrivateApi:
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
                 web.get("/metrics", self.metrics),
@@ -126,14 +137,7 @@ class PrivateApi:
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for a run; 202 and the run, new or equal."""
-        try:
-            wish = RunRequest.model_validate_json(await request.read())
-        except ValidationError as error:
-            errors = [
-                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-                for item in error.errors(include_input=False)[:MAX_FAULTS]
-            ]
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
+        wish = _parse(RunRequest, await request.read())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
             raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
@@ -197,6 +201,12 @@ class PrivateApi:
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
+
+    async def check_policy(self, request: web.Request) -> web.Response:
+        """The judgement of a candidate for mirror.toml."""
+        candidate, mirror = _parse(PolicyCandidate, await request.read()), self._mirror
+        content = candidate.text.encode(errors="surrogatepass")
+        return _json(await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog))
 
     async def pause(self, _: web.Request) -> web.Response:
         """Let no run come by itself, across restarts."""
@@ -305,6 +315,18 @@ def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Respons
     following = key(found[len(items) - 1]) if len(items) < len(found) else None
     body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(following).encode())
     return web.Response(body=body, content_type="application/json")
+
+
+def _parse(shape: type[M], body: bytes) -> M:
+    """Return what a body says; of one that says something else, the first faults."""
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        errors = [
+            {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+            for item in error.errors(include_input=False)[:MAX_FAULTS]
+        ]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is no {shape.__name__}.", errors=errors) from None
 
 
 def _member(enumeration: type[E], value: str, name: str) -> E:

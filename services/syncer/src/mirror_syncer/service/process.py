@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
-from mirror_contract import RunKind, RunRequest, RunState, Trigger
+from mirror_contract import PolicyState, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config.crontab import interval_seconds
 from mirror_syncer.config.listen import Listen
@@ -49,6 +49,7 @@ async def serve(settings: Settings) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
             _greet(mirror)
+            watch = asyncio.create_task(mirror.policy.watch(_report_policy))
             mirror.clock.listeners.append(timetable.follow_clock)
             mirror.runs.restore()
             timetable.start()
@@ -57,6 +58,7 @@ async def serve(settings: Settings) -> None:
             try:
                 await mirror.run()
             finally:
+                watch.cancel()
                 timetable.stop()
     log.info("stopped")
 
@@ -91,8 +93,24 @@ def _greet(mirror: Mirror) -> None:
         log.info(
             "defaults are in force",
             where_and_how="cp .env.example .env, edit it, docker compose up -d",
-            what_is_mirrored="edit mirror.toml, docker compose restart syncer",
+            what_is_mirrored="cp config/mirror.example.toml config/mirror.toml, edit it",
         )
+    _report_policy(mirror.policy.state())
+
+
+def _report_policy(state: PolicyState) -> None:
+    """Log what is to be said of the policy's file, at the start and after each change."""
+    if state.problems:
+        problems = [str(problem) for problem in state.problems]
+        log.error("policy not usable; the last good one stays in force", file=state.file, problems=problems)
+    elif state.starter:
+        log.info(
+            "no mirror.toml; the shipped example is in force",
+            file=state.file,
+            remedy="cp config/mirror.example.toml config/mirror.toml, and choose what is mirrored",
+        )
+    else:
+        log.info("policy read", file=state.file, in_force="with the next run" if state.changed else "now")
 
 
 def _ask(mirror: Mirror, trigger: Trigger) -> None:

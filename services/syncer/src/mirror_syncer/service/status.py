@@ -78,6 +78,7 @@ class StatusReader:
             damaged_files=damaged,
             damaged_since=_time(damaged_since),
             withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
+            policy=mirror.policy.state(),
             running=[run.document for run in mirror.runs.running()],
             queued=[run.document for run in mirror.runs.waiting()],
             serial=serials and serials[0],

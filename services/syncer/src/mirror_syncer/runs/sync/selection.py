@@ -130,6 +130,7 @@ class SelectionSync:
             allow_removals=run.request.allow_removals,
             since=int(began.timestamp()) if run.resumed and began else None,
             published=published,
+            replaceable=self._policy.replaceable,
         )
         self._announce(run, plan)
         return plan

@@ -15,7 +15,6 @@ from mirror_syncer.catalog import Catalog, Fact, KnownList
 from mirror_syncer.config import PolicySource
 from mirror_syncer.errors import (
     AbandonedError,
-    ConfigurationError,
     InvalidPageError,
     MirrorError,
     UpstreamError,
@@ -165,10 +164,7 @@ class WholeIndexSync:
         What can't be had is told, and changes nothing.
         """
         run.reread = False
-        try:
-            await asyncio.to_thread(self._policy.reload)
-        except ConfigurationError as error:
-            run.note(Failure(reason=f"{error}; what was in force before still is"))
+        run.note(*(Failure(reason=reason) for reason in await asyncio.to_thread(self._policy.reload)))
         run.policy_digest = self._policy.digest
         try:
             return await self._read(run)
