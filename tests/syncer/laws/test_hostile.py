@@ -59,7 +59,7 @@ def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
 @pytest.mark.parametrize("dripping", DRIPS)
 async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
     """Whatever is dripped, an attempt ends within the patience for it, and the project after its attempts."""
-    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._RATE_GRACE_SECONDS", 0.5)
     raw.answers["/simple/bad/"] = DRIPS[dripping]
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
