@@ -88,7 +88,7 @@ def test_places_are_read_back(filename: Filename, digest: str) -> None:
 )
 def test_unsafe_file_name_is_refused(text: str) -> None:
     """Separators, control characters, hidden names, another file's metadata and a full path's directory are refused."""
-    with pytest.raises(FileRejectedError, match=r"is not a valid file name|would be taken for"):
+    with pytest.raises(FileRejectedError, match=r"is not a valid file name|could be mistaken for"):
         parse_filename(text)
 
 
