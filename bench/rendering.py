@@ -23,7 +23,7 @@ async def render(home: Path, *, times: int) -> list[float]:
         project_list = ProjectList(catalog=catalog, volume=volume)
         for _ in range(times):
             catalog.remember(Fact.LIST, "")  # or an equal list were not published again
-            project_list.changed()
+            project_list.mark_changed()
             began = time.monotonic()
             await project_list.publish()
             seconds.append(time.monotonic() - began)

@@ -256,7 +256,7 @@ async def cut_again_and_again(
     """Cut the power so many times; return when, and what was broken."""
     dice = random.Random(seed)
     if by_file:
-        durability._KNOWN = frozenset()
+        durability._SYNCFS_FILE_SYSTEMS = frozenset()
     broken: list[str] = []
     moments: Counter[str] = Counter()
     orphans = 0

@@ -17,6 +17,6 @@ def test_file_system_that_ignores_case(image: str, file_system: str) -> None:
     for code, said in told["ends"]:
         assert (code, len(said.splitlines())) == (1, 1)
         assert "data/pypi/web/packages is on a file system that ignores case" in said
-        assert "let MIRROR_DATA name a directory on another, such as ext4 or XFS" in said
+        assert "set MIRROR_DATA to a directory on ext4, XFS or another case-sensitive file system" in said
     assert "ignores case" in told["said"]
     assert (told["left"], told["asked"]) == (["pypi/.lock", "pypi/.mirror-id"], [])

@@ -13,15 +13,15 @@ from disks.disk import cut
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands import cli
 from mirror_syncer.publish.commit_group import CommitGroup
-from mirror_syncer.volume import Gathered, Incoming, Volume, durability
+from mirror_syncer.volume import BufferedIncoming, Incoming, Volume, durability
 
 # A step is the moment before, or after, a call.
 _CALLS: dict[str, tuple[type, str]] = {
-    "file named": (Gathered, "publish_file"),
+    "file named": (BufferedIncoming, "publish_file"),
     "large file named": (Incoming, "publish_file"),
     "sync": (durability.Durability, "sync"),
-    "page shown": (CommitGroup, "_show"),
-    "rows committed": (Catalog, "settle"),
+    "page shown": (CommitGroup, "_make_visible"),
+    "rows committed": (Catalog, "commit"),
     "file unlinked": (Volume, "remove"),
 }
 STEPS = tuple(f"{when} {call}" for call in _CALLS for when in ("before", "after"))
@@ -67,10 +67,10 @@ def main() -> None:
     """Sync until the power goes."""
     told = json.loads(sys.argv.pop(1))
     if told["by_file"]:
-        durability._KNOWN = frozenset()
+        durability._SYNCFS_FILE_SYSTEMS = frozenset()
     if told["lying"]:
         durability.Durability.sync = lambda self: None  # type: ignore[method-assign]
-        durability.Durability.wrote = lambda *_: None  # type: ignore[method-assign]
+        durability.Durability.file_written = lambda *_: None  # type: ignore[method-assign]
     if told["step"]:
         Fuse(step=told["step"], times=told["times"], disks=told["disks"], log_flushed=told["log_flushed"])
     cli.main()

@@ -170,7 +170,7 @@ def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
     )
     assert "proxy" in refused.lower()
     assert "proxy" in loud.lower()
-    assert "HTTPS_PROXY: not the URL of a proxy" in wrong
+    assert "HTTPS_PROXY: not a proxy URL" in wrong
     guarded.said += [refused, loud, wrong]
     for away in ("syncer", "control"):
         stack.compose("kill", away)

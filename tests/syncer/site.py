@@ -24,9 +24,9 @@ IMPATIENT = Limits(
     attempts=3,
     connect_seconds=2,
     silence_seconds=2,
-    wait_initial_seconds=0.01,
-    wait_most_seconds=0.03,
-    retry_after_most_seconds=0.5,
+    initial_wait_seconds=0.01,
+    max_wait_seconds=0.03,
+    max_retry_after_seconds=0.5,
 )
 STALE_WAITS = (0.01, 0.01)
 

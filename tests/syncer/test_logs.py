@@ -140,8 +140,8 @@ def test_a_verify_names_all(site: Site) -> None:
     ("reasons", "told"),
     [
         (
-            ("https://pypi.org/simple/six/: no answer in time", "https://pypi.org/simple/idna/: no answer in time"),
-            "https://pypi.org/… no answer in time",
+            ("https://pypi.org/simple/six/: timed out", "https://pypi.org/simple/idna/: timed out"),
+            "https://pypi.org/… timed out",
         ),
         (
             ("2 file(s) missing; six-1.0.whl: 30 bytes, not 31", "9 file(s) missing; idna-2.tar.gz: 1 bytes, not 2"),

@@ -1,4 +1,4 @@
-"""A catalog that says no, or is told too late: runs end all the same, and none undoes another's end."""
+"""A catalog that fails or is written late: runs end all the same, and no write reopens a run."""
 
 import pytest
 
@@ -15,8 +15,8 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     return site
 
 
-async def test_late_progress_changes_no_end(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run's progress, on its way to the catalog when the run ended, comes too late to undo that."""
+async def test_late_progress_does_not_reopen_a_run(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Progress that is stored after a run's end does not change the end."""
     gate = pypi.faults.on_page("six").gate()
     async with six.running() as running:
         run = running.ask(RunKind.SYNC)
@@ -55,10 +55,8 @@ def refuse(event: str) -> str:
         ),
     ],
 )
-async def test_catalog_that_says_no_ends_the_run(
-    six: Site, broken: str, mended: str, state: RunState, words: str
-) -> None:
-    """Where the catalog fails in the middle of a run, that run ends, says so, and the next one runs."""
+async def test_failing_catalog_ends_the_run(six: Site, broken: str, mended: str, state: RunState, words: str) -> None:
+    """If the catalog fails during a run, that run ends with the reason, and the next one starts."""
     async with six.running() as running:
         six.sql(broken)
         first = await running.sync()
@@ -71,8 +69,8 @@ async def test_catalog_that_says_no_ends_the_run(
     six.assert_whole()
 
 
-async def test_end_that_cannot_be_kept_holds_up_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run whose end the catalog would not take has ended for those who wait, and the next one runs."""
+async def test_unstored_end_blocks_no_later_run(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run whose end cannot be stored has ended for its clients, and the next one starts."""
     gate = pypi.faults.on_page("six").times(1).gate()
     async with six.running() as running:
         first = running.ask(RunKind.SYNC)
@@ -87,8 +85,8 @@ async def test_end_that_cannot_be_kept_holds_up_nobody(six: Site, pypi: fakepypi
 
 
 @pytest.mark.proves("reliability/power-loss")
-async def test_file_that_was_back_leaves_again(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file quarantined, back, and quarantined once more leaves the document root, though the row got lost midway."""
+async def test_file_quarantined_again_is_removed_again(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that was quarantined, restored and quarantined again is removed, even if its row was lost."""
     project = pypi.index.project("six")
     async with six.running() as running:
         await running.sync()
@@ -109,8 +107,8 @@ async def test_file_that_was_back_leaves_again(six: Site, pypi: fakepypi.FakePyP
 
 
 @pytest.mark.proves("reliability/power-loss")
-async def test_page_that_left_comes_back_on_a_304(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page that is gone under a row that a power cut brought back is published anew, by an ordinary sync."""
+async def test_missing_page_is_published_again_on_a_304(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that is missing under a row restored by a power cut is published again by an ordinary sync."""
     await six.sync()
     for form in six.web.glob("simple/six/*"):
         form.unlink()

@@ -44,12 +44,12 @@ def fill(url: str, *, place: str = "packages/ab/six-1.0.tar.gz", sha256: str = Z
 
 
 @pytest.mark.proves("reliability/time-and-order")
-def test_first_schema_becomes_today_s(catalog_url: str) -> None:
-    """Its migrations make exactly the tables, types and indexes that the code expects, and every row is there."""
+def test_first_schema_migrates_to_the_current_one(catalog_url: str) -> None:
+    """The migrations create exactly the tables, types and indexes of the code, and keep every row."""
     fill(catalog_url)
     catalog = Catalog(catalog_url)
     assert (catalog.mirror_id, catalog.recall(Fact.PAUSED)) == ("m", "yes")
-    rows = {row.name: row for row in catalog.projects.every()}
+    rows = {row.name: row for row in catalog.projects.all_rows()}
     assert {name: row.state for name, row in rows.items()} == {
         "six": ProjectState.CURRENT,
         "idna": ProjectState.PARTIAL,
@@ -66,7 +66,7 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
     assert (interrupted.id, interrupted.state, ended.failures[0].project) == (INTERRUPTED, RunState.RUNNING, "flask")
     assert [run.id for run in catalog.runs.page(triggers=[Trigger.API])] == [INTERRUPTED]
     # What it was used for is not known, so a key of those days may be used anew.
-    assert catalog.runs.by_key("nightly", interrupted.request) is None
+    assert catalog.runs.get_by_key("nightly", interrupted.request) is None
     assert catalog.files.pending(IDNA) == [
         Pending(IDNA, PackagePath("packages/00/idna-9.0.tar.gz"), ZEROS),
         Pending(IDNA, PackagePath("packages/01/idna-9.1.tar.gz"), ZEROS, withdraw=True),
@@ -75,7 +75,7 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
         "packages/02/six-0.1.tar.gz"
     ]
     assert set(
-        catalog.files.held([PackagePath(f"packages/0{n}/six-0.{n - 1}.tar.gz") for n in (2, 3, 4)]).values()
+        catalog.files.recorded_digests([PackagePath(f"packages/0{n}/six-0.{n - 1}.tar.gz") for n in (2, 3, 4)]).values()
     ) == {ZEROS}
     catalog.close()
     engine = sa.create_engine(catalog_url)
@@ -86,8 +86,8 @@ def test_first_schema_becomes_today_s(catalog_url: str) -> None:
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_new_version_over_an_old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A new version goes on over the tree as it was left: what broke off ends, what was due leaves."""
+async def test_new_version_continues_an_old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A new version continues with the old tree: interrupted runs end, due files are removed."""
     for name in ("six", "idna", "flask"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna")

@@ -1,4 +1,4 @@
-"""Merging a list into the catalog is what a dictionary would do, however it is cut, broken off and repeated."""
+"""Merging a list into the catalog equals a dictionary update, however it is split, interrupted and repeated."""
 
 import sqlite3
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog, KnownList
 from mirror_syncer.catalog.schema import project
-from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.upstream.listed import PARTS
 
 NAMES = st.sampled_from(["0-core", "a", "a-b", "ab", "abc", "b", "z", "z9"])
@@ -42,10 +42,10 @@ def rows(catalog: Catalog) -> dict[str, tuple[int | None, int | None]]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(lists=LISTS, broken=st.integers(0, len(PARTS)), data=st.data())
-def test_merge_is_a_dictionary(
+def test_merge_behaves_like_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, lists: list[dict[str, int]], broken: int, data: st.DataObject
 ) -> None:
-    """After any lists, each once broken off and repeated, the catalog holds what a dictionary does."""
+    """After any lists, each interrupted once and repeated, the catalog holds the same as a dictionary."""
     catalog = Catalog.in_directory(tmp_path_factory.mktemp("catalog"))
     model: dict[str, tuple[int, int | None]] = {}
     for number, listed in enumerate(lists):
@@ -68,8 +68,8 @@ def catalog(tmp_path: Path) -> Catalog:
     """A catalog of two projects, listed and current."""
     made = Catalog.in_directory(tmp_path)
     made.listing.merge(parts({"a": 10, "b": 20}), known(20), now=0)
-    made.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=1))])
-    made.settle([Settlement(ProjectRow(NormalizedName("b"), serial=20, published=True, checked_at=1))])
+    made.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=1))])
+    made.commit([CatalogUpdate(ProjectRow(NormalizedName("b"), serial=20, published=True, checked_at=1))])
     return made
 
 
@@ -78,21 +78,21 @@ def changed(catalog: Catalog) -> list[str]:
     return [due.name for page in catalog.due.changed() for due in page]
 
 
-def test_publication_and_list_keep_to_their_columns(catalog: Catalog) -> None:
-    """A project settled at a serial is due again as soon as the list gives it a higher one, whoever writes last."""
+def test_publication_and_list_write_separate_columns(catalog: Catalog) -> None:
+    """A project becomes due again as soon as the list gives it a higher serial, whichever writes last."""
     catalog.listing.merge(parts({"a": 30, "b": 20}), known(30), now=0)
-    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=10, published=True, checked_at=2))])
     assert changed(catalog) == ["a"]
     assert catalog.serials() == (29, 30)
-    catalog.settle([Settlement(ProjectRow(NormalizedName("a"), serial=30, published=True, checked_at=3))])
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("a"), serial=30, published=True, checked_at=3))])
     assert changed(catalog) == []
     assert catalog.serials() == (30, 30)
     catalog.close()
 
 
-def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog) -> None:
-    """A project whose own serial is newer than the list that lacks it is not absent."""
-    catalog.settle([Settlement(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
+def test_older_list_does_not_prove_an_absence(catalog: Catalog) -> None:
+    """A project with a newer serial than the list that lacks it is not absent."""
+    catalog.commit([CatalogUpdate(ProjectRow(NormalizedName("b"), serial=50, published=True, checked_at=2))])
     catalog.listing.merge(parts({"a": 10}), known(40), now=0)
     assert rows(catalog)["b"] == (20, None)
     catalog.listing.merge(parts({"a": 10}), known(60), now=0)
@@ -100,15 +100,15 @@ def test_list_older_than_a_project_says_nothing_of_its_absence(catalog: Catalog)
     catalog.close()
 
 
-def test_gone_at_once_and_back(catalog: Catalog) -> None:
-    """What upstream itself says to be gone is absent at once, until it is had or listed again."""
+def test_project_gone_by_its_page_is_absent_at_once(catalog: Catalog) -> None:
+    """A project that upstream's page reports as gone is absent at once, until it is found or listed again."""
     name = NormalizedName("b")
     row = ProjectRow(name, serial=20, published=True, checked_at=2)
-    catalog.settle([Settlement(row, gone=True)])
+    catalog.commit([CatalogUpdate(row, gone=True)])
     assert catalog.due.absent(edition=20, published=True, limit=9) == [name]
-    catalog.settle([Settlement(row)])
+    catalog.commit([CatalogUpdate(row)])
     assert catalog.due.absent(edition=20, published=True, limit=9) == []
-    catalog.settle([Settlement(row, gone=True)])
+    catalog.commit([CatalogUpdate(row, gone=True)])
     catalog.listing.merge(parts({"a": 10, "b": 21}), known(21), now=0)
     assert catalog.due.absent(edition=21, published=True, limit=9) == []
     catalog.close()
@@ -138,8 +138,8 @@ QUERIES: dict[str, Callable[[Catalog], object]] = {
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_nothing_is_scanned(catalog: Catalog, tmp_path: Path, name: str) -> None:
-    """Each look that a sync without news, a scrape or a status takes is answered from an index, not from the table."""
+def test_queries_use_an_index(catalog: Catalog, tmp_path: Path, name: str) -> None:
+    """Every query of a sync without changes, a scrape or a status uses an index, not a table scan."""
     statements: list[tuple[str, Any]] = []
     sa.event.listen(catalog._engine, "before_cursor_execute", lambda *args: statements.append((args[2], args[3])))
     QUERIES[name](catalog)

@@ -1,4 +1,4 @@
-"""The migrations and the schema in the code are one and the same."""
+"""The migrations and the schema in the code are identical."""
 
 import json
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ def connected(url: str) -> Iterator[sa.Connection]:
 
 
 @pytest.mark.parametrize("migrated", [False, True])
-def test_migrations_make_the_schema(catalog_url: str, *, migrated: bool) -> None:
-    """Of an empty database, code and migrations alike make just the tables, types and indexes that the code expects."""
+def test_migrations_create_the_schema(catalog_url: str, *, migrated: bool) -> None:
+    """In an empty database, code and migrations create the same tables, types and indexes."""
     if migrated:
         with connected(catalog_url) as connection, connection.begin():
             migrate(connection)
@@ -42,8 +42,8 @@ def test_migrations_make_the_schema(catalog_url: str, *, migrated: bool) -> None
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrations_make_the_triggers(tmp_path: Path) -> None:
-    """The triggers of a catalog that was migrated are those of one that is made today."""
+def test_migrations_create_the_triggers(tmp_path: Path) -> None:
+    """A migrated catalog has the same triggers as a new one."""
     made, migrated = (f"sqlite:///{tmp_path / name}" for name in ("made.sqlite", "migrated.sqlite"))
     Catalog(made).close()
     with connected(migrated) as connection, connection.begin():
@@ -56,8 +56,8 @@ def test_migrations_make_the_triggers(tmp_path: Path) -> None:
     assert triggers[0] == triggers[1] != {}
 
 
-def test_migration_counts_what_is_there(tmp_path: Path) -> None:
-    """A catalog from before there were totals has them once it is migrated, and they are kept from then on."""
+def test_migration_fills_the_totals(tmp_path: Path) -> None:
+    """The migration computes totals for an older catalog, and they stay current."""
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
     with connected(url) as connection, connection.begin():
         migrate(connection, to="0006")
@@ -84,8 +84,8 @@ def test_migration_counts_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
-    """A catalog that an earlier version left with serials that no counter reaches knows none of them once migrated."""
+def test_migration_deletes_impossible_serials(tmp_path: Path) -> None:
+    """The migration deletes serials that no counter reaches."""
     url, most = f"sqlite:///{tmp_path / 'catalog.sqlite'}", 2**63 - 1
     with connected(url) as connection, connection.begin():
         migrate(connection, to="0009")
@@ -101,8 +101,8 @@ def test_migration_forgets_impossible_serials(tmp_path: Path) -> None:
         for key, value in (("upstream_list", json.dumps(known)), ("list_serial", str(most))):
             connection.execute(sa.text("INSERT INTO about VALUES (:key, :value)"), {"key": key, "value": value})
     catalog = Catalog(url)
-    found = {row.name: row.serial for row in catalog.projects.every()}
-    assert (found, catalog.listing.known(), catalog.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
+    found = {row.name: row.serial for row in catalog.projects.all_rows()}
+    assert (found, catalog.listing.last(), catalog.recall(Fact.LIST_SERIAL)) == ({"bad": None, "good": 7}, None, None)
     catalog.close()
 
 
@@ -114,8 +114,8 @@ def test_readers_never_wait_for_the_writer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("catalog_url", [pytest.param("postgresql", marks=pytest.mark.docker)], indirect=True)
-def test_words_have_no_language(catalog_url: str) -> None:
-    """On PostgreSQL no column compares by the database's language, except texts, which nobody compares."""
+def test_columns_sort_independently_of_language(catalog_url: str) -> None:
+    """On PostgreSQL no column is sorted by the database's language, except texts that are never compared."""
     Catalog(catalog_url).close()
     with connected(catalog_url) as connection:
         columns = sa.text(
@@ -126,8 +126,8 @@ def test_words_have_no_language(catalog_url: str) -> None:
         assert list(connection.execute(columns)) == []
 
 
-def test_opening_again_changes_nothing(catalog_url: str) -> None:
-    """A catalog of this version is opened as it is, with the same identity and the same facts."""
+def test_reopened_catalog_is_unchanged(catalog_url: str) -> None:
+    """A current catalog keeps its id and its facts when opened again."""
     first = Catalog(catalog_url)
     first.remember(Fact.PAUSED, "yes")
     first.close()
@@ -136,8 +136,8 @@ def test_opening_again_changes_nothing(catalog_url: str) -> None:
     second.close()
 
 
-def test_catalogs_are_told_apart(tmp_path: Path) -> None:
-    """Two catalogs never have one identity, so that a tree knows its own."""
+def test_catalogs_have_distinct_ids(tmp_path: Path) -> None:
+    """Two catalogs never have the same id, so that a tree recognizes its own."""
     identities = set()
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -148,20 +148,20 @@ def test_catalogs_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_catalog_of_a_newer_version_is_refused(catalog_url: str) -> None:
-    """A catalog that a newer version wrote is left alone, with a sentence that says why."""
+    """A catalog of a newer version is refused with a message and stays unchanged."""
     Catalog(catalog_url).close()
     with connected(catalog_url) as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         connection.commit()
-    with pytest.raises(ConfigurationError, match="this version not older than the one that wrote it"):
+    with pytest.raises(ConfigurationError, match="no newer version wrote the catalog"):
         Catalog(catalog_url)
     with connected(catalog_url) as connection:
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "9999"
 
 
 @pytest.mark.docker
-def test_database_that_does_not_answer_is_refused(postgres_server: postgres.Server) -> None:
-    """A server that is not there is told of in one sentence, which keeps the password to itself."""
+def test_unreachable_database_is_reported(postgres_server: postgres.Server) -> None:
+    """An unreachable server is reported in one line without the password."""
     nowhere = sa.make_url(postgres_server.new_database()).set(port=1, password="hunter2")
     with pytest.raises(ConfigurationError, match="cannot be opened") as refused:
         Catalog(nowhere.render_as_string(hide_password=False))
@@ -170,7 +170,7 @@ def test_database_that_does_not_answer_is_refused(postgres_server: postgres.Serv
 
 @pytest.mark.parametrize("damage", [b"garbage" * 1_000, b"SQLite format 3\0" + b"\xff" * 4_096])
 def test_damaged_catalog_is_refused(tmp_path: Path, damage: bytes) -> None:
-    """A file that is no database is left as it is, and told of without a traceback."""
+    """A file that is not a database is refused without a traceback and stays unchanged."""
     path = tmp_path / "catalog.sqlite"
     path.write_bytes(damage)
     with pytest.raises(ConfigurationError, match="cannot be opened"):
@@ -179,7 +179,7 @@ def test_damaged_catalog_is_refused(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_catalog_without_a_directory_is_refused(tmp_path: Path) -> None:
-    """A directory that is not there is told of by name, and not made."""
+    """A missing directory is reported by name, and not created."""
     with pytest.raises(ConfigurationError, match="absent"):
         Catalog.in_directory(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()

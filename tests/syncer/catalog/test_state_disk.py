@@ -1,4 +1,4 @@
-"""The disk of the catalog, full or ill: the run fails and says what to do, and with room again the next is whole."""
+"""A full or broken disk of the catalog: the run fails with a remedy, and with free space the next recovers."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,10 +20,10 @@ def small_state(site: Site) -> Iterator[Site]:
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", list(RunKind))
-async def test_full_state_fails_the_run(
+async def test_full_state_disk_fails_the_run(
     small_state: Site, pypi: fakepypi.FakePyPI, kind: RunKind, logged: Callable[[], str]
 ) -> None:
-    """A full state disk fails any run with what to do and no traceback; with room the next is whole."""
+    """A full state disk fails any run with the remedy and no traceback; with free space the next one succeeds."""
     pypi.index.project("six").upload("1.0")
     small_state.select("six")
     async with small_state.running() as running:
@@ -45,8 +45,8 @@ async def test_full_state_fails_the_run(
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_state_that_fills_up_in_the_middle(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where the state disk is full once a page was asked for, the run fails, and the next one brings the project."""
+async def test_state_disk_filling_up_fails_the_run(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A state disk that fills up during a run fails it; the next run completes the project."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     small_state.select("idna", "six")
@@ -66,8 +66,8 @@ async def test_state_that_fills_up_in_the_middle(small_state: Site, pypi: fakepy
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A list of all projects for which the state disk has no room fails the run with what to do."""
+async def test_state_disk_full_for_the_list_fails_the_run(small_state: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project list for which the state disk has no space fails the run with the remedy."""
     pypi.index.project("six").upload("1.0")
     small_state.everything()
     gate = pypi.faults.on_root().times(1).gate()
@@ -88,8 +88,10 @@ async def test_state_full_while_the_list_is_read(small_state: Site, pypi: fakepy
 @pytest.mark.parametrize(
     ("command", "new"), [("serve", True), ("serve", False), ("sync", False), ("verify", False), ("plan", False)]
 )
-async def test_full_state_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, command: str, *, new: bool) -> None:
-    """A full state disk ends a command with one line and code 1; it asks nobody, harms nothing, and later goes on."""
+async def test_full_state_disk_ends_the_command(
+    small_state: Site, pypi: fakepypi.FakePyPI, command: str, *, new: bool
+) -> None:
+    """A full state disk ends a command with one line and exit code 1, without requests or damage."""
     pypi.index.project("six").upload("1.0")
     small_state.select("six")
     if not new:
@@ -115,8 +117,10 @@ async def test_full_state_at_the_start(small_state: Site, pypi: fakepypi.FakePyP
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("leaving", [40_000, 64_000])
-async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepypi.FakePyPI, leaving: int) -> None:
-    """Where the catalog still opens, and its first words find no room, the command ends the same way."""
+async def test_state_disk_full_for_the_first_write_ends_the_command(
+    small_state: Site, pypi: fakepypi.FakePyPI, leaving: int
+) -> None:
+    """If the catalog opens but its first write finds no space, the command ends the same way."""
     pypi.index.project("six").upload("1.0")
     small_state.select("six")
     assert (await mirror_syncer(small_state, "sync")).code == 0
@@ -127,7 +131,7 @@ async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepyp
     roomy = await mirror_syncer(small_state, "sync")
 
     assert full.code == 1
-    assert "make room on the disk of MIRROR_STATE" in full.err
+    assert "free space on the disk of MIRROR_STATE" in full.err
     assert "Traceback" not in full.err
     assert roomy.code == 0
     assert len(small_state.filenames("six")) == 4
@@ -136,6 +140,6 @@ async def test_state_that_fills_up_at_the_start(small_state: Site, pypi: fakepyp
 def assert_told(run: Run) -> None:
     """Assert that a run failed by its state disk, and says in one line what to do."""
     assert run.state is RunState.FAILED
-    assert "make room on" in (run.message or "")
+    assert "free space on" in (run.message or "")
     assert "the disk of MIRROR_STATE" in (run.message or "")
     assert "\n" not in (run.message or "")

@@ -329,7 +329,7 @@ async def test_visible_page_without_its_row(
         raise OSError("the database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Catalog, "settle", refuse)
+        patch.setattr(Catalog, "commit", refuse)
         with pytest.raises(OSError, match="locked"):
             await adopted(site)
     assert all(place.count("/") == 2 for place in site.published("six").places.values())

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.model.names import Sha256
-from mirror_syncer.volume.tree import _token
+from mirror_syncer.volume.tree import _temporary_name
 from syncer.dying import Fate, Nursery
 from syncer.site import Site
 from syncer.witness import Witness, retiring, upstream_of
@@ -281,4 +281,4 @@ async def test_beginnings_of_what_is_no_more_leave(
 
 
 def _temporary(file: fakepypi.File) -> str:
-    return f".{_token(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"
+    return f".{_temporary_name(NormalizedName(file.project), file.filename, Sha256(file.sha256))}.part"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.proves("security/upstream")
 MIB = 2**20
 JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
 # Patient with each other: on busy cores the last of nine connections comes seconds after the first.
-SMALL = replace(IMPATIENT, page_bytes=16 * MIB, silence_seconds=10)
+SMALL = replace(IMPATIENT, max_page_bytes=16 * MIB, silence_seconds=10)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ async def test_bomb_in_a_bomb(tmp_path: Path, raw: Wire, encoding: str) -> None:
 
 async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that unpacks to more than any has fails its run, takes no memory, and leaves nothing on the disk."""
-    monkeypatch.setattr("mirror_syncer.upstream.index._LIST_MOST", 16 * MIB)
+    monkeypatch.setattr("mirror_syncer.upstream.index._MAX_LIST_BYTES", 16 * MIB)
     body = gzip.compress(b'{"meta":{"api-version":"1.1"},"projects":[' + b" " * 100 * MIB, 9, mtime=0)
     head = JSON + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     raw.answers["/simple/"] = send(head + body)
@@ -141,7 +141,7 @@ async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytes
         with memory_below(16 * MIB):
             run = await running.sync()
 
-    assert (run.state, run.message) == (RunState.FAILED, "the list of projects is larger than 16,777,216 bytes")
+    assert (run.state, run.message) == (RunState.FAILED, "the project list is larger than 16,777,216 bytes")
     assert sum(path.stat().st_size for path in site.state.rglob("*")) < 2 * MIB
 
 

@@ -261,7 +261,7 @@ async def play(scene: Scene, directory: Path) -> None:
         detailed = plan if only else await planned(site, *names)
         async with site.running() as running:
             run = await running.sync(*only)
-            rows = {row.name: row.state for row in running.mirror.catalog.projects.every()}
+            rows = {row.name: row.state for row in running.mirror.catalog.projects.all_rows()}
         compare(plan, run, rows)
         if only:
             compare_files(site, detailed, before)

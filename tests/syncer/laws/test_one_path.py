@@ -55,7 +55,7 @@ async def test_file_that_cannot_be_removed(site: Site, pypi: fakepypi.FakePyPI) 
         with in_place_of(place):
             runs = [await running.sync(), await running.sync()]
             left = sorted(path.name for path in site.web.glob("packages/*/six-1.0*"))
-            waiting = running.mirror.catalog.files.waiting()
+            waiting = running.mirror.catalog.files.waiting_totals()
         healed = await running.sync()
 
     assert [run.state for run in runs] == [RunState.INCOMPLETE] * 2
@@ -78,11 +78,11 @@ async def test_recovery_of_what_cannot_be_read(site: Site, pypi: fakepypi.FakePy
     stray.write_bytes(b"stray")
     async with site.running() as running:
         files = running.mirror.catalog.files
-        files.intend([Pending(running.row("six").name, PackagePath("packages/ab/six-0.9.tar.gz"), Sha256("0" * 64))])
+        files.claim([Pending(running.row("six").name, PackagePath("packages/ab/six-0.9.tar.gz"), Sha256("0" * 64))])
     stray.chmod(0)
     async with site.running() as running:
         run = await running.sync()
-        waiting = running.mirror.catalog.files.waiting()
+        waiting = running.mirror.catalog.files.waiting_totals()
 
     assert run.state is RunState.SUCCEEDED
     assert (waiting.files if waiting else 0) == 1
@@ -105,7 +105,7 @@ async def test_page_that_cannot_be_read(site: Site, pypi: fakepypi.FakePyPI, act
         site.select("idna", grace="0m", guard="100%")
     if action == "recover":
         async with site.running() as running:
-            running.mirror.catalog.files.intend([Pending.page(running.row("six").name)])
+            running.mirror.catalog.files.claim([Pending.page(running.row("six").name)])
     if action == "rebuild":
         for path in site.state.iterdir():
             path.unlink()

@@ -111,7 +111,7 @@ async def told(running: Running) -> tuple[Status, str]:
 @pytest.mark.slow
 async def test_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every kind of poison at once leaves all other projects current, and run, status and metrics tell of each."""
-    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._PATIENCE_SECONDS", 3)
+    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._RATE_GRACE_SECONDS", 3)
     names = thousand(site, pypi)
     poisoned = dict(zip(names[7 :: MANY // len(POISONS)], POISONS.items(), strict=False))
     assert len(poisoned) == len(POISONS)

@@ -61,10 +61,10 @@ async def test_same_staged_file_of_two_projects_at_once(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
 ) -> None:
     """So do they where it is staged, since it is large, or since its place is known only when it is whole."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
     name_it_too(pypi, six)
     if is_large:
-        monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 0)
+        monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
     else:
         pypi.faults.on_page().edit(tell_no_digest)
     gate = pypi.faults.on_file(WHEEL).gate()

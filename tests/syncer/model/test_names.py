@@ -1,4 +1,4 @@
-"""Every name that upstream gives, once it is parsed, is safe as a path component below any directory."""
+"""Every name from upstream is, once parsed, safe as a path component."""
 
 import re
 import tempfile
@@ -42,8 +42,8 @@ filenames = texts.filter(accepted).map(parse_filename)
 @pytest.mark.proves("security/upstream")
 @law
 @given(texts)
-def test_filename_names_one_file_or_is_refused(text: str) -> None:
-    """An accepted name makes exactly one visible file, right below the directory that it is written to."""
+def test_accepted_name_is_one_visible_file(text: str) -> None:
+    """An accepted name creates exactly one visible file, directly in the given directory."""
     if not accepted(text):
         return
     with tempfile.TemporaryDirectory() as directory:
@@ -86,9 +86,9 @@ def test_places_are_read_back(filename: Filename, digest: str) -> None:
         "cd",
     ],
 )
-def test_what_is_no_filename(text: str) -> None:
+def test_unsafe_file_name_is_refused(text: str) -> None:
     """Separators, control characters, hidden names, another file's metadata and a full path's directory are refused."""
-    with pytest.raises(FileRejectedError, match=r"is no file name|would be taken for"):
+    with pytest.raises(FileRejectedError, match=r"is not a valid file name|could be mistaken for"):
         parse_filename(text)
 
 
@@ -102,8 +102,8 @@ def test_what_is_no_filename(text: str) -> None:
         *("foo_bar-1.0.dmg", "foo-bar_1.0_all.deb", "foo_bar-grün.zip", "foo_bar-1.0-variants.json", "foo_bar_1.0.zip"),
     ],
 )
-def test_names_of_distributions(text: str) -> None:
-    """Every type that PyPI ever took is taken, under every spelling of its project's name."""
+def test_distribution_names_are_accepted(text: str) -> None:
+    """Every file type that PyPI ever accepted is accepted, in every spelling of the project's name."""
     assert parse_distribution_name(text, project=NormalizedName("foo-bar")) == text
 
 
@@ -111,46 +111,46 @@ def test_names_of_distributions(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("foo_bar-1.0.html", "is of no type"),
-        ("foo_bar-1.0.svg", "is of no type"),
-        ("foo_bar-1.0.whl.html", "is of no type"),
-        ("foo_bar-1.0.js", "is of no type"),
-        ("foo_bar-1.0", "is of no type"),
-        ("bar-1.0.tar.gz", "another project's"),
-        ("foo-1.0.tar.gz", "another project's"),
-        ("foobar-1.0.tar.gz", "another project's"),
-        ("foo_bar_baz-1.0-py3-none-any.whl", "another project's"),
-        ("foo_barbaz-1.0.zip", "another project's"),
-        ("foo_bar-\u202egz.rat.tar.gz", "cannot be seen"),
-        ("foo_bar-\u200b1.0.tar.gz", "cannot be seen"),
-        ("foo_bar-\ufffd.tar.gz", "cannot be seen"),
-        ("../foo_bar-1.0.tar.gz", "is no file name"),
+        ("foo_bar-1.0.html", "has no file type"),
+        ("foo_bar-1.0.svg", "has no file type"),
+        ("foo_bar-1.0.whl.html", "has no file type"),
+        ("foo_bar-1.0.js", "has no file type"),
+        ("foo_bar-1.0", "has no file type"),
+        ("bar-1.0.tar.gz", "another project"),
+        ("foo-1.0.tar.gz", "another project"),
+        ("foobar-1.0.tar.gz", "another project"),
+        ("foo_bar_baz-1.0-py3-none-any.whl", "another project"),
+        ("foo_barbaz-1.0.zip", "another project"),
+        ("foo_bar-\u202egz.rat.tar.gz", "invisible characters"),
+        ("foo_bar-\u200b1.0.tar.gz", "invisible characters"),
+        ("foo_bar-\ufffd.tar.gz", "invisible characters"),
+        ("../foo_bar-1.0.tar.gz", "is not a valid file name"),
     ],
 )
-def test_what_is_no_distribution_of_a_project(text: str, reason: str) -> None:
-    """Another project's file, what only a browser opens, and what nobody can see are refused with the reason."""
+def test_other_files_are_refused_with_the_reason(text: str, reason: str) -> None:
+    """Another project's file, one that only a browser opens, and an invisible name are refused with the reason."""
     with pytest.raises(FileRejectedError, match=reason) as refusal:
         parse_distribution_name(text, project=NormalizedName("foo-bar"))
     assert str(refusal.value).isprintable()
 
 
-def test_length_is_counted_in_bytes() -> None:
-    """A file system counts bytes, not characters: 255 of them are the most."""
+def test_name_length_is_counted_in_bytes() -> None:
+    """A file system counts bytes, not characters; the limit is 255."""
     assert parse_filename("é" * 127 + "a")
     with pytest.raises(FileRejectedError, match="256 bytes, at most 255"):
         parse_filename("é" * 128)
 
 
 @pytest.mark.parametrize("text", ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", "１" * 64, "0x" + "0" * 62])
-def test_what_is_no_digest(text: str) -> None:
+def test_invalid_digest_is_refused(text: str) -> None:
     """Anything but 64 hexadecimal ASCII digits is refused."""
-    with pytest.raises(FileRejectedError, match="is no sha256"):
+    with pytest.raises(FileRejectedError, match="is not a valid sha256"):
         parse_sha256(text)
 
 
 @given(digests)
 @law
-def test_digests_are_lower_case(digest: str) -> None:
+def test_digest_is_converted_to_lower_case(digest: str) -> None:
     """A digest in capitals is the same digest."""
     assert parse_sha256(digest.upper()) == parse_sha256(digest) == digest
 
@@ -172,8 +172,8 @@ def test_digests_are_lower_case(digest: str) -> None:
         "simple/six/index.html",
     ],
 )
-def test_what_is_no_place(text: str) -> None:
-    """Only the two forms of a place are one, so that a damaged page leads nowhere else."""
+def test_invalid_place_is_refused(text: str) -> None:
+    """Only the two forms of a place are accepted, so that a damaged page cannot lead elsewhere."""
     with pytest.raises(FileRejectedError):
         parse_package_path(text)
 
@@ -189,6 +189,6 @@ def test_what_is_no_place(text: str) -> None:
         "",
     ],
 )
-def test_url_without_a_digest(path: str) -> None:
-    """A URL of another form than PyPI's tells no digest, so that the content is asked instead."""
+def test_url_of_another_form_has_no_digest(path: str) -> None:
+    """A URL of another form than PyPI's contains no digest, so that the content is hashed instead."""
     assert content_digest(path) is None

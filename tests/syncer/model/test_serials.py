@@ -1,4 +1,4 @@
-"""How far upstream's serials are believed, judged by themselves."""
+"""The rules for trusting upstream's serials, tested alone."""
 
 import heapq
 
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from mirror_syncer.model.serials import (
     MAX_SERIAL,
     MAX_SERIAL_LEAD,
-    Bounds,
+    SerialBounds,
+    is_older_list,
     judge_list,
-    newest_of,
+    newest_plausible,
     published_serial,
-    went_back,
 )
 
 counters = st.integers(10**4, 10**8)  # what PyPI and others count
@@ -28,17 +28,17 @@ def highest(listed: list[int]) -> list[int]:
 
 @pytest.mark.proves("reliability/upstream")
 @given(listed=st.lists(counters, min_size=2), wrong=poison, own=st.none() | poison)
-def test_one_wrong_serial_changes_nothing_for_the_others(listed: list[int], wrong: int, own: int | None) -> None:
-    """One project's impossible serial, and a list's own, are not believed; all other serials are."""
+def test_wrong_serials_affect_no_others(listed: list[int], wrong: int, own: int | None) -> None:
+    """One project's impossible serial, and that of the list, are not trusted; all other serials are."""
     judged = judge_list(own, highest([*listed, wrong]))
 
-    assert (judged.newest, judged.own) == (newest_of(highest(listed)), newest_of(highest(listed)))
+    assert (judged.newest, judged.own) == (newest_plausible(highest(listed)), newest_plausible(highest(listed)))
     assert wrong > judged.ceiling >= (judged.newest or 0)
 
 
 @given(listed=st.lists(counters, min_size=1), ahead=st.integers(0, MAX_SERIAL_LEAD))
-def test_plausible_list_is_believed_whole(listed: list[int], ahead: int) -> None:
-    """A list a little ahead of its projects keeps its own serial and all of theirs."""
+def test_plausible_list_is_trusted_completely(listed: list[int], ahead: int) -> None:
+    """A list slightly ahead of its projects keeps its own serial and all of theirs."""
     judged = judge_list(max(listed) + ahead, highest(listed))
 
     assert judged.own == max(listed) + ahead
@@ -46,55 +46,55 @@ def test_plausible_list_is_believed_whole(listed: list[int], ahead: int) -> None
 
 
 @pytest.mark.parametrize("own", [0, 5, None])
-def test_own_serial_that_lags_far_behind_is_not_believed(own: int | None) -> None:
-    """A list whose own serial stands at 0 while its projects' move does not take theirs along."""
+def test_list_serial_far_behind_is_not_trusted(own: int | None) -> None:
+    """A list whose own serial stays at 0 while its projects' serials grow does not invalidate theirs."""
     assert judge_list(own, [43_000_000, 42_000_000, 41_000_000]).own == 43_000_000
 
 
 @given(new=counters, last=serials, newest=counters)
-def test_list_goes_back_from_plausible_serials_alone(new: int, last: int, newest: int) -> None:
-    """A list is older only than a last one whose serial can have been one; an impossible one holds nothing back."""
-    back = went_back(new, last, newest=newest)
+def test_list_is_older_only_than_a_plausible_one(new: int, last: int, newest: int) -> None:
+    """A list is older only than a last one with a plausible serial; an impossible one blocks nothing."""
+    back = is_older_list(new, last, newest=newest)
 
     assert back <= (new < last <= MAX_SERIAL)
-    assert not went_back(new, 2**63 - 1, newest=newest)
-    assert went_back(new, new + 1, newest=newest)
+    assert not is_older_list(new, 2**63 - 1, newest=newest)
+    assert is_older_list(new, new + 1, newest=newest)
 
 
 @pytest.mark.proves("reliability/upstream")
 @given(
     last=st.none() | serials, said=st.lists(st.tuples(st.none() | serials, st.booleans()), min_size=1), newest=counters
 )
-def test_published_serial_moves_with_content_and_never_goes_back(
+def test_published_serial_grows_with_each_change(
     last: int | None, said: list[tuple[int | None, bool]], newest: int
 ) -> None:
-    """Whatever upstream says, a page's published serial rises when its content changes, and is always plausible."""
-    bounds = Bounds(ceiling=newest + MAX_SERIAL_LEAD, newest=newest)
+    """Whatever upstream says, a page's published serial grows with its content, and is always plausible."""
+    bounds = SerialBounds(ceiling=newest + MAX_SERIAL_LEAD, newest=newest)
     published = last
     for serial, changed in said:
         before = published
-        published = published_serial(bounds.believed(serial), before, changed=changed, bounds=bounds)
-        if bounds.believed(before) is not None and before is not None:
+        published = published_serial(bounds.trusted(serial), before, changed=changed, bounds=bounds)
+        if bounds.trusted(before) is not None and before is not None:
             assert published is not None
             assert published > before if changed else published >= before
         assert published is None or published <= bounds.ceiling + len(said)
 
 
 @given(serial=st.none() | serials, last=st.none() | serials, wanted=st.none() | serials, listed=st.none() | serials)
-def test_page_is_older_than_plausible_pages_alone(
+def test_page_is_older_only_than_a_plausible_one(
     serial: int | None, last: int | None, wanted: int | None, listed: int | None
 ) -> None:
-    """A page is suspected only beside a last one that had a believed serial, and a later one never is."""
-    bounds = Bounds(ceiling=10**8, listed=listed)
-    older = bounds.older(serial, last, wanted=wanted)
+    """A page may be older only if the last one had a trusted serial, and a later one never is."""
+    bounds = SerialBounds(ceiling=10**8, listed=listed)
+    older = bounds.may_be_older(serial, last, wanted=wanted)
 
     assert older <= (last is not None and last <= 10**8)
     if serial is not None and last is not None and last <= serial <= 10**8:
         assert not older
 
 
-def test_list_as_new_as_the_last_page_decides() -> None:
-    """Where the list knows of the last page's serial and gives the project a lower one, that is taken."""
-    assert not Bounds(listed=100).older(40, 90, wanted=40)
-    assert Bounds(listed=80).older(40, 90, wanted=40)
-    assert Bounds(listed=100).older(40, 90, wanted=90)
+def test_current_list_confirms_a_lower_serial() -> None:
+    """If the list is as new as the last page and gives the project a lower serial, that serial is accepted."""
+    assert not SerialBounds(listed=100).may_be_older(40, 90, wanted=40)
+    assert SerialBounds(listed=80).may_be_older(40, 90, wanted=40)
+    assert SerialBounds(listed=100).may_be_older(40, 90, wanted=90)

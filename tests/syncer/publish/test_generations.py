@@ -1,4 +1,4 @@
-"""Tree and catalog number their changes alike, on each kind of database, and are brought together where they differ."""
+"""Tree and catalog number their changes alike on each database, and are reconciled if they differ."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import Page
-from mirror_syncer.model.project import ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow, Retirement
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import render_page
 from mirror_syncer.publish.generations import Generations, Mismatch
@@ -34,7 +34,7 @@ def volume(tmp_path: Path, catalog: Catalog) -> Iterator[Volume]:
 
 def publish(catalog: Catalog, volume: Volume, *, generations: Generations, serial: int) -> None:
     """Publish two projects, and withdraw a third, as a group does."""
-    settlements = []
+    catalog_updates = []
     generations.begin()
     for name in (SIX, IDNA):
         rendered = render_page(Page(name, files=(), serial=serial if name == SIX else 1), [])
@@ -47,9 +47,9 @@ def publish(catalog: Catalog, volume: Volume, *, generations: Generations, seria
             validators=Validators(f"{serial}"),
             page_sha256=rendered.digest,
         )
-        settlements.append(Settlement(row))
-    settlements.append(Settlement(ProjectRow(TOML, state=ProjectState.WITHDRAWN)))
-    catalog.settle(settlements, generation=generations.advance())
+        catalog_updates.append(CatalogUpdate(row))
+    catalog_updates.append(CatalogUpdate(ProjectRow(TOML, state=ProjectState.WITHDRAWN)))
+    catalog.commit(catalog_updates, generation=generations.advance())
 
 
 def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generations]:
@@ -62,7 +62,7 @@ def opened(catalog: Catalog, volume: Volume) -> tuple[Reconciliation, Generation
 
 @pytest.mark.proves("reliability/disk")
 def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
-    """Of an older tree, only pages that differ are doubted; what was withdrawn or had left leaves again."""
+    """With an older tree, only differing pages are requested; what was withdrawn or removed is removed again."""
     reconciliation, generations = opened(catalog, volume)
     assert reconciliation.run() is None
     publish(catalog, volume, generations=generations, serial=1)
@@ -70,7 +70,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     publish(catalog, volume, generations=generations, serial=2)
     retirements = [Retirement(SIX, place, Sha256("0" * 64), due_at=1) for place in (LEFT, GONE)]
     catalog.recover(SIX, None, retirements=retirements, returned=())
-    catalog.files.removed(SIX, [LEFT, GONE])
+    catalog.files.record_removal(SIX, [LEFT, GONE])
     # the older tree: its page of six, a page of what was withdrawn since, a file that had left since
     (volume.page_directory(SIX) / "index.v1_json").write_bytes(page)
     staged = volume.stage(TOML, render_page(Page(TOML, files=()), []))
@@ -80,7 +80,7 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     volume.write_generation(before)
 
     reconciliation, _ = opened(catalog, volume)
-    assert reconciliation.needed() is Mismatch.OLDER_TREE
+    assert reconciliation.mismatch() is Mismatch.OLDER_TREE
     reconciliation.run()
 
     six, idna = catalog.projects.get(SIX), catalog.projects.get(IDNA)
@@ -90,12 +90,12 @@ def test_older_tree_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert (idna.state, idna.validators) == (ProjectState.CURRENT, Validators("2"))
     assert sorted(volume.projects()) == [IDNA, SIX]
     assert [file.place for file in catalog.files.due(SIX, now=10)] == [LEFT]
-    assert opened(catalog, volume)[0].needed() is None
+    assert opened(catalog, volume)[0].mismatch() is None
 
 
 @pytest.mark.proves("reliability/disk")
 def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
-    """A catalog that knows fewer changes than its tree doubts what differs, and takes in what it does not know."""
+    """A catalog older than its tree marks differing projects as behind, and adds unknown ones."""
     reconciliation, generations = opened(catalog, volume)
     reconciliation.run()
     publish(catalog, volume, generations=generations, serial=1)
@@ -116,12 +116,12 @@ def test_older_catalog_is_reconciled(catalog: Catalog, volume: Volume) -> None:
     assert toml is not None
     assert (six.state, six.serial, six.page_sha256) == (ProjectState.BEHIND, 2, None)
     assert (toml.published, toml.serial) == (True, 7)
-    assert opened(catalog, volume)[0].needed() is None
+    assert opened(catalog, volume)[0].mismatch() is None
 
 
 @pytest.mark.proves("reliability/disk")
-def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Volume) -> None:
-    """Killed before or after each of a change's steps, tree and catalog still belong together at the next start."""
+def test_kill_between_any_steps_is_no_mismatch(catalog: Catalog, volume: Volume) -> None:
+    """Killed before or after any step of a change, tree and catalog still match at the next start."""
     for steps in range(4):
         reconciliation, generations = opened(catalog, volume)
         assert reconciliation.run() is None, steps
@@ -129,41 +129,41 @@ def test_any_death_between_two_steps_is_no_mismatch(catalog: Catalog, volume: Vo
             generations.begin()
         generation = generations.advance() if steps > 1 else None
         if steps > 2:
-            catalog.settle([Settlement(ProjectRow(SIX))], generation=generation)
-        assert opened(catalog, volume)[0].needed() is None, steps
+            catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=generation)
+        assert opened(catalog, volume)[0].mismatch() is None, steps
 
 
 @pytest.mark.proves("reliability/disk")
 def test_other_history_is_a_mismatch(catalog: Catalog, volume: Volume) -> None:
-    """A generation of the same number that another process made is another one; so is one that cannot be read."""
+    """The same generation number from another process is a mismatch; so is an unreadable generation."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=True)
+    generations.accept(reconciled=True)
     volume.write_generation(Generation(1, "0" * 16))
-    assert opened(catalog, volume)[0].needed() is Mismatch.OTHER_HISTORY
+    assert opened(catalog, volume)[0].mismatch() is Mismatch.OTHER_HISTORY
     (volume.base / ".generation").write_bytes(b"\xff")
-    assert opened(catalog, volume)[0].needed() is Mismatch.OLDER_TREE
+    assert opened(catalog, volume)[0].mismatch() is Mismatch.OLDER_TREE
 
 
-def test_slower_change_does_not_set_the_catalog_back(catalog: Catalog, volume: Volume) -> None:
-    """Of two changes under way at once, the one that ends last confirms no older generation than the other did."""
+def test_slower_change_does_not_lower_the_generation(catalog: Catalog, volume: Volume) -> None:
+    """Of two parallel changes, the last to end does not confirm an older generation."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=False)
+    generations.accept(reconciled=False)
     first, second = generations.advance(), generations.advance()
-    catalog.settle([Settlement(ProjectRow(SIX))], generation=second)
-    catalog.settle([Settlement(ProjectRow(IDNA))], generation=first)
+    catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=second)
+    catalog.commit([CatalogUpdate(ProjectRow(IDNA))], generation=first)
     assert catalog.generations.read()[0] == second
 
 
 @pytest.mark.proves("reliability/disk")
 def test_generation_costs_no_fsync(catalog: Catalog, volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where one ``syncfs`` covers a group, numbering its change adds no sync of its own."""
+    """If one ``syncfs`` covers a group, numbering its change needs no further sync."""
     _, generations = opened(catalog, volume)
-    generations.accept(anew=False)
-    volume.durability.by_group = True
+    generations.accept(reconciled=False)
+    volume.durability.syncs_file_system = True
     synced = list[object]()
     monkeypatch.setattr("os.fsync", synced.append)
     monkeypatch.setattr(volume.durability, "sync", lambda: synced.append("tree"))
     monkeypatch.setattr(catalog, "sync", lambda: synced.append("catalog"))
     generations.begin()
-    catalog.settle([Settlement(ProjectRow(SIX))], generation=generations.advance())
+    catalog.commit([CatalogUpdate(ProjectRow(SIX))], generation=generations.advance())
     assert synced == []

@@ -1,4 +1,4 @@
-"""``/pypi/<project>/json`` names what the page names, and nothing else; a page never fails by it."""
+"""``/pypi/<project>/json`` names exactly the files of the page, and never fails a page."""
 
 import gzip
 import hashlib
@@ -59,8 +59,8 @@ def reasons(run: Run) -> str:
     return "; ".join(f"{failure.file}: {failure.reason}" for failure in run.failures)
 
 
-async def test_document_is_upstreams_about_files_that_are_here(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What upstream says of a project is passed on; its files are ours, by our URLs, with every digest."""
+async def test_document_describes_published_files(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Upstream's data on the project is passed on; the files are the mirror's, with its URLs and every digest."""
     run = await foo.sync()
     read = document(foo)
     assert run.state is RunState.SUCCEEDED
@@ -96,8 +96,8 @@ async def test_document_is_upstreams_about_files_that_are_here(foo: Site, pypi: 
     )
 
 
-async def test_option_is_off_unless_asked_for(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Nobody who did not ask for it pays for it; turned on it comes with the next sync, turned off it goes."""
+async def test_legacy_json_is_optional(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Legacy JSON is off by default; switched on, it appears with the next sync, switched off, it is removed."""
     foo.select("foo")
     await foo.sync()
     assert not has_document(foo)
@@ -116,7 +116,7 @@ async def test_option_is_off_unless_asked_for(foo: Site, pypi: fakepypi.FakePyPI
 
 
 async def test_document_follows_its_page(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Releases that come, are yanked or deleted are so in the document with the page's next publication."""
+    """New, yanked and deleted releases appear in the document with the page's next publication."""
     async with foo.running() as running:
         await running.sync()
         project = pypi.index.project("foo")
@@ -135,8 +135,8 @@ async def test_document_follows_its_page(foo: Site, pypi: fakepypi.FakePyPI) -> 
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "quarantined"])
-async def test_document_goes_with_its_page(foo: Site, pypi: fakepypi.FakePyPI, how: str) -> None:
-    """A project that leaves the mirror, or has nothing to offer, has no document; another's stays."""
+async def test_document_is_removed_with_its_page(foo: Site, pypi: fakepypi.FakePyPI, how: str) -> None:
+    """A removed project, or one without files, has no document; other documents stay."""
     pypi.index.project("bar").upload("1.0")
     foo.select("foo", "bar", legacy_json=True)
     async with foo.running() as running:
@@ -150,8 +150,8 @@ async def test_document_goes_with_its_page(foo: Site, pypi: fakepypi.FakePyPI, h
     document(foo, "bar")
 
 
-async def test_policy_narrows_the_document(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where upstream's newest release is not here, the document is about the newest that is, in upstream's words."""
+async def test_document_describes_the_newest_selected_release(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream's newest release is not selected, the document describes the newest that is, by upstream's data."""
     foo.select("foo<3", legacy_json=True)
     await foo.sync()
     read = document(foo)
@@ -160,8 +160,8 @@ async def test_policy_narrows_the_document(foo: Site, pypi: fakepypi.FakePyPI) -
     assert [seen.path for seen in pypi.log.to("/json")] == ["/pypi/foo/json", "/pypi/foo/2.0/json"]
 
 
-async def test_upstream_without_documents_of_releases(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where upstream tells only of its newest release, which is not here, nothing of that one is said of another."""
+async def test_missing_release_document_is_not_replaced_by_another(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream describes only a release that is not here, that description is not used for another."""
 
     def absent(request: web.Request, answer: Answer) -> None:
         if request.path != "/pypi/foo/json":
@@ -185,8 +185,8 @@ async def test_upstream_without_documents_of_releases(foo: Site, pypi: fakepypi.
     assert read["ownership"] == {"organization": None, "roles": []}
 
 
-async def test_upstream_without_the_api(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where upstream has no such API, the page is enough for a document, and nothing has failed."""
+async def test_page_replaces_a_missing_legacy_api(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream has no legacy API, the document is made from the page, without a failure."""
     pypi.faults.on_legacy().status(404)
     pypi.index.project("foo").yank("3.0")
     pypi.index.project("foo").upload("4.0rc1")
@@ -200,8 +200,8 @@ async def test_upstream_without_the_api(foo: Site, pypi: fakepypi.FakePyPI) -> N
     assert all(file["upload_time_iso_8601"] for file in read["urls"])
 
 
-async def test_document_that_cannot_be_had_fails_no_project(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The page is published, the document tells of the same files by what was known before; it is told, and retried."""
+async def test_unavailable_document_fails_no_project(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If the document is unavailable, the page and the last document replace it; that is reported and retried."""
     async with foo.running() as running:
         await running.sync()
         pypi.index.project("foo").upload("4.0")
@@ -225,8 +225,8 @@ async def test_document_that_cannot_be_had_fails_no_project(foo: Site, pypi: fak
     assert document(foo)["info"]["version"] == "4.0"
 
 
-async def test_file_that_is_gone_ends_no_run(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A published file that somebody removed, of an upstream without upload times, is verify's business alone."""
+async def test_removed_file_without_upload_time_ends_no_run(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A published file that was removed, without an upload time upstream, is reported only by verify."""
     pypi.faults.on_page().edit(lambda page: [file.pop("upload-time") for file in page["files"]])
     await foo.sync()
     published = foo.published("foo")
@@ -237,8 +237,8 @@ async def test_file_that_is_gone_ends_no_run(foo: Site, pypi: fakepypi.FakePyPI)
     assert "4.0" in json.loads((foo.web / "pypi/foo/json").read_bytes())["releases"]
 
 
-async def test_document_older_than_its_page_is_asked_for_again(foo: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An edge that still shows the document of before is given time; then what the page says is published anyway."""
+async def test_document_older_than_its_page_is_requested_again(foo: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A document older than its page is requested again for a while; then the page is published anyway."""
 
     def stale(shown: dict[str, Any]) -> None:
         shown["last_serial"] -= 1_000
@@ -255,8 +255,8 @@ async def test_document_older_than_its_page_is_asked_for_again(foo: Site, pypi: 
     assert set(document(foo)["releases"]) == {"1.0", "2.0", "3.0"}
 
 
-async def test_crash_leaves_no_temporary(foo: Site) -> None:
-    """What a publication that broke off had written of a document goes with the rest of it."""
+async def test_crash_leaves_no_temporary_document(foo: Site) -> None:
+    """The temporary document of an interrupted publication is removed with its other temporaries."""
     await foo.sync()
     (foo.web / "pypi/foo/.json.new").write_bytes(b"half")
     (foo.web / "pypi/foo/.json.gz.new").write_bytes(b"half")
@@ -287,8 +287,8 @@ def lies(shown: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("edit", [serial_of_another, nonsense, lies])
-async def test_nothing_is_believed_that_the_page_tells(foo: Site, pypi: fakepypi.FakePyPI, edit: Any) -> None:
-    """Whatever upstream's document says of files, ours names those of the page, with the page's hashes, from here."""
+async def test_page_overrides_the_document(foo: Site, pypi: fakepypi.FakePyPI, edit: Any) -> None:
+    """Whatever upstream's document says, the published one has the page's files and hashes, with local URLs."""
     pypi.faults.on_legacy().edit(edit)
     run = await foo.sync()
     assert run.state is RunState.SUCCEEDED
@@ -302,14 +302,14 @@ async def test_nothing_is_believed_that_the_page_tells(foo: Site, pypi: fakepypi
     [
         pytest.param(lambda it: it["info"].update(name="bar"), "of 'bar', not of 'foo'", id="another project"),
         pytest.param(lambda it: it["info"].update(version=3), "names no version", id="no version"),
-        pytest.param(lambda it: it.update(info=[]), "cannot be read", id="no info"),
-        pytest.param(lambda it: it.update(releases=[]), "cannot be read", id="no releases"),
-        pytest.param(lambda it: it["info"].update(x="x" * 9 * 2**20), "says more than", id="too long"),
+        pytest.param(lambda it: it.update(info=[]), "is invalid", id="no info"),
+        pytest.param(lambda it: it.update(releases=[]), "is invalid", id="no releases"),
+        pytest.param(lambda it: it["info"].update(x="x" * 9 * 2**20), "larger than", id="too long"),
         pytest.param(lambda it: it.update(x=[0] * 4_000_001), "too large", id="too many"),
     ],
 )
-async def test_document_that_is_none(foo: Site, pypi: fakepypi.FakePyPI, edit: Any, words: str) -> None:
-    """What is no document of this project is told of, and the page stands in for it."""
+async def test_invalid_document_is_reported(foo: Site, pypi: fakepypi.FakePyPI, edit: Any, words: str) -> None:
+    """An invalid document, or that of another project, is reported, and the page replaces it."""
     pypi.faults.on_legacy().edit(edit)
     run = await foo.sync()
     assert run.state is RunState.INCOMPLETE
@@ -318,8 +318,8 @@ async def test_document_that_is_none(foo: Site, pypi: fakepypi.FakePyPI, edit: A
 
 
 @pytest.mark.parametrize("fault", ["login_page", "broken_gzip", "redirect_loop", "endless"])
-async def test_answer_that_is_none(foo: Site, pypi: fakepypi.FakePyPI, fault: str) -> None:
-    """A portal's form, broken gzip, a circle or zeros without end: told of, and nobody's page waits for ever."""
+async def test_invalid_response_is_reported(foo: Site, pypi: fakepypi.FakePyPI, fault: str) -> None:
+    """A portal's form, broken gzip, a redirect loop or endless zeros are reported, and block no page."""
     rule = pypi.faults.on_legacy()
     rule.endless(limit=2**20) if fault == "endless" else getattr(rule, fault)()
     run = await foo.sync()
@@ -335,8 +335,8 @@ def forget_a_file(body: bytes) -> bytes:
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_release_that_makes_no_sense_costs_only_itself() -> None:
-    """Half a surrogate pair, a release that is none, an entry said twice or a long version costs no other file."""
+def test_invalid_release_affects_no_other_file() -> None:
+    """Half a surrogate pair, an invalid release, a repeated entry or a long version affects no other file."""
     long = "1." + "0" * 215
     digests = {"sha256": "ab" * 32, "md5": "cd" * 16}
     body = json.dumps(
@@ -366,8 +366,8 @@ def test_release_that_makes_no_sense_costs_only_itself() -> None:
         ("json.gz", lambda body: gzip.compress(b"other")),
     ],
 )
-async def test_verify_finds_and_mends_a_document(foo: Site, form: str, damage: Any) -> None:
-    """A document that tells other than its page, or other than its twin, is found, and on request made anew."""
+async def test_verify_repairs_a_document(foo: Site, form: str, damage: Any) -> None:
+    """A document that differs from its page or its twin is found, and on request written again."""
     await foo.sync()
     path = foo.web / "pypi/foo" / form
     before = path.read_bytes()

@@ -1,4 +1,4 @@
-"""A tree that is older than its catalog, and a catalog that is older than its tree, are noticed and healed."""
+"""A tree older than its catalog, and a catalog older than its tree, are detected and repaired."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -61,10 +61,10 @@ def assert_as_upstream(site: Site) -> None:
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
-async def test_older_tree_is_healed_by_the_next_sync(
+async def test_older_tree_is_repaired_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
-    """A tree restored from before a quarantine, a deletion and a release is as upstream after one sync, with a 304."""
+    """A tree restored from before a quarantine, a deletion and a release matches upstream after one sync."""
     if everything:
         mirrored.everything(grace="0m", guard="100%")
         await mirrored.sync()
@@ -83,10 +83,10 @@ async def test_older_tree_is_healed_by_the_next_sync(
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
-async def test_older_catalog_is_healed_by_the_next_sync(
+async def test_older_catalog_is_repaired_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
-    """A catalog restored from before upstream's changes learns from the pages, and one sync makes all as upstream."""
+    """A catalog restored from before upstream's changes is updated from the pages, and one sync completes it."""
     if everything:
         mirrored.everything(grace="0m", guard="100%")
         await mirrored.sync()
@@ -103,10 +103,10 @@ async def test_older_catalog_is_healed_by_the_next_sync(
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_project_whose_files_leave_is_looked_at_in_the_same_sync_of_everything(
+async def test_project_with_reappeared_files_is_synced_in_the_same_run(
     mirrored: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older tree is healed by one sync even if files that came back leave for as long as there is work to give."""
+    """An older tree is repaired by one sync, even while reappeared files are being removed."""
     all_given = Event()
     sources = DueFeed._sources
 
@@ -134,8 +134,8 @@ async def test_project_whose_files_leave_is_looked_at_in_the_same_sync_of_everyt
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_older_tree_restored_under_a_running_syncer_is_healed(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A snapshot that is rolled back while the syncer runs is noticed by its next run, which says so."""
+async def test_tree_rolled_back_at_run_time_is_repaired(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A snapshot rolled back while the syncer runs is found and reported by the next run."""
     async with mirrored.running() as running:
         kept = mirrored.data / "kept"
         shutil.copytree(mirrored.web, kept / "web")
@@ -152,8 +152,8 @@ async def test_older_tree_restored_under_a_running_syncer_is_healed(mirrored: Si
     assert_as_upstream(mirrored)
 
 
-async def test_verify_of_older_tree_says_that_pages_are_behind(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A verify after a rollback finds it, too: the projects whose page is an older one are behind, and say why."""
+async def test_verify_of_an_older_tree_marks_projects_behind(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A verify after a rollback finds it, too: projects with an older page are behind, with the reason."""
     restore = copy(mirrored.data)
     change(pypi)
     await mirrored.sync()
@@ -167,8 +167,8 @@ async def test_verify_of_older_tree_says_that_pages_are_behind(mirrored: Site, p
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_collected_file_of_older_tree_leaves_again(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that was collected after the snapshot, and that no page names any more, leaves the document root again."""
+async def test_reappeared_file_is_collected_again(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that was collected after the snapshot, and that no page names, is removed again."""
     mirrored.select("six", "idna", "toml", grace="24h", guard="100%")
     pypi.index.project("six").upload("1.1")
     pypi.index.project("six").delete_release("1.0")
@@ -188,8 +188,8 @@ async def test_collected_file_of_older_tree_leaves_again(mirrored: Site, pypi: f
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_nothing_is_compared_where_both_belong_together(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Tree and catalog that were copied together, killed or stopped, are taken as they are: each page is a 304."""
+async def test_matching_tree_and_catalog_are_not_compared(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A tree and a catalog copied together, killed or stopped, are used unchanged: each page is a 304."""
     change(pypi)
     await mirrored.sync()
     await mirrored.sync()
@@ -205,8 +205,8 @@ async def test_nothing_is_compared_where_both_belong_together(mirrored: Site, py
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_two_copies_that_went_on_separately_are_told_apart(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where two copies had as many changes each, the tree of one is not taken for the other's."""
+async def test_diverged_copies_are_distinguished(mirrored: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The trees of two copies with equally many changes are distinguished."""
     trees = copy(mirrored.data)
     states = copy(mirrored.state)
     pypi.index.project("toml").upload("1.1")

@@ -1,4 +1,4 @@
-"""A page is visible whole or not at all, and nginx's ETag never comes twice for two contents."""
+"""A page becomes visible atomically, and nginx's ETag never repeats for different content."""
 
 import gzip
 import math
@@ -44,8 +44,8 @@ def publish(volume: Volume, content: PageSet) -> dict[str, tuple[int, int]]:
     return {path.name: (int(path.stat().st_mtime), path.stat().st_size) for path in directory.iterdir()}
 
 
-def test_page_is_visible_when_it_is_published(volume: Volume) -> None:
-    """Before, nothing has its name; after, both formats are there as they were rendered, and no temporary is."""
+def test_page_is_invisible_until_published(volume: Volume) -> None:
+    """Before publication nothing has its name; afterwards both formats are complete, and no temporary is left."""
     staged = volume.stage(SIX, LARGE)
     assert staged is not None
     directory = volume.page_directory(SIX)
@@ -59,8 +59,8 @@ def test_page_is_visible_when_it_is_published(volume: Volume) -> None:
     assert gzip.decompress((directory / "index.v1_json.gz").read_bytes()) == LARGE.json
 
 
-def test_no_etag_comes_twice(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the clock stands still or goes back, mtimes rise with each page, and differ between HTML and JSON."""
+def test_etags_never_repeat(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with a stopped or reset clock, mtimes increase with each page, and differ between HTML and JSON."""
     choose, now = random.Random(2), 1_800_000_000
     seen: list[int] = []
     for number in range(60):
@@ -79,8 +79,8 @@ def test_no_etag_comes_twice(volume: Volume, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("size", [0, 1, PACKET, PACKET + 1, 2 * PACKET, 2 * PACKET + 1, 100_000])
 @pytest.mark.parametrize("noise", [False, True])
-def test_twin_saves_a_packet(size: int, *, noise: bool) -> None:
-    """A ``.gz`` exists exactly where it takes fewer packets than the plain file, and comes before it."""
+def test_twin_exists_only_if_it_saves_a_packet(size: int, *, noise: bool) -> None:
+    """A ``.gz`` exists exactly if it saves a packet, and is published before the plain file."""
     body = random.Random(1).randbytes(size) if noise else bytes(size)
     files = PageSet(html=body, json=b"{}").files()
     packets = {name: math.ceil(len(content) / PACKET) for name, content in files.items()}
@@ -93,20 +93,20 @@ def test_twin_saves_a_packet(size: int, *, noise: bool) -> None:
     assert "index.v1_json.gz" not in files
 
 
-def test_pages_are_packed_alike() -> None:
-    """The same page packed again has the same bytes, so that it is known to be published already."""
+def test_compression_is_deterministic() -> None:
+    """Compressing a page again yields the same bytes, so that a published page is recognized."""
     assert LARGE.files() == LARGE.files()
 
 
-def test_twin_no_longer_wanted_goes(volume: Volume) -> None:
-    """Nginx would prefer an old twin to the new page, so that it goes when the page gets small."""
+def test_obsolete_twin_is_removed(volume: Volume) -> None:
+    """nginx would prefer an old twin to the new page, so it is removed when the page becomes small."""
     publish(volume, LARGE)
     assert set(publish(volume, page("small"))) == NAMES
     assert set(publish(volume, LARGE)) == NAMES | TWINS
 
 
 def test_unchanged_page_is_not_written(volume: Volume) -> None:
-    """A page that is published byte by byte is left alone, with the ETags that clients hold."""
+    """A page that is already published byte by byte keeps its files and ETags."""
     before = publish(volume, LARGE)
     assert volume.stage(SIX, LARGE) is None
     directory = volume.page_directory(SIX)
@@ -119,7 +119,7 @@ def test_unchanged_page_is_not_written(volume: Volume) -> None:
 @pytest.mark.parametrize("damage", sorted(NAMES | TWINS))
 @pytest.mark.parametrize("lost", [False, True])
 def test_damaged_page_is_written_again(volume: Volume, damage: str, *, lost: bool) -> None:
-    """A page of which any file is gone or changed is not taken for published."""
+    """A page with a missing or changed file does not count as published."""
     publish(volume, LARGE)
     path = volume.page_directory(SIX) / damage
     path.unlink() if lost else path.write_bytes(path.read_bytes()[:-1])
@@ -127,15 +127,15 @@ def test_damaged_page_is_written_again(volume: Volume, damage: str, *, lost: boo
     assert volume.stage(SIX, LARGE) is None
 
 
-def test_stray_twin_is_noticed(volume: Volume) -> None:
-    """A twin beside a page that should have none is a change, since nginx would serve it."""
+def test_stray_twin_counts_as_a_change(volume: Volume) -> None:
+    """A twin of a page that should have none counts as a change, because nginx would serve it."""
     publish(volume, page("small"))
     (volume.page_directory(SIX) / "index.html.gz").write_bytes(gzip.compress(b"old"))
     assert set(publish(volume, page("small"))) == NAMES
 
 
 def test_discarded_page_leaves_no_trace(volume: Volume) -> None:
-    """A page taken back leaves the old one as it was, and where there was none not even a directory."""
+    """A discarded page leaves the old one unchanged, and no directory if there was none."""
     staged = volume.stage(SIX, LARGE)
     assert staged is not None
     staged.discard()
@@ -148,7 +148,7 @@ def test_discarded_page_leaves_no_trace(volume: Volume) -> None:
 
 
 def test_staging_again_replaces_a_leftover(volume: Volume) -> None:
-    """What a crash left half-written is written over, never published."""
+    """A partial leftover of a crash is overwritten, never published."""
     volume.page_directory(SIX).mkdir()
     (volume.page_directory(SIX) / ".index.html.new").write_bytes(b"x" * 100_000)
     publish(volume, page("new"))
@@ -156,8 +156,8 @@ def test_staging_again_replaces_a_leftover(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "symlink", "directory"])
-def test_what_is_in_the_way_of_a_first_page_goes(volume: Volume, tmp_path: Path, kind: str) -> None:
-    """Whatever a tree has where first pages are written, planted or left, it stops no page, and is not followed."""
+def test_obstacle_to_a_first_page_is_removed(volume: Volume, tmp_path: Path, kind: str) -> None:
+    """Anything in the place of a first page's temporary is removed, and not followed."""
     way, other = volume.page_directory(SIX).with_name(".six.new"), tmp_path / "other"
     other.mkdir()
     (other / "kept").touch()
@@ -173,8 +173,8 @@ def test_what_is_in_the_way_of_a_first_page_goes(volume: Volume, tmp_path: Path,
     assert (other / "kept").exists()
 
 
-def test_removed_page_is_gone(volume: Volume) -> None:
-    """A removed page takes its directory along; removing it twice is removing it once."""
+def test_removed_page_leaves_no_directory(volume: Volume) -> None:
+    """A removed page's directory is removed, too; removing it twice is no error."""
     publish(volume, LARGE)
     for _ in range(2):
         volume.remove_page(SIX)
@@ -182,8 +182,8 @@ def test_removed_page_is_gone(volume: Volume) -> None:
         assert not volume.page_directory(SIX).exists()
 
 
-def test_page_that_cannot_be_written(volume: Volume) -> None:
-    """A tree that says no is a PathError that names the place."""
+def test_unwritable_page_is_a_path_error(volume: Volume) -> None:
+    """A write error is a PathError that names the path."""
     volume.page_directory(SIX).write_bytes(b"a file where a directory should be")
     staged = volume.stage(SIX, LARGE)
     assert staged is not None

@@ -1,4 +1,4 @@
-"""The project list: both formats together, streamed, written only where it changed."""
+"""The project list: both formats together, streamed, and written only when it changed."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ from pypi_simple import IndexPage
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.model.project import ProjectRow, Settlement
+from mirror_syncer.model.project import CatalogUpdate, ProjectRow
 from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.volume import Volume
 
@@ -33,8 +33,8 @@ class Shelf:
             ProjectRow(NormalizedName(name), state=ProjectState.CURRENT, serial=serial, published=published)
             for name, serial in serials.items()
         )
-        self.catalog.settle([Settlement(row) for row in rows])
-        self.list.changed()
+        self.catalog.commit([CatalogUpdate(row) for row in rows])
+        self.list.mark_changed()
 
     def body(self, form: str) -> bytes:
         """Return what clients get."""
@@ -50,8 +50,8 @@ def shelf(tmp_path: Path, catalog: Catalog) -> Iterator[Shelf]:
 
 
 @pytest.mark.parametrize("serials", [(3, 7, None), (None, None, None)])
-async def test_list_reads_back(shelf: Shelf, serials: tuple[int | None, ...]) -> None:
-    """An independent reader finds the published projects in both formats; JSON has their serials and the newest."""
+async def test_list_is_read_back(shelf: Shelf, serials: tuple[int | None, ...]) -> None:
+    """An independent parser finds the published projects in both formats; JSON has their serials and the newest."""
     names = ("foo", "foo-bar", "zope-interface")
     shelf.settle(dict(zip(names, serials, strict=True)))
     shelf.settle({"withdrawn": 9}, published=False)
@@ -65,16 +65,16 @@ async def test_list_reads_back(shelf: Shelf, serials: tuple[int | None, ...]) ->
     assert [entry.get("_last-serial") for entry in document["projects"]] == list(serials)
 
 
-async def test_empty_list_is_a_list(shelf: Shelf) -> None:
-    """A mirror without a project has an empty list, not none."""
+async def test_empty_mirror_has_an_empty_list(shelf: Shelf) -> None:
+    """A mirror without projects has an empty list, not a missing one."""
     await shelf.list.publish()
 
     assert json.loads(shelf.body("index.v1_json"))["projects"] == []
     assert IndexPage.from_html(shelf.body("index.html").decode()).projects == []
 
 
-async def test_long_list_has_twins_that_say_the_same(shelf: Shelf) -> None:
-    """A list of many blocks has a twin in each format, of the same content and mtime; the formats differ in theirs."""
+async def test_long_list_has_identical_twins(shelf: Shelf) -> None:
+    """A list of many blocks has a twin in each format, with the same content and mtime; the formats' mtimes differ."""
     shelf.settle({f"project-{number:05d}": number for number in range(12_345)})
     await shelf.list.publish()
 
@@ -90,7 +90,7 @@ async def test_long_list_has_twins_that_say_the_same(shelf: Shelf) -> None:
 
 
 async def test_unchanged_list_is_not_written(shelf: Shelf) -> None:
-    """A list that would say the same keeps its mtime, and with it every client's cache; a change is published."""
+    """An unchanged list keeps its mtime, and thus clients' caches; a change is published."""
     shelf.settle({"foo": 1})
     await shelf.list.publish()
     before = {form: (shelf.volume.web / "simple" / form).stat().st_mtime_ns for form in FORMS}
@@ -106,7 +106,7 @@ async def test_unchanged_list_is_not_written(shelf: Shelf) -> None:
 
 
 async def test_shorter_list_loses_its_twin(shelf: Shelf) -> None:
-    """A list that fits a packet has no twin, though its forerunner had one: nginx would serve the old one."""
+    """A list that fits into a packet has no twin, even if the old one had one: nginx would serve the old one."""
     shelf.settle({f"project-{number}": number for number in range(200)})
     await shelf.list.publish()
     shelf.settle({f"project-{number}": number for number in range(1, 200)}, published=False)
@@ -116,8 +116,8 @@ async def test_shorter_list_loses_its_twin(shelf: Shelf) -> None:
     assert json.loads(shelf.body("index.v1_json"))["projects"] == [{"_last-serial": 0, "name": "project-0"}]
 
 
-async def test_project_about_to_leave_is_not_listed(shelf: Shelf) -> None:
-    """Removal goes the list first; until the row says so, too, the next publication would bring it back."""
+async def test_project_being_withdrawn_is_not_listed(shelf: Shelf) -> None:
+    """A withdrawal starts with the list; until the row is updated, the next publication would restore the project."""
     shelf.settle({"bar": 1, "foo": 2})
     await shelf.list.publish(without=frozenset({NormalizedName("foo")}))
     assert [entry["name"] for entry in json.loads(shelf.body("index.v1_json"))["projects"]] == ["bar"]
@@ -126,8 +126,8 @@ async def test_project_about_to_leave_is_not_listed(shelf: Shelf) -> None:
     assert [entry["name"] for entry in json.loads(shelf.body("index.v1_json"))["projects"]] == ["bar", "foo"]
 
 
-async def test_vanished_list_comes_back(shelf: Shelf) -> None:
-    """A list that somebody removed is written anew, though nothing changed."""
+async def test_missing_list_is_written_again(shelf: Shelf) -> None:
+    """A list that was removed is written again, even without changes."""
     shelf.settle({"foo": 1})
     await shelf.list.publish()
     (shelf.volume.web / "simple" / "index.html").unlink()
@@ -137,8 +137,8 @@ async def test_vanished_list_comes_back(shelf: Shelf) -> None:
     assert IndexPage.from_html(shelf.body("index.html").decode()).projects == ["foo"]
 
 
-async def test_serial_never_goes_back(shelf: Shelf) -> None:
-    """The list without its newest project is newer than the one that had it, though all its projects are older."""
+async def test_serial_never_decreases(shelf: Shelf) -> None:
+    """A list without its newest project is newer than the one with it, although all its projects are older."""
     shelf.settle({"bar": 1, "foo": 2})
     await shelf.list.publish()
     shelf.settle({"foo": 2}, published=False)
@@ -148,4 +148,4 @@ async def test_serial_never_goes_back(shelf: Shelf) -> None:
         "meta": {"_last-serial": 3, "api-version": "1.4"},
         "projects": [{"_last-serial": 1, "name": "bar"}],
     }
-    assert await shelf.list.damages() == []
+    assert await shelf.list.find_damage() == []

@@ -1,4 +1,4 @@
-"""The pages that we publish: two formats of one content, and read back as they were written."""
+"""The published pages: two formats of one content, read back unchanged."""
 
 import dataclasses
 import json
@@ -91,7 +91,7 @@ def a_file(filename: str, **changes: object) -> tuple[File, PackagePath]:
 @law
 @given(heads, file_lists)
 def test_published_page_is_read_back(head: Page, pairs: list[tuple[File, PackagePath]]) -> None:
-    """Our JSON page is our record: every file comes back as it was published, with its place, in upstream's order."""
+    """The JSON page is the record: every file is read back unchanged, with its place, in upstream's order."""
     pages = render_page(head, pairs)
     back = parse_published(pages.json, name=FOO)
     assert back.page.refused == ()
@@ -108,8 +108,8 @@ def test_published_page_is_read_back(head: Page, pairs: list[tuple[File, Package
 
 @law
 @given(heads, file_lists)
-def test_html_and_json_tell_the_same(head: Page, pairs: list[tuple[File, PackagePath]]) -> None:
-    """Whatever stands in names, reasons and specifiers, HTML tells clients what JSON does, and nothing breaks out."""
+def test_html_and_json_have_the_same_content(head: Page, pairs: list[tuple[File, PackagePath]]) -> None:
+    """Whatever names, reasons and specifiers contain, HTML and JSON say the same, and nothing escapes its attribute."""
     pages = render_page(head, pairs)
     back = parse_published(pages.json, name=FOO).page
     html = parse_html(pages.html, name=FOO, url=URL, ours=True)
@@ -160,8 +160,8 @@ def test_links_lead_to_the_files(head: Page, pairs: list[tuple[File, PackagePath
     assert read.tags <= {"html", "head", "meta", "title", "body", "h1", "a", "br"}
 
 
-def test_pypi_simple_reads_both() -> None:
-    """An independent reader finds the same files, hashes, metadata and yanks in both formats."""
+def test_pypi_simple_reads_both_formats() -> None:
+    """An independent parser finds the same files, hashes, metadata and yanks in both formats."""
     pairs = [
         a_file("foo-1.0.tar.gz", yanked='a "b" <c>', requires_python=">=3.8,<4"),
         a_file("foo-1.1-py3-none-any.whl", core_metadata=Sha256("cd" * 32), upload_time="2026-01-02T03:04:05Z"),
@@ -190,13 +190,13 @@ BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 @law
 @given(st.lists(st.tuples(texts, texts, texts, texts), max_size=3), texts, texts, st.booleans())
-def test_any_page_is_published_well(
+def test_any_page_is_readable_and_safe_to_print(
     entries: list[tuple[str, str, str, str]],
     reason: str,
     version: str,
     html: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """Whatever texts a page has, what is published of it is read by pypi-simple, and steers no terminal and no eye."""
+    """Whatever texts a page has, pypi-simple reads the published one, and it contains no control characters."""
     files = [
         {
             "filename": f"foo-{number}{name}.zip",
@@ -232,8 +232,8 @@ def test_any_page_is_published_well(
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_urls_escape_what_pypis_escape() -> None:
-    """What PyPI leaves as it is stays so in both formats, and in the same spelling: programs look for that name."""
+def test_urls_are_escaped_as_on_pypi() -> None:
+    """URLs in both formats have PyPI's escapes and spelling, because programs look for that name."""
     name = "foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l %?#[ü].zip"
     expected = "../../packages/cd/foo-1!2.0+cpu~a$b&c'd(e)f*g,h;i=j:k@l%20%25%3F%23%5B%C3%BC%5D.zip"
     pages = render_page(page_of(), [a_file(name)])
@@ -244,22 +244,22 @@ def test_urls_escape_what_pypis_escape() -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spelling", ["foo-1%212.0%2Bcpu.zip", "foo-1!2.0+cpu.zip", "foo%2D1%212.0+cpu.zip"])
-def test_page_in_another_spelling_is_read(spelling: str) -> None:
-    """A page of ours from before, whose URLs escape more, names the same places."""
+def test_page_with_more_escapes_is_read(spelling: str) -> None:
+    """A page published earlier, whose URLs escape more, names the same places."""
     file, place = a_file("foo-1!2.0+cpu.zip")
     body = render_page(page_of(), [(file, place)]).json.replace(b"/foo-1!2.0+cpu.zip", f"/{spelling}".encode())
     assert parse_published(body, name=FOO).places == {file.filename: place}
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_versions_are_none_that_upstream_never_had() -> None:
-    """A file whose name tells no version adds none to those of its page, whichever it begins with."""
+def test_file_without_a_version_adds_none() -> None:
+    """A file name without a version adds none to the page's versions."""
     files = [a_file("foo-1.0.tar.gz"), a_file("foo-1.2.public.tar.gz")]
     assert json.loads(render_page(page_of(), files).json)["versions"] == ["1.0"]
 
 
-def test_nothing_unknown_is_null() -> None:
-    """uv refuses a page with null for size, time or provenance, so that what is unknown is absent."""
+def test_unknown_values_are_omitted() -> None:
+    """uv refuses a page with null for size, time or provenance, so unknown values are omitted."""
     [entry] = json.loads(render_page(page_of(), [a_file("foo-1.0.tar.gz", size=None)]).json)["files"]
     assert set(entry) == {"filename", "hashes", "requires-python", "url", "yanked", "core-metadata"}
     assert entry["core-metadata"] is False
@@ -268,15 +268,15 @@ def test_nothing_unknown_is_null() -> None:
 
 
 @pytest.mark.parametrize(("upstream", "ours"), [("1.0", "1.0"), ("1.3", "1.3"), ("1.4", "1.4"), ("1.10", "1.4")])
-def test_api_version_is_no_boast(upstream: str, ours: str) -> None:
-    """A page claims neither more than its upstream knew nor more than we do (PEP 629)."""
+def test_api_version_is_the_lower_of_both(upstream: str, ours: str) -> None:
+    """A page claims neither more than its upstream nor more than the mirror supports (PEP 629)."""
     pages = render_page(page_of(api_version=upstream), [])
     assert json.loads(pages.json)["meta"]["api-version"] == ours
     assert f'<meta name="pypi:repository-version" content="{ours}">' in pages.html.decode()
 
 
-def test_versions_are_of_what_is_here() -> None:
-    """A whole project lists upstream's versions; one with files left out lists those of its own files (PEP 700)."""
+def test_versions_match_the_published_files() -> None:
+    """A complete project lists upstream's versions; one with omitted files lists those of its own files (PEP 700)."""
     one, two = a_file("foo-1.0.tar.gz"), a_file("foo-2.0.0-py3-none-any.whl")
     page = page_of(one, two, versions=("0.9", "1.0", "2.0", "2.0"))
 
@@ -298,16 +298,16 @@ def test_versions_are_of_what_is_here() -> None:
         "foo-1.0.zip",
     ],
 )
-def test_page_that_is_not_ours(url: str) -> None:
-    """A page whose files lie anywhere but below our packages/ is no record of ours, and says so as InvalidPageError."""
+def test_page_of_another_program_is_refused(url: str) -> None:
+    """A page whose files lie outside packages/ is not a page of this mirror, and raises InvalidPageError."""
     body = json.loads(render_page(page_of(), [a_file("foo-1.0.zip")]).json)
     body["files"][0]["url"] = url
-    with pytest.raises(InvalidPageError, match="not ours"):
+    with pytest.raises(InvalidPageError, match="not published by this mirror"):
         parse_published(json.dumps(body).encode(), name=FOO)
 
 
-def test_damaged_page_is_told() -> None:
-    """A page cut short, or of another project, is no record."""
+def test_damaged_page_is_refused() -> None:
+    """A truncated page, or that of another project, is refused."""
     whole = render_page(page_of(), [a_file("foo-1.0.zip")]).json
     for body, name in ((whole[:-20], FOO), (b"", FOO), (whole, NormalizedName("bar"))):
         with pytest.raises(InvalidPageError):

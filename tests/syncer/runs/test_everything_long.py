@@ -150,7 +150,7 @@ async def test_kill_in_the_middle_of_the_list(site: Site, pypi: fakepypi.FakePyP
     await killed(site, dying=IN_MERGE)
 
     async with site.running() as running:
-        known = running.mirror.catalog.listing.known()
+        known = running.mirror.catalog.listing.last()
         half = running.row("alpha").state
         run = await running.sync()
 

@@ -57,7 +57,7 @@ async def test_orphan_leaves_when_its_grace_is_over(six: Site) -> None:
     beside = stray(six, f"{STRAY}.metadata")
     async with six.running() as running:
         run = await running.verify(repair=True)
-        held = running.mirror.catalog.files.held([PackagePath(f"packages/ab/{STRAY}")])
+        held = running.mirror.catalog.files.recorded_digests([PackagePath(f"packages/ab/{STRAY}")])
         again = await running.verify(repair=True)
 
     assert "1 of them are removed after the grace period" in (run.message or "")
@@ -112,7 +112,7 @@ async def test_what_the_catalog_knows_is_no_orphan(six: Site) -> None:
     pending = Pending(SIX, PackagePath(f"packages/ab/{STRAY}"), Sha256("a" * 64))
     retired = Retirement(SIX, PackagePath("packages/ab/six-0.8.tar.gz"), Sha256("b" * 64), due_at=2**40)
     async with six.running() as running:
-        running.mirror.catalog.files.intend([pending])
+        running.mirror.catalog.files.claim([pending])
         running.mirror.catalog.files.retire([retired])
         run = await running.verify(repair=True)
 

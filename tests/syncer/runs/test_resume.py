@@ -16,14 +16,14 @@ from syncer.site import Running, Site
 SDIST = "bad-1.0.tar.gz"
 
 # Death at a chosen moment: between a group's pages and its rows, at a lost catalog's second page, or at its first row.
-IN_SETTLE = """
+IN_COMMIT = """
 from mirror_syncer.catalog import Catalog
-settle = Catalog.settle
-def die(self, settlements, **more):
-    if any(settlement.retirements for settlement in settlements):
+commit = Catalog.commit
+def die(self, updates, **more):
+    if any(update.retirements for update in updates):
         os.kill(os.getpid(), signal.SIGKILL)
-    settle(self, settlements, **more)
-Catalog.settle = die
+    commit(self, updates, **more)
+Catalog.commit = die
 """
 IN_REBUILD = """
 from mirror_syncer.publish import recovery
@@ -41,7 +41,7 @@ Projects.store = lambda self, connection, rows: os.kill(os.getpid(), signal.SIGK
 
 IN_PUBLISH_FILE = """
 from mirror_syncer.volume import Incoming, tree
-tree._STAGED_FROM, tree._GATHERED_TO = 1_000, 0
+tree._MIN_STAGED_BYTES, tree._MAX_BUFFERED_BYTES = 1_000, 0
 Incoming.publish_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -165,7 +165,7 @@ async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI,
     pypi.log.forget()
 
     async with site.running() as running:
-        rows = [(row.name, row.published) for row in running.mirror.catalog.projects.every()]
+        rows = [(row.name, row.published) for row in running.mirror.catalog.projects.all_rows()]
         run = await running.sync()
 
     assert rows == [(name, True) for name in names]
@@ -178,7 +178,7 @@ async def test_quarantine_holds_through_a_crash(site: Site, pypi: fakepypi.FakeP
     site.select("six", grace="24h")
     await site.sync()
     pypi.index.project("six").quarantine()
-    await killed(site, dying=IN_SETTLE)
+    await killed(site, dying=IN_COMMIT)
     assert site.filenames("six") == set()
     assert [path for path in site.web.glob("packages/*/six-*") if path.is_file()]
 
@@ -206,8 +206,8 @@ async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.
 @pytest.mark.proves("reliability/crash")
 async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file that had arrived whole when it died, but had no name yet, is hashed and not asked for again."""
-    monkeypatch.setattr("mirror_syncer.volume.tree._STAGED_FROM", 1_000)
-    monkeypatch.setattr("mirror_syncer.volume.tree._GATHERED_TO", 0)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 1_000)
+    monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
     pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
     site.select("six")
     await killed(site, dying=IN_PUBLISH_FILE)

@@ -207,7 +207,7 @@ async def test_project_shows_the_decision_about_every_file(
     six.upload_file("six-1.1.tar.gz", b"other", version="1.1", replace=True)
     six.delete_file("six-1.0.tar.gz")
     taken = f'{{"idna": {int(time.time())}}}'
-    service.running.mirror.catalog.remember(Fact.TAKEN, taken)
+    service.running.mirror.catalog.remember(Fact.RECENT_REMOVALS, taken)
     await service.running.sync()
 
     found = Project.model_validate_json(await (await service.http.get("/projects/six")).read())

@@ -100,7 +100,7 @@ class Post:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        catalog.runs.announced = True
+        catalog.runs.notifies_webhook = True
 
     async def send(
         self, receiver: Receiver, *runs: Run, waits: tuple[float, ...] = (0.01,), patience: float = 86_400
@@ -118,7 +118,7 @@ class Post:
 
     def owed(self) -> list[str]:
         """Return the ids of the runs of whose end a message is owed."""
-        return [run.id for run in self.catalog.messages.owed(limit=1_000)]
+        return [run.id for run in self.catalog.messages.undelivered(limit=1_000)]
 
 
 @pytest.fixture
@@ -238,14 +238,14 @@ async def test_a_receiver_that_is_back_is_told_all(post: Post) -> None:
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_message_is_owed_with_the_run_s_end(catalog: Catalog, *, announced: bool) -> None:
     """From the very transaction on that keeps a run's end, a message is owed, where there is somebody to tell."""
-    catalog.runs.announced = announced
+    catalog.runs.notifies_webhook = announced
     catalog.runs.add(ended(RunState.RUNNING))
     catalog.runs.update(ended(RunState.RUNNING))
-    assert catalog.messages.owed(limit=9) == []
+    assert catalog.messages.undelivered(limit=9) == []
     run = ended()
     catalog.runs.update(run)
     catalog.runs.update(run)
-    assert catalog.messages.owed(limit=9) == [run] * announced
+    assert catalog.messages.undelivered(limit=9) == [run] * announced
 
 
 async def test_a_run_that_cannot_be_read_keeps_no_message_back(post: Post) -> None:
@@ -295,7 +295,7 @@ async def test_a_full_catalog_keeps_no_message_back(post: Post, monkeypatch: pyt
         raise StateError("the catalog cannot be written: disk full")
 
     monkeypatch.setattr(post.catalog.runs, "update", lambda _: None)
-    monkeypatch.setattr(post.catalog.messages, "settle", full)
+    monkeypatch.setattr(post.catalog.messages, "mark_delivered", full)
     async with listening(Chat()) as chat:
         assert await post.send(Receiver(chat.url, SECRET), ended()) == ["delivered"]
 

@@ -1,4 +1,4 @@
-"""The budget of connections: never more at once, and a person's wish before all others."""
+"""The connection budget: never more connections than configured, and named projects first."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ NAMED, CHANGED, BACKLOG = Priority.NAMED, Priority.CHANGED, Priority.BACKLOG
 @contextlib.asynccontextmanager
 async def connection(budget: Budget, priority: Priority) -> AsyncIterator[None]:
     """Hold a connection."""
-    if not budget.take(priority):
-        await budget.wait(priority)
+    if not budget.try_acquire(priority):
+        await budget.acquire(priority)
     try:
         yield
     finally:
-        budget.give_back()
+        budget.release()
 
 
 class Ledger:
@@ -61,8 +61,8 @@ async def dispatcher(count: int = 5) -> None:
 
 @settings(max_examples=100)
 @given(st.integers(1, 4), st.integers(0, 2**32))
-def test_budget_under_fire(connections: int, seed: int) -> None:
-    """However requests come, end and are cancelled, no more than N are lent, and in the end all N are free again."""
+def test_budget_under_random_use_never_exceeds_its_limit(connections: int, seed: int) -> None:
+    """However requests start, end and are cancelled, at most N connections are in use, and in the end all are free."""
 
     async def fire() -> None:
         choose, ledger = random.Random(seed), Ledger(Budget(connections))
@@ -92,8 +92,8 @@ def test_budget_under_fire(connections: int, seed: int) -> None:
     asyncio.run(fire())
 
 
-async def test_the_urgent_go_first() -> None:
-    """Those who wait are served by priority, and within one in the order in which they came."""
+async def test_waiting_requests_are_served_by_priority() -> None:
+    """Waiting requests are served by priority, and within one priority in order of arrival."""
     ledger, over = Ledger(Budget(1)), asyncio.Event()
     tasks = [ledger.borrow(BACKLOG, until=over, name="first")]
     await dispatcher()
@@ -105,8 +105,8 @@ async def test_the_urgent_go_first() -> None:
     assert ledger.order == [(BACKLOG, "first"), (NAMED, "person"), (CHANGED, "a"), (CHANGED, "b"), (BACKLOG, "late")]
 
 
-async def test_one_is_kept_for_persons() -> None:
-    """While large files hold all others, who names a project gets the kept connection at once, and only they."""
+async def test_one_connection_is_reserved_for_named_projects() -> None:
+    """While large files hold all other connections, only a named project gets the reserved one, and at once."""
     ledger, over = Ledger(Budget(3)), asyncio.Event()
     tasks = [ledger.borrow(BACKLOG, until=over) for _ in range(4)]
     await dispatcher()
@@ -119,8 +119,8 @@ async def test_one_is_kept_for_persons() -> None:
 
 
 @pytest.mark.parametrize("lent_first", [False, True])
-async def test_cancelled_wait_passes_the_place_on(*, lent_first: bool) -> None:
-    """A wait that is cancelled, even in the very turn in which it is lent a connection, leaves it to the next."""
+async def test_cancelled_wait_passes_its_connection_on(*, lent_first: bool) -> None:
+    """A cancelled wait leaves its connection to the next request, even if it was granted in the same loop iteration."""
     ledger, over = Ledger(Budget(1)), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(connection(ledger.budget, CHANGED))
@@ -137,21 +137,21 @@ async def test_cancelled_wait_passes_the_place_on(*, lent_first: bool) -> None:
     await behind
 
 
-async def test_connections_carry_several_requests_where_all_hosts_let_them() -> None:
-    """An index that multiplexes widens the budget; files of a host that does not narrow it, for good."""
+async def test_multiplexing_hosts_widen_the_budget() -> None:
+    """An index that multiplexes widens the budget; a file host that does not narrows it for good."""
     budget = Budget(2)
 
     def room() -> int:
         taken = 0
-        while budget.take(NAMED):
+        while budget.try_acquire(NAMED):
             taken += 1
         for _ in range(taken):
-            budget.give_back()
+            budget.release()
         return taken
 
     assert room() == 2
-    budget.widen()
+    budget.enable_multiplexing()
     assert room() == 16
-    budget.narrow()
-    budget.widen()
+    budget.disable_multiplexing()
+    budget.enable_multiplexing()
     assert room() == 2

@@ -1,4 +1,4 @@
-"""User and password for the upstream: its own origin is told them, and nobody else, nor any log."""
+"""User and password for upstream: only its origin receives them, and no log shows them."""
 
 import base64
 import io
@@ -46,10 +46,10 @@ def told(pypi: fakepypi.FakePyPI) -> list[str | None]:
     return [exchange.headers.get("authorization") for exchange in pypi.log]
 
 
-async def test_upstream_that_wants_a_login(
+async def test_login_reaches_pages_files_and_metadata(
     site: Site, pypi: fakepypi.FakePyPI, netrc: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Pages, files and metadata come from an upstream that wants a login; neither log, run nor metrics tell of it."""
+    """Pages, files and metadata of an upstream with a login are mirrored; log, run and metrics never show the login."""
     pypi.index.project("six").upload("1.0")
     pypi.faults.everywhere().require_login(USER, PASSWORD)
     site.select("six", legacy_json=True)
@@ -101,8 +101,10 @@ async def ask(url: str, credentials: Credentials, *, hosts: frozenset[str]) -> i
 
 
 @pytest.mark.proves("security/upstream")
-async def test_redirect_takes_no_login_along(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
-    """Whoever upstream redirects to hears no credentials, though it is the same host; back home they are said again."""
+async def test_redirect_to_another_origin_omits_the_login(
+    pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path
+) -> None:
+    """A redirect to another origin, even on the same host, omits the login; a redirect back sends it again."""
     for server in (pypi, other):
         server.index.project("six").upload("1.0")
     credentials = read_credentials(netrc, upstream=pypi.url)
@@ -133,13 +135,13 @@ async def test_redirect_takes_no_login_along(pypi: fakepypi.FakePyPI, other: fak
         ("http://nexus.example:8081", "http://nexus.example:8081/simple/", True),
     ],
 )
-def test_only_the_very_origin(tmp_path: Path, upstream: str, url: str, *, own: bool) -> None:
-    """An origin is a scheme, a host and a port; whatever differs in one of them is another."""
+def test_login_is_bound_to_scheme_host_and_port(tmp_path: Path, upstream: str, url: str, *, own: bool) -> None:
+    """The login is bound to an origin: another scheme, host or port does not get it."""
     assert bool(Credentials(written(tmp_path / "netrc"), upstream=upstream).headers(url)) is own
 
 
 @pytest.mark.parametrize(
-    ("upstream", "in_clear"),
+    ("upstream", "sent_in_clear"),
     [
         ("https://nexus.example", False),
         ("http://nexus.example", True),
@@ -148,10 +150,10 @@ def test_only_the_very_origin(tmp_path: Path, upstream: str, url: str, *, own: b
         ("http://localhost", False),
     ],
 )
-def test_clear_text_is_known(tmp_path: Path, upstream: str, *, in_clear: bool) -> None:
-    """That others can read them is known, and told at the start; on the loopback there are no others."""
+def test_unencrypted_login_is_reported(tmp_path: Path, upstream: str, *, sent_in_clear: bool) -> None:
+    """A login over plain HTTP is reported at the start, except on the loopback interface."""
     credentials = Credentials(written(tmp_path / "netrc"), upstream=upstream)
-    assert credentials.in_clear is in_clear
+    assert credentials.sent_in_clear is sent_in_clear
     assert "sesame" not in repr(credentials)
     assert USER not in repr(credentials)
 
@@ -161,16 +163,16 @@ def test_clear_text_is_known(tmp_path: Path, upstream: str, *, in_clear: bool) -
     [
         ("machine 127.0.0.1 login operator pasword sesame", "line 1"),
         ("\nsesame", "line 2"),
-        ("machine other.example login operator password sesame", "has nothing for 127.0.0.1; add: machine 127.0.0.1"),
-        ("", "has nothing for 127.0.0.1"),
+        ("machine other.example login operator password sesame", "has no entry for 127.0.0.1; add: machine 127.0.0.1"),
+        ("", "has no entry for 127.0.0.1"),
         ("machine 127.0.0.1 login a:b password sesame", "':'"),
-        ("machine 127.0.0.1 password sesame", "empty"),
-        ('machine 127.0.0.1 login operator password ""', "empty"),
+        ("machine 127.0.0.1 password sesame", "needs a login"),
+        ('machine 127.0.0.1 login operator password ""', "needs a login"),
         ("machine 127.0.0.1 login operator password sesame\xff", "cannot be read"),
     ],
 )
-def test_netrc_that_says_nothing(tmp_path: Path, text: str, words: str) -> None:
-    """What cannot be used stops the start with the knob, the file and the place, and never with what stands there."""
+def test_unusable_netrc_stops_the_start(tmp_path: Path, text: str, words: str) -> None:
+    """An unusable netrc stops the start; the message names setting, file and line, but quotes no content."""
     path = tmp_path / "netrc"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigurationError) as refused:
@@ -183,8 +185,8 @@ def test_netrc_that_says_nothing(tmp_path: Path, text: str, words: str) -> None:
     assert refused.value.__cause__ is None, "a traceback would show it"
 
 
-def test_entry_for_any_host(tmp_path: Path) -> None:
-    """``default`` stands in where a host has no entry of its own; no netrc at all is no credentials."""
+def test_default_entry_applies_without_a_host_entry(tmp_path: Path) -> None:
+    """``default`` applies if a host has no entry of its own; without a netrc there are no credentials."""
     path = tmp_path / "netrc"
     path.write_text("machine other.example login a password b\ndefault login operator password sesame\n")
     credentials = read_credentials(path, upstream="https://Nexus.example")
@@ -196,8 +198,8 @@ def test_entry_for_any_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("security/upstream")
-async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
-    """A file on another host is asked for without the login, and without any other header, of the page before it."""
+async def test_file_host_receives_no_login(pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, netrc: Path) -> None:
+    """A file on another host is requested without the login or any other header of the page's request."""
     pypi.index.project("six").upload("1.0")
     other.index.project("six").upload("1.0")
     file = other.index.project("six").files[0]
@@ -223,8 +225,8 @@ async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi.FakePyPI, netrc: Path) -> None:
-    """The netrc is read again whenever it changed, by all processes; an unusable one changes nothing."""
+async def test_netrc_change_applies_without_a_restart(site: Site, pypi: fakepypi.FakePyPI, netrc: Path) -> None:
+    """All processes reread a changed netrc; an unusable one changes nothing."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     pypi.faults.everywhere().require_login(USER, PASSWORD)
@@ -244,8 +246,8 @@ async def test_password_is_replaced_without_a_restart(site: Site, pypi: fakepypi
 
 @pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-async def test_netrc_as_windows_writes_it(site: Site, pypi: fakepypi.FakePyPI, netrc: Path, end: str) -> None:
-    """A byte order mark and Windows' line ends are no part of a netrc."""
+async def test_netrc_with_bom_and_crlf_is_read(site: Site, pypi: fakepypi.FakePyPI, netrc: Path, end: str) -> None:
+    """A byte order mark and Windows line ends do not matter in a netrc."""
     text = f'\ufeffmachine 127.0.0.1{end}login {USER}{end}password "{PASSWORD}"{end}'
     netrc.write_text(text, encoding="utf-8", newline="")  # noqa: ASYNC240 - a few bytes
     pypi.index.project("six").upload("1.0")

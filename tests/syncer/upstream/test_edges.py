@@ -1,4 +1,4 @@
-"""A host that is many machines behind one name, of which some are broken: the next attempt asks another one."""
+"""A host of many machines behind one name, some of them broken: the next attempt uses another one."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ import fakepypi
 from fakepypi.answer import Answer
 from mirror_contract import Run, RunState
 from mirror_syncer.upstream.http import addresses
-from mirror_syncer.upstream.http.addresses import Addresses, Next
+from mirror_syncer.upstream.http.addresses import Addresses, NextAttempt
 from syncer.site import IMPATIENT, Site
 
 # libcurl resolves names below localhost to 127.0.0.1, without DNS: so it begins with the broken one.
@@ -88,11 +88,11 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What DNS says of the name, to be changed by a test."""
     told = list(EDGES)
 
-    async def look_up(_host: str, _port: int) -> list[str]:
+    async def resolve_host(_host: str, _port: int) -> list[str]:
         await asyncio.sleep(0)
         return told
 
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(addresses, "resolve_host", resolve_host)
     return told
 
 
@@ -106,8 +106,8 @@ async def sync(tmp_path: Path, edges: Edges) -> tuple[Run, Site]:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("breakage", [answers_502, answers_502_without_body, resets])
-async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
-    """Where one of six edges is broken for ever, the sync is whole, and each connection meets it once at most."""
+async def test_one_broken_address_of_six_fails_no_project(tmp_path: Path, dns: list[str], breakage: Breakage) -> None:
+    """With one of six addresses broken, the sync succeeds, and each connection meets the broken one at most once."""
     async with serving({EDGES[0]: breakage}) as edges:
         run, site = await sync(tmp_path, edges)
 
@@ -119,8 +119,8 @@ async def test_one_broken_edge_of_six_costs_little(tmp_path: Path, dns: list[str
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None:
-    """Where half of the edges are broken, each in its own way, the sync is whole."""
+async def test_three_broken_addresses_of_six_fail_no_project(tmp_path: Path, dns: list[str]) -> None:
+    """With half of the addresses broken, each in its own way, the sync succeeds."""
     broken = {EDGES[0]: answers_502, EDGES[1]: resets, EDGES[2]: answers_502_without_body}
     async with serving(broken) as edges:
         run, site = await sync(tmp_path, edges)
@@ -131,8 +131,8 @@ async def test_three_broken_edges_of_six(tmp_path: Path, dns: list[str]) -> None
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
-    """An edge that takes a request and says nothing is asked no more once its silence is over."""
+async def test_silent_address_is_avoided_after_its_timeout(tmp_path: Path, dns: list[str]) -> None:
+    """An address that accepts requests and never answers is avoided after its first timeout."""
     async with serving({}) as edges:
         edges.broken = {}
         site = Site(tmp_path, upstream=f"http://{HOST}:{edges.port}")
@@ -153,8 +153,8 @@ async def test_silent_edge(tmp_path: Path, dns: list[str]) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> None:
-    """Where DNS has one address, a retry goes there again, on a connection that the failure has not met."""
+async def test_only_address_is_retried_on_a_new_connection(tmp_path: Path, dns: list[str]) -> None:
+    """With one address in DNS, a retry goes there again, on a new connection."""
     dns[:] = EDGES[:1]
     met = set[int]()
 
@@ -176,8 +176,8 @@ async def test_only_address_that_recovers(tmp_path: Path, dns: list[str]) -> Non
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list[str]) -> None:
-    """A page that every edge answers with 500 costs its project, and others neither their pages nor their retries."""
+async def test_page_that_fails_everywhere_fails_only_its_project(tmp_path: Path, dns: list[str]) -> None:
+    """A page that every address answers with 500 fails its project, without extra retries or failures for others."""
 
     def fail(request: web.Request, answer: Answer) -> None:
         if request.path == f"/simple/{PROJECTS[3]}/":
@@ -192,56 +192,58 @@ async def test_page_that_fails_everywhere_costs_itself(tmp_path: Path, dns: list
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that fails is left alone for a minute, then for two; once it answers, nothing is held against it."""
+async def test_failing_address_is_avoided_for_longer_each_time(dns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing address is avoided for a minute, then for two; a success resets that."""
     now = 1_000.0
     monkeypatch.setattr("mirror_syncer.upstream.http.addresses.time.monotonic", lambda: now)
     known = Addresses()
     waits = []
     for _ in range(8):
-        steering = known.steering(HOST, 80)
-        assert steering is None
-        assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ADDRESS
+        address_override = known.address_override(HOST, 80)
+        assert address_override is None
+        assert await known.record_failure(HOST, 80, EDGES[0], by=address_override) is NextAttempt.OTHER_ADDRESS
         began = now
-        while (steering := known.steering(HOST, 80)) is not None:
-            assert EDGES[0] not in steering.resolve.split(":")[-1].split(",")
+        while (address_override := known.address_override(HOST, 80)) is not None:
+            assert EDGES[0] not in address_override.resolve.split(":")[-1].split(",")
             now += 10
         waits.append(round((now - began) / 60))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    known.answered(HOST, 80, EDGES[0])
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.ADDRESS
+    known.record_success(HOST, 80, EDGES[0])
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.OTHER_ADDRESS
     now += 70
-    assert known.steering(HOST, 80) is None
+    assert known.address_override(HOST, 80) is None
 
 
-async def test_addresses_that_all_failed_are_all_asked(dns: list[str]) -> None:
-    """Where each address failed, none is avoided; and what DNS does not name is never steered to."""
+async def test_addresses_that_all_failed_are_all_used(dns: list[str]) -> None:
+    """If every address failed, none is avoided; an address that is not in DNS is never used."""
     known = Addresses()
     for edge in EDGES:
-        await known.failed(HOST, 80, edge, by=known.steering(HOST, 80))
-    steering = known.steering(HOST, 80)
-    assert steering is not None
-    assert steering.resolve.endswith(":" + ",".join(EDGES))
-    assert await known.failed(HOST, 80, "10.0.0.1", by=steering) is Next.ANYWHERE
-    assert known.steering("other.example", 80) is None
+        await known.record_failure(HOST, 80, edge, by=known.address_override(HOST, 80))
+    address_override = known.address_override(HOST, 80)
+    assert address_override is not None
+    assert address_override.resolve.endswith(":" + ",".join(EDGES))
+    assert await known.record_failure(HOST, 80, "10.0.0.1", by=address_override) is NextAttempt.ANY_CONNECTION
+    assert known.address_override("other.example", 80) is None
 
 
-async def test_failures_at_one_moment_are_one_change(dns: list[str]) -> None:
-    """Ten requests that fail at once with one machine move the others once, not ten times."""
+async def test_simultaneous_failures_change_addresses_once(dns: list[str]) -> None:
+    """Ten simultaneous failures of one machine redirect the other requests once, not ten times."""
     known = Addresses()
-    moved = await asyncio.gather(*(known.failed(HOST, 80, EDGES[0], by=None) for _ in range(10)))
-    steering = known.steering(HOST, 80)
-    assert moved == [Next.ADDRESS] * 10
-    assert steering is not None
-    assert steering.generation == 1
+    moved = await asyncio.gather(*(known.record_failure(HOST, 80, EDGES[0], by=None) for _ in range(10)))
+    address_override = known.address_override(HOST, 80)
+    assert moved == [NextAttempt.OTHER_ADDRESS] * 10
+    assert address_override is not None
+    assert address_override.generation == 1
 
 
-async def test_only_address_gets_its_rest(dns: list[str]) -> None:
-    """Where DNS has one address, the next attempt has a connection of its own, and waits like any other."""
+async def test_only_address_is_retried_after_the_usual_wait(dns: list[str]) -> None:
+    """With one address in DNS, the next attempt opens a new connection and waits as usual."""
     dns[:] = EDGES[:1]
     known = Addresses()
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
-    steering = known.steering(HOST, 80)
-    assert steering is not None
-    assert await known.failed(HOST, 80, EDGES[0], by=None) is Next.CONNECTION
-    assert await known.failed(HOST, 80, EDGES[0], by=steering) is Next.ANYWHERE, "renewed a moment ago"
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    address_override = known.address_override(HOST, 80)
+    assert address_override is not None
+    assert await known.record_failure(HOST, 80, EDGES[0], by=None) is NextAttempt.NEW_CONNECTION
+    assert await known.record_failure(HOST, 80, EDGES[0], by=address_override) is NextAttempt.ANY_CONNECTION, (
+        "renewed a moment ago"
+    )

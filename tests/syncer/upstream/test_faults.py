@@ -1,4 +1,4 @@
-"""A bad file never freezes its project, a bad project never the mirror."""
+"""Faults of upstream: a bad file fails only itself, a bad project only itself."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
 
 @pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_file_with_wrong_hash_is_left_out(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A file whose content is not what the page says is not published; its project is partial, not stale."""
+    """A file whose content does not match its page is not published; its project is partial, not failing."""
     neighbours.faults.on_file(SDIST).corrupt()
 
     run = await site.sync()
@@ -42,8 +42,8 @@ async def test_file_with_wrong_hash_is_left_out(site: Site, neighbours: fakepypi
     site.assert_whole()
 
 
-async def test_partial_project_heals(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A file that failed is fetched when it is right, though its page did not change."""
+async def test_partial_project_is_completed_by_a_later_sync(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A failed file is downloaded once it is correct, even if its page did not change."""
     neighbours.faults.on_file(SDIST).corrupt().times(2)
     await site.sync()
     neighbours.log.forget()
@@ -56,8 +56,8 @@ async def test_partial_project_heals(site: Site, neighbours: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
-async def test_partial_project_waits_for_its_time(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A whole sync does not ask for a failed file again before its backoff is over, and still calls it missing."""
+async def test_partial_project_waits_for_its_backoff(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A full sync does not request a failed file before its backoff is over, and still reports it as missing."""
     neighbours.faults.on_file(SDIST).status(404)
     await site.sync()
     neighbours.log.forget()
@@ -71,7 +71,7 @@ async def test_partial_project_waits_for_its_time(site: Site, neighbours: fakepy
 
 @pytest.mark.proves("reliability/upstream")
 async def test_truncated_body_is_resumed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A connection that breaks in the middle of a file costs the rest of it, not all of it."""
+    """If a connection breaks in the middle of a file, only the rest is requested again."""
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=8_000_000)
     neighbours.faults.on_file("bad-2.0.tar.gz").cut(0.5).times(1)
 
@@ -86,7 +86,7 @@ async def test_truncated_body_is_resumed(site: Site, neighbours: fakepypi.FakePy
 
 @pytest.mark.proves("reliability/upstream")
 async def test_short_body_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A body that ends early, and says so consistently, is refused by its size."""
+    """A body that is shorter than the declared size is refused, even with a consistent Content-Length."""
     neighbours.faults.on_file(SDIST).shortened(0.5)
 
     run = await site.sync()
@@ -97,8 +97,8 @@ async def test_short_body_is_refused(site: Site, neighbours: fakepypi.FakePyPI) 
 
 
 @pytest.mark.proves("reliability/upstream", "security/upstream")
-async def test_endless_body_ends(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A body that does not end is cut at the size that its page gives."""
+async def test_endless_body_is_cut_at_its_declared_size(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """An endless body is cut at the size that its page declares."""
     neighbours.faults.on_file(SDIST).endless()
 
     run = await site.sync()
@@ -114,11 +114,11 @@ async def test_endless_body_ends(site: Site, neighbours: fakepypi.FakePyPI) -> N
         ("https://files.example.org/packages/../../etc/passwd", "climbs"),
         ("/packages/%2e%2e/%2e%2e/etc/passwd", "climbs"),
         ("file:///etc/passwd", "http"),
-        ("http://files.example.org/packages/bad-1.0.tar.gz", "not a host of this upstream"),
+        ("http://files.example.org/packages/bad-1.0.tar.gz", "is not allowed"),
     ],
 )
 async def test_hostile_file_url_is_refused(site: Site, neighbours: fakepypi.FakePyPI, url: str, words: str) -> None:
-    """A file URL that climbs, or leads elsewhere, costs its project's files and nothing else; the reason is told."""
+    """A file URL with dot segments or another host fails only its project's files, and the reason is reported."""
     neighbours.faults.on_page("bad").file_url(url)
 
     run = await site.sync()
@@ -132,7 +132,7 @@ async def test_hostile_file_url_is_refused(site: Site, neighbours: fakepypi.Fake
 
 @pytest.mark.proves("reliability/upstream", "security/upstream")
 async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A redirect to a host that may not hold files is refused, and that host hears nothing."""
+    """A redirect to a host that is not allowed is refused, and that host receives no request."""
     heard: list[bytes] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,8 +152,8 @@ async def test_redirect_to_a_forbidden_host_is_not_followed(site: Site, neighbou
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("how", ["redirect", "file_url"])
-async def test_login_in_a_url_is_told_to_nobody(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
-    """A URL with a user is not asked for, also on a host that may be asked; the reason repeats no password."""
+async def test_url_with_a_login_is_refused(site: Site, neighbours: fakepypi.FakePyPI, how: str) -> None:
+    """A URL with a user is refused, even on an allowed host; the reason does not contain the password."""
     url = neighbours.url.replace("://", "://me:secret@") + "/packages/bad-1.0.tar.gz"
     rule = neighbours.faults.on_page("bad")
     if how == "redirect":
@@ -169,7 +169,7 @@ async def test_login_in_a_url_is_told_to_nobody(site: Site, neighbours: fakepypi
 
 @pytest.mark.proves("security/project-owners")
 async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A page that says it is of `/etc/x` is refused with both names; nothing is written for it."""
+    """A page that names `/etc/x` as its project is refused with both names, and nothing is written for it."""
     neighbours.faults.on_page("bad").named("/etc/x")
 
     run = await site.sync()
@@ -179,8 +179,8 @@ async def test_page_of_another_project_is_refused(site: Site, neighbours: fakepy
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_login_page_leaves_what_was_published(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A proxy's login form, sent with 200, is no page: the last good one stays and the project is failing."""
+async def test_login_page_keeps_the_published_page(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A proxy's login form with status 200 fails the project; the published page stays."""
     await site.sync()
     before = (site.web / "simple" / "bad" / "index.v1_json").read_bytes()
     neighbours.index.project("bad").upload("1.1")
@@ -197,8 +197,8 @@ async def test_login_page_leaves_what_was_published(site: Site, neighbours: fake
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_stale_page_is_asked_for_again(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """An edge that serves an older page than ours is asked again; ours is never replaced by it."""
+async def test_older_page_is_requested_again(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """If a cache serves a page older than the published one, it is requested again and never published."""
     await site.sync()
     neighbours.index.project("bad").upload("1.1")
     await site.sync()
@@ -214,7 +214,7 @@ async def test_stale_page_is_asked_for_again(site: Site, neighbours: fakepypi.Fa
 
 @pytest.mark.proves("reliability/upstream")
 async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A 503, with its Retry-After, and a 500 cost another attempt and no failure."""
+    """A 503 with Retry-After and a 500 are retried and cause no failure."""
     neighbours.faults.on_page("bad").status(503, retry_after=0).times(1)
     neighbours.faults.on_file(SDIST).status(500).times(1)
 
@@ -227,10 +227,8 @@ async def test_server_errors_are_retried(site: Site, neighbours: fakepypi.FakePy
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
-async def test_upstream_gets_the_rest_it_wants(
-    site: Site, neighbours: fakepypi.FakePyPI, status: int, form: str
-) -> None:
-    """Retry-After is obeyed in seconds and as a date, for a page and a file, and nothing has failed in the end."""
+async def test_retry_after_is_obeyed(site: Site, neighbours: fakepypi.FakePyPI, status: int, form: str) -> None:
+    """Retry-After is obeyed as seconds and as a date, for pages and files, and nothing fails."""
     # A date has whole seconds: between four and five from now, of which a busy machine takes some to begin.
     later = datetime.now(UTC) + timedelta(seconds=5)
     wanted, least = (1, 1.0) if form == "seconds" else (format_datetime(later, usegmt=True), 1.5)
@@ -238,7 +236,7 @@ async def test_upstream_gets_the_rest_it_wants(
     neighbours.faults.on_file(project="omega").status(status, retry_after=wanted).times(1)
     asked: list[float] = []
     neighbours.faults.on_page("bad").change(lambda _request, _answer: asked.append(time.monotonic()))
-    limits = replace(IMPATIENT, retry_after_most_seconds=10)
+    limits = replace(IMPATIENT, max_retry_after_seconds=10)
     async with site.running(limits=limits) as running:
         run = await running.sync()
         metrics = running.mirror.metrics.exposition().decode()
@@ -250,8 +248,8 @@ async def test_upstream_gets_the_rest_it_wants(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """Whoever wants a longer rest gets it: asked once in a run, which says so, and no further attempt is counted."""
+async def test_long_retry_after_ends_the_attempts(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A Retry-After over the limit ends the attempts: one request per run, and no retry is counted."""
     neighbours.faults.on_page("bad").status(503, retry_after=3600)
     async with site.running() as running:
         run = await running.sync()
@@ -260,12 +258,12 @@ async def test_longer_rest_than_anybody_waits(site: Site, neighbours: fakepypi.F
     assert (run.state, [failure.project for failure in run.failures]) == (RunState.INCOMPLETE, ["bad"])
     assert len(neighbours.log.to("/simple/bad/")) == 1
     assert 'pypi_mirror_retries_total{reason="5xx"} 0.0' in metrics
-    assert "asks to be left alone for 3,600 s" in run.failures[0].reason
+    assert "asks to wait 3,600 s" in run.failures[0].reason
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A burst of two dozen errors over everything ends in no failure, but in as many retries."""
+async def test_burst_of_errors_causes_no_failure(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A burst of two dozen errors over all endpoints causes as many retries and no failure."""
     for name in (f"project-{number}" for number in range(12)):
         neighbours.index.project(name).upload("1.0")
     site.select("alpha", *(f"project-{number}" for number in range(12)))
@@ -281,8 +279,8 @@ async def test_burst_of_errors_costs_nothing(site: Site, neighbours: fakepypi.Fa
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_file_that_is_never_there(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A file that answers 404 for ever is asked for ever more rarely, and named each time; nothing else suffers."""
+async def test_missing_file_is_retried_ever_more_rarely(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A file that always answers 404 is requested ever more rarely and always reported; nothing else suffers."""
     neighbours.faults.on_file(SDIST).status(404)
     async with site.running() as running:
         waits = []
@@ -303,8 +301,10 @@ async def test_file_that_is_never_there(site: Site, neighbours: fakepypi.FakePyP
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("said", [-20, 1])
 @pytest.mark.parametrize("endpoint", ["page", "file"])
-async def test_wrong_content_length(site: Site, neighbours: fakepypi.FakePyPI, endpoint: str, said: int) -> None:
-    """A length that is too short or too long costs what it was said of, and no answer that follows."""
+async def test_wrong_content_length_fails_only_its_response(
+    site: Site, neighbours: fakepypi.FakePyPI, endpoint: str, said: int
+) -> None:
+    """A Content-Length that is too short or too long fails only its own response, not the following ones."""
     faults = neighbours.faults
     rule = faults.on_page("bad") if endpoint == "page" else faults.on_file(SDIST)
     rule.wrong_length(said)
@@ -318,8 +318,8 @@ async def test_wrong_content_length(site: Site, neighbours: fakepypi.FakePyPI, e
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_page_that_stays_stale(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """An edge that serves an older page than ours for minutes makes the project behind, and takes nothing back."""
+async def test_page_that_stays_older_leaves_its_project_behind(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """If only older pages are served, the project is behind and the published page stays."""
     await site.sync()
     neighbours.index.project("bad").upload("1.1")
     await site.sync()
@@ -339,7 +339,7 @@ async def test_page_that_stays_stale(site: Site, neighbours: fakepypi.FakePyPI) 
 
 
 async def test_upstream_down_fails_the_run(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """An upstream that gives no answer at all makes the run failed, with the reason; what was published stays."""
+    """If upstream does not answer at all, the run fails with the reason, and published files stay."""
     await site.sync()
     neighbours.faults.everywhere().status(503)
 
@@ -351,7 +351,7 @@ async def test_upstream_down_fails_the_run(site: Site, neighbours: fakepypi.Fake
 
 
 async def test_html_upstream_is_mirrored(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """An upstream that speaks no JSON is mirrored, too: sizes are measured, hashes checked."""
+    """An upstream without JSON is mirrored, too: sizes are measured, hashes are checked."""
     neighbours.faults.everywhere().html_only()
 
     run = await site.sync()
@@ -373,8 +373,8 @@ async def test_upstream_without_validators_is_compared_by_content(site: Site, ne
     assert (run.state, run.counts.projects_changed, run.counts.files_fetched) == (RunState.SUCCEEDED, 0, 0)
 
 
-async def test_lying_metadata_is_not_advertised(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """Where nobody has the promised metadata, the wheel's own is advertised, the sdist has none, and that is told."""
+async def test_wrong_metadata_is_not_advertised(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """If no server has the promised metadata, the wheel's own is published, the sdist gets none; both are reported."""
     neighbours.faults.on_page("bad").edit_files(
         **{"core-metadata": {"sha256": "0" * 64}, "data-dist-info-metadata": {"sha256": "0" * 64}}
     )
@@ -390,7 +390,7 @@ async def test_lying_metadata_is_not_advertised(site: Site, neighbours: fakepypi
 
 @pytest.mark.proves("security/project-owners")
 async def test_file_never_changes_under_its_url(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A file name that comes back with other content gets another URL; the old URL keeps its bytes."""
+    """A file name with new content gets another URL; the old URL keeps its content."""
     await site.sync()
     old = site.published("bad").places[WHEEL]
     content = site.content("bad", WHEEL)
@@ -406,8 +406,8 @@ async def test_file_never_changes_under_its_url(site: Site, neighbours: fakepypi
     site.assert_whole()
 
 
-async def test_cancelled_run_ends(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A cancelled run ends after its current projects; what was not begun is not begun."""
+async def test_cancelled_run_ends_after_its_current_projects(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A cancelled run ends after its current projects and starts no others."""
     gate = neighbours.faults.on_page("alpha").gate()
     async with site.running(connections=1) as running:
         run = running.ask(RunKind.SYNC)

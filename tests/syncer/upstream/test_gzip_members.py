@@ -1,4 +1,4 @@
-"""Pages packed by gzip in several members, which libcurl does not unpack: read like others, within the same bounds."""
+"""Gzip pages of several members, which libcurl cannot decode: read like others, within the same limits."""
 
 import gzip
 import json
@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror_contract import RunState
-from mirror_syncer.upstream.http.members import GzipError, Members
+from mirror_syncer.upstream.http.members import GzipError, GzipMembers
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, page, send, wire
 
 MIB = 2**20
 JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
-SMALL = replace(IMPATIENT, page_bytes=16 * MIB, silence_seconds=10)
+SMALL = replace(IMPATIENT, max_page_bytes=16 * MIB, silence_seconds=10)
 EMPTY = {"meta": {"api-version": "1.1"}, "name": "bad", "files": [], "versions": []}
 
 
@@ -53,8 +53,8 @@ async def sync(tmp_path: Path, raw: Wire) -> tuple[RunState, list[str], Site]:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
-async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
-    """A page packed in several members, an empty one among them, is published like any other."""
+async def test_gzip_page_of_several_members_is_read(tmp_path: Path, raw: Wire, encoding: str) -> None:
+    """A gzip page of several members, one of them empty, is published like any other."""
     raw.answers["/simple/bad/"] = send(answer(packed(json.dumps(EMPTY).encode(), 10, 40, 40, 41), encoding))
 
     state, _, site = await sync(tmp_path, raw)
@@ -64,8 +64,8 @@ async def test_page_in_several_members_is_read(tmp_path: Path, raw: Wire, encodi
 
 
 @pytest.mark.proves("security/upstream")
-async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
-    """However many members a page has, what counts is what comes out of them together."""
+async def test_bomb_in_several_members_is_refused(tmp_path: Path, raw: Wire) -> None:
+    """The size limit of a page applies to the decompressed content of all members together."""
     body = json.dumps(EMPTY).encode().replace(b"{", b"{" + b" " * 100 * MIB, 1)
     raw.answers["/simple/bad/"] = send(answer(packed(body, 50, 5 * MIB, 90 * MIB)))
     del body
@@ -78,8 +78,8 @@ async def test_bomb_in_several_members(tmp_path: Path, raw: Wire) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("spoil", [lambda body: body[:-4], lambda body: body + b"no gzip", lambda body: body[:60]])
-async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object) -> None:
-    """What ends too early, or goes on with what is no gzip, fails its project and is not published in part."""
+async def test_damaged_members_fail_their_project(tmp_path: Path, raw: Wire, spoil: object) -> None:
+    """A gzip page that is truncated or continues with other data fails its project and publishes nothing."""
     assert callable(spoil)
     raw.answers["/simple/bad/"] = send(answer(spoil(packed(json.dumps(EMPTY).encode(), 10))))
 
@@ -91,19 +91,19 @@ async def test_members_that_are_damaged(tmp_path: Path, raw: Wire, spoil: object
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("coding", ["br", "zstd", "deflate"])
-async def test_other_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> None:
-    """A page in a coding that nobody asked for fails with the coding's name, and not as JSON that is malformed."""
+async def test_unknown_content_coding_is_named(tmp_path: Path, raw: Wire, coding: str) -> None:
+    """A page with a content coding other than gzip fails with the coding's name, not as malformed JSON."""
     raw.answers["/simple/bad/"] = send(answer(b"\x1b\x00\x80\xaa\xaa\xaa\xea\xff", coding))
 
     _, [reason], site = await sync(tmp_path, raw)
 
-    assert reason.endswith(f"answered with Content-Encoding {coding}, though asked for gzip alone")
+    assert reason.endswith(f"answered with Content-Encoding {coding}, but only gzip was accepted")
     assert site.pages() == ["good"]
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_coding_that_is_none_changes_nothing(tmp_path: Path, raw: Wire) -> None:
-    """A page is read where its server writes a character set for a coding, as some do."""
+async def test_invalid_content_coding_is_ignored(tmp_path: Path, raw: Wire) -> None:
+    """A page whose server sends a character set as content coding is read."""
     raw.answers["/simple/bad/"] = send(answer(json.dumps(EMPTY).encode(), "UTF-8"))
 
     state, _, site = await sync(tmp_path, raw)
@@ -113,20 +113,20 @@ async def test_coding_that_is_none_changes_nothing(tmp_path: Path, raw: Wire) ->
 
 
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 50))
-def test_members_come_out_whole(parts: list[bytes], step: int) -> None:
-    """Whatever the members hold and however their bytes are cut on the way, what comes out is their sum, in order."""
+def test_members_decompress_to_their_concatenation(parts: list[bytes], step: int) -> None:
+    """Members of any content, in chunks of any size, decompress to their concatenation."""
     wire_bytes = b"".join(gzip.compress(part, mtime=0) for part in parts)
-    members = Members()
+    members = GzipMembers()
     chunks = (wire_bytes[at : at + step] for at in range(0, len(wire_bytes), step))
-    assert b"".join(piece for chunk in chunks for piece in members.pieces(chunk)) == b"".join(parts)
+    assert b"".join(piece for chunk in chunks for piece in members.decompress(chunk)) == b"".join(parts)
     assert members.complete
 
 
 @pytest.mark.proves("security/upstream")
-def test_pieces_are_small() -> None:
-    """A thousandfold comes out in pieces, so that whoever takes them can stop."""
+def test_decompressed_pieces_are_small() -> None:
+    """Data that expands a thousandfold is returned in pieces, so that the receiver can stop."""
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(bytes(10 * MIB)) + packer.flush()
-    assert max(map(len, Members().pieces(bomb))) <= 64 * 1024
+    assert max(map(len, GzipMembers().decompress(bomb))) <= 64 * 1024
     with pytest.raises(GzipError):
-        list(Members().pieces(b"plain text"))
+        list(GzipMembers().decompress(b"plain text"))

@@ -1,4 +1,4 @@
-"""Whatever an upstream sends, a page is read or refused: no other exception ever comes of it."""
+"""Hostile pages: whatever upstream sends is read or refused, and no other exception occurs."""
 
 import contextlib
 import json
@@ -47,8 +47,8 @@ def read_html(body: bytes) -> Page:
 @pytest.mark.proves("security/upstream")
 @law
 @given(st.sampled_from(sorted(document()["files"][0])), json_values)
-def test_any_value_in_any_field_of_an_entry(field: str, value: object) -> None:
-    """Whatever stands in a field of one entry, the other entries are taken, and their neighbour is taken or refused."""
+def test_any_value_in_an_entry_affects_only_that_entry(field: str, value: object) -> None:
+    """Any value in a field of one entry leaves the other entries accepted; that entry is accepted or refused."""
     page = document()
     others = read_json(to_json(page)).files[1:]
     page["files"][0][field] = value
@@ -59,16 +59,16 @@ def test_any_value_in_any_field_of_an_entry(field: str, value: object) -> None:
 
 @law
 @given(st.sampled_from(sorted(document())), json_values)
-def test_any_value_in_any_field_of_a_page(field: str, value: object) -> None:
-    """Whatever stands in a field of the page itself, it is read or refused."""
+def test_any_value_in_a_page_is_read_or_refused(field: str, value: object) -> None:
+    """A page with any value in a field of its own is read or refused."""
     with contextlib.suppress(InvalidPageError):
         read_json(to_json(document() | {field: value}))
 
 
 @law
 @given(st.binary(max_size=100) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_anything_else_is_no_page(body: bytes) -> None:
-    """Bytes that are no page, JSON or not, are refused."""
+def test_arbitrary_bytes_are_refused(body: bytes) -> None:
+    """Bytes that are not a page, JSON or not, are refused."""
     with pytest.raises(InvalidPageError):
         read_json(body)
 
@@ -76,8 +76,8 @@ def test_anything_else_is_no_page(body: bytes) -> None:
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("depth", [100, 1_000, 100_000])
 @pytest.mark.parametrize("place", ["page", "entry"])
-def test_deep_nesting(depth: int, place: str) -> None:
-    """A page nested without end is read or refused, and never ends the process."""
+def test_deeply_nested_page_does_not_crash(depth: int, place: str) -> None:
+    """A deeply nested page is read or refused, and never crashes the process."""
     page = document()
     (page if place == "page" else page["files"][0])["deep"] = 0
     body = to_json(page).replace(b'"deep":0', b'"deep":' + b"[" * depth + b"]" * depth)
@@ -89,7 +89,7 @@ def test_deep_nesting(depth: int, place: str) -> None:
 
 @law
 @given(st.integers(0, 2**32), st.integers(1, 8))
-def test_damaged_json(seed: int, damages: int) -> None:
+def test_damaged_json_is_read_or_refused(seed: int, damages: int) -> None:
     """A JSON page with damaged bytes is read or refused."""
     choose, body = random.Random(seed), bytearray(to_json(document()))
     for _ in range(damages):
@@ -100,7 +100,7 @@ def test_damaged_json(seed: int, damages: int) -> None:
 
 @law
 @given(st.integers(0, 2**32), st.integers(1, 12))
-def test_damaged_html(seed: int, damages: int) -> None:
+def test_damaged_html_is_read_or_refused(seed: int, damages: int) -> None:
     """An HTML page with damaged markup is read or refused."""
     choose, body = random.Random(seed), bytearray(to_html(document()))
     for _ in range(damages):
@@ -112,7 +112,7 @@ def test_damaged_html(seed: int, damages: int) -> None:
 
 @law
 @given(st.text(st.sampled_from("<>!-[]/&;#x0'\"=a \n\x00?"), max_size=60))
-def test_markup_soup(soup: str) -> None:
-    """No sequence of markup characters is a file, or anything but a page or a refusal."""
+def test_markup_characters_are_read_or_refused(soup: str) -> None:
+    """Any sequence of markup characters is read as a page without files, or refused."""
     with contextlib.suppress(InvalidPageError):
         assert read_html(f'<meta name="pypi:repository-version" content="1.0">{soup}'.encode()).files == ()

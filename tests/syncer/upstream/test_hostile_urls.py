@@ -1,4 +1,4 @@
-"""Where an upstream may send us: to hosts on the list, at their ports, and nowhere else however it is written."""
+"""Hostile URLs: the mirror contacts only allowed hosts and ports, however a URL is written."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -114,7 +114,7 @@ def moved(location: str) -> bytes:
 
 
 @pytest.mark.proves("security/upstream")
-async def test_forbidden_places_hear_nothing(tmp_path: Path, raw: Wire, forbidden: tuple[Forbidden, int]) -> None:
+async def test_forbidden_hosts_receive_no_request(tmp_path: Path, raw: Wire, forbidden: tuple[Forbidden, int]) -> None:
     """
     No way to write a URL makes us ask anybody but the hosts that may be asked.
 
@@ -147,10 +147,10 @@ async def test_forbidden_places_hear_nothing(tmp_path: Path, raw: Wire, forbidde
     assert list(site.web.glob("packages/*/*")) == []
 
 
-async def test_list_redirected_to_a_forbidden_place(
+async def test_list_redirected_to_a_forbidden_host_fails_the_run(
     tmp_path: Path, raw: Wire, forbidden: tuple[Forbidden, int]
 ) -> None:
-    """A list that sends us elsewhere fails the run, and elsewhere nobody hears of us."""
+    """A project list that redirects to a forbidden host fails the run, and that host receives no request."""
     service, port = forbidden
     raw.answers["/simple/"] = send(moved(f"http://127.0.0.2:{port}/simple/"))
     site = Site(tmp_path, upstream=raw.url)
@@ -159,12 +159,12 @@ async def test_list_redirected_to_a_forbidden_place(
     run = await site.sync()
 
     assert run.state is RunState.FAILED
-    assert f"127.0.0.2:{port}' is not a host of this upstream" in (run.message or "")
+    assert f"127.0.0.2:{port}' is not allowed" in (run.message or "")
     assert service.heard == []
 
 
-async def test_list_redirected_to_a_long_place(tmp_path: Path, raw: Wire) -> None:
-    """However long what upstream says is, a run's message, which is kept, logged and sent on, is not."""
+async def test_long_redirect_is_shortened_in_messages(tmp_path: Path, raw: Wire) -> None:
+    """However long a redirect is, the run's message stays short."""
     raw.answers["/simple/"] = send(moved(f"http://{'a' * 90_000}/"))
     site = Site(tmp_path, upstream=raw.url)
     site.everything()
@@ -175,8 +175,8 @@ async def test_list_redirected_to_a_long_place(tmp_path: Path, raw: Wire) -> Non
     assert len(run.message or "") == 1_000
 
 
-async def test_circle_of_redirects(tmp_path: Path, raw: Wire) -> None:
-    """Two places that send us from one to the other are left after five hops, and nobody is asked a second time."""
+async def test_circular_redirects_end_after_five(tmp_path: Path, raw: Wire) -> None:
+    """Circular redirects end after five, and are not retried."""
     raw.answers["/simple/bad/"] = send(moved("/there/"))
     raw.answers["/there/"] = send(moved("/simple/bad/"))
     raw.answers["/simple/good/"] = page("good")

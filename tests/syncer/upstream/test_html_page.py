@@ -1,4 +1,4 @@
-"""An HTML page tells the same as the JSON page of the same project, and a login form tells nothing."""
+"""HTML pages parse to the same result as JSON pages, and login forms are refused."""
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ def document(index: fakepypi.Index) -> Document:
     st.sampled_from((None, ">=3.8", '>=3.8,!=3.9.*,<"4"')),
 )
 def test_html_equals_json(releases: list[tuple[bool, bool, bool]], reason: str, requires_python: str | None) -> None:
-    """From one content, both formats give the same page, but for sizes, times and versions, which HTML has not."""
+    """The HTML and the JSON form of one content parse to the same page, except for data that HTML lacks."""
     index = fakepypi.Index()
     index.project("foo").create()
     for number, (wheel, yanked, provenance) in enumerate(releases):
@@ -78,17 +78,17 @@ def test_odd_filenames(filename: str) -> None:
         "\x00\xff\x1f\x8b",
     ],
 )
-def test_login_page_is_no_page(body: str) -> None:
-    """A proxy's form, an error page or noise with 200 is refused: taken as a page, it would empty the project."""
-    with pytest.raises(InvalidPageError, match="is no project page"):
+def test_login_page_is_refused(body: str) -> None:
+    """A proxy's form, an error page or noise with status 200 is refused: as a page it would empty the project."""
+    with pytest.raises(InvalidPageError, match="is not a project page"):
         read(body)
 
 
 @pytest.mark.proves("reliability/upstream")
 @law
 @given(st.integers(0, 5), st.floats(0, 1))
-def test_page_cut_anywhere_before_its_end_is_refused(releases: int, cut: float) -> None:
-    """A page that opens a document and does not close it is truncated: its files behind the cut would be dropped."""
+def test_truncated_html_page_is_refused(releases: int, cut: float) -> None:
+    """A page that opens a document and does not close it is truncated: its remaining files would be dropped."""
     index = fakepypi.Index()
     index.project("foo").create()
     for number in range(releases):
@@ -99,8 +99,8 @@ def test_page_cut_anywhere_before_its_end_is_refused(releases: int, cut: float) 
 
 
 @pytest.mark.parametrize("end", ["</body>", "</HTML\n>", "</body></html>\n<!--TIMESTAMP 1767225600-->\n"])
-def test_page_with_an_end_is_whole(end: str) -> None:
-    """One of both end tags is an end, whatever comes behind it; without their start tags a page needs none."""
+def test_html_page_with_an_end_tag_is_complete(end: str) -> None:
+    """One of both end tags suffices, whatever follows it; a page without start tags needs none."""
     link = f'<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>'
     assert len(read(f"<!DOCTYPE html><html><body>{link}{end}").files) == 1
     assert len(read(f"<!DOCTYPE html><title>Links for foo</title>{link}").files) == 1
@@ -115,8 +115,8 @@ def test_page_with_an_end_is_whole(end: str) -> None:
         '<meta name="pypi:repository-version" content="1.0">',
     ],
 )
-def test_pages_of_other_servers(body: str) -> None:
-    """Links to files, a title as every server has it, or PEP 629's mark: each alone makes a page, empty or not."""
+def test_pages_of_other_servers_are_read(body: str) -> None:
+    """Links to files, a common title, or PEP 629's meta tag: each alone identifies a page, empty or not."""
     assert read(body).files == ()
 
 
@@ -129,15 +129,15 @@ def test_pages_of_other_servers(body: str) -> None:
         "<h1>root/pypi: links\n for foo-bar</h1>",
     ],
 )
-def test_other_projects_page_is_refused(page: str) -> None:
-    """A page whose title names another project is none, as in JSON: who mixes pages up must not mix projects up."""
+def test_page_naming_another_project_is_refused(page: str) -> None:
+    """A page that names another project is refused: a proxy that confuses pages must not confuse projects."""
     with pytest.raises(InvalidPageError, match="not of 'foo'"):
         read(f'{page}<a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>')
 
 
 @pytest.mark.parametrize("title", ["Links for Foo", "Links for all packages!", "foo", "Foo &mdash; links for _", ""])
-def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
-    """A title by which nobody can tell the project, or that spells it otherwise, costs nothing."""
+def test_title_without_a_project_name_is_ignored(title: str) -> None:
+    """A title that names no project, or spells it differently, causes no refusal."""
     [file] = read(f'<title>{title}</title><a href="foo-1.0.zip#sha256={DIGEST}">foo-1.0.zip</a>').files
     assert file.filename == "foo-1.0.zip"
 
@@ -152,8 +152,8 @@ def test_title_that_names_no_other_project_is_none_of_ours(title: str) -> None:
         ("", "https://pypi.org/simple/foo/foo-1.0.zip"),
     ],
 )
-def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
-    """Links are relative to the first ``<base href>``, as pip, uv and browsers read them."""
+def test_base_resolves_relative_links(base: str, url: str) -> None:
+    """Links are relative to the first ``<base href>``, as in pip, uv and browsers."""
     page = f'<base target="_top"><base href="{base}"><base href="https://other.example/">'
     links = "".join(
         f'<a href="{link}#sha256={DIGEST}">x</a>' for link in ("foo-1.0.zip", "https://pypi.org/foo-2.0.zip")
@@ -163,8 +163,8 @@ def test_base_is_where_relative_links_begin(base: str, url: str) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("base", ["javascript:x/", "file:///etc/", "https://h/%2e%2e/", "ftp://h/"])
-def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
-    """A base that is not http(s), or climbs, has its relative links refused, and no others."""
+def test_invalid_base_refuses_relative_links(base: str) -> None:
+    """With a base that is not http(s) or has dot segments, relative links are refused, and no others."""
     page = read(
         f'<base href="{base}"><a href="foo-1.0.zip#sha256={DIGEST}">1</a>'
         f'<a href="{URL}foo-2.0.zip#sha256={DIGEST}">2</a>'
@@ -175,8 +175,8 @@ def test_base_that_leads_elsewhere_costs_its_links(base: str) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_said_twice_is_not_contradicted() -> None:
-    """The same anchor twice, or once without its hash, is one file; another hash for its name is a contradiction."""
+def test_repeated_entry_is_one_file() -> None:
+    """Repeated entries of one file, complete or partial, in any order, are one file."""
     one, other = (f'<a href="foo-1.0.zip#sha256={digest}">foo-1.0.zip</a>' for digest in (DIGEST, "cd" * 32))
     silent = '<a href="foo-1.0.zip">foo-1.0.zip</a>'
     for page in (one * 3, silent + one, one + silent + silent, one.replace('">', '" data-requires-python="">') + one):
@@ -187,8 +187,8 @@ def test_said_twice_is_not_contradicted() -> None:
 
 
 @pytest.mark.proves("security/project-owners")
-def test_text_that_steers_a_terminal_is_replaced() -> None:
-    """What a terminal obeys or what turns text around is replaced, however an attribute spells it."""
+def test_control_characters_in_texts_are_replaced() -> None:
+    """Control and bidirectional characters in upstream's texts are replaced, in every spelling."""
     evil = "&#27;[2J&#x9b;\x1b\u202e"
     page = read(
         f'<meta name="pypi:project-status-reason" content="{evil}"><title>Links for foo</title>'
@@ -200,7 +200,7 @@ def test_text_that_steers_a_terminal_is_replaced() -> None:
 
 
 def test_link_without_digest_is_refused() -> None:
-    """A link that no digest guards is named among the refused, and the others are taken."""
+    """A link without a digest is reported as refused, and the others are accepted."""
     page = read(f'<a href="foo-1.zip">1</a><a href="foo-2.zip#md5=0">2</a><a href="foo-3.zip#sha256={DIGEST}">3</a>')
     assert [file.filename for file in page.files] == ["foo-3.zip"]
     assert [refusal.filename for refusal in page.refused] == ["foo-1.zip", "foo-2.zip"]
@@ -209,8 +209,8 @@ def test_link_without_digest_is_refused() -> None:
 @pytest.mark.parametrize(
     "url", ["../../packages/%2e%2e/foo-1.0-py3-none-any.whl", "http://[::1/x.whl", "http://h:99999/x.whl", "//"]
 )
-def test_bad_link_costs_only_itself(url: str) -> None:
-    """A link whose URL is none, or climbs, is refused; its neighbour is taken."""
+def test_invalid_link_is_refused_alone(url: str) -> None:
+    """A link with an invalid URL or dot segments is refused; the next link is accepted."""
     page = read(f'<a href="{url}#sha256={DIGEST}">x</a><a href="foo-1.0.zip#sha256={DIGEST}">c</a>')
     assert [file.url for file in page.files] == ["https://pypi.org/simple/foo/foo-1.0.zip"]
     assert len(page.refused) == 1
@@ -230,14 +230,14 @@ def test_bad_link_costs_only_itself(url: str) -> None:
         ('data-yanked="&lt;why&gt;"', False, "<why>"),
     ],
 )
-def test_attributes(attributes: str, core_metadata: object, yanked: object) -> None:
-    """Metadata's newer name goes before its older one (PEP 714); yanked is what is present at all (PEP 592)."""
+def test_newer_metadata_and_yanked_attributes_apply(attributes: str, core_metadata: object, yanked: object) -> None:
+    """The newer metadata attribute takes precedence (PEP 714); any yanked attribute means yanked (PEP 592)."""
     [file] = read(f'<a href="foo-1.0.zip#sha256={DIGEST}" {attributes}>c</a>').files
     assert (file.core_metadata, file.yanked) == (core_metadata, yanked)
 
 
-def test_status_and_version_are_heeded() -> None:
-    """A status marker is read with its reason (PEP 792), and a major version that is not known is refused (PEP 629)."""
+def test_status_and_api_version_of_html_are_read() -> None:
+    """A status is read with its reason (PEP 792), and an unknown major version is refused (PEP 629)."""
     status = '<meta name="pypi:project-status" content="{}"><meta name="pypi:project-status-reason" content="r">'
     page = read(f"<title>Links for foo</title>{status.format('quarantined')}<!--SERIAL {2**63}-->")
     assert (page.status, page.status_reason, page.serial) == (ProjectStatus.QUARANTINED, "r", None)
@@ -246,8 +246,8 @@ def test_status_and_version_are_heeded() -> None:
         read('<meta name="pypi:repository-version" content="2.0">')
 
 
-def test_the_content_type_decides() -> None:
-    """A page is parsed as what its type says it is, and any other type is refused by name."""
+def test_content_type_selects_the_parser() -> None:
+    """The content type selects the parser, and an unknown type is refused by name."""
     index = fakepypi.Index()
     index.project("foo").upload("1.0")
     page = document(index)

@@ -1,4 +1,4 @@
-"""A JSON page is read as PyPI means it; whatever is wrong with one entry costs that entry alone."""
+"""JSON pages are read as PyPI means them, and an invalid entry affects only itself."""
 
 import json
 from typing import Any
@@ -36,8 +36,8 @@ def parse(page: Document, *, serial: int | None = None) -> Page:
     return parse_json(to_json(page), name=NAME, url=URL, serial=serial)
 
 
-def test_warehouses_page_is_read_whole() -> None:
-    """Everything that PyPI says of a file arrives, typed; nothing is refused."""
+def test_page_of_warehouse_is_read_completely() -> None:
+    """Every attribute on a page of PyPI is parsed, and nothing is refused."""
     page = document()
     parsed = parse(page)
     assert parsed.refused == ()
@@ -92,8 +92,8 @@ def test_warehouses_page_is_read_whole() -> None:
     ],
     ids=str,
 )
-def test_bad_entry_costs_only_itself(spoilt: dict[str, Any]) -> None:
-    """An entry with a field of the wrong type or value is refused with a reason; the others are taken as ever."""
+def test_invalid_entry_is_refused_alone(spoilt: dict[str, Any]) -> None:
+    """An entry with a field of the wrong type or value is refused with a reason; the others are accepted."""
     page = document()
     good = parse(page).files
     page["files"][1] |= spoilt
@@ -104,8 +104,8 @@ def test_bad_entry_costs_only_itself(spoilt: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("entry", [None, 1, "six.whl", [], {}], ids=str)
-def test_entry_that_is_none_costs_only_itself(entry: object) -> None:
-    """What is no object at all, where a file's entry should be, is refused like any bad entry."""
+def test_entry_that_is_not_an_object_is_refused_alone(entry: object) -> None:
+    """An entry that is not an object is refused like any invalid entry."""
     page = document()
     good = parse(page).files
     page["files"].insert(1, entry)
@@ -113,8 +113,8 @@ def test_entry_that_is_none_costs_only_itself(entry: object) -> None:
     assert (parsed.files, len(parsed.refused)) == (good, 1)
 
 
-def test_optional_nulls_are_absences() -> None:
-    """Null for what may be absent means absent, as Artifactory and Nexus write it."""
+def test_null_in_optional_fields_means_absent() -> None:
+    """Null in an optional field means absent, as Artifactory and Nexus write it."""
     page = document()
     for key in ("requires-python", "size", "upload-time", "yanked", "core-metadata", "provenance"):
         page["files"][0][key] = None
@@ -129,8 +129,8 @@ CLEAN = "a\ufffd[2J\ufffd\ufffd\ufffdb\ufffd\ufffd c\ufffd"
 
 
 @pytest.mark.proves("security/project-owners")
-def test_text_that_steers_a_terminal_is_replaced() -> None:
-    """Whatever upstream writes into a text, what a terminal obeys or what turns text around is not passed on."""
+def test_control_characters_in_texts_are_replaced() -> None:
+    """Control and bidirectional characters in upstream's texts are replaced, in every spelling."""
     page = document()
     page["files"][0] |= {"yanked": DIRTY, "requires-python": DIRTY}
     page |= {"versions": [DIRTY, 7], "project-status": {"status": "archived", "reason": DIRTY}}
@@ -160,8 +160,8 @@ NOT_STRICT = (
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("value", NOT_STRICT, ids=lambda value: str(value)[:20])
 @pytest.mark.parametrize("key", ["x-score", "yanked", "size", "url", "hashes", "filename"])
-def test_value_that_a_strict_parser_refuses_costs_its_entry_at_most(key: str, value: bytes) -> None:
-    """Half a surrogate pair, NaN, a number past all bounds or a byte that is no UTF-8 never costs another file."""
+def test_value_only_a_tolerant_parser_accepts_affects_only_its_entry(key: str, value: bytes) -> None:
+    """Half a surrogate pair, NaN, a huge number or invalid UTF-8 never affects another file."""
     page = document()
     others = parse(page).files[1:]
     page["files"][0][key] = "HERE"
@@ -173,17 +173,17 @@ def test_value_that_a_strict_parser_refuses_costs_its_entry_at_most(key: str, va
 
 
 def test_page_with_a_byte_order_mark_is_read() -> None:
-    """A mark that some programs write before UTF-8 changes nothing."""
+    """A byte order mark before UTF-8 does not matter."""
     body = to_json(document())
     assert parse_json(b"\xef\xbb\xbf" + body, name=NAME, url=URL) == parse_json(body, name=NAME, url=URL)
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that only a tolerant parser reads is read up to a size, in bytes and in values, and refused beyond it."""
+def test_repair_is_limited_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that only a tolerant parser accepts is repaired up to a limit of bytes and of values."""
     body = to_json(document()).replace(b'"name"', b'"x":NaN,"name"')
     assert parse_json(body, name=NAME, url=URL).refused == ()
-    for bound in ("_BODY_MOST", "_VALUES_MOST"):
+    for bound in ("_MAX_BODY_BYTES", "_MAX_VALUES"):
         with monkeypatch.context() as changed:
             changed.setattr(repair, bound, 10)
             with pytest.raises(InvalidPageError, match="malformed"):
@@ -191,8 +191,8 @@ def test_repair_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.proves("security/upstream", "security/project-owners")
-def test_provenance_at_upstreams_own_host() -> None:
-    """An index that is not PyPI names provenance at its own host, or PyPI's where it mirrors that."""
+def test_provenance_at_allowed_hosts_is_kept() -> None:
+    """Another index may name provenance at its own host, or at PyPI if it mirrors PyPI."""
     page = document()
     for number, host in enumerate(("index.example:8443", "pypi.org", "other.example")):
         page["files"][number]["provenance"] = f"https://{host}/integrity/x"
@@ -225,8 +225,8 @@ def test_provenance_at_upstreams_own_host() -> None:
         ("https://pypi.org/\\provenance", False),
     ],
 )
-def test_provenance_is_a_whole_url_or_nothing(given: str, *, kept: bool) -> None:
-    """PEP 740: a provenance is a fully qualified https URL, passed on as it is; any other is left out."""
+def test_provenance_must_be_a_full_https_url(given: str, *, kept: bool) -> None:
+    """A provenance is a fully qualified https URL (PEP 740); any other value is omitted."""
     page = document()
     before = parse(page).files[1]
     page["files"][1]["provenance"] = given
@@ -250,8 +250,8 @@ def test_provenance_is_a_whole_url_or_nothing(given: str, *, kept: bool) -> None
         "..",
     ],
 )
-def test_url_that_climbs(url: str) -> None:
-    """Dot segments inside a URL are refused in every encoding: no proxy and no server is to be led astray."""
+def test_url_with_dot_segments_is_refused(url: str) -> None:
+    """Dot segments in a URL are refused in every encoding, because proxies and servers may resolve them differently."""
     page = document()
     page["files"][0]["url"] = url
     [refusal] = parse(page).refused
@@ -270,8 +270,8 @@ def test_url_that_climbs(url: str) -> None:
         ("../../../../../../x.whl", "https://pypi.org/x.whl"),
     ],
 )
-def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
-    """A URL relative to the page is what a static mirror writes; it becomes absolute and never leaves the host."""
+def test_relative_url_is_resolved_within_its_host(url: str, absolute: str) -> None:
+    """A relative URL, as on static mirrors, becomes absolute and never leaves the host."""
     page = document()
     page["files"][0]["url"] = url
     assert parse(page).files[0].url == absolute
@@ -288,22 +288,22 @@ def test_relative_urls_of_static_mirrors(url: str, absolute: str) -> None:
     ],
     ids=str,
 )
-def test_entry_that_contradicts_another_is_refused(contradiction: dict[str, Any]) -> None:
-    """Of two entries of one name that contradict each other the first counts, however often the second is said."""
+def test_contradicting_entry_is_refused(contradiction: dict[str, Any]) -> None:
+    """Of contradicting entries with one name the first counts, however often the second is repeated."""
     page = document()
     good = parse(page).files
     page["files"] += [page["files"][0] | contradiction] * 3
     parsed = parse(page)
     assert parsed.files == good
     [refusal] = parsed.refused
-    assert (refusal.filename, "names it twice" in refusal.reason) == (good[0].filename, True)
+    assert (refusal.filename, "lists it twice" in refusal.reason) == (good[0].filename, True)
 
 
 @pytest.mark.proves("reliability/upstream")
 @law
 @given(st.data())
-def test_said_twice_is_not_contradicted(data: st.DataObject) -> None:
-    """However often and in whichever order a page says the same of its files, in part or whole, it is the same page."""
+def test_repeated_entry_is_one_file(data: st.DataObject) -> None:
+    """Repeated entries of one file, complete or partial, in any order, are one file."""
     page = document()
     good = parse(page)
     facts = (
@@ -326,8 +326,8 @@ def test_said_twice_is_not_contradicted(data: st.DataObject) -> None:
     assert set(parsed.files) == set(good.files)
 
 
-def test_yank_and_later_upload_are_believed() -> None:
-    """Where one entry says that a file is yanked it is, and of two upload times the later one counts for its age."""
+def test_yank_and_later_upload_time_win() -> None:
+    """A yank in either entry counts, and so does the later of two upload times."""
     page = document()
     older = {"yanked": False, "upload-time": "2001-01-01T00:00:00.5Z"}
     for copies in ([page["files"][0], page["files"][0] | older], [page["files"][0] | older, page["files"][0]]):
@@ -337,14 +337,14 @@ def test_yank_and_later_upload_are_believed() -> None:
 
 
 @pytest.mark.parametrize("said", ["foo", "", "foo-bar-baz", "../foo-bar"])
-def test_other_projects_page_is_refused(said: str) -> None:
-    """A page that names another project is none: a proxy that mixes pages up must not mix projects up."""
+def test_page_naming_another_project_is_refused(said: str) -> None:
+    """A page that names another project is refused: a proxy that confuses pages must not confuse projects."""
     with pytest.raises(InvalidPageError, match=r"not of 'foo-bar'"):
         parse(document() | {"name": said})
 
 
-def test_display_name_is_the_projects_name() -> None:
-    """A page may spell the name as its author does."""
+def test_display_name_is_accepted() -> None:
+    """A page may spell the project's name as its author does."""
     assert parse(document() | {"name": "Foo.Bar"}).name == NAME
 
 
@@ -366,12 +366,12 @@ def test_unknown_major_version_is_refused(said: object) -> None:
         *(1_700_000_000, 1.7e9, True, ["2025-01-01T00:00:00Z"], {"$date": 1_700_000_000_000}),
     ],
 )
-def test_time_that_is_none_is_dropped_and_counted(said: object) -> None:
-    """A time that clients would choke on never reaches our page and is counted; its file is published."""
+def test_invalid_upload_time_is_dropped_and_counted(said: object) -> None:
+    """An invalid upload time is not published, and is counted; its file is published."""
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_times) == (None, (), 1)
+    assert (parsed.files[0].upload_time, parsed.refused, parsed.dropped_upload_times) == (None, (), 1)
 
 
 @pytest.mark.proves("reliability/upstream")
@@ -391,25 +391,25 @@ def test_time_that_is_none_is_dropped_and_counted(said: object) -> None:
         ("2025-01-02t03:04Z", "2025-01-02T03:04:00Z"),
     ],
 )
-def test_upload_time_is_read_in_any_offset(said: str, read: str) -> None:
-    """A moment in any offset, with any fraction, is written as PyPI does: in UTC, with six digits of it or none."""
+def test_upload_time_with_any_offset_is_normalized(said: str, read: str) -> None:
+    """An upload time with any offset and fraction is published as on PyPI: in UTC, with six digits or none."""
     page = document()
     page["files"][0]["upload-time"] = said
     parsed = parse(page)
-    assert (parsed.files[0].upload_time, parsed.dropped_times) == (read, 0)
+    assert (parsed.files[0].upload_time, parsed.dropped_upload_times) == (read, 0)
 
 
 @pytest.mark.parametrize(("said", "yanked"), [(True, True), (False, False), ("why", "why"), ("", False)])
-def test_yanked_is_truthy(said: object, yanked: object) -> None:
-    """A file is yanked where the value is truthy (PEP 691), and a reason is kept."""
+def test_truthy_yanked_value_means_yanked(said: object, yanked: object) -> None:
+    """A truthy value means yanked (PEP 691), and its reason is kept."""
     page = document()
     page["files"][0]["yanked"] = said
     assert parse(page).files[0].yanked == yanked
 
 
 @pytest.mark.parametrize("said", [True, -1, 2**63, 10**4000, 1.0, None, [7]], ids=lambda said: str(said)[:20])
-def test_serial_that_is_none_is_forgotten(said: object) -> None:
-    """A serial that the catalog could not hold is none, and costs nothing else."""
+def test_invalid_serial_is_ignored(said: object) -> None:
+    """A serial that the catalog cannot store is ignored, and affects nothing else."""
     page = document()
     page["meta"]["_last-serial"] = said
     assert parse(page).serial is None
@@ -420,7 +420,7 @@ def test_serial_that_is_none_is_forgotten(said: object) -> None:
     ("said", "status"),
     [("quarantined", ProjectStatus.QUARANTINED), ("archived", ProjectStatus.ARCHIVED), ("new", ProjectStatus.ACTIVE)],
 )
-def test_status_markers(said: str, status: ProjectStatus) -> None:
+def test_status_is_read_with_its_reason(said: str, status: ProjectStatus) -> None:
     """A status is read with its reason; an unknown one counts as active (PEP 792)."""
     parsed = parse(document() | {"project-status": {"status": said, "reason": "r"}})
     assert (parsed.status, parsed.status_reason) == (status, "r")

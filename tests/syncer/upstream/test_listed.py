@@ -1,4 +1,4 @@
-"""Upstream's list is read block by block, whatever its shape; what is none is refused whole."""
+"""The project list is read block by block in any shape, and invalid lists are refused."""
 
 import contextlib
 import io
@@ -33,8 +33,8 @@ def read(body: bytes, directory: Path, *, is_json: bool = True) -> tuple[dict[st
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have blocks of some entries, so that boundaries fall everywhere."""
-    monkeypatch.setattr(project_list, "_BLOCK", 100)
-    monkeypatch.setattr(project_list, "_HEAD_MOST", 90)
+    monkeypatch.setattr(project_list, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(project_list, "_MAX_HEAD_BYTES", 90)
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,12}[A-Za-z0-9])?", fullmatch=True)
@@ -48,10 +48,10 @@ ENTRIES = st.lists(st.tuples(NAMES, st.one_of(st.none(), st.integers(1, MAX_SERI
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(entries=ENTRIES, indent=st.sampled_from([None, 0, 2]), meta_last=st.booleans(), compact=st.booleans())
-def test_any_list_in_json(
+def test_any_json_list_is_read_completely(
     tmp_path: Path, small_blocks: None, *, entries: list[Any], indent: int | None, meta_last: bool, compact: bool
 ) -> None:
-    """White space, other keys, nested objects, any order and any collisions: all names arrive with their serials."""
+    """With any white space, keys, nesting, order and collisions, all names are read with their serials."""
     projects = [
         {**extra, "name": name} | ({} if serial is None else {"_last-serial": serial})
         for name, serial, extra in entries
@@ -73,8 +73,8 @@ def test_any_list_in_json(
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_name_listed_twice_is_a_fault_only_with_two_serials(tmp_path: Path) -> None:
-    """What merged indexes list twice is one project; two serials contradict each other, and the higher one is taken."""
+def test_repeated_name_is_a_fault_only_with_two_serials(tmp_path: Path) -> None:
+    """A repeated name is one project; two different serials are a fault, and the higher one is used."""
     entries = [("six", 7), ("Six", 7), ("foo", 3), ("foo", None), ("bar", 1), ("bar", 2), ("bar", 2)]
     projects = [{"name": name} | ({} if serial is None else {"_last-serial": serial}) for name, serial in entries]
     found, _, faults = read(json.dumps({"meta": META, "projects": projects}).encode(), tmp_path)
@@ -103,10 +103,10 @@ BAD_ENTRIES = (
 @pytest.mark.proves("reliability/upstream")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(bad=st.lists(st.sampled_from(BAD_ENTRIES), max_size=3), places=st.lists(st.integers(0, 20), min_size=3))
-def test_bad_entry_of_a_list_costs_only_itself(
+def test_invalid_list_entry_is_reported_alone(
     tmp_path: Path, small_blocks: None, *, bad: list[bytes], places: list[int]
 ) -> None:
-    """An entry that names no project, or that a strict parser refuses, is told of; all others of the list are read."""
+    """A list entry without a name, or that a strict parser refuses, is reported; all others are read."""
     entries = [b'{"name":"project-%d","_last-serial":%d}' % (number, number + 1) for number in range(20)]
     for place, entry in zip(places, bad, strict=False):
         entries.insert(place, entry)
@@ -117,8 +117,8 @@ def test_bad_entry_of_a_list_costs_only_itself(
     assert all(fault.isprintable() for fault in faults)
 
 
-def test_half_a_surrogate_pair_costs_no_list(tmp_path: Path, small_blocks: None) -> None:
-    """A text that a strict parser refuses, in a key that nobody reads, costs not even its own entry."""
+def test_invalid_text_in_an_unused_key_is_ignored(tmp_path: Path, small_blocks: None) -> None:
+    """A text that a strict parser refuses, in a key that is not read, does not affect its entry."""
     projects = [{"name": f"project-{number}", "summary": "\ud83d", "score": float("nan")} for number in range(30)]
     found, reader, faults = read(json.dumps({"meta": META, "projects": projects}).encode(), tmp_path)
     assert (len(found), faults, reader.faults, reader.serial) == (30, [], [], 900)
@@ -126,8 +126,8 @@ def test_half_a_surrogate_pair_costs_no_list(tmp_path: Path, small_blocks: None)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=100)
 @given(names=st.lists(NAMES, min_size=1, max_size=30), cut=st.floats(0, 0.999))
-def test_list_that_breaks_off(tmp_path: Path, small_blocks: None, *, names: list[str], cut: float) -> None:
-    """Cut anywhere, a list is refused."""
+def test_truncated_list_is_refused(tmp_path: Path, small_blocks: None, *, names: list[str], cut: float) -> None:
+    """A list that is cut anywhere is refused."""
     body = json.dumps({"meta": META, "projects": [{"name": name} for name in names]}).encode()
     with pytest.raises(InvalidPageError):
         read(body[: int(len(body) * cut)], tmp_path)
@@ -150,8 +150,8 @@ def test_list_that_breaks_off(tmp_path: Path, small_blocks: None, *, names: list
         b'{"meta":{"api-version":"1.0"},"projects":[' + b"[" * 100_000,
     ],
 )
-def test_no_list(tmp_path: Path, body: bytes) -> None:
-    """What is no list, or an empty one, is refused as such."""
+def test_json_that_is_not_a_list_is_refused(tmp_path: Path, body: bytes) -> None:
+    """A document that is not a project list, or an empty list, is refused."""
     with pytest.raises(InvalidPageError):
         read(body, tmp_path)
 
@@ -162,8 +162,8 @@ HTML = """<!DOCTYPE html><html><head><title>{title}</title></head><body>
 """
 
 
-def test_list_in_html(tmp_path: Path, small_blocks: None) -> None:
-    """Links whose text is their project count, others do not, where the page says that it is an index."""
+def test_html_list_is_read(tmp_path: Path, small_blocks: None) -> None:
+    """On a page that identifies itself as an index, links whose text is their project count, others do not."""
     body = HTML.format(title="Simple Index", more='<a href="../">Up</a>').encode()
     assert read(body, tmp_path, is_json=False)[0] == {"foo-bar": 0, "six": 0, "zope-interface": 0}
     assert len(read(HTML.format(title="", more="").encode(), tmp_path, is_json=False)[0]) == 3
@@ -171,8 +171,8 @@ def test_list_in_html(tmp_path: Path, small_blocks: None) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("behind", ["<!--TIMESTAMP 1767225600-->", "\n<!-- a -- b --->\n<!---->\n", "\n\n"])
-def test_list_with_a_comment_behind_its_end(tmp_path: Path, behind: str) -> None:
-    """PyTorch's index writes the time behind its end; the list is whole all the same."""
+def test_list_with_a_comment_after_its_end_is_complete(tmp_path: Path, behind: str) -> None:
+    """PyTorch's index writes the time after its end tag; the list is complete all the same."""
     assert len(read((HTML.format(title="", more="") + behind).encode(), tmp_path, is_json=False)[0]) == 3
 
 
@@ -186,15 +186,15 @@ def test_list_with_a_comment_behind_its_end(tmp_path: Path, behind: str) -> None
         "",
     ],
 )
-def test_no_list_in_html(tmp_path: Path, body: str) -> None:
-    """A portal's page, one that breaks off and one without projects are none."""
+def test_html_that_is_not_a_list_is_refused(tmp_path: Path, body: str) -> None:
+    """A portal's page, a truncated list and one without projects are refused."""
     with pytest.raises(InvalidPageError):
         read(body.encode(), tmp_path, is_json=False)
 
 
 @pytest.mark.parametrize("part", ["<a ", "<a>", "<a b>", "<a b></a ", "<title>simple", "simple", "<a href=", "<A\n"])
-def test_html_that_keeps_nobody_busy(tmp_path: Path, part: str) -> None:
-    """A megabyte of what hardly begins is found out in no time: nothing else happens in the process meanwhile."""
+def test_html_list_parser_takes_linear_time(tmp_path: Path, part: str) -> None:
+    """A megabyte of unfinished tags is refused quickly, because the parser blocks the process."""
     body = HTML.format(title=part * (2**20 // len(part)), more="").encode()
     began = time.process_time()
     with contextlib.suppress(InvalidPageError):
@@ -202,8 +202,8 @@ def test_html_that_keeps_nobody_busy(tmp_path: Path, part: str) -> None:
     assert time.process_time() - began < 1
 
 
-def test_memory(tmp_path: Path) -> None:
-    """A list of 200,000 names in no order at all is read within 24 MB, and 15 MB of it are the largest part."""
+def test_list_memory_is_bounded(tmp_path: Path) -> None:
+    """A list of 200,000 unsorted names is read within 24 MB, of which 15 MB are the largest part."""
     random_names = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     names = [f"{random_names.choice(letters)}{number:x}-project_name" for number in range(200_000)]

@@ -1,4 +1,4 @@
-"""What merged, odd and careless indexes say, all the way through a sync to what clients find."""
+"""Pages of merged, odd and careless indexes, from a sync to the published page."""
 
 import gzip
 import json
@@ -31,8 +31,10 @@ def say_twice(document: Document) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("html_only", [False, True])
-async def test_said_twice_is_no_failure(site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool) -> None:
-    """A page that names each file more than once, with its hash or without, gives the page that it gives once."""
+async def test_repeated_entries_publish_an_ordinary_page(
+    site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool
+) -> None:
+    """A page that repeats its files, with or without hashes, is published as if it named each once."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     rule = pypi.faults.on_page()
@@ -57,7 +59,7 @@ def contradict(document: Document) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("html_only", [False, True])
-async def test_contradiction_costs_no_file_that_is_here(
+async def test_contradicting_entries_keep_published_files(
     site: Site, pypi: fakepypi.FakePyPI, *, html_only: bool
 ) -> None:
     """Where a page gives a name two contents, the published one stays, is reported once, and passes a comparison."""
@@ -80,14 +82,14 @@ async def test_contradiction_costs_no_file_that_is_here(
     assert during == before
     assert (run.counts.projects_partial, run.counts.files_removed, run.counts.files_failed) == (1, 0, 2)
     assert sorted(failure.file or "" for failure in run.failures) == sorted(file["filename"] for file in before)
-    assert all("names it twice" in failure.reason for failure in run.failures)
+    assert all("lists it twice" in failure.reason for failure in run.failures)
     assert (compared.state, compared.counts.files_damaged) == (RunState.SUCCEEDED, 0)
     assert (healed.state, healed.failures) == (RunState.SUCCEEDED, [])
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_html_page_that_is_cut_loses_no_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An HTML page whose end a proxy cut off, with a length that is right for the rest, fails; what is here stays."""
+async def test_truncated_html_page_keeps_published_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An HTML page that a proxy truncated, with a matching length, fails its project; published files stay."""
     for version in ("1.0", "2.0"):
         pypi.index.project("six").upload(version)
     site.select("six")
@@ -115,10 +117,10 @@ async def test_html_page_that_is_cut_loses_no_file(site: Site, pypi: fakepypi.Fa
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_bad_name_is_refused_and_leaves(
+async def test_unsafe_file_name_is_refused_and_removed(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that a browser would open is refused by name; one that an earlier version published leaves."""
+    """A file that a browser would open is refused by name; one that an earlier version published is removed."""
     project = pypi.index.project("six")
     project.upload("1.0")
     project.upload_file("six-1.0.html", b"<script>alert(1)</script>", version="1.0")
@@ -134,8 +136,8 @@ async def test_bad_name_is_refused_and_leaves(
 
     assert run.state is RunState.INCOMPLETE
     told = {failure.file: failure.reason for failure in run.failures}
-    assert "is of no type" in told["six-1.0.html"]
-    assert "is another project's" in told["idna-1.0.tar.gz"]
+    assert "has no file type" in told["six-1.0.html"]
+    assert "belongs to another project" in told["idna-1.0.tar.gz"]
     assert site.filenames("six") == {"six-1.0.tar.gz", "six-1.0-py3-none-any.whl"}
     assert not list(site.web.rglob("*.html")) or all(path.name == "index.html" for path in site.web.rglob("*.html"))
 
@@ -148,8 +150,8 @@ def but_serials(content: bytes) -> bytes:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("scope", ["selected", "everything"])
-async def test_page_of_an_earlier_format_is_written_once_more(site: Site, pypi: fakepypi.FakePyPI, scope: str) -> None:
-    """Pages whose URLs escaped too much, or that lack what is read now, are written once more; no file is fetched."""
+async def test_page_of_an_earlier_format_is_rewritten_once(site: Site, pypi: fakepypi.FakePyPI, scope: str) -> None:
+    """Pages of an earlier format are rewritten once, without downloading files."""
     pypi.index.project("six").upload_file("six-1!2.0+cpu.tar.gz", b"content", version="1!2.0+cpu")
     if scope == "everything":
         site.everything()
@@ -181,8 +183,8 @@ async def test_page_of_an_earlier_format_is_written_once_more(site: Site, pypi: 
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_line_that_matches_nothing_is_told_beside_one_that_does(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of two lines for one project, what one selects is here, and the other is told of where it matches nothing."""
+async def test_policy_line_without_a_match_is_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of two policy lines for one project, one that matches nothing is reported, and the other applies."""
     for version in ("1.0", "1.1", "2.0"):
         pypi.index.project("six").upload(version)
     site.select("six==1.1", "six==2.0")
@@ -199,8 +201,8 @@ async def test_line_that_matches_nothing_is_told_beside_one_that_does(site: Site
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_files_without_an_upload_time_are_counted(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A time that is no moment is dropped, its file is published, and a metric counts how many there were."""
+async def test_files_with_an_invalid_upload_time_are_counted(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An invalid upload time is dropped, its file is published, and a metric counts it."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
 
@@ -223,8 +225,8 @@ DIRTY = "a\x1b]0;owned\x07\u202eb"
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_no_document_steers_a_terminal(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What upstream says in pages and legacy documents is published without control and bidirectional characters."""
+async def test_documents_have_no_control_characters(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Pages and legacy documents are published without control and bidirectional characters."""
     project = pypi.index.project("six")
     project.upload("1.0", requires_python=f">=3.9{DIRTY}")
     project.yank("1.0", reason=DIRTY)

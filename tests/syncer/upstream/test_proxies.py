@@ -1,4 +1,4 @@
-"""The way out: what a proxy is told, and that its password is told to nobody else."""
+"""Proxies: which one is used, which login it receives, and that no one else sees the password."""
 
 import base64
 import traceback
@@ -19,7 +19,7 @@ SAID = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
 
 
 @pytest.fixture
-def behind(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
+def outdated(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
     """A host whose upstream is reached by a proxy alone; the fake stands for both, since it answers for any host."""
     pypi.index.project("six").upload("1.0")
     site = Site(tmp_path, upstream="http://pypi.invalid")
@@ -34,27 +34,27 @@ def written(path: Path, host: str) -> Path:
 
 
 def heard(pypi: fakepypi.FakePyPI) -> set[tuple[str | None, str | None]]:
-    """Return what the proxy, and what the upstream behind it, was told of credentials."""
+    """Return the credentials that the proxy and the upstream behind it received."""
     told = ("proxy-authorization", "authorization")
     return {(exchange.headers.get(told[0]), exchange.headers.get(told[1])) for exchange in pypi.log}
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("by", ["variable", "netrc"])
-async def test_login(
-    behind: Site,
+async def test_proxy_receives_only_its_own_login(
+    outdated: Site,
     pypi: fakepypi.FakePyPI,
     environment: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     *,
     by: str,
 ) -> None:
-    """A proxy hears the login of its variable, or of its own entry in the netrc; upstream, log and run do not."""
+    """A proxy receives the login of its variable or of its netrc entry; upstream, log and run never show it."""
     netrc = None
     if by == "netrc":
-        netrc = written(behind.state / "netrc", "machine 127.0.0.1")
+        netrc = written(outdated.state / "netrc", "machine 127.0.0.1")
     environment.setenv("HTTP_PROXY", pypi.url if netrc else pypi.url.replace("//", f"//{IN_URL}@"))
-    async with behind.running(netrc=netrc) as running:
+    async with outdated.running(netrc=netrc) as running:
         run = await running.sync()
         shown = running.mirror.metrics.exposition().decode() + run.model_dump_json() + repr(running.mirror)
 
@@ -68,12 +68,12 @@ async def test_login(
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-async def test_default_entry_is_the_upstreams(
-    behind: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch, tmp_path: Path
+async def test_default_entry_is_not_sent_to_the_proxy(
+    outdated: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What the netrc has for any host goes to the upstream, and not to the proxy on the way."""
+    """The netrc's ``default`` entry is for upstream, not for the proxy."""
     environment.setenv("HTTP_PROXY", pypi.url)
-    async with behind.running(netrc=written(tmp_path / "netrc", "default")) as running:
+    async with outdated.running(netrc=written(tmp_path / "netrc", "default")) as running:
         await running.sync()
 
     assert heard(pypi) == {(None, SAID)}
@@ -81,10 +81,10 @@ async def test_default_entry_is_the_upstreams(
 
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("upstream", ["http://pypi.invalid", "https://pypi.invalid"])
-async def test_proxy_that_fails(
+async def test_failing_proxy_is_reported_without_its_password(
     tmp_path: Path, environment: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], upstream: str
 ) -> None:
-    """A proxy that is not there is told without its password, in run and log."""
+    """An unreachable proxy is reported without its password, in run and log."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY"):
         environment.setenv(variable, f"http://{IN_URL}@127.0.0.1:9")  # discard: nobody listens
     site = Site(tmp_path, upstream=upstream)
@@ -110,14 +110,14 @@ async def test_proxy_that_fails(
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "http_proxy"])
-def test_wrong_proxy_stops_the_start(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    """What is no proxy's URL is refused by the variable's name, and never repeated: libcurl would quote all of it."""
+def test_invalid_proxy_stops_the_start(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """An invalid proxy URL is refused with the variable's name, and never quoted."""
     environment.setenv(variable, value)
     with pytest.raises(ConfigurationError) as refused:
         read_settings()
 
     told = "".join(traceback.format_exception(refused.value))
-    assert f"{variable.upper()}: not the URL of a proxy" in told
+    assert f"{variable.upper()}: not a proxy URL" in told
     assert "hush" not in told
     assert "operator" not in told
 
@@ -132,8 +132,8 @@ def test_wrong_proxy_stops_the_start(environment: pytest.MonkeyPatch, variable: 
         ("socks5h://user@[::1]:1080", "socks5h://[::1]:1080", ("user", "")),
     ],
 )
-def test_proxy_is_taken_apart(value: str, url: str, login: tuple[str, str] | None) -> None:
-    """A proxy is an address and a login, of which only the address is printed."""
+def test_proxy_url_is_split_into_address_and_login(value: str, url: str, login: tuple[str, str] | None) -> None:
+    """A proxy consists of an address and a login; only the address is printed."""
     proxy = Proxy.parse(value)
 
     assert (proxy.url, proxy.login) == (url, login)
@@ -167,18 +167,20 @@ def test_proxy_is_taken_apart(value: str, url: str, login: tuple[str, str] | Non
         (".", "https://pypi.org/", False),
     ],
 )
-def test_no_proxy_forms(environment: pytest.MonkeyPatch, no_proxy: str, url: str, *, direct: bool) -> None:
-    """NO_PROXY is read as Docker, Kubernetes and curl write it: domains with or without a star, networks and ports."""
+def test_no_proxy_accepts_all_common_forms(
+    environment: pytest.MonkeyPatch, no_proxy: str, url: str, *, direct: bool
+) -> None:
+    """NO_PROXY accepts the forms of Docker, Kubernetes and curl: domains, wildcards, networks and ports."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY"):
         environment.setenv(variable, "http://proxy.example:3128")
     environment.setenv("NO_PROXY", no_proxy)
     assert (proxy_for(url) is None) is direct
 
 
-async def test_host_without_a_proxy_is_asked_directly(
+async def test_host_in_no_proxy_is_requested_directly(
     tmp_path: Path, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch
 ) -> None:
-    """What NO_PROXY names by a domain with a star is asked without the proxy, by libcurl, too."""
+    """A host that NO_PROXY names by a wildcard is requested without the proxy, by libcurl, too."""
     pypi.index.project("six").upload("1.0")
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     environment.setenv("NO_PROXY", "*.corp.localhost")

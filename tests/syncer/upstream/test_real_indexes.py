@@ -1,4 +1,4 @@
-"""Real servers of other projects as upstream: what pip installs from them, the mirror holds, and asks for once."""
+"""Real servers of other projects as upstream: the mirror holds what pip installs from them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def serving(kind: str, packages: Path, directory: Path) -> Iterator[str]:
         elif kind.startswith("pypiserver"):
             yield running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
         else:
-            behind = running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
-            yield running.enter_context(real_index.proxpi(behind, directory))
+            outdated = running.enter_context(real_index.pypiserver(packages, hash_algo=kind.partition(" ")[2]))
+            yield running.enter_context(real_index.proxpi(outdated, directory))
 
 
 @pytest.mark.proves("reliability/upstream")
@@ -54,7 +54,7 @@ def serving(kind: str, packages: Path, directory: Path) -> Iterator[str]:
     ["devpi", "pypiserver sha256", "pypiserver md5", "pypiserver off", "proxpi sha256", "proxpi md5", "proxpi off"],
 )
 async def test_real_index_is_mirrored(tmp_path: Path, packages: Path, kind: str) -> None:
-    """devpi, pypiserver and proxpi are mirrored by the URL that pip takes, with each kind of hash and without any."""
+    """devpi, pypiserver and proxpi are mirrored by the URL that pip uses, with every kind of hash and without any."""
     with serving(kind, packages, tmp_path / "server") as url:
         site = Site(tmp_path, upstream=Settings(upstream=url).upstream)
         site.select("alpha", "beta-lib")
@@ -72,8 +72,8 @@ async def test_real_index_is_mirrored(tmp_path: Path, packages: Path, kind: str)
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_devpi_by_the_url_of_its_index(tmp_path: Path, packages: Path) -> None:
-    """devpi is found by its index's own URL, too, as `devpi use` takes it."""
+async def test_devpi_is_found_by_its_index_url(tmp_path: Path, packages: Path) -> None:
+    """devpi is also found by the URL that `devpi use` accepts."""
     with serving("devpi", packages, tmp_path / "server") as url:
         site = Site(tmp_path, upstream=url.removesuffix("/+simple/"))
         site.select("alpha")
@@ -85,8 +85,8 @@ async def test_devpi_by_the_url_of_its_index(tmp_path: Path, packages: Path) -> 
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("kind", ["devpi", "pypiserver sha256", "proxpi sha256"])
-async def test_project_that_a_real_index_lacks(tmp_path: Path, packages: Path, kind: str) -> None:
-    """A name that such an index does not have is reported as that, and costs no other project anything."""
+async def test_project_missing_from_a_real_index_is_reported(tmp_path: Path, packages: Path, kind: str) -> None:
+    """A project that such an index lacks is reported as missing, and affects no other project."""
     with serving(kind, packages, tmp_path / "server") as url:
         site = Site(tmp_path, upstream=Settings(upstream=url).upstream)
         site.select("missing", "alpha")

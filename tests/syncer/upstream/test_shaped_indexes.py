@@ -1,4 +1,4 @@
-"""Indexes that cannot be run here, by the shape of their pages: PyTorch's and Pulp's."""
+"""Indexes that cannot run here, imitated by the form of their pages: PyTorch's and Pulp's."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_index_of_the_shape_of_pytorchs(tmp_path: Path, raw: Wire) -> None:
+async def test_index_like_pytorchs_is_mirrored(tmp_path: Path, raw: Wire) -> None:
     """
     PyTorch's index lies in a bucket, right below its URL, and says 403 to what it lacks.
 
@@ -65,8 +65,8 @@ async def test_index_of_the_shape_of_pytorchs(tmp_path: Path, raw: Wire) -> None
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_index_of_the_shape_of_pulps(tmp_path: Path, raw: Wire) -> None:
-    """Pulp's index lies below a distribution's name, its files elsewhere on its host, behind a redirect."""
+async def test_index_like_pulps_is_mirrored(tmp_path: Path, raw: Wire) -> None:
+    """Pulp's index lies below a distribution's name, with files behind a redirect elsewhere on its host."""
     name = "alpha-1.0.tar.gz"
     page = (
         "<!DOCTYPE html>\n<html>\n  <head>\n    <title>Links for alpha</title>\n"
@@ -91,8 +91,8 @@ async def test_index_of_the_shape_of_pulps(tmp_path: Path, raw: Wire) -> None:
     site.assert_whole()
 
 
-async def test_page_that_gives_two_digests(tmp_path: Path, raw: Wire) -> None:
-    """Where a page gives sha256 and md5, the sha256 counts alone, and no digest that nobody checked is published."""
+async def test_sha256_wins_over_other_digests(tmp_path: Path, raw: Wire) -> None:
+    """If a page gives sha256 and md5, only the sha256 counts, and no unchecked digest is published."""
     name = "alpha-1.0.tar.gz"
     page = (
         f'{{"meta": {{"api-version": "1.0"}}, "name": "alpha", "files": [{{"filename": "{name}", "url": "/f/{name}", '

@@ -1,4 +1,4 @@
-"""An upstream that cannot be reached, or cannot prove who it is: nothing is believed, and what was published stays."""
+"""An upstream that is unreachable or cannot prove its identity: nothing is trusted, published files stay."""
 
 import asyncio
 import codecs
@@ -53,7 +53,7 @@ async def sync(site: Site, ca_file: Path) -> Run:
 
 @pytest.mark.proves("reliability/upstream")
 async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
-    """An upstream whose certificate the operator's own authority signed is mirrored like any other."""
+    """An upstream with a certificate of the operator's own authority is mirrored like any other."""
     async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
         run = await sync(site, ca_file)
 
@@ -66,7 +66,7 @@ async def test_operators_authority_is_trusted(authority: trustme.CA, ca_file: Pa
 async def test_comments_beside_a_certificate_are_ignored(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, before: bytes
 ) -> None:
-    """What stands beside a certificate of MIRROR_CA_FILE is ignored in any encoding, as RFC 7468 says."""
+    """Text outside the certificates in MIRROR_CA_FILE is ignored in any encoding (RFC 7468)."""
     await asyncio.to_thread(ca_file.write_bytes, before + authority.cert_pem.bytes().replace(b"\n", b"\r\n"))
     async with upstream(authority.issue_cert(HOST), tmp_path) as (_, site):
         assert (await sync(site, ca_file)).state is RunState.SUCCEEDED
@@ -76,7 +76,7 @@ async def test_comments_beside_a_certificate_are_ignored(
 async def test_authorities_leave_no_file_behind(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MIRROR_CA_FILE leaves nothing in the temporary directory, whatever ends the process, and no open file."""
+    """MIRROR_CA_FILE leaves no temporary and no open file, however the process ends."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -97,10 +97,10 @@ def open_memory_files() -> int:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("wrong", ["authority", "name", "time"])
-async def test_certificate_that_proves_nothing(
+async def test_invalid_certificate_fails_the_run(
     authority: trustme.CA, ca_file: Path, tmp_path: Path, wrong: str
 ) -> None:
-    """A certificate of nobody we trust, of another host, or expired fails the run and says so; no page is asked for."""
+    """An untrusted or expired certificate, or another host's, fails the run with the reason; no page is requested."""
     certificate, words = {
         "authority": (trustme.CA().issue_cert(HOST), "certificate"),
         "name": (authority.issue_cert("127.0.0.9"), "127.0.0.1"),
@@ -117,8 +117,8 @@ async def test_certificate_that_proves_nothing(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_no_way_out_of_tls(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
-    """Whoever is asked over TLS cannot send us to a place without it, though it be the same host."""
+async def test_redirect_from_https_to_http_is_refused(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """A server requested over TLS cannot redirect to plain HTTP, not even on the same host."""
     async with upstream(authority.issue_cert(HOST), tmp_path) as (pypi, site):
         pypi.index.project("idna").upload("1.0")
         site.select("six", "idna")
@@ -132,8 +132,8 @@ async def test_no_way_out_of_tls(authority: trustme.CA, ca_file: Path, tmp_path:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_name_that_nobody_knows(tmp_path: Path) -> None:
-    """An upstream whose name does not resolve fails the run, which names it; what was published stays."""
+async def test_unresolvable_upstream_fails_the_run(tmp_path: Path) -> None:
+    """An upstream whose name does not resolve fails the run, which names it; published files stay."""
     async with fakepypi.serve() as pypi:
         pypi.index.project("six").upload("1.0")
         before = Site(tmp_path, upstream=pypi.url)

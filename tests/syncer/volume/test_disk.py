@@ -1,4 +1,4 @@
-"""A disk that is full, absent or ill ends the run with what to do, and the run after it is none the worse."""
+"""A full, missing or broken disk ends the run with a remedy, and the next run recovers."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ def small_disk(site: Site) -> Iterator[Site]:
 
 @pytest.mark.proves("reliability/disk")
 async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where the reserve is reached the run fails and says what to do; with room again, the next one brings the rest."""
+    """Once the reserve is reached the run fails with the remedy; with free space, the next one downloads the rest."""
     pypi.index.project("six").upload("1.0")
     small_disk.select("six", "large")
     pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
@@ -43,15 +43,15 @@ async def test_full_disk_fails_the_run_and_recovers(small_disk: Site, pypi: fake
         roomy = await running.sync()
 
     assert full.state is RunState.FAILED
-    assert "grow the disk, or select less in mirror.toml" in (full.message or "")
+    assert "grow the disk, select less in mirror.toml" in (full.message or "")
     assert roomy.state is RunState.SUCCEEDED
     assert small_disk.pages() == ["large", "six"]
     small_disk.assert_whole()
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where the last byte goes in the middle of a file, it leaves nothing behind, and the run says what to do."""
+async def test_disk_filling_up_within_a_file_fails_the_run(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A disk that fills up in the middle of a file leaves no part of it, and the run names the remedy."""
     pypi.index.project("large").upload("1.0", sdist=False, padding=1_000_000)
     small_disk.select("large")
     pypi.faults.on_page().edit_files(size=None)  # so that nobody can look ahead
@@ -62,15 +62,15 @@ async def test_disk_that_fills_up_within_a_file(small_disk: Site, pypi: fakepypi
         roomy = await running.sync()
 
     assert full.state is RunState.FAILED
-    assert "No space left on device; grow the disk, or select less" in (full.message or "")
+    assert "No space left on device; grow the disk, select less" in (full.message or "")
     assert left == []
     assert roomy.state is RunState.SUCCEEDED
     small_disk.assert_whole()
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where nothing at all is free, that is the disk's fault, and no project's that merely claims a size."""
+async def test_completely_full_disk_is_no_projects_fault(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """On a completely full disk the run fails, not the project that declares a size."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     small_disk.select("idna", "six")
@@ -89,8 +89,8 @@ async def test_disk_full_to_the_last_byte(small_disk: Site, pypi: fakepypi.FakeP
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Beyond the reserve removals still happen, and first: what they free is there for the same run's downloads."""
+async def test_removal_frees_space_for_the_same_run(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """On a disk at its reserve, removals come first and free space for the downloads of the same run."""
     for name in ("large", "large-too"):
         pypi.index.project(name).upload("1.0", sdist=False, padding=1_000_000)
     small_disk.select("large", grace="0h")
@@ -106,8 +106,8 @@ async def test_removal_makes_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> 
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Files that have become due leave a full disk before anything is asked for, though nothing is withdrawn."""
+async def test_due_files_are_removed_from_a_full_disk_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files due for removal leave a full disk before any request, even if nothing is withdrawn."""
     project = pypi.index.project("large")
     project.upload("1.0", sdist=False, padding=1_000_000)
     project.upload("0.9", sdist=False)
@@ -128,12 +128,8 @@ async def test_files_whose_grace_is_over_make_room(small_disk: Site, pypi: fakep
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
-async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *, everything: bool) -> None:
-    """
-    A disk that is full to the last byte takes no list and no page, and what is not wanted leaves it all the same.
-
-    The start needs no room either. Then the list is right again.
-    """
+async def test_full_disk_still_allows_removals(small_disk: Site, pypi: fakepypi.FakePyPI, *, everything: bool) -> None:
+    """On a completely full disk, the start and removals still work; afterwards the project list is correct again."""
     names = [f"large{number}" for number in range(3)]
     for name in names:
         pypi.index.project(name).upload("1.0", sdist=False, padding=500_000)
@@ -170,8 +166,8 @@ async def test_full_disk_is_emptied(small_disk: Site, pypi: fakepypi.FakePyPI, *
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
-    """At the reserve, what a smaller `latest` drops makes room in the same run for what others have to fetch."""
+async def test_smaller_selection_frees_space_for_the_same_run(small_disk: Site, pypi: fakepypi.FakePyPI) -> None:
+    """At the reserve, files dropped by a smaller `latest` free space in the same run for other downloads."""
     for version in ("1.0", "1.1"):
         pypi.index.project("large").upload(version, sdist=False, padding=1_000_000)
     pypi.index.project("alpha").upload("1.0", sdist=False)
@@ -190,8 +186,10 @@ async def test_smaller_selection_of_a_project_comes_first(small_disk: Site, pypi
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_quarantine_needs_no_room(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarantined file that has no room to be put aside is removed, and fetched again should it come back."""
+async def test_quarantine_on_a_full_disk_removes_the_file(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarantined file that cannot be moved aside for lack of space is removed, and downloaded if it returns."""
 
     def full(_: object) -> None:
         raise VolumeFullError("no room")
@@ -213,23 +211,23 @@ async def test_quarantine_needs_no_room(site: Site, pypi: fakepypi.FakePyPI, mon
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """After removals the status tells the bytes that wait, and until when; `collect` with `now` frees them at once."""
+async def test_waiting_files_are_reported_and_freed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """After removals the status shows the waiting bytes and their due time; `collect` with `now` frees them at once."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0", sdist=False)
     site.select("idna", "six", grace="24h", guard="100%")
     async with site.running() as running:
         files = running.mirror.catalog.files
         await running.sync()
-        assert files.waiting() is None
+        assert files.waiting_totals() is None
         (size,) = (file.size for file in site.published("six").files.values())
         site.select("idna", grace="24h", guard="100%")
         began = int(time.time())
         await running.sync()
-        waiting = files.waiting()
+        waiting = files.waiting_totals()
         early = await running.collect()
         now = await running.ended(running.ask(RunKind.COLLECT, now=True))
-        after = files.waiting()
+        after = files.waiting_totals()
 
     assert waiting is not None
     assert (waiting.files, waiting.bytes) == (1, size)
@@ -244,8 +242,8 @@ async def test_what_waits_is_told_and_freed(site: Site, pypi: fakepypi.FakePyPI)
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", [RunKind.SYNC, RunKind.COLLECT])
-async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
-    """A grace that is made shorter counts from when a file was dropped; one that is made longer changes nothing."""
+async def test_shorter_grace_applies_to_waiting_files(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
+    """A shortened grace period counts from when a file was dropped; a longer one changes nothing."""
     six = pypi.index.project("six")
     for version in ("1.0", "2.0"):
         six.upload(version, sdist=False)
@@ -264,23 +262,23 @@ async def test_shorter_grace_counts_for_what_waits(site: Site, pypi: fakepypi.Fa
 
 
 @pytest.mark.proves("reliability/disk")
-def test_ballast_is_thrown_off_on_a_full_disk(tmp_path: Path) -> None:
-    """Where there is ample room 16 MiB are kept; where there is none they are given back, and kept again later."""
+def test_ballast_is_deleted_on_a_full_disk(tmp_path: Path) -> None:
+    """With ample space 16 MiB are reserved; on a full disk they are freed, and reserved again later."""
     ballast, ample = tmp_path / "ballast", 2**40
-    trim_ballast(ballast, free=ample, spare=0)
+    trim_ballast(ballast, free=ample, spare_bytes=0)
     assert not ballast.exists()
     for _ in range(2):
-        trim_ballast(ballast, free=ample, spare=ample)
+        trim_ballast(ballast, free=ample, spare_bytes=ample)
         assert ballast.stat().st_size == BALLAST_BYTES
         assert ballast.stat().st_blocks * 512 >= BALLAST_BYTES
-        trim_ballast(ballast, free=BALLAST_BYTES, spare=0)
+        trim_ballast(ballast, free=BALLAST_BYTES, spare_bytes=0)
         assert ballast.exists()
-        trim_ballast(ballast, free=BALLAST_BYTES - 1, spare=0)
+        trim_ballast(ballast, free=BALLAST_BYTES - 1, spare_bytes=0)
         assert not ballast.exists()
 
 
-async def test_size_that_lies_fails_its_project_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page that claims 80 TB makes its own project fail, and is no full disk."""
+async def test_huge_declared_size_fails_only_its_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that declares 80 TB fails its own project and does not count as a full disk."""
     for name in ("alpha", "liar", "omega"):
         pypi.index.project(name).upload("1.0", sdist=False)
     site.select("alpha", "liar", "omega")
@@ -303,8 +301,8 @@ async def test_size_that_lies_fails_its_project_alone(site: Site, pypi: fakepypi
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("kind", list(RunKind))
-async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
-    """A tree that has lost its marker is an unmounted disk: no run asks upstream or touches anything, of any kind."""
+async def test_missing_tree_refuses_every_run(site: Site, pypi: fakepypi.FakePyPI, kind: RunKind) -> None:
+    """A tree without its marker is an unmounted disk: no kind of run sends a request or changes anything."""
     pypi.index.project("six").upload("1.0")
     site.select("six", grace="0h")
     async with site.running() as running:
@@ -324,7 +322,7 @@ async def test_tree_that_is_away_refuses_every_run(site: Site, pypi: fakepypi.Fa
 
 
 @pytest.mark.parametrize(("at", "state"), [("packages", RunState.FAILED), ("simple/six", RunState.INCOMPLETE)])
-async def test_ill_disk_fails_the_run_and_recovers(
+async def test_broken_directory_fails_the_run_and_recovers(
     site: Site, pypi: fakepypi.FakePyPI, at: str, state: RunState
 ) -> None:
     """
@@ -354,7 +352,7 @@ async def test_ill_disk_fails_the_run_and_recovers(
 
 @pytest.mark.proves("reliability/disk")
 async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Files for each of which there was room as it began, but not for all of them, stop at the reserve."""
+    """Parallel downloads that fit individually but not together stop at the reserve."""
     names = [f"large{number}" for number in range(4)]
     for name in names:
         pypi.index.project(name).upload("1.0", sdist=False, padding=20 * MEGABYTES)
@@ -376,8 +374,8 @@ async def test_reserve_holds_while_files_grow(site: Site, pypi: fakepypi.FakePyP
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("bad", [1, 4])
-async def test_endless_bodies_of_unknown_size(site: Site, pypi: fakepypi.FakePyPI, bad: int) -> None:
-    """Bodies without an end, whose pages give no size, cost their own files: others still have room beside them."""
+async def test_endless_bodies_of_unknown_size_fail_alone(site: Site, pypi: fakepypi.FakePyPI, bad: int) -> None:
+    """Endless bodies without a declared size fail their own files, and leave space for others."""
     ill, well = [f"bad{number}" for number in range(bad)], ["alpha", "omega"]
     for name in (*ill, *well):
         pypi.index.project(name).upload("1.0", sdist=False, padding=4 * MEGABYTES)

@@ -1,4 +1,4 @@
-"""A disk that may not be written to: a run fails with what to do, what is published stays, and the next is whole."""
+"""A disk that refuses writes: a run fails with a remedy, published files stay, and the next run recovers."""
 
 import os
 import shutil
@@ -41,18 +41,18 @@ def no_inodes(directory: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("refusing", "remedy"),
     [
-        pytest.param(mounts.read_only, "mend or replace the disk, mount it again", id="read-only"),
+        pytest.param(mounts.read_only, "repair or replace the disk, and remount it", id="read-only"),
         pytest.param(no_inodes, "grow the file system", id="no inodes"),
     ],
 )
-async def test_disk_that_refuses_in_the_middle(
+async def test_disk_failing_during_a_run_fails_the_run(
     six: Site,
     pypi: fakepypi.FakePyPI,
     refusing: Callable[[Path], AbstractContextManager[None]],
     remedy: str,
     logged: Callable[[], str],
 ) -> None:
-    """A disk that lets nothing more be written, once a page was asked for, fails the run; mended, the next is whole."""
+    """A disk that refuses writes during a run fails that run; once repaired, the next run succeeds."""
     async with six.running() as running:
         await running.sync()
         pypi.index.project("six").upload("2.0", sdist=False)
@@ -76,14 +76,14 @@ async def test_disk_that_refuses_in_the_middle(
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
-    """A disk mounted read-only ends the command with one line and exit code 1; writable again, all is well."""
+async def test_read_only_disk_ends_the_command(six: Site) -> None:
+    """A read-only disk ends the command with one line and exit code 1; once writable, the next one succeeds."""
     with mounts.read_only(six.data):
         refused = await mirror_syncer(six, "sync")
     mended = await mirror_syncer(six, "sync")
 
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-    assert "Read-only file system; look at the kernel's log, mend or replace the disk, mount it again" in refused.err
+    assert "Read-only file system; check the kernel log, repair or replace the disk, and remount it" in refused.err
     assert mended.code == 0
     six.assert_whole()
 
@@ -98,8 +98,8 @@ async def test_disk_that_is_read_only_at_the_start(six: Site) -> None:
         ("adopt", "Mount it"),
     ],
 )
-async def test_disk_that_is_not_mounted(site: Site, pypi: fakepypi.FakePyPI, command: str, words: str) -> None:
-    """Where the tree's disk is not mounted each command ends with one line, asks nobody, and makes nothing."""
+async def test_unmounted_disk_ends_every_command(site: Site, pypi: fakepypi.FakePyPI, command: str, words: str) -> None:
+    """With an unmounted disk every command ends with one line, sends no request and creates nothing."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -114,8 +114,8 @@ async def test_disk_that_is_not_mounted(site: Site, pypi: fakepypi.FakePyPI, com
 
 
 @pytest.mark.proves("reliability/disk")
-async def test_copy_without_hidden_files_is_told_what_it_lacks(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A tree copied by `cp -r pypi/*` is refused by the one file it lacks; with that file it is whole, unfetched."""
+async def test_copy_without_hidden_files_names_the_missing_one(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A tree copied by `cp -r pypi/*` is refused with the name of the missing file; with it, nothing is downloaded."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -129,6 +129,6 @@ async def test_copy_without_hidden_files_is_told_what_it_lacks(site: Site, pypi:
     accepted = await mirror_syncer(site, "sync")
 
     assert (refused.code, len(refused.err.splitlines())) == (1, 1)
-    assert "Copy `pypi/.mirror-id` from the old tree" in refused.err
+    assert "copy `pypi/.mirror-id` from the old tree" in refused.err
     assert accepted.code == 0
     assert [path for path in pypi.log.paths() if "/packages/" in path] == []

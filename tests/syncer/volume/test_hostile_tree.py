@@ -1,4 +1,4 @@
-"""Symlinks planted in the tree: nothing is written, moved or removed where they lead."""
+"""Symlinks planted in the tree: nothing is written, moved or removed at their targets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,8 +68,8 @@ def plant(at: Path, outside: Outside) -> None:
 @pytest.mark.parametrize(
     "at", ["web", "web/simple", "web/pypi", "web/packages", "web/packages/ab", ".staging", ".withdrawn"]
 )
-async def test_planted_directory_stops_the_run(six: Site, outside: Outside, at: str) -> None:
-    """A symlink where everything lies fails the run and, later, the start, each with its path; then all goes on."""
+async def test_symlinked_main_directory_fails_the_run(six: Site, outside: Outside, at: str) -> None:
+    """A symlink in place of a main directory fails the run and the start, each naming the path."""
     planted = six.data / "pypi" / at
     async with six.running() as running:
         await running.sync("idna")
@@ -90,8 +90,10 @@ async def test_planted_directory_stops_the_run(six: Site, outside: Outside, at: 
 
 
 @pytest.mark.parametrize("at", ["simple/six", "pypi/six"])
-async def test_planted_page_directory_gives_way(six: Site, pypi: fakepypi.FakePyPI, outside: Outside, at: str) -> None:
-    """A symlink in a project directory's place gives way to the project's own; where it showed a page, that is told."""
+async def test_symlinked_page_directory_is_replaced(
+    six: Site, pypi: fakepypi.FakePyPI, outside: Outside, at: str
+) -> None:
+    """A symlink in place of a project's directory is replaced; if it showed a page, that is reported."""
     await six.sync("idna")
     runs = []
     for version in ("2.0", "3.0"):
@@ -108,8 +110,8 @@ async def test_planted_page_directory_gives_way(six: Site, pypi: fakepypi.FakePy
 
 
 @pytest.mark.parametrize("at", ["simple/six", "pypi/six"])
-async def test_withdrawn_project_removes_nothing_elsewhere(six: Site, outside: Outside, at: str) -> None:
-    """A project that leaves takes a symlink in the place of its directory along, and not what that leads to."""
+async def test_withdrawal_removes_a_symlink_but_not_its_target(six: Site, outside: Outside, at: str) -> None:
+    """Withdrawing a project removes a symlink in place of its directory, but not the symlink's target."""
     await six.sync()
     plant(six.web / at, outside)
     six.select("idna", legacy_json=True)
@@ -130,8 +132,8 @@ def volume(tmp_path: Path) -> Iterator[Volume]:
 
 
 @pytest.mark.parametrize("at", ["web/packages/ab/cd", f"web/packages/ab/cd/{DIGITS}", ".withdrawn/packages/ab"])
-def test_planted_way_to_a_full_path(volume: Volume, outside: Outside, at: str) -> None:
-    """A symlink on the way to a full path, or out of the document root, is not gone along."""
+def test_symlink_above_a_full_path_is_not_followed(volume: Volume, outside: Outside, at: str) -> None:
+    """A symlink above a full path, or out of the document root, is not followed."""
     place = PackagePath(f"packages/ab/cd/{DIGITS}/{WHEEL}")
     planted = volume.base / at
     planted.parent.mkdir(parents=True, exist_ok=True)
@@ -147,8 +149,8 @@ def test_planted_way_to_a_full_path(volume: Volume, outside: Outside, at: str) -
     assert volume.path(place).read_bytes() == b"ours"
 
 
-def test_planted_marker_is_not_followed(tmp_path: Path, outside: Outside) -> None:
-    """A symlink where the tree's new marker is written, or among staged downloads, leads nowhere."""
+def test_symlinked_marker_is_not_followed(tmp_path: Path, outside: Outside) -> None:
+    """A symlink in place of the new marker, or among staged downloads, is not followed."""
     base = tmp_path / "data" / "pypi"
     (base / ".staging").mkdir(parents=True)
     (base / ".mirror-id.new").symlink_to(outside.directory / "index.html")

@@ -1,4 +1,4 @@
-"""A file has no name until it is whole and right; what broke off goes on where it stopped."""
+"""A download is published only when complete and correct, and an interrupted one is resumed."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from fakepypi.distributions import Recipe, build_wheel
 from mirror_syncer.errors import FileRejectedError, VolumeFullError
 from mirror_syncer.model.names import MAX_FILE_BYTES, Filename, PackagePath, Sha256
-from mirror_syncer.volume import MAX_METADATA_BYTES, MIN_FREE_BYTES, Arrival, Incoming, Volume, wheel_metadata
+from mirror_syncer.volume import MAX_METADATA_BYTES, MIN_FREE_BYTES, AnyIncoming, Incoming, Volume, wheel_metadata
 
 PLACE = PackagePath("packages/ab/six.whl")
 BODY = random.Random(3).randbytes(3_000)
@@ -38,15 +38,15 @@ def digest(body: bytes) -> Sha256:
 
 def begin(
     volume: Volume, *, body: bytes = BODY, size: int | None = len(BODY), place: PackagePath | None = PLACE
-) -> Arrival:
+) -> AnyIncoming:
     """Begin a file."""
     return volume.incoming(NormalizedName("six"), Filename("six.whl"), digest(body), size=size, place=place)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(body=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=8), told=st.booleans())
-def test_chunks_are_the_file(volume: Volume, body: bytes, cuts: list[int], *, told: bool) -> None:
-    """In whatever pieces a file arrives, it is named with exactly its bytes, and not a byte earlier."""
+def test_chunks_of_any_size_yield_the_file(volume: Volume, body: bytes, cuts: list[int], *, told: bool) -> None:
+    """In chunks of any size, a file is published with exactly its bytes, and only when complete."""
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     incoming = begin(volume, body=body, size=len(body) if told else None)
     volume.path(PLACE).unlink(missing_ok=True)
@@ -60,8 +60,8 @@ def test_chunks_are_the_file(volume: Volume, body: bytes, cuts: list[int], *, to
     assert not Path(incoming.temporary).exists()
 
 
-def test_named_file_is_readable_and_dated(volume: Volume) -> None:
-    """A named file may be read by all, bears its upload time, and replaces what had the name."""
+def test_published_file_is_readable_and_dated(volume: Volume) -> None:
+    """A published file is readable by all, has its upload time, and replaces an old one."""
     volume.path(PLACE).write_bytes(b"damaged")
     incoming = begin(volume, size=None)
     assert stat.S_IMODE(Path(incoming.temporary).stat().st_mode) == 0o600
@@ -73,8 +73,8 @@ def test_named_file_is_readable_and_dated(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("place", [PLACE, None], ids=["large", "unaddressed"])
-def test_lasting_download_goes_on(volume: Volume, place: PackagePath | None) -> None:
-    """A large download, or one whose place is not known yet, keeps what has arrived and goes on from there."""
+def test_resumable_download_continues(volume: Volume, place: PackagePath | None) -> None:
+    """A large download, or one whose place is unknown, keeps its bytes and continues from there."""
     whole = BODY + bytes(LARGE - len(BODY)) if place else BODY
     first = begin(volume, body=whole, size=len(whole), place=place)
     first.write(whole[:1_000])
@@ -88,7 +88,7 @@ def test_lasting_download_goes_on(volume: Volume, place: PackagePath | None) -> 
 
 
 def test_abandoned_download_leaves_nothing(volume: Volume, tmp_path: Path) -> None:
-    """A small download that is given up leaves nothing behind, nor does a large one that never had a byte."""
+    """An abandoned small download leaves nothing, nor does a large one without a byte."""
     small, large = begin(volume), begin(volume, size=LARGE)
     small.write(BODY[:10])
     for incoming in (small, large):
@@ -97,8 +97,8 @@ def test_abandoned_download_leaves_nothing(volume: Volume, tmp_path: Path) -> No
     assert not any(Path(incoming.temporary).exists() for incoming in (small, large))
 
 
-def test_leftover_that_is_too_long(volume: Volume) -> None:
-    """What lies where a download grew is no beginning of it when it is longer than the whole."""
+def test_leftover_longer_than_the_file_is_discarded(volume: Volume) -> None:
+    """A leftover longer than the file is not used as its beginning."""
     first = begin(volume, size=LARGE)
     Path(first.temporary).write_bytes(b"")
     first.write(BODY)
@@ -110,8 +110,8 @@ def test_leftover_that_is_too_long(volume: Volume) -> None:
     second.abandon()
 
 
-def test_restart_forgets(volume: Volume) -> None:
-    """Upstream may begin anew: bytes and hashes begin anew with it."""
+def test_restart_discards_bytes_and_hashes(volume: Volume) -> None:
+    """When upstream starts over, bytes and hashes start over, too."""
     incoming = begin(volume)
     incoming.write(b"something else")
     incoming.restart()
@@ -126,13 +126,13 @@ def test_restart_forgets(volume: Volume) -> None:
 @pytest.mark.parametrize(
     ("arrived", "size", "reason"),
     [
-        (BODY[:-1], len(BODY), "the page gives it 3,000 bytes, upstream sent 2,999"),
+        (BODY[:-1], len(BODY), "the page declares 3,000 bytes, upstream sent 2,999"),
         (BODY[:-1] + b"x", len(BODY), "its sha256 is [0-9a-f]{64}, the page says"),
         (b"", None, "its sha256 is e3b0c442"),
     ],
 )
-def test_wrong_content(volume: Volume, arrived: bytes, size: int | None, reason: str) -> None:
-    """Content of another length or hash is refused with both, and forgotten, so that another attempt begins anew."""
+def test_wrong_content_is_refused_and_discarded(volume: Volume, arrived: bytes, size: int | None, reason: str) -> None:
+    """Content of another size or hash is refused with both values, and discarded for the next attempt."""
     incoming = begin(volume, size=size)
     incoming.write(arrived)
     with pytest.raises(FileRejectedError, match=reason):
@@ -144,8 +144,8 @@ def test_wrong_content(volume: Volume, arrived: bytes, size: int | None, reason:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2_999])
-def test_file_past_its_size(volume: Volume, size: int) -> None:
-    """The first byte past the size ends a download; who has no size has a bound all the same."""
+def test_file_over_its_size_is_refused(volume: Volume, size: int) -> None:
+    """The first byte over the size ends a download; a file of unknown size has a limit, too."""
     incoming = begin(volume, size=size)
     with pytest.raises(FileRejectedError, match=f"more than the {size:,} bytes"):
         incoming.write(BODY)
@@ -159,8 +159,8 @@ def test_file_past_its_size(volume: Volume, size: int) -> None:
 
 
 @pytest.mark.proves("reliability/disk")
-def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room though it lets go of all that it has, the disk is full, and no file's fault."""
+def test_file_of_unknown_size_on_a_full_disk_fails_the_run(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If discarding the file leaves no space either, the disk is full, which is not the file's fault."""
     endless = begin(volume, size=None)
     monkeypatch.setattr(volume._room, "_reserve", 1.0)
     with pytest.raises(VolumeFullError, match="MIRROR_DISK_RESERVE"):
@@ -171,16 +171,16 @@ def test_file_of_unknown_size_on_a_full_disk(volume: Volume, monkeypatch: pytest
 
 @pytest.mark.proves("reliability/disk")
 def test_reserve_refuses_every_transfer(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once one transfer was refused at the reserve so is each other's next byte, not only 16 MiB later."""
-    volume._room.take(16 * 2**20 - 1)
+    """After one transfer is refused at the reserve, the others are refused at their next byte, not 16 MiB later."""
+    volume._room.reserve(16 * 2**20 - 1)
     monkeypatch.setattr(volume._room, "_reserve", 1.0)
     for _ in range(10):
         with pytest.raises(VolumeFullError, match="MIRROR_DISK_RESERVE"):
-            volume._room.take(1)
+            volume._room.reserve(1)
     monkeypatch.setattr(volume._room, "_reserve", 0.0)
-    volume._room.take(1)
+    volume._room.reserve(1)
     monkeypatch.setattr(volume._room, "_reserve", 1.0)
-    volume._room.take(1)
+    volume._room.reserve(1)
 
 
 def wheel(members: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -192,8 +192,8 @@ def wheel(members: dict[str, bytes], *, compression: int = zipfile.ZIP_DEFLATED)
     return body.getvalue()
 
 
-def test_metadata_of_a_wheel(tmp_path: Path) -> None:
-    """A wheel's METADATA is read as it is, stored or deflated; other members do not matter."""
+def test_metadata_of_a_wheel_is_read(tmp_path: Path) -> None:
+    """A wheel's METADATA is read unchanged, stored or deflated; other members do not matter."""
     built = build_wheel(Recipe(name="Foo.Bar", version="1.0"))
     (tmp_path / built.filename).write_bytes(built.content)
     assert wheel_metadata(tmp_path / built.filename) == built.metadata
@@ -217,15 +217,15 @@ def test_metadata_of_a_wheel(tmp_path: Path) -> None:
     ],
     ids=["empty", "short", "noise", "nothing", "no metadata", "two", "bomb", "lzma"],
 )
-def test_wheel_that_tells_nothing(tmp_path: Path, body: bytes) -> None:
-    """A wheel that is none, or has no METADATA, two, a bomb or one packed like no wheel, tells and breaks nothing."""
+def test_wheel_without_usable_metadata_returns_none(tmp_path: Path, body: bytes) -> None:
+    """An invalid wheel, or one with no METADATA, two, or a decompression bomb, returns none."""
     (tmp_path / "a.whl").write_bytes(body)
     assert wheel_metadata(tmp_path / "a.whl") is None
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damaged_wheels(tmp_path: Path, compression: int) -> None:
-    """A wheel with damaged bytes tells its METADATA or nothing; no damage makes the reading raise."""
+def test_damaged_wheel_never_raises(tmp_path: Path, compression: int) -> None:
+    """A damaged wheel returns its METADATA or none, and never raises."""
     whole, choose = wheel({"a-1.dist-info/METADATA": b"Name: a\n" * 30}, compression=compression), random.Random(1)
     for _ in range(200):
         body = bytearray(whole)

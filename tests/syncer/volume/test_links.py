@@ -1,4 +1,4 @@
-"""Second names: a file's is the file itself, a page's leads to the page, and a kernel that says no is explained."""
+"""Links: a hard link is the same file, a symlink leads to the page, and errors name the remedy."""
 
 import errno
 import os
@@ -10,8 +10,8 @@ from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeFull
 from mirror_syncer.volume.links import forward, link
 
 
-def test_link_is_the_file_itself(tmp_path: Path) -> None:
-    """Both names are one file; linked again, it stays so."""
+def test_link_is_the_same_file(tmp_path: Path) -> None:
+    """Both paths are one file, also after linking again."""
     (tmp_path / "old").write_bytes(b"content")
 
     assert link(str(tmp_path / "old"), str(tmp_path / "new"))
@@ -19,8 +19,8 @@ def test_link_is_the_file_itself(tmp_path: Path) -> None:
     assert (tmp_path / "new").samefile(tmp_path / "old")
 
 
-def test_taken_name_is_left_alone(tmp_path: Path) -> None:
-    """What has the name already keeps it, the same content or not."""
+def test_existing_target_is_not_replaced(tmp_path: Path) -> None:
+    """An existing target stays, whether its content is the same or not."""
     for name in ("old", "new"):
         (tmp_path / name).write_text(name)
 
@@ -29,16 +29,16 @@ def test_taken_name_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("security/neighbours")
-def test_symlink_is_not_followed(tmp_path: Path) -> None:
-    """A name in the way that only leads to the file is not the file's."""
+def test_symlink_to_the_file_is_not_the_file(tmp_path: Path) -> None:
+    """A symlink to the file in the target's place does not count as the file."""
     (tmp_path / "old").write_bytes(b"content")
     (tmp_path / "new").symlink_to("old")
 
     assert not link(str(tmp_path / "old"), str(tmp_path / "new"))
 
 
-def test_what_was_put_there_since_gets_no_name(tmp_path: Path) -> None:
-    """A file that was exchanged after the look at it, for a symlink or for another file, is not let in."""
+def test_file_replaced_since_its_check_is_not_linked(tmp_path: Path) -> None:
+    """A file that was replaced after its check, by a symlink or another file, is not linked."""
     old, new = tmp_path / "old", tmp_path / "new"
     old.write_bytes(b"content")
     known = old.lstat()
@@ -55,18 +55,18 @@ def test_what_was_put_there_since_gets_no_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "kind", "remedy"),
     [
-        (errno.EXDEV, VolumeError, "one mount that holds both"),
+        (errno.EXDEV, VolumeError, "one directory that contains both"),
         (errno.EPERM, PathError, "MIRROR_UID"),
         (errno.EACCES, PathError, "chown -R"),
         (errno.ENAMETOOLONG, PathError, "too long"),
         (errno.ENOSPC, VolumeFullError, "grow the disk"),
-        (errno.EROFS, VolumeError, "mount it again"),
+        (errno.EROFS, VolumeError, "remount it"),
     ],
 )
-def test_refusals_are_explained(
+def test_link_errors_name_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[MirrorError], remedy: str
 ) -> None:
-    """Whatever the kernel says comes with what to do about it."""
+    """Every error of the kernel is reported with a remedy."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -77,8 +77,8 @@ def test_refusals_are_explained(
         link(str(tmp_path / "old"), str(tmp_path / "new"))
 
 
-def test_forwarded_name_follows_the_page(tmp_path: Path) -> None:
-    """A forwarded name shows the page as it is now, wherever the tree is moved; what a crash left is no obstacle."""
+def test_symlinked_page_follows_the_page(tmp_path: Path) -> None:
+    """A symlinked name shows the current page, also in a moved tree; a leftover of a crash does not matter."""
     page, other = tmp_path / "simple/foo/index.html", tmp_path / "simple/f/foo/index.html"
     for path in (page, other):
         path.parent.mkdir(parents=True)

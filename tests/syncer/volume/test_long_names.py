@@ -1,4 +1,4 @@
-"""Names that leave no room for what is made of them, in each thing that happens to a file."""
+"""File names so long that derived names do not fit, in every operation on a file."""
 
 import pytest
 
@@ -33,13 +33,13 @@ def upload(pypi: fakepypi.FakePyPI, length: int) -> str:
 
 
 def left(site: Site) -> list[str]:
-    """Return the names of all that lies below packages/, whoever knows it."""
+    """Return the names of all files below packages/."""
     return sorted(path.name for path in site.web.glob("packages/**/*") if not path.is_dir())
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-async def test_long_name_comes_and_leaves(site: Site, pypi: fakepypi.FakePyPI, length: int) -> None:
-    """A file is published, with metadata where that has room, deleted upstream, and gone, after a restart as well."""
+async def test_long_name_is_published_and_removed(site: Site, pypi: fakepypi.FakePyPI, length: int) -> None:
+    """A file with a long name is published, with metadata if that fits, and removed, also after a restart."""
     filename = upload(pypi, length)
     pypi.index.project("six").upload("2.0", sdist=False)
     site.select("six", grace="0m", guard="100%")
@@ -55,8 +55,8 @@ async def test_long_name_comes_and_leaves(site: Site, pypi: fakepypi.FakePyPI, l
     site.assert_whole()
 
 
-async def test_quarantined_long_name_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A quarantined file is put aside, and comes back without being fetched."""
+async def test_quarantined_long_name_returns_without_a_download(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A quarantined file is moved aside, and returns without a download."""
     filename = upload(pypi, MAX_NAME_BYTES)
     site.select("six", grace="0m")
     async with site.running() as running:
@@ -73,8 +73,8 @@ async def test_quarantined_long_name_returns(site: Site, pypi: fakepypi.FakePyPI
     site.assert_whole()
 
 
-async def test_long_name_at_its_full_path(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file whose short path held other content leaves a mark at its full path, whose name is as long."""
+async def test_long_name_at_its_full_path_leaves_a_tombstone(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file whose short path held other content leaves a tombstone at its full path."""
     before = b"as it was"
     filename, six = wheel(MAX_NAME_BYTES), pypi.index.project("six")
     six.upload_file(filename, before, version="1.0")
@@ -94,8 +94,8 @@ async def test_long_name_at_its_full_path(site: Site, pypi: fakepypi.FakePyPI) -
     assert [path.parent.name for path in site.web.glob(f"packages/**/{filename}")] == [".gone"]
 
 
-async def test_recovery_of_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What a crash left in hand is put right at the start: a file that came, and one that never did."""
+async def test_long_name_is_recovered_after_a_crash(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Pending files of a crash are recovered at the start: one that exists, and one that does not."""
     upload(pypi, MAX_NAME_BYTES)
     site.select("six", grace="0m")
     await site.sync()
@@ -105,7 +105,7 @@ async def test_recovery_of_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> N
         intents = [
             Pending(running.row("six").name, PackagePath(f"packages/ab/{name}"), Sha256("0" * 64)) for name in names
         ]
-        running.mirror.catalog.files.intend(intents)
+        running.mirror.catalog.files.claim(intents)
     restarted = await site.sync()
 
     assert restarted.state is RunState.SUCCEEDED
@@ -114,8 +114,8 @@ async def test_recovery_of_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> N
     site.assert_whole()
 
 
-async def test_orphan_with_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An orphan is told, retired by a repair, and collected."""
+async def test_orphan_with_a_long_name_is_collected(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An orphan is reported, retired by a repair, and collected."""
     upload(pypi, MAX_NAME_BYTES)
     site.select("six", grace="0m")
     await site.sync()
@@ -130,8 +130,8 @@ async def test_orphan_with_a_long_name(site: Site, pypi: fakepypi.FakePyPI) -> N
     assert not stray.exists()
 
 
-async def test_adopted_long_name(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A tree with such a name is adopted, and its old name leaves."""
+async def test_long_name_is_adopted(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A tree with a long name is adopted, and the old path is removed."""
     filename = upload(pypi, MAX_NAME_BYTES)
     OldMirror(site.web).write(pypi.index.project("six"), metadata=False)
     site.select("six", grace="0m")
@@ -144,8 +144,10 @@ async def test_adopted_long_name(site: Site, pypi: fakepypi.FakePyPI) -> None:
     site.assert_whole()
 
 
-async def test_shorter_names(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file system takes 143 bytes, a longer name costs itself alone, and its project says why."""
+async def test_name_too_long_for_the_file_system_fails_alone(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the file system allows 143 bytes, a longer name fails alone, and its project names the reason."""
     monkeypatch.setattr(View, "name_max", 143)
     short, middle, long = (upload(pypi, length) for length in (134, 143, 144))
     pypi.index.project("idna").upload("1.0")

@@ -1,4 +1,4 @@
-"""Permissions that are lost in the middle: they cost what they are of, with a remedy; given back, all is whole."""
+"""Permissions lost during a run: they affect only what they concern, with a remedy; restored, all recovers."""
 
 import re
 import stat
@@ -50,7 +50,7 @@ def without(rights: int, *paths: Path) -> Iterator[None]:
         pytest.param(WRITE, "../.staging", RunState.FAILED, id="large files"),
     ],
 )
-async def test_lost_in_the_middle(
+async def test_permissions_lost_during_a_run_are_reported(
     site: Site, pypi: fakepypi.FakePyPI, lost: int, place: str, *, state: RunState, logged: Callable[[], str]
 ) -> None:
     """
@@ -84,8 +84,8 @@ async def test_lost_in_the_middle(
     site.assert_whole()
 
 
-async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that may not be removed leaves its page all the same, and the tree as soon as it may be."""
+async def test_forbidden_removal_is_retried(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that must not be removed leaves its page at once, and the tree once permissions allow it."""
     six = pypi.index.project("six")
     for version in ("1.0", "2.0"):
         six.upload(version)
@@ -109,8 +109,8 @@ async def test_removal_that_is_not_allowed(site: Site, pypi: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
-async def test_verify_that_may_not_read(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A published file that may not be read is damaged, and no other is; a repair brings it anew."""
+async def test_verify_reports_unreadable_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Only the unreadable file counts as damaged; a repair downloads it again."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -128,8 +128,8 @@ async def test_verify_that_may_not_read(site: Site, pypi: fakepypi.FakePyPI) -> 
     site.assert_whole()
 
 
-async def test_state_that_may_not_be_written(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A catalog that may not be written stops the start, by the name of its setting; given back, all is there."""
+async def test_read_only_catalog_stops_the_start(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A read-only catalog stops the start with the name of its setting; with permissions restored, nothing is lost."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -147,6 +147,7 @@ def assert_told(run: Run, state: RunState) -> None:
     told = [run.message or "", *(failure.reason for failure in run.failures)]
     # Other mirrors beside pypi/ keep their owners.
     assert any(
-        re.search("Permission denied; on the host: chown -R [^;]*, pypi/ below MIRROR_DATA", line) for line in told
+        re.search("Permission denied; on the host: chown -R [^;]* the directory pypi/ in MIRROR_DATA", line)
+        for line in told
     )
     assert not any("\n" in line for line in told)

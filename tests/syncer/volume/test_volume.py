@@ -1,4 +1,4 @@
-"""The tree belongs to one syncer and one catalog, and nothing planted in it is followed."""
+"""The tree belongs to one syncer and one catalog, and planted files are not followed."""
 
 import os
 import stat
@@ -48,8 +48,8 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_new_tree(volume: Volume, tmp_path: Path) -> None:
-    """A new tree has its id, its 256 directories, and two that only its owner may enter."""
+def test_new_tree_has_its_id_and_directories(volume: Volume, tmp_path: Path) -> None:
+    """A new tree has its id, its 256 directories, and two private ones."""
     assert (tmp_path / "pypi/.mirror-id").read_text() == f"{ID}\n"
     assert len(list((tmp_path / "pypi/web/packages").iterdir())) == 256
     for hidden in (".staging", ".withdrawn"):
@@ -57,8 +57,8 @@ def test_new_tree(volume: Volume, tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("security/mistakes", "reliability/time-and-order")
-def test_two_syncers(tmp_path: Path) -> None:
-    """A second syncer on one tree is refused and told who holds it; once that one is gone, it may."""
+def test_second_syncer_is_refused(tmp_path: Path) -> None:
+    """A second syncer on a tree is refused with the name of the first; it may start once that one has ended."""
     with Volume(tmp_path, mirror_id=ID, known=False) as volume:
         with pytest.raises(VolumeInUseError, match=f'"pid": {os.getpid()}'):
             Volume(tmp_path, mirror_id=ID, known=True)
@@ -68,8 +68,8 @@ def test_two_syncers(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("security/mistakes")
-def test_disk_that_is_not_there(tmp_path: Path) -> None:
-    """A missing root, or a tree without its id under a catalog with projects, is an unmounted disk; nothing is made."""
+def test_missing_root_or_marker_means_an_unmounted_disk(tmp_path: Path) -> None:
+    """A missing root, or a missing marker under a catalog with projects, is an unmounted disk; nothing is created."""
     with pytest.raises(VolumeMissingError, match="is the disk mounted"):
         Volume(tmp_path / "absent", mirror_id=ID, known=False)
     with pytest.raises(VolumeMissingError, match="is the disk mounted"):
@@ -77,24 +77,24 @@ def test_disk_that_is_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_disk_that_goes_away(volume: Volume, tmp_path: Path) -> None:
-    """A disk that is unmounted under us is found out by the next check."""
+def test_unmounted_disk_is_found_by_the_next_check(volume: Volume, tmp_path: Path) -> None:
+    """A disk that is unmounted at run time is found by the next check."""
     volume.check_present()
     (tmp_path / "pypi/.mirror-id").unlink()
     with pytest.raises(VolumeMissingError, match="is the disk mounted"):
         volume.check_present()
 
 
-def test_another_catalogs_tree(tmp_path: Path) -> None:
-    """A tree with another catalog's id is refused, both are named, and the lock is given back."""
+def test_tree_of_another_catalog_is_refused(tmp_path: Path) -> None:
+    """A tree with another catalog's id is refused with both ids, and its lock is released."""
     Volume(tmp_path, mirror_id=ID, known=False).close()
     with pytest.raises(VolumeMissingError, match=rf"belongs to another catalog \({ID}; ours is other\)"):
         Volume(tmp_path, mirror_id="other", known=True)
     Volume(tmp_path, mirror_id=ID, known=True).close()
 
 
-def test_lost_catalogs_tree(tmp_path: Path) -> None:
-    """An empty catalog takes over the id that a tree bears, and never writes its own over it."""
+def test_empty_catalog_adopts_the_trees_id(tmp_path: Path) -> None:
+    """An empty catalog adopts the id of the tree, and never overwrites it."""
     Volume(tmp_path, mirror_id=ID, known=False).close()
     with Volume(tmp_path, mirror_id="heir", known=False) as volume:
         assert volume.mirror_id == ID
@@ -103,7 +103,7 @@ def test_lost_catalogs_tree(tmp_path: Path) -> None:
 
 @pytest.mark.proves("reliability/disk")
 def test_unwritable_tree_names_the_remedy() -> None:
-    """Somebody who may not write is told the chown to run, with their own numbers; other mirrors keep their owners."""
+    """Without write permission the message has the chown command with the syncer's ids, for its directory only."""
     attempt = (
         "import os, sys, pathlib\n"
         "from mirror_syncer.errors import VolumeError\n"
@@ -118,33 +118,31 @@ def test_unwritable_tree_names_the_remedy() -> None:
     uid, gid, message = told.stdout.splitlines()
     assert message == (
         f"{directory}/pypi cannot be written: Permission denied; "
-        f"on the host: chown {uid}:{gid}, and chmod u+rwx, the directory that MIRROR_DATA names"
+        f"on the host: chown {uid}:{gid} and chmod u+rwx the directory MIRROR_DATA"
     )
 
 
-def test_room(volume: Volume) -> None:
-    """What does not fit is refused before it is begun, and the message says what to do."""
+def test_file_without_enough_space_is_refused(volume: Volume) -> None:
+    """A file that does not fit is refused before its download, with the remedy."""
     disk = volume.disk()
     assert 0 < disk.free_bytes <= disk.size_bytes
     volume.check_room(disk.free_bytes // 2)
-    with pytest.raises(
-        VolumeFullError, match=r"[kMGT]B more are wanted, and 0% are to .* grow the disk, or select less"
-    ):
+    with pytest.raises(VolumeFullError, match=r"[kMGT]B needed, 0% must stay free .* grow the disk, select less"):
         volume.check_room(disk.free_bytes * 2)
 
 
-def test_reserve(tmp_path: Path) -> None:
-    """The share that is to stay free is not written to, not even for an empty file."""
+def test_reserve_is_never_written_to(tmp_path: Path) -> None:
+    """The reserved share is not used, not even for an empty file."""
     with (
         Volume(tmp_path, mirror_id=ID, known=False, reserve=0.999) as volume,
-        pytest.raises(VolumeFullError, match=r"B are free, and 99\.9% are to stay free \(MIRROR_DISK_RESERVE\)"),
+        pytest.raises(VolumeFullError, match=r"B free, 99\.9% must stay free \(MIRROR_DISK_RESERVE\)"),
     ):
         volume.check_room(0)
 
 
 @pytest.mark.proves("security/upstream", "security/neighbours")
-def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
-    """A symlink, a directory or a pipe in a file's place has no digest and no size, and reading it does not wait."""
+def test_irregular_file_has_no_digest(volume: Volume, secret: Path) -> None:
+    """A symlink, a directory or a pipe in a file's place has no digest and no size, and reading does not block."""
     path = volume.path(PLACE)
     plants: list[Callable[[], None]] = [lambda: path.symlink_to(secret), path.mkdir, lambda: os.mkfifo(path)]
     for plant in plants:
@@ -157,8 +155,8 @@ def test_planted_file_is_no_file(volume: Volume, secret: Path) -> None:
 
 
 @pytest.mark.proves("security/upstream", "security/neighbours")
-def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> None:
-    """A symlink where a temporary should grow is refused, and what it leads to stays as it is."""
+def test_symlinked_temporary_is_refused(volume: Volume, secret: Path) -> None:
+    """A symlink in a temporary's place is refused, and its target stays unchanged."""
     for size in (None, 2**26):
         incoming = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=size, place=PLACE)
         incoming.abandon()
@@ -174,8 +172,8 @@ def test_planted_temporaries_are_not_followed(volume: Volume, secret: Path) -> N
 
 
 @pytest.mark.proves("security/upstream")
-def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
-    """A symlink in the lock's place stops the start, and what it leads to stays as it is."""
+def test_symlinked_lock_stops_the_start(tmp_path: Path, secret: Path) -> None:
+    """A symlink in the lock's place stops the start, and its target stays unchanged."""
     (tmp_path / "pypi").mkdir()
     (tmp_path / "pypi/.lock").symlink_to(secret)
     with pytest.raises(VolumeError, match=r"\.lock cannot be written"):
@@ -183,8 +181,8 @@ def test_planted_lock_is_not_followed(tmp_path: Path, secret: Path) -> None:
     assert secret.read_bytes() == b"six"
 
 
-def test_longest_names(volume: Volume) -> None:
-    """A name of 255 bytes is stored, moved and removed like any other; from 247 on its metadata has no room."""
+def test_longest_name_is_stored_and_removed(volume: Volume) -> None:
+    """A name of 255 bytes is stored, moved and removed like any other; from 247 bytes on it has no metadata."""
     longest = Filename("a" * MAX_NAME_BYTES)
     assert not volume.keeps_metadata(longest)
     assert not volume.keeps_metadata(Filename("a" * 247))
@@ -204,18 +202,18 @@ def test_longest_names(volume: Volume) -> None:
 
 
 @pytest.mark.proves("reliability/disk")
-def test_file_system_with_shorter_names(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is too long for the file system alone is refused with both numbers."""
+def test_name_over_the_file_systems_limit_is_refused(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that only this file system cannot hold is refused with both lengths."""
     monkeypatch.setattr(volume, "_name_max", 143)
     volume.check_name(Filename("a" * 143))
-    with pytest.raises(FileRejectedError, match="has 144 bytes, and the file system of MIRROR_DATA takes at most 143"):
+    with pytest.raises(FileRejectedError, match="has 144 bytes, but the file system of MIRROR_DATA takes at most 143"):
         volume.check_name(Filename("a" * 144))
     assert volume.keeps_metadata(Filename("a" * 134))
     assert not volume.keeps_metadata(Filename("a" * 135))
 
 
-def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
-    """A withdrawn file leaves the document root with its metadata, and is restored as it was."""
+def test_withdrawn_file_is_restored(volume: Volume, tmp_path: Path) -> None:
+    """A withdrawn file leaves the document root with its metadata, and is restored unchanged."""
     volume.path(PLACE).write_bytes(b"six")
     volume.write_metadata(SIX, PLACE, b"Name: six")
     volume.withdraw(PLACE)
@@ -225,16 +223,16 @@ def test_withdrawn_file_comes_back(volume: Volume, tmp_path: Path) -> None:
     assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
 
 
-def test_metadata_is_written_whole(volume: Volume) -> None:
-    """Metadata replaces what a crash left of it, and never goes on from there."""
-    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
+def test_metadata_replaces_a_leftover(volume: Volume) -> None:
+    """Metadata replaces a leftover of a crash, and never continues it."""
+    Path(volume._temporary_path(SIX, METADATA, Sha256(""))).write_bytes(b"Name: some other beginning")
     volume.write_metadata(SIX, PLACE, b"Name: six")
     assert [path.name for path in volume.path(PLACE).parent.iterdir()] == ["six.whl.metadata"]
     assert volume.path(PLACE).with_name("six.whl.metadata").read_bytes() == b"Name: six"
 
 
 def test_restoring_replaces_nothing(volume: Volume) -> None:
-    """What has taken a withdrawn file's place stays; what was never withdrawn or never there is no error."""
+    """A file that has taken the withdrawn file's place stays; restoring a file that does not exist is no error."""
     volume.path(PLACE).write_bytes(b"old")
     volume.withdraw(PLACE)
     volume.path(PLACE).write_bytes(b"six")
@@ -247,8 +245,8 @@ def test_restoring_replaces_nothing(volume: Volume) -> None:
     assert volume.size(other) is None
 
 
-def test_removed_file_takes_its_metadata_along(volume: Volume, tmp_path: Path) -> None:
-    """Of a removed file nothing is left, but the mark that a full path was its own."""
+def test_removal_deletes_file_and_metadata(volume: Volume, tmp_path: Path) -> None:
+    """A removed file leaves nothing but the tombstone of its full path."""
     full = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
     for place in (PLACE, full):
         volume.make_directory(place)
@@ -260,15 +258,15 @@ def test_removed_file_takes_its_metadata_along(volume: Volume, tmp_path: Path) -
     assert mark.read_bytes() == b""
 
 
-def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:
-    """After a crash a project's own temporaries go; a large download stays for a week."""
+def test_leftovers_of_a_crash_are_removed(volume: Volume, tmp_path: Path) -> None:
+    """After a crash a project's temporaries are removed; a large download stays for a week."""
     name = NormalizedName("six")
     assert volume.stage(name, PageSet(html=b"h", json=b"j"))
     beside = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=None, place=PLACE)
     beside.write(b"si")
     staged = volume.incoming(SIX, Filename("six.whl"), DIGEST, size=2**26, place=PLACE)
     staged.write(b"si")
-    Path(volume._beside(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
+    Path(volume._temporary_path(SIX, METADATA, Sha256(""))).write_bytes(b"Name: s")
     volume.clean_up(name, [(PLACE, DIGEST)])
     volume.clean_staging()
     assert [path.name for path in (tmp_path / "pypi/web").rglob("*") if path.is_file()] == []
@@ -283,25 +281,25 @@ def test_leftovers_go(volume: Volume, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", [Path("/dev/shm"), Path(__file__).parent], ids=["by file", "as it comes"])
-def test_durability_of_names_that_went(directory: Path) -> None:
-    """What was noted is synced on any file system, and a directory that is gone since is no error."""
+def test_sync_accepts_removed_directories(directory: Path) -> None:
+    """Recorded writes are synced on any file system, and a directory removed in the meantime is no error."""
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         durability = Durability(Path(temporary))
         gone = Path(temporary) / "gone"
         gone.mkdir()
-        durability.named(gone)
+        durability.directory_changed(gone)
         gone.rmdir()
         durability.sync()
         durability.close()
-        assert durability.by_group == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
+        assert durability.syncs_file_system == (durability.file_system in ("ext4", "xfs", "btrfs", "zfs"))
         assert durability.file_system != "unknown"
 
 
 @pytest.mark.proves("reliability/power-loss")
-def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where syncfs is not trusted, each directory in which a name came is synced, up to the tree's own."""
+def test_directories_are_synced_without_syncfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a reliable syncfs, each directory with a new entry is synced, up to the tree's own."""
     synced: list[str] = []
-    monkeypatch.setattr("mirror_syncer.volume.durability._KNOWN", frozenset())
+    monkeypatch.setattr("mirror_syncer.volume.durability._SYNCFS_FILE_SYSTEMS", frozenset())
     monkeypatch.setattr("mirror_syncer.volume.durability._sync_directory", synced.append)
     place = PackagePath(f"packages/ab/cd/{'0' * 60}/six.whl")
     with Volume(tmp_path, mirror_id=ID, known=False) as volume:
@@ -313,13 +311,13 @@ def test_every_new_name_is_synced_by_itself(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.proves("reliability/disk")
-def test_file_system_that_ignores_case(tmp_path: Path) -> None:
-    """Where a name is found by its capitals the tree is refused, with what to do; no probe is left, nothing is open."""
+def test_case_insensitive_file_system_is_refused(tmp_path: Path) -> None:
+    """A case-insensitive file system is refused with the remedy; no probe is left, and nothing stays open."""
     packages = tmp_path / "pypi/web/packages"
     packages.mkdir(parents=True)
     (packages / ".Letters-Probe").touch()  # as such a file system would answer
 
-    with pytest.raises(VolumeError, match=r"ignores case.*let MIRROR_DATA name a directory on another"):
+    with pytest.raises(VolumeError, match=r"ignores case.*set MIRROR_DATA to a directory on"):
         Volume(tmp_path, mirror_id="ours", known=False)
 
     assert not (packages / ".letters-probe").exists()
@@ -337,8 +335,8 @@ def opened() -> set[str]:
 
 @pytest.mark.proves("security/containers", "security/neighbours")
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o750])
-def test_what_is_hidden_is_private_whatever_it_was(tmp_path: Path, mode: int) -> None:
-    """Withdrawn and half-downloaded files are the syncer's alone, also in a tree that was there with other modes."""
+def test_hidden_directories_become_private(tmp_path: Path, mode: int) -> None:
+    """Withdrawn and partial files are private to the syncer, also in a tree with other modes."""
     for hidden in (".staging", ".withdrawn"):
         (tmp_path / "pypi" / hidden).mkdir(parents=True)
         (tmp_path / "pypi" / hidden).chmod(mode)

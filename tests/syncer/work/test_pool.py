@@ -190,7 +190,7 @@ class Slow:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
 
-    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+    async def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """Find each place taken."""
         await self.gate.wait()
         return {intent.place for intent in intents}
@@ -298,8 +298,8 @@ async def test_names_are_durable_before_they_are_told(tmp_path: Path) -> None:
     process, line = Process(), Line()
     (tmp_path / "pypi").mkdir()
     process._tree = tree = Tree(tmp_path)
-    tree.durability.by_group = False
-    tree.durability.named(tmp_path)
+    tree.durability.syncs_file_system = False
+    tree.durability.directory_changed(tmp_path)
     process._worker, process._wire = Failing(), line  # type: ignore[assignment]
     await process._perform(1, None)  # type: ignore[arg-type]
     assert len(line.said) == 1

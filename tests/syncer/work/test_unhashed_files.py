@@ -280,7 +280,7 @@ async def test_index_that_is_not_there_is_reported(tmp_path: Path) -> None:
         site.select("alpha")
         run = await site.sync()
 
-    assert f"no index answers at MIRROR_UPSTREAM: {upstream.url}/wrong/path/simple/" in run.failures[0].reason
+    assert f"no index at MIRROR_UPSTREAM ({upstream.url}/wrong/path/simple/" in run.failures[0].reason
     assert "mirror.toml" not in run.failures[0].reason
 
 

@@ -1,4 +1,4 @@
-"""One way to log: lines for people on a terminal, JSON elsewhere."""
+"""Logging: readable lines on a terminal, JSON elsewhere."""
 
 import io
 import logging
@@ -16,7 +16,7 @@ def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> struct
 
 
 def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
-    """Write a traceback whose message may be upstream's words, as ``_plain_values`` does for the rest."""
+    """Write a traceback without control characters, which upstream's text in its message may contain."""
     written = io.StringIO()
     structlog.dev.plain_traceback(written, error)
     stream.write("\n".join(map(printable, written.getvalue().split("\n"))))
@@ -28,7 +28,7 @@ def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> st
 
 
 def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -> None:
-    """Set up structlog for this process; libraries' own warnings take the same way."""
+    """Set up structlog for this process, also for the warnings of libraries."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.types.Processor] = [
@@ -55,7 +55,7 @@ def configure_logging(*, level: str, form: Literal["auto", "console", "json"]) -
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
     )
     handler.setFormatter(formatter)
-    # A library speaks when something is wrong; APScheduler's and alembic's chatter is not.
+    # Libraries log only from WARNING on: the INFO lines of APScheduler and alembic are noise.
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
-    # Retries are counted, and what they end in is logged once by the run.
+    # stamina logs no retries: metrics count them, and the run logs their final result.
     stamina.instrumentation.set_on_retry_hooks([])

@@ -1,4 +1,4 @@
-"""The syncer's metric families. Control scrapes them over the private API and shows them as its own."""
+"""The syncer's metric families. Control scrapes them over the private API and includes them in its own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ from mirror_syncer.model.phases import PHASES
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # a _created series beside each counter helps nobody here
+disable_created_metrics()  # type: ignore[no-untyped-call] # no _created series for each counter
 
 PREFIX = "pypi_mirror"
 ENDED = tuple(state for state in RunState if state.ended)
 COMPLETE = (RunState.SUCCEEDED, RunState.INCOMPLETE)
-"""Ends of a run that did all that could be done."""
+"""Final states of a run that did everything possible."""
 _ENDPOINTS = ("list", "page", "file", "metadata", "legacy_json")
-# Of statuses their class, and by themselves those that tell something of their own; of anything else what it is. An
-# upstream that makes numbers up makes no series.
+# Status classes, some individual statuses, and kinds of failure. A fixed set, so that an upstream with arbitrary status
+# codes creates no series.
 _CODES = ("2xx", "304", "3xx", "404", "4xx", "5xx", "abandoned", "connection", "timeout")
 _RETRIES = ("429", "4xx", "5xx", "connection", "range", "slow", "timeout")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
@@ -31,16 +31,16 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the gauges show, taken when they are asked for."""
+    """The values of the gauges at the time of a scrape."""
 
     projects: dict[ProjectState, int] = field(default_factory=dict)
     files: int = 0
     stored_bytes: int = 0
     serial: int | None = None
-    """Both serials: with scope everything alone, of an upstream that has some."""
+    """This and ``upstream_serial`` exist only with scope everything, and if upstream has serials."""
     upstream_serial: int | None = None
     news_at: int = 0
-    """When upstream last had news; 0: never."""
+    """Unix time of upstream's last change; 0 if never."""
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
@@ -49,9 +49,9 @@ class Snapshot:
 
 class Metrics:
     """
-    Counters, told by those who do the work, and gauges, read off a snapshot.
+    Counters, updated by the code they count, and gauges, read from a snapshot.
 
-    Every label set begins at 0, so that the first failure is an increase that an alert can see.
+    Every label set starts at 0, so that the first failure is an increase that triggers alerts.
     """
 
     def __init__(self, *, version: str, snapshot: Callable[[], Snapshot]) -> None:
@@ -63,51 +63,57 @@ class Metrics:
         def gauge(name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
             return Gauge(f"{PREFIX}_{name}", text, tuple(labels), registry=self.registry)
 
-        gauge("build_info", "Which version runs; always 1.", ("service", "version")).labels("syncer", version).set(1)
-        self._runs = counter("runs", "Runs that ended.", ("kind", "outcome"))
-        self._run_duration = gauge("run_duration_seconds", "How long the last whole run took.", ("kind",))
+        gauge("build_info", "Version of the service, as a label; always 1.", ("service", "version")).labels(
+            "syncer", version
+        ).set(1)
+        self._runs = counter("runs", "Ended runs.", ("kind", "outcome"))
+        self._run_duration = gauge("run_duration_seconds", "Duration of the last full run in seconds.", ("kind",))
         self._run_phase = gauge(
             "run_phase_seconds",
-            "How long each phase of the last whole run took; 0: none has ended since the syncer started.",
+            "Duration of each phase of the last full run in seconds; 0 if none has ended since the syncer started.",
             ("kind", "phase"),
         )
         self._last_success = gauge(
-            "last_success_timestamp_seconds", "When a whole run last succeeded; 0: never.", ("kind",)
+            "last_success_timestamp_seconds", "Unix time at which the last full run succeeded; 0 if never.", ("kind",)
         )
         self._last_completion = gauge(
             "last_completion_timestamp_seconds",
-            "When a whole run last did all that it could: succeeded, or was incomplete; 0: never.",
+            "Unix time at which the last full run ended as succeeded or incomplete; 0 if never.",
             ("kind",),
         )
         self._last_attempt = gauge(
-            "last_attempt_timestamp_seconds", "When a whole run last ended, however; 0: never.", ("kind",)
+            "last_attempt_timestamp_seconds",
+            "Unix time at which the last full run ended, whatever its outcome; 0 if never.",
+            ("kind",),
         )
-        self._plan = gauge("plan_projects", "Projects in the last plan of a whole sync.", ("action",))
-        self._transfers = counter("transfers", "Files that were to be fetched.", ("kind", "outcome"))
-        self._bytes = counter("transferred_bytes", "Bytes of files fetched.")
+        self._plan = gauge("plan_projects", "Projects in the last plan of a full sync.", ("action",))
+        self._transfers = counter("transfers", "Attempted downloads of files.", ("kind", "outcome"))
+        self._bytes = counter("transferred_bytes", "Bytes of downloaded files.")
         self._times_dropped = counter(
-            "upload_times_dropped", "Upload times of upstream's that are no moment; their files are published without."
+            "upload_times_dropped", "Invalid upload times on upstream's pages; their files are published without one."
         )
-        self._verification_failures = counter("verification_failures", "Published files found damaged.", ("reason",))
-        self._requests = counter("upstream_requests", "Requests to the upstream.", ("endpoint", "code"))
+        self._verification_failures = counter(
+            "verification_failures", "Published files found missing or corrupt.", ("reason",)
+        )
+        self._requests = counter("upstream_requests", "Requests to upstream.", ("endpoint", "code"))
         self._request_duration = Histogram(
             f"{PREFIX}_upstream_request_duration_seconds",
-            "How long a request to the upstream took, body and all.",
+            "Duration of requests to upstream in seconds, including the body.",
             ("endpoint",),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        self._retries = counter("retries", "Further attempts at a request.", ("reason",))
-        self._webhooks = counter("webhooks", "Messages that a run ended.", ("outcome",))
+        self._retries = counter("retries", "Retries of requests to upstream.", ("reason",))
+        self._webhooks = counter("webhooks", "Webhook messages about ended runs.", ("outcome",))
         self._gauges = _Gauges(snapshot)
         self.registry.register(self._gauges)
         self._begin()
 
     def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
-        """Count a request, by its status or its fault, and how long it took once it had a connection."""
+        """Count a request by its status or failure, and its duration after it had a connection."""
         code = _class(outcome, _CODES)
-        # Looked up once each: the library's own look-up takes longer than the counting.
+        # Cached, because the library's lookup takes longer than counting.
         if (series := self._series.get((endpoint, code))) is None:
             series = self._requests.labels(endpoint, code), self._request_duration.labels(endpoint)
             self._series[endpoint, code] = series
@@ -116,15 +122,15 @@ class Metrics:
         duration.observe(seconds)
 
     def count_retry(self, reason: str) -> None:
-        """Count a further attempt."""
+        """Count a retry."""
         self._retries.labels(_class(reason, _RETRIES)).inc()
 
     def count_webhook(self, outcome: str) -> None:
-        """Count what became of a message."""
+        """Count a webhook message by its outcome."""
         self._webhooks.labels(outcome).inc()
 
     def count_transfers(self, tally: Tally) -> None:
-        """Count what bringing a project's files came to."""
+        """Count the downloads of a project."""
         self._transfers.labels("file", "fetched").inc(tally.fetched)
         self._transfers.labels("file", "failed").inc(len(tally.failures))
         self._transfers.labels("metadata", "fetched").inc(tally.metadata_fetched)
@@ -135,21 +141,21 @@ class Metrics:
         self._times_dropped.inc(tally.times_dropped)
 
     def count_damage(self, reason: str) -> None:
-        """Count something published that was found missing or wrong."""
+        """Count a published file or page that was found damaged."""
         self._verification_failures.labels(reason).inc()
 
     def show_plan(self, numbers: Mapping[str, int]) -> None:
         """
-        Show how many projects the last plan of a whole sync has, by action.
+        Set the numbers of projects in the last plan of a full sync, by action.
 
-        Upstream's removals are found out one by one: that none is withheld is known when the run has ended.
+        Removals are found one by one, so a zero for ``withheld`` is certain only when the run has ended.
         """
         for action, number in numbers.items():
             if number or action != "withheld":
                 self._plan.labels(action).set(number)
 
     def count_run(self, run: Run, *, phases: Mapping[str, float]) -> None:
-        """Count a run that ended, and show how long its phases took."""
+        """Count an ended run, and set the durations of its phases."""
         kind = run.request.kind
         self._runs.labels(kind, run.state).inc()
         self.show_run(run)
@@ -159,9 +165,9 @@ class Metrics:
 
     def show_run(self, run: Run) -> None:
         """
-        Show when a whole run ended, how long it took and what it withheld; also of one that an earlier process ended.
+        Set the end, the duration and the withheld removals of a full run, which an earlier process may have run.
 
-        Of several the oldest first.
+        Call it for several runs in order of their age, oldest first.
         """
         kind = run.request.kind
         if run.finished_at is None or run.started_at is None or run.request.projects is not None:
@@ -177,11 +183,11 @@ class Metrics:
             self._last_success.labels(kind).set(ended)
 
     def watch(self, next_run_at: Callable[[], datetime | None]) -> None:
-        """Show when the next run comes by itself."""
+        """Show the time of the next scheduled run."""
         self._gauges.next_run_at = next_run_at
 
     def exposition(self) -> bytes:
-        """Return the families in Prometheus' text format."""
+        """Return all families in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _begin(self) -> None:
@@ -200,16 +206,16 @@ class Metrics:
 
 
 def _all(family: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:
-    """Let a family have a series for each combination of its labels' values."""
+    """Create a series of a family for each combination of label values."""
     for labels in product(*values):
         family.labels(*labels)
 
 
 def _class(outcome: str, known: tuple[str, ...]) -> str:
-    """Return a label's value for a status or a fault: itself where it is known, else a status's class."""
+    """Return the label value for a status or a failure: the outcome itself if known, otherwise its status class."""
     if outcome in known:
         return outcome
-    # RFC 9110 15: what is in no class is taken for a 5xx
+    # RFC 9110 15: a status outside all classes counts as 5xx
     return class_ if (class_ := f"{outcome[0]}xx") in known else "5xx"
 
 
@@ -219,11 +225,11 @@ class _Gauges(Collector):
         self.next_run_at: Callable[[], datetime | None] = lambda: None
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Say nothing at registration: there is no snapshot yet."""
+        """Return nothing at registration: there is no snapshot yet."""
         return ()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges as they are now."""
+        """Yield the current gauges."""
         now = self._snapshot()
         projects = GaugeMetricFamily(f"{PREFIX}_projects", "Projects by state.", labels=("state",))
         for state in ProjectState:
@@ -234,20 +240,24 @@ class _Gauges(Collector):
         if now.serial is not None and now.upstream_serial is not None:
             yield GaugeMetricFamily(
                 f"{PREFIX}_serial",
-                "The serial up to which every changed project is current, or listed as failing.",
+                "Serial up to which every changed project is current, or reported as failing.",
                 now.serial,
             )
-            yield GaugeMetricFamily(f"{PREFIX}_upstream_serial", "The serial of upstream's list.", now.upstream_serial)
+            yield GaugeMetricFamily(
+                f"{PREFIX}_upstream_serial", "Serial of upstream's project list.", now.upstream_serial
+            )
         yield GaugeMetricFamily(
             f"{PREFIX}_upstream_serial_timestamp_seconds",
-            "When upstream last had news: another list, another serial or another page than before; 0: never.",
+            "Unix time of upstream's last change (of its list, a serial or a page); 0 if never.",
             now.news_at,
         )
-        queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Projects that wait, by priority.", labels=("priority",))
+        queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Waiting projects by priority.", labels=("priority",))
         for priority in Priority:
             queue.add_metric((priority.name.lower(),), now.queue.get(priority, 0))
         yield queue
-        running = GaugeMetricFamily(f"{PREFIX}_run_in_progress", "Whether a run is under way.", labels=("kind",))
+        running = GaugeMetricFamily(
+            f"{PREFIX}_run_in_progress", "Whether a run of this kind is in progress: 1 or 0.", labels=("kind",)
+        )
         for kind in RunKind:
             running.add_metric((kind,), kind in now.running)
         yield running
@@ -258,10 +268,14 @@ class _Gauges(Collector):
         )
         if (next_run := self.next_run_at()) is not None:
             yield GaugeMetricFamily(
-                f"{PREFIX}_next_run_timestamp_seconds", "When the next run comes by itself.", next_run.timestamp()
+                f"{PREFIX}_next_run_timestamp_seconds", "Unix time of the next scheduled run.", next_run.timestamp()
             )
         if now.disk is not None:
-            yield GaugeMetricFamily(f"{PREFIX}_volume_size_bytes", "Size of the volume.", now.disk.size_bytes)
-            yield GaugeMetricFamily(f"{PREFIX}_volume_free_bytes", "Free for the mirror.", now.disk.free_bytes)
+            yield GaugeMetricFamily(f"{PREFIX}_volume_size_bytes", "Size of the volume in bytes.", now.disk.size_bytes)
+            yield GaugeMetricFamily(
+                f"{PREFIX}_volume_free_bytes", "Bytes of the volume that are free for the mirror.", now.disk.free_bytes
+            )
             if now.disk.free_inodes is not None:
-                yield GaugeMetricFamily(f"{PREFIX}_volume_free_inodes", "Inodes free.", now.disk.free_inodes)
+                yield GaugeMetricFamily(
+                    f"{PREFIX}_volume_free_inodes", "Free inodes of the volume.", now.disk.free_inodes
+                )

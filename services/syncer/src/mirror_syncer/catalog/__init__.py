@@ -1,13 +1,14 @@
 """
-What the mirror remembers: projects, runs, and files between two states. SQLite, or PostgreSQL.
+The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about to change or to be removed.
 
 Read ``schema`` first, then ``database``, which opens it and applies the migrations. Each other module holds the
-queries of one table: ``projects``, ``files``, ``run_log``, ``listing`` (upstream's list), ``due`` (whose turn it is).
+queries of one table or purpose: ``projects``, ``files``, ``run_log``, ``listing`` (upstream's list), ``due`` (projects
+due for a request).
 """
 
 from mirror_syncer.catalog.database import Catalog, Fact
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
-from mirror_syncer.catalog.listing import KnownList, Merged
+from mirror_syncer.catalog.listing import KnownList, MergeResult
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Totals, Verified
 
@@ -18,7 +19,7 @@ __all__ = [
     "DueProject",
     "Fact",
     "KnownList",
-    "Merged",
+    "MergeResult",
     "Messages",
     "Totals",
     "Verified",

@@ -1,7 +1,7 @@
 """
-What is to do with scope everything, page by page: no look reads more than it returns.
+Queries for projects due for a request (scope everything), page by page; none reads more rows than it returns.
 
-Each query repeats the condition of an index that holds just the rows that it is for; see ``schema``.
+Each query repeats the condition of an index that contains exactly its rows; see ``schema``.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.listing import GONE_AT_ONCE
+from mirror_syncer.catalog.listing import CONFIRMED_ABSENT
 from mirror_syncer.catalog.schema import (
     ABSENT,
     CHANGED,
@@ -25,15 +25,15 @@ from mirror_syncer.catalog.schema import (
     project,
 )
 
-_AT_ONCE = 1_000
-# Quarantined, a project leaves once its page is a 404.
-_TAKEN = sa.or_(sa.not_(project.c.quarantined), project.c.absent_since == GONE_AT_ONCE)
-_SETTLED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
+_BATCH_ROWS = 1_000
+# A quarantined project is removed only once its page is a 404.
+_REMOVABLE = sa.or_(sa.not_(project.c.quarantined), project.c.absent_since == CONFIRMED_ABSENT)
+_CHECKED = sa.or_(project.c.serial == project.c.wanted_serial, project.c.seen_serial == project.c.wanted_serial)
 
 
 @dataclass(frozen=True, slots=True)
 class DueProject:
-    """A project to look at, and the serial that upstream's list gives it."""
+    """A project to request, with its serial in upstream's list."""
 
     name: NormalizedName
     wanted: int | None
@@ -41,7 +41,7 @@ class DueProject:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How much there is to do, by reason."""
+    """The numbers of due projects, by reason."""
 
     changed: int = 0
     new: int = 0
@@ -50,66 +50,66 @@ class Amounts:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The number of all due projects."""
         return self.changed + self.new + self.retried + self.backlog
 
 
 class Due:
-    """Reads what is to do off the project table. Pages are lists of at most a thousand."""
+    """Queries on the project table; each yields lists of at most a thousand projects."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
     def changed(self) -> Iterator[list[DueProject]]:
-        """Yield what was looked at before, and has another serial since; what changed last comes first."""
+        """Yield known projects whose serial changed, latest change first."""
         return self._by_serial(CHANGED)
 
     def new(self) -> Iterator[list[DueProject]]:
-        """Yield what was never looked at; what changed last comes first, so the newest before the backlog."""
+        """Yield projects that were never requested, latest change first, so that new ones precede the backlog."""
         return self._by_serial(NEW)
 
     def retried(self, *, now: int) -> Iterator[list[DueProject]]:
-        """Yield what failed, in whole or in part, and whose time has come."""
+        """Yield projects whose retry after a complete or partial failure is due."""
         return self._by_time(project.c.due_at, RETRIED, before=now + 1)
 
     def stale(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield what is listed and was last looked at before then, the longest ago first."""
+        """Yield listed projects last requested before a time, oldest request first."""
         return self._by_time(project.c.checked_at, CHECKED, before=before)
 
     def unnumbered(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield what the list gives no serial, and was not looked at since."""
+        """Yield listed projects without a serial that were not requested since a time."""
         return self._by_name(project.c.wanted_serial == 0, project.c.checked_at <= before)
 
     def latest(self, *, tick: int, before: int) -> Iterator[list[DueProject]]:
-        """Yield what the list gives this serial or a later one, was not looked at since, and waits for no retry."""
+        """Yield projects with this serial or a later one that were not requested since and wait for no retry."""
         return self._by_serial(LISTED, *_latest(tick=tick, before=before))
 
     def count_latest(self, *, tick: int, before: int) -> int:
-        """Return how many projects ``latest`` yields that ``amounts`` does not count."""
-        return self._count(LISTED, *_latest(tick=tick, before=before), _SETTLED)
+        """Return the number of projects that ``latest`` yields and ``amounts`` does not count."""
+        return self._count(LISTED, *_latest(tick=tick, before=before), _CHECKED)
 
     def doubted(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield what has a serial that says nothing of its content, and was not looked at since."""
+        """Yield projects whose serial does not reflect their content and that were not requested since a time."""
         return self._by_name(project.c.checked_at <= before, condition=DOUBTED)
 
     def count_doubted(self) -> int:
-        """Return of how many listed projects the serial says nothing of the content."""
+        """Return the number of listed projects whose serial does not reflect their content."""
         return self._count(DOUBTED)
 
     def quarantined(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield what the list lacks since it is quarantined, and was last looked at before then."""
-        return self._by_name(_not_seen(since=before), condition=QUARANTINED)
+        """Yield quarantined projects, absent from the list, not requested since a time."""
+        return self._by_name(_not_requested(since=before), condition=QUARANTINED)
 
     def count_quarantined(self, *, before: int) -> int:
-        """Return how many projects ``quarantined`` yields."""
-        return self._count(QUARANTINED, _not_seen(since=before))
+        """Return the number of projects that ``quarantined`` yields."""
+        return self._count(QUARANTINED, _not_requested(since=before))
 
     def everything(self, *, before: int) -> Iterator[list[DueProject]]:
-        """Yield all that is listed and was not looked at since."""
-        return self._by_name(_not_seen(since=before))
+        """Yield all listed projects that were not requested since a time."""
+        return self._by_name(_not_requested(since=before))
 
     def fingerprints(self) -> Iterator[list[tuple[DueProject, str | None]]]:
-        """Yield all that is listed and published, and the fingerprint of the policy that it was published by."""
+        """Yield all listed and published projects, each with the fingerprint of the policy of its page."""
         after = ""
         query = sa.select(project.c.name, project.c.wanted_serial, project.c.fingerprint).where(
             LISTED, project.c.published
@@ -120,39 +120,39 @@ class Due:
 
     def absent(self, *, edition: int, published: bool, limit: int) -> list[NormalizedName]:
         """
-        Return some that an older list than this edition lacked first, and that were not listed since.
+        Return some projects that a list before this edition lacked first, and that were not listed since.
 
-        Of the published ones, those that are quarantined are none: no list names them, and their pages say so.
+        Published quarantined projects are not among them: lists omit them, and their pages confirm the quarantine.
         """
         query = sa.select(project.c.name).where(ABSENT, project.c.absent_since < edition)
-        query = query.where(*((project.c.published, _TAKEN) if published else (sa.not_(project.c.published),)))
+        query = query.where(*((project.c.published, _REMOVABLE) if published else (sa.not_(project.c.published),)))
         with self._engine.connect() as connection:
             found = connection.scalars(query.order_by(project.c.absent_since, project.c.name).limit(limit))
             return [NormalizedName(name) for name in found]
 
     def count_absent(self, *, edition: int) -> int:
-        """Return how many published projects ``absent`` returns."""
+        """Return the number of published projects that ``absent`` returns."""
         query = sa.select(sa.func.count()).select_from(project)
-        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published, _TAKEN)
+        query = query.where(ABSENT, project.c.absent_since < edition, project.c.published, _REMOVABLE)
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
     def shrinking(self) -> list[NormalizedName]:
-        """Return the projects whose upstream page lacks files that ours names: see the deletion guard."""
+        """Return the projects whose upstream page lacks files of the published page: see the deletion guard."""
         with self._engine.connect() as connection:
             query = sa.select(project.c.name).where(SHRINKING).order_by(project.c.name)
             return [NormalizedName(name) for name in connection.scalars(query)]
 
     def count_shrinking(self) -> int:
-        """Return how many projects ``shrinking`` returns."""
+        """Return the number of projects that ``shrinking`` returns."""
         return self._count(SHRINKING)
 
     def amounts(self, *, now: int, first: int) -> Amounts:
         """
-        Count what is to do.
+        Count the due projects.
 
         Args:
-            first: the edition of the first list, which parts what is new from the backlog.
+            first: the edition of the first list; projects with later serials are new, the others are backlog.
         """
         new = project.c.wanted_serial > first
         with self._engine.connect() as connection:
@@ -168,15 +168,15 @@ class Due:
             )
 
     def count_listed(self) -> int:
-        """Return how many projects upstream lists, as far as is known."""
+        """Return the number of projects in upstream's last list."""
         return self._count(LISTED)
 
     def count_unnumbered(self, *, before: int) -> int:
-        """Return how many projects ``unnumbered`` yields."""
+        """Return the number of projects that ``unnumbered`` yields."""
         return self._count(LISTED, project.c.wanted_serial == 0, project.c.checked_at <= before)
 
     def settled_serial(self, *, upstream: int) -> int:
-        """Return the highest serial up to which every listed change was looked at."""
+        """Return the highest serial up to which all listed changes were processed."""
         with self._engine.connect() as connection:
             oldest = [
                 connection.scalar(sa.select(sa.func.min(project.c.wanted_serial)).where(condition))
@@ -221,11 +221,11 @@ class Due:
 
     def _fetch(self, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
         with self._engine.connect() as connection:
-            return list(connection.execute(query.limit(_AT_ONCE)))
+            return list(connection.execute(query.limit(_BATCH_ROWS)))
 
 
-def _not_seen(*, since: int) -> sa.ColumnElement[bool]:
-    # None: a new catalog found it in the tree, or upstream is another one since.
+def _not_requested(*, since: int) -> sa.ColumnElement[bool]:
+    # None: a new catalog found it in the tree, or upstream was changed.
     return sa.or_(project.c.checked_at.is_(None), project.c.checked_at <= since)
 
 

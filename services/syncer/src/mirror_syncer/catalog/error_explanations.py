@@ -1,4 +1,4 @@
-"""What SQLite says of the disk that the catalog is on, as what a person can do about it."""
+"""Disk errors of SQLite, translated into messages with a remedy."""
 
 import os
 import sqlite3
@@ -8,21 +8,21 @@ import sqlalchemy as sa
 from mirror_syncer.errors import StateError
 
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "make room on the disk of MIRROR_STATE",
-    sqlite3.SQLITE_IOERR: "look at the kernel's log, and at the disk of MIRROR_STATE: is it full, or ill?",
-    sqlite3.SQLITE_READONLY: "mount the disk of MIRROR_STATE for writing, and let {user} write what is on it",
+    sqlite3.SQLITE_FULL: "free space on the disk of MIRROR_STATE",
+    sqlite3.SQLITE_IOERR: "check the kernel log, and whether the disk of MIRROR_STATE is full or failing",
+    sqlite3.SQLITE_READONLY: "mount the disk of MIRROR_STATE read-write, and give {user} write permission",
 }
 
 
-def explain(context: sa.ExceptionContext) -> None:
+def explain_sqlite_error(context: sa.ExceptionContext) -> None:
     """
-    Be told of an error by SQLAlchemy (its ``handle_error``), before who asked is.
+    Translate a disk error of SQLite; a listener for SQLAlchemy's ``handle_error``.
 
     Raises:
-        StateError: it is the disk's. What is wrong with one row, or a schema, goes on as it is.
+        StateError: it is a disk error. Errors of one row or of the schema pass unchanged.
     """
     error = context.original_exception
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended codes say which call it was
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes add the failed call in the higher bits
     if remedy := _REMEDIES.get(code):
         user = f"{os.getuid()}:{os.getgid()}"
         raise StateError(f"the catalog cannot be written: {error}; {remedy.format(user=user)}") from error

@@ -1,4 +1,4 @@
-"""The tree's generation as the catalog knows it: the last one whose rows are committed, and the last one begun."""
+"""The catalog's record of the tree's generation: the last confirmed one, and the last begun one."""
 
 import sqlalchemy as sa
 
@@ -11,36 +11,36 @@ _BEGUN = "generation_begun"
 
 class KnownGenerations:
     """
-    Reads and writes both.
+    The confirmed and the begun generation.
 
-    A change notes its number here before clients can see it, writes it to the tree after they can, and confirms it in
-    the transaction that remembers the change. So the tree that belongs to this catalog bears the confirmed generation,
-    or one up to the begun one, whose projects are pending.
+    A change records its number here before clients can see it, writes it to the tree afterwards, and confirms it in
+    the transaction that stores the change. A matching tree therefore has a generation between the confirmed one and
+    the begun one, and projects with later changes are pending.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
     def read(self) -> tuple[Generation, Generation]:
-        """Return what is confirmed, and what is begun."""
+        """Return the confirmed and the begun generation."""
         with self._engine.connect() as connection:
             confirmed, begun = _read(connection, _CONFIRMED), _read(connection, _BEGUN)
         return confirmed, max(confirmed, begun, key=lambda generation: generation.number)
 
     def begin(self, generation: Generation) -> None:
-        """Note a generation before anything of it can be seen."""
+        """Record a generation before its change becomes visible."""
         with self._engine.begin() as connection:
             _write(connection, _BEGUN, generation)
 
     def accept(self, generation: Generation) -> None:
-        """Note that tree and catalog belong together as they are."""
+        """Record that the tree with this generation matches the catalog."""
         with self._engine.begin() as connection:
             _write(connection, _CONFIRMED, generation)
             _write(connection, _BEGUN, generation)
 
 
 def confirm(connection: sa.Connection, generation: Generation | None) -> None:
-    """Note, with what a change wrote to the catalog, that it did; a later change may have been faster."""
+    """Confirm a change's generation in its own transaction, unless a later change was confirmed first."""
     if generation is not None and generation.number > _read(connection, _CONFIRMED).number:
         _write(connection, _CONFIRMED, generation)
 

@@ -1,4 +1,4 @@
-"""What upstream's list says, merged into the catalog: new projects, changed ones, and those that it lacks."""
+"""The merge of upstream's project list into the catalog: new, changed and absent projects."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,37 +14,37 @@ from mirror_syncer.model.project import NO_VALIDATORS
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
 from mirror_syncer.model.validators import Validators
 
-_AT_ONCE = 5_000  # rows a transaction: 50 ms, so that publications need not wait
+_BATCH_ROWS = 5_000  # per transaction: 50 ms, so that publications need not wait
 _KEY = "upstream_list"
-GONE_AT_ONCE = 0
-"""An edition before all others: absent, and no second list needs to agree."""
+CONFIRMED_ABSENT = 0
+"""An edition before all others: the absence is certain and needs no confirmation by a second list."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownList:
-    """The last list of upstream's that was merged to its end."""
+    """The last completely merged list of upstream."""
 
     origin: str
     edition: int
-    """Its serial; of an upstream without serials, the time when it came."""
+    """Its serial, or the time of its download if upstream has no serials."""
     serial: int | None = None
     first: int = 0
-    """The edition of the first list: what it names and was never looked at is the backlog."""
+    """The edition of the first list; its projects that were never requested form the backlog."""
     unnumbered: int = 0
-    """How many projects it gives no serial, or none to be believed."""
+    """Number of projects without a serial, or with an untrusted one."""
     newest: int | None = None
     """The highest serial of a project."""
     validators: Validators = NO_VALIDATORS
 
     @property
     def ceiling(self) -> int:
-        """The highest serial of a page that is believed."""
+        """The highest trusted serial of a page."""
         return min(MAX_SERIAL, max(self.serial or 0, self.newest or 0) + MAX_SERIAL_LEAD)
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What a list changed."""
+class MergeResult:
+    """The numbers of projects that a list changed."""
 
     new: int = 0
     changed: int = 0
@@ -52,25 +52,25 @@ class Merged:
     back: int = 0
     """Listed again."""
 
-    def __add__(self, other: "Merged") -> "Merged":
+    def __add__(self, other: "MergeResult") -> "MergeResult":
         mine, its = asdict(self), asdict(other)
-        return Merged(**{key: mine[key] + its[key] for key in mine})
+        return MergeResult(**{key: mine[key] + its[key] for key in mine})
 
 
 class Listing:
-    """The columns of the project table that are the list's, and what is known of the list itself."""
+    """The list's columns of the project table, and the record of the list itself."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def known(self) -> KnownList | None:
-        """Return the last list that was merged to its end."""
+    def last(self) -> KnownList | None:
+        """Return the last completely merged list."""
         with self._engine.connect() as connection:
             text = connection.scalar(sa.select(about.c.value).where(about.c.key == _KEY))
         if text is None:
             return None
-        said = json.loads(text)
-        return KnownList(**said | {"validators": Validators(**said["validators"])})
+        stored = json.loads(text)
+        return KnownList(**stored | {"validators": Validators(**stored["validators"])})
 
     def merge(
         self,
@@ -78,40 +78,42 @@ class Listing:
         known: KnownList,
         *,
         now: int,
-        anew: bool = False,
+        accept_absences: bool = False,
         older: bool = False,
-    ) -> Merged:
+    ) -> MergeResult:
         """
         Merge a whole list.
 
-        Each part is compared with the rows of its names, and what differs is written a few thousand rows at a time.
-        Broken off, it leaves what the parts so far say; only the end makes the list known, its validators with it.
+        Each part is compared with the rows of its names; differences are written a few thousand rows at a time. An
+        interrupted merge keeps the parts merged so far; the list and its validators are recorded only at the end.
 
         Args:
-            parts: what names begin with, in one or two characters, and the serials of all listed ones; 0: without one.
-            known: what is known of the list when it is merged.
-            now: what waits for another attempt and changed upstream is due from then on.
-            anew: its absences count whatever was known before: a person says so, or upstream has gone back.
-            older: it is older than the last one. What it gives another serial is asked for, and nothing is taken for
-                absent; the last list stays the one that is known.
+            parts: the first one or two characters of names, and the serials of all listed names; 0 for no serial.
+            known: the record of this list, to be stored at the end.
+            now: changed projects that wait for a retry become due at this time.
+            accept_absences: count absences despite newer serials: the operator says so, or upstream was reset.
+            older: it is older than the last one. Projects with another serial become due, none becomes absent, and the
+                last list stays on record.
         """
-        merged = Merged()
+        merged = MergeResult()
         for beginning, listed in parts:
-            merged += self._merge(beginning, listed, edition=known.edition, now=now, anew=anew, older=older)
+            merged += self._merge(
+                beginning, listed, edition=known.edition, now=now, accept_absences=accept_absences, older=older
+            )
         if older:
-            # The last list, shown again, must be merged again: a 304 would leave what this one said.
-            if (last := self.known()) is not None:
+            # The last list must be merged again when upstream serves it again: a 304 would keep this one's values.
+            if (last := self.last()) is not None:
                 self._store(replace(last, validators=NO_VALIDATORS))
             return merged
-        before = self.known()
+        before = self.last()
         first = known.edition if before is None or before.origin != known.origin else before.first
         self._store(replace(known, first=first))
         return merged
 
-    def settle(
+    def record_presence(
         self, connection: sa.Connection, *, gone: Sequence[NormalizedName], there: Sequence[NormalizedName]
     ) -> None:
-        """Note which projects upstream itself says to be gone, whatever its list says, and which have come back."""
+        """Record which projects upstream's pages report as removed or present, regardless of its list."""
         if gone:
             connection.execute(_GONE, [{"of": name} for name in gone])
         if there:
@@ -132,13 +134,13 @@ class Listing:
         *,
         edition: int,
         now: int,
-        anew: bool = False,
+        accept_absences: bool = False,
         older: bool = False,
-    ) -> Merged:
-        known = self._known(beginning)
+    ) -> MergeResult:
+        known = self._known_serials(beginning)
         if known == listed:
-            return Merged()
-        # Comprehensions: 886,000 turns of a loop would take longer than all the reading.
+            return MergeResult()
+        # Comprehensions: a loop over 886,000 names would take longer than reading them.
         differ = [(name, serial) for name, serial in listed.items() if known.get(name) != serial]
         missing = [] if older else [name for name in known if name not in listed]
         new, changed, back = {}, [], 0
@@ -146,21 +148,21 @@ class Listing:
             before = known.get(name)
             if name not in known:
                 new[name] = serial
-            elif before is None or before >= 0 or not older:  # what is absent an older list does not bring back
+            elif before is None or before >= 0 or not older:  # an older list does not restore an absent project
                 changed.append({"of": name, "wanted": serial, "now": now})
                 back += before is not None and before < 0
-        # First seen to be absent in this list, or in one that was counted otherwise.
-        absent = [name for name in missing if (known[name] or 0) >= 0 or _since(known[name]) > edition]
+        # First absent in this list, or in one with a different numbering.
+        absent = [name for name in missing if (known[name] or 0) >= 0 or _absent_since(known[name]) > edition]
         self._write(_CHANGED, changed)
-        self._write(_ABSENT, [{"of": name, "edition": edition, "anew": anew} for name in absent])
+        self._write(_ABSENT, [{"of": name, "edition": edition, "accept_absences": accept_absences} for name in absent])
         self._insert(new)
-        return Merged(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
+        return MergeResult(new=len(new), changed=len(changed) - back, absent=len(absent), back=back)
 
-    def _known(self, beginning: str) -> dict[NormalizedName, int | None]:
-        """Return the wanted serials of all names that begin so; of absent ones -1 less the edition since when."""
+    def _known_serials(self, beginning: str) -> dict[NormalizedName, int | None]:
+        """Return the wanted serials of all names with this beginning; for absent ones -1 minus the edition."""
         after = f"{beginning[0]}{chr(ord(beginning[1]) + 1)}" if len(beginning) > 1 else f"{beginning}-"
         with self._engine.connect() as connection:
-            # The driver's own cursor, for its plain tuples: see Projects.listed.
+            # The driver's cursor returns plain tuples: see Projects.listed.
             cursor = connection.connection.cursor()
             cursor.execute(f"{_KNOWN} WHERE name >= '{beginning}' AND name < '{after}'")
             found = dict(cast("Iterable[tuple[NormalizedName, int | None]]", cursor))
@@ -168,24 +170,24 @@ class Listing:
         return found
 
     def _write(self, statement: sa.Update, rows: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(rows), _AT_ONCE):
+        for start in range(0, len(rows), _BATCH_ROWS):
             with self._engine.begin() as connection:
-                connection.execute(statement, rows[start : start + _AT_ONCE])
+                connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
     def _insert(self, listed: Mapping[NormalizedName, int]) -> None:
         insert = insertion(self._engine.dialect, project).values(**_INSERT)
-        # A person may have named one meanwhile, and its row be there.
+        # An operator may have named one in the meantime, so that its row exists.
         insert = insert.on_conflict_do_update(
             index_elements=["name"], set_={"wanted_serial": insert.excluded.wanted_serial}
         )
         compiled = insert.compile(self._engine)
         order = compiled.positiontup
         rows = list(listed.items())
-        for start in range(0, len(rows), _AT_ONCE):
-            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _AT_ONCE]]
+        for start in range(0, len(rows), _BATCH_ROWS):
+            some = [{"of": name, "wanted": serial} for name, serial in rows[start : start + _BATCH_ROWS]]
             values = some if order is None else [tuple(row[key] for key in order) for row in some]
             with self._engine.begin() as connection:
-                # The statement as the driver takes it: SQLAlchemy's own way takes twice the time.
+                # Passed directly to the driver: through SQLAlchemy it takes twice the time.
                 connection.exec_driver_sql(str(compiled), values)
 
 
@@ -217,17 +219,17 @@ _CHANGED = (
             ),
             else_=project.c.state,
         ),
-        # It waited for another attempt at what is past now.
+        # Its pending retry was for outdated content.
         due_at=sa.case((project.c.due_at.is_not(None), sa.bindparam("now")), else_=None),
     )
 )
-# A list older than what is known of a project says nothing of its absence.
+# A list that is older than a project's last known serial does not prove its absence.
 _ABSENT = (
     project.update()
     .where(
         project.c.name == sa.bindparam("of"),
         sa.or_(
-            sa.bindparam("anew", type_=sa.Boolean),
+            sa.bindparam("accept_absences", type_=sa.Boolean),
             sa.and_(
                 sa.func.coalesce(project.c.serial, 0) <= sa.bindparam("edition"),
                 sa.func.coalesce(project.c.wanted_serial, 0) <= sa.bindparam("edition"),
@@ -236,13 +238,13 @@ _ABSENT = (
     )
     .values(absent_since=sa.bindparam("edition"))
 )
-_GONE = project.update().where(project.c.name == sa.bindparam("of")).values(absent_since=GONE_AT_ONCE)
+_GONE = project.update().where(project.c.name == sa.bindparam("of")).values(absent_since=CONFIRMED_ABSENT)
 _THERE = (
     project.update()
-    .where(project.c.name == sa.bindparam("of"), project.c.absent_since == GONE_AT_ONCE)
+    .where(project.c.name == sa.bindparam("of"), project.c.absent_since == CONFIRMED_ABSENT)
     .values(absent_since=None)
 )
 
 
-def _since(known: int | None) -> int:
+def _absent_since(known: int | None) -> int:
     return -1 - (known or 0)

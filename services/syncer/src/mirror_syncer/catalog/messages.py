@@ -1,4 +1,4 @@
-"""Runs whose end the webhook's receiver has not heard of yet."""
+"""Undelivered webhook messages: runs that ended, and whose receiver was not notified yet."""
 
 from contextlib import suppress
 
@@ -10,13 +10,13 @@ from mirror_syncer.catalog.schema import message, run
 
 
 class Messages:
-    """The message table, into which ``RunLog`` writes with a run's end, in one transaction."""
+    """The message table; ``RunLog`` inserts a row in the transaction that ends a run."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def owed(self, *, limit: int) -> list[Run]:
-        """Return the runs, oldest first, but for those that another version wrote, in words that this one knows not."""
+    def undelivered(self, *, limit: int) -> list[Run]:
+        """Return the runs, oldest first, except those that this version cannot parse."""
         query = sa.select(run.c.document).join(message, message.c.run_id == run.c.id).order_by(run.c.id).limit(limit)
         with self._engine.connect() as connection:
             documents = connection.scalars(query).all()
@@ -26,7 +26,7 @@ class Messages:
                 runs.append(Run.model_validate_json(document))
         return runs
 
-    def settle(self, run_id: str) -> bool:
-        """Owe no message of this run any more; return whether one was owed."""
+    def mark_delivered(self, run_id: str) -> bool:
+        """Delete the message of a run; return whether there was one."""
         with self._engine.begin() as connection:
             return connection.execute(message.delete().where(message.c.run_id == run_id)).rowcount > 0

@@ -1,4 +1,4 @@
-"""Brings a catalog of an earlier version to today's schema."""
+"""The migration of an older catalog to the current schema."""
 
 from importlib.resources import files
 
@@ -10,10 +10,10 @@ from alembic.util import CommandError
 
 def migrate(connection: sa.Connection, *, to: str = "head") -> None:
     """
-    Run the migrations that it lacks, up to a revision.
+    Run the missing migrations, up to a revision.
 
     Raises:
-        LookupError: its version is none of ours: a newer one wrote it.
+        LookupError: the catalog's version is unknown: a newer version wrote it.
     """
     config = Config()
     config.set_main_option("script_location", str(files("mirror_syncer.catalog") / "migrations"))

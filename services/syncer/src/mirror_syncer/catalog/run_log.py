@@ -1,4 +1,4 @@
-"""Runs, as they were last seen."""
+"""The log of runs, each in its latest state."""
 
 import hashlib
 import re
@@ -17,12 +17,12 @@ from mirror_syncer.catalog.schema import message, run, run_key
 from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.errors import KeyReusedError
 
-# Enough to look back over a year of half-hourly runs; older ones that ended go.
-_KEPT = 20_000
-# A client that lost an answer asks again within minutes. The oldest go first where there are more.
+# Enough for a year of half-hourly runs; older ones that ended are deleted.
+_MAX_RUNS = 20_000
+# A client that lost a response repeats its request within minutes. Beyond the limit the oldest keys are deleted.
 _KEY_SECONDS = 86_400
-_KEYS_KEPT = 20_000
-_UNREADABLE_MOST = 20  # of which the first that can be read is looked for
+_MAX_KEYS = 20_000
+_MAX_UNREADABLE_RUNS = 20  # to skip in the search for a readable one
 
 log = structlog.get_logger()
 
@@ -32,8 +32,8 @@ class RunLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self.announced = False
-        """Whether there is a receiver who is owed a message of each run's end."""
+        self.notifies_webhook = False
+        """Whether a webhook receives a message at the end of each run."""
 
     def add(self, new: Run, *, idempotency_key: str | None = None) -> None:
         """Store a new run."""
@@ -41,12 +41,12 @@ class RunLog:
             connection.execute(run.insert().values(**_values(new)))
             if idempotency_key:
                 _store_key(connection, idempotency_key, new.request, run_id=new.id)
-            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_KEPT).limit(1).scalar_subquery()
+            oldest = sa.select(run.c.id).order_by(run.c.id.desc()).offset(_MAX_RUNS).limit(1).scalar_subquery()
             connection.execute(run.delete().where(run.c.id <= oldest, run.c.finished_at.is_not(None)))
             connection.execute(run_key.delete().where(run_key.c.run_id <= oldest))
 
     def add_key(self, identifier: str, idempotency_key: str, request: RunRequest) -> None:
-        """Let one more key, with which this was asked for, stand for a run."""
+        """Add another Idempotency-Key, with its request, to a run."""
         with self._engine.begin() as connection:
             _store_key(connection, idempotency_key, request, run_id=identifier)
 
@@ -56,13 +56,13 @@ class RunLog:
             self.store(connection, changed)
 
     def store(self, connection: sa.Connection, changed: Run) -> None:
-        """Store a run's progress with what else a transaction holds; the run itself, where the disk was full for it."""
+        """Store a run's progress in a transaction; insert the run if a full disk had prevented that."""
         values = _values(changed)
-        # What has ended stays so: a progress that was on its way in a thread comes too late.
+        # A run that has ended stays ended: progress that a thread stores late is ignored.
         going = run.c.finished_at.is_(None)
         statement = insertion(connection.dialect, run).values(values)
         connection.execute(statement.on_conflict_do_update(index_elements=[run.c.id], set_=values, where=going))
-        if self.announced and changed.state.ended:
+        if self.notifies_webhook and changed.state.ended:
             owed = insertion(connection.dialect, message).values(run_id=changed.id)
             connection.execute(owed.on_conflict_do_nothing())
 
@@ -72,15 +72,15 @@ class RunLog:
             document = connection.scalar(sa.select(run.c.document).where(run.c.id == identifier))
         return _parse(document, identifier=identifier)
 
-    def by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
+    def get_by_key(self, idempotency_key: str, request: RunRequest) -> Run | None:
         """
-        Return the run that this request made with this Idempotency-Key, within the last day.
+        Return the run that this request created with this Idempotency-Key within the last day.
 
         Raises:
-            KeyReusedError: another request was made with it.
+            KeyReusedError: another request has used the key.
         """
         query = sa.select(run.c.id, run.c.document, run_key.c.digest).join(run_key, run_key.c.run_id == run.c.id)
-        query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _forgotten())
+        query = query.where(run_key.c.key == idempotency_key, run_key.c.made_at > _oldest_key_time())
         with self._engine.connect() as connection:
             found = connection.execute(query).one_or_none()
         if found is None:
@@ -100,7 +100,7 @@ class RunLog:
         before: str | None = None,
         limit: int = 50,
     ) -> list[Run]:
-        """Return runs, newest first: of these states, kind and triggers, asked for since then, older than a run."""
+        """Return runs, newest first: with these states, kind and triggers, requested since a time, older than a run."""
         query = sa.select(run.c.id, run.c.document).order_by(run.c.id.desc()).limit(limit)
         if kind is not None:
             query = query.where(run.c.kind == kind)
@@ -110,7 +110,7 @@ class RunLog:
             query = query.where(run.c.id >= _first_id(since))
         if before is not None:
             query = query.where(run.c.id < before)
-        # A query a state and trigger: for several at once SQLite would look at all runs, or sort them.
+        # One query per state and trigger: for several at once SQLite would scan or sort all runs.
         of_states = [run.c.state == state for state in dict.fromkeys(states)] or [sa.true()]
         of_triggers = [run.c.trigger == trigger for trigger in dict.fromkeys(triggers)] or [sa.true()]
         queries = [query.where(*both) for both in product(of_states, of_triggers)]
@@ -122,30 +122,28 @@ class RunLog:
                 runs += filter(None, (_parse(row.document, identifier=row.id) for row in newest))
                 if len(newest) < limit:
                     break
-                # Others take the place of what was passed over, so that a list neither ends early nor leads nowhere.
+                # Further runs replace the skipped ones, so that the list does not end early.
                 queries = [query.where(run.c.id < newest[-1].id) for query in queries]
         return runs[:limit]
 
-    def first_whole(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
-        """Return the oldest whole run of this state and kind that is newer than a run."""
+    def first_whole_run(self, state: RunState, *, kind: RunKind, after: str) -> Run | None:
+        """Return the oldest full run with this state and kind that is newer than a run."""
         query = sa.select(run.c.id, run.c.document)
         query = query.where(run.c.kind == kind, run.c.whole, run.c.state == state, run.c.id > after)
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(run.c.id).limit(_UNREADABLE_MOST))
+            rows = connection.execute(query.order_by(run.c.id).limit(_MAX_UNREADABLE_RUNS))
             return next(filter(None, (_parse(row.document, identifier=row.id) for row in rows)), None)
 
 
 def _store_key(connection: sa.Connection, key: str, request: RunRequest, *, run_id: str) -> None:
-    connection.execute(run_key.delete().where(run_key.c.made_at <= _forgotten()))
+    connection.execute(run_key.delete().where(run_key.c.made_at <= _oldest_key_time()))
     row = {"key": key, "run_id": run_id, "digest": _digest(request), "made_at": int(time.time())}
     connection.execute(run_key.insert().values(row))
     newest = sa.select(run_key.c.made_at).order_by(run_key.c.made_at.desc())
-    connection.execute(
-        run_key.delete().where(run_key.c.made_at <= newest.offset(_KEYS_KEPT).limit(1).scalar_subquery())
-    )
+    connection.execute(run_key.delete().where(run_key.c.made_at <= newest.offset(_MAX_KEYS).limit(1).scalar_subquery()))
 
 
-def _forgotten() -> int:
+def _oldest_key_time() -> int:
     return int(time.time()) - _KEY_SECONDS
 
 
@@ -154,12 +152,12 @@ def _digest(request: RunRequest) -> str:
 
 
 def _first_id(moment: datetime) -> str:
-    """Return what ids of runs that were asked for then begin with, or come after."""
+    """Return the lowest id that a run requested at this time can have."""
     return re.sub(r"[-:.]", "", moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds"))
 
 
 def _parse(document: str | None, *, identifier: str | None = None) -> Run | None:
-    """Return a run; one that cannot be read, such as another version's, is passed over and logged: it fails no list."""
+    """Return a run; log and skip one that cannot be parsed, such as that of another version."""
     if document is None:
         return None
     try:
@@ -167,14 +165,14 @@ def _parse(document: str | None, *, identifier: str | None = None) -> Run | None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:200]
-        _tell_once(identifier, reason)
+        _warn_once(identifier, reason)
         return None
 
 
 @lru_cache(maxsize=1_000)
-def _tell_once(identifier: str | None, reason: str) -> None:
-    """Log it, but not with each look at the status."""
-    log.warning("a run in the catalog cannot be read, and is passed over", run=identifier, reason=reason)
+def _warn_once(identifier: str | None, reason: str) -> None:
+    """Log an unreadable run once, not at each request for the status."""
+    log.warning("skipping an unreadable run in the catalog", run=identifier, reason=reason)
 
 
 def _values(of: Run) -> dict[str, object]:

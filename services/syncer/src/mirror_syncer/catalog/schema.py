@@ -1,4 +1,4 @@
-"""The catalog's tables. There is no row for a published file: the page is the list."""
+"""The catalog's tables. A published file has no row: its page is the record."""
 
 from sqlalchemy import (
     DDL,
@@ -18,18 +18,19 @@ from sqlalchemy import (
 )
 
 SCHEMA_VERSION = "0014"
-"""The newest migration's, which this schema is the result of."""
+"""The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
 
-# By bytes on both databases, since lists are merged in that order; PostgreSQL's own may be a language's.
+# Sorted by bytes on both databases, the order of merged lists; PostgreSQL's default may be that of a language.
 Word = String().with_variant(String(collation="C"), "postgresql")
-# What scope everything has to do, each condition with an index of just the rows that it holds for: whatever there are
-# of others, a look costs nothing where nothing is to do. Queries must repeat them word for word.
+# Conditions for due projects (scope everything), each with an index of exactly the matching rows, so that a query
+# without results costs nothing. Queries must repeat them word for word.
 LISTED = text("wanted_serial IS NOT NULL AND absent_since IS NULL")
 CHECKED = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NOT NULL")
 NEW = text("wanted_serial IS NOT NULL AND absent_since IS NULL AND checked_at IS NULL AND serial IS NULL")
-# A wanted serial of 0: listed without one. Any other than the one of the last look is news, also a lower one.
+# A wanted serial of 0 means listed without a serial. Any other value than at the last request is a change, even a lower
+# one.
 CHANGED = text(
     "wanted_serial > 0 AND absent_since IS NULL AND due_at IS NULL AND (checked_at IS NOT NULL OR serial IS NOT NULL)"
     " AND (serial IS NULL OR serial <> wanted_serial) AND (seen_serial IS NULL OR seen_serial <> wanted_serial)"
@@ -55,27 +56,27 @@ project = Table(
     metadata,
     Column("name", Word, primary_key=True),
     Column("state", Word, nullable=False),
-    # upstream's, of the page that was taken last, where it is believed
+    # upstream's serial of the last accepted page, if trusted
     Column("serial", BigInteger),
-    # ours, where the published page moved and upstream's serial did not
+    # the mirror's own serial, if the published page changed and upstream's serial did not
     Column("own_serial", BigInteger),
-    # what upstream's list gave it when it was last looked at
+    # its serial in upstream's list at the last request
     Column("seen_serial", BigInteger),
-    # its serial says nothing of its content
+    # its serial does not reflect its content
     Column("doubted", Boolean, nullable=False, server_default=false()),
-    # its page was quarantined when it was last taken
+    # its last accepted page was quarantined
     Column("quarantined", Boolean, nullable=False, server_default=false()),
-    # since when upstream has shown older pages only
+    # since when upstream has served only older pages
     Column("older_since", BigInteger),
     Column("etag", Text),
     Column("last_modified", Text),
-    # of the policy that the published page was made by
+    # of the policy that was applied to the published page
     Column("fingerprint", Word),
     Column("file_count", Integer, nullable=False, default=0),
     Column("stored_bytes", BigInteger, nullable=False, default=0),
     Column("withheld_files", Integer, nullable=False, default=0),
     Column("missing_files", Integer, nullable=False, default=0),
-    # that upstream's page lacks, and the deletion guard keeps on ours
+    # files that upstream's page lacks and the deletion guard keeps
     Column("lost_files", Integer, nullable=False, server_default="0"),
     Column("published", Boolean, nullable=False, default=False),
     Column("attempts", Integer, nullable=False, default=0),
@@ -83,27 +84,27 @@ project = Table(
     Column("checked_at", BigInteger),
     Column("changed_at", BigInteger),
     Column("error", Text),
-    # of the published page's two forms together; NULL: not known
+    # digest of the published page's two forms together; NULL: unknown
     Column("page_sha256", Word),
-    # These are not the transfer's, so a project's publication leaves them as they are.
-    # the serial that upstream's list gives it
+    # A project's publication does not change the following columns.
+    # its serial in upstream's list
     Column("wanted_serial", BigInteger),
     # the serial of the first list that lacks it
     Column("absent_since", BigInteger),
     Column("verified_at", BigInteger),
-    # since when it is failing or partial without a break; NULL while it is neither
+    # since when it has been failing or partial; NULL while it is neither
     Column("amiss_since", BigInteger),
-    # what a verify found missing or wrong of it, and since when; 0 once a verify finds nothing, or has repaired it
+    # number of missing or corrupt files that a verify found, and since when; 0 once repaired or found intact
     Column("damaged_files", Integer, nullable=False, server_default="0"),
     Column("damaged_since", BigInteger),
     Index("project_state", "state", "name"),
-    # The project list is read from this index alone.
+    # The project list is read only from this index.
     Index("project_listed", "published", "name", "serial", "own_serial"),
-    # Upstream's list is compared with this one alone.
+    # Upstream's list is compared only with this index.
     Index("project_wanted", "name", "wanted_serial", "absent_since"),
     Index("project_new", "wanted_serial", "name", sqlite_where=NEW, postgresql_where=NEW),
     Index("project_changed", "wanted_serial", "name", sqlite_where=CHANGED, postgresql_where=CHANGED),
-    # What the list names with its newest serial, or with a later one.
+    # Projects with the newest serial of the list.
     Index("project_latest", "wanted_serial", "name", sqlite_where=LISTED, postgresql_where=LISTED),
     Index("project_doubted", "name", sqlite_where=DOUBTED, postgresql_where=DOUBTED),
     Index("project_quarantined", "name", sqlite_where=QUARANTINED, postgresql_where=QUARANTINED),
@@ -115,9 +116,9 @@ project = Table(
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
 )
 
-# The projects of each state, and what they weigh. SQLite's triggers keep it, so that no write can forget to: to count
-# 200,000 rows takes 45 ms, and it is asked for at each scrape. On PostgreSQL it is empty, and they are counted: there,
-# each of a transaction's changes to one row makes the next one slower.
+# Totals of projects by state. On SQLite triggers keep them current, because counting 200,000 rows at each scrape would
+# take 45 ms. On PostgreSQL the table is empty and rows are counted: there, each change of one row within a transaction
+# slows down the next.
 project_total = Table(
     "project_total",
     metadata,
@@ -125,7 +126,7 @@ project_total = Table(
     Column("projects", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
-    # those with at least one published file
+    # projects with at least one published file
     Column("installable", BigInteger, nullable=False, server_default="0"),
 )
 _COUNT_NEW = """
@@ -150,7 +151,7 @@ for _trigger in (
     _statement = DDL(f"CREATE TRIGGER {_trigger}")  # type: ignore[no-untyped-call]
     event.listen(metadata, "after_create", _statement.execute_if(dialect="sqlite"))
 
-# Upstream's page, where policy or failure held files of it back: what a 304 then stands for.
+# Upstream's page, stored if policy or failures left out some of its files: after a 304 it is processed again.
 kept_page = Table(
     "kept_page",
     metadata,
@@ -167,36 +168,36 @@ run = Table(
     Column("id", Word, primary_key=True),
     Column("kind", Word, nullable=False),
     Column("state", Word, nullable=False),
-    # before the document, which may be 100 kB long: SQLite reads a row from its begin
+    # before the document, which may have 100 kB: SQLite reads a row from its start
     Column("trigger", Word, nullable=False, server_default=text("''")),
     Column("whole", Boolean, nullable=False),
     Column("finished_at", BigInteger),
     Column("document", Text, nullable=False),  # the Run, in JSON
     Index("run_state", "state", "id"),
-    # To sort 20,000 runs of a kind took 70 ms.
+    # Without it, sorting 20,000 runs of a kind took 70 ms.
     Index("run_kind", "kind", "id"),
     Index("run_trigger", "trigger", "id"),
-    # The status asks for the last whole sync, which may lie behind thousands of runs of single projects.
+    # The status shows the last full sync, which thousands of runs of single projects may have followed.
     Index("run_whole", "kind", "whole", "state", "id"),
 )
 
-# Which run a client's Idempotency-Key stands for; several may stand for one.
+# The run of a client's Idempotency-Key; several keys may belong to one run.
 run_key = Table(
     "run_key",
     metadata,
     Column("key", Word, primary_key=True),
     Column("run_id", Word, nullable=False),
-    # of what was asked for with it
+    # digest of the request
     Column("digest", Word, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Index("run_key_made", "made_at"),
 )
 
-# Runs that ended, and whose end the webhook's receiver is still to hear of.
+# Runs that ended, with an undelivered webhook message.
 message = Table("message", metadata, Column("run_id", Word, primary_key=True))
 
-# What a project's publication touches, written before its bytes; after a crash each is looked at, and nothing else is.
-# One row a project: a first sync writes four thousand of them instead of thirty-three thousand.
+# Files that a publication is about to change, recorded before it writes them; after a crash only these are examined.
+# One row per project: a first sync writes four thousand rows instead of thirty-three thousand.
 pending = Table(
     "pending",
     metadata,
@@ -204,21 +205,21 @@ pending = Table(
     Column("files", Text, nullable=False),  # a list of [place, sha256, withdraw], in JSON
 )
 
-# Files that no page names any more, and what once lay at a place that is empty now: no URL ever changes its bytes.
+# Files that no page names any longer, and the former content of empty places: no URL ever changes its content.
 retired = Table(
     "retired",
     metadata,
     Column("place", Word, primary_key=True),
     Column("sha256", Word, nullable=False),
     Column("project", Word, nullable=False),
-    # when it goes; NULL: it is published again, or gone
+    # time of its removal; NULL: it is published again, or removed
     Column("due_at", BigInteger),
-    # into .withdrawn instead of for ever
+    # move it to .withdrawn instead of deleting it
     Column("withdraw", Boolean, nullable=False, default=False),
-    # from when its grace counts; NULL: another grace does not move it
+    # start of its grace period; NULL: a changed grace period does not apply
     Column("retired_at", BigInteger),
-    # bytes that come free when it goes
+    # bytes that its removal frees
     Column("size", BigInteger, nullable=False, server_default="0"),
-    # With the size, so that the status adds up what waits from this index alone.
+    # With the size, so that the status sums up waiting files only from this index.
     Index("retired_due", "due_at", "project", "size"),
 )

@@ -1,4 +1,4 @@
-"""Errors of the disk that holds the catalog, and what is kept beside it, as what a person can do about them."""
+"""Errors of the disk of MIRROR_STATE, translated into messages with a remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ from mirror_syncer.errors import MirrorError, StateError
 
 
 @contextmanager
-def state_disk_says(path: Path | str) -> Iterator[None]:
-    """Raise ``StateError`` for an error of the system in a block, or in a function that this decorates."""
+def explain_state_disk_errors(path: Path | str) -> Iterator[None]:
+    """Translate OS errors into ``StateError``, as a context manager or a decorator."""
     try:
         yield
     except MirrorError:
         raise
     except OSError as error:
-        remedy = "make room on, or mend, the disk of MIRROR_STATE"
+        remedy = "free space on the disk of MIRROR_STATE, or repair it"
         raise StateError(f"{path} cannot be written: {error.strerror}; {remedy}") from error

@@ -1,4 +1,4 @@
-"""Insert or replace, in the words of the database at hand."""
+"""Insert-or-replace statements for SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-_AT_ONCE = 500  # rows a statement: SQLite bounds its parameters
+_BATCH_ROWS = 500  # per statement: SQLite limits its parameters
 
 
 def upsert(
@@ -17,11 +17,11 @@ def upsert(
     changes: Mapping[str, Callable[[Any], sa.ColumnElement[Any]]] | None = None,
 ) -> None:
     """
-    Store rows of one shape, each in place of the one with its key; columns that they lack stay as they are.
+    Insert rows with the same columns, or replace existing ones; other columns stay unchanged.
 
     Args:
-        changes: what becomes of a column of a row that is there already, made of the new row's columns; by default the
-            new row's own value.
+        changes: for columns of existing rows, a function from the new row's columns to an expression; by default the
+            new row's value.
     """
     if not rows:
         return
@@ -32,11 +32,11 @@ def upsert(
     }
     replaced |= {name: change(insert.excluded) for name, change in (changes or {}).items()}
     statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
-    for start in range(0, len(rows), _AT_ONCE):
-        connection.execute(statement, rows[start : start + _AT_ONCE])
+    for start in range(0, len(rows), _BATCH_ROWS):
+        connection.execute(statement, rows[start : start + _BATCH_ROWS])
 
 
 def insertion(dialect: sa.Dialect, table: sa.Table) -> Any:  # noqa: ANN401 - one of two classes that share a shape
-    """Return an insert that may say what to do on a conflict."""
-    # Each dialect takes 0.02 s to import, and one of them is enough.
+    """Return an insert statement that supports ``on_conflict_do_update``."""
+    # Importing a dialect takes 0.02 s, and only one is needed.
     return import_module(f"sqlalchemy.dialects.{dialect.name}").insert(table)

@@ -44,11 +44,11 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
         raise MirrorError(f"{mismatch}; run a sync first")
     if any(intent.place == place for intent in catalog.files.pending()):
         raise MirrorError(f"{place} is in hand of a run that was interrupted; run a sync first")
-    held = catalog.files.held([place])
+    held = catalog.files.recorded_digests([place])
     if not held and volume.size(place) is None:
         raise MirrorError(f"{place} holds nothing, and the catalog knows of nothing that it held; nothing to clear")
     _check_unnamed(place, volume)
-    generations.accept(anew=False)
+    generations.accept(reconciled=False)
     generations.begin()
     volume.remove(place)
     volume.discard_withdrawn(place)

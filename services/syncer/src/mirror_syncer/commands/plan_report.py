@@ -121,7 +121,7 @@ async def make_report(
         UnreachableError: upstream answers for no project.
         VolumeError: the tree cannot be read, or is not there.
     """
-    rows = {row.name: row for row in catalog.projects.every()}
+    rows = {row.name: row for row in catalog.projects.all_rows()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
     published = RecentRemovals(catalog).of_how_many()
     plan = plan_sync(policy, rows, only=only, published=published, replaceable=replaceable)

@@ -19,8 +19,8 @@ from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.upstream import ClientOptions, Limits, read_credentials
-from mirror_syncer.upstream.http.hosts import host_and_port, parse_hosts
-from mirror_syncer.upstream.http.proxies import wrong_proxies
+from mirror_syncer.upstream.http.hosts import normalize_host_port, parse_hosts
+from mirror_syncer.upstream.http.proxies import list_proxy_problems
 
 PREFIX = "MIRROR_"
 VERSION = version("pypi-mirror-syncer")
@@ -245,7 +245,7 @@ class Settings(BaseSettings):
     def hosts(self) -> frozenset[str]:
         """Return each ``host:port`` that the syncer may ask: the upstream's, PyPI's file host, and those allowed."""
         parts = urlsplit(self.upstream)
-        own = host_and_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        own = normalize_host_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         more = (parsed for host in self.file_hosts for parsed in parse_hosts(host))
         return frozenset({own, FILES_OF_PYPI, *more})
 
@@ -279,7 +279,7 @@ def read_settings() -> Settings:
     Raises:
         ConfigurationError: any key is unknown or wrong; all of them are named.
     """
-    problems = _unknown(os.environ) + wrong_proxies()
+    problems = _unknown(os.environ) + list_proxy_problems()
     settings = None
     try:
         settings = Settings()

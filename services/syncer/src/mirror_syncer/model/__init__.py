@@ -1,7 +1,7 @@
 """
-The domain's words, as values: they do no I/O and know no other room.
+The domain's value types; they do no I/O and import no other room.
 
-Read ``page`` first (a project's page and its files), then ``project`` (what the catalog keeps of a project) and
-``names`` (file names, digests and places, parsed into types that cannot be wrong). ``serials`` judges how far
-upstream's serials are believed.
+Read ``page`` first (a project's page and its files), then ``project`` (the catalog's data on a project) and ``names``
+(file names, digests and places, parsed into types that are always valid). ``serials`` judges which of upstream's
+serials to trust.
 """

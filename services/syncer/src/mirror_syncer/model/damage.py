@@ -1,4 +1,4 @@
-"""Damage that a verify finds in the published tree."""
+"""Damage of the published tree, found by a verify."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,10 +9,10 @@ REASONS: tuple[Reason, ...] = ("missing", "wrong", "unreadable", "altered", "dif
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something published that is not what it should be."""
+    """A published file or page that is missing or corrupt."""
 
     what: str
-    """A file's name, or the page's."""
+    """Name of the file or the page."""
     place: str
-    """Below ``pypi/web``."""
+    """Path below ``pypi/web``."""
     reason: Reason

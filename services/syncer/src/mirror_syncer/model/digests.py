@@ -1,4 +1,4 @@
-"""What an index without sha256 promises of a file, and what is made of it: see ``Unhashed``."""
+"""Digests for indexes that give no sha256; ``Unhashed`` is the policy for such files."""
 
 import hashlib
 import re
@@ -10,12 +10,12 @@ from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import Sha256
 
 NO_DIGEST: Final = Sha256("")
-"""Of a file whose sha256 is not known until it has come. No content has it, so that whatever compares says no."""
+"""The sha256 of a file before its download, if the index gives none. It equals no content's digest."""
 
 OtherDigest = NewType("OtherDigest", str)
-"""Another digest that an index gives instead, such as ``md5=…``: an algorithm of hashlib and hexadecimal digits."""
+"""A digest that an index gives instead of sha256, such as ``md5=…``: a hashlib algorithm and hexadecimal digits."""
 
-# The strongest first: algorithms that every Python has (PEP 503: hashlib.algorithms_guaranteed), and their digits.
+# Strongest first: algorithms of every Python (PEP 503: hashlib.algorithms_guaranteed), and their number of digits.
 _DIGITS = {
     "sha512": 128,
     "sha384": 96,
@@ -30,52 +30,54 @@ _WEAK = frozenset({"sha1", "md5"})
 
 
 class Unhashed(StrEnum):
-    """From where a file may come of which the index gives no sha256, nor a digest as strong."""
+    """The hosts that may serve files without a sha256 or another strong digest."""
 
     OWN_HOST = "own-host"
-    """From the index's own host alone: who could change the file there could change the page as well."""
+    """Only the index's own host: an attacker who can change files there can also change the page."""
     ANY_HOST = "any-host"
-    """From each host that may hold files: that host is trusted, too."""
+    """Every allowed file host, which is thereby trusted, too."""
     NEVER = "never"
 
 
 class Hasher(Protocol):
-    """What hashlib makes."""
+    """A hash object of hashlib."""
 
     def update(self, chunk: bytes, /) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
 
     def hexdigest(self) -> str:
-        """Return the digest of what was taken."""
+        """Return the digest of all bytes so far."""
 
 
 def parse_other_digest(hashes: Mapping[str, str]) -> OtherDigest | None:
     """
-    Return the strongest digest among a file's hashes; None: there is none that we know.
+    Return the strongest known digest among a file's hashes, or None if there is none.
 
     Raises:
-        FileRejectedError: it has not the digits that it must have.
+        FileRejectedError: its digits are invalid.
     """
     for algorithm, digits in _DIGITS.items():
-        if (said := hashes.get(algorithm)) is not None:
-            if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", said.lower()):
-                raise FileRejectedError(f"{said[:80]!r} is no {algorithm}: {digits} hexadecimal digits")
-            return OtherDigest(f"{algorithm}={said.lower()}")
+        if (digest := hashes.get(algorithm)) is not None:
+            if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest.lower()):
+                raise FileRejectedError(
+                    f"{digest[:80]!r} is not a valid {algorithm}: {digits} hexadecimal digits expected"
+                )
+            return OtherDigest(f"{algorithm}={digest.lower()}")
     return None
 
 
 def is_weak(digest: OtherDigest | None) -> bool:
-    """Return whether two contents with this digest can be made, or there is none."""
+    """Return whether an attacker can construct two contents with this digest, or there is none."""
     return digest is None or digest.partition("=")[0] in _WEAK
 
 
-def hasher_of(digest: OtherDigest | None) -> Hasher | None:
-    """Return what computes a digest of this kind."""
+def new_hasher(digest: OtherDigest | None) -> Hasher | None:
+    """Return a hash object for a digest's algorithm."""
     return None if digest is None else hashlib.new(digest.partition("=")[0], usedforsecurity=False)
 
 
 def check_other_digest(digest: OtherDigest | None, hasher: Hasher | None) -> None:
-    """Raise ``FileRejectedError`` where a content has another digest than was promised."""
+    """Raise ``FileRejectedError`` if a content's digest differs from the page's."""
     if digest is None or hasher is None:
         return
     algorithm, _, wanted = digest.partition("=")

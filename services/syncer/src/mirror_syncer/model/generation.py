@@ -1,4 +1,4 @@
-"""A tree's generation: a counter that every change raises, so that an older copy of the tree is recognised."""
+"""A tree's generation: a counter of all changes, which reveals an older copy of the tree."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ _GENERATION = re.compile(r"([0-9]{1,18}) ([0-9a-f]{16})?\n?")
 @dataclass(frozen=True, slots=True)
 class Generation:
     """
-    A point in a tree's history; tree and catalog each keep one.
+    A point in a tree's history; tree and catalog each store one.
 
     Attributes:
-        number: one more with each change that clients can see.
-        epoch: random, of the process that made the change: two copies that went on separately share no generation.
+        number: increases by one with each visible change.
+        epoch: random per process, so that copies with separate later changes never share a generation.
     """
 
     number: int = 0
@@ -22,10 +22,10 @@ class Generation:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what ``str`` wrote; anything else is a generation that nothing else has."""
+        """Parse the form of ``str``; any other text becomes a generation that equals no valid one."""
         match = _GENERATION.fullmatch(text)
         return cls(-1, "unreadable") if match is None else cls(int(match[1]), match[2] or "")
 
     def __str__(self) -> str:
-        """Return the form in which it is stored."""
+        """Return the stored form."""
         return f"{self.number} {self.epoch}"

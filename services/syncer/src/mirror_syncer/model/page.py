@@ -1,5 +1,5 @@
 """
-A project's page and its files, as the project speaks of them wherever they came from.
+A project's page and its files, independent of their source and format.
 
 Essential reading, in order: PEP 503 (simple index), 592 (yanking), 629 (versioning), 658 and 714 (metadata files),
 691 (JSON), 700 (sizes, upload times), 740 (provenance), 792 (project status).
@@ -25,28 +25,28 @@ class ProjectStatus(StrEnum):
 
 
 class File(msgspec.Struct, frozen=True):
-    """One file that a page names, and all that clients want to know of it."""
+    """A file of a page, with all its published attributes."""
 
     filename: Filename
     url: str
-    """Absolute where upstream said it, relative to the page in our own."""
+    """Absolute on upstream's pages, relative to the page on this mirror's."""
     sha256: Sha256
     size: int | None = None
-    """Bytes. # PEP 700: mandatory from 1.1 on; upstreams that speak HTML have none."""
+    """Bytes. PEP 700: mandatory since API version 1.1; HTML pages have none."""
     upload_time: str | None = None
     requires_python: str | None = None
     yanked: bool | str = False
-    """# PEP 592: the reason, where one is given. PEP 691: "truthy", so that an empty one is none."""
+    """PEP 592: the reason, if given. PEP 691: "truthy", so an empty reason means not yanked."""
     core_metadata: Sha256 | bool = False
-    """# PEP 714: the digest of ``<url>.metadata``; True: it is there, and nobody said what it holds."""
+    """PEP 714: the digest of ``<url>.metadata``; True if it exists and its digest is unknown."""
     provenance: str | None = None
-    """# PEP 740: MUST be a fully qualified https URL."""
+    """PEP 740: MUST be a fully qualified https URL."""
     other_digest: OtherDigest | None = None
-    """What an index without sha256 gave instead, by which the content was checked when it came."""
+    """The digest that an index gave instead of a sha256, and that the download was checked against."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A file that the page names and we will not take."""
+    """A file of a page that the mirror refuses."""
 
     filename: str
     reason: str
@@ -60,14 +60,14 @@ class Page:
     files: tuple[File, ...]
     refused: tuple[Refusal, ...] = ()
     contradicting: tuple[File, ...] = ()
-    """Further contents under names of its files, each also refused: the page does not say which one is right."""
+    """Refused entries that give other content for a file's name; the page does not say which is right."""
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
     serial: int | None = None
     api_version: str = "1.0"
-    dropped_times: int = 0
-    """How many of its files came with an upload time that is no moment, and are published without."""
+    dropped_upload_times: int = 0
+    """Number of files with an invalid upload time; they are published without it."""
 
 
 @dataclass(frozen=True, slots=True)

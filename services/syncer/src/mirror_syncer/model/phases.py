@@ -1,4 +1,4 @@
-"""The phases of each kind of run, in their order."""
+"""The phases of each kind of run, in order."""
 
 from mirror_contract import RunKind
 
@@ -7,4 +7,4 @@ PHASES = {
     RunKind.VERIFY: ("verify", "orphans", "publish", "collect"),
     RunKind.COLLECT: ("collect",),
 }
-"""What runs do, by kind; ``publish`` is the project list, while each page is part of ``transfer``."""
+"""The phases by kind of run; ``publish`` is that of the project list, while pages are published in ``transfer``."""

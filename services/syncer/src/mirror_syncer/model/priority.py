@@ -1,13 +1,13 @@
-"""Which project comes first; all runs share one queue and one budget of connections."""
+"""The priorities of projects; all runs share one queue and one connection budget."""
 
 from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Lower numbers first."""
+    """A priority; lower numbers come first."""
 
-    NAMED = 0  # a person waits for it: a worker and a connection are kept for these
+    NAMED = 0  # a person waits for it: one worker and one connection are reserved for these
     CHANGED = 1
     RETRY = 2
     RECHECK = 3
-    BACKLOG = 4  # of a first sync, of a verify, of a collection
+    BACKLOG = 4  # a first sync, a verify, a collection

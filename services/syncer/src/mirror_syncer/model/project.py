@@ -1,4 +1,4 @@
-"""The catalog's rows as values; worker processes know these, and no database."""
+"""The catalog's rows as values, which worker processes use without a database."""
 
 import time
 from dataclasses import dataclass
@@ -20,33 +20,33 @@ _BACKOFF_MOST_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """What is known of a project between runs."""
+    """The stored state of a project."""
 
     name: NormalizedName
     state: ProjectState = ProjectState.BEHIND
     serial: int | None = None
-    """Upstream's, of the page that was taken last, where it is believed."""
+    """Upstream's serial of the last accepted page, if trusted."""
     own_serial: int | None = None
-    """Ours, where the published page moved and upstream's serial did not."""
+    """The mirror's own serial, if the published page changed and upstream's serial did not."""
     seen_serial: int | None = None
-    """What upstream's list gave it when it was last looked at."""
+    """Its serial in upstream's list at the last request."""
     doubted: bool = False
-    """Its serial says nothing of its content: a sync of everything asks for its page each time."""
+    """Its serial does not reflect its content, so each sync of the whole index requests its page."""
     quarantined: bool = False
-    """Its page was quarantined when it was last taken; upstream's list does not name it then."""
+    """Its last accepted page was quarantined; upstream's list omits such projects."""
     older_since: int | None = None
-    """Since when upstream has shown older pages only."""
+    """Since when upstream has served only older pages."""
     validators: Validators = NO_VALIDATORS
-    """Of the page that the published one was made from; none where anything else would follow from a 304."""
+    """Those of the page that the published one is made from; none if a 304 must not end the work."""
     fingerprint: str | None = None
     file_count: int = 0
     stored_bytes: int = 0
     withheld_files: int = 0
-    """Left out by the policy."""
+    """Number of files that the policy left out."""
     missing_files: int = 0
-    """Left out because they could not be had."""
+    """Number of files left out because their download failed."""
     lost_files: int = 0
-    """Published, though upstream's page lacks them: so many at once that the deletion guard is asked first."""
+    """Number of published files that upstream's page lacks and the deletion guard keeps."""
     published: bool = False
     attempts: int = 0
     due_at: int | None = None
@@ -54,21 +54,21 @@ class ProjectRow:
     changed_at: int | None = None
     error: str | None = None
     page_sha256: str | None = None
-    """``PageSet.digest`` of what was published last; None: not known, so that no 304 is believed."""
+    """``PageSet.digest`` of the published page; None if unknown, so that a 304 does not suffice."""
 
     @property
     def published_serial(self) -> int | None:
-        """The serial that its page and the project list are published with."""
+        """Its serial on the published page and in the project list."""
         return self.serial if self.own_serial is None else self.own_serial
 
-    def next_due(self) -> int:
-        """Return when to try again after one more failure: 5 minutes, doubled each time, a day at most."""
+    def next_retry_at(self) -> int:
+        """Return the time of the next retry: after 5 minutes, doubled with each failure, at most a day."""
         return int(time.time()) + min(_BACKOFF_SECONDS << min(self.attempts, 20), _BACKOFF_MOST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPage:
-    """Upstream's page, as it came."""
+    """A stored page of upstream, unchanged."""
 
     name: NormalizedName
     url: str
@@ -79,53 +79,53 @@ class KeptPage:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A file that a publication is about to bring or to drop; or its page."""
+    """A file that a publication is about to add or drop; or the project's page."""
 
     project: NormalizedName
     place: PackagePath
     sha256: Sha256
     withdraw: bool = False
-    """It is dropped, and must not stay in the document root for its grace period."""
+    """It is dropped without a grace period in the document root."""
 
     @classmethod
     def page(cls, project: NormalizedName) -> "Pending":
-        """Return the intent to change a project's page, which may bring or drop no file at all."""
+        """Return the pending change of a project's page."""
         return cls(project, PackagePath(f"{_PAGES}{project}"), Sha256(""))
 
     @property
     def is_page(self) -> bool:
-        """Whether it is the page, and no file."""
+        """Whether it is the page, not a file."""
         return self.place.startswith(_PAGES)
 
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """A file that its page no longer names, and when it leaves the document root."""
+    """A file that its page no longer names, with the time of its removal."""
 
     project: NormalizedName
     place: PackagePath
     sha256: Sha256
     due_at: int
     withdraw: bool = False
-    """Keep it aside, since it may come back: quarantined or blocked, not deleted."""
+    """Move it aside instead of deleting it, because it may return: it is quarantined or blocked."""
     retired_at: int | None = None
-    """From when its grace counts, so that another grace moves ``due_at``; None: nothing moves it."""
+    """Start of its grace period, so that a changed grace period moves ``due_at``; None if it does not."""
     size: int = 0
-    """The bytes that come free when it leaves; 0 where another name keeps them."""
+    """The bytes that its removal frees; 0 if another hard link keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """What a project's publication changes in the catalog, once its page is durable."""
+class CatalogUpdate:
+    """The changes of a project's publication to the catalog, stored once its page is durable."""
 
     row: ProjectRow
     read: bool = False
-    """Upstream's page was read anew; ``kept`` replaces what was kept before."""
+    """Upstream's page was downloaded; ``kept`` replaces the stored page."""
     kept: KeptPage | None = None
     retirements: tuple[Retirement, ...] = ()
     returned: tuple[PackagePath, ...] = ()
-    """Published now, whatever the catalog planned for them."""
+    """Files published now; a planned removal is cancelled."""
     quarantined: bool = False
-    """None of its files may be had: what a page dropped before, and is in its grace, leaves now as well."""
+    """No file may be served: retired files within their grace period are removed, too."""
     gone: bool = False
-    """Upstream answers that it has no such project, and its page is still published."""
+    """Upstream answered that it has no such project, but its page is still published."""

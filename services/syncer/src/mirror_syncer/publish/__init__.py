@@ -1,10 +1,10 @@
 """
-What clients read, and how it becomes durable, visible and recorded.
+Publication: what clients read, and how it becomes durable, visible and recorded.
 
-Read ``pages`` first: it renders and parses our project pages; ``project_list`` and ``legacy_json`` do the same for
-theirs. ``commit_group`` publishes many projects with one sync of the disk: files, then pages, then the catalog's
-rows. After a crash ``recovery`` completes or undoes a publication; ``reconciliation`` heals a tree and a catalog of
-different age.
+Read ``pages`` first: it renders and parses the mirror's project pages; ``project_list`` and ``legacy_json`` render the
+other documents. ``commit_group`` publishes many projects with one sync of the disk: files, then pages, then the
+catalog's rows. After a crash ``recovery`` completes or undoes a publication; ``reconciliation`` repairs a tree and a
+catalog of different age.
 """
 
 from mirror_syncer.publish.legacy_json import Releases, render_legacy

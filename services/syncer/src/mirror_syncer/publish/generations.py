@@ -1,4 +1,4 @@
-"""Numbers every change of the tree, in tree and catalog alike, so that an older copy of either is recognised."""
+"""The numbering of all changes, in both tree and catalog, which reveals an older copy of either."""
 
 import secrets
 from enum import StrEnum
@@ -19,10 +19,10 @@ class Mismatch(StrEnum):
 
 class Generations:
     """
-    Hands out generations; one object a process. Its methods block, and may be called in any thread.
+    The source of generations; one object per process. Its methods block, and may be called in any thread.
 
-    Raising one costs a small file and a row, and no fsync of its own: a group's ``sync`` covers both. Where a power cut
-    loses the newer of the two, pages are compared once more than they had to be.
+    A new generation costs a small file and a row, but no fsync of its own: a group's ``sync`` covers both. If a power
+    cut loses the newer of the two, pages are compared once without need.
     """
 
     def __init__(self, *, catalog: Catalog, volume: Volume) -> None:
@@ -31,11 +31,11 @@ class Generations:
         self._epoch = secrets.token_hex(8)
         self._lock = Lock()
         self._shown: Generation | None = None
-        """What this process wrote to the tree last, or found right there."""
+        """The generation that this process last wrote to the tree, or accepted."""
         self._last = self._begun = 0
 
     def mismatch(self) -> Mismatch | None:
-        """Compare tree and catalog; None where they belong together."""
+        """Compare tree and catalog; return None if they match."""
         with self._lock:
             tree, (confirmed, begun) = self._volume.generation(), self._catalog.generations.read()
             if self._shown is not None and tree == self._shown:
@@ -47,34 +47,34 @@ class Generations:
                 return Mismatch.OLDER_TREE
             return Mismatch.OLDER_CATALOG if tree.number > begun.number else Mismatch.OTHER_HISTORY
 
-    def accept(self, *, anew: bool) -> None:
+    def accept(self, *, reconciled: bool) -> None:
         """
-        Note that tree and catalog belong together now: what was pending is recovered. Once a process, unless anew.
+        Record that tree and catalog match, after recovery. It acts once per process, unless they were reconciled.
 
         Args:
-            anew: they did not, and were reconciled: a generation begins that no copy of either has.
+            reconciled: they did not match before. A new generation starts, which no copy of either has.
         """
         with self._lock:
-            if self._shown is not None and not anew:
+            if self._shown is not None and not reconciled:
                 return
             tree, (_, begun) = self._volume.generation(), self._catalog.generations.read()
-            if anew:
+            if reconciled:
                 self._last = max(tree.number, begun.number) + 1
                 tree = Generation(self._last, self._epoch)
                 self._volume.write_generation(tree)
                 self._volume.durability.sync()
-            if anew or tree != begun:
+            if reconciled or tree != begun:
                 self._catalog.generations.accept(tree)
             self._last = self._begun = tree.number
             self._shown = tree
 
     def begin(self) -> None:
-        """Note in the catalog that a change comes; the caller makes that durable before anybody can see the change."""
+        """Announce a change in the catalog; the caller makes that durable before clients can see the change."""
         with self._lock:
             self._note(self._last + 1)
 
     def advance(self) -> Generation:
-        """Number a change that was made, and write the number to the tree; return it, to be confirmed with the rows."""
+        """Number a change, write the number to the tree, and return it; the rows' transaction confirms it."""
         with self._lock:
             self._note(self._last + 1)
             generation = Generation(self._last + 1, self._epoch)

@@ -1,8 +1,8 @@
 """
-The legacy document of a project as we publish it, ``/pypi/<project>/json``: exactly the files that its page names.
+The legacy document of a project, ``/pypi/<project>/json``, with exactly the files of its page.
 
-Files are told of as the page tells of them; upstream's document adds what only it knows. Without one, the page is
-enough for a bandersnatch that mirrors this mirror.
+The page describes the files; upstream's document adds details that only it has. Without it, the page is enough for a
+bandersnatch that mirrors this mirror.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,11 @@ from mirror_syncer.model.names import PackagePath, quote_place
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.upstream import LegacyDocument, LegacyFile
 
-Landed = tuple[File, PackagePath]
+PublishedFile = tuple[File, PackagePath]
 
-_UNTOLD = "unknown"  # the release of a file whose name tells none; no version by PEP 440, so nobody takes it for one
+_UNKNOWN_RELEASE = (
+    "unknown"  # for a file whose name contains no version; not a version in PEP 440, so no client selects it
+)
 _TYPES = {
     ".whl": "bdist_wheel",
     ".egg": "bdist_egg",
@@ -27,9 +29,9 @@ _TYPES = {
     ".rpm": "bdist_rpm",
     ".dmg": "bdist_dmg",
 }
-# What all releases of a project have in common, mostly; the rest of ``info`` is one release's own.
-_COMMON = ("name", "package_url", "project_url", "summary")
-# What Warehouse says where it knows nothing.
+# Keys that mostly have one value for all releases of a project; the rest of ``info`` describes one release.
+_COMMON_INFO_KEYS = ("name", "package_url", "project_url", "summary")
+# Warehouse's values for unknown data.
 _EMPTY_INFO: dict[str, Any] = {
     "author": None,
     "author_email": None,
@@ -61,47 +63,47 @@ _EMPTY_INFO: dict[str, Any] = {
 
 class Releases:
     """
-    The files that a page names, by release.
+    The files of a page, grouped by release.
 
     Args:
         files: each published file with its place.
-        upstream: the document that may know better than a file's name which release it is of.
+        upstream: its releases take precedence over those in file names.
     """
 
-    def __init__(self, page: Page, files: Sequence[Landed], *, upstream: LegacyDocument | None) -> None:
+    def __init__(self, page: Page, files: Sequence[PublishedFile], *, upstream: LegacyDocument | None) -> None:
         self.page = page
         self._upstream = upstream
-        self._known: dict[str, LegacyFile] = {}
+        self._upstream_files: dict[str, LegacyFile] = {}
         for file, _ in files:
             known = None if upstream is None else upstream.files.get(file.filename)
-            if known is not None and known.sha256 == file.sha256:  # otherwise it speaks of another file
-                self._known[file.filename] = known
-        self._said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
-        found: dict[str, list[Landed]] = {}
+            if known is not None and known.sha256 == file.sha256:  # otherwise it describes another file
+                self._upstream_files[file.filename] = known
+        self._spellings = {version: text for text in page.versions if (version := parse_version(text)) is not None}
+        found: dict[str, list[PublishedFile]] = {}
         for landed in files:
             found.setdefault(self._version(landed[0]), []).append(landed)
-        self._files = dict(sorted(found.items(), key=lambda item: _order(item[0])))
+        self._files = dict(sorted(found.items(), key=lambda item: _version_key(item[0])))
 
     @property
-    def shown(self) -> str:
-        """The release that ``info`` and ``urls`` are about: upstream's choice if it is here, or the newest that is."""
+    def described(self) -> str:
+        """The release that ``info`` and ``urls`` describe: upstream's choice if present, otherwise the newest."""
         if self._upstream is not None and self._upstream.version in self._files:
             return self._upstream.version
-        return max(self._files, key=self._rank)
+        return max(self._files, key=self._preference_key)
 
     @property
     def ownership(self) -> dict[str, Any] | None:
-        """Who owns the project, where upstream tells."""
+        """The project's owners, if upstream names them."""
         return None if self._upstream is None else self._upstream.ownership
 
-    def documents(self) -> dict[str, list[dict[str, Any]]]:
-        """Return all entries by release, oldest first."""
+    def entries(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the entries of all files by release, oldest first."""
         return {version: [self._entry(*landed) for landed in files] for version, files in self._files.items()}
 
     def info(self) -> dict[str, Any]:
-        """Return what the page knows about the release shown, and upstream about the project."""
-        common = {} if self._upstream is None else {key: self._upstream.info.get(key) for key in _COMMON}
-        files = [file for file, _ in self._files[self.shown]]
+        """Return ``info`` for the described release, from the page and upstream's data on the project."""
+        common = {} if self._upstream is None else {key: self._upstream.info.get(key) for key in _COMMON_INFO_KEYS}
+        files = [file for file, _ in self._files[self.described]]
         yanked = next((file.yanked for file in files if file.yanked), False)
         return (
             _EMPTY_INFO
@@ -109,26 +111,26 @@ class Releases:
             | common
             | {
                 "requires_python": next((file.requires_python for file in files if file.requires_python), None),
-                "version": self.shown,
+                "version": self.described,
                 "yanked": bool(yanked),
                 "yanked_reason": yanked if isinstance(yanked, str) else None,
             }
         )
 
     def _version(self, file: File) -> str:
-        if file.filename in self._known:
-            return self._known[file.filename].version
+        if file.filename in self._upstream_files:
+            return self._upstream_files[file.filename].version
         version = read_version(self.page.name, file.filename)
-        return _UNTOLD if version is None else self._said.get(version, str(version))
+        return _UNKNOWN_RELEASE if version is None else self._spellings.get(version, str(version))
 
-    def _rank(self, text: str) -> tuple[bool, bool, tuple[bool, Version, str]]:
-        # As Warehouse chooses: final before pre-release, and what is yanked last of all.
+    def _preference_key(self, text: str) -> tuple[bool, bool, tuple[bool, Version, str]]:
+        # Warehouse's order: final releases before pre-releases, yanked ones last.
         yanked = all(file.yanked for file, _ in self._files[text])
         version = parse_version(text)
-        return not yanked, version is not None and not version.is_prerelease, _order(text)
+        return not yanked, version is not None and not version.is_prerelease, _version_key(text)
 
     def _entry(self, file: File, place: PackagePath) -> dict[str, Any]:
-        known = self._known.get(file.filename)
+        known = self._upstream_files.get(file.filename)
         digests = ({} if known is None else known.digests) | {"sha256": file.sha256}
         moment = file.upload_time or ""
         return {
@@ -145,7 +147,7 @@ class Releases:
             "size": file.size,
             "upload_time": moment.partition(".")[0].removesuffix("Z"),
             "upload_time_iso_8601": moment,
-            # From the host's root: a file cannot know its host, and bandersnatch takes nothing that does not begin so.
+            # From the host's root: the host name is unknown here, and bandersnatch requires a leading slash.
             "url": f"/{quote_place(place)}",
             "yanked": bool(file.yanked),
             "yanked_reason": file.yanked if isinstance(file.yanked, str) else None,
@@ -157,23 +159,23 @@ def render_legacy(releases: Releases, *, about: LegacyDocument | None, serial: i
     Render a project's document.
 
     Args:
-        about: the document that speaks of the release shown, where there is one.
-        serial: what a downstream mirror compares with the project list.
+        about: upstream's document for the described release, if there is one.
+        serial: a downstream mirror compares it with the project list.
     """
-    entries = releases.documents()
+    entries = releases.entries()
     document = {
-        # First, where nginx reads it: see nginx/legacy.js.
+        # First, because nginx reads it there: see nginx/legacy.js.
         "last_serial": serial,
         "info": releases.info() if about is None else about.info,
         "ownership": releases.ownership,
         "releases": entries,
-        "urls": entries[releases.shown],
+        "urls": entries[releases.described],
         "vulnerabilities": [] if about is None else about.vulnerabilities,
     }
     return msgspec.json.encode(document) + b"\n"
 
 
-def _order(text: str) -> tuple[bool, Version, str]:
+def _version_key(text: str) -> tuple[bool, Version, str]:
     version = parse_version(text)
     return version is not None, version or Version("0"), text
 

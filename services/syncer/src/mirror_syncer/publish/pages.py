@@ -1,7 +1,7 @@
 """
-A project's page as we publish it, in JSON (PEP 691) and HTML (PEP 503), from one list of files.
+A project's page as the mirror publishes it, in JSON (PEP 691) and HTML (PEP 503), from one list of files.
 
-The JSON page is also our record of what is published: there is no row for a file.
+The JSON page is also the record of published files: the catalog has no row per file.
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.upstream import parse_json
 from mirror_syncer.volume import PageSet, View
 
-# The newest version of the specification that these pages speak.
+# The newest version of the specification that these pages implement.
 API_VERSION = "1.4"
-# From /pypi/web/simple/<project>/: right below any prefix, any host name, and for file://.
-_TO_ROOT = "../../"
+# Relative to /pypi/web/simple/<project>/, so that it works with any prefix, any host name, and file://.
+_ROOT_PREFIX = "../../"
 
 
 def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSet:
@@ -29,40 +29,40 @@ def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSe
     Render a project's page.
 
     Args:
-        page: upstream's, for everything but files.
-        files: those that are published, in upstream's order, each with its place.
+        page: upstream's page, for everything except files.
+        files: the published files in upstream's order, each with its place.
     """
     files = list(files)
     return PageSet(html=_html(page, files), json=_json(page, files))
 
 
 def render_html(published: PublishedPage) -> bytes:
-    """Render again in HTML what is published."""
+    """Render the HTML form of a published page again."""
     return _html(published.page, [(file, published.places[file.filename]) for file in published.page.files])
 
 
 def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     """
-    Read our own page back.
+    Parse a page that this mirror published.
 
     Raises:
-        InvalidPageError: it is not ours, or damaged.
+        InvalidPageError: it is not a page of this mirror, or is damaged.
     """
     root = "http://mirror.invalid/pypi/web/"
-    # As joined with the page's own URL, which takes a third of the time that a page takes. Within a string of JSON no
-    # quotation mark stands without a backslash, so nothing but URLs is met.
+    # Same result as joining with the page's URL, which takes a third of the parsing time. It matches only URLs: within
+    # a JSON string every quotation mark has a backslash.
     body = body.replace(b'"url":"../../', f'"url":"{root}'.encode())
     page = parse_json(body, name=name, url=f"{root}simple/{name}/", ours=True)
     try:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejectedError as error:
-        raise InvalidPageError(f"the page is not ours: {error}") from error
+        raise InvalidPageError(f"the page was not published by this mirror: {error}") from error
     return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
 
 
 def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
     """
-    Return what is published of a project, or None where it has no page. It blocks for the disk.
+    Return the published page of a project, or None if it has none. It blocks for the disk.
 
     Raises:
         InvalidPageError: the page is damaged.
@@ -72,7 +72,7 @@ def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
 
 
 def find_published(tree: View, name: NormalizedName) -> PublishedPage | None:
-    """Return what is published of a project; None where nothing is, or nothing that can be read. Blocks likewise."""
+    """Return the published page of a project; None if it is missing or damaged. It blocks for the disk."""
     try:
         return read_published(tree, name)
     except InvalidPageError:
@@ -85,18 +85,18 @@ def _place(file: File, root: str) -> PackagePath:
 
 
 def _url(place: PackagePath) -> str:
-    return f"{_TO_ROOT}{quote_place(place)}"
+    return f"{_ROOT_PREFIX}{quote_place(place)}"
 
 
 def _api_version(page: Page) -> str:
-    # A mirror cannot know more than its upstream said: 1.3 promises provenance, 1.4 a status.
+    # A mirror cannot promise more than its upstream: 1.3 includes provenance, 1.4 a status.
     return min(page.api_version, API_VERSION, key=lambda version: int(version.partition(".")[2]))
 
 
 def _json(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
     meta: dict[str, Any] = {"api-version": _api_version(page)}
     if page.serial is not None:
-        # PEP 700: keys that begin with an underscore are the server's own. This one is PyPI's, an int.
+        # PEP 700: keys with a leading underscore are private to the server. This one is PyPI's, an int.
         meta["_last-serial"] = page.serial
     status: dict[str, str] = {"status": page.status}
     if page.status_reason:
@@ -107,7 +107,7 @@ def _json(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
         "name": page.name,
         # PEP 792
         "project-status": status,
-        # PEP 700: every version that a file here is of, none twice; upstream may name empty ones
+        # PEP 700: the unique versions of all files here; upstream may also list versions without files
         "versions": _versions(page, files),
     }
     return msgspec.json.encode(document, order="deterministic") + b"\n"
@@ -119,12 +119,12 @@ def _entry(file: File, place: PackagePath) -> dict[str, Any]:
         "hashes": _hashes(file),
         "requires-python": file.requires_python,
         "url": _url(place),
-        # PEP 592: the reason, where there is one
+        # PEP 592: the reason, if there is one
         "yanked": file.yanked,
-        # PEP 714: `core-metadata`; its older name is for HTML alone
+        # PEP 714: `core-metadata`; the older name is only for HTML
         "core-metadata": {"sha256": file.core_metadata} if isinstance(file.core_metadata, str) else False,
     }
-    # uv refuses a page with null for any of these, so they are absent where unknown.
+    # uv refuses a page with null for any of these, so unknown ones are omitted.
     optional = {"size": file.size, "upload-time": file.upload_time, "provenance": file.provenance}
     return entry | {key: value for key, value in optional.items() if value is not None}
 
@@ -139,9 +139,9 @@ def _hashes(file: File) -> dict[str, str]:
 def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
     if page.versions and len(files) == len(page.files) + len(page.refused):
         return list(dict.fromkeys(page.versions))
-    said = {version: text for text in page.versions if (version := parse_version(text)) is not None}
+    spellings = {version: text for text in page.versions if (version := parse_version(text)) is not None}
     kept = {version for file, _ in files if (version := read_version(page.name, file.filename)) is not None}
-    return [said.get(version, str(version)) for version in sorted(kept)]
+    return [spellings.get(version, str(version)) for version in sorted(kept)]
 
 
 def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:

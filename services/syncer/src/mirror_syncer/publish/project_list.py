@@ -1,4 +1,4 @@
-"""The project list, ``/simple/``, in JSON and HTML: streamed, since PyPI's has 890,000 lines and 90 MB."""
+"""The project list, ``/simple/``, in JSON and HTML: streamed, because PyPI's has 890,000 lines and 90 MB."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from mirror_syncer.volume import Volume, digest_of
 
 log = structlog.get_logger()
 
-_LINES_AT_ONCE = 5_000
+_BATCH_LINES = 5_000
 _HEAD = f"""<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -34,14 +34,14 @@ _FOOT = "  </body>\n</html>\n"
 _FORMS = ("index.html", "index.v1_json")
 
 ListDamage = tuple[str, Literal["missing", "wrong"]]
-"""A form of the list, and what it is."""
+"""A form of the list, and its kind of damage."""
 
 
 class _Text(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-class _Into(Protocol):
+class _Output(Protocol):
     @property
     def html(self) -> _Text: ...
     @property
@@ -60,7 +60,7 @@ class _Digest:
 
 
 class _Digests:
-    """A list that is rendered for its digests alone."""
+    """An output that only computes the digests of a list."""
 
     def __init__(self) -> None:
         self.html = _Digest()
@@ -68,72 +68,72 @@ class _Digests:
 
 
 class ProjectList:
-    """The list as it is published: what the catalog says, both formats at once, written only where it changed."""
+    """The published list, rendered from the catalog in both formats, and written only when it changed."""
 
     def __init__(self, *, catalog: Catalog, volume: Volume) -> None:
         self._catalog = catalog
         self._volume = volume
         self._writing = asyncio.Lock()
         self._changed = True
-        self._anew = False
+        self._accept_reset = False
         self._shown: str | None = None
-        """The digest of the list that is published, once it is known."""
+        """The digest of the published list, once it is known."""
 
-    def changed(self) -> None:
-        """Note that a project came, went or got another serial."""
+    def mark_changed(self) -> None:
+        """Mark the list as outdated: a project was added, removed or got another serial."""
         self._changed = True
 
     def rewrite(self) -> None:
-        """Publish the list, whatever lies there: it may be any other one. It blocks, and nobody else may be at work."""
+        """Publish the list, replacing any list on disk. It blocks, and nothing else may run."""
         self._changed, self._shown = True, None
         self._write(frozenset())
 
-    async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), anew: bool = False) -> None:
+    async def publish(self, *, without: frozenset[NormalizedName] = frozenset(), accept_reset: bool = False) -> None:
         """
-        Publish the list of published projects, less those that are about to be withdrawn.
+        Publish the list of published projects, without those about to be withdrawn.
 
         Args:
-            anew: a person says to take what upstream has: a serial far past all projects' is given up.
+            accept_reset: the operator accepts a lower serial, so an implausibly high one may be dropped.
         """
         async with self._writing:
-            self._anew = anew
-            if anew:
-                self._changed, self._shown = True, None  # what lies there is not believed
-            if self._changed or without or not self._volume.lists():
+            self._accept_reset = accept_reset
+            if accept_reset:
+                self._changed, self._shown = True, None  # the list on disk is not trusted
+            if self._changed or without or not self._volume.has_project_list():
                 self._changed = bool(without)
                 await asyncio.to_thread(self._write, without)
 
-    async def drop(self, names: Iterable[NormalizedName]) -> None:
+    async def publish_without(self, names: Iterable[NormalizedName]) -> None:
         """
-        Publish the list without projects that are about to be withdrawn.
+        Publish the list without the projects about to be withdrawn.
 
-        On a full disk, which only their removal empties, the list is published after it.
+        On a full disk it cannot be written before their removal frees space; the list is then published afterwards.
         """
         try:
             await self.publish(without=frozenset(names))
         except VolumeFullError as error:
-            log.warning("the disk is full: the project list is published after the removals", why=str(error))
+            log.warning("the disk is full; publishing the project list after the removals", why=str(error))
 
-    async def damages(self) -> list[ListDamage]:
-        """Return the forms of the published list that are missing, or do not say what was published last."""
+    async def find_damage(self) -> list[ListDamage]:
+        """Return the forms of the published list that are missing or differ from the last published list."""
         async with self._writing:
-            return await asyncio.to_thread(self._damages)
+            return await asyncio.to_thread(self._find_damage)
 
-    async def mend(self) -> None:
-        """Publish the list anew where it is damaged."""
+    async def repair(self) -> None:
+        """Publish the list again if it is damaged."""
         async with self._writing:
-            if await asyncio.to_thread(self._damages):
-                self._shown = None  # what lies there is not believed
+            if await asyncio.to_thread(self._find_damage):
+                self._shown = None  # the list on disk is not trusted
                 await asyncio.to_thread(self._write, frozenset())
 
-    def _damages(self) -> list[ListDamage]:
-        said = self._catalog.recall(Fact.LIST)
-        if said is None:
+    def _find_damage(self) -> list[ListDamage]:
+        stored = self._catalog.recall(Fact.LIST)
+        if stored is None:
             return []  # nothing was published by this catalog
         found = {form: self._volume.list_digests(form) for form in _FORMS}
         right = {form: plain for form, (plain, _) in found.items()}
-        if said != digest_of(plain or "" for plain in right.values()):
-            # Which of the two it is; or none, where a power cut kept the list and lost the catalog's word of it.
+        if stored != digest_of(plain or "" for plain in right.values()):
+            # Find the damaged form; there is none if a power cut lost only the catalog's digest of the list.
             rendered = _Digests()
             render_list(self._catalog.projects.listed(), serial=self._published_serial(), into=rendered)
             right = dict(zip(_FORMS, (rendered.html.hexdigest(), rendered.json.hexdigest()), strict=True))
@@ -152,7 +152,7 @@ class ProjectList:
             serial = self._serial(without)
             render_list(listed, serial=serial, into=streamed)
             page, digest = streamed.finish()
-            if self._volume.lists() and digest == (self._shown or self._on_disk()):
+            if self._volume.has_project_list() and digest == (self._shown or self._digest_on_disk()):
                 page.discard()
                 if serial is not None and serial != self._published_serial():
                     self._catalog.remember(Fact.LIST_SERIAL, str(serial))
@@ -168,11 +168,11 @@ class ProjectList:
             self._changed, self._shown = True, None
             raise
 
-    def _on_disk(self) -> str | None:
+    def _digest_on_disk(self) -> str | None:
         """
-        Return the digest of the list that lies there, or None where it is not whole.
+        Return the digest of the list on disk, or None if it is incomplete.
 
-        Not the catalog's word for it: a power cut may have kept that, and lost the list. 90 MB are hashed in 0.1 s.
+        The catalog's digest is no substitute: a power cut may have lost the list alone. Hashing 90 MB takes 0.1 s.
         """
         found = [self._volume.list_digests(form) for form in _FORMS]
         whole = all(plain is not None and twin in (None, plain) for plain, twin in found)
@@ -180,24 +180,24 @@ class ProjectList:
 
     def _serial(self, without: frozenset[NormalizedName]) -> int | None:
         """
-        Return the list's own serial: its newest project's, or one more than the last where the list changed otherwise.
+        Return the list's serial: that of its newest project, or the last one plus one if the list changed otherwise.
 
-        It never goes back, as the newest project's alone would when that project is removed; and a mirror of this
-        mirror believes an absence only when a newer list agrees. A last one that is no counter's is given up.
+        It never decreases, unlike the serial of the newest project when that project is removed: a mirror of this
+        mirror accepts an absence only when a newer list confirms it. An implausible last serial is dropped.
         """
-        newest, last, settled = (
+        newest, last, committed = (
             self._catalog.projects.newest_serial(),
             self._published_serial(),
-            # Until all of it has left, this list is not yet the one that upstream's serial stands for.
-            None if without or self._catalog.is_leaving() else self._catalog.serials(),
+            # While removals are pending, this list does not yet match upstream's serial.
+            None if without or self._catalog.has_pending_removals() else self._catalog.serials(),
         )
-        if newest is not None and settled is not None and settled[0] <= newest + MAX_SERIAL_LEAD:
-            newest = max(newest, settled[0])  # upstream's own list moves when a project leaves, and so does ours
+        if newest is not None and committed is not None and committed[0] <= newest + MAX_SERIAL_LEAD:
+            newest = max(newest, committed[0])  # upstream's serial grows when a project is removed, and so does ours
         if newest is None or last is None or newest > last:
             return newest if last is None else max(newest or 0, last)
-        if is_outlier(last, newest) or (self._anew and last > newest + MAX_SERIAL_LEAD):
+        if is_outlier(last, newest) or (self._accept_reset and last > newest + MAX_SERIAL_LEAD):
             return newest
-        shown = self._shown or self._on_disk()
+        shown = self._shown or self._digest_on_disk()
         if shown is None:
             return last
         rendered = _Digests()
@@ -207,23 +207,23 @@ class ProjectList:
         return last if same else last + 1
 
     def _published_serial(self) -> int | None:
-        said = self._catalog.recall(Fact.LIST_SERIAL)
-        return self._catalog.projects.newest_serial() if said is None else int(said)
+        stored = self._catalog.recall(Fact.LIST_SERIAL)
+        return self._catalog.projects.newest_serial() if stored is None else int(stored)
 
 
-def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Into) -> None:
+def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial: int | None, into: _Output) -> None:
     """
     Render the project list.
 
     Args:
-        projects: name and serial of each, by name. A normalized name needs no escaping in either format.
-        serial: the list's own.
+        projects: name and serial of each, sorted by name. A normalized name needs no escaping in either format.
+        serial: the serial of the list.
     """
     meta: dict[str, object] = (
         {"api-version": API_VERSION}
         if serial is None
         else {
-            # PyPI's own key: a mirror of this mirror sees what changed without asking for every page.
+            # PyPI's private key: a mirror of this mirror finds changes without requesting every page.
             "_last-serial": serial,
             "api-version": API_VERSION,
         }
@@ -232,10 +232,10 @@ def render_list(projects: Iterable[tuple[NormalizedName, int | None]], *, serial
     into.json.write(f'{{"meta":{json.dumps(meta, separators=(",", ":"))},"projects":[')
     lines = iter(projects)
     comma = ""
-    while some := list(itertools.islice(lines, _LINES_AT_ONCE)):
+    while some := list(itertools.islice(lines, _BATCH_LINES)):
         into.html.write("".join([f'    <a href="{name}/">{name}</a><br>\n' for name, _ in some]))
         if serial is not None:
-            # None is past the list's own: a mirror that counts by the highest would hear of nothing any more.
+            # No project's serial exceeds the list's: a mirror that continues from the highest would miss all changes.
             some = [(name, its if its is None or its <= serial else serial) for name, its in some]
         entries = [
             f'{{"name":"{name}"}}' if its is None else f'{{"_last-serial":{its},"name":"{name}"}}' for name, its in some

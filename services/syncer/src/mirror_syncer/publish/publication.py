@@ -1,23 +1,23 @@
-"""What a project's turn leaves to its group's commit."""
+"""A project's publication, ready for the group commit."""
 
 from dataclasses import dataclass
 
-from mirror_syncer.model.project import Settlement
+from mirror_syncer.model.project import CatalogUpdate
 from mirror_syncer.volume import StagedDocument, StagedPages
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One project, ready: its files are in place, its page is written and not yet visible."""
+    """A publication of one project: its files are in place, its page is written but not yet visible."""
 
-    settlement: Settlement
+    catalog_update: CatalogUpdate
     staged: StagedPages | None = None
     withdrawn: bool = False
-    """Its page goes."""
+    """Remove its page."""
     legacy: StagedDocument | None = None
-    """Its legacy document, or that this goes."""
+    """Its legacy document, or the removal of it."""
 
     @property
-    def shows(self) -> bool:
-        """Whether its commit changes what clients see."""
+    def is_visible(self) -> bool:
+        """Whether its commit changes a page that clients see."""
         return self.staged is not None or self.legacy is not None or self.withdrawn

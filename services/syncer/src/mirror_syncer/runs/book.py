@@ -68,7 +68,7 @@ class Runs:
             KeyReusedError: the key was used for another request.
             TooManyRunsError: the queue of requested runs is full; a scheduled run is never refused.
         """
-        if idempotency_key and (known := self._catalog.runs.by_key(idempotency_key, request)):
+        if idempotency_key and (known := self._catalog.runs.get_by_key(idempotency_key, request)):
             active = self._active.get(known.id)
             return active.document if active else known
         for active in self._active.values():

@@ -43,7 +43,7 @@ class Clock:
 
     def start(self) -> None:
         """Check whether the clock was set back while no syncer ran."""
-        last = self._catalog.recall(Fact.CLOCK)
+        last = self._catalog.recall(Fact.LAST_CLOCK)
         if last is not None and (back := int(time.time()) - int(last)) <= -_MIN_STEP_SECONDS:
             self._shift_times(back)
         self._remember()
@@ -71,11 +71,11 @@ class Clock:
 
     def _shift_times(self, seconds: int) -> None:
         log.warning("the system clock was set; stored times are shifted with it", seconds=seconds)
-        self._catalog.move_times(seconds)
+        self._catalog.shift_times(seconds)
         self._remember()
 
     def _remember(self) -> None:
-        self._catalog.remember(Fact.CLOCK, str(int(time.time())))
+        self._catalog.remember(Fact.LAST_CLOCK, str(int(time.time())))
 
     def _current_offset(self) -> float:
         return time.time() - _since_boot()

@@ -95,7 +95,7 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generatio
     A file whose removal needs disk space, for the tombstone in its place, is retried after the others are removed.
     """
     found = catalog.files.due(name, now=int(time.time()))
-    taken = catalog.files.intend([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
+    taken = catalog.files.claim([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
     due = [retirement for retirement in found if retirement.place not in taken]
     pages = dict[NormalizedName, frozenset[PackagePath]]()
     removed, kept = list[Retirement](), list[Retirement]()
@@ -122,7 +122,7 @@ def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generatio
         volume.durability.sync()  # a power cut must not bring back a quarantined file
     generation = generations.advance() if removed else None
     done = [retirement.place for retirement in (*removed, *kept)]
-    catalog.files.removed(name, done, staying=list(failed), generation=generation)
+    catalog.files.record_removal(name, done, staying=list(failed), generation=generation)
     return Collected(len(removed), sum(retirement.size for retirement in removed), tuple(failed.values()))
 
 

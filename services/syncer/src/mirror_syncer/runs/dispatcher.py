@@ -21,7 +21,7 @@ from mirror_syncer.errors import (
 )
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, UNSELECTED, ProjectRow, Settlement
+from mirror_syncer.model.project import GONE, UNSELECTED, CatalogUpdate, ProjectRow
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
@@ -173,7 +173,7 @@ class Dispatcher:
         selection = policy.selection(task.name)
         if selection is None:
             failure = Failure(project=task.name, reason="no longer selected in mirror.toml, so nothing is downloaded")
-            return Outcome(Publication(Settlement(row or ProjectRow(task.name))), (failure,))
+            return Outcome(Publication(CatalogUpdate(row or ProjectRow(task.name))), (failure,))
         work = Work(
             task.name,
             task.priority,
@@ -182,7 +182,7 @@ class Dispatcher:
             policy.serve,
             self._context.grace_seconds,
             wanted_serial=task.wanted_serial,
-            bounds=run.sync.bounds,
+            bounds=run.sync.serial_bounds,
             force=force,
             shrink=task.action is Action.SHRINK,
             unlisted=task.action is Action.UNLIST,
@@ -238,7 +238,7 @@ class Dispatcher:
         run.sync.upstream_news = run.sync.upstream_news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
-            self._context.project_list.changed()
+            self._context.project_list.mark_changed()
         counts.projects_partial += row.state is ProjectState.PARTIAL and not repeated
         # A page that is older than the list says is behind, which is no failure.
         counts.projects_failed += bool(failures) and row.state in (ProjectState.FAILING, ProjectState.BEHIND)

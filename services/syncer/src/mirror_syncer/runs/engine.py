@@ -95,7 +95,7 @@ class Engine:
     @property
     def needs_reconciliation(self) -> bool:
         """Whether tree and catalog are of different times, so that a sync has to download pages again."""
-        return self._reconciliation.needed() is not None
+        return self._reconciliation.mismatch() is not None
 
     def stop(self, *, grace_seconds: float | None = None) -> None:
         """Let active tasks finish within the grace and start no other; the runs continue after the next start."""
@@ -162,7 +162,7 @@ class Engine:
             VolumeError: they do not, and other runs are changing them.
         """
         async with self._reconciling:
-            mismatch = await asyncio.to_thread(self._reconciliation.needed)
+            mismatch = await asyncio.to_thread(self._reconciliation.mismatch)
             if mismatch and self.context.queue.active_count():
                 raise VolumeError(f"{mismatch}, and other runs are active: cancel them, or restart the syncer")
             await asyncio.to_thread(self._reconciliation.run)
@@ -199,7 +199,7 @@ class Engine:
         """Record when upstream last had news; also during a run, which may take weeks."""
         if run.sync.upstream_news:
             run.sync.upstream_news = False
-            self.context.catalog.remember(Fact.NEWS, str(int(time.time())))
+            self.context.catalog.remember(Fact.UPSTREAM_CHANGED_AT, str(int(time.time())))
 
     async def _supervise(self, run: ActiveRun) -> None:
         """Save and log a run's progress every ten seconds."""

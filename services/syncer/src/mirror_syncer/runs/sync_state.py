@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.model.serials import Bounds
+from mirror_syncer.model.serials import SerialBounds
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class SyncState:
 
     Attributes:
         policy_digest: of the policy that the sync applies.
-        bounds: which of upstream's serials are believed.
+        serial_bounds: which of upstream's serials are believed.
         upstream_news: upstream has sent something new that the catalog has not recorded yet.
         allow_removals: removals that a person allows, overriding the deletion guard.
         gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
@@ -25,7 +25,7 @@ class SyncState:
     """
 
     policy_digest: str | None = None
-    bounds: Bounds = field(default_factory=Bounds)
+    serial_bounds: SerialBounds = field(default_factory=SerialBounds)
     upstream_news: bool = False
     allow_removals: int | None = None
     gone: list[NormalizedName] = field(default_factory=list)

@@ -29,7 +29,7 @@ def note_upstream(catalog: Catalog, url: str) -> None:
     Published files stay and are not downloaded again. The deletion guard judges what the new upstream lacks.
     """
     before = catalog.recall(Fact.UPSTREAM)
-    if before is None and (known := catalog.listing.known()) is not None:
+    if before is None and (known := catalog.listing.last()) is not None:
         before = known.origin
     if before is not None and not same_upstream(before, url):
         log.warning("upstream has changed; every project is compared with the new one", old=before, new=url)

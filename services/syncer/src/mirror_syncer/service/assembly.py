@@ -111,7 +111,7 @@ async def open_mirror(
                     project_list=ProjectList(catalog=catalog, volume=volume),
                     generations=generations,
                     commit_group=CommitGroup(
-                        volume=volume, catalog=catalog, generations=generations, in_hand=queue.active_count
+                        volume=volume, catalog=catalog, generations=generations, active_projects=queue.active_count
                     ),
                 )
                 async with sending_webhooks(context, client):

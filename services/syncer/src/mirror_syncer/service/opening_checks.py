@@ -7,9 +7,9 @@ import structlog
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError
-from mirror_syncer.publish.recovery import rebuild
+from mirror_syncer.publish.recovery import rebuild_catalog
 from mirror_syncer.upstream import ClientOptions
-from mirror_syncer.upstream.http.proxies import shown_logins
+from mirror_syncer.upstream.http.proxies import list_exposed_passwords
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 def warn_of_exposed_passwords(client: ClientOptions, *, upstream: str) -> None:
     """Log a warning for each password that others can read."""
-    if client.credentials is not None and client.credentials.in_clear:
+    if client.credentials is not None and client.credentials.sent_in_clear:
         log.warning("MIRROR_UPSTREAM is not https: user and password are sent unencrypted", upstream=upstream)
-    for variable in shown_logins():
+    for variable in list_exposed_passwords():
         log.warning("docker inspect shows the proxy's password; put it into MIRROR_UPSTREAM_NETRC", variable=variable)
 
 
@@ -44,12 +44,12 @@ def open_tree(settings: Settings, *, catalog: Catalog, adopting: bool = False) -
             _refuse_unadopted(settings)
     volume = Volume(settings.data, mirror_id=catalog.mirror_id, known=known, reserve=settings.disk_reserve)
     try:
-        if not volume.durability.by_group:
+        if not volume.durability.syncs_file_system:
             log.warning(
                 "this file system needs one sync per file, which is slower", file_system=volume.durability.file_system
             )
         if volume.mirror_id != catalog.mirror_id:
-            projects = rebuild(catalog=catalog, volume=volume)
+            projects = rebuild_catalog(catalog=catalog, volume=volume)
             log.warning("the catalog was lost and has been rebuilt from the pages", projects=projects)
     except BaseException:
         volume.close()

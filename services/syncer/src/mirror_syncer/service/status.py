@@ -64,7 +64,7 @@ class StatusReader:
         last = self._last_sync(ENDED)
         success = self._last_sync((RunState.SUCCEEDED,))
         completion = self._last_sync((RunState.SUCCEEDED, RunState.INCOMPLETE))
-        failure = mirror.catalog.runs.first_whole(
+        failure = mirror.catalog.runs.first_whole_run(
             RunState.FAILED, kind=RunKind.SYNC, after=completion.id if completion else ""
         )
         everything = mirror.policy.current.everything
@@ -218,7 +218,7 @@ class StatusReader:
             return None
 
     def _pending_removal(self) -> PendingRemoval | None:
-        if (found := self._mirror.catalog.files.waiting()) is None:
+        if (found := self._mirror.catalog.files.waiting_totals()) is None:
             return None
         return PendingRemoval(
             files=found.files,

@@ -71,7 +71,7 @@ class Receiver:
         """
         proxy = proxy_for(self.url)
         if proxy is not None and proxy.login is None and self.credentials is not None:
-            proxy = replace(proxy, login=self.credentials.of_proxy(proxy.host))
+            proxy = replace(proxy, login=self.credentials.proxy_login(proxy.host))
         easy = pycurl.Curl()
         try:
             easy.setopt(pycurl.URL, self.url.encode())  # pycurl accepts only ASCII in a str
@@ -157,7 +157,7 @@ class Webhooks:
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
         """Send messages during the block, earlier processes' first, and for up to five seconds at its end."""
-        for run in await asyncio.to_thread(self._messages.owed, limit=_MAX_WAITING):
+        for run in await asyncio.to_thread(self._messages.undelivered, limit=_MAX_WAITING):
             self._add(run)
         task = asyncio.create_task(self._send())
         try:
@@ -228,7 +228,7 @@ class Webhooks:
         self._to_settle.update(run_ids)
         for run_id in tuple(self._to_settle):
             try:
-                if self._messages.settle(run_id):
+                if self._messages.mark_delivered(run_id):
                     self._to_settle.discard(run_id)
             except Exception as error:  # noqa: BLE001 - any failure of the catalog; the message was sent, or dropped
                 if run_id in run_ids:
@@ -251,7 +251,7 @@ async def sending_webhooks(context: RunContext, client: ClientOptions) -> AsyncI
     with trusted_authorities(client.ca_file) as authorities:
         receiver = Receiver(settings.webhook_url, secret, authorities, client.credentials)
         webhooks = Webhooks(receiver, messages=catalog.messages, count=context.metrics.count_webhook)
-        catalog.runs.announced = True
+        catalog.runs.notifies_webhook = True
         context.runs.subscribe(webhooks.announce)
         async with webhooks.sending():
             yield

@@ -1,15 +1,14 @@
 """
-The index that is mirrored, as it speaks: pages and lists parsed into types, files by the chunk.
+The client of the mirrored index: it parses pages and lists into types, and delivers files in chunks.
 
-Read ``index`` first: it requests pages and the project list over ``http/`` and returns ``answers``. ``json`` and
-``html`` parse a page, ``entries`` its files; ``project_list`` parses the list in blocks, which ``listed`` sorts on
+Read ``index`` first: it requests pages and the project list over ``http/`` and returns ``responses``. ``json`` and
+``html`` parse a page, ``entries`` its files. ``project_list`` parses the list in blocks, which ``listed`` sorts on
 disk. ``repair`` reads JSON that a strict parser refuses; ``text`` makes foreign text safe to print. ``legacy_json``
-is PyPI's older JSON API.
+reads PyPI's older JSON API.
 """
 
-from mirror_syncer.upstream.answers import Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.client import Answer, Client
+from mirror_syncer.upstream.http.client import Client, Response
 from mirror_syncer.upstream.http.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.http.limits import Limits
 from mirror_syncer.upstream.http.options import ClientOptions
@@ -19,9 +18,9 @@ from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, Legac
 from mirror_syncer.upstream.listed import ListedProjects
 from mirror_syncer.upstream.project_list import ListReader
 from mirror_syncer.upstream.repair import decode_json
+from mirror_syncer.upstream.responses import Gone, ListResponse, NotModified, PageResponse
 
 __all__ = [
-    "Answer",
     "Client",
     "ClientOptions",
     "Credentials",
@@ -31,11 +30,12 @@ __all__ = [
     "LegacyFile",
     "LegacyIndex",
     "Limits",
-    "ListAnswer",
     "ListReader",
+    "ListResponse",
     "ListedProjects",
     "NotModified",
-    "PageAnswer",
+    "PageResponse",
+    "Response",
     "decode_json",
     "parse_html",
     "parse_json",

@@ -1,4 +1,4 @@
-"""A page's entries as an index writes them, parsed into files and refusals."""
+"""The parser of a page's entries: each becomes a file or a refusal."""
 
 import re
 from datetime import UTC, datetime
@@ -15,54 +15,54 @@ from mirror_syncer.model.page import File, Refusal
 from mirror_syncer.upstream.text import clean_line
 
 # PEP 700 wants UTC with a Z and at most six digits of a second. Others write offsets, or Go's nine digits; pip and uv
-# read both. Without an offset it is no moment.
+# read both. A time without an offset is ambiguous, so it is dropped.
 _PYPI_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
 _UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,30})?)?([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
-# PEP 740: fully qualified, and https; of the characters of RFC 3986, so that no client's parser fails at it. Nobody but
-# a client ever asks it: it is no place of ours.
+# PEP 740: fully qualified, and https; only characters of RFC 3986, so that no client's parser fails. Only clients
+# request it, never the mirror.
 _PROVENANCE = re.compile(r"https://([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?/[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{0,2000}")
-_PORT_MOST = 65_535
-# Where provenance comes from, also by way of a mirror of a mirror, which passes it on.
+_MAX_PORT = 65_535
+# Hosts of provenance files. A mirror of a mirror passes these URLs on.
 _PROVENANCE_HOSTS = frozenset({"pypi.org", "test.pypi.org"})
-_UNHASHED = "the page gives no sha256, so that its content could not be checked"
-_REFUSALS_MOST = 1_000  # past that it is no page with faults, but no page
-_URL_MOST = 8_192
+_UNHASHED = "the page gives no sha256, so its content cannot be checked"
+_MAX_REFUSALS = 1_000  # a page with more is refused as a whole
+_MAX_URL_CHARS = 8_192
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
-# What nearly every URL looks like: of http(s), without a '%', a query or a segment that is '.' or '..'. It needs no
-# further look, which takes 30 µs a file.
+# The form of nearly all URLs: http(s), no '%', no query, no segment '.' or '..'. They skip the full check, which
+# takes 30 µs a file.
 _PLAIN_URL = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::[0-9]{1,4})?(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~+!-]*)+")
 
 
 class Entry(msgspec.Struct):
-    """What a page says of a file, by the names that PEP 691 has for it; only its types are checked."""
+    """A file's entry on a page, with the keys of PEP 691; only the types are checked."""
 
     filename: str
     url: str
     hashes: dict[str, str]
     requires_python: str | None = msgspec.field(name="requires-python", default=None)
     size: int | None = None
-    # A number is no moment by PEP 700, and costs the time alone.
+    # PEP 700 allows no number here; an invalid time costs only the time.
     upload_time: Any = msgspec.field(name="upload-time", default=None)
     yanked: bool | str | None = False
     core_metadata: bool | dict[str, str] | None = msgspec.field(name="core-metadata", default=None)
-    # PEP 714: the older name, which PyPI sends beside the newer
+    # PEP 714: the older key, which PyPI sends in addition
     data_dist_info_metadata: bool | dict[str, str] | None = msgspec.field(name="data-dist-info-metadata", default=None)
     provenance: str | None = None
 
 
 class Entries:
     """
-    A page's entries, sorted out one by one into files, their URLs made absolute, and refusals.
+    A collector that turns a page's entries into files with absolute URLs, and refusals.
 
-    Merged indexes say things twice. Two entries of one name are one file unless they contradict each other; then the
-    first counts, and the other is refused. One without a hash says less, and contradicts nothing.
+    Merged indexes repeat entries. Two entries with one name are one file unless they contradict each other; then the
+    first counts and the other is refused. An entry without a hash contradicts nothing.
 
     Args:
-        url: the page's own, or its ``<base>``, which the files' may be relative to.
-        page: where the page came from.
-        unhashed: take a file without sha256 for one whose content is not known yet; else it is refused.
-        ours: the page is one that we published: its names were checked then, maybe by other rules, and must be found
-            again, whatever today's are.
+        url: base of relative file URLs: the page's URL, or its ``<base>``.
+        page: URL of the page.
+        unhashed: accept a file without sha256, whose content is not known yet; otherwise refuse it.
+        ours: the page was published by this mirror. Its file names are not checked again, because other rules may have
+            applied at the time.
     """
 
     def __init__(
@@ -76,30 +76,30 @@ class Entries:
         self._contradicting: list[File] = []
         self._refused: dict[Refusal, int] = {}
         self._unhashed: dict[str, Refusal] = {}
-        self.dropped_times = 0
+        self.dropped_upload_times = 0
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Return the files, in the page's order."""
+        """The files, in the order of the page."""
         return tuple(self._files.values())
 
     @property
     def contradicting(self) -> tuple[File, ...]:
-        """Return files that were refused because an earlier entry gives their name another content."""
+        """The files refused because an earlier entry gives other content for their name."""
         return tuple(self._contradicting)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """Return what cannot be taken; of what is refused twice for one reason, one."""
+        """The refused entries, without repetitions."""
         unhashed = (refusal for name, refusal in self._unhashed.items() if name not in self._files)
         return (*(refusal for refusal, count in self._refused.items() for _ in range(count)), *unhashed)
 
     def add(self, entry: Entry) -> None:
         """
-        Take a file, or refuse it with the reason.
+        Add an entry as a file, or as a refusal with its reason.
 
         Raises:
-            InvalidPageError: there are more refusals than a page with faults has.
+            InvalidPageError: more than 1,000 entries are refused.
         """
         try:
             file = self._file(entry)
@@ -113,14 +113,14 @@ class Entries:
             self.refuse(entry.filename, str(error))
 
     def refuse(self, filename: str | None, reason: str) -> None:
-        """Note an entry that cannot be used, and whose it is where that can be told; errors as of ``add``."""
+        """Record an unusable entry, with its file name if known; errors as in ``add``."""
         refusal = Refusal(clean_line(filename[:255]) if filename else "?", clean_line(reason))
         if filename and reason == _UNHASHED:
             self._unhashed.setdefault(filename, refusal)
         elif filename is None or refusal not in self._refused:
             self._refused[refusal] = self._refused.get(refusal, 0) + 1
-        if sum(self._refused.values()) + len(self._unhashed) > _REFUSALS_MOST:
-            raise InvalidPageError(f"more than {_REFUSALS_MOST:,} of its entries cannot be used, such as {refusal}")
+        if sum(self._refused.values()) + len(self._unhashed) > _MAX_REFUSALS:
+            raise InvalidPageError(f"more than {_MAX_REFUSALS:,} of its entries are unusable, such as {refusal}")
 
     def _file(self, entry: Entry) -> File:
         ours = self._hosts is None
@@ -131,11 +131,11 @@ class Entries:
             raise FileRejectedError(_UNHASHED)
         size = entry.size
         if size is not None and not 0 <= size <= MAX_FILE_BYTES:
-            raise FileRejectedError(f"the page gives it {size:,} bytes; a file has {MAX_FILE_BYTES:,} at most")
+            raise FileRejectedError(f"the page declares {size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
         metadata = entry.data_dist_info_metadata if entry.core_metadata is None else entry.core_metadata
         upload_time = parse_upload_time(entry.upload_time) if isinstance(entry.upload_time, str) else None
         if entry.upload_time and upload_time is None:
-            self.dropped_times += 1
+            self.dropped_upload_times += 1
         return File(
             filename=filename,
             url=_absolute(self._url, entry.url),
@@ -149,33 +149,33 @@ class Entries:
             provenance=self._provenance(entry.provenance),
         )
 
-    def _provenance(self, said: str | None) -> str | None:
-        match = _PROVENANCE.fullmatch(said or "")
-        if match is None or int(match[2] or 0) > _PORT_MOST:
+    def _provenance(self, value: str | None) -> str | None:
+        match = _PROVENANCE.fullmatch(value or "")
+        if match is None or int(match[2] or 0) > _MAX_PORT:
             return None
         if self._hosts is not None and match[1].lower() not in self._hosts:
             return None
-        return said
+        return value
 
 
 def _merge(one: File, other: File) -> File:
     """
-    Return what two entries say of one file; a yank that one of them knows of holds, and so does the later upload.
+    Merge two entries of one file; a yank in either counts, and so does the later upload time.
 
     Raises:
-        FileRejectedError: they contradict each other in what identifies or describes the content.
+        FileRejectedError: they contradict each other in hash, size, Requires-Python or core metadata.
     """
     for field in ("sha256", "size", "requires_python", "core_metadata"):
-        said, again = getattr(one, field), getattr(other, field)
-        # None, no digest, and of metadata True, say nothing.
-        silent = {None, NO_DIGEST} & {said, again} or isinstance(said, bool) or isinstance(again, bool)
-        if said != again and not silent:
+        value, other_value = getattr(one, field), getattr(other, field)
+        # None, no digest and metadata without a hash contradict nothing.
+        silent = {None, NO_DIGEST} & {value, other_value} or isinstance(value, bool) or isinstance(other_value, bool)
+        if value != other_value and not silent:
             what = field.replace("_", "-")
-            raise FileRejectedError(f"the page names it twice, with two values for {what}: {said!r} and {again!r}")
+            raise FileRejectedError(f"the page lists it twice, with different {what}: {value!r} and {other_value!r}")
     digests = {one.other_digest, other.other_digest} - {None}
     if len({digest.partition("=")[0] for digest in digests if digest}) < len(digests):
         raise FileRejectedError(
-            f"the page names it twice, with two digests: {one.other_digest} and {other.other_digest}"
+            f"the page lists it twice, with different digests: {one.other_digest} and {other.other_digest}"
         )
     sha256 = one.sha256 or other.sha256
     reasons = sorted(yanked for yanked in (one.yanked, other.yanked) if isinstance(yanked, str))
@@ -186,54 +186,54 @@ def _merge(one: File, other: File) -> File:
         other_digest=None if sha256 else one.other_digest or other.other_digest,
         size=other.size if one.size is None else one.size,
         requires_python=one.requires_python or other.requires_python,
-        core_metadata=max(one.core_metadata, other.core_metadata, key=_weight),
+        core_metadata=max(one.core_metadata, other.core_metadata, key=_metadata_rank),
         yanked=reasons[0] if reasons else one.yanked or other.yanked,
         upload_time=max(times, key=lambda time: time.removesuffix("Z"), default=None),
         provenance=min(filter(None, (one.provenance, other.provenance)), default=None),
     )
 
 
-def _weight(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as of File
+def _metadata_rank(promise: Sha256 | bool) -> tuple[bool, bool]:  # noqa: FBT001 - as of File
     return isinstance(promise, str), bool(promise)
 
 
-def parse_upload_time(said: str) -> str | None:
-    """Return a moment as PyPI writes it, in UTC, with six digits of a second or none; None of what is no moment."""
-    usual = _PYPI_TIME.fullmatch(said)
-    if usual is None and not _UPLOAD_TIME.fullmatch(said):
+def parse_upload_time(value: str) -> str | None:
+    """Return an upload time in PyPI's format (UTC, six digits of a second or none); None if it is not a time."""
+    usual = _PYPI_TIME.fullmatch(value)
+    if usual is None and not _UPLOAD_TIME.fullmatch(value):
         return None
     try:
-        moment = datetime.fromisoformat(said.upper().replace(" ", "T"))
+        moment = datetime.fromisoformat(value.upper().replace(" ", "T"))
         if usual and usual[1] != ".000000":
-            return said
+            return value
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the 31st of February; the year 0
         return None
     return f"{moment.replace(tzinfo=None).isoformat()}Z"
 
 
-def _core_metadata(said: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
-    if isinstance(said, dict):
-        return parse_sha256(said["sha256"]) if "sha256" in said else bool(said)
-    return bool(said)
+def _core_metadata(value: bool | dict[str, str] | None) -> Sha256 | bool:  # noqa: FBT001 - PEP 714's own values
+    if isinstance(value, dict):
+        return parse_sha256(value["sha256"]) if "sha256" in value else bool(value)
+    return bool(value)
 
 
 def _absolute(page: str, url: str) -> str:
-    """Return a file's absolute URL without its fragment; dot segments, even encoded ones, are refused."""
-    if len(url) <= _URL_MOST and _PLAIN_URL.fullmatch(url):
+    """Return a file's absolute URL without its fragment; refuse dot segments, even encoded ones."""
+    if len(url) <= _MAX_URL_CHARS and _PLAIN_URL.fullmatch(url):
         return url
-    if len(url) > _URL_MOST:
-        raise FileRejectedError(f"its URL has {len(url):,} characters, more than {_URL_MOST:,}")
+    if len(url) > _MAX_URL_CHARS:
+        raise FileRejectedError(f"its URL has {len(url):,} characters, more than {_MAX_URL_CHARS:,}")
     try:
         parts = urlsplit(url)
         absolute = urljoin(page, url)
         whole = urlsplit(absolute)
-        _ = whole.port  # which is checked only when it is asked for
+        _ = whole.port  # urlsplit checks the port on access
     except ValueError as error:
-        raise FileRejectedError(f"its URL {url[:200]!r} is none: {error}") from error
+        raise FileRejectedError(f"its URL {url[:200]!r} is invalid: {error}") from error
     path = parts.path
     if not (parts.scheme or parts.netloc):
-        # Static mirrors write '../../packages/…' and mean it; urljoin keeps that below the host.
+        # Static mirrors write '../../packages/…' on purpose; urljoin keeps that below the host.
         while path.startswith(("../", "./")):
             path = path.partition("/")[2]
     if {".", ".."} & {*_segments(path), *_segments(whole.path)}:

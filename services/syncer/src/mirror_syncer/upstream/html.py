@@ -1,4 +1,4 @@
-"""A project's page in HTML (PEP 503), for upstreams that speak no JSON."""
+"""The parser of a project's page in HTML (PEP 503), for upstreams without JSON."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _DOCUMENT = ("html", "body")
 # "Links for six", devpi's "root/pypi: links for six"
 _TITLE = re.compile(r"links for (?P<name>\S+)$", re.IGNORECASE)
 _DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz", ".egg", ".exe", ".msi")
-_LOGIN = "is no project page, but perhaps a login page, or a wrong path: it has no pypi:repository-version and no links"
+_LOGIN = "is not a project page (no pypi:repository-version, no links): perhaps a login page, or a wrong path"
 
 
 class _Parser(HTMLParser):
@@ -46,12 +46,12 @@ class _Parser(HTMLParser):
             try:
                 entry = _entry(url, attributes)
             except ValueError as error:
-                self.entries.append(Refusal(url[:255], f"its URL is none: {error}"))
+                self.entries.append(Refusal(url[:255], f"its URL is invalid: {error}"))
             else:
                 if entry.hashes or entry.filename.endswith(_DISTRIBUTIONS):
                     self.entries.append(entry)
         elif tag == "base" and self.base is None:
-            self.base = attributes.get("href")  # of several the first counts, in browsers and in pip
+            self.base = attributes.get("href")  # browsers and pip use the first of several
         elif tag == "meta" and (key := attributes.get("name")):
             self.meta[key] = attributes.get("content") or ""
 
@@ -65,7 +65,7 @@ class _Parser(HTMLParser):
 
     @property
     def truncated(self) -> bool:
-        """Whether the document opens ``<html>`` or ``<body>`` and closes neither; a bare list of links has no end."""
+        """Whether the document opens ``<html>`` or ``<body>`` and closes neither; a bare list of links has none."""
         return self._opened and not self._closed
 
     @property
@@ -74,12 +74,12 @@ class _Parser(HTMLParser):
 
     @property
     def titled(self) -> bool:
-        """Whether a title is an index's; a login form's text may have "useful links for staff", its title has not."""
+        """Whether a title is that of an index. Only titles count: a login form's text may say "links for staff"."""
         return any("links for" in title.lower() for title in self._titles)
 
     @property
     def names(self) -> Iterator[str]:
-        """Yield the projects that titles name."""
+        """The projects that the titles name."""
         for title in self._titles:
             if match := _TITLE.search(title):
                 with suppress(ValueError):
@@ -100,10 +100,9 @@ def parse_html(
     ours: bool = False,
 ) -> Page:
     """
-    Parse a page in HTML; arguments and errors as in ``parse_json``.
+    Parse a page in HTML, which has no sizes and upload times; arguments and errors as in ``parse_json``.
 
-    It has no sizes and upload times. One with nothing of an index in it, such as a proxy's login form, is no page; nor
-    is one that was cut.
+    A document without any sign of an index, such as a proxy's login form, is refused, and so is a truncated one.
     """
     parser = _Parser()
     try:
@@ -115,10 +114,10 @@ def parse_html(
     if not (parser.entries or parser.titled or "pypi:repository-version" in parser.meta):
         raise InvalidPageError(f"the answer {_LOGIN}")
     if parser.truncated:
-        # Without a length, or with one that a proxy made, nothing else tells: the files behind the cut would be lost.
+        # Without a length, or with one that a proxy computed, only this reveals a cut that loses files.
         raise InvalidPageError("the page is truncated: its HTML has no </body> or </html>")
-    for said in parser.names:
-        check_name(said, asked=name)
+    for title_name in parser.names:
+        check_name(title_name, requested=name)
     entries = Entries(name=name, url=base, page=url, unhashed=unhashed, ours=ours)
     for one in parser.entries:
         if isinstance(one, Refusal):
@@ -141,10 +140,10 @@ def parse_html(
 
 def _entry(url: str, attributes: dict[str, str | None]) -> Entry:
     """
-    Return what an anchor says of a file.
+    Return the entry of a file's anchor.
 
     Raises:
-        ValueError: its URL is none.
+        ValueError: its URL is invalid.
     """
     parts = urlsplit(url)
     return Entry(
@@ -153,7 +152,7 @@ def _entry(url: str, attributes: dict[str, str | None]) -> Entry:
         url=url,
         hashes=dict(parse_qsl(parts.fragment)),
         requires_python=attributes.get("data-requires-python"),
-        # PEP 592: present is yanked, whatever the value
+        # PEP 592: the attribute means yanked, with any value
         yanked=(attributes["data-yanked"] or True) if "data-yanked" in attributes else False,
         core_metadata=_metadata(attributes, "data-core-metadata"),
         data_dist_info_metadata=_metadata(attributes, "data-dist-info-metadata"),

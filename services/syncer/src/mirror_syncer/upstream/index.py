@@ -1,4 +1,4 @@
-"""The index that is mirrored, as its projects' pages and files."""
+"""The mirrored index: requests for its project list, pages and files."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -11,20 +11,20 @@ from mirror_syncer.errors import InvalidPageError, MirrorError, RefusedError, Up
 from mirror_syncer.model.page import Page
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.validators import Validators
-from mirror_syncer.upstream.answers import HTML_TYPES, JSON_TYPES, Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.client import Answer, Client, Delivery, Sink
+from mirror_syncer.upstream.http.client import Client, Delivery, Response, Sink
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
 from mirror_syncer.upstream.page import parse_serial
+from mirror_syncer.upstream.responses import HTML_TYPES, JSON_TYPES, Gone, ListResponse, NotModified, PageResponse
 
 # PEP 691: JSON as the first choice, HTML where an upstream has nothing else
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_ABSENT = frozenset({403, 404, 410})  # a bucket that may not be listed says 403
-# What may be found below another URL of the same index, as long as it is not known where pages lie.
-_ELSEWHERE = frozenset({400, 403, 404, 405, 406, 410})
-_LIST_MOST = 2**28  # bytes, six times PyPI's; as many as five million projects would have
-_LARGE = 256 * 1024  # bytes; a hop to a thread and back costs as much as 100 files
+_ABSENT_STATUSES = frozenset({403, 404, 410})  # a bucket without listing permission answers 403
+# With these, the next base URL is tried, until the right one is known.
+_TRY_NEXT_STATUSES = frozenset({400, 403, 404, 405, 406, 410})
+_MAX_LIST_BYTES = 2**28  # six times PyPI's; enough for five million projects
+_MIN_THREADED_BYTES = 256 * 1024  # parsing in a thread costs as much overhead as 100 files
 
 
 class Index:
@@ -43,24 +43,24 @@ class Index:
 
     async def page(
         self, name: NormalizedName, *, validators: Validators, priority: Priority
-    ) -> PageAnswer | NotModified | Gone:
+    ) -> PageResponse | NotModified | Gone:
         """
-        Ask for a project's page.
+        Request a project's page.
 
         Raises:
-            UpstreamError: it could not be had.
-            InvalidPageError: what came is none.
+            UpstreamError: the request failed.
+            InvalidPageError: the response is not a page.
         """
         bases = self._location.bases
         first: Gone | MirrorError | None = None
         for base in bases:
             try:
-                answer = await self._page_below(base, name, validators=validators, priority=priority)
-            except (_NotHere, InvalidPageError) as error:
+                answer = await self._get_page_below(base, name, validators=validators, priority=priority)
+            except (_NotHereError, InvalidPageError) as error:
                 first = first or error
                 continue
             if not isinstance(answer, Gone):
-                self._location.settle(base)
+                self._location.confirm(base)
                 return answer
             first = first or answer
         if isinstance(first, MirrorError):
@@ -68,28 +68,32 @@ class Index:
         return Gone(await self._missing_index(priority))
 
     async def _missing_index(self, priority: Priority) -> str | None:
-        """Return, where no page and no list was found yet, that the index itself is not there."""
-        if self._location.settled or self._missing is not None:
+        """Return a message if there is no index at all; None if a page or a list was found."""
+        if self._location.confirmed or self._missing is not None:
             return self._missing or None
         for base in self._location.bases:
             try:
                 answer = await self._client.stream(
-                    f"{base}/", _Presence(), endpoint="list", headers=_conditional(Validators()), priority=priority
+                    f"{base}/",
+                    _ListProbe(),
+                    endpoint="list",
+                    headers=_conditional_headers(Validators()),
+                    priority=priority,
                 )
-            except (_Present, UpstreamError):
+            except (_ListFound, UpstreamError):
                 self._missing = ""
                 return None
-            if answer.status not in _ABSENT:
+            if answer.status not in _ABSENT_STATUSES:
                 self._missing = ""
                 return None
-        asked = " and ".join(f"{base}/" for base in self._location.bases)
-        self._missing = f"no index answers at MIRROR_UPSTREAM: {asked} answer {answer.status}; look at its URL"
+        tried = " and ".join(f"{base}/" for base in self._location.bases)
+        self._missing = f"no index at MIRROR_UPSTREAM ({tried} answered {answer.status}): correct its URL"
         return self._missing
 
-    async def _page_below(
+    async def _get_page_below(
         self, base: str, name: NormalizedName, *, validators: Validators, priority: Priority
-    ) -> PageAnswer | NotModified | Gone:
-        headers = _conditional(validators)
+    ) -> PageResponse | NotModified | Gone:
+        headers = _conditional_headers(validators)
         answer = await self._client.get(f"{base}/{name}/", endpoint="page", headers=headers, priority=priority)
         match answer.status:
             case 304 if validators.etag or validators.last_modified:
@@ -99,57 +103,57 @@ class Index:
             case 200:
                 pass
             case 401:
-                raise RefusedError(f"{answer.url}: answered 401: look at user and password in MIRROR_UPSTREAM_NETRC")
+                raise RefusedError(f"{answer.url}: answered 401: check user and password in MIRROR_UPSTREAM_NETRC")
             case 407:
                 raise RefusedError(
-                    f"{answer.url}: the proxy answered 407: look at its user and password in MIRROR_UPSTREAM_NETRC"
+                    f"{answer.url}: the proxy answered 407: check its user and password in MIRROR_UPSTREAM_NETRC"
                 )
-            case status if status in _ELSEWHERE:
-                raise _NotHere(f"{answer.url}: answered {status}")
+            case status if status in _TRY_NEXT_STATUSES:
+                raise _NotHereError(f"{answer.url}: answered {status}")
             case status:
                 raise RefusedError(f"{answer.url}: answered {status}")
         content_type = _content_type(answer)
-        page = await _parse_aside(
+        page = await _parse_in_thread(
             answer.body,
             content_type=content_type,
             name=name,
             url=answer.url,
             serial=parse_serial(answer.headers.get("x-pypi-last-serial")),
         )
-        return PageAnswer(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
+        return PageResponse(page, Validators.of(answer.headers), answer.body, content_type, answer.url)
 
-    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
-        return self._client.holding(url, size)
+    def hold_page(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count a page while it is processed; arguments and errors as in ``PageMemory.hold_page``."""
+        return self._client.hold_page(url, size)
 
     async def project_list(
         self, *, validators: Validators, into: BinaryIO, priority: Priority
-    ) -> ListAnswer | NotModified:
+    ) -> ListResponse | NotModified:
         """
-        Ask for the list of all projects, and pour it into an empty file: PyPI's has 45 MB.
+        Request the list of all projects, and write it to an empty file: PyPI's has 45 MB.
 
         Raises:
-            UpstreamError: it could not be had.
-            InvalidPageError: what came is none, or larger than any.
+            UpstreamError: the request failed.
+            InvalidPageError: the response is not a project list, or too large.
         """
         refused: MirrorError | None = None
         for base in self._location.bases:
             try:
-                answer = await self._list_below(base, validators=validators, into=into, priority=priority)
-            except (_NotHere, _NoList) as error:
+                answer = await self._get_list_below(base, validators=validators, into=into, priority=priority)
+            except (_NotHereError, _NotAListError) as error:
                 refused = refused or error
                 continue
-            if isinstance(answer, NotModified) or self._location.may_list(base, is_json=answer.is_json):
-                self._location.settle(base)
+            if isinstance(answer, NotModified) or self._location.may_be_list(base, is_json=answer.is_json):
+                self._location.confirm(base)
                 return answer
-        raise refused or InvalidPageError(f"{self._origin}: there is no list of projects; look at MIRROR_UPSTREAM")
+        raise refused or InvalidPageError(f"{self._origin}: no project list found; check MIRROR_UPSTREAM")
 
-    async def _list_below(
+    async def _get_list_below(
         self, base: str, *, validators: Validators, into: BinaryIO, priority: Priority
-    ) -> ListAnswer | NotModified:
+    ) -> ListResponse | NotModified:
         url = f"{base}/"
         answer = await self._client.stream(
-            url, _Spool(into), endpoint="list", headers=_conditional(validators), priority=priority
+            url, _Spool(into), endpoint="list", headers=_conditional_headers(validators), priority=priority
         )
         match answer.status:
             case 304 if validators.etag or validators.last_modified:
@@ -157,50 +161,52 @@ class Index:
             case 200:
                 pass
             case status:
-                raise _NotHere(f"{answer.url}: answered {status}, not with a list of projects; look at MIRROR_UPSTREAM")
+                raise _NotHereError(f"{answer.url}: answered {status} instead of a project list; check MIRROR_UPSTREAM")
         if (content_type := _content_type(answer)) not in JSON_TYPES | HTML_TYPES:
-            raise _NoList(f"{url} answered with {content_type or 'no content type'!r}, not by PEP 503 or 691")
+            raise _NotAListError(
+                f"{url} answered with {content_type or 'no content type'!r}, not a project list (PEP 503, 691)"
+            )
         serial = parse_serial(answer.headers.get("x-pypi-last-serial"))
-        return ListAnswer(content_type, serial, Validators.of(answer.headers), answer.url)
+        return ListResponse(content_type, serial, Validators.of(answer.headers), answer.url)
 
     async def file(self, url: str, sink: Sink, *, priority: Priority, resume: bool = True) -> Delivery:
-        """Pour a file into a sink; arguments and errors as in ``Client.download``."""
+        """Download a file into a sink; arguments and errors as in ``Client.download``."""
         return await self._client.download(url, sink, endpoint="file", priority=priority, resume=resume)
 
     async def metadata(self, url: str, sink: Sink, *, priority: Priority) -> None:
-        """Pour a file's ``.metadata`` into a sink (PEP 658)."""
+        """Download a file's ``.metadata`` into a sink (PEP 658)."""
         parts = urlsplit(url)
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
 
 
-class _NotHere(RefusedError):
-    """A refusal of this URL, which says nothing about another one of the same index."""
+class _NotHereError(RefusedError):
+    """A failure at this base URL; another one of the same index may work."""
 
 
-class _NoList(InvalidPageError):
-    """An answer in a form that no list of projects has."""
+class _NotAListError(InvalidPageError):
+    """A response whose content type is not that of a project list."""
 
 
-class _Present(Exception):
-    """There is a list of projects."""
+class _ListFound(Exception):
+    """A signal that the project list exists."""
 
 
-class _Presence:
-    """Ends a list at its first bytes: it is there, and PyPI's has 45 MB."""
+class _ListProbe:
+    """A sink that ends the download at the first bytes: the list exists, and PyPI's has 45 MB."""
 
     position = 0
 
     def restart(self) -> None:
-        """Forget nothing."""
+        """Do nothing: no bytes are held."""
 
     def write(self, _chunk: bytes, /) -> None:
-        raise _Present
+        raise _ListFound
 
 
 class _Spool:
-    """A file that a body is poured into; what goes on for ever is no list."""
+    """A sink that writes to a file, up to the size limit of a list."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -214,13 +220,13 @@ class _Spool:
         self._file.truncate()
 
     def write(self, chunk: bytes, /) -> None:
-        if self.position + len(chunk) > _LIST_MOST:
-            raise InvalidPageError(f"the list of projects is larger than {_LIST_MOST:,} bytes")
+        if self.position + len(chunk) > _MAX_LIST_BYTES:
+            raise InvalidPageError(f"the project list is larger than {_MAX_LIST_BYTES:,} bytes")
         self._file.write(chunk)
 
 
-def _conditional(validators: Validators) -> dict[str, str]:
-    # ETags of gzip and identity differ: the client asks for gzip each time, or there were no 304 ever.
+def _conditional_headers(validators: Validators) -> dict[str, str]:
+    # ETags of gzip and identity differ: without gzip in each request, upstream would never answer 304.
     headers = {"Accept": _ACCEPT}
     if validators.etag:
         headers["If-None-Match"] = validators.etag
@@ -229,27 +235,27 @@ def _conditional(validators: Validators) -> dict[str, str]:
     return headers
 
 
-def _content_type(answer: Answer) -> str:
+def _content_type(answer: Response) -> str:
     return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _parse_aside(body: bytes, **said: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
+async def _parse_in_thread(body: bytes, **arguments: Any) -> Page:  # noqa: ANN401 - parse_page's own arguments
     """Parse a page; a large one in a thread, since 50,000 files take a second and a half."""
-    if len(body) < _LARGE:
-        return parse_page(body, **said)
-    return await asyncio.to_thread(parse_page, body, **said)
+    if len(body) < _MIN_THREADED_BYTES:
+        return parse_page(body, **arguments)
+    return await asyncio.to_thread(parse_page, body, **arguments)
 
 
 def parse_page(body: bytes, *, content_type: str, name: NormalizedName, url: str, serial: int | None) -> Page:
     """
     Parse a page by its content type; arguments and errors as in ``parse_json``.
 
-    The type decides, not the body: a login page answers 200 and ``text/html``, and is found out by its content.
+    The type selects the parser. A login page also answers 200 and ``text/html``; the HTML parser recognizes it.
     """
     if content_type in JSON_TYPES:
         return parse_json(body, name=name, url=url, serial=serial, unhashed=True)
     if content_type in HTML_TYPES:
         return parse_html(body, name=name, url=url, serial=serial, unhashed=True)
     raise InvalidPageError(
-        f"{url} answered with {content_type or 'no content type'!r}, not with a page by PEP 503 or 691"
+        f"{url} answered with {content_type or 'no content type'!r}, not a project page (PEP 503, 691)"
     )

@@ -1,4 +1,4 @@
-"""A project's page in JSON (PEP 691), as PyPI and most others have it."""
+"""The parser of a project's page in JSON (PEP 691), the format of PyPI and most others."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from mirror_syncer.upstream.page import check_api_version, check_name, parse_ser
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.text import clean_line
 
-_FILES_MOST = 200_000  # the largest projects of PyPI have some 10,000
-_COMMAS_MOST = 20 * _FILES_MOST  # an entry has about ten
+_MAX_FILES = 200_000  # the largest projects of PyPI have some 10,000
+_MAX_COMMAS = 20 * _MAX_FILES  # an entry has about ten
 
 
 class _Meta(msgspec.Struct):
@@ -29,7 +29,7 @@ class _Status(msgspec.Struct):
 class _Page(msgspec.Struct):
     meta: _Meta
     name: str
-    # Raw: one entry that breaks the specification must not take the others with it.
+    # Raw: one invalid entry must not invalidate the others.
     files: list[msgspec.Raw]
     versions: list[Any] = []
     project_status: _Status | None = msgspec.field(name="project-status", default=None)
@@ -53,24 +53,24 @@ def parse_json(
 
     Args:
         body: as received, decompressed.
-        name: the project that was asked for.
-        url: where the page came from in the end; file URLs may be relative to it.
-        serial: what ``X-PyPI-Last-Serial`` said, where it came.
-        unhashed: take files without sha256 for those whose content is not known yet; else they are refused.
+        name: the requested project.
+        url: the page's URL after redirects; file URLs may be relative to it.
+        serial: the value of ``X-PyPI-Last-Serial``, if present.
+        unhashed: accept files without sha256, whose content is not known yet; otherwise refuse them.
         ours: see ``Entries``.
 
     Raises:
-        InvalidPageError: it is no such page, or another project's. A single file's fault only adds to ``refused``.
+        InvalidPageError: it is not a page, or that of another project. An invalid file entry only adds to ``refused``.
     """
-    if body.count(b",") > _COMMAS_MOST:
-        raise InvalidPageError(f"the page has more than {_FILES_MOST:,} files")
+    if body.count(b",") > _MAX_COMMAS:
+        raise InvalidPageError(f"the page has more than {_MAX_FILES:,} files")
     try:
         raw = decode_json(_page, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidPageError(f"the page is not JSON by PEP 691: {error}") from error
-    check_name(raw.name, asked=name)
-    if len(raw.versions) > _FILES_MOST:
-        raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_FILES_MOST:,}")
+        raise InvalidPageError(f"the page is not valid JSON (PEP 691): {error}") from error
+    check_name(raw.name, requested=name)
+    if len(raw.versions) > _MAX_FILES:
+        raise InvalidPageError(f"the page has {len(raw.versions):,} versions, more than {_MAX_FILES:,}")
     status = raw.project_status or _Status()
     if serial is None:
         serial = parse_serial(raw.meta.last_serial)
@@ -79,7 +79,7 @@ def parse_json(
         try:
             entry = _entry.decode(one)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            entries.refuse(None, f"its entry breaks PEP 691: {error}")
+            entries.refuse(None, f"its entry violates PEP 691: {error}")
         else:
             entries.add(entry)
     return Page(
@@ -92,5 +92,5 @@ def parse_json(
         status_reason=clean_line(status.reason) if isinstance(status.reason, str) else None,
         serial=serial,
         api_version=check_api_version(raw.meta.api_version),
-        dropped_times=entries.dropped_times,
+        dropped_upload_times=entries.dropped_upload_times,
     )

@@ -1,8 +1,8 @@
 """
-The legacy JSON API, ``/pypi/<project>/json``: what it says beyond the page, asked for and parsed at the border.
+The client of the legacy JSON API, ``/pypi/<project>/json``, which adds details that a page lacks.
 
-It was PyPI's before PEP 691, and has no specification but Warehouse's own documentation. A page alone decides which
-files there are, and what they are; of this document nothing is believed that the page tells as well.
+PyPI used it before PEP 691; only Warehouse's documentation specifies it. The page alone decides which files exist and
+describes them; values that the page also has are ignored here.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from mirror_syncer.upstream.page import check_name, parse_serial
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.text import clean_document, clean_line, clean_lines
 
-_LARGE = 256 * 1024  # bytes; past that it is parsed in a thread
+_MIN_THREADED_BYTES = 256 * 1024  # larger documents are parsed in a thread
 # The largest on PyPI have some 20 MB. A file's entry has about 22 commas.
-_BODY_MOST = 128 * 2**20
-_COMMAS_MOST = 4_000_000
-_ABOUT_MOST = 8 * 2**20  # bytes of what is passed on as it is: a long description, many vulnerabilities
-# Characters; it becomes part of a URL. PyPI has one of 201, in a file's name of 253.
-_VERSION_MOST = 2_000
-# The keys of a file's entry that a page has as well, and their names by PEP 691.
+_MAX_BODY_BYTES = 128 * 2**20
+_MAX_COMMAS = 4_000_000
+_MAX_ABOUT_BYTES = 8 * 2**20  # of parts passed on unchanged: a long description, many vulnerabilities
+# It becomes part of a URL. The longest on PyPI has 201, in a file name of 253.
+_MAX_VERSION_CHARS = 2_000
+# The keys of a file's entry that a page also has, and their names in PEP 691.
 _PAGE_KEYS = {
     "filename": "filename",
     "url": "url",
@@ -47,13 +47,13 @@ _DIGESTS = {"md5": re.compile(r"[0-9a-f]{32}"), "blake2b_256": re.compile(r"[0-9
 
 
 class LegacyFile(msgspec.Struct, frozen=True):
-    """What the document says of a file, and no page does."""
+    """The details of a file that only the legacy document has."""
 
     sha256: Sha256
     version: str
-    """The release that it is of."""
+    """The release that contains it."""
     digests: dict[str, str]
-    """md5 and blake2b_256, where they are told."""
+    """md5 and blake2b_256, if given."""
     comment_text: str = ""
     packagetype: str | None = None
     python_version: str | None = None
@@ -61,16 +61,16 @@ class LegacyFile(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LegacyDocument:
-    """A project's document, or one version's."""
+    """The legacy document of a project, or of one version."""
 
     version: str
-    """The release that ``info`` and ``vulnerabilities`` speak of."""
+    """The release that ``info`` and ``vulnerabilities`` describe."""
     info: dict[str, Any]
-    """Passed on as it is: nothing here is decided by it."""
+    """Passed on unchanged; no decision depends on it."""
     vulnerabilities: list[Any] = field(default_factory=list)
     ownership: dict[str, Any] | None = None
     files: Mapping[str, LegacyFile] = field(default_factory=dict)
-    """By file name; of one version's document none."""
+    """By file name; empty for the document of one version."""
     serial: int | None = None
 
 
@@ -84,7 +84,7 @@ class _Entry(msgspec.Struct):
 
 class _Document(msgspec.Struct):
     info: msgspec.Raw
-    # Raw: one entry that makes no sense must not take the others with it.
+    # Raw: one invalid entry must not invalidate the others.
     releases: dict[str, msgspec.Raw] = {}
     vulnerabilities: msgspec.Raw = msgspec.Raw(b"[]")
     ownership: msgspec.Raw = msgspec.Raw(b"null")
@@ -98,7 +98,7 @@ _entry = msgspec.json.Decoder(_Entry)
 
 class LegacyIndex:
     """
-    The legacy half of an index.
+    The legacy JSON API of an index.
 
     Args:
         origin: as for ``Index``.
@@ -112,13 +112,13 @@ class LegacyIndex:
         self, name: NormalizedName, *, version: str | None = None, priority: Priority
     ) -> LegacyDocument | None:
         """
-        Ask for a project's document, or for one version's; None where upstream has none.
+        Request the document of a project or of one version; return None if upstream has none.
 
-        There are no validators: it is asked for when the page changed, and then it changed, too.
+        The request has no validators: it follows a change of the page, which also changes the document.
 
         Raises:
-            UpstreamError: it could not be had.
-            InvalidPageError: what came is none.
+            UpstreamError: the request failed.
+            InvalidPageError: the response is not a legacy document.
         """
         path = name if version is None else f"{name}/{quote(version, safe='')}"
         answer = await self._client.get(
@@ -134,7 +134,7 @@ class LegacyIndex:
                 pass
             case status:
                 raise RefusedError(f"{answer.url}: answered {status}")
-        if len(answer.body) < _LARGE:
+        if len(answer.body) < _MIN_THREADED_BYTES:
             return parse_legacy(answer.body, name=name)
         return await asyncio.to_thread(parse_legacy, answer.body, name=name)
 
@@ -145,19 +145,19 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
 
     Args:
         body: as received, decompressed.
-        name: the project that was asked for.
+        name: the requested project.
 
     Raises:
-        InvalidPageError: it is no such document, or another project's. Invalid file entries are skipped.
+        InvalidPageError: it is not a legacy document, or that of another project. Invalid file entries are skipped.
     """
     with _invalid_page():
         raw = _decode(body)
-        info = _passed_on(raw.info, dict)
-        vulnerabilities = _passed_on(raw.vulnerabilities, list)
-        ownership = _passed_on(raw.ownership, dict | None)
-    said, version = info.get("name"), info.get("version")
-    check_name(said if isinstance(said, str) else "", asked=name)
-    if not isinstance(version, str) or not 0 < len(version) <= _VERSION_MOST:
+        info = _decode_passthrough(raw.info, dict)
+        vulnerabilities = _decode_passthrough(raw.vulnerabilities, list)
+        ownership = _decode_passthrough(raw.ownership, dict | None)
+    info_name, version = info.get("name"), info.get("version")
+    check_name(info_name if isinstance(info_name, str) else "", requested=name)
+    if not isinstance(version, str) or not 0 < len(version) <= _MAX_VERSION_CHARS:
         raise InvalidPageError("the legacy JSON names no version in its info")
     return LegacyDocument(
         version=clean_line(version),
@@ -171,9 +171,9 @@ def parse_legacy(body: bytes, *, name: NormalizedName) -> LegacyDocument:
 
 def parse_legacy_page(body: bytes, *, name: NormalizedName, url: str) -> Page:
     """
-    Parse a document as a page of all the files in it, also those that the mirror which kept it left out.
+    Parse a document as a page of all files in it, including those that another mirror did not download.
 
-    Arguments and errors are those of ``parse_json``, which also judges each file's entry.
+    Arguments and errors as in ``parse_json``, which also checks each file's entry.
     """
     with _invalid_page():
         document = _decode(body)
@@ -187,13 +187,13 @@ def parse_legacy_page(body: bytes, *, name: NormalizedName, url: str) -> Page:
 def _page_entry(entry: object) -> object:
     if not isinstance(entry, dict):
         return entry
-    # PEP 592: the reason, where there is one
+    # PEP 592: the reason, if there is one
     yanked = (entry.get("yanked_reason") or True) if entry.get("yanked") else False
     return {new: entry[old] for old, new in _PAGE_KEYS.items() if old in entry} | {"yanked": yanked}
 
 
 def _decode(body: bytes) -> _Document:
-    if len(body) > _BODY_MOST or body.count(b",") > _COMMAS_MOST:
+    if len(body) > _MAX_BODY_BYTES or body.count(b",") > _MAX_COMMAS:
         raise InvalidPageError(f"the legacy JSON is too large: {len(body):,} bytes")
     return decode_json(_document, body)
 
@@ -203,25 +203,25 @@ def _invalid_page() -> Iterator[None]:
     try:
         yield
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise InvalidPageError(f"the legacy JSON cannot be read: {error}") from error
+        raise InvalidPageError(f"the legacy JSON is invalid: {error}") from error
 
 
-def _passed_on(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
-    if len(memoryview(raw)) > _ABOUT_MOST:
-        raise InvalidPageError(f"the legacy JSON says more than {_ABOUT_MOST:,} bytes about a project")
+def _decode_passthrough(raw: msgspec.Raw, kind: Any) -> Any:  # noqa: ANN401 - a type, and a value of it
+    if len(memoryview(raw)) > _MAX_ABOUT_BYTES:
+        raise InvalidPageError(f"a part of the legacy JSON is larger than {_MAX_ABOUT_BYTES:,} bytes")
     return clean_document(msgspec.json.decode(raw, type=kind))
 
 
 def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]:
-    """Return what is said of each file; of one that is named twice, the first, with all digests of that content."""
+    """Return the details by file name; of repeated entries the first, with all digests of that content."""
     files: dict[str, LegacyFile] = {}
     for version, raw in releases:
-        for entry in _release(raw) if len(version) <= _VERSION_MOST else ():
-            said = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
+        for entry in _release(raw) if len(version) <= _MAX_VERSION_CHARS else ():
+            digests = {kind: entry.digests.get(kind, "") for kind in _DIGESTS}
             file = LegacyFile(
                 sha256=Sha256(entry.digests.get("sha256", "")),
                 version=clean_line(version),
-                digests={kind: text for kind, text in said.items() if _DIGESTS[kind].fullmatch(text)},
+                digests={kind: text for kind, text in digests.items() if _DIGESTS[kind].fullmatch(text)},
                 comment_text=clean_lines(entry.comment_text or ""),
                 packagetype=entry.packagetype and clean_line(entry.packagetype),
                 python_version=entry.python_version and clean_line(entry.python_version),
@@ -233,7 +233,7 @@ def _files(releases: Iterable[tuple[str, msgspec.Raw]]) -> dict[str, LegacyFile]
 
 
 def _release(raw: msgspec.Raw) -> Iterator[_Entry]:
-    """Yield a release's entries; the page tells what is needed of those that make no sense."""
+    """Yield a release's valid entries; the page describes the files of the others."""
     with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
         for entry in _entries.decode(raw):
             with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -1,9 +1,9 @@
 """
-What upstream lists: names normalized, in parts that each fit into memory.
+The projects of upstream's list: normalized names, in parts that fit into memory.
 
-Parts go by a name's first two characters, whatever the order: PyPI sorts by its database's collation, in which
-``0-core`` comes after ``090807``, and a merge of two orders would have to sort 890,000 names first. Each part is
-compared by itself.
+A name's first two characters select its part. The list's own order is no help: PyPI sorts by its database's collation,
+in which ``0-core`` comes after ``090807``, so that a merge would first have to sort 890,000 names. The parts are
+compared one by one.
 """
 
 import heapq
@@ -25,22 +25,22 @@ from mirror_syncer.upstream.project_list import Block
 
 _FIRST = "0123456789abcdefghijklmnopqrstuvwxyz"
 PARTS = tuple(first + second for first in _FIRST for second in ("", "-", *_FIRST))
-"""What a normalized name begins with, two characters, or one where it has no more; in the order of names."""
+"""The possible beginnings of a normalized name (two characters, or one for a name of one), in the order of names."""
 
-_PROJECTS_MOST = 5_000_000  # PyPI has 890,000
-_LONGEST = 100  # characters of a name that nobody need look at by itself
-_FAULTS_KEPT = 100
-_HIGHEST_KEPT = 100  # serials; more wrong ones than that are no exception, but the index's own way
-# PEP 503 and 508 for all names of a block at once, a line each: a tenth of the time of one at a time.
+_MAX_PROJECTS = 5_000_000  # PyPI has 890,000
+_MAX_UNCHECKED_NAME_CHARS = 100  # a block with a longer name is checked name by name
+_MAX_FAULTS = 100
+_MAX_HIGHEST_SERIALS = 100  # more wrong serials than that are no exception but the norm of this index
+# PEP 503 and 508 for all names of a block at once, one per line: ten times as fast as one by one.
 _NORMAL = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\n)*")
 
 
 class ListedProjects:
     """
-    The projects of a list, with their serials; 0 for those that have none.
+    The projects of a list, with their serials; 0 if a project has none.
 
     Args:
-        directory: where the parts lie, in a file without a name.
+        directory: for the unnamed temporary file that holds the parts.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,13 +48,13 @@ class ListedProjects:
         self._places = {part: array("q") for part in PARTS}
         self.count = 0
         self.unnumbered = 0
-        """How many have no serial."""
+        """Number of projects without a serial."""
         self.highest: list[int] = []
-        """The highest serials of projects, in descending order; the first hundred."""
+        """The highest hundred serials of projects, in descending order."""
         self.serials: ListSerials | None = None
-        """What is believed of them, once that is judged."""
+        """The trusted range of serials, once ``judge`` has determined it."""
         self.faults: list[str] = []
-        """Names that are none, or that two projects share; the first hundred."""
+        """Invalid names and names listed twice; the first hundred."""
 
     def __enter__(self) -> Self:
         return self
@@ -66,42 +66,42 @@ class ListedProjects:
 
     def take(self, blocks: Iterable[Block]) -> None:
         """
-        Take a whole list.
+        Read a whole list.
 
         Raises:
-            InvalidPageError: it is none, as told by what iterates; or it names no project, or more than there can be.
+            InvalidPageError: raised by the iteration, or the list is empty, or has over five million projects.
         """
         for names, serials in blocks:
-            good, theirs = self._normalized(names, serials)
+            good, theirs = self._normalize_names(names, serials)
             self.count += len(good)
-            if self.count > _PROJECTS_MOST:
-                raise InvalidPageError(f"the list names more than {_PROJECTS_MOST:,} projects")
+            if self.count > _MAX_PROJECTS:
+                raise InvalidPageError(f"the project list has more than {_MAX_PROJECTS:,} projects")
             self._write(good, theirs)
         if not self.count:
-            raise InvalidPageError("the list names no project at all")
+            raise InvalidPageError("the project list is empty")
 
     def judge(self, own: int | None) -> ListSerials:
-        """Judge the serials of the whole list, whose own one this is; those that are not believed count as 0."""
+        """Determine which serials to trust, given the list's own; the others count as 0."""
         self.serials = judge_list(own, self.highest)
         if self.highest and self.highest[0] > self.serials.ceiling:
             self.unnumbered += sum(serial > self.serials.ceiling for serial in self.highest)
         return self.serials
 
     def parts(self) -> Iterator[tuple[str, dict[NormalizedName, int]]]:
-        """Yield what names begin with, and the projects whose names do."""
+        """Yield each beginning of names with the projects of that part."""
         for beginning, places in self._places.items():
             part: dict[NormalizedName, int] = {}
             for start, length, count in zip(places[::3], places[1::3], places[2::3], strict=True):
                 self._file.seek(start)
                 names = self._file.read(length).decode("ascii").split("\n")
-                serials = self._believed(array("q", self._file.read(count * 8)))
+                serials = self._zero_untrusted(array("q", self._file.read(count * 8)))
                 more = cast("dict[NormalizedName, int]", dict(zip(names, serials, strict=True)))
                 if len(more) < count or not part.keys().isdisjoint(more):
-                    more = self._collided(part, zip(names, serials, strict=True))
+                    more = self._merge_duplicates(part, zip(names, serials, strict=True))
                 part |= more
             yield beginning, part
 
-    def _believed(self, serials: "array[int]") -> "array[int]":
+    def _zero_untrusted(self, serials: "array[int]") -> "array[int]":
         ceiling = None if self.serials is None else self.serials.ceiling
         if ceiling is None or max(serials) <= ceiling:
             return serials
@@ -122,25 +122,27 @@ class ListedProjects:
             self._file.write(array("q", serials[begin:end]).tobytes())
             begin = end
 
-    def _collided(self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]) -> dict[NormalizedName, int]:
+    def _merge_duplicates(
+        self, part: dict[NormalizedName, int], pairs: Iterable[tuple[str, int]]
+    ) -> dict[NormalizedName, int]:
         """
-        Return pairs of which some have a name that there was before: the highest serial is the project's.
+        Merge repeated names, keeping the highest serial of each.
 
-        Said twice is no fault; two serials are.
+        A repeated name is no fault; two different serials are.
         """
         more: dict[NormalizedName, int] = {}
-        for said, serial in pairs:
-            name = NormalizedName(said)
+        for text, serial in pairs:
+            name = NormalizedName(text)
             before = more.get(name, part.get(name))
             if before and serial and before != serial:
-                self._fault(f"{name!r} is listed twice, with serials {before} and {serial}; the higher one is taken")
+                self._add_fault(f"{name!r} is listed twice, with serials {before} and {serial}; using the higher one")
             more[name] = max(serial, before or 0)
         return more
 
-    def _normalized(self, names: list[str], serials: list[int]) -> Block:
+    def _normalize_names(self, names: list[str], serials: list[int]) -> Block:
         self.unnumbered += serials.count(0)
-        if serials and max(serials) > (self.highest[-1] if len(self.highest) == _HIGHEST_KEPT else 0):
-            self.highest = heapq.nlargest(_HIGHEST_KEPT, [*self.highest, *filter(None, serials)])
+        if serials and max(serials) > (self.highest[-1] if len(self.highest) == _MAX_HIGHEST_SERIALS else 0):
+            self.highest = heapq.nlargest(_MAX_HIGHEST_SERIALS, [*self.highest, *filter(None, serials)])
         text = "\n".join([*names, ""])
         if text.isascii():
             # PEP 503's re.sub(r"[-_.]+", "-", name).lower()
@@ -148,11 +150,15 @@ class ListedProjects:
             while "--" in text:
                 text = text.replace("--", "-")
             lines = text.split("\n")[:-1]
-            if len(lines) == len(names) and max(map(len, lines), default=0) <= _LONGEST and _NORMAL.fullmatch(text):
+            if (
+                len(lines) == len(names)
+                and max(map(len, lines), default=0) <= _MAX_UNCHECKED_NAME_CHARS
+                and _NORMAL.fullmatch(text)
+            ):
                 return lines, serials
-        return self._one_by_one(names, serials)
+        return self._normalize_singly(names, serials)
 
-    def _one_by_one(self, names: list[str], serials: list[int]) -> Block:
+    def _normalize_singly(self, names: list[str], serials: list[int]) -> Block:
         good: list[str] = []
         theirs: list[int] = []
         for name, serial in zip(names, serials, strict=True):
@@ -160,9 +166,9 @@ class ListedProjects:
                 good.append(parse_project_name(name))
                 theirs.append(serial)
             except ValueError as error:
-                self._fault(str(error))
+                self._add_fault(str(error))
         return good, theirs
 
-    def _fault(self, reason: str) -> None:
-        if len(self.faults) < _FAULTS_KEPT:
+    def _add_fault(self, reason: str) -> None:
+        if len(self.faults) < _MAX_FAULTS:
             self.faults.append(reason)

@@ -1,26 +1,26 @@
-"""Where an index's pages lie: below ``/simple/`` for most, right below the URL for others."""
+"""The base URL of an index's pages: ``/simple/`` for most, the URL itself for others."""
 
 from urllib.parse import urlsplit
 
-# PyPI's pages have one place. Names that it lacks are not asked for anywhere else.
-_KNOWN = frozenset({"https://pypi.org"})
+# PyPI has one base URL, so that a missing name costs only one request.
+_SINGLE_LOCATION = frozenset({"https://pypi.org"})
 _DEVPI = "/+simple"
 
 
 class Location:
     """
-    The URLs below which pages may lie, until one of them has answered.
+    The candidate base URLs of an index, until one of them has answered.
 
-    Nexus, Artifactory and other mirrors are named with or without ``/simple``; PyTorch's, NVIDIA's and proxpi's indexes
-    are right below their URL, as pip takes it; devpi's are below ``+simple`` of the index's own URL.
+    The URL of Nexus, Artifactory and other mirrors may or may not end in ``/simple``. The pages of PyTorch, NVIDIA and
+    proxpi are directly below the index URL, those of devpi below its ``+simple``.
 
     Args:
-        origin: the index as ``MIRROR_UPSTREAM`` names it, without ``/simple`` and without a slash at its end.
+        origin: the value of ``MIRROR_UPSTREAM``, without ``/simple`` and without a trailing slash.
     """
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
-        if origin in _KNOWN:
+        if origin in _SINGLE_LOCATION:
             self.bases: tuple[str, ...] = (f"{origin}/simple",)
         elif origin.endswith(_DEVPI):
             self.bases = (origin,)
@@ -28,14 +28,14 @@ class Location:
             self.bases = (f"{origin}/simple", origin, f"{origin}{_DEVPI}")
 
     @property
-    def settled(self) -> bool:
-        """Whether one of them is known to be right."""
+    def confirmed(self) -> bool:
+        """Whether the right one is known."""
         return len(self.bases) == 1
 
-    def settle(self, base: str) -> None:
-        """Take one of them for the right one, now that it has answered."""
+    def confirm(self, base: str) -> None:
+        """Use only this one from now on, because it has answered."""
         self.bases = (base,)
 
-    def may_list(self, base: str, *, is_json: bool) -> bool:
-        """Return whether what a URL answers may be the list of projects: a host's own front page in HTML is none."""
+    def may_be_list(self, base: str, *, is_json: bool) -> bool:
+        """Return whether the response of a URL may be a project list; a host's HTML front page is none."""
         return is_json or base != self._origin or bool(urlsplit(base).path)

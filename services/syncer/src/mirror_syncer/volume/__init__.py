@@ -1,16 +1,16 @@
 """
 The tree that nginx serves. Every write to it goes through here.
 
-Read ``tree`` first: where files and pages lie, and each write to them. Nothing is visible half-written: ``incoming``
-names a file only when it is whole and checked, ``pages`` renames a page over the old one, ``durability`` syncs the
-disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` is the read-only side.
+Read ``tree`` first: the locations of files and pages, and all writes to them. No client sees a partial write:
+``incoming`` publishes a file only when it is complete and checked, ``pages`` renames a page over the old one, and
+``durability`` syncs the disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` only reads.
 """
 
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import explain_disk_errors
 from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
 from mirror_syncer.volume.hashing import GZIP
-from mirror_syncer.volume.incoming import Arrival, Gathered, Incoming
+from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming
 from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Tree
@@ -22,8 +22,8 @@ __all__ = [
     "GZIP",
     "MAX_METADATA_BYTES",
     "MIN_FREE_BYTES",
-    "Arrival",
-    "Gathered",
+    "AnyIncoming",
+    "BufferedIncoming",
     "Incoming",
     "PageSet",
     "StagedDocument",
@@ -33,6 +33,6 @@ __all__ = [
     "View",
     "Volume",
     "digest_of",
-    "disk_says",
+    "explain_disk_errors",
     "wheel_metadata",
 ]

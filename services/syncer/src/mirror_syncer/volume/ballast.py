@@ -1,8 +1,8 @@
 """
-Ballast: a file that holds some room on the disk, so that a full disk can be emptied.
+Ballast: a file that reserves space, so that removals still work on a full disk.
 
-A page that names less than before is written beside the old one, and a mark where a file was: both need room. When a
-neighbour or a log has taken all that there was, the ballast is deleted, and removals have room to be written down.
+A removal writes a shorter page beside the old one, and a tombstone for the file; both need space. When other programs
+have filled the disk, the syncer deletes the ballast to make that space.
 """
 
 import os
@@ -12,23 +12,23 @@ from pathlib import Path
 from mirror_syncer.volume.disk import unlink
 
 BALLAST_BYTES = 16 * 2**20  # 2,000 pages of 8 kB
-_AMPLE_BYTES = 8 * BALLAST_BYTES  # that must be to spare before it is created
+_MIN_SPARE_BYTES = 8 * BALLAST_BYTES  # that must be free beyond the reserve before it is created
 
 
-def trim_ballast(path: Path, *, free: int, spare: int) -> None:
+def trim_ballast(path: Path, *, free: int, spare_bytes: int) -> None:
     """
-    Delete the ballast where the disk is full, and create it where there is ample room.
+    Delete the ballast if the disk is full, and create it if there is ample space.
 
-    A failure is ignored: the disk is no fuller than it was.
+    A failure is ignored, because it leaves the disk no fuller than before.
 
     Args:
-        free: bytes that may still be written.
-        spare: bytes that may, and leave the reserve as it is.
+        free: free bytes.
+        spare_bytes: free bytes beyond the reserve.
     """
     with suppress(OSError):
         if free < BALLAST_BYTES:
             unlink(path)
-        elif spare >= _AMPLE_BYTES and not path.exists():
+        elif spare_bytes >= _MIN_SPARE_BYTES and not path.exists():
             _create(path)
 
 

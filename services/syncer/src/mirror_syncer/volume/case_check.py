@@ -1,30 +1,30 @@
-"""Whether the tree's disk tells small letters from capitals; file names on PyPI differ by nothing else."""
+"""The check that the tree's file system is case-sensitive; some file names on PyPI differ only by case."""
 
 from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 
 _DIRECTORY = "ab"  # one of the 256 that has no digit in its name
-_SMALL, _CAPITAL = ".letters-probe", ".Letters-Probe"  # hidden, so neither served nor an orphan
+_LOWER, _UPPER = ".letters-probe", ".Letters-Probe"  # hidden, so neither served nor an orphan
 
 
 def check_case_sensitivity(directory: Path) -> None:
     """
-    Try it: what mount tells says nothing of a directory's own setting, or of a network share's server.
+    Check by trial: mount options reveal neither a directory's own setting nor that of a network share's server.
 
-    Where one of the 256 directories is there it tells, so that a full disk, which takes no file, is no obstacle.
+    If one of the 256 package directories exists, it serves as the probe, because a full disk takes no new file.
 
     Raises:
-        VolumeError: ``Django-1.0.tar.gz`` and ``django-1.0.tar.gz`` would be one file there.
+        VolumeError: the file system ignores case.
     """
     if (directory / _DIRECTORY).is_dir():
         if _is_same(directory / _DIRECTORY, directory / _DIRECTORY.upper()):
             raise _ignores_case(directory)
         return
-    probe = directory / _SMALL
+    probe = directory / _LOWER
     probe.touch()
     try:
-        if (directory / _CAPITAL).exists():
+        if (directory / _UPPER).exists():
             raise _ignores_case(directory)
     finally:
         probe.unlink(missing_ok=True)
@@ -39,6 +39,6 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def _ignores_case(directory: Path) -> VolumeError:
     return VolumeError(
-        f"{directory} is on a file system that ignores case, where Django-1.0.tar.gz and django-1.0.tar.gz "
-        "would be one file: let MIRROR_DATA name a directory on another, such as ext4 or XFS"
+        f"{directory} is on a file system that ignores case, so Django-1.0.tar.gz and django-1.0.tar.gz would be "
+        "one file: set MIRROR_DATA to a directory on ext4, XFS or another case-sensitive file system"
     )

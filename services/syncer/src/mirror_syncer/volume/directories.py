@@ -1,8 +1,8 @@
 """
-The tree's directories: real ones, all of them.
+The tree's directories, and checks against symlinks among them.
 
-A symlink among them would have us write, and remove, wherever it leads. What is looked for here was planted before: who
-writes to the tree while we do needs no symlink.
+A symlink would redirect writes and removals out of the tree. The checks find symlinks planted earlier; an attacker who
+can write to the tree during a run needs no symlink.
 """
 
 import errno
@@ -12,35 +12,35 @@ from pathlib import Path
 
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.volume.disk import disk_says
+from mirror_syncer.volume.disk import explain_disk_errors
 from mirror_syncer.volume.durability import Durability
 
 
-def clear(directory: Path) -> bool:
-    """Return whether a directory is there; a symlink in its place goes, and what it leads to stays as it is."""
-    if os.path.islink(directory):  # noqa: PTH114 - which a name that is too long does not raise
+def remove_symlink(directory: Path) -> bool:
+    """Remove a symlink in a directory's place, but not its target; return whether a real directory is there."""
+    if os.path.islink(directory):  # noqa: PTH114 - does not raise if the name is too long
         directory.unlink()
     return os.path.isdir(directory)  # noqa: PTH112 - as above
 
 
-def make_all(root: Path, place: PackagePath, *, durability: Durability) -> None:
-    """Make the directories that a file's place below ``root`` needs, in the stead of symlinks, too."""
+def make_directories(root: Path, place: PackagePath, *, durability: Durability) -> None:
+    """Create the directories of a file's place below ``root``, replacing symlinks."""
     directory = root
     for part in place.split("/")[:-1]:
         directory /= part
-        if not clear(directory):
+        if not remove_symlink(directory):
             directory.mkdir(exist_ok=True)
-            durability.named(directory.parent)
+            durability.directory_changed(directory.parent)
 
 
-def leads_out(root: Path, place: PackagePath) -> bool:
-    """Return whether a symlink stands above a file's place below ``root``."""
+def has_symlinked_parent(root: Path, place: PackagePath) -> bool:
+    """Return whether a directory between ``root`` and a file's place is a symlink."""
     return any(os.path.islink(root / parent) for parent in Path(place).parents)  # noqa: PTH114 - as above
 
 
-def check_real(directories: Iterable[Path]) -> None:
+def check_no_symlinks(directories: Iterable[Path]) -> None:
     """
-    Look at directories that everything lies in; those that are not there are nobody's.
+    Check that none of these directories is a symlink; missing ones pass.
 
     Raises:
         VolumeError: one is a symlink.
@@ -48,20 +48,20 @@ def check_real(directories: Iterable[Path]) -> None:
     for directory in directories:
         if directory.is_symlink():
             raise VolumeError(
-                f"{directory} is a symlink, and could lead anywhere: put a directory there, and mount what is to lie "
-                "on another disk"
+                f"{directory} is a symlink, and could lead anywhere: replace it by a directory, and mount the other "
+                "disk there"
             )
 
 
 def check_writable(directories: Iterable[Path]) -> None:
     """
-    Look at directories that everything lies in.
+    Check that these directories are writable.
 
     Raises:
-        VolumeError: one is missing, is no directory, or may not be written to.
+        VolumeError: one is missing, is not a directory, or is not writable.
     """
     for directory in directories:
-        with disk_says(directory, whole=True):
+        with explain_disk_errors(directory, affects_all=True):
             directory.stat()
             if not directory.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

@@ -1,9 +1,8 @@
 """
-What the disk says, as what a person can do about it.
+Disk errors, translated into messages with a remedy.
 
-Here an error is judged: is it one path's, or everybody's? A name that is too long, a file that may not be read, a bad
-sector are one path's. A full disk and a disk that is read-only are everybody's; so is a missing tree, which
-``Volume.check_usable`` finds.
+An error affects either one path (a name that is too long, an unreadable file, a bad sector) or the whole tree (a full
+or read-only disk). ``Volume.check_usable`` finds out whether the tree is missing.
 """
 
 import errno
@@ -15,45 +14,45 @@ from typing import Literal
 
 from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeFullError
 
-MAKE_ROOM = "grow the disk, or select less in mirror.toml; `mirrorctl collect --now` frees what waits for its grace"
+MAKE_ROOM = "grow the disk, select less in mirror.toml, or run `mirrorctl collect --now` to end grace periods"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# A name that the file system could not hold belongs to nothing, like one that it does not have.
+# Nothing can exist under a name that is too long for the file system.
 _ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 
 @contextmanager
-def disk_says(
-    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", whole: bool = False
+def explain_disk_errors(
+    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", affects_all: bool = False
 ) -> Iterator[None]:
     """
-    Raise what the disk says, in a block or in a function that this decorates, with the remedy.
+    Translate OS errors into errors with a remedy, as a context manager or a decorator.
 
-    It is a ``VolumeError`` where it concerns everybody, and a ``PathError`` where it concerns one path alone.
+    An error of the whole tree becomes a ``VolumeError``, that of one path a ``PathError``.
 
     Args:
-        path: what it is about; otherwise what the system's error names.
-        whole: the path is one that everything depends on, so that any error concerns everybody.
+        path: the path in the message; by default that of the OS error.
+        affects_all: everything depends on the path, so every error is one of the whole tree.
     """
     try:
         yield
     except MirrorError:
         raise
     except OSError as error:
-        told = _explain(error, path or error.filename or "the volume", cannot_be)
+        message = _explain(error, path or error.filename or "the volume", cannot_be)
         if error.errno in _FULL:
-            raise VolumeFullError(told) from error
-        if whole or error.errno == errno.EROFS:
-            raise VolumeError(told) from error
-        raise PathError(told) from error
+            raise VolumeFullError(message) from error
+        if affects_all or error.errno == errno.EROFS:
+            raise VolumeError(message) from error
+        raise PathError(message) from error
 
 
 def is_absent(error: OSError) -> bool:
-    """Return whether an error says that nothing lies at a path."""
+    """Return whether an error means that a path does not exist."""
     return error.errno in _ABSENT
 
 
 def unlink(path: Path | str) -> None:
-    """Remove a name; nothing happens where nothing has it."""
+    """Remove a path; do nothing if it does not exist."""
     try:
         os.unlink(path)  # noqa: PTH108 - text, see Tree
     except OSError as error:
@@ -62,23 +61,23 @@ def unlink(path: Path | str) -> None:
 
 
 def write_whole(descriptor: int, body: bytes | bytearray) -> None:
-    """Write all of it; one ``write`` may take less, on a disk that fills up."""
+    """Write a whole body; a single ``write`` may be short on a disk that fills up."""
     view = memoryview(body)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def _explain(error: OSError, path: object, cannot_be: str) -> str:
-    said = f"{path} cannot be {cannot_be}: {error.strerror}"
+    problem = f"{path} cannot be {cannot_be}: {error.strerror}"
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return f"{said}; {MAKE_ROOM}"
+            return f"{problem}; {MAKE_ROOM}"
         case errno.EROFS | errno.EIO:
-            return f"{said}; look at the kernel's log, mend or replace the disk, mount it again"
+            return f"{problem}; check the kernel log, repair or replace the disk, and remount it"
         case errno.EACCES | errno.EPERM:
             user = f"{os.getuid()}:{os.getgid()}"
-            if "/pypi/" in str(path):  # other mirrors may lie beside it, and keep their owners
-                return f"{said}; on the host: chown -R {user}, and chmod -R u+rwX, pypi/ below MIRROR_DATA"
-            return f"{said}; on the host: chown {user}, and chmod u+rwx, the directory that MIRROR_DATA names"
+            if "/pypi/" in str(path):  # other mirrors beside it keep their owners
+                return f"{problem}; on the host: chown -R {user} and chmod -R u+rwX the directory pypi/ in MIRROR_DATA"
+            return f"{problem}; on the host: chown {user} and chmod u+rwx the directory MIRROR_DATA"
         case _:
-            return said
+            return problem

@@ -1,4 +1,4 @@
-"""When is what was written safe from a power cut? After ``sync``, and not before."""
+"""Durability of writes: they survive a power cut only after ``sync``."""
 
 import ctypes
 import errno
@@ -9,66 +9,64 @@ from threading import Lock
 
 from mirror_syncer.errors import VolumeError, VolumeFullError
 
-# Their syncfs waits for data and directories of the whole file system, and reports what failed since the last call.
-_KNOWN = frozenset({"ext4", "xfs", "btrfs", "zfs"})
+# Their syncfs waits for all data and directories, and reports errors since the last call.
+_SYNCFS_FILE_SYSTEMS = frozenset({"ext4", "xfs", "btrfs", "zfs"})
 _libc = ctypes.CDLL(None, use_errno=True)  # Python has no os.syncfs
 
 
 class Durability:
     """
-    Makes a tree's writes durable, many at once where the file system can.
+    A recorder of a tree's writes, which ``sync`` makes durable.
 
     Args:
-        root: a directory of the tree; it is held open, so that errors since then are seen.
+        root: a directory of the tree; it is kept open, so that later I/O errors are reported.
 
     Attributes:
-        by_group: one ``syncfs`` covers everything. Otherwise each file is synced as it is closed, and ``sync`` the
-            directories: slower, and all that NFS, overlay and the like promise.
+        syncs_file_system: one ``syncfs`` covers all writes. Otherwise each file is synced before it is closed, and
+            ``sync`` syncs the directories: slower, but the only way on NFS, overlay and the like.
     """
 
     def __init__(self, root: Path) -> None:
         self.file_system = _file_system(root)
-        self.by_group = self.file_system in _KNOWN
+        self.syncs_file_system = self.file_system in _SYNCFS_FILE_SYSTEMS
         self._descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._directories: set[str] = set()
         self._guard = Lock()
 
     def close(self) -> None:
-        """Let go of the tree."""
+        """Close the directory."""
         os.close(self._descriptor)
 
-    def wrote(self, descriptor: int) -> None:
-        """Note a file that is complete; to be called before it is closed."""
-        if not self.by_group:
+    def file_written(self, descriptor: int) -> None:
+        """Record a complete file; call it before closing the file."""
+        if not self.syncs_file_system:
             os.fsync(descriptor)
 
-    def named(self, directory: Path | str) -> None:
-        """Note that a name in a directory came, went or changed."""
-        if not self.by_group:
+    def directory_changed(self, directory: Path | str) -> None:
+        """Record that a directory entry was added, removed or renamed."""
+        if not self.syncs_file_system:
             with self._guard:
                 self._directories.add(str(directory))
 
     def make_directory(self, directory: Path) -> None:
-        """Make a directory and those above it that are missing, and note their names."""
-        if not self.by_group:
+        """Create a directory with its missing parents, and record them."""
+        if not self.syncs_file_system:
             for path in itertools.takewhile(lambda path: not path.exists(), (directory, *directory.parents)):
-                self.named(path.parent)
+                self.directory_changed(path.parent)
         directory.mkdir(parents=True, exist_ok=True)
 
     def sync(self) -> None:
         """
-        Return once everything noted so far is durable. Blocks as long as the disk takes: call it in a thread.
+        Make all recorded writes durable. It blocks for the disk: call it in a thread.
 
         Raises:
-            VolumeError: the disk says no. What was written since the last ``sync`` may be lost.
+            VolumeError: the disk failed. Writes since the last ``sync`` may be lost.
         """
-        if self.by_group:
+        if self.syncs_file_system:
             if _libc.syncfs(self._descriptor) != 0:
                 number = ctypes.get_errno()
                 kind = VolumeFullError if number in (errno.ENOSPC, errno.EDQUOT) else VolumeError
-                raise kind(
-                    f"the tree cannot be made durable ({os.strerror(number)}): look at the disk and the kernel's log"
-                )
+                raise kind(f"writes to the tree may be lost ({os.strerror(number)}): check the disk and the kernel log")
             return
         with self._guard:
             directories, self._directories = self._directories, set()
@@ -80,7 +78,7 @@ def _sync_directory(directory: str) -> None:
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        return  # removed since: its parent is noted, too
+        return  # removed in the meantime; its parent is recorded, too
     except OSError as error:
         raise _not_durable(directory, error) from error
     try:
@@ -92,12 +90,12 @@ def _sync_directory(directory: str) -> None:
 
 
 def _not_durable(directory: str, error: OSError) -> VolumeError:
-    """Return an error that concerns everybody: what others wrote in the same directory is not durable either."""
-    return VolumeError(f"{directory} cannot be made durable ({error.strerror}): look at the disk")
+    """Return an error of the whole tree, because other projects' writes in this directory are not durable either."""
+    return VolumeError(f"writes to {directory} may be lost ({error.strerror}): check the disk")
 
 
 def _file_system(path: Path) -> str:
-    """Return the type of the file system that a path is on, by the longest mount point above it."""
+    """Return the file system type of a path, that of the longest mount point above it."""
     best, kind = "", "unknown"
     target = f"{path.resolve()}/"
     try:

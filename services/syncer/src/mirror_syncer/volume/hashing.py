@@ -1,4 +1,4 @@
-"""Hashes of files that lie in the tree: at once, or piece by piece, so that the reader may pause in a large one."""
+"""Hashes of the tree's files, computed at once or in pieces, so that a reader may pause in a large file."""
 
 import hashlib
 import os
@@ -11,22 +11,24 @@ from isal import isal_zlib
 
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import Sha256
-from mirror_syncer.volume.disk import disk_says, is_absent
+from mirror_syncer.volume.disk import explain_disk_errors, is_absent
 
 GZIP = 31  # zlib's wbits for a gzip frame
 
-_mine = local()  # a buffer a thread: hashlib.file_digest's own, made for each file, costs small ones a third
+_thread_local = (
+    local()
+)  # a buffer per thread: hashlib.file_digest allocates one per file, a third of the time for small files
 
 
 def read_file(path: str) -> bytes | None:
     """
-    Return a file's content, or None where nothing lies there. It blocks for the disk.
+    Return a file's content, or None if it does not exist. It blocks for the disk.
 
     Raises:
-        OSError: the disk says no.
+        OSError: the file cannot be read.
     """
     try:
-        # Unbuffered: the buffer would cost a small page more than its reading.
+        # Unbuffered: allocating a buffer costs more than reading a small page.
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - text, see View
             return file.read()
     except OSError as error:
@@ -36,22 +38,22 @@ def read_file(path: str) -> bytes | None:
 
 
 def file_digest(path: Path) -> Sha256 | None:
-    """Return the sha256 of a file's content, or None where there is no such plain file. It blocks for the disk."""
+    """Return the sha256 of a regular file, or None if there is none. It blocks for the disk."""
     found = _content_digest(path, "sha256")
     return None if found is None else Sha256(found)
 
 
 def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
-    """Return another digest of a file's content, of the same kind as one; None likewise. It blocks for the disk."""
+    """Return a digest of a regular file by the algorithm of ``like``, or None if there is none. It blocks likewise."""
     algorithm = like.partition("=")[0]
     found = _content_digest(path, algorithm)
     return None if found is None else OtherDigest(f"{algorithm}={found}")
 
 
 def _content_digest(path: Path, algorithm: str) -> str | None:
-    with disk_says(path, cannot_be="read"):
+    with explain_disk_errors(path, cannot_be="read"):
         try:
-            # A symlink that somebody planted is no file of ours, and a pipe would never end.
+            # Refuse a planted symlink, and a pipe, which would never end.
             if not stat.S_ISREG(path.lstat().st_mode):
                 return None
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
@@ -62,17 +64,17 @@ def _content_digest(path: Path, algorithm: str) -> str | None:
             raise
 
 
-def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:
+def hash_in_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | None]:
     """
-    Yield the bytes of each piece before it is read; return the sha256, or None where there is no such plain file.
+    Yield the size of each piece before reading it; return the sha256, or None if there is no regular file.
 
-    It may be gone on with in another thread, and closed at any time. It blocks for the disk.
+    Each step may run in another thread, and the generator may be closed at any time. It blocks for the disk.
 
     Raises:
-        OSError: the disk says no.
+        OSError: the file cannot be read.
     """
     try:
-        # A symlink that somebody planted is no file of ours, and a pipe would never end.
+        # Refuse a planted symlink, and a pipe, which would never end.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if is_absent(error) or os.path.islink(path):  # noqa: PTH114 - text, see View
@@ -95,8 +97,8 @@ def digest_by_pieces(path: str, *, piece: int) -> Generator[int, None, Sha256 | 
         os.close(descriptor)
 
 
-def twin_digest(path: Path) -> str:
-    """Return the sha256 of what a ``.gz`` holds; nobody's where it is not one gzip frame, whole, and nothing else."""
+def gzip_content_digest(path: Path) -> str:
+    """Return the sha256 of a ``.gz`` file's content; empty unless the file is exactly one complete gzip member."""
     packed, whole = isal_zlib.decompressobj(GZIP), hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -108,7 +110,7 @@ def twin_digest(path: Path) -> str:
 
 
 def _buffer(size: int) -> memoryview:
-    buffer: bytearray | None = getattr(_mine, "buffer", None)
+    buffer: bytearray | None = getattr(_thread_local, "buffer", None)
     if buffer is None or len(buffer) < size:
-        buffer = _mine.buffer = bytearray(size)
+        buffer = _thread_local.buffer = bytearray(size)
     return memoryview(buffer)[:size]

@@ -1,4 +1,4 @@
-"""A file on its way into the tree: a small one gathered in memory, any other in a temporary that grows."""
+"""Downloads into the tree: a small file is buffered in memory, any other grows in a temporary file."""
 
 import hashlib
 import os
@@ -6,27 +6,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from mirror_syncer.errors import FileRejectedError
-from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, hasher_of
+from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, check_other_digest, new_hasher
 from mirror_syncer.model.names import MAX_FILE_BYTES, Sha256
-from mirror_syncer.volume.disk import disk_says, unlink, write_whole
+from mirror_syncer.volume.disk import explain_disk_errors, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES, FreeSpace
 
 _MODE = 0o644  # nginx and rsync read as others
-_CHUNK = 2**20
+_CHUNK_BYTES = 2**20
 
 
 class Incoming:
     """
-    A temporary that fills up, hashed as it grows, and gets its name when it is right.
+    A download in a temporary file, hashed as it grows, and renamed into place once it is checked.
 
     Args:
-        temporary: where it grows, on the tree's file system. What lies there already is taken for its beginning, and
-            the hash over all of it decides in the end.
-        sha256: what its content must have; NO_DIGEST: nobody said.
-        other_digest: what is checked then, where there is any.
-        size: what it must weigh, in bytes, where that is known.
-        lasting: what has arrived outlives a failure and a restart.
+        temporary: path of the temporary, on the tree's file system. Existing content is kept as the file's beginning;
+            the final hash covers it, too.
+        sha256: the expected sha256; NO_DIGEST if unknown.
+        other_digest: checked instead if the sha256 is unknown.
+        size: the expected size in bytes, if known.
+        resumable: keep received bytes after a failure or a restart.
     """
 
     def __init__(
@@ -37,19 +37,19 @@ class Incoming:
         size: int | None,
         durability: Durability,
         room: FreeSpace,
-        lasting: bool = False,
+        resumable: bool = False,
         other_digest: OtherDigest | None = None,
     ) -> None:
         self.temporary = temporary
         self._wanted = sha256
         self._other_wanted = other_digest
         self._size = size
-        self._lasting = lasting
+        self._resumable = resumable
         self._durability = durability
         self._room = room
-        self._unseen = 0
-        """Bytes since the last look at what is left to others."""
-        with disk_says(temporary):
+        self._unchecked_bytes = 0
+        """Bytes received since the last check of the free space."""
+        with explain_disk_errors(temporary):
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.fdopen(os.open(temporary, flags, 0o600), "r+b", buffering=0)
             self._begin()
@@ -57,47 +57,47 @@ class Incoming:
 
     @property
     def position(self) -> int:
-        """How many bytes it holds."""
+        """Number of bytes received."""
         return self._position
 
     @property
     def content(self) -> Path:
-        """Where to read what it holds."""
+        """Path of the received content."""
         return self.temporary
 
     @property
     def sha256(self) -> Sha256:
-        """The content's sha256."""
+        """The sha256 of the content."""
         return Sha256(self._sha256.hexdigest())
 
     @property
     def blake2b(self) -> str:
-        """The content's blake2b-256: where it belongs in the tree, whatever its URL says."""
+        """The blake2b-256 of the content, which determines its place in the tree, regardless of its URL."""
         return self._blake2b.hexdigest()
 
     def restart(self) -> None:
-        """Forget what it holds."""
-        with disk_says(self.temporary):
+        """Discard the received bytes."""
+        with explain_disk_errors(self.temporary):
             self._file.truncate(0)
         self._begin()
 
     def write(self, chunk: bytes) -> None:
         """
-        Take the next bytes.
+        Append the next bytes.
 
         Raises:
-            FileRejectedError: it grows past its size or, where that is not known, takes more than it leaves to others.
-            VolumeError: the disk says no, or its reserve is reached.
+            FileRejectedError: it exceeds its size or, if that is unknown, takes over half of the free space.
+            VolumeError: the disk failed, or its reserve is reached.
         """
-        # A body without a size in its page ends somewhere, too.
-        most = MAX_FILE_BYTES if self._size is None else self._size
-        if self._position + len(chunk) > most:
+        # A file whose page gives no size is limited, too.
+        max_bytes = MAX_FILE_BYTES if self._size is None else self._size
+        if self._position + len(chunk) > max_bytes:
             self.restart()
-            raise _too_much(most)
+            raise _too_large_error(max_bytes)
         if self._size is None:
-            self._leave_room(len(chunk))
-        self._room.take(len(chunk))
-        with disk_says(self.temporary):
+            self._check_share(len(chunk))
+        self._room.reserve(len(chunk))
+        with explain_disk_errors(self.temporary):
             view = memoryview(chunk)
             while view:
                 view = view[self._file.write(view) :]
@@ -105,14 +105,14 @@ class Incoming:
 
     def check(self) -> None:
         """
-        Raise ``FileRejectedError`` unless size and sha256 are what the page says.
+        Raise ``FileRejectedError`` unless size and digest match the page.
 
-        A wrong content is forgotten, so that another attempt begins anew.
+        Wrong content is discarded, so that the next attempt starts over.
         """
         if self._size is not None and self._position != self._size:
             held = self._position
             self.restart()
-            raise _other_size(self._size, held)
+            raise _wrong_size_error(self._size, held)
         if self._wanted == NO_DIGEST:
             try:
                 check_other_digest(self._other_wanted, self._other)
@@ -121,59 +121,59 @@ class Incoming:
                 raise
         elif (found := self._sha256.hexdigest()) != self._wanted:
             self.restart()
-            raise _other_digest(self._wanted, found)
+            raise _wrong_digest_error(self._wanted, found)
 
     def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
         """
-        Give it its name, replacing what has it.
+        Rename it to its place, replacing any file there.
 
         Args:
-            mtime: seconds since the epoch; upload time as mtime makes the ETags of two mirrors equal.
+            mtime: seconds since the epoch; the upload time as mtime makes the ETags of two mirrors equal.
         """
-        with disk_says(target):
+        with explain_disk_errors(target):
             os.fchmod(self._file.fileno(), _MODE)
             if mtime is not None:
                 os.utime(self._file.fileno(), (mtime, mtime))
-            self._durability.wrote(self._file.fileno())
+            self._durability.file_written(self._file.fileno())
             self._file.close()
             os.rename(self.temporary, target)  # noqa: PTH104 - text, see Tree
-        self._durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
+        self._durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
 
     def abandon(self) -> None:
-        """Stop here: a lasting one stays, to go on later, any other goes."""
+        """End the download; keep the temporary only if it can be resumed."""
         self._file.close()
-        if not (self._lasting and self._position):
-            with suppress(OSError):  # whatever ended it is what is told
+        if not (self._resumable and self._position):
+            with suppress(OSError):  # the caller reports the original error
                 unlink(self.temporary)
 
-    def _leave_room(self, more: int) -> None:
+    def _check_share(self, more: int) -> None:
         """
-        Give up where it has taken more than it leaves to all others.
+        Reject a file of unknown size once it has taken more than the remaining free space.
 
-        Nobody could look ahead for it, and it may have no end: at the reserve it would end the run, and so cost every
-        project its turn. Of any number that grow beside each other the first gives up while there is room for another.
+        Such a file may be endless: at the reserve it would end the run for every project. Of several that grow at the
+        same time, the first is rejected while the others still have space.
         """
-        self._unseen += more
-        if self._unseen < MIN_FREE_BYTES:
+        self._unchecked_bytes += more
+        if self._unchecked_bytes < MIN_FREE_BYTES:
             return
-        self._unseen = 0
-        if (held := self._position) > self._room.spare():
+        self._unchecked_bytes = 0
+        if (held := self._position) > self._room.spare_bytes():
             self.restart()
             self._room.check(MIN_FREE_BYTES)
             raise FileRejectedError(
-                f"its page gives it no size, and it had {held:,} bytes, more than it left to all others on the disk: "
+                f"its page gives it no size, and after {held:,} bytes it had taken over half of the free space: "
                 "grow the disk, or select less in mirror.toml"
             )
 
     def _begin(self) -> None:
         self._position = 0
         self._sha256 = hashlib.sha256()
-        self._other = hasher_of(self._other_wanted)
+        self._other = new_hasher(self._other_wanted)
         self._blake2b = hashlib.blake2b(digest_size=32)
 
     def _resume(self) -> None:
         self._file.seek(0)
-        while chunk := self._file.read(_CHUNK):
+        while chunk := self._file.read(_CHUNK_BYTES):
             self._hash(chunk)
         if self._size is not None and self._position > self._size:
             self.restart()
@@ -186,13 +186,13 @@ class Incoming:
         self._blake2b.update(chunk)
 
 
-class Gathered:
+class BufferedIncoming:
     """
-    A small file, gathered in memory, written at once when it is right.
+    A small download, buffered in memory and written at once when it is checked.
 
     Args:
-        temporary: what it is called for the moment between its first byte on disk and its name.
-        size: what it must weigh, in bytes.
+        temporary: path of the temporary file that is renamed into place.
+        size: the expected size in bytes.
     """
 
     def __init__(self, temporary: str, *, sha256: Sha256, size: int, durability: Durability, room: FreeSpace) -> None:
@@ -205,71 +205,71 @@ class Gathered:
 
     @property
     def position(self) -> int:
-        """How many bytes it holds."""
+        """Number of bytes received."""
         return len(self._body)
 
     @property
     def content(self) -> bytes:
-        """What it holds."""
+        """The received content."""
         return bytes(self._body)
 
     @property
     def sha256(self) -> Sha256:
-        """The content's sha256."""
+        """The sha256 of the content."""
         return Sha256(hashlib.sha256(self._body).hexdigest())
 
     @property
     def blake2b(self) -> str:
-        """The content's blake2b-256."""
+        """The blake2b-256 of the content."""
         return hashlib.blake2b(self._body, digest_size=32).hexdigest()
 
     def restart(self) -> None:
-        """Forget what it holds."""
+        """Discard the received bytes."""
         self._body = bytearray()
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes; errors as of ``Incoming.write``."""
+        """Append the next bytes; errors as in ``Incoming.write``."""
         if len(self._body) + len(chunk) > self._size:
             self.restart()
-            raise _too_much(self._size)
+            raise _too_large_error(self._size)
         self._body += chunk
 
     def check(self) -> None:
-        """Raise as ``Incoming.check`` does."""
+        """Check size and sha256; errors as in ``Incoming.check``."""
         if (held := len(self._body)) != self._size:
             self.restart()
-            raise _other_size(self._size, held)
+            raise _wrong_size_error(self._size, held)
         if (found := hashlib.sha256(self._body).hexdigest()) != self._wanted:
             self.restart()
-            raise _other_digest(self._wanted, found)
+            raise _wrong_digest_error(self._wanted, found)
 
     def publish_file(self, target: Path | str, *, mtime: float | None) -> None:
-        """Write it and give it its name, as ``Incoming.publish_file`` does."""
-        self._room.take(len(self._body))
+        """Write it and rename it to its place, as in ``Incoming.publish_file``."""
+        self._room.reserve(len(self._body))
         store(self._body, temporary=self.temporary, target=target, durability=self._durability, mtime=mtime)
 
     def abandon(self) -> None:
-        """Stop here."""
+        """End the download."""
         self.restart()
 
 
-Arrival = Incoming | Gathered
+AnyIncoming = Incoming | BufferedIncoming
 
 
 def store(
     body: bytes | bytearray, *, temporary: str, target: Path | str, durability: Durability, mtime: float | None = None
 ) -> None:
-    """Write a small file whole and give it its name, replacing what has it."""
-    with disk_says(target):
-        # What a crash left under this name is written over.
+    """Write a small file and rename it to its place, replacing any file there."""
+    with explain_disk_errors(target):
+        # The leftover of a crash under this name is overwritten.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(temporary, flags, _MODE)
         try:
             write_whole(file, body)
-            os.fchmod(file, _MODE)  # whatever the umask, and whatever the mode of what a crash left
+            os.fchmod(file, _MODE)  # regardless of the umask, and of a leftover's mode
             if mtime is not None:
                 os.utime(file, (mtime, mtime))
-            durability.wrote(file)
+            durability.file_written(file)
             os.rename(temporary, target)  # noqa: PTH104 - text, see Tree
         except BaseException:
             with suppress(OSError):  # as above
@@ -277,16 +277,16 @@ def store(
             raise
         finally:
             os.close(file)
-    durability.named(os.path.dirname(target))  # noqa: PTH120 - as above
+    durability.directory_changed(os.path.dirname(target))  # noqa: PTH120 - as above
 
 
-def _too_much(most: int) -> FileRejectedError:
-    return FileRejectedError(f"upstream sends more than the {most:,} bytes that it may have")
+def _too_large_error(max_bytes: int) -> FileRejectedError:
+    return FileRejectedError(f"upstream sent more than the {max_bytes:,} bytes allowed for this file")
 
 
-def _other_size(wanted: int, held: int) -> FileRejectedError:
-    return FileRejectedError(f"the page gives it {wanted:,} bytes, upstream sent {held:,}")
+def _wrong_size_error(wanted: int, held: int) -> FileRejectedError:
+    return FileRejectedError(f"the page declares {wanted:,} bytes, upstream sent {held:,}")
 
 
-def _other_digest(wanted: Sha256, found: str) -> FileRejectedError:
+def _wrong_digest_error(wanted: Sha256, found: str) -> FileRejectedError:
     return FileRejectedError(f"its sha256 is {found}, the page says {wanted}")

@@ -1,4 +1,4 @@
-"""Second names: a hard link for a file that lies in another tree, a symlink for a page that had another name."""
+"""Links: a hard link to a file of another tree, a symlink for a page's former name."""
 
 import errno
 import os
@@ -6,32 +6,32 @@ import stat
 from pathlib import Path
 
 from mirror_syncer.errors import PathError, VolumeError
-from mirror_syncer.volume.disk import disk_says, unlink
+from mirror_syncer.volume.disk import explain_disk_errors, unlink
 
 
 def link(source: str, target: str, *, known: os.stat_result | None = None) -> bool:
     """
-    Give a file a second name.
+    Hard-link a file to a second path.
 
     Args:
-        known: the file that was looked at. What has come to lie there since then, or is reached by a directory that is
-            a symlink by now, gets no name here; nor does anything that is no plain file.
+        known: the status of the checked file. A file that has replaced it since, also through a symlinked directory, is
+            not linked; nor is anything but a regular file.
 
     Returns:
-        Whether it has that name now; False where something else has it.
+        True if the target is this file now; False if another file has the target path.
 
     Raises:
-        PathError: the kernel says no to this file.
-        VolumeError: it says no to all of them.
+        PathError: this file cannot be linked.
+        VolumeError: no file can be linked.
     """
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        with disk_says(target, cannot_be="read"):
+        with explain_disk_errors(target, cannot_be="read"):
             return os.path.samestat(os.lstat(source), os.lstat(target))
     except OSError as error:
         raise _explain(error, source, target) from error
-    with disk_says(target):
+    with explain_disk_errors(target):
         found = os.lstat(target)
         if stat.S_ISREG(found.st_mode) and (known is None or os.path.samestat(found, known)):
             return True
@@ -40,7 +40,7 @@ def link(source: str, target: str, *, known: os.stat_result | None = None) -> bo
 
 
 def forward(path: Path, *, to: Path) -> None:
-    """Make a path a relative symlink to a page, in one step."""
+    """Replace a path by a relative symlink to a page, atomically."""
     target = os.path.relpath(to, path.parent)
     if path.is_symlink() and path.readlink() == Path(target):
         return
@@ -54,20 +54,20 @@ def _explain(error: OSError, source: str, target: str) -> OSError:
     match error.errno:
         case errno.EXDEV:
             return VolumeError(
-                f"{source} and {target} are on two file systems, or two mounts of one, and a hard link reaches "
-                "across neither: give the container one mount that holds both (MIRROR_DATA, or a directory above), or "
-                "move the old tree to the disk of the new one"
+                f"{source} and {target} are on different file systems or mounts, which hard links cannot cross: mount "
+                "one directory that contains both (MIRROR_DATA, or a directory above it), or move the old tree to the "
+                "disk of the new one"
             )
         case errno.EPERM | errno.EACCES:
             user = f"{os.getuid()}:{os.getgid()}"
             return PathError(
-                f"{source} cannot be linked to {target}: {error.strerror}. Only its owner may link a file "
-                "(fs.protected_hardlinks), or write to a directory: run the syncer as theirs (MIRROR_UID, MIRROR_GID), "
+                f"{source} cannot be linked to {target}: {error.strerror}. Only the owner may link a file "
+                "(fs.protected_hardlinks): run the syncer as the owner (MIRROR_UID, MIRROR_GID), "
                 f"or on the host: chown -R {user} the old tree"
             )
         case _:
             try:
-                with disk_says(Path(target)):
+                with explain_disk_errors(Path(target)):
                     raise error
             except (PathError, VolumeError) as explained:
                 return explained

@@ -1,4 +1,4 @@
-"""Whose tree is it? One syncer's at a time, and one catalog's for good."""
+"""Ownership of a tree: a lock for one syncer at a time, and a marker of its one catalog."""
 
 import fcntl
 import json
@@ -13,20 +13,20 @@ from mirror_syncer.errors import VolumeInUseError, VolumeMissingError
 
 class VolumeLock:
     """
-    The lock and the marker of a tree; held until ``release``.
+    The lock and the marker of a tree, held until ``release``.
 
     Args:
-        base: the tree, ``<root>/pypi``; its parent must be there.
-        mirror_id: the catalog's; the tree bears the same, so that neither is used with another's.
-        known: the catalog holds projects. A tree without a marker is then not a new one: its disk is not mounted. A
-            catalog that holds none may be a lost one's heir: it takes over the id that the tree bears.
+        base: the tree, ``<root>/pypi``; its parent must exist.
+        mirror_id: the catalog's id, which the tree's marker must match.
+        known: the catalog holds projects. Then a tree without a marker means that its disk is not mounted. An empty
+            catalog may replace a lost one, so it adopts the id of the tree.
 
     Attributes:
-        mirror_id: what the tree bears now.
+        mirror_id: the id in the tree's marker.
 
     Raises:
-        VolumeMissingError: the disk is not mounted, or another catalog's.
-        VolumeInUseError: another syncer holds it; the message names which.
+        VolumeMissingError: the disk is not mounted, or the tree belongs to another catalog.
+        VolumeInUseError: another syncer holds the lock; the message names it.
     """
 
     def __init__(self, base: Path, *, mirror_id: str, known: bool) -> None:
@@ -50,25 +50,25 @@ class VolumeLock:
 
     @property
     def present(self) -> bool:
-        """Whether the tree's disk is there."""
-        return os.path.lexists(self._marker)  # whatever a disk that is not there says
+        """Whether the tree has its marker, so its disk is mounted."""
+        return os.path.lexists(self._marker)  # never raises, even without the disk
 
     def release(self) -> None:
-        """Let another syncer have the tree."""
+        """Release the lock for another syncer."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def _remedy(self) -> str:
-        """Return what to do about a tree without its marker: nothing that a copy would have kept is given up for it."""
+        """Return advice for a tree without a marker that loses no data."""
         if (self._base / "web" / "simple").is_dir():
             return (
-                "pages are here, so a copy left out the hidden files. Copy `pypi/.mirror-id` from the old tree as well "
+                "pages exist, so a copy omitted hidden files. Also copy `pypi/.mirror-id` from the old tree "
                 "(docs/disk-and-move.md)"
             )
         return (
-            "is the disk mounted? To move the mirror here, copy the old tree first; only if it is lost for good, "
-            "start again with an empty catalog (docs/disk-and-move.md has the steps)"
+            "is the disk mounted? To move the mirror here, copy the old tree first. Only if it is lost for good, "
+            "start with an empty catalog (steps in docs/disk-and-move.md)"
         )
 
     def _acquire(self) -> None:
@@ -76,14 +76,16 @@ class VolumeLock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 500, 0).decode(errors="replace").strip() or "its disk was too full to say which"
+            holder = (
+                os.pread(lock, 500, 0).decode(errors="replace").strip() or "unknown, the disk was too full to record it"
+            )
             os.close(lock)
             raise VolumeInUseError(f"another syncer writes to {self._base}: {holder}. Stop that one first") from None
         self._lock = lock
-        us = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
+        holder_info = {"host": socket.gethostname(), "pid": os.getpid(), "since": datetime.now(UTC).isoformat()}
         os.ftruncate(lock, 0)
-        with suppress(OSError):  # on a full disk: the lock holds all the same, and a second syncer is told less
-            os.pwrite(lock, json.dumps(us).encode(), 0)
+        with suppress(OSError):  # on a full disk the lock still holds, but a second syncer cannot name the holder
+            os.pwrite(lock, json.dumps(holder_info).encode(), 0)
 
     def _mark(self, *, known: bool) -> None:
         if not self.present:
@@ -98,6 +100,6 @@ class VolumeLock:
         if known and found != self.mirror_id:
             raise VolumeMissingError(
                 f"{self._base} belongs to another catalog ({found}; ours is {self.mirror_id}): "
-                "mount the right disk, or bring back the catalog that goes with it"
+                "mount the right disk, or restore the catalog of this one"
             )
         self.mirror_id = found

@@ -1,4 +1,4 @@
-"""Pages: written beside their forerunners, renamed over them together."""
+"""Pages: written beside the old files, then renamed over them."""
 
 import hashlib
 import math
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from isal import igzip
 
-from mirror_syncer.volume.disk import disk_says, unlink, write_whole
+from mirror_syncer.volume.disk import explain_disk_errors, unlink, write_whole
 from mirror_syncer.volume.durability import Durability
 
 # 1,500 bytes of Ethernet less IP, TCP and its timestamps
-_PACKET = 1_448
+_PACKET_BYTES = 1_448
 _LEVEL = 2  # isal's: 0.064 s for 4,000 pages, where zlib's 6 takes 0.28 s and saves 3 % more
 
 
@@ -28,16 +28,16 @@ class PageSet:
 
     @property
     def digest(self) -> str:
-        """Return the sha256 of both formats together: what tells later that the page on disk is this one."""
+        """The sha256 of both formats together, which later identifies the page on disk."""
         return pages_digest(self.html, self.json)
 
     def files(self) -> dict[str, bytes]:
-        """Return what belongs in the page's directory, by name; ``.gz`` twins where they save a packet."""
+        """Return the files of the page's directory by name, with ``.gz`` twins that save a packet."""
         files: dict[str, bytes] = {}
         for name, body in (("index.html", self.html), ("index.v1_json", self.json)):
-            if len(body) > _PACKET:
+            if len(body) > _PACKET_BYTES:
                 packed = igzip.compress(body, compresslevel=_LEVEL, mtime=0)
-                if saves_a_packet(plain=len(body), packed=len(packed)):
+                if saves_packet(plain=len(body), packed=len(packed)):
                     files[f"{name}.gz"] = packed
             files[name] = body  # after its twin: nginx prefers the .gz, and both are renamed in this order
         return files
@@ -49,9 +49,9 @@ def pages_digest(html: bytes, json: bytes) -> str:
     return hashlib.sha256("".join(forms).encode()).hexdigest()
 
 
-def saves_a_packet(*, plain: int, packed: int) -> bool:
-    """Return whether a twin of so many bytes spares a client a packet."""
-    return math.ceil(packed / _PACKET) < math.ceil(plain / _PACKET)
+def saves_packet(*, plain: int, packed: int) -> bool:
+    """Return whether a gzip twin of this size saves a client at least one packet."""
+    return math.ceil(packed / _PACKET_BYTES) < math.ceil(plain / _PACKET_BYTES)
 
 
 NAMES = ("index.html.gz", "index.html", "index.v1_json.gz", "index.v1_json")
@@ -59,12 +59,12 @@ NAMES = ("index.html.gz", "index.html", "index.v1_json.gz", "index.v1_json")
 
 class StagedPages:
     """
-    A page written, not yet visible. It may have been written by another process.
+    A page that is written but not yet visible. Another process may have written it.
 
     Args:
-        directory: the page's.
-        names: the forms that it has.
-        first: it is the project's first page, in a directory of its own that becomes the page's: one rename shows it.
+        directory: directory of the page.
+        names: file names of its forms.
+        first: it is the project's first page, in a temporary directory that one rename makes visible.
     """
 
     def __init__(self, directory: Path, *, names: Sequence[str], first: bool = False) -> None:
@@ -73,32 +73,32 @@ class StagedPages:
         self._first = first
 
     def publish(self, durability: Durability) -> None:
-        """Make it visible: a twin no longer wanted goes first, each twin comes before its plain file."""
-        with disk_says(self.directory):
+        """Make it visible: first remove obsolete twins, then rename each twin before its plain file."""
+        with explain_disk_errors(self.directory):
             if self._first:
                 first_directory(self.directory).rename(self.directory)
-                durability.named(self.directory.parent)
+                durability.directory_changed(self.directory.parent)
                 return
             for name in NAMES:
                 if name not in self.names:
                     unlink(self.directory / name)
             for name in self.names:
                 temporary(self.directory, name).rename(self.directory / name)
-        durability.named(self.directory)
+        durability.directory_changed(self.directory)
 
     def discard(self) -> None:
-        """Take it back."""
+        """Remove it."""
         discard_temporaries(self.directory)
 
 
 def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, durability: Durability) -> StagedPages:
-    """Write a page's forms; ``first`` as for ``StagedPages``."""
-    with disk_says(directory):
+    """Write a page's forms; ``first`` as in ``StagedPages``."""
+    with explain_disk_errors(directory):
         if first:
             home = first_directory(directory)
             try:
                 home.mkdir()
-            except FileExistsError:  # of a publication that was broken off
+            except FileExistsError:  # left by an interrupted publication
                 discard_temporaries(directory)
                 home.mkdir()
             times = mtimes(None)
@@ -108,12 +108,12 @@ def stage_pages(directory: Path, *, files: Mapping[str, bytes], first: bool, dur
             path = home / name if first else temporary(directory, name)
             write_page(path, body, mtime=times[name.removesuffix(".gz")], durability=durability)
         if first:
-            durability.named(home)
+            durability.directory_changed(home)
     return StagedPages(directory, names=tuple(files), first=first)
 
 
-def published(directory: Path, files: Mapping[str, bytes]) -> bool:
-    """Return whether exactly these files are a directory's page already; what cannot be read is none of them."""
+def is_page_published(directory: Path, files: Mapping[str, bytes]) -> bool:
+    """Return whether exactly these files are already published; an unreadable file counts as different."""
     for name in NAMES:
         try:
             if (directory / name).read_bytes() != files.get(name):
@@ -127,12 +127,12 @@ def published(directory: Path, files: Mapping[str, bytes]) -> bool:
 
 
 def discard_temporaries(directory: Path) -> None:
-    """Remove what a broken-off publication left, and a directory that never held a page."""
+    """Remove the temporaries of an interrupted publication, and a directory without a page."""
     home = first_directory(directory)
-    if os.path.isdir(home) and not os.path.islink(home):  # noqa: PTH112, PTH114 - no name is too long for these
+    if os.path.isdir(home) and not os.path.islink(home):  # noqa: PTH112, PTH114 - these accept names of any length
         shutil.rmtree(home)
     else:
-        unlink(home)  # whoever's that was
+        unlink(home)  # a file or a symlink of unknown origin
     for name in NAMES:
         unlink(temporary(directory, name))
     if os.path.isdir(directory) and not any(directory.iterdir()):  # noqa: PTH112 - as above
@@ -140,21 +140,21 @@ def discard_temporaries(directory: Path) -> None:
 
 
 def temporary(directory: Path, name: str) -> Path:
-    """Return where a form of a directory's next page lies until it is published."""
+    """Return the temporary path of a form until its page is published."""
     return directory / f".{name}.new"
 
 
 def first_directory(directory: Path) -> Path:
-    """Return where a project's first page lies until it is published. No project's name begins with a dot."""
+    """Return the temporary directory of a project's first page. No project name begins with a dot."""
     return directory.parent / f".{directory.name}.new"
 
 
 def mtimes(directory: Path | None) -> dict[str, int]:
     """
-    Return the mtimes of a directory's next page; of the first, where there is none.
+    Return the mtimes of a directory's next page; None means the first page.
 
-    nginx's ETag is mtime and size. HTML and JSON share a URL, so no mtime may come twice in a directory: each new one
-    is past all old ones, and the two formats differ. The clock may stand still or go back; mtimes do not.
+    nginx's ETag consists of mtime and size. HTML and JSON share a URL, so no mtime may repeat within a directory: each
+    new one is later than all old ones, and the two formats differ. The clock may stop or go back; mtimes must not.
     """
     newest = 0
     for path in (directory / name for name in NAMES) if directory else ():
@@ -167,11 +167,11 @@ def mtimes(directory: Path | None) -> dict[str, int]:
 
 
 def write_page(path: Path, body: bytes, *, mtime: int, durability: Durability) -> None:
-    """Write one form of a page whole."""
+    """Write one form of a page."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         write_whole(file, body)
         os.utime(file, (mtime, mtime))
-        durability.wrote(file)
+        durability.file_written(file)
     finally:
         os.close(file)

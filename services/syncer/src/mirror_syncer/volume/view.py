@@ -1,4 +1,4 @@
-"""The tree as it is read: by its owner, and beside it by whoever takes nothing."""
+"""Read access to the tree, for its owner and for commands without the lock."""
 
 import os
 import stat
@@ -11,16 +11,16 @@ from mirror_contract import Disk
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
-from mirror_syncer.volume.disk import disk_says, is_absent
-from mirror_syncer.volume.hashing import digest_by_pieces, file_digest, file_other_digest, read_file, twin_digest
+from mirror_syncer.volume.disk import explain_disk_errors, is_absent
+from mirror_syncer.volume.hashing import file_digest, file_other_digest, gzip_content_digest, hash_in_pieces, read_file
 from mirror_syncer.volume.pages import NAMES, pages_digest
 
 
 class View:
     """
-    What may be asked of a tree without holding it; nothing is written, and nothing needs to be there.
+    A read-only view of a tree, without its lock. The tree may be missing.
 
-    Every method may raise a VolumeError that says what to do about it.
+    Every method may raise a VolumeError whose message names the remedy.
 
     Args:
         root: nginx's document root.
@@ -31,17 +31,17 @@ class View:
         self.base = root / "pypi"
         self.web = self.base / "web"
         self._name_max: int | None = None
-        # As text, since a Path made for each of 20.8 M files costs as much as the system call that it is for.
+        # As text: constructing a Path for each of 20.8 M files costs as much as the system call.
         self._web_text = str(self.web)
 
     @property
     def present(self) -> bool:
-        """Whether the tree bears its marker; without one its disk is not mounted, or nothing was ever mirrored."""
-        return os.path.lexists(self.base / ".mirror-id")  # whatever a disk that is not there says
+        """Whether the tree has its marker; if not, its disk is not mounted, or nothing was ever mirrored."""
+        return os.path.lexists(self.base / ".mirror-id")  # never raises, even without the disk
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def disk(self) -> Disk:
-        """Return the size of the file system, and what of it is free for us."""
+        """Return the size of the file system and the space that the syncer may use."""
         found = os.statvfs(self.root)
         return Disk(
             size_bytes=found.f_blocks * found.f_frsize,
@@ -53,52 +53,52 @@ class View:
 
     @property
     def name_max(self) -> int:
-        """How many bytes a file's name may have here: 255, where the file system knows no less (eCryptfs: 143)."""
+        """The maximum length of a file name in bytes: 255, or less on some file systems (eCryptfs: 143)."""
         if self._name_max is None:
-            with disk_says(self.base, cannot_be="read", whole=True):
+            with explain_disk_errors(self.base, cannot_be="read", affects_all=True):
                 self._name_max = min(os.statvfs(self.base).f_namemax or MAX_NAME_BYTES, MAX_NAME_BYTES)
         return self._name_max
 
     def check_name(self, filename: Filename) -> None:
-        """Raise ``FileRejectedError`` for a file whose name the file system cannot hold."""
+        """Raise ``FileRejectedError`` if a file name is too long for the file system."""
         if (length := len(filename.encode())) > self.name_max:
             raise FileRejectedError(
-                f"its name has {length} bytes, and the file system of MIRROR_DATA takes at most {self.name_max}: "
+                f"its name has {length} bytes, but the file system of MIRROR_DATA takes at most {self.name_max}: "
                 "ext4, XFS, btrfs and ZFS take 255"
             )
 
     def keeps_metadata(self, filename: Filename) -> bool:
-        """Return whether a file's ``.metadata`` has a name that the file system can hold (PEP 658)."""
+        """Return whether the file system can hold the name of a file's ``.metadata`` (PEP 658)."""
         return len(metadata_name(filename).encode()) <= self.name_max
 
     # Files
 
     def path(self, place: PackagePath) -> Path:
-        """Return where a file lies."""
+        """Return the path of a file."""
         return self.web / place
 
     def digest(self, place: PackagePath) -> Sha256 | None:
-        """Return the sha256 of what lies at a place, or None where nothing does. It blocks for the disk."""
+        """Return the sha256 of the file at a place, or None if there is none. It blocks for the disk."""
         return file_digest(self.path(place))
 
     def other_digest(self, place: PackagePath, like: OtherDigest) -> OtherDigest | None:
-        """Return another digest of what lies at a place, of the same kind; None: nothing does. It blocks likewise."""
+        """Return a digest of the file at a place by the algorithm of ``like``, or None if there is none. It blocks."""
         return file_other_digest(self.path(place), like)
 
-    def digest_by_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
-        """Take the sha256 of what lies at a place piece by piece, as ``volume.reading`` describes it."""
-        return digest_by_pieces(f"{self._web_text}/{place}", piece=piece)
+    def hash_in_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
+        """Compute the sha256 of the file at a place in pieces, as in ``hashing.hash_in_pieces``."""
+        return hash_in_pieces(f"{self._web_text}/{place}", piece=piece)
 
     def size(self, place: PackagePath) -> int | None:
-        """Return the bytes of what lies at a place, or None where no plain file does."""
+        """Return the size of the file at a place in bytes, or None if there is no regular file."""
         return file_size(f"{self._web_text}/{place}")
 
-    @disk_says(cannot_be="read")
-    def landed_at(self, place: PackagePath) -> int | None:
+    @explain_disk_errors(cannot_be="read")
+    def uploaded_at(self, place: PackagePath) -> int | None:
         """
-        Return when what lies at a place was uploaded or, where nobody said, came here; seconds since the epoch.
+        Return the upload time of the file at a place, or else its download time; seconds since the epoch.
 
-        None where nothing does: somebody removed it, and ``verify`` tells.
+        None if the file is missing; ``verify`` reports that.
         """
         try:
             return int(self.path(place).stat().st_mtime)
@@ -110,38 +110,38 @@ class View:
     # Pages
 
     def page_directory(self, name: NormalizedName) -> Path:
-        """Return where a project's page lies."""
+        """Return the directory of a project's page."""
         return self.web / "simple" / name
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page(self, name: NormalizedName) -> bytes | None:
-        """Return a project's published page in JSON, or None where it has none."""
+        """Return a project's published page in JSON, or None if it has none."""
         return read_file(f"{self._web_text}/simple/{name}/index.v1_json")
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
-        """Return a project's page in every form that lies there, by file name."""
+        """Return the existing forms of a project's page by file name."""
         directory = self.page_directory(name)
         return {form: (directory / form).read_bytes() for form in NAMES if (directory / form).is_file()}
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_digest(self, name: NormalizedName) -> str | None:
-        """Return ``PageSet.digest`` of a project's published page, or None where it has none in JSON."""
+        """Return ``PageSet.digest`` of a project's published page, or None without a JSON page."""
         if (json := self.page(name)) is None:
             return None
         return pages_digest(read_file(f"{self._web_text}/simple/{name}/index.html") or b"", json)
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def list_digests(self, form: str) -> tuple[str | None, str | None]:
-        """Return the sha256 of the project list in a form, and of what its twin holds; None of what is not there."""
+        """Return the sha256 of a form of the project list, and of its gzip twin's content; None for a missing file."""
         plain = self.web / "simple" / form
         twin = plain.with_name(f"{form}.gz")
-        digest = twin_digest(twin) if twin.is_file() else None
+        digest = gzip_content_digest(twin) if twin.is_file() else None
         return file_digest(plain), digest
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def page_state(self, name: NormalizedName) -> tuple[int, ...]:
-        """Return what changes whenever a project's page does; empty where it has none."""
+        """Return a value that changes with every change of a project's page; empty without a page."""
         try:
             status = (self.page_directory(name) / "index.v1_json").stat()
         except OSError as error:
@@ -151,8 +151,11 @@ class View:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def projects(self) -> Iterator[NormalizedName]:
-        """Yield the projects that have a page, in no order."""
-        with disk_says(self.web / "simple", cannot_be="read", whole=True), os.scandir(self.web / "simple") as entries:
+        """Yield the projects that have a page, in arbitrary order."""
+        with (
+            explain_disk_errors(self.web / "simple", cannot_be="read", affects_all=True),
+            os.scandir(self.web / "simple") as entries,
+        ):
             for entry in entries:
                 if entry.name.startswith("."):
                     continue  # a first page that is not published yet
@@ -162,23 +165,23 @@ class View:
     # The legacy JSON API
 
     def legacy_directory(self, name: NormalizedName) -> Path:
-        """Return where a project's legacy document lies."""
+        """Return the directory of a project's legacy document."""
         return self.web / "pypi" / name
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def legacy(self, name: NormalizedName) -> bytes | None:
-        """Return a project's published legacy document, or None where it has none."""
+        """Return a project's published legacy document, or None if it has none."""
         return read_file(f"{self.legacy_directory(name)}/json")
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def legacy_twin(self, name: NormalizedName) -> bytes | None:
-        """Return its ``.gz`` twin as it lies there, or None where it has none."""
+        """Return the compressed ``.gz`` twin of the legacy document, or None if it has none."""
         return read_file(f"{self.legacy_directory(name)}/json.gz")
 
 
 def file_size(path: str) -> int | None:
-    """Return a plain file's bytes, or None where there is none."""
-    with disk_says(path, cannot_be="read"):
+    """Return the size of a regular file in bytes, or None if there is none."""
+    with explain_disk_errors(path, cannot_be="read"):
         try:
             found = os.lstat(path)
         except OSError as error:

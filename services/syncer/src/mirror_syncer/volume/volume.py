@@ -1,4 +1,4 @@
-"""The volume: a tree that this process has taken, and what concerns it as a whole."""
+"""The volume: the tree that this process has locked, and operations on the whole of it."""
 
 import stat
 import time
@@ -10,17 +10,17 @@ from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingErro
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.case_check import check_case_sensitivity
-from mirror_syncer.volume.directories import check_real, check_writable
-from mirror_syncer.volume.disk import disk_says, unlink
+from mirror_syncer.volume.directories import check_no_symlinks, check_writable
+from mirror_syncer.volume.disk import explain_disk_errors, unlink
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
 from mirror_syncer.volume.lock import VolumeLock
 from mirror_syncer.volume.pages import write_page
 from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
-_STAGED_SECONDS = 7 * 86_400
+_MAX_STAGED_SECONDS = 7 * 86_400
 _HIDDEN = (".staging", ".withdrawn")
-_PRIVATE = 0o700  # nginx, another user, must not read these, whatever symlink leads there
+_PRIVATE = 0o700  # nginx, another user, must not read these, even through a symlink
 _GENERATION = ".generation"
 _STAGED_GENERATION = "generation"
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
@@ -30,24 +30,24 @@ _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_H
 
 class Volume(Tree):
     """
-    A mirror's tree, taken by this process until ``close``; its worker processes write to it as a ``Tree``.
+    A mirror's tree, locked by this process until ``close``; its worker processes write to it as a ``Tree``.
 
     Args:
-        root, reserve: as for ``Tree``.
-        mirror_id, known: as for ``VolumeLock``.
+        root, reserve: as in ``Tree``.
+        mirror_id, known: as in ``VolumeLock``.
     """
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def __init__(self, root: Path, *, mirror_id: str, known: bool, reserve: float = 0.0) -> None:
         base = root / "pypi"
-        # Nothing of a tree that is refused stays open, so that its disk can be unmounted.
+        # After a failure nothing stays open, so that the disk can be unmounted.
         with ExitStack() as held:
-            self._possession = VolumeLock(base, mirror_id=mirror_id, known=known)
-            held.callback(self._possession.release)
-            check_real(base / directory for directory in _DIRECTORIES)
+            self._lock = VolumeLock(base, mirror_id=mirror_id, known=known)
+            held.callback(self._lock.release)
+            check_no_symlinks(base / directory for directory in _DIRECTORIES)
             super().__init__(root, reserve=reserve)
             held.callback(self.durability.close)
-            self.durability.named(root)
+            self.durability.directory_changed(root)
             self.durability.make_directory(base / "web/packages")
             check_case_sensitivity(base / "web/packages")
             for directory in ("web/simple", *_PACKAGES):
@@ -56,18 +56,18 @@ class Volume(Tree):
                 (base / hidden).mkdir(mode=_PRIVATE, exist_ok=True)
                 if stat.S_IMODE((base / hidden).stat().st_mode) != _PRIVATE:
                     (base / hidden).chmod(_PRIVATE)
-            self.durability.named(base)
+            self.durability.directory_changed(base)
             held.pop_all()
 
     @property
     def mirror_id(self) -> str:
-        """What the tree bears."""
-        return self._possession.mirror_id
+        """The id in the tree's marker."""
+        return self._lock.mirror_id
 
     def close(self) -> None:
-        """Let go of the tree; another syncer may take it."""
+        """Release the tree, so that another syncer may lock it."""
         self.durability.close()
-        self._possession.release()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -75,34 +75,34 @@ class Volume(Tree):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @disk_says(cannot_be="read", whole=True)
+    @explain_disk_errors(cannot_be="read", affects_all=True)
     def check_present(self) -> None:
         """
-        Look at the tree before each run, and when files are found missing.
+        Check the tree, before each run and when files are missing.
 
         Raises:
-            VolumeMissingError: its disk was unmounted under us.
-            VolumeError: a directory that everything lies in became a symlink.
+            VolumeMissingError: its disk was unmounted.
+            VolumeError: one of its main directories became a symlink.
         """
-        if not self._possession.present:
+        if not self._lock.present:
             raise VolumeMissingError(
-                f"{self.base} has lost its marker: is the disk mounted? Nothing is done until it is back"
+                f"{self.base} has lost its marker: is the disk mounted? The syncer waits until it is back"
             )
-        check_real(self.base / directory for directory in _DIRECTORIES)
+        check_no_symlinks(self.base / directory for directory in _DIRECTORIES)
 
     def check_usable(self) -> None:
         """
-        Find out whether an error that one path had concerns everybody.
+        Check whether the error of one path affects the whole tree.
 
         Raises:
-            VolumeMissingError: its disk was unmounted under us.
-            VolumeError: a directory that everything lies in is missing, is none, or may not be written to.
+            VolumeMissingError: its disk was unmounted.
+            VolumeError: one of its main directories is missing, is not a directory, or is not writable.
         """
         self.check_present()
         check_writable(self.base / directory for directory in _SHARED)
 
     def is_full(self) -> bool:
-        """Return whether nothing more is fetched: the reserve is touched, or inodes run out."""
+        """Return whether downloads must stop, because the reserve is in use or inodes run out."""
         try:
             self.check_room(MIN_FREE_BYTES)
         except VolumeFullError:
@@ -110,52 +110,52 @@ class Volume(Tree):
         return False
 
     def trim_ballast(self) -> None:
-        """Before each run, let a full disk have the room that was kept for it, or keep some again."""
+        """Delete the ballast on a full disk, or create it again; called before each run."""
         with suppress(VolumeError):
-            trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare=self._room.spare())
+            trim_ballast(self.base / ".ballast", free=self.disk().free_bytes, spare_bytes=self._room.spare_bytes())
 
-    # Its generation
+    # The generation
 
-    @disk_says(cannot_be="read")
+    @explain_disk_errors(cannot_be="read")
     def generation(self) -> Generation:
-        """Return the tree's generation; one that was never written is the first."""
+        """Return the tree's generation; the first one if none was written yet."""
         try:
             return Generation.parse((self.base / _GENERATION).read_text(errors="replace"))
         except FileNotFoundError:
             return Generation()
 
-    @disk_says()
+    @explain_disk_errors()
     def write_generation(self, generation: Generation) -> None:
         """
-        Put a generation in the place of the last; the next ``sync`` makes it durable.
+        Replace the tree's generation; the next ``sync`` makes it durable.
 
-        It is a file of its own each time: written in place, it would change in copies that hard links made, too.
+        It is a new file each time: written in place, it would also change in hard-linked copies of the tree.
         """
         temporary = self._staging / _STAGED_GENERATION
         temporary.unlink(missing_ok=True)
         write_page(temporary, f"{generation}\n".encode(), mtime=int(time.time()), durability=self.durability)
         temporary.rename(self.base / _GENERATION)
-        self.durability.named(self.base)
+        self.durability.directory_changed(self.base)
 
     # The project list
 
     def stream_list(self) -> StreamedPages:
-        """Begin a new project list beside the published one."""
+        """Start writing a new project list beside the published one."""
         return StreamedPages(self.web / "simple", durability=self.durability)
 
-    def lists(self) -> bool:
+    def has_project_list(self) -> bool:
         """Return whether a project list is published, in both formats."""
         return all((self.web / "simple" / form).is_file() for form in ("index.html", "index.v1_json"))
 
     # The status
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def write_status(self, body: bytes) -> None:
         """
-        Put ``status.json`` in the place of its forerunner, whole.
+        Replace ``status.json`` atomically.
 
         Raises:
-            VolumeMissingError: the disk is not there, and nothing is written to where it was.
+            VolumeMissingError: the disk is not mounted; nothing is written to its mount point.
         """
         self.check_present()
         temporary = self._staging / "status.json"
@@ -166,16 +166,16 @@ class Volume(Tree):
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        self.durability.named(self.web)
+        self.durability.directory_changed(self.web)
 
     # After a crash
 
-    @disk_says(whole=True)
+    @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
-        """Remove staged downloads that nobody went on with for a week, and a generation that a death left unnamed."""
+        """Remove staged downloads that were not resumed for a week, and a temporary generation file left by a crash."""
         with suppress(OSError):
             unlink(self._staging / _STAGED_GENERATION)
         for path in self._staging.iterdir():
-            with suppress(OSError):  # one that cannot be removed is looked at again at the next start
-                if path.lstat().st_mtime < time.time() - _STAGED_SECONDS:
+            with suppress(OSError):  # the next start tries again
+                if path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS:
                     path.unlink()

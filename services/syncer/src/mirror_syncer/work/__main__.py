@@ -56,7 +56,7 @@ class Process:
 
     # CatalogProxy and Observations
 
-    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+    async def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """Have the parent record intents."""
         found = await self._query(tuple(intents))
         return found if isinstance(found, set) else set()
@@ -111,7 +111,7 @@ class Process:
             raise RuntimeError("a job came before its worker was ready")
         try:
             result = await self._worker.perform(job)
-            if self._tree is not None and not self._tree.durability.by_group:
+            if self._tree is not None and not self._tree.durability.syncs_file_system:
                 # The parent's sync covers only directories that the parent wrote to.
                 await asyncio.to_thread(self._tree.durability.sync)
         except Exception as error:  # noqa: BLE001 - the parent decides

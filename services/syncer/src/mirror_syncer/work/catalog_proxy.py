@@ -24,7 +24,7 @@ class DirectCatalogProxy:
         self._waiting: list[tuple[Sequence[Pending], asyncio.Future[set[PackagePath]]]] = []
         self._recording: asyncio.Task[None] | None = None
 
-    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
+    async def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
         """Record which places are about to change."""
         recorded: asyncio.Future[set[PackagePath]] = asyncio.get_running_loop().create_future()
         self._waiting.append((intents, recorded))
@@ -41,7 +41,7 @@ class DirectCatalogProxy:
             await asyncio.sleep(_BATCH_SECONDS)
             waiting, self._waiting = self._waiting, []
             try:
-                taken = await asyncio.to_thread(self._catalog.files.intend_all, [intents for intents, _ in waiting])
+                taken = await asyncio.to_thread(self._catalog.files.claim_all, [intents for intents, _ in waiting])
             except Exception as error:  # noqa: BLE001 - the callers decide
                 for _, recorded in waiting:
                     if not recorded.done():

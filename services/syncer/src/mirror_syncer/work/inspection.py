@@ -14,7 +14,7 @@ from mirror_syncer.model.names import Filename, PackagePath
 from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.publish import read_published, render_html
 from mirror_syncer.upstream import parse_html, parse_legacy
-from mirror_syncer.volume import GZIP, View, disk_says, wheel_metadata
+from mirror_syncer.volume import GZIP, View, explain_disk_errors, wheel_metadata
 from mirror_syncer.work.rate_limit import RateLimit
 
 
@@ -63,7 +63,7 @@ class Inspection:
         deadline = time.monotonic() + seconds
         if self._page is not None and self._page != self._volume.page_state(self._name):
             self._start()
-        with disk_says(cannot_be="read"):
+        with explain_disk_errors(cannot_be="read"):
             for _ in self._steps:
                 if time.monotonic() > deadline:
                     return False
@@ -123,7 +123,7 @@ class Inspection:
             return
         found = None
         reason: Reason | None = None
-        pieces = self._volume.digest_by_pieces(place, piece=self._rate_limit.piece)
+        pieces = self._volume.hash_in_pieces(place, piece=self._rate_limit.piece)
         try:
             while True:
                 count = next(pieces)

@@ -60,7 +60,7 @@ class WorkerPool:
         try:
             outcome = await self._perform_at(worker, job)
         except asyncio.CancelledError:
-            await self._catalog_proxy.intend(())  # returns when all earlier intents are recorded
+            await self._catalog_proxy.claim(())  # returns when all earlier intents are recorded
             raise
         assert isinstance(outcome, Outcome)
         return outcome

@@ -145,7 +145,7 @@ class WorkerProcess:
 
     async def _query(self, query: tuple[Pending, ...] | NormalizedName) -> set[PackagePath] | KeptPage | None:
         if isinstance(query, tuple):
-            return await self._catalog_proxy.intend(query)
+            return await self._catalog_proxy.claim(query)
         return await self._catalog_proxy.kept(query)
 
     def _lost(self) -> None:

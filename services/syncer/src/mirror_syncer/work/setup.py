@@ -61,8 +61,8 @@ class WorkerSetup:
 class CatalogProxy(Protocol):
     """What a worker asks of the catalog."""
 
-    async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
-        """Record which places are about to change; see ``Files.intend``."""
+    async def claim(self, intents: Sequence[Pending]) -> set[PackagePath]:
+        """Record which places are about to change; see ``Files.claim``."""
 
     async def kept(self, name: NormalizedName) -> KeptPage | None:
         """Return the copy of upstream's page that was kept for a project."""

@@ -66,10 +66,10 @@ async def open_worker(
             index=index,
             tree=tree,
             files=FileTransfer(
-                index=index, tree=tree, intend=catalog_proxy.intend, at_once=setup.files_at_once, unhashed=unhashed
+                index=index, tree=tree, claim=catalog_proxy.claim, at_once=setup.files_at_once, unhashed=unhashed
             ),
             unhashed=unhashed,
-            intend=catalog_proxy.intend,
+            claim=catalog_proxy.claim,
             kept=catalog_proxy.kept,
             legacy=LegacyTransfer(LegacyIndex(setup.upstream, client=client), tree=tree, stale_waits=setup.stale_waits),
             stale_waits=setup.stale_waits,

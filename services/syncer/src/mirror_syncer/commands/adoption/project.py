@@ -26,7 +26,7 @@ from mirror_syncer.model.names import (
     short_path,
 )
 from mirror_syncer.model.page import File, ProjectStatus
-from mirror_syncer.model.project import Pending, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import CatalogUpdate, Pending, ProjectRow, Retirement
 from mirror_syncer.publish import Publication, render_page
 from mirror_syncer.volume import Volume, wheel_metadata
 
@@ -159,13 +159,13 @@ class ProjectAdoption:
                 error=ADOPTED,
                 page_sha256=rendered.digest,
             )
-            settlement = Settlement(
+            catalog_update = CatalogUpdate(
                 row,
                 read=True,
                 retirements=(*wrong, *self._leaving(self._volume, name, candidates, landed)),
                 returned=tuple(place for _, place in landed),
             )
-            outcome.publication = Publication(settlement, self._volume.stage(name, rendered))
+            outcome.publication = Publication(catalog_update, self._volume.stage(name, rendered))
         return outcome
 
     def _candidates(
@@ -211,7 +211,7 @@ class ProjectAdoption:
         # The old names, too: should this break off after the page and before the row, they leave all the same.
         olds = [Pending(name, one.old, one.file.sha256) for one in candidates if one.old is not None]
         wanted = [Pending(name, one.places[0], one.file.sha256) for one in candidates]
-        taken = self._catalog.files.intend([*olds, *wanted])
+        taken = self._catalog.files.claim([*olds, *wanted])
         for one in candidates:
             try:
                 volume.check_name(one.file.filename)
@@ -225,7 +225,7 @@ class ProjectAdoption:
     def _choose(self, volume: Volume, name: NormalizedName, one: _Candidate, taken: set[PackagePath]) -> PackagePath:
         for number, place in enumerate(one.places):
             if number and place != one.old:
-                taken |= self._catalog.files.intend([Pending(name, place, one.file.sha256)])
+                taken |= self._catalog.files.claim([Pending(name, place, one.file.sha256)])
             if place in taken or (number and digests(one.found.path)[1] != content_digest(f"/{place}")):
                 continue  # a full path is for the content that it names
             if volume.link(one.found.path, place, known=one.found.stat) or volume.digest(place) == one.file.sha256:

@@ -207,8 +207,8 @@ async def _commit(old: OldTree, projects: ProjectAdoption, *, catalog: Catalog, 
     """Adopt into the group commit."""
     in_hand = set[NormalizedName]()
     generations = Generations(catalog=catalog, volume=volume)
-    generations.accept(anew=generations.mismatch() is not None)
-    group = CommitGroup(volume=volume, catalog=catalog, generations=generations, in_hand=lambda: len(in_hand))
+    generations.accept(reconciled=generations.mismatch() is not None)
+    group = CommitGroup(volume=volume, catalog=catalog, generations=generations, active_projects=lambda: len(in_hand))
     adoption = _Adoption(old, projects, group, teller, in_hand)
     committer = asyncio.create_task(group.run())
     try:

@@ -34,7 +34,7 @@ class DueFeed:
 
     async def announce(self, run: ActiveRun, *, leaving: int, inquiries: int) -> None:
         """Count what there is to do, and log it."""
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         amounts = await asyncio.to_thread(
             self._catalog.due.amounts, now=int(time.time()), first=known.first if known else 0
         )
@@ -58,7 +58,7 @@ class DueFeed:
 
     async def feed(self, run: ActiveRun) -> None:
         """Queue tasks as the workers need them; return when all are done, or when the list is to be read again."""
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         for priority, pages in self._sources(run, known):
             while not _interrupted(run):
                 page = await asyncio.to_thread(next, pages, None)
@@ -96,7 +96,7 @@ class DueFeed:
             yield Priority.CHANGED, due.latest(tick=tick, before=started)
         yield Priority.CHANGED, due.changed()
         yield Priority.RETRY, due.retried(now=now)
-        if self._catalog.recall(Fact.FED_POLICY) != self._policy.digest:
+        if self._catalog.recall(Fact.FULLY_APPLIED_POLICY) != self._policy.digest:
             yield Priority.RECHECK, self._other_fingerprints(self._policy.current)
         if known is not None and known.unnumbered:
             yield Priority.RECHECK, due.unnumbered(before=started)
@@ -113,7 +113,7 @@ class DueFeed:
         A serial may be a date or a constant: projects with the newest one may have changed without getting another. If
         serials count changes, that is a single project.
         """
-        return int(newest) if (newest := self._catalog.recall(Fact.TICK)) else None
+        return int(newest) if (newest := self._catalog.recall(Fact.SYNC_START_SERIAL)) else None
 
     def _doubts_all_serials(self) -> bool:
         """Return whether content changed without a new serial so often that no serial is believed."""

@@ -48,9 +48,9 @@ class RecentRemovals:
         """Record that these projects lose something now, unless they are recorded already."""
         now = int(self._clock())
         removed = dict.fromkeys(names, now) | self._load()
-        self._catalog.remember(Fact.TAKEN, json.dumps(removed))
+        self._catalog.remember(Fact.RECENT_REMOVALS, json.dumps(removed))
 
     def _load(self) -> dict[NormalizedName, int]:
         now = int(self._clock())
-        removed: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.TAKEN) or "{}")
+        removed: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.RECENT_REMOVALS) or "{}")
         return {name: at for name, at in removed.items() if now - _WINDOW_SECONDS < at <= now}

@@ -104,7 +104,7 @@ class Amount:
 
 def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
     """Return what a sync of the whole index would do by the last list; the deletion guard is not asked yet."""
-    known, due = catalog.listing.known(), catalog.due
+    known, due = catalog.listing.last(), catalog.due
     if known is None:
         return [Amount(0, "refresh", "upstream's list has not been read yet; the first sync reads it")]
     amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()

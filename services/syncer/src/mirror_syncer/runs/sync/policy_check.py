@@ -25,7 +25,7 @@ def check_policy(content: bytes, *, source: PolicySource | None = None, catalog:
     check = PolicyCheck(scope=policy.scope, selected=len(policy.projects))
     if source is None or catalog is None:
         return check
-    rows = {row.name: row for row in catalog.projects.every()}
+    rows = {row.name: row for row in catalog.projects.all_rows()}
     arriving = sorted(name for name in policy.projects if name not in rows or not rows[name].published)
     check.arriving, check.arriving_names = len(arriving), list(arriving[:_MAX_NAMES])
     if policy.everything:

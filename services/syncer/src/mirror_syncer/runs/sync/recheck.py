@@ -64,7 +64,7 @@ class Recheck:
         """Re-check all due projects; return how many seconds to pause."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
         run = self._runs.background = ActiveRun(_document())
-        run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=True)
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
         try:
             while self._enabled() and (page := await asyncio.to_thread(next, pages, None)):

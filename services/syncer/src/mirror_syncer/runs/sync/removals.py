@@ -6,7 +6,7 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Fact
-from mirror_syncer.catalog.listing import GONE_AT_ONCE
+from mirror_syncer.catalog.listing import CONFIRMED_ABSENT
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE
 from mirror_syncer.runs import ActiveRun
@@ -38,7 +38,7 @@ class Removals:
         Either all of it or nothing: nothing if that, with the removals of the last day, is more than the guard allows.
         A project stays if its page says that it is quarantined: that may not have been read since it left the list.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is None or run.is_stopping:
             return 0
         due, counts = self._catalog.due, run.progress.counts
@@ -68,8 +68,8 @@ class Removals:
             run.sync.allow_removals = None  # a later request's permission is valid once
         if names:
             # Removal goes in reverse: the list before the page, the page before its files.
-            await self._project_list.drop(names)
-        confirmed = set(await asyncio.to_thread(due.absent, edition=GONE_AT_ONCE + 1, published=True, limit=gone))
+            await self._project_list.publish_without(names)
+        confirmed = set(await asyncio.to_thread(due.absent, edition=CONFIRMED_ABSENT + 1, published=True, limit=gone))
         actions = {name: Action.WITHDRAW if name in confirmed else Action.UNLIST for name in names}
         await self._feed.put(
             run, [Task(run.id, name, action, Priority.CHANGED, reason=GONE) for name, action in actions.items()]
@@ -88,11 +88,11 @@ class Removals:
         Args:
             list_changed: the latest list omits some for the first time, though its serial may not have changed.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is None:
             return 0
         due, queued = self._catalog.due, self._queue.names()
-        asked = int(await asyncio.to_thread(self._catalog.recall, Fact.ASKED_AFTER) or 0)
+        asked = int(await asyncio.to_thread(self._catalog.recall, Fact.CHECKED_ABSENCES_OF) or 0)
         if not list_changed and asked == known.edition:
             return 0
         since = min(asked + 1, known.edition)

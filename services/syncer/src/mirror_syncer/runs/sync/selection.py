@@ -52,7 +52,7 @@ class SelectionSync:
             if plan.withdraw:
                 # Removal goes in reverse: the list before the page, the page before its files. It comes first because
                 # it may free the space that the rest needs.
-                await self._project_list.drop(plan.withdraw)
+                await self._project_list.publish_without(plan.withdraw)
                 tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
                 await self._feed.run_to_completion(run, tasks)
         await self._collection.collect(run)
@@ -72,7 +72,7 @@ class SelectionSync:
         # A named project that did not change is no reason to write the list of a first sync of the whole index.
         if run.is_whole or counts.projects_changed or counts.projects_withdrawn:
             with run.progress.phase("publish"):
-                await self._project_list.publish(anew=run.request.force and run.is_whole)
+                await self._project_list.publish(accept_reset=run.request.force and run.is_whole)
         await self._collection.collect(run)
 
     async def _refresh(self, run: ActiveRun, steps: Iterable[Step]) -> None:
@@ -95,7 +95,7 @@ class SelectionSync:
         if not self._volume.is_full():
             return []
         policy, projects = self._policy.current, self._catalog.projects
-        published = {row.name: row.fingerprint for row in projects.every() if row.published}
+        published = {row.name: row.fingerprint for row in projects.all_rows() if row.published}
         current = {
             step.name: fingerprint(selection, serve=policy.serve)
             for step in steps
@@ -121,7 +121,7 @@ class SelectionSync:
     def _read_rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
         """Return the rows of these projects, or of all, and how many projects the guard's share refers to."""
         projects = self._catalog.projects
-        found = projects.every() if names is None else filter(None, map(projects.get, names))
+        found = projects.all_rows() if names is None else filter(None, map(projects.get, names))
         return {row.name: row for row in found}, self._recent_removals.of_how_many()
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
@@ -165,7 +165,7 @@ class SelectionSync:
             counts.projects_planned += len(names)
             run.report.add(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
-                await self._project_list.drop(gone)
+                await self._project_list.publish_without(gone)
             withdrawals = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone)
             await self._feed.run_to_completion(run, withdrawals)
             removals = (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking)

@@ -29,7 +29,7 @@ class Sync(RunExecutor):
         await self._context.reload_policy(run)
         everything = policy.current.everything
         run.sync.policy_digest = policy.digest
-        run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=everything)
+        run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=everything)
         if run.is_whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.report.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
         if run.is_whole and everything:

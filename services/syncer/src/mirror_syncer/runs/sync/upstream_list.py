@@ -7,15 +7,15 @@ from tempfile import TemporaryFile
 import structlog
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Fact, KnownList, Merged
-from mirror_syncer.catalog.state_disk import state_disk_says
+from mirror_syncer.catalog import Fact, KnownList, MergeResult
+from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.serials import went_back
+from mirror_syncer.model.serials import is_older_list
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.upstream_change import same_upstream
-from mirror_syncer.upstream import ListAnswer, ListedProjects, ListReader, NotModified
+from mirror_syncer.upstream import ListedProjects, ListReader, ListResponse, NotModified
 
 log = structlog.get_logger()
 
@@ -41,13 +41,13 @@ class UpstreamList:
             UpstreamError, InvalidPageError: the list could not be downloaded, or is invalid.
             AbandonedError: the run was cancelled while it waited for upstream.
         """
-        known = await asyncio.to_thread(self._catalog.listing.known)
+        known = await asyncio.to_thread(self._catalog.listing.last)
         if known is not None and not same_upstream(known.origin, self._origin):
             known = None
         force = run.request.force
         validators = known.validators if known and not force else Validators()
         with (
-            state_disk_says(self._directory),
+            explain_state_disk_errors(self._directory),
             TemporaryFile(dir=self._directory) as body,
             ListedProjects(self._directory) as listed,
         ):
@@ -61,14 +61,16 @@ class UpstreamList:
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
             new = _known(answer, reader, listed, origin=self._origin, last=known)
-            went_backwards = known is not None and not force and went_back(new.serial, known.serial, newest=new.newest)
+            went_backwards = (
+                known is not None and not force and is_older_list(new.serial, known.serial, newest=new.newest)
+            )
             older = went_backwards and not await self._stays_older(run, new, last=known)
-            merged: Merged = await asyncio.to_thread(
+            merged: MergeResult = await asyncio.to_thread(
                 self._catalog.listing.merge,
                 listed.parts(),
                 new,
                 now=int(time.time()),
-                anew=force or known is None or (went_backwards and not older),
+                accept_absences=force or known is None or (went_backwards and not older),
                 older=older,
             )
         if older:
@@ -81,7 +83,7 @@ class UpstreamList:
                 changed=merged.changed,
             )
             return False
-        if known is None or new.serial != known.serial or merged != Merged():
+        if known is None or new.serial != known.serial or merged != MergeResult():
             run.sync.upstream_news = True
         log.info(
             "list",
@@ -118,7 +120,7 @@ class UpstreamList:
 
 
 def _known(
-    answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
+    answer: ListResponse, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
 ) -> KnownList:
     serials = listed.judge(reader.serial if reader.serial is not None else answer.serial)
     serial = serials.own

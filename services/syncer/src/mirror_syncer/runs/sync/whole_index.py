@@ -52,7 +52,7 @@ class WholeIndexSync:
         """
         run.sync.whole_index = run.sync.can_reread_list = True
         if not await asyncio.to_thread(self._catalog.projects.any_published):
-            await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
+            await asyncio.to_thread(self._catalog.remember, Fact.FULLY_APPLIED_POLICY, self._policy.digest)
         ended = asyncio.Event()
         publisher = asyncio.create_task(self._publish_periodically(ended))
         progress = run.progress
@@ -60,13 +60,13 @@ class WholeIndexSync:
             with progress.phase("plan"):
                 omits = await self._read_first(run)
                 # A project with the newest serial may change again under that serial: the next sync refreshes it.
-                known = await asyncio.to_thread(self._catalog.listing.known)
+                known = await asyncio.to_thread(self._catalog.listing.last)
             while True:
                 with progress.phase("withdraw"):
                     leaving = await self._removals.withdraw(run)
                 with progress.phase("plan"):
                     inquiries = await self._removals.inquire(run, list_changed=omits)
-                    inquired = await asyncio.to_thread(self._catalog.listing.known)
+                    inquired = await asyncio.to_thread(self._catalog.listing.last)
                 with progress.phase("collect"):
                     await self._collect(run)
                     if await asyncio.to_thread(self._context.volume.is_full):
@@ -93,7 +93,7 @@ class WholeIndexSync:
             ended.set()
             await publisher
         with progress.phase("publish"):
-            await self._project_list.publish(anew=run.request.force)
+            await self._project_list.publish(accept_reset=run.request.force)
         await self._collect_completely(run)
         if run.is_stopping:
             return
@@ -110,15 +110,15 @@ class WholeIndexSync:
             inquired: the list of which the omitted projects were refreshed.
         """
         if inquired is not None:
-            self._catalog.remember(Fact.ASKED_AFTER, str(inquired.edition))
-        self._catalog.remember(Fact.FED_POLICY, self._policy.digest)
+            self._catalog.remember(Fact.CHECKED_ABSENCES_OF, str(inquired.edition))
+        self._catalog.remember(Fact.FULLY_APPLIED_POLICY, self._policy.digest)
         if known is not None and known.newest is not None:
-            self._catalog.remember(Fact.TICK, str(known.newest))
+            self._catalog.remember(Fact.SYNC_START_SERIAL, str(known.newest))
 
     async def _read(self, run: ActiveRun) -> bool:
         """Read the list, and which of its serials are believed; results and errors as in ``UpstreamList.read``."""
         omits = await self._upstream_list.read(run)
-        run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=True)
         return omits
 
     async def _read_first(self, run: ActiveRun) -> bool:

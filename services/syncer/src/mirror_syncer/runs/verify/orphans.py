@@ -131,17 +131,17 @@ class Orphans:
 
     def _remove(self, place: PackagePath, project: NormalizedName) -> bool:
         """Remove metadata whose file is missing, unless a task is about to publish that file."""
-        if self._catalog.files.intend([Pending(project, place, Sha256("0" * 64))]):
+        if self._catalog.files.claim([Pending(project, place, Sha256("0" * 64))]):
             return False
         try:
             if self._volume.size(place) is None:
                 self._volume.remove(place)
         finally:
-            self._catalog.files.removed(project, [place])
+            self._catalog.files.record_removal(project, [place])
         return True
 
     def _digest(self, place: PackagePath) -> Sha256 | None:
-        pieces = self._volume.digest_by_pieces(place, piece=self._rate_limit.piece)
+        pieces = self._volume.hash_in_pieces(place, piece=self._rate_limit.piece)
         try:
             while True:
                 self._rate_limit.take(next(pieces))

@@ -21,11 +21,11 @@ from typing import Self
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.catalog.state_disk import state_disk_says
+from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, PathError
 from mirror_syncer.model.names import PackagePath, parse_filename
 from mirror_syncer.publish import read_published
-from mirror_syncer.volume import View, disk_says
+from mirror_syncer.volume import View, explain_disk_errors
 
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
 _MAX_KEYS_IN_MEMORY = 4_096  # per partition: 8 MiB for all of them
@@ -72,7 +72,7 @@ class References:
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._scratch, ignore_errors=True)  # left by a killed process
-        with state_disk_says(self._scratch):
+        with explain_state_disk_errors(self._scratch):
             self._scratch.mkdir(mode=0o700)
         return self
 
@@ -114,15 +114,18 @@ class References:
             PathError: the directory cannot be read; none of its files becomes a suspect.
         """
         suspects = list(self._unnamed(digits))
-        known = self._catalog.files.known(f"packages/{digits}/") if suspects else frozenset()
-        with state_disk_says(self._scratch), self._path(digits, "suspects").open("w", errors="surrogateescape") as file:
+        known = self._catalog.files.known_places(f"packages/{digits}/") if suspects else frozenset()
+        with (
+            explain_state_disk_errors(self._scratch),
+            self._path(digits, "suspects").open("w", errors="surrogateescape") as file,
+        ):
             for orphan in suspects:
                 if f"packages/{digits}/{orphan.filename}" not in known:
                     file.write(f"{orphan.bytes}\t{int(orphan.alone)}\t{orphan.filename}\0")
 
     def orphans(self, digits: str) -> list[Orphan]:
         """Return the suspects of a directory that still have no reference."""
-        with state_disk_says(self._scratch):
+        with explain_state_disk_errors(self._scratch):
             path = self._path(digits, "suspects")
             lines = path.read_text(errors="surrogateescape").split("\0")[:-1] if path.exists() else []
         named = self._named(digits) if lines else frozenset()
@@ -134,7 +137,7 @@ class References:
     def _unnamed(self, digits: str) -> Iterator[Orphan]:
         named = self._named(digits)
         found: dict[str, list[os.stat_result | None]] = {}
-        with disk_says(cannot_be="read"):
+        with explain_disk_errors(cannot_be="read"):
             try:
                 entries = os.scandir(self._view.web / "packages" / digits)
             except FileNotFoundError:
@@ -160,13 +163,13 @@ class References:
         partition = self._partitions[digits]
         partition.append(_key(filename))
         if len(partition) >= _MAX_KEYS_IN_MEMORY:
-            with state_disk_says(self._scratch), self._path(digits, "named").open("ab") as file:
+            with explain_state_disk_errors(self._scratch), self._path(digits, "named").open("ab") as file:
                 partition.tofile(file)
             del partition[:]
 
     def _named(self, digits: str) -> frozenset[int]:
         kept = array("Q")
-        with state_disk_says(self._scratch):
+        with explain_state_disk_errors(self._scratch):
             path = self._path(digits, "named")
             if path.exists():
                 kept.frombytes(path.read_bytes())

@@ -203,7 +203,7 @@ class Verifier(RunExecutor):
         return self._bandwidth and self._bandwidth // max(1, len(set(self._active.values())))
 
     async def _verify_project_list(self, run: ActiveRun) -> None:
-        damages = await self._project_list.damages()
+        damages = await self._project_list.find_damage()
         unrepaired = "" if run.request.repair or not damages else f"{len(damages)} {int(time.time())}"
         if not (unrepaired and self._catalog.recall(Fact.LIST_DAMAGED)):  # which has the time of the first finding
             self._catalog.remember(Fact.LIST_DAMAGED, unrepaired)
@@ -213,7 +213,7 @@ class Verifier(RunExecutor):
             if not run.request.repair:
                 run.report.add(Failure(file=f"simple/{form}", reason=f"{reason} on disk; {_REPAIR}"))
         if run.request.repair:
-            await self._project_list.mend()
+            await self._project_list.repair()
 
     async def _search_orphans(self, run: ActiveRun) -> None:
         log.info("searching for orphans")

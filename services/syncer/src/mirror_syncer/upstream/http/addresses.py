@@ -1,8 +1,8 @@
 """
-Which address of a host is asked: after a failure another one, by connections of their own.
+The choice among a host's addresses: after a failure, the next request goes to another one.
 
-A content network is many machines behind one name. Where one of them answers 502 for hours, a retry on the connection
-that it holds asks the same machine again, and libcurl would also open the next one to the address that DNS names first.
+A content delivery network runs many machines behind one name. If one of them answers 502 for hours, a retry on the
+open connection reaches the same machine again. libcurl would also open a new connection to the first address in DNS.
 """
 
 import asyncio
@@ -12,22 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-_AVOIDED_SECONDS = 60.0  # doubled with each further failure in a row
-_AVOIDED_MOST_SECONDS = 3_600.0
-_KNOWN_SECONDS = 60.0  # as long as libcurl remembers what DNS said
-_RENEWAL_SECONDS = 5.0  # one page that always fails must not cost everybody their connections each time
-_LOOKUP_SECONDS = 5.0
-_HOSTS_MOST = 100
-_ADDRESSES_MOST = 64  # of one host
+_AVOIDANCE_SECONDS = 60.0  # doubled with each further failure in a row
+_MAX_AVOIDANCE_SECONDS = 3_600.0
+_LOOKUP_TTL_SECONDS = 60.0  # as long as libcurl caches DNS results
+_MIN_RENEWAL_SECONDS = 5.0  # one page that always fails must not close everybody's connections each time
+_LOOKUP_TIMEOUT_SECONDS = 5.0
+_MAX_HOSTS = 100
+_MAX_ADDRESSES = 64  # of one host
 
 
 @dataclass(frozen=True, slots=True)
-class Steering:
+class AddressOverride:
     """
-    Where libcurl connects to instead of a host: a name for a set of its addresses, which no other connection has.
+    An invented host name that stands for some of a host's addresses, so that libcurl reuses no other connection.
 
     Attributes:
-        generation: which of the host's sets it is; connections of an earlier one are used no longer.
+        generation: number of this set of addresses; connections of earlier sets are no longer used.
         connect_to: libcurl's CONNECT_TO. Certificates and the Host header stay those of the host.
         resolve: libcurl's RESOLVE.
     """
@@ -37,20 +37,20 @@ class Steering:
     resolve: str
 
 
-class Next(Enum):
-    """Where the request goes that comes after a failure."""
+class NextAttempt(Enum):
+    """Where the next request goes after a failure."""
 
-    ADDRESS = auto()
+    OTHER_ADDRESS = auto()
     """To another address."""
-    CONNECTION = auto()
-    """To the same address, by connections that nobody has used yet."""
-    ANYWHERE = auto()
-    """Perhaps by the very connection that failed."""
+    NEW_CONNECTION = auto()
+    """To the same address, over a new connection."""
+    ANY_CONNECTION = auto()
+    """To any address; libcurl may reuse the connection that failed."""
 
 
 @dataclass(slots=True)
 class _Avoided:
-    """An address that failed; times are the monotonic clock's."""
+    """An address that failed; times are those of the monotonic clock."""
 
     failures: int
     until: float
@@ -58,7 +58,7 @@ class _Avoided:
 
 @dataclass(slots=True)
 class _Host:
-    """A host that failed lately."""
+    """A host that failed recently."""
 
     addresses: tuple[str, ...] = ()
     looked_up_at: float = 0.0
@@ -66,60 +66,57 @@ class _Host:
     generation: int = 0
     renewed_at: float = float("-inf")
     chosen: tuple[str, ...] = ()
-    steering: Steering | None = None
+    address_override: AddressOverride | None = None
 
 
 class Addresses:
-    """The hosts that failed lately, by host and port, each with the addresses that are avoided for now."""
+    """The hosts that failed recently, by host and port, each with the addresses to avoid for now."""
 
     def __init__(self) -> None:
         self._hosts: dict[tuple[str, int], _Host] = {}
 
-    def steering(self, host: str, port: int) -> Steering | None:
-        """Return where to connect to; None: wherever libcurl likes, since nothing failed lately."""
+    def address_override(self, host: str, port: int) -> AddressOverride | None:
+        """Return where to connect; None if nothing failed recently and libcurl may choose."""
         if not self._hosts or (known := self._hosts.get((host, port))) is None:
             return None
         now = time.monotonic()
-        if now > known.renewed_at + _KNOWN_SECONDS and all(one.until < now for one in known.avoided.values()):
-            # Failures in a row are remembered, so that a machine that still fails is avoided for longer.
-            known.steering, known.chosen = None, ()
-        return known.steering
+        if now > known.renewed_at + _LOOKUP_TTL_SECONDS and all(one.until < now for one in known.avoided.values()):
+            # Keep the count of consecutive failures, so that a machine that still fails is avoided for longer.
+            known.address_override, known.chosen = None, ()
+        return known.address_override
 
-    async def failed(self, host: str, port: int, address: str, *, by: Steering | None) -> Next:
+    async def record_failure(self, host: str, port: int, address: str, *, by: AddressOverride | None) -> NextAttempt:
         """
-        Avoid an address that failed.
+        Avoid an address after a failure, and return where the next request goes.
 
         Args:
-            by: the steering of the request that failed.
-
-        Returns:
-            where the next request goes.
+            by: the override that the failed request used.
         """
         known = self._host(host, port)
         if known is None:
-            return Next.ANYWHERE
-        await self._look_up(host, port, known)
+            return NextAttempt.ANY_CONNECTION
+        await self._refresh_addresses(host, port, known)
         if address not in known.addresses:
-            return Next.ANYWHERE
+            return NextAttempt.ANY_CONNECTION
         now = time.monotonic()
         before = known.avoided.get(address)
         if before is None or before.until < now:
             failures = 1 if before is None else before.failures + 1
-            seconds = min(_AVOIDED_MOST_SECONDS, _AVOIDED_SECONDS * 2 ** (failures - 1))
+            seconds = min(_MAX_AVOIDANCE_SECONDS, _AVOIDANCE_SECONDS * 2 ** (failures - 1))
             known.avoided[address] = _Avoided(failures, now + seconds)
         good = tuple(one for one in known.addresses if one not in known.avoided or known.avoided[one].until < now)
         chosen = good or known.addresses
-        behind = known.steering is not None and known.steering != by
-        if chosen != known.chosen or (not behind and now > known.renewed_at + _RENEWAL_SECONDS):
+        outdated = known.address_override is not None and known.address_override != by
+        if chosen != known.chosen or (not outdated and now > known.renewed_at + _MIN_RENEWAL_SECONDS):
             known.generation += 1
             known.renewed_at, known.chosen = now, chosen
-            known.steering = _steering(host, port, known.generation, chosen)
-        elif not behind:
-            return Next.ANYWHERE
-        return Next.CONNECTION if address in known.chosen else Next.ADDRESS
+            known.address_override = _address_override(host, port, known.generation, chosen)
+        elif not outdated:
+            return NextAttempt.ANY_CONNECTION
+        return NextAttempt.NEW_CONNECTION if address in known.chosen else NextAttempt.OTHER_ADDRESS
 
-    def answered(self, host: str, port: int, address: str) -> None:
-        """Take back what was held against an address, now that it answers."""
+    def record_success(self, host: str, port: int, address: str) -> None:
+        """Forget an address's failures, once it answers after its period of avoidance."""
         known = self._hosts.get((host, port)) if self._hosts else None
         if (
             known is not None
@@ -129,31 +126,31 @@ class Addresses:
             del known.avoided[address]
 
     def _host(self, host: str, port: int) -> _Host | None:
-        if (host, port) not in self._hosts and len(self._hosts) >= _HOSTS_MOST:
+        if (host, port) not in self._hosts and len(self._hosts) >= _MAX_HOSTS:
             return None
         return self._hosts.setdefault((host, port), _Host())
 
-    async def _look_up(self, host: str, port: int, known: _Host) -> None:
-        if known.addresses and time.monotonic() < known.looked_up_at + _KNOWN_SECONDS:
+    async def _refresh_addresses(self, host: str, port: int, known: _Host) -> None:
+        if known.addresses and time.monotonic() < known.looked_up_at + _LOOKUP_TTL_SECONDS:
             return
         try:
-            async with asyncio.timeout(_LOOKUP_SECONDS):
-                found = await look_up(host, port)
+            async with asyncio.timeout(_LOOKUP_TIMEOUT_SECONDS):
+                found = await resolve_host(host, port)
         except (OSError, UnicodeError, TimeoutError):
-            return  # what is known stays; libcurl says what is wrong
-        known.addresses = tuple(dict.fromkeys(found))[:_ADDRESSES_MOST]
+            return  # keep the known addresses; libcurl reports the error
+        known.addresses = tuple(dict.fromkeys(found))[:_MAX_ADDRESSES]
         known.looked_up_at = time.monotonic()
         known.avoided = {one: avoided for one, avoided in known.avoided.items() if one in known.addresses}
 
 
-async def look_up(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host, in the order in which they are to be tried."""
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a host, in the order in which to try them."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
 
 
-def _steering(host: str, port: int, generation: int, addresses: Sequence[str]) -> Steering:
-    name = f"{generation}.addresses.invalid"  # RFC 6761: nobody else's
+def _address_override(host: str, port: int, generation: int, addresses: Sequence[str]) -> AddressOverride:
+    name = f"{generation}.addresses.invalid"  # RFC 6761 reserves .invalid
     wanted = f"[{host}]" if ":" in host else host
-    # '+': forgotten like what DNS says, and set again by each request
-    return Steering(generation, f"{wanted}:{port}:{name}:{port}", f"+{name}:{port}:{','.join(addresses)}")
+    # '+': the entry expires like a DNS result; each request sets it again
+    return AddressOverride(generation, f"{wanted}:{port}:{name}:{port}", f"+{name}:{port}:{','.join(addresses)}")

@@ -26,7 +26,7 @@ _PROGRESS_BYTES = 2**20  # received by the attempts together: such a download is
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response: status, headers in lower case, decoded body, and its URL after redirects."""
 
     status: int
@@ -40,7 +40,7 @@ class Delivery:
     """A downloaded file: its URL after redirects, and whether a truncation would have been noticed."""
 
     url: str
-    ends_visibly: bool
+    truncation_detectable: bool
 
 
 class Sink(Protocol):
@@ -73,10 +73,10 @@ class Client:
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = options.limits.sharing(options.bandwidth)
+        self._limits = options.limits.for_bandwidth(options.bandwidth)
         self._options = replace(options, limits=self._limits)
         self._retries = Retries(self._limits, on_retry=on_retry)
-        self._memory = PageMemory(self._limits.page_bytes)
+        self._memory = PageMemory(self._limits.max_page_bytes)
         self._on_request = on_request
         self._curl: Curl | None = None
         self._opened: Exchanges | None = None
@@ -98,7 +98,7 @@ class Client:
             raise RuntimeError("the client is not open")
         return self._opened
 
-    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
+    async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Response:
         """
         Return the response to a GET.
 
@@ -107,16 +107,18 @@ class Client:
             RefusedError: a redirect to a forbidden host, or a body above its own limit or the shared one.
         """
 
-        async def attempt(failed: RetryLaterError | None) -> Answer:
+        async def attempt(failed: RetryLaterError | None) -> Response:
             body = bytearray()
-            latest = time.monotonic() + self._limits.page_seconds
+            latest = time.monotonic() + self._limits.max_page_seconds
 
             def receive(_: Head, chunk: bytes) -> None:
                 body.extend(chunk)
-                self._memory.take(len(chunk))
-                self._memory.check(url, len(body))
+                self._memory.add(len(chunk))
+                self._memory.check_size(url, len(body))
                 if time.monotonic() > latest:
-                    raise RefusedError(f"{url}: {len(body):,} bytes in {self._limits.page_seconds:,.0f} s, and no end")
+                    raise RefusedError(
+                        f"{url}: {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s, and no end"
+                    )
 
             try:
                 head, place = await self._exchanges.get(
@@ -128,19 +130,19 @@ class Client:
                     failed=failed,
                     receive=receive,
                 )
-                return Answer(head.status, head.headers, bytes(body), place)
+                return Response(head.status, head.headers, bytes(body), place)
             finally:
-                self._memory.give_back(len(body))
+                self._memory.release(len(body))
 
-        return await self._retries.over(attempt)
+        return await self._retries.run(attempt)
 
-    def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count the memory of a page; arguments and errors as in ``PageMemory.holding``."""
-        return self._memory.holding(url, size)
+    def hold_page(self, url: str, size: int) -> AbstractContextManager[None]:
+        """Count the memory of a page; arguments and errors as in ``PageMemory.hold_page``."""
+        return self._memory.hold_page(url, size)
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
-    ) -> Answer:
+    ) -> Response:
         """
         Return the response to a GET without its body; the decoded body of a 200 goes to the sink.
 
@@ -148,9 +150,9 @@ class Client:
             UnreachableError, RefusedError: as by ``get``.
             BaseException: whatever the sink raises.
         """
-        latest = time.monotonic() + self._limits.file_seconds
+        latest = time.monotonic() + self._limits.max_file_seconds
 
-        async def attempt(failed: RetryLaterError | None) -> Answer:
+        async def attempt(failed: RetryLaterError | None) -> Response:
             sink.restart()
 
             def receive(head: Head, chunk: bytes) -> None:
@@ -167,9 +169,9 @@ class Client:
                 failed=failed,
                 receive=receive,
             )
-            return Answer(head.status, head.headers, b"", place)
+            return Response(head.status, head.headers, b"", place)
 
-        return await self._retries.over(attempt)
+        return await self._retries.run(attempt)
 
     async def download(
         self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
@@ -187,7 +189,7 @@ class Client:
             RefusedError: upstream refuses, redirects to a forbidden host, or takes too long.
             BaseException: whatever the sink raises.
         """
-        latest = time.monotonic() + self._limits.file_seconds
+        latest = time.monotonic() + self._limits.max_file_seconds
 
         async def attempt(failed: RetryLaterError | None) -> Delivery:
             begun = False
@@ -217,13 +219,13 @@ class Client:
                 sink.restart()  # it does not hold the beginning of this file
                 raise RetryLaterError(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
-                raise RefusedError(f"{place}: answered {head.words}")
-            return Delivery(place, ends_visibly=head.ends_visibly)
+                raise RefusedError(f"{place}: answered {head.status_text}")
+            return Delivery(place, truncation_detectable=head.truncation_detectable)
 
         while True:
             before = sink.position
             try:
-                return await self._retries.over(attempt)
+                return await self._retries.run(attempt)
             except UnreachableError:
                 if sink.position - before < _PROGRESS_BYTES:
                     raise
@@ -231,7 +233,7 @@ class Client:
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
         if time.monotonic() > latest:
             raise RefusedError(
-                f"{url}: {sink.position:,} bytes in {self._limits.file_seconds / 3_600:,.0f} h, and no end"
+                f"{url}: {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h, and no end"
             )
 
 

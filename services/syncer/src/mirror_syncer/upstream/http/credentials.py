@@ -1,4 +1,4 @@
-"""Users and passwords for the upstream and for the proxy before it: each is told its own, and shown to nobody."""
+"""User names and passwords for the upstream and its proxy; each server receives only its own, and none is logged."""
 
 import codecs
 import ipaddress
@@ -21,59 +21,59 @@ _Login = tuple[str, str]
 
 class Credentials:
     """
-    A netrc, read again whenever it changed, so that a password can be replaced without a restart.
+    A netrc file, reread after each change, so that a password can be replaced without a restart.
 
-    What is printed of it is the upstream's origin alone.
+    Its representation shows only the upstream's origin.
 
     Args:
-        path: where the netrc is.
-        upstream: any URL of the upstream's origin: a scheme, a host and a port.
+        path: the netrc file.
+        upstream: any URL of the upstream's origin (scheme, host and port).
 
     Raises:
-        ConfigurationError: it cannot be read or understood, or is of no use. What is in it is not told.
+        ConfigurationError: the file is unreadable, invalid, or has no matching entry. The message quotes none of it.
     """
 
     def __init__(self, path: Path, *, upstream: str) -> None:
         self._path = path
         self._origin = _origin(upstream)
-        self._version = self._stamp()
-        self._own, self._proxies = self._read()
+        self._version = self._file_version()
+        self._upstream_login, self._proxies = self._read()
 
     def __repr__(self) -> str:
         return f"Credentials({':'.join(map(str, self._origin))})"
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return the headers that a request for a URL needs: none, unless it goes to the upstream's very origin."""
+        """Return the login headers for a URL: none unless it has the upstream's origin."""
         if _origin(url) != self._origin:
             return {}
         self._refresh()
-        if self._own is None:
+        if self._upstream_login is None:
             return {}
-        return {"Authorization": f"Basic {b64encode(':'.join(self._own).encode()).decode()}"}  # RFC 7617
+        return {"Authorization": f"Basic {b64encode(':'.join(self._upstream_login).encode()).decode()}"}  # RFC 7617
 
-    def of_proxy(self, host: str) -> _Login | None:
-        """Return what a proxy's own entry says; ``default`` is the upstream's alone."""
+    def proxy_login(self, host: str) -> _Login | None:
+        """Return the login of a proxy's own entry; ``default`` applies to the upstream only."""
         self._refresh()
         return self._proxies.get(host)
 
     @property
-    def in_clear(self) -> bool:
-        """Whether whoever is on the way can read the upstream's."""
+    def sent_in_clear(self) -> bool:
+        """Whether the upstream's password travels unencrypted over a network."""
         scheme, host, _ = self._origin
-        return self._own is not None and scheme != "https" and not _is_loopback(host)
+        return self._upstream_login is not None and scheme != "https" and not _is_loopback(host)
 
     def _refresh(self) -> None:
-        version = self._stamp()
+        version = self._file_version()
         if version == self._version:
             return
         self._version = version
         try:
-            self._own, self._proxies = self._read()
+            self._upstream_login, self._proxies = self._read()
         except ConfigurationError as error:
-            # An editor may be about to write it: what was read last goes on being said.
-            log.warning("netrc unusable; the one before it stays in force", problem="; ".join(error.problems))
+            # An editor may be halfway through writing it: keep the last valid content.
+            log.warning("netrc unusable; keeping the previous one", problem="; ".join(error.problems))
 
-    def _stamp(self) -> tuple[int, ...]:
+    def _file_version(self) -> tuple[int, ...]:
         try:
             found = self._path.stat()
         except OSError:
@@ -81,23 +81,23 @@ class Credentials:
         return found.st_mtime_ns, found.st_ino, found.st_size
 
     def _read(self) -> tuple[_Login | None, dict[str, _Login]]:
-        """Return what there is for the upstream, its own entry or ``default``, and for each proxy."""
+        """Return the login for the upstream (its own entry or ``default``) and the one for each proxy."""
         _, upstream, _ = self._origin
         try:
             with memory_file(self._path.read_bytes().removeprefix(codecs.BOM_UTF8)) as without_bom:
                 entries = {name.lower(): entry for name, entry in netrc.netrc(str(without_bom)).hosts.items()}
         except netrc.NetrcParseError as error:
-            # Not its own words: they quote what it stumbled over, which may be the password.
-            raise _problem(f"{self._path} is no netrc from line {error.lineno} on") from None
+            # Do not repeat the parser's message: it quotes the text it failed on, which may be the password.
+            raise _problem(f"{self._path}: line {error.lineno} is not valid netrc syntax") from None
         except (OSError, UnicodeDecodeError) as error:
             raise _problem(
-                f"{self._path} cannot be read ({type(error).__name__}); it must be a text file of ours"
+                f"{self._path} cannot be read ({type(error).__name__}); it must be a text file readable by the syncer"
             ) from None
         own = self._login(upstream, entries.get(upstream) or entries.get("default"))
         proxies = {host: login for host in proxy_hosts() if (login := self._login(host, entries.get(host)))}
         if own is None and not proxies:
             raise _problem(
-                f"{self._path} has nothing for {upstream}; add: machine {upstream} login <user> password <password>"
+                f"{self._path} has no entry for {upstream}; add: machine {upstream} login <user> password <password>"
             )
         return own, proxies
 
@@ -106,16 +106,16 @@ class Credentials:
             return None
         user, _, password = entry
         if not user or not password or ":" in user:
-            raise _problem(f"{self._path} has for {host} a login or a password that is empty, or a login with a ':'")
+            raise _problem(f"{self._path}: the entry for {host} needs a login without ':' and a password")
         return user, password
 
 
 def read_credentials(path: Path | None, *, upstream: str) -> Credentials | None:
     """
-    Read a netrc; None where there is none.
+    Read a netrc file; return None if no path is configured.
 
     Raises:
-        ConfigurationError: as by ``Credentials``.
+        ConfigurationError: as in ``Credentials``.
     """
     return None if path is None else Credentials(path, upstream=upstream)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import pycurl
 
-from mirror_syncer.upstream.http.addresses import Steering
+from mirror_syncer.upstream.http.addresses import AddressOverride
 from mirror_syncer.upstream.http.authorities import trusted_authorities
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.handle import Handle, Receive, TransferError
@@ -84,7 +84,7 @@ class Curl:
         headers: Mapping[str, str],
         encoding: str | None,
         proxy: Proxy | None,
-        steering: Steering | None = None,
+        steering: AddressOverride | None = None,
         fresh: bool = False,
         receive: Receive,
     ) -> Head:

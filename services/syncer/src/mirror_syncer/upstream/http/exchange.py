@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 
 from mirror_syncer.errors import RefusedError
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream.http.addresses import Addresses, Next, Steering
+from mirror_syncer.upstream.http.addresses import Addresses, AddressOverride, NextAttempt
 from mirror_syncer.upstream.http.budget import Budget
 from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.handle import Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
-from mirror_syncer.upstream.http.members import GzipError, Members
+from mirror_syncer.upstream.http.members import GzipError, GzipMembers
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
-from mirror_syncer.upstream.http.routes import Routes, redirected
+from mirror_syncer.upstream.http.routes import Routes, resolve_redirect
 
 # Timeouts, rate limits and temporary errors; 501 and 505 are permanent.
 _RETRIED_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
@@ -42,11 +42,11 @@ class Exchanges:
         self._budget = Budget(options.connections)
         self._routes = Routes(options.hosts, credentials=options.credentials)
         self._credentials = options.credentials
-        self._slowest = options.limits.slowest_bytes_a_second
+        self._slowest = options.limits.min_bytes_per_second
         self._on_request = on_request
         self._addresses = Addresses()
         self._decoded_here: set[tuple[str, int]] = set()
-        """Origins that sent a body which libcurl cannot decode; ``Members`` decodes their next one."""
+        """Origins that sent a body which libcurl cannot decode; ``GzipMembers`` decodes their next one."""
 
     async def get(
         self,
@@ -72,8 +72,8 @@ class Exchanges:
             RefusedError: a redirect leads to a forbidden host, or there are too many.
             BaseException: whatever ``receive`` raised.
         """
-        if not self._budget.take(priority):
-            await self._budget.wait(priority)
+        if not self._budget.try_acquire(priority):
+            await self._budget.acquire(priority)
         try:
             for _ in range(_MAX_REDIRECTS + 1):
                 head = await self._one(
@@ -85,19 +85,19 @@ class Exchanges:
                     receive=receive,
                 )
                 if head.multiplexed:
-                    self._budget.widen()
+                    self._budget.enable_multiplexing()
                 else:
-                    self._budget.narrow()
+                    self._budget.disable_multiplexing()
                 if head.has_content:
                     break
                 if head.status not in _REDIRECTS or "location" not in head.headers:
                     break
-                url = redirected(url, head.headers["location"])
+                url = resolve_redirect(url, head.headers["location"])
             else:
                 raise RefusedError(f"{url}: more than {_MAX_REDIRECTS} redirects")
             return head, url
         finally:
-            self._budget.give_back()
+            self._budget.release()
 
     async def _one(
         self,
@@ -110,10 +110,10 @@ class Exchanges:
         receive: Receive,
     ) -> Head:
         """GET a URL, once."""
-        proxy = self._routes.proxy(url)
+        proxy = self._routes.check_and_find_proxy(url)
         origin = _origin(url)
-        steering = None if proxy else self._addresses.steering(*origin)
-        members = Members() if encoding and origin in self._decoded_here else None
+        steering = None if proxy else self._addresses.address_override(*origin)
+        members = GzipMembers() if encoding and origin in self._decoded_here else None
         if members is not None:
             headers, encoding = {**headers, "Accept-Encoding": "gzip"}, None
         body = _Body(url, receive, members=members, slowest=self._slowest, proxied=proxy is not None)
@@ -133,39 +133,48 @@ class Exchanges:
         if head.status in _RETRIED_STATUSES:
             raise await self._after_status(url, head, by=steering, proxied=proxy is not None)
         body.check_end()
-        self._addresses.answered(*origin, head.address)
+        self._addresses.record_success(*origin, head.address)
         return head
 
     async def _after_failure(
-        self, url: str, error: TransferError, *, by: Steering | None, proxied: bool
+        self, url: str, error: TransferError, *, by: AddressOverride | None, proxied: bool
     ) -> RetryLaterError:
         """Return how to retry after a transfer that failed."""
         origin = _origin(url)
         reason = "timeout" if error.timeout else "connection"
         if error.undecodable and origin not in self._decoded_here and len(self._decoded_here) < _MAX_ORIGINS:
             self._decoded_here.add(origin)
-            return RetryLaterError(f"{url}: {error}", reason=reason, elsewhere=True)
-        after = Next.ANYWHERE if proxied else await self._addresses.failed(*origin, error.address, by=by)
+            return RetryLaterError(f"{url}: {error}", reason=reason, other_address=True)
+        after = (
+            NextAttempt.ANY_CONNECTION
+            if proxied
+            else await self._addresses.record_failure(*origin, error.address, by=by)
+        )
         what = "no answer in time" if error.timeout else error
         return RetryLaterError(
-            f"{url}: {what}", reason=reason, elsewhere=after is Next.ADDRESS, fresh=after is Next.ANYWHERE
+            f"{url}: {what}",
+            reason=reason,
+            other_address=after is NextAttempt.OTHER_ADDRESS,
+            fresh=after is NextAttempt.ANY_CONNECTION,
         )
 
-    async def _after_status(self, url: str, head: Head, *, by: Steering | None, proxied: bool) -> RetryLaterError:
+    async def _after_status(
+        self, url: str, head: Head, *, by: AddressOverride | None, proxied: bool
+    ) -> RetryLaterError:
         """Return how to retry after a status that asks for it."""
         # With a Retry-After the service limits its load, and no machine is broken.
         wait = parse_retry_after(head.headers.get("retry-after"))
         broken = wait is None and head.status in _BROKEN_STATUSES
-        after = Next.ANYWHERE
+        after = NextAttempt.ANY_CONNECTION
         if broken and not proxied:
-            after = await self._addresses.failed(*_origin(url), head.address, by=by)
+            after = await self._addresses.record_failure(*_origin(url), head.address, by=by)
         rest = "" if wait is None else f", and asks to be left alone for {wait:,.0f} s"
         return RetryLaterError(
-            f"{url}: answered {head.words}{rest}",
+            f"{url}: answered {head.status_text}{rest}",
             reason=str(head.status),
             wait=wait,
-            elsewhere=after is Next.ADDRESS,
-            fresh=broken and after is Next.ANYWHERE,
+            other_address=after is NextAttempt.OTHER_ADDRESS,
+            fresh=broken and after is NextAttempt.ANY_CONNECTION,
         )
 
 
@@ -179,7 +188,7 @@ class _Body:
         slowest: the lowest accepted rate in bytes per second, over the first minute and the whole transfer.
     """
 
-    def __init__(self, url: str, receive: Receive, *, members: Members | None, slowest: int, proxied: bool) -> None:
+    def __init__(self, url: str, receive: Receive, *, members: GzipMembers | None, slowest: int, proxied: bool) -> None:
         self._url = url
         self._receive = receive
         self._members = members
@@ -194,7 +203,7 @@ class _Body:
             self._ignore(head, len(chunk))
         elif self._members is not None and self._coding(head) in _GZIP:
             try:
-                for piece in self._members.pieces(chunk):
+                for piece in self._members.decompress(chunk):
                     self._received += len(piece)
                     self._receive(head, piece)
             except GzipError as error:
@@ -222,11 +231,11 @@ class _Body:
     def _ignore(self, head: Head, count: int) -> None:
         self._received += count
         if self._received > _MAX_IGNORED_BYTES:
-            reason = f"{self._url}: answered {head.words} with an endless body"
+            reason = f"{self._url}: answered {head.status_text} with an endless body"
             raise RetryLaterError(reason, reason=str(head.status), fresh=True)
         if self._proxied and head.status in _BROKEN_STATUSES and "retry-after" not in head.headers:
             # This closes the connection, so that it is not used again: behind a proxy there is no other address.
-            raise RetryLaterError(f"{self._url}: answered {head.words}", reason=str(head.status), fresh=True)
+            raise RetryLaterError(f"{self._url}: answered {head.status_text}", reason=str(head.status), fresh=True)
 
 
 def _origin(url: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pycurl
 
-from mirror_syncer.upstream.http.addresses import Steering
+from mirror_syncer.upstream.http.addresses import AddressOverride
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.options import ClientOptions
@@ -61,7 +61,7 @@ class Handle:
         self._resume_timer: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
         self._applied: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
-        self._steering: Steering | None = None
+        self._steering: AddressOverride | None = None
         self._fresh = False
         self._receive: Receive = _ignore
         self._head: Head | None = None
@@ -90,7 +90,7 @@ class Handle:
         headers: Mapping[str, str],
         encoding: str | None,
         proxy: Proxy | None,
-        steering: Steering | None,
+        steering: AddressOverride | None,
         fresh: bool,
         receive: Receive,
     ) -> asyncio.Future[None]:
@@ -121,7 +121,7 @@ class Handle:
         self._done = asyncio.get_running_loop().create_future()
         return self._done
 
-    def _set_connection(self, steering: Steering | None, *, fresh: bool) -> None:
+    def _set_connection(self, steering: AddressOverride | None, *, fresh: bool) -> None:
         if fresh is not self._fresh:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
             self._fresh = fresh
@@ -161,12 +161,12 @@ class Handle:
         return self._head
 
     def _take(self, chunk: bytes) -> int | None:
-        if wait := self._bandwidth.wait():
+        if wait := self._bandwidth.wait_seconds():
             # libcurl keeps these bytes and reads no more; TCP's flow control slows the server down.
             self.last_read_at = time.monotonic() + wait
             self._resume_timer = asyncio.get_running_loop().call_later(wait, self._resume)
             return int(pycurl.WRITEFUNC_PAUSE)
-        self._bandwidth.took(len(chunk))
+        self._bandwidth.record(len(chunk))
         self.last_read_at = time.monotonic()
         try:
             self._receive(self.head(), chunk)

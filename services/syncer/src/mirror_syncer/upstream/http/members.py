@@ -1,29 +1,29 @@
-"""Bodies packed by gzip in several members (RFC 1952 2.2), as bgzip makes them; libcurl reads the first and refuses."""
+"""Gzip bodies of several members (RFC 1952 2.2), as bgzip writes them; libcurl fails after the first member."""
 
 import zlib
 from collections.abc import Iterator
 
-_PIECE_BYTES = 64 * 1024  # at a time: what takes them decides when there are too many
+_PIECE_BYTES = 64 * 1024  # per piece, so that the receiver can stop a decompression bomb
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class GzipError(Exception):
-    """What came is no gzip."""
+    """Data that is not gzip."""
 
 
-class Members:
-    """Unpacks the members of a gzip, one after the other, as their bytes come."""
+class GzipMembers:
+    """A streaming decompressor for gzip data of several members."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP)
         self._begun = False
 
-    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+    def decompress(self, chunk: bytes) -> Iterator[bytes]:
         """
-        Yield what the next bytes hold, in pieces that fit into memory.
+        Decompress the next bytes, and yield the result in pieces of at most 64 KiB.
 
         Raises:
-            GzipError: it is no gzip.
+            GzipError: the data is not gzip.
         """
         try:
             while chunk:
@@ -36,9 +36,9 @@ class Members:
                 else:
                     chunk = self._member.unconsumed_tail
         except zlib.error as error:
-            raise GzipError(f"it is not packed as gzip: {error}") from error
+            raise GzipError(f"the body is not valid gzip: {error}") from error
 
     @property
     def complete(self) -> bool:
-        """Whether no member has begun and not ended."""
+        """Whether the last member has ended."""
         return not self._begun

@@ -1,57 +1,59 @@
-"""The memory that upstream's pages take, from their first byte until the work on them is done."""
+"""The memory limit for upstream's pages, from their first byte until they are processed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mirror_syncer.errors import RefusedError
 
-_SMALL = 4 * 2**20  # bytes of a page; on PyPI a few hundred projects have more
+_SMALL_PAGE_BYTES = 4 * 2**20  # on PyPI a few hundred projects have larger pages
 
 
 class PageMemory:
     """
-    Counts the bytes of all pages under way: together they have no more than one alone may have, but for small ones.
+    A counter of the bytes of all pages in memory. One limit applies to each page, and to all large pages together.
 
     Args:
-        most: bytes.
+        max_bytes: the limit.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._held = 0
 
-    def take(self, count: int) -> None:
-        """Count bytes that came; ``give_back`` uncounts them."""
+    def add(self, count: int) -> None:
+        """Count received bytes; ``release`` subtracts them."""
         self._held += count
 
-    def give_back(self, count: int) -> None:
-        """Uncount what was taken."""
+    def release(self, count: int) -> None:
+        """Subtract bytes that are no longer in memory."""
         self._held -= count
 
-    def check(self, url: str, size: int) -> None:
+    def check_size(self, url: str, size: int) -> None:
         """
-        Look whether a page may stay that has come to a size by now.
+        Check a page's current size.
 
         Raises:
-            RefusedError: it is too large, by itself or together with all others.
+            RefusedError: it is too large, alone or together with all others.
         """
-        if size > self._most:
-            raise RefusedError(f"{url}: the answer is larger than {self._most:,} bytes")
-        # 250 kB of gzip become 250 MB; ten at once took 2.4 GB, and HTTP/2 brings eighty.
-        if self._held > self._most and size > _SMALL:
-            raise RefusedError(f"{url}: the answers under way are larger than {self._most:,} bytes together")
+        if size > self._max_bytes:
+            raise RefusedError(f"{url}: the response is larger than {self._max_bytes:,} bytes")
+        # 250 kB of gzip become 250 MB; ten pages at once took 2.4 GB, and HTTP/2 allows eighty.
+        if self._held > self._max_bytes and size > _SMALL_PAGE_BYTES:
+            raise RefusedError(
+                f"{url}: all pages in memory together are larger than {self._max_bytes:,} bytes; retried later"
+            )
 
     @contextmanager
-    def holding(self, url: str, size: int) -> Iterator[None]:
+    def hold_page(self, url: str, size: int) -> Iterator[None]:
         """
-        Count a page among those under way for as long as it is worked on, which its downloads may make hours.
+        Count a page as long as it is processed; its downloads may take hours.
 
         Raises:
-            RefusedError: it is one too many.
+            RefusedError: it exceeds the limit.
         """
-        self.take(size)
+        self.add(size)
         try:
-            self.check(url, size)
+            self.check_size(url, size)
             yield
         finally:
-            self.give_back(size)
+            self.release(size)

@@ -1,4 +1,4 @@
-"""The way out: which proxy a URL is asked by, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
+"""The proxy for a URL, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY configure it."""
 
 import ipaddress
 from contextlib import suppress
@@ -7,20 +7,20 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
-# Those that libcurl speaks to.
+# Supported by libcurl.
 _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
-_ASKED = ("https", "http")
+_URL_SCHEMES = ("https", "http")
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """
-    A proxy. What libcurl quotes of it in an error, and what is printed, has no password in it.
+    A proxy. Its URL, which libcurl quotes in errors, and its representation contain no password.
 
     Attributes:
-        url: where it is, without user and password.
-        login: user and password, where the variable itself had them.
+        url: its URL without user and password.
+        login: user and password, if the variable contains them.
     """
 
     url: str
@@ -29,10 +29,10 @@ class Proxy:
     @classmethod
     def parse(cls, value: str) -> Self:
         """
-        Parse a variable's value; without a scheme it is http, as everywhere.
+        Parse the value of a variable; the default scheme is http.
 
         Raises:
-            ValueError: it is none. The message does not repeat it: it may hold a password.
+            ValueError: it is not the URL of a proxy. The message does not quote it, because it may hold a password.
         """
         try:
             parts = urlsplit(value if "://" in value else f"http://{value}")
@@ -41,7 +41,7 @@ class Proxy:
             host = None
         if not host or parts.scheme not in _SCHEMES or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(
-                "not the URL of a proxy, as in http://proxy.example.org:3128; in a user or a password, "
+                "not a proxy URL such as http://proxy.example.org:3128; in a user or a password, "
                 "write / as %2F, ? as %3F, # as %23 and @ as %40"
             )
         login = None
@@ -56,20 +56,20 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Return the proxy that a URL is asked by; None: no proxy."""
+    """Return the proxy for a URL, or None for a direct connection."""
     parts = urlsplit(url)
     value = getproxies().get(parts.scheme, "")
     port = parts.port or _PORTS.get(parts.scheme, 0)
-    return Proxy.parse(value) if value and not _needs_no_proxy(parts.hostname or "", port) else None
+    return Proxy.parse(value) if value and not _bypasses_proxy(parts.hostname or "", port) else None
 
 
-def _needs_no_proxy(host: str, port: int) -> bool:
-    """Return whether NO_PROXY names a host, in any of the forms that Docker, Kubernetes and curl document."""
+def _bypasses_proxy(host: str, port: int) -> bool:
+    """Return whether NO_PROXY names a host, in any form that Docker, Kubernetes or curl documents."""
     host = host.removesuffix(".")
-    return any(_names(entry, host, port) for entry in getproxies().get("no", "").replace(",", " ").split())
+    return any(_entry_matches(entry, host, port) for entry in getproxies().get("no", "").replace(",", " ").split())
 
 
-def _names(entry: str, host: str, port: int) -> bool:
+def _entry_matches(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     with suppress(ValueError):  # networks: 10.0.0.0/8, and addresses with or without brackets
@@ -77,7 +77,7 @@ def _names(entry: str, host: str, port: int) -> bool:
         return _in_network(host, network)
     name, colon, number = entry.rpartition(":")
     if colon and number.isdigit():
-        return int(number) == port and _names(name, host, port)
+        return int(number) == port and _entry_matches(name, host, port)
     domain = entry.lower().removeprefix("*").strip(".")
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
@@ -90,14 +90,14 @@ def _in_network(host: str, network: ipaddress.IPv4Network | ipaddress.IPv6Networ
 
 
 def proxy_hosts() -> set[str]:
-    """Return the hosts of all proxies, whatever is asked by them."""
-    return {Proxy.parse(value).host for value in _values().values()}
+    """Return the hosts of all configured proxies."""
+    return {Proxy.parse(value).host for value in _read_variables().values()}
 
 
-def wrong_proxies() -> list[str]:
-    """Return a sentence for each variable that names no proxy."""
+def list_proxy_problems() -> list[str]:
+    """Return a message for each variable that is not a valid proxy URL."""
     problems = []
-    for scheme, value in _values().items():
+    for scheme, value in _read_variables().items():
         try:
             Proxy.parse(value)
         except ValueError as error:
@@ -105,11 +105,11 @@ def wrong_proxies() -> list[str]:
     return problems
 
 
-def shown_logins() -> list[str]:
-    """Return the variables that hold a password, which whoever may inspect the container can read."""
-    return [f"{scheme.upper()}_PROXY" for scheme, value in _values().items() if Proxy.parse(value).login]
+def list_exposed_passwords() -> list[str]:
+    """Return the variables that hold a password, readable by anyone who may inspect the container."""
+    return [f"{scheme.upper()}_PROXY" for scheme, value in _read_variables().items() if Proxy.parse(value).login]
 
 
-def _values() -> dict[str, str]:
+def _read_variables() -> dict[str, str]:
     proxies = getproxies()
-    return {scheme: proxies[scheme] for scheme in _ASKED if proxies.get(scheme)}
+    return {scheme: proxies[scheme] for scheme in _URL_SCHEMES if proxies.get(scheme)}

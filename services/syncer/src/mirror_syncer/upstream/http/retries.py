@@ -1,4 +1,4 @@
-"""Further attempts at what upstream could not answer just now, after a wait that it may name itself."""
+"""Retries after transient failures, with a backoff or the wait that upstream's Retry-After names."""
 
 import email.utils
 import time
@@ -11,62 +11,64 @@ from mirror_syncer.errors import UnreachableError, UpstreamError
 from mirror_syncer.upstream.http.limits import Limits
 
 T = TypeVar("T")
-_AT_ONCE_MOST = 2  # attempts without a wait: another machine has not been asked yet, but all of them may be in trouble
+_MAX_IMMEDIATE_RETRIES = 2  # of another machine; more would load a service whose machines all fail
 
 
 class RetryLaterError(UpstreamError):
     """
-    Worth another attempt.
+    A transient failure, worth another attempt.
 
     Attributes:
-        reason: a metric's label, one of few.
-        wait: upstream's wish in seconds.
-        elsewhere: the next attempt goes to another machine, which needs no rest.
-        fresh: the next attempt has to open a connection of its own to get away from what failed.
+        reason: a label of a metric, one of few.
+        wait: seconds of upstream's Retry-After.
+        other_address: the next attempt goes to another machine, without a wait.
+        fresh: the next attempt must open a new connection, to avoid the machine that failed.
     """
 
     def __init__(
-        self, message: str, *, reason: str, wait: float | None = None, elsewhere: bool = False, fresh: bool = False
+        self, message: str, *, reason: str, wait: float | None = None, other_address: bool = False, fresh: bool = False
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.wait = wait
-        self.elsewhere = elsewhere
+        self.other_address = other_address
         self.fresh = fresh
 
 
 Attempt = Callable[["RetryLaterError | None"], Awaitable[T]]
-"""Makes an attempt; it is told why the one before it failed."""
+"""One attempt; its argument is the error of the previous one."""
 
 
 class Retries:
     """
-    Makes attempts until one of them is not to be tried later.
+    A retry loop for transient failures.
 
     Args:
-        on_retry: told the reason of each further attempt, when it begins.
+        on_retry: called with the reason at the start of each retry.
     """
 
     def __init__(self, limits: Limits, *, on_retry: Callable[[str], None]) -> None:
         self._limits = limits
         self._on_retry = on_retry
 
-    async def over(self, attempt: Attempt[T]) -> T:
+    async def run(self, attempt: Attempt[T]) -> T:
         """
-        Return an attempt's result, retrying after ``RetryLaterError``; other errors pass. Cancelled, it stops waiting.
+        Return an attempt's result, retrying after ``RetryLaterError``; other errors pass. Cancellation ends the wait.
 
         Raises:
-            UnreachableError: all attempts were to be tried later, or one of them much later.
+            UnreachableError: all attempts failed, or upstream asks for a wait over the limit.
         """
         try:
-            return await attempt(None)  # the rule; what retries need costs 0.1 ms, and is set up when one is needed
+            return await attempt(
+                None
+            )  # the usual case: the retry context costs 0.1 ms, so it is created only on failure
         except RetryLaterError as error:
             failed = error
-        at_once = _AT_ONCE_MOST
+        at_once = _MAX_IMMEDIATE_RETRIES
 
         def wait(error: Exception) -> bool | float:
             nonlocal at_once
-            if isinstance(error, RetryLaterError) and error.elsewhere and at_once:
+            if isinstance(error, RetryLaterError) and error.other_address and at_once:
                 at_once -= 1
                 return 0.0
             return self._wait(error)
@@ -76,9 +78,9 @@ class Retries:
                 on=wait,
                 attempts=self._limits.attempts,
                 timeout=None,
-                wait_initial=self._limits.wait_initial_seconds,
-                wait_max=self._limits.wait_most_seconds,
-                wait_jitter=self._limits.wait_initial_seconds,
+                wait_initial=self._limits.initial_wait_seconds,
+                wait_max=self._limits.max_wait_seconds,
+                wait_jitter=self._limits.initial_wait_seconds,
             ):
                 with trial:
                     if trial.num == 1:
@@ -94,16 +96,16 @@ class Retries:
         raise AssertionError("a retry context that neither returned nor raised")
 
     def _wait(self, error: Exception) -> bool | float:
-        """Return for how many seconds upstream wants to rest; True: our own time will do; False: it is no use."""
+        """Return the seconds that upstream asks to wait; True for the default backoff; False to give up."""
         if not isinstance(error, RetryLaterError):
             return False
         if error.wait is None:
             return True
-        return error.wait if error.wait <= self._limits.retry_after_most_seconds else False
+        return error.wait if error.wait <= self._limits.max_retry_after_seconds else False
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, in either of its forms (RFC 9110 10.2.3); None: it says nothing."""
+    """Return the seconds of a Retry-After header in either form (RFC 9110 10.2.3); None if absent or invalid."""
     if value is None:
         return None
     if value.isascii() and value.isdigit():

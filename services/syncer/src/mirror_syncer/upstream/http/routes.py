@@ -1,4 +1,4 @@
-"""Where a request may go, along redirects as well, and by which proxy."""
+"""The allowed destinations of requests and redirects, and the proxy for each."""
 
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit
@@ -8,60 +8,59 @@ from mirror_syncer.upstream.http.credentials import Credentials
 from mirror_syncer.upstream.http.hosts import is_allowed
 from mirror_syncer.upstream.http.proxies import Proxy, proxy_for
 
-_SCHEME_MOST = len("https://")
-_REMEMBERED_MOST = 100  # origins: pages may write one host in any number of ways
+_MIN_ORIGIN_CHARS = len("https://")
+_MAX_CACHED_ORIGINS = 100  # pages may spell one host in any number of ways
 
 
 class Routes:
     """
-    The ways to an upstream.
+    The allowed hosts of an upstream, and their proxies.
 
     Args:
-        hosts: each ``host:port`` that may be asked, redirects included; ``*.domain:port`` is every host of a domain.
-        credentials: what may have a proxy's login.
+        hosts: each allowed ``host:port``, also for redirects; ``*.domain:port`` allows every host of a domain.
+        credentials: may hold the login of a proxy.
     """
 
     def __init__(self, hosts: frozenset[str], *, credentials: Credentials | None) -> None:
         self._hosts = hosts
         self._credentials = credentials
         self._proxies: dict[str, Proxy | None] = {}
-        """By scheme and host of what may be asked; looking each up took a twentieth of a sync."""
+        """By origin of allowed URLs; without this cache, a twentieth of a sync went into lookups."""
 
-    def proxy(self, url: str) -> Proxy | None:
+    def check_and_find_proxy(self, url: str) -> Proxy | None:
         """
-        Return the proxy that a URL is asked by, with the login that is in force now; None: no proxy.
+        Check that a URL's host is allowed, and return its proxy with the current login; None for no proxy.
 
         Raises:
-            RefusedError: the URL's host may not be asked at all.
+            RefusedError: the host is not allowed.
         """
-        slash = url.find("/", _SCHEME_MOST)
-        # A URL that is an origin alone has no slash; what lacks its last character is another host's.
+        slash = url.find("/", _MIN_ORIGIN_CHARS)
+        # A URL without a path has no slash, and [:-1] would cut its host.
         origin = url if slash < 0 else url[:slash]
         if origin in self._proxies:
             proxy = self._proxies[origin]
         else:
             self._check(url)
             proxy = proxy_for(url)
-            if len(self._proxies) < _REMEMBERED_MOST:
+            if len(self._proxies) < _MAX_CACHED_ORIGINS:
                 self._proxies[origin] = proxy
         if proxy is None or proxy.login is not None or self._credentials is None:
             return proxy
-        return replace(proxy, login=self._credentials.of_proxy(proxy.host))
+        return replace(proxy, login=self._credentials.proxy_login(proxy.host))
 
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         if "@" in parts.netloc:
-            # What stands before an '@' may mislead readers, who take it for the host; or it is a login, which neither
-            # log nor status page shall repeat.
+            # The text before an '@' can pose as the host; or it is a login, which must not reach the log or the page.
             raise RefusedError(
-                f"{_without_user(url)!r}: the URL names a user, so it is not asked for; user and password for the "
-                "index belong into MIRROR_UPSTREAM_NETRC"
+                f"{_without_user(url)!r}: refused, because the URL contains a user; put user and password for the "
+                "index into MIRROR_UPSTREAM_NETRC"
             )
         if port is None or not is_allowed(parts.hostname or "", port, allowed=self._hosts):
             raise RefusedError(
-                f"{url[:200]!r}: {parts.netloc!r} is not a host of this upstream "
-                f"({', '.join(sorted(self._hosts))}); if files may come from there, add it to MIRROR_FILE_HOSTS"
+                f"{url[:200]!r}: host {parts.netloc!r} is not allowed "
+                f"(allowed: {', '.join(sorted(self._hosts))}); to allow it, add it to MIRROR_FILE_HOSTS"
             )
 
 
@@ -70,18 +69,18 @@ def _without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()[:200]
 
 
-def redirected(url: str, location: str) -> str:
+def resolve_redirect(url: str, location: str) -> str:
     """
-    Return where a redirect leads; whether that host may be asked is for ``Routes.proxy`` to say.
+    Return the target URL of a redirect; ``Routes.check_and_find_proxy`` checks its host.
 
     Raises:
-        RefusedError: to no URL, or from https to what others can read.
+        RefusedError: the target is not a URL, or leaves https.
     """
     try:
         target = urljoin(url, location)
-        _ = urlsplit(target).port  # one past 65535 is found out only when it is asked for
+        _ = urlsplit(target).port  # urlsplit checks the port on access
     except ValueError as error:
-        raise RefusedError(f"{url}: redirects to {location[:200]!r}, which is no URL: {error}") from error
+        raise RefusedError(f"{url}: redirects to {location[:200]!r}, an invalid URL: {error}") from error
     if url.startswith("https:") and not target.startswith("https:"):
         raise RefusedError(f"{url}: redirects from https to {_without_user(target)!r}")
     return target

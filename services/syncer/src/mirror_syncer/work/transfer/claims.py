@@ -24,12 +24,12 @@ class Claims:
         self,
         name: NormalizedName,
         *,
-        intend: Intend,
+        claim: Intend,
         published: Mapping[PackagePath, Sha256],
         damaged: frozenset[str],
     ) -> None:
         self.name = name
-        self._intend = intend
+        self._intend = claim
         self._published = published
         self.damaged = damaged
         self._free: dict[tuple[PackagePath, Sha256], bool] = {}

@@ -15,7 +15,7 @@ from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow
 from mirror_syncer.publish import find_published, parse_published, render_page
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.transfer.metadata import promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
@@ -76,7 +76,7 @@ class UpstreamComparison:
         match answer:
             case Gone() | NotModified():
                 return Compared(changed=True)
-            case PageAnswer():
+            case PageResponse():
                 published = find_published(self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
@@ -86,7 +86,7 @@ class UpstreamComparison:
                 return Compared(differing=tuple(_differing(job, page, published)))
 
 
-def _is_newer(answer: PageAnswer, row: ProjectRow) -> bool:
+def _is_newer(answer: PageResponse, row: ProjectRow) -> bool:
     """Return whether upstream changed its page since ours was made from it; no if nothing says so."""
     pairs = (
         (answer.validators.etag, row.validators.etag),

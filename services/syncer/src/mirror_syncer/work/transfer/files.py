@@ -19,7 +19,7 @@ from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.upstream import Index
-from mirror_syncer.volume import MIN_FREE_BYTES, Arrival, Tree
+from mirror_syncer.volume import MIN_FREE_BYTES, AnyIncoming, Tree
 from mirror_syncer.work.transfer.claims import Claims, Intend
 from mirror_syncer.work.transfer.metadata import MetadataTransfer, promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
@@ -41,10 +41,10 @@ class FileTransfer:
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
-    def __init__(self, *, index: Index, tree: Tree, intend: Intend, at_once: int, unhashed: UnhashedFiles) -> None:
+    def __init__(self, *, index: Index, tree: Tree, claim: Intend, at_once: int, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
-        self._intend = intend
+        self._intend = claim
         self._at_once = at_once
         self._unhashed = unhashed
         self._metadata = MetadataTransfer(index=index, tree=tree)
@@ -73,14 +73,14 @@ class FileTransfer:
         tally = Tally()
         landed = self._there(decision, published)
         missing = [file for file in decision.keep if file.filename not in landed]
-        tally.sought = len(missing)
+        tally.files_needed = len(missing)
         if not missing:
             return landed, tally
         self._check_room(missing)
         name = decision.page.name
         named = published.files.items() if published else ()
         held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
-        claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
+        claims = Claims(name, claim=self._intend, published=held, damaged=damaged)
         addresses = {
             # The place of a content without a digest is known once it is downloaded.
             file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)
@@ -200,7 +200,7 @@ class FileTransfer:
         removed before returns to the same place, since nginx looks for it nowhere else.
         """
         short, full = short_path(address, file.filename), full_path(address, file.filename)
-        for place in (full, short) if self._tree.was_left(full) else (short, full):
+        for place in (full, short) if self._tree.has_tombstone(full) else (short, full):
             if not await claims.claim((place, file.sha256)):
                 continue
             self._tree.restore(place)
@@ -213,7 +213,7 @@ class FileTransfer:
                 return place, True
         raise FileRejectedError("both of its places hold other content or metadata, and no URL ever changes its bytes")
 
-    async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
+    async def _fetch(self, file: File, incoming: AnyIncoming, *, priority: Priority) -> None:
         """Download into a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
             # One that was whole when its process died has nothing left to ask for: upstream would answer 416.
@@ -226,14 +226,14 @@ class FileTransfer:
                     raise
         raise AssertionError
 
-    async def _ask(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
+    async def _ask(self, file: File, incoming: AnyIncoming, *, priority: Priority) -> None:
         """Download a content; one without a digest must come whole, and from a host that is allowed for it."""
         checked = file.sha256 != NO_DIGEST or file.other_digest is not None
         delivery = await self._index.file(file.url, incoming, priority=priority, resume=checked)
         if file.sha256 != NO_DIGEST:
             return
         reason = self._unhashed.refusal(file, delivery.url)
-        if reason is None and not checked and file.size is None and not delivery.ends_visibly:
+        if reason is None and not checked and file.size is None and not delivery.truncation_detectable:
             reason = "the page gives neither size nor digest, and the answer no length, so the file may be cut off"
         if reason is not None:
             incoming.restart()

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.config import Selection, Serve, fingerprint
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
-from mirror_syncer.model.serials import Bounds
+from mirror_syncer.model.serials import SerialBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Work:
     """Seconds for which a file that leaves the page can still be downloaded."""
     wanted_serial: int | None = None
     """The serial that upstream's list gives it, if one was read: an older page is asked for again. 0: none."""
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: SerialBounds = field(default_factory=SerialBounds)
     """How far serials are believed."""
     force: bool = False
     """Ignore validators, and check that files are there."""

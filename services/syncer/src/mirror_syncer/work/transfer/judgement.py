@@ -23,7 +23,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import find_published
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
 from mirror_syncer.volume import View
 from mirror_syncer.work.transfer.job import Work
 from mirror_syncer.work.transfer.page import STALE_WAITS, Asked, PageTransfer
@@ -135,13 +135,13 @@ class ProjectJudge:
                 page, kept = await self._pages.unchanged(work.name)
                 # Its serial as upstream gave it then: the published page's may be our own.
                 page, validators = replace(page, serial=row.serial), row.validators
-            case PageAnswer():
+            case PageResponse():
                 page, validators = answer.page, answer.validators
                 kept = KeptPage(work.name, answer.url, answer.content_type, page.serial, answer.body)
         if work.unlisted and page.status is not ProjectStatus.QUARANTINED:
             yield Gone()
             return
-        with self._index.holding(kept.url, len(kept.body)) if kept else nullcontext():
+        with self._index.hold_page(kept.url, len(kept.body)) if kept else nullcontext():
             judged = await self._judge(work, row, page, altered=on_disk.altered, asked=asked)
             if judged.decision.outdated is None:
                 judged = replace(judged, validators=validators, kept=kept, settled=settled)
@@ -172,7 +172,7 @@ class ProjectJudge:
             published,
             decision,
             condition,
-            is_new=isinstance(asked.answer, PageAnswer) and not outdated,
+            is_new=isinstance(asked.answer, PageResponse) and not outdated,
             doubted=(asked.doubted and not outdated)
             or (trusted and _stands_still(settle_contradictions(page, published), published, row)),
         )

@@ -111,7 +111,7 @@ async def _of_wheel(content: Path | bytes) -> bytes | None:
 
     A directory of 100,000 entries takes 0.8 s; 16 kB that unpack to 16 MiB take 0.05 s.
     """
-    if isinstance(content, bytes) and (body := wheel_metadata(content, most=_MAX_INLINE_BYTES)) is not None:
+    if isinstance(content, bytes) and (body := wheel_metadata(content, max_bytes=_MAX_INLINE_BYTES)) is not None:
         return body
     return await asyncio.to_thread(wheel_metadata, content)
 

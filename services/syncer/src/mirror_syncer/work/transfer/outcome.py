@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import StalePageError, UnreachableError
-from mirror_syncer.model.project import GONE, GUARDED, ProjectRow, Settlement
+from mirror_syncer.model.project import GONE, GUARDED, CatalogUpdate, ProjectRow
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication
 from mirror_syncer.work.transfer.job import Work
@@ -39,7 +39,7 @@ class Outcome:
     @property
     def row(self) -> ProjectRow:
         """The project's next row in the catalog."""
-        return self.publication.settlement.row
+        return self.publication.catalog_update.row
 
 
 def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
@@ -52,10 +52,10 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
             older_since=None,
             checked_at=int(time.time()),
             attempts=row.attempts + 1,
-            due_at=row.next_due(),
+            due_at=row.next_retry_at(),
             error=_lagging(row.serial, work.wanted_serial),
         )
-        return Outcome(Publication(Settlement(behind)))
+        return Outcome(Publication(CatalogUpdate(behind)))
     lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
     touched = replace(
         row,
@@ -66,7 +66,7 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
         attempts=0 if row.due_at is None else row.attempts,
         error=row.error if row.state is ProjectState.PARTIAL else lacking.reason if row.missing_files else None,
     )
-    return Outcome(Publication(Settlement(touched)), (lacking,) if row.missing_files else ())
+    return Outcome(Publication(CatalogUpdate(touched)), (lacking,) if row.missing_files else ())
 
 
 def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None) -> Outcome:
@@ -84,10 +84,10 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
             state=ProjectState.BEHIND,
             error=GUARDED,
             attempts=row.attempts + 1,
-            due_at=row.next_due(),
+            due_at=row.next_retry_at(),
             checked_at=now,
         )
-        return Outcome(Publication(Settlement(guarded, gone=True)), gone=True)
+        return Outcome(Publication(CatalogUpdate(guarded, gone=True)), gone=True)
     if work.wanted_serial is not None:
         # The list is up to an hour old: a project that was deleted since then is no failure.
         withdrawn = ProjectRow(
@@ -98,11 +98,11 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
             error=GONE,
             checked_at=now,
         )
-        return Outcome(Publication(Settlement(withdrawn)))
+        return Outcome(Publication(CatalogUpdate(withdrawn)))
     state = row.state if row.state is ProjectState.WITHDRAWN else ProjectState.FAILING
     reason = absence(row, index_missing)
     told = replace(row, state=state, error=reason, checked_at=now)
-    return Outcome(Publication(Settlement(told)), (Failure(project=row.name, reason=reason),))
+    return Outcome(Publication(CatalogUpdate(told)), (Failure(project=row.name, reason=reason),))
 
 
 def absence(row: ProjectRow, index_missing: str | None) -> str:
@@ -131,10 +131,10 @@ def after_failure(row: ProjectRow, error: Exception) -> Outcome:
         error=failure.reason,
         checked_at=int(time.time()),
         attempts=row.attempts if waits else row.attempts + 1,
-        due_at=row.due_at if waits else row.next_due(),
+        due_at=row.due_at if waits else row.next_retry_at(),
     )
     return Outcome(
-        Publication(Settlement(failed)),
+        Publication(CatalogUpdate(failed)),
         (failure,),
         unreachable=isinstance(error, UnreachableError),
         newly=row.state is not ProjectState.FAILING,
@@ -155,7 +155,7 @@ def after_older_page(work: Work, row: ProjectRow, failed: Outcome, restricted: O
         failed: the outcome of the page alone.
         restricted: the outcome of the publication.
     """
-    settlement = restricted.publication.settlement
+    settlement = restricted.publication.catalog_update
     if not settlement.read:
         return restricted
     # Upstream's newer page, once it is shown again, is compared with this one.
@@ -169,7 +169,7 @@ def after_older_page(work: Work, row: ProjectRow, failed: Outcome, restricted: O
         attempts=failed.row.attempts,
         due_at=failed.row.due_at,
     )
-    publication = replace(restricted.publication, settlement=replace(settlement, row=settled, kept=None))
+    publication = replace(restricted.publication, catalog_update=replace(settlement, row=settled, kept=None))
     # What shrinks was reported when it was refreshed.
     told = () if work.shrink else failed.failures
     return replace(restricted, publication=publication, failures=(*restricted.failures, *told))

@@ -11,7 +11,7 @@ from mirror_syncer.model.page import Page, PublishedPage
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import find_published
-from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer, parse_page
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse, parse_page
 from mirror_syncer.volume import View
 from mirror_syncer.work.transfer.job import Work
 
@@ -23,7 +23,7 @@ STALE_WAITS = (2.0, 4.0, 8.0)
 class Asked:
     """What upstream answered when it was asked for a page."""
 
-    answer: PageAnswer | NotModified | Gone
+    answer: PageResponse | NotModified | Gone
     older: bool = False
     """By its serial the page may be older than the last one; its content decides."""
     doubted: bool = False
@@ -68,12 +68,12 @@ class PageTransfer:
         validators = NO_VALIDATORS if work.force else validators
         for attempt, wait in enumerate((*self._stale_waits, None)):
             answer = await self._index.page(work.name, validators=validators, priority=work.priority)
-            if not isinstance(answer, PageAnswer):
+            if not isinstance(answer, PageResponse):
                 serial, older, doubted = row.serial, False, False
             else:
-                serial = work.bounds.believed(answer.page.serial)
+                serial = work.bounds.trusted(answer.page.serial)
                 doubted = serial != answer.page.serial
-                older = not work.force and work.bounds.older(serial, row.serial, wanted=work.wanted_serial)
+                older = not work.force and work.bounds.may_be_older(serial, row.serial, wanted=work.wanted_serial)
                 answer = replace(answer, page=replace(answer.page, serial=serial))
             if wait is None or not (older or (attempt == 0 and work.outdates(serial))):
                 return Asked(answer, older=older, doubted=doubted)

@@ -12,7 +12,7 @@ from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
-from mirror_syncer.model.project import GONE, KeptPage, ProjectRow, Retirement, Settlement
+from mirror_syncer.model.project import GONE, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication, find_published, render_page
@@ -54,7 +54,7 @@ class Transfer:
         tree: Tree,
         files: FileTransfer,
         unhashed: UnhashedFiles,
-        intend: Intend,
+        claim: Intend,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
@@ -62,7 +62,7 @@ class Transfer:
         self._judge = ProjectJudge(index=index, view=tree, unhashed=unhashed, kept=kept, stale_waits=stale_waits)
         self._tree = tree
         self._files = files
-        self._intend = intend
+        self._intend = claim
         self._legacy = legacy
 
     async def refresh(self, work: Work) -> Outcome:
@@ -129,7 +129,7 @@ class Transfer:
         await self._intend(intents(row.name, leaving))
         now = int(time.time())
         gone = ProjectRow(row.name, state=ProjectState.WITHDRAWN, error=work.reason, checked_at=now, changed_at=now)
-        return Outcome(Publication(Settlement(gone, read=True, retirements=leaving), withdrawn=True))
+        return Outcome(Publication(CatalogUpdate(gone, read=True, retirements=leaving), withdrawn=True))
 
     async def _publish(self, work: Work, row: ProjectRow, judged: Judged) -> Outcome:
         """Download what is missing, then stage the page; the catalog notes what is changed before it changes."""
@@ -146,7 +146,7 @@ class Transfer:
             damaged=damaged,
             disputed=work.disputed,
         )
-        tally.times_dropped = page.dropped_times
+        tally.times_dropped = page.dropped_upload_times
         refusals = _refusals(decision)
         tally.failures[:0] = refusals
         failures = tuple(tally.failures)
@@ -156,7 +156,7 @@ class Transfer:
             failed = after_failure(row, UpstreamError(f"none of its files could be downloaded; {first}"))
             return replace(failed, failures=failures, tally=tally)
         offered = [landed[file.filename] for file in decision.served if file.filename in landed]
-        leaving = await self._retire(work, judged, offered, noted=tally.sought > 0)
+        leaving = await self._retire(work, judged, offered, noted=tally.files_needed > 0)
         missing = len(decision.keep) + len(decision.lost) - len(offered) + len(decision.refused)
         complete = not (missing or decision.lost)
         ours, rendered = self._render(work, row, page, offered, complete=complete, published=believed)
@@ -186,14 +186,14 @@ class Transfer:
             lost_files=len(decision.lost),
             published=True,
             attempts=row.attempts + 1 if later else 0,
-            due_at=row.next_due() if later else None,
+            due_at=row.next_retry_at() if later else None,
             checked_at=now,
             changed_at=row.changed_at if staged is None else now,
             error=error,
             page_sha256=rendered.digest,
         )
         before = frozenset(believed.places.values()) if believed else frozenset()
-        settlement = Settlement(
+        settlement = CatalogUpdate(
             new,
             read=True,
             kept=judged.kept if unfinished or decision.lost or decision.left_out or quarantined else None,
@@ -240,7 +240,7 @@ class Transfer:
         published: PublishedPage | None,
     ) -> tuple[int | None, PageSet]:
         """Return the serial to publish, which moves whenever the content does, and the page with it."""
-        said = page.serial if page.serial is not None else work.bounds.believed(work.wanted_serial or None)
+        said = page.serial if page.serial is not None else work.bounds.trusted(work.wanted_serial or None)
         if said and not complete:
             said -= 1  # not yet all that it stands for: the rest moves the serial once more, for mirrors of this mirror
         last = row.published_serial

@@ -1,4 +1,4 @@
-"""What an index answers: a page or a list with its validators, nothing new, or that it has no such project."""
+"""The responses of an index: a page, a project list, not modified, or no such project."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ HTML_TYPES = frozenset({"application/vnd.pypi.simple.v1+html", "application/vnd.
 
 
 @dataclass(frozen=True, slots=True)
-class PageAnswer:
-    """A page, and the validators of exactly this page."""
+class PageResponse:
+    """A page with its validators."""
 
     page: Page
     validators: Validators
@@ -21,24 +21,24 @@ class PageAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ListAnswer:
-    """What came with the project list, whose body was poured into a file."""
+class ListResponse:
+    """The metadata of a project list, whose body was written to a file."""
 
     content_type: str
     serial: int | None
-    """What the header says."""
+    """The serial in the response's header."""
     validators: Validators
     url: str
 
     @property
     def is_json(self) -> bool:
-        """Whether it is in JSON (PEP 691); else it is in HTML (PEP 503)."""
+        """Whether it is JSON (PEP 691) rather than HTML (PEP 503)."""
         return self.content_type in JSON_TYPES
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The page is what it was."""
+    """The page or list has not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +46,4 @@ class Gone:
     """Upstream has no such project."""
 
     index_missing: str | None = None
-    """Where there seems to be no index at all, a sentence about that."""
+    """A message, if there seems to be no index at all."""
