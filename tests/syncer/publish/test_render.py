@@ -59,7 +59,7 @@ def published_files(draw: st.DrawFn) -> tuple[File, PackagePath]:
         requires_python=draw(st.none() | hostile),
         yanked=draw(st.booleans() | hostile),
         core_metadata=Sha256(digest) if draw(st.booleans()) else False,
-        provenance=draw(st.sampled_from((None, "https://pypi.org/integrity/foo/1.0/x?a=1&b=\"'<>"))),
+        provenance=draw(st.sampled_from((None, "https://pypi.org/integrity/foo/1.0/x?a=1&b='"))),
     )
     return file, place
 

@@ -294,7 +294,7 @@ async def test_huge_declared_size_fails_only_its_project(site: Site, pypi: fakep
 
     assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
     assert row.state is ProjectState.FAILING
-    assert "more than there is room for" in (row.error or "")
+    assert "more than the free disk space" in (row.error or "")
     assert site.pages() == ["alpha", "omega"]
     site.assert_whole()
 

@@ -91,6 +91,7 @@ def _decide(page: Page, published: PublishedPage | None, selection: Selection, c
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         drop = tuple((file, _QUARANTINED) for file in page.files if not _is_ours(file, before))
         return Decision(page, drop=drop, leaving=tuple((file, _QUARANTINED) for file in before.values()))
+    named_by_upstream = page.files
     lost = {} if condition.allow_loss or condition.altered else _lost(page, published, condition.damaged)
     replaced: tuple[File, ...] = ()
     if lost:
@@ -102,11 +103,11 @@ def _decide(page: Page, published: PublishedPage | None, selection: Selection, c
     wanted, refused = selected.wanted, page.refused
     if not wanted and page.files and selection.named:
         problem = f"{selection.line!r} matches none of its {len(page.files)} files; correct the line in mirror.toml"
-        return replace(_leave_alone(page, published, problem), refused=refused)
+        return replace(_leave_alone(replace(page, files=named_by_upstream), published, problem), refused=refused)
     if not wanted and refused:
         # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
         problem = f"none of its files can be had; {refused[-1].filename}: {refused[-1].reason}"
-        return replace(_leave_alone(page, published, problem), refused=refused)
+        return replace(_leave_alone(replace(page, files=named_by_upstream), published, problem), refused=refused)
     served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
     reasons: dict[str, str] = (
         {file.filename: reason for file, reason in selected.left_out} if before or replaced else {}

@@ -150,7 +150,7 @@ class Exchanges:
             if proxied
             else await self._addresses.record_failure(*origin, error.address, by=by)
         )
-        what = "no answer in time" if error.timeout else error
+        what = "timed out" if error.timeout else error
         return RetryLaterError(
             f"{url}: {what}",
             reason=reason,
@@ -168,7 +168,7 @@ class Exchanges:
         after = NextAttempt.ANY_CONNECTION
         if broken and not proxied:
             after = await self._addresses.record_failure(*_origin(url), head.address, by=by)
-        rest = "" if wait is None else f", and asks to be left alone for {wait:,.0f} s"
+        rest = "" if wait is None else f", and asks to wait {wait:,.0f} s"
         return RetryLaterError(
             f"{url}: answered {head.status_text}{rest}",
             reason=str(head.status),
@@ -220,7 +220,7 @@ class _Body:
         """Return the coding of a body that libcurl cannot decode; raise ``RefusedError`` unless it may be gzip."""
         coding = head.headers.get("content-encoding", "").lower()
         if coding in _OTHER_CODINGS:
-            raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, though asked for gzip alone")
+            raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, but only gzip was accepted")
         return coding
 
     def check_end(self) -> None:
