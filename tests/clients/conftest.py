@@ -8,7 +8,7 @@ import pytest
 
 import fakepypi
 from clients.lab import Client, Lab, lab, readable
-from fakepypi.corpus import ECOSYSTEM, plant
+from fakepypi.corpus import ECOSYSTEM, upload_ecosystem
 from mirror_contract import RunState
 from nginx.conftest import image
 from nginx.containers import docker
@@ -33,7 +33,7 @@ async def filled(directory: Path) -> Site:
     """Return a mirror host after its first sync."""
     readable(directory)
     async with fakepypi.serve() as pypi:
-        plant(pypi.index)
+        upload_ecosystem(pypi.index)
         host = Site(directory, upstream=pypi.url)
         host.select(*ECOSYSTEM, legacy_json=True)
         assert (await host.sync()).state is RunState.SUCCEEDED
