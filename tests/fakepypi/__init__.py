@@ -1,7 +1,7 @@
 """
 A PyPI that answers like warehouse, and fails on demand.
 
-async with fakepypi.serve() as pypi:
+    async with fakepypi.serve() as pypi:
         pypi.index.project("foo").upload("1.0")
         pypi.faults.on_file("foo-1.0.tar.gz").status(503, retry_after=1).times(2)
         await sync(pypi.url)
