@@ -24,7 +24,7 @@ class Clients:
 
     Attributes:
         looks: the number of files read and hashed.
-        wrong: files that were not what their page says.
+        wrong: files that differed from their page.
         changed: URLs that had other bytes before.
         lost: files that a page names and that are missing.
     """

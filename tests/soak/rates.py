@@ -21,7 +21,7 @@ class Rates:
     releases: float
     """Further ones."""
     others: float
-    """Everything else that the journal tells of: yanks, removals, quarantine, invitations."""
+    """All other journal lines: yanks, removals, quarantine, invitations."""
 
     @property
     def changes(self) -> float:

@@ -490,7 +490,7 @@ async def test_syncer_killed_repeatedly_recovers(
 async def test_syncer_with_workers_killed_at_random_recovers(
     pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], tmp_path: Path, *, worker: bool
 ) -> None:
-    """A killed syncer takes its worker processes with it; a killed worker process takes nobody; both recover."""
+    """Worker processes end with a killed syncer; the syncer survives a killed worker process; both recover."""
     scenario, _ = await set_up_and_count_steps(two_processes, pypi, fork_servers, tmp_path)
     dice = random.Random(7)
     crashes = [CrashPoint(seconds=dice.uniform(0.3, 2.5), worker=worker) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""URLs with the digest of other content: a page's claim takes no path that belongs to another file."""
+"""URLs with the digest of other content: a page cannot claim a path that belongs to another file."""
 
 import re
 from collections.abc import Callable
