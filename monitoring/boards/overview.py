@@ -41,6 +41,8 @@ REMEDIES = {
     "MirrorMassDeletionBlocked": "All of it is still served. Which it is: "
     "docker compose run --rm --no-deps -T syncer plan. "
     "If it is meant: docker compose exec control mirrorctl sync --allow-removals N",
+    "MirrorPolicyInvalid": "Syncs go on by the last good policy. Which mistake in which line: "
+    "docker compose exec -T syncer mirror-syncer check",
     "MirrorServing5xx": "Other routes are served. docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }

@@ -16,7 +16,7 @@ from stack.compose import shipped
 
 pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.proves("reliability/clients")]
 
-FILES = ("compose.yaml", "compose.data.yaml", "podman-compose.yaml", "mirror.toml")
+FILES = ("compose.yaml", "compose.data.yaml", "podman-compose.yaml", "config")
 SERVICES = ("syncer", "nginx", "control")
 DOCKERFILES = ("services/syncer/Dockerfile", "nginx/Dockerfile", "services/control/Dockerfile")
 
@@ -46,7 +46,7 @@ elif call[1] in ("exists", "inspect"):
 # the clients' image, since podman-compose checks the sources of mounts.
 EVERYTHING = {
     "MIRROR_DATA": "/srv",
-    "MIRROR_POLICY": "/etc/hostname",
+    "MIRROR_CONFIG": "/media",
     "MIRROR_STATE": "/not/in/the/container",
     "MIRROR_LISTEN": "127.0.0.1:1",
     "MIRROR_BIND": "127.0.0.1",
@@ -93,7 +93,10 @@ def test_podman_compose_reads_the_file_like_docker_compose(
     clone = Path(Client(machine.container).home)
     dotenv = "".join(f"{key}={value}\n" for key, value in settings.items())
     for name in FILES:
-        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+        if (REPOSITORY / name).is_dir():
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
     (tmp_path / ".env").write_text(dotenv)
     config = json.loads(shipped("config", "--format=json", directory=tmp_path).replace(str(tmp_path), str(clone)))
     calls = podman_calls(machine, clone, dotenv)

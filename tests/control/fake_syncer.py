@@ -15,6 +15,9 @@ from mirror_contract import (
     Counts,
     Disk,
     Failure,
+    PolicyCandidate,
+    PolicyCheck,
+    PolicyProblem,
     Project,
     ProjectFile,
     ProjectState,
@@ -124,6 +127,7 @@ class FakeSyncer:
                 web.post("/runs/{id}/cancel", self._cancel_run),
                 web.get("/projects", self._find_projects),
                 web.get("/projects/{name}", self._show_project),
+                web.post("/policy/check", self._check_policy),
                 web.post("/schedule/{action}", self._schedule),
             ]
         )
@@ -267,6 +271,24 @@ class FakeSyncer:
     async def _show_project(self, request: web.Request) -> web.Response:
         project = self.projects.get(request.match_info["name"])
         return _answer(project) if project else _problem(404, "mirror.toml does not name this project.")
+
+    async def _check_policy(self, request: web.Request) -> web.Response:
+        candidate = PolicyCandidate.model_validate_json(await request.read())
+        if "latest = 0" in candidate.text:
+            said = "mirror.latest = 0: must be a whole number \x1b[2J"
+            return _answer(PolicyCheck(problems=[PolicyProblem(line=2, key="mirror.latest", message=said)]))
+        names = [f"p{number}" for number in range(20)]
+        return _answer(
+            PolicyCheck(
+                scope="selected",
+                selected=30,
+                arriving=25,
+                arriving_names=names,
+                leaving=7,
+                leaving_names=["six"],
+                withheld=7,
+            )
+        )
 
     async def _schedule(self, request: web.Request) -> web.Response:
         self.schedule = self.schedule.model_copy(update={"paused": request.match_info["action"] == "pause"})

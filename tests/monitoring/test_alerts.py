@@ -13,7 +13,7 @@ from monitoring.promtool import PROMETHEUS, REPOSITORY, promtool
 ALERTS = {
     *("MirrorSyncStale", "MirrorSyncFailing", "MirrorProjectsFailing", "MirrorSerialLagging", "MirrorTargetDown"),
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
-    "MirrorUpstreamWithoutNews",
+    *("MirrorUpstreamWithoutNews", "MirrorPolicyInvalid"),
 }
 RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 

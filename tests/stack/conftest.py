@@ -21,7 +21,9 @@ YEARLY = "0 0 1 1 *"
 
 
 def write_policy(path: Path, *projects: str) -> Path:
-    """Write a mirror.toml that selects all of these projects."""
+    """Write a mirror.toml that selects all of these projects, in a directory that the syncer may read."""
+    path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o755)
     path.write_text(f"[mirror]\nprojects = {list(projects)!r}\n")
     path.chmod(0o644)
     return path
@@ -36,11 +38,11 @@ def images() -> None:
 @pytest.fixture(scope="session")
 def prepared(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Return the stack with its upstream running, before all other services start."""
-    policy = write_policy(tmp_path_factory.mktemp("policy") / "mirror.toml", *PROJECTS)
+    policy = write_policy(tmp_path_factory.mktemp("policy") / "config/mirror.toml", *PROJECTS)
     stack = Stack(
         settings={
             "MIRROR_UPSTREAM": "http://fakepypi:8000",
-            "MIRROR_POLICY": str(policy),
+            "MIRROR_CONFIG": str(policy.parent),
             "MIRROR_SCHEDULE": YEARLY,
             "MIRROR_DISK_RESERVE": "0%",
         }

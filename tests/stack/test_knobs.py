@@ -1,5 +1,5 @@
 """
-.env.example, the settings classes, compose.yaml, mirror.toml and the documentation agree.
+.env.example, the settings classes, compose.yaml, mirror.example.toml and the documentation agree.
 
 Each documented setting exists, works as described and reaches its service; each setting is documented.
 """
@@ -19,7 +19,7 @@ EXAMPLE = (REPOSITORY / ".env.example").read_text()
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
 COMPOSE_DATA = (REPOSITORY / "compose.data.yaml").read_text()
 COMPOSE_FILES = COMPOSE + COMPOSE_DATA
-STARTER = REPOSITORY / "mirror.toml"
+STARTER = REPOSITORY / "config/mirror.example.toml"
 
 # A line "#KEY=value" is a setting with its default, any other comment is prose.
 KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
@@ -75,7 +75,6 @@ def test_example_shows_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     default = Settings()
     for key, value in KNOBS.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setenv("MIRROR_POLICY", str(default.policy))
     assert read_settings() == default
 
 
@@ -140,7 +139,7 @@ def test_documentation_names_real_settings() -> None:
 
 
 def test_starter_policy() -> None:
-    """The shipped mirror.toml selects about ten projects, three releases each, and all that requests needs."""
+    """The shipped example selects about ten projects, three releases each, and all that requests needs."""
     policy = read_policy(STARTER)
     assert 8 <= len(policy.projects) <= 12
     assert policy.latest == 3
@@ -148,7 +147,7 @@ def test_starter_policy() -> None:
 
 
 def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
-    """Uncommenting every key of the shipped mirror.toml changes nothing."""
+    """Uncommenting every key of the shipped example changes nothing."""
     shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+|true|false))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
     assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard"}
     assert set(tomllib.loads(shown)["serve"]) == {"legacy_json"}

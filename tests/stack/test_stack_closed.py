@@ -47,7 +47,7 @@ def closed(images: None, authority: trustme.CA, tmp_path_factory: pytest.TempPat
     stack = Stack(
         settings={
             "MIRROR_UPSTREAM": "http://fakepypi:8000",
-            "MIRROR_POLICY": str(write_policy(directory / "mirror.toml", "six")),
+            "MIRROR_CONFIG": str(write_policy(directory / "config/mirror.toml", "six").parent),
             "MIRROR_SCHEDULE": YEARLY,
             "MIRROR_DISK_RESERVE": "0%",
             "MIRROR_NGINX": "tls htpasswd",

@@ -290,11 +290,11 @@ def test_monitoring_is_restricted(name: str) -> None:
 
 @pytest.mark.proves("reliability/host")
 def test_only_the_policy_is_mounted_from_the_clone() -> None:
-    """Containers mount only mirror.toml from the clone, since the modes of files depend on the clone's umask."""
+    """Containers mount only config/ from the clone, since the modes of files depend on the clone's umask."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     services = json.loads(configured)["services"].values()
     mounted = {volume["source"] for service in services for volume in service["volumes"] if volume["type"] == "bind"}
-    assert mounted == {str(REPOSITORY / "mirror.toml")}
+    assert mounted == {str(REPOSITORY / "config")}
 
 
 def test_monitoring_has_no_route_out() -> None:

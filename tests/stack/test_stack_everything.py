@@ -48,10 +48,11 @@ class First:
 
 def whole(path: Path, upstream: str) -> Stack:
     """Return a stack that mirrors the whole index with three workers."""
-    policy = path / "mirror.toml"
+    policy = path / "config" / "mirror.toml"
+    policy.parent.mkdir(mode=0o755)
     policy.write_text(POLICY)
     policy.chmod(0o644)
-    settings = {"MIRROR_UPSTREAM": upstream, "MIRROR_POLICY": str(policy), "MIRROR_SCHEDULE": YEARLY}
+    settings = {"MIRROR_UPSTREAM": upstream, "MIRROR_CONFIG": str(policy.parent), "MIRROR_SCHEDULE": YEARLY}
     settings |= {"MIRROR_WORKERS": str(PROCESSES + 1), "MIRROR_CONNECTIONS": str(CONNECTIONS)}
     return Stack(settings=settings | {"MIRROR_DISK_RESERVE": "0%"})
 

@@ -33,8 +33,12 @@ def disk(images: None, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def unstarted(images: None, tmp_path: Path) -> Iterator[Stack]:
     """Return a separate stack, not started."""
-    policy = write_policy(tmp_path / "mirror.toml", "six")
-    settings = {"MIRROR_POLICY": str(policy), "MIRROR_SCHEDULE": YEARLY, "MIRROR_UPSTREAM": "http://fakepypi:8000"}
+    policy = write_policy(tmp_path / "config/mirror.toml", "six")
+    settings = {
+        "MIRROR_CONFIG": str(policy.parent),
+        "MIRROR_SCHEDULE": YEARLY,
+        "MIRROR_UPSTREAM": "http://fakepypi:8000",
+    }
     stack = Stack(settings=settings | {"MIRROR_DISK_RESERVE": "0%"})
     yield stack
     stack.down()
@@ -132,7 +136,37 @@ def test_second_clone_shares_nothing(tmp_path: Path) -> None:
 @pytest.mark.proves("reliability/host")
 def test_unreadable_policy_names_the_remedy(unstarted: Stack) -> None:
     """A mirror.toml from a clone under umask 077 stops the start with the chmod that fixes it."""
-    Path(unstarted.settings["MIRROR_POLICY"]).chmod(0o600)
+    Path(unstarted.settings["MIRROR_CONFIG"], "mirror.toml").chmod(0o600)
     said = unstarted.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=2)
     assert "chmod o+r mirror.toml" in said
     assert "Traceback" not in said
+
+
+def test_policy_replaced_by_an_editor_applies_without_a_restart(unstarted: Stack) -> None:
+    """The syncer starts with the example, applies a mirror.toml renamed into place, and rejects a wrong one safely."""
+    directory = Path(unstarted.settings["MIRROR_CONFIG"])
+    policy = directory / "mirror.toml"
+    example = policy.rename(directory / "mirror.example.toml")
+    unstarted.up("fakepypi")
+    unstarted.up("syncer", "nginx", "control")
+    assert installs(unstarted)
+    assert "mirror.example.toml, the starter selection" in unstarted.execute("control", "mirrorctl", "status")
+
+    def replace(text: str) -> None:
+        other = directory / "mirror.toml~"
+        other.write_text(text)
+        other.chmod(0o644)
+        other.rename(policy)
+
+    replace(example.read_text() + "latest = 0\n")
+    until(lambda: any("line 3: mirror.latest = 0" in line for line in unstarted.logs("syncer")), seconds=20)
+    unstarted.execute("syncer", "mirror-syncer", "check", status=2)
+    unstarted.execute("control", "mirrorctl", "sync", "--follow", status=3)
+    unstarted.compose("restart", "syncer")
+    until(lambda: "line 3: mirror.latest = 0" in unstarted.execute("control", "mirrorctl", "status"), seconds=30)
+    replace('[mirror]\nprojects = ["idna"]\n')
+    until(lambda: any("policy read" in line for line in unstarted.logs("syncer")), seconds=20)
+    unstarted.execute("control", "mirrorctl", "sync", "--follow")
+    with httpx2.Client(base_url=unstarted.url("nginx", 8080), trust_env=False) as client:
+        answers = {name: client.get(f"/simple/{name}/").status_code for name in ("idna", "six")}
+    assert answers == {"idna": 200, "six": 404}

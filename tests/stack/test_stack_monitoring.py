@@ -75,12 +75,13 @@ def hurried(directory: Path) -> Path:
 def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Return a mirror of the whole index that Prometheus saw sync twice, and that served clients."""
     directory = tmp_path_factory.mktemp("monitoring")
-    policy = directory / "mirror.toml"
+    policy = directory / "config" / "mirror.toml"
+    policy.parent.mkdir(mode=0o755)
     policy.write_text('[mirror]\nscope = "everything"\n')
     policy.chmod(0o644)
     settings = {
         "MIRROR_UPSTREAM": "http://fakepypi:8000",
-        "MIRROR_POLICY": str(policy),
+        "MIRROR_CONFIG": str(policy.parent),
         "MIRROR_SCHEDULE": YEARLY,
         "MIRROR_DISK_RESERVE": "0%",
         "COMPOSE_PROFILES": "monitoring",

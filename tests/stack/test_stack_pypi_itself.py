@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(900)
 
 def test_three_real_projects_are_installed(images: None, tmp_path: Path) -> None:
     """Without an .env, a client without Internet access installs what the mirror just downloaded from PyPI."""
-    policy = write_policy(tmp_path / "mirror.toml", "six", "idna", "packaging")
+    policy = write_policy(tmp_path / "config/mirror.toml", "six", "idna", "packaging")
     policy.write_text(policy.read_text() + "latest = 1\n")
-    stack = Stack(settings={"MIRROR_POLICY": str(policy)})
+    stack = Stack(settings={"MIRROR_CONFIG": str(policy.parent)})
     try:
         stack.up(*SERVICES, "client")
         ended = until(lambda: [line for line in stack.logs("syncer") if "run ended" in line], seconds=90)

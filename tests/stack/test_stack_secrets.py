@@ -88,7 +88,7 @@ def guarded(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     stack = Stack(
         settings={
             "MIRROR_UPSTREAM": "http://fakepypi:8000",
-            "MIRROR_POLICY": str(write_policy(directory / "mirror.toml", "six", "idna")),
+            "MIRROR_CONFIG": str(write_policy(directory / "config/mirror.toml", "six", "idna").parent),
             "MIRROR_SCHEDULE": YEARLY,
             "MIRROR_DISK_RESERVE": "0%",
             "MIRROR_LOG_LEVEL": "debug",

@@ -31,8 +31,12 @@ def directory(stack: Stack, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def other(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     """Return another stack, not started, whose tree is where `other.settings` will say."""
-    policy = write_policy(tmp_path / "mirror.toml", "six")
-    settings = {"MIRROR_POLICY": str(policy), "MIRROR_SCHEDULE": YEARLY, "MIRROR_UPSTREAM": "http://fakepypi:8000"}
+    policy = write_policy(tmp_path / "config/mirror.toml", "six")
+    settings = {
+        "MIRROR_CONFIG": str(policy.parent),
+        "MIRROR_SCHEDULE": YEARLY,
+        "MIRROR_UPSTREAM": "http://fakepypi:8000",
+    }
     another = Stack(settings=settings | {"MIRROR_DISK_RESERVE": "0%"})
     yield another
     another.down()
@@ -45,8 +49,8 @@ def at(stack: Stack, path: Path) -> Stack:
 
 def test_first_start_names_the_files_to_edit(stack: Stack, tmp_path: Path) -> None:
     """A start without settings logs in one line that defaults apply, and names the two files to edit."""
-    policy = write_policy(tmp_path / "mirror.toml", "six")
-    mount = f"--volume={policy}:/etc/pypi-mirror/mirror.toml:ro"
+    policy = write_policy(tmp_path / "config/mirror.toml", "six")
+    mount = f"--volume={policy.parent}:/etc/pypi-mirror:ro"
     # As compose.yaml sets it without an .env; without a network, so it sends no request.
     environment = stack.inspect("syncer", "{{range .Config.Env}}{{println .}}{{end}}").split("\n")
     fixed = [f"--env={line}" for line in environment if line.startswith(("MIRROR_POLICY=", "MIRROR_CA_FILE="))]
@@ -142,8 +146,9 @@ def test_uncommented_example_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.proves("security/mistakes")
 def test_misspelt_key_is_refused(other: Stack, tmp_path: Path) -> None:
     """An unknown key in .env stops the start, and the message suggests the intended one."""
-    for name in ("compose.yaml", "compose.data.yaml", "mirror.toml"):
+    for name in ("compose.yaml", "compose.data.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config", dirs_exist_ok=True)
     (tmp_path / ".env").write_text("MIRROR_UPSTRAEM=https://pypi.example.org\n")
     images = tmp_path / "images.yaml"
     images.write_text(f"services: {{syncer: {{image: {SYNCER_IMAGE}}}}}\n")

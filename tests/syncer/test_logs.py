@@ -37,7 +37,7 @@ async def test_log_lines_match_the_document(site: Site, pypi: fakepypi.FakePyPI)
     logged = await lines(site, "sync")
     known = {line["message"]: set(line) for line in logged if "run" in line}
 
-    assert set(FIELDS) == {"plan", "list", "progress", "failed", "failed alike", "run ended"}
+    assert set(FIELDS) == {"plan", "list", "progress", "failed", "more failures with the same cause", "run ended"}
     assert set(known) == {"plan", "failed", "run ended"}, "a short run makes no progress"
     assert len({line["run"] for line in logged if "run" in line}) == 1
     for line in logged:
@@ -66,7 +66,7 @@ async def test_failures_with_one_cause_are_summarized(site: Site, pypi: fakepypi
         states = {running.row(name).state for name in names}
 
     failed = [line for line in logged if line["event"] == "failed"]
-    alike = [line for line in logged if line["event"] == "failed alike"]
+    alike = [line for line in logged if line["event"] == "more failures with the same cause"]
     assert ([line["project"] for line in failed].count("other"), len(failed)) == (1, 6)
     assert [(line["reason"], line["count"]) for line in alike] == [(f"{pypi.url}/… answered 403", 30)]
     assert logged.index(alike[0]) == logged.index(logged[-1]) - 1
@@ -103,12 +103,12 @@ def test_long_run_repeats_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = FailureLog()
     counts = []
     for more, passed in ((7, 0.0), (2, 300.0), (0, 600.0), (1, 900.0)):
-        monkeypatch.setattr(failure_log, "_AGAIN_SECONDS", -1.0 if passed else 300.0)
+        monkeypatch.setattr(failure_log, "_SUMMARY_SECONDS", -1.0 if passed else 300.0)
         with capture_logs() as logged:
             for number in range(more):
-                lines.tell(Failure(project=f"a{number}", reason="no answer in time"))
-            lines.sum_up_again()
-        counts.append([line["count"] for line in logged if line["event"] == "failed alike"])
+                lines.record(Failure(project=f"a{number}", reason="no answer in time"))
+            lines.summarize_periodically()
+        counts.append([line["count"] for line in logged if line["event"] == "more failures with the same cause"])
 
     assert counts == [[], [9], [], [10]]
 
@@ -118,8 +118,8 @@ def test_failures_with_different_reasons_do_not_fill_the_log() -> None:
     lines = FailureLog()
     with capture_logs() as logged:
         for number in range(5_000):
-            lines.tell(Failure(project="evil", reason="x" * (number % 900) + "y" * (number // 900)))
-        lines.sum_up()
+            lines.record(Failure(project="evil", reason="x" * (number % 900) + "y" * (number // 900)))
+        lines.summarize()
 
     assert len(logged) < 700
     assert [line["count"] for line in logged if line["reason"] == "other causes"][-1] > 4_000
@@ -130,8 +130,8 @@ def test_verify_logs_every_finding(site: Site) -> None:
     lines = FailureLog(fold=False)
     with capture_logs() as logged:
         for number in range(20):
-            lines.tell(Failure(file=f"{number}.whl", reason="missing on disk"))
-        lines.sum_up()
+            lines.record(Failure(file=f"{number}.whl", reason="missing on disk"))
+        lines.summarize()
 
     assert [line["event"] for line in logged] == ["failed"] * 20
 

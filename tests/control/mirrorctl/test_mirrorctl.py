@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -379,6 +380,33 @@ def test_the_schedule_is_held(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPa
 def test_the_token_is_shown(mirrorctl: Mirrorctl) -> None:
     """`token` prints the token, and nothing else."""
     assert mirrorctl("token").stdout == f"{TOKEN}\n"
+
+
+def test_check_judges_a_candidate(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
+    """A right candidate is counted in numbers and names, with what the guard would hold back; 0, and nothing ran."""
+    candidate = tmp_path / "candidate.toml"
+    candidate.write_text('[mirror]\nprojects = ["caf\u00e9"]\n', encoding="utf-8")
+    result = mirrorctl("check", str(candidate))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "valid: scope selected, 30 projects named",
+        f"25 would be added: {', '.join(f'p{number}' for number in range(20))} and 5 more",
+        "7 would be removed: six and 6 more",
+        "the deletion guard would hold back 7 of these removals; if they are meant: sync --allow-removals 7",
+    ]
+    assert json.loads(mirrorctl("check", str(candidate), "--json").stdout)["withheld"] == 7
+
+
+def test_check_names_mistakes_with_their_lines(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
+    """A wrong candidate ends with 2, its mistakes a line each, without what would steer a terminal."""
+    candidate = tmp_path / "candidate.toml"
+    candidate.write_text("[mirror]\nlatest = 0\n")
+    result = mirrorctl("check", str(candidate))
+    assert (result.exit_code, result.stdout) == (2, "error: line 2: mirror.latest = 0: must be a whole number �[2J\n")
+    candidate.write_bytes(b"\xff")
+    result = mirrorctl("check", str(candidate))
+    assert result.exit_code == 2
+    assert "is not UTF-8" in result.stderr
 
 
 @pytest.mark.parametrize("environment", [{"MIRROR_TOKEN": TOKEN}, {"MIRROR_TOKEN": ""}])

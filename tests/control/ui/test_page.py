@@ -16,6 +16,7 @@ from mirror_contract import (
     Counts,
     Disk,
     PendingRemoval,
+    PolicyState,
     Project,
     ProjectFile,
     ProjectState,
@@ -257,6 +258,30 @@ def test_upstream_without_news_is_not_fresh() -> None:
     assert (many.level, many.title) == (Level.WARNING, "Upstream answers, but has had no news for too long")
     assert many.concerns[0].since == told["upstream_news_at"]
     assert (few.level, lively.level) == (Level.GOOD, Level.GOOD)
+
+
+def test_policy_that_cannot_be_used_is_a_concern(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page says with line and key why mirror.toml is not in force, since when, and what stays in force."""
+    problem = {"line": 6, "key": "mirror.latest", "message": "mirror.latest = 0: must be a whole number <b>"}
+    state = PolicyState.model_validate(
+        {"file": "/etc/pypi-mirror/mirror.toml", "problems": [problem], "invalid_since": WEEK_AGO}
+    )
+    told = judge(status(policy=state), now=NOW)
+    assert (told.level, told.title) == (Level.WARNING, "mirror.toml cannot be used")
+    assert told.concerns[0].detail == "line 6: mirror.latest = 0: must be a whole number <b>"
+    assert told.concerns[0].since == WEEK_AGO
+    syncer.told = {"policy": state}
+    shown = client.get("/ui/").raise_for_status().text
+    assert "line 6: mirror.latest = 0: must be a whole number &lt;b&gt;" in shown
+    assert "the last good one, since mirror.toml cannot be used" in shown
+
+
+def test_starter_selection_is_named_as_such(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """While there is no mirror.toml the page says that the example is in force, and how to choose; it is no concern."""
+    state = PolicyState(file="/etc/pypi-mirror/mirror.example.toml", starter=True)
+    assert judge(status(policy=state), now=NOW).level is Level.GOOD
+    syncer.told = {"policy": state}
+    assert "cp config/mirror.example.toml config/mirror.toml" in client.get("/ui/").raise_for_status().text
 
 
 def test_last_news_and_a_changed_upstream_are_shown(client: httpx2.Client, syncer: FakeSyncer) -> None:

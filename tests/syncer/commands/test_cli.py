@@ -45,8 +45,21 @@ async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
+async def pass_on(lines: asyncio.StreamReader, told: asyncio.Queue[dict[str, object]] | None) -> None:
+    """Read a log to its end, so that its writer never waits; put each event into a queue, if there is one."""
+    async for line in lines:
+        if told is not None:
+            told.put_nowait(json.loads(line))
+
+
 @asynccontextmanager
-async def service(site: Site, listen: str | None = None, **environment: str) -> AsyncIterator[str]:
+async def service(
+    site: Site,
+    listen: str | None = None,
+    *,
+    told: asyncio.Queue[dict[str, object]] | None = None,
+    **environment: str,
+) -> AsyncIterator[str]:
     """Run `serve` until the block ends; yield where it listens."""
     if listen is None:
         with socket() as free:
@@ -64,7 +77,7 @@ async def service(site: Site, listen: str | None = None, **environment: str) -> 
     async with asyncio.timeout(20):
         while b'"mirroring"' not in await process.stderr.readline():
             continue
-    drain = asyncio.create_task(process.stderr.read())
+    drain = asyncio.create_task(pass_on(process.stderr, told))
     try:
         yield listen
     finally:
@@ -150,6 +163,71 @@ async def test_wrong_policy_exits_2(six: Site) -> None:
 
     assert done.code == 2
     assert "did you mean mirror.projects?" in done.err
+
+
+async def test_check_names_each_mistake_with_its_line(six: Site) -> None:
+    """`check` of a wrong file ends with 2 and a line a mistake; it reads the file in use, another, or its input."""
+    wrong = '[mirror]\nprojects = ["a b"]\nlatest = 0\n'
+    candidate = six.policy.with_name("candidate.toml")
+    candidate.write_text(wrong)
+    named = await mirror_syncer(six, "check", str(candidate))
+    six.policy.write_text(wrong)
+    in_use = await mirror_syncer(six, "check", "--json")
+    six.policy.unlink()
+    absent = await mirror_syncer(six, "check")
+
+    assert (named.code, in_use.code, absent.code) == (2, 2, 2)
+    first, second = named.out.splitlines()
+    assert first.startswith('error: line 2: mirror.projects: "a b": must be a name')
+    assert second.startswith("error: line 3: mirror.latest = 0: must be a whole number")
+    assert [problem["line"] for problem in json.loads(in_use.out)["problems"]] == [2, 3]
+    assert "create it or set MIRROR_POLICY" in absent.err
+
+
+async def test_check_counts_what_would_change(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`check` of a right file says how many projects come and leave, and what the guard holds back."""
+    names = [f"project-{number}" for number in range(5)]
+    for name in names:
+        pypi.index.project(name).upload("1.0")
+    six.select(*names)
+    await mirror_syncer(six, "sync")
+    before = six.policy.read_text()
+    candidate = six.policy.with_name("candidate.toml")
+    candidate.write_text(f'[mirror]\nprojects = ["six", "{names[0]}", "idna"]\n')
+    async with service(six, MIRROR_SCHEDULE="off"):
+        done = await mirror_syncer(six, "check", str(candidate))
+
+    assert (done.code, done.out.splitlines()) == (
+        0,
+        [
+            "valid: scope selected, 3 projects named",
+            "2 would be added: idna, six",
+            f"4 would be removed: {', '.join(names[1:])}",
+            "the deletion guard would hold back 4 of these removals; if they are meant: sync --allow-removals 4",
+        ],
+    )
+    assert six.policy.read_text() == before
+    assert six.pages() == names
+
+
+@pytest.mark.proves("reliability/host")
+async def test_change_is_noticed_and_in_force_without_a_restart(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The service logs each change of mirror.toml within seconds, mistakes by their lines; the next run uses it."""
+    pypi.index.project("idna").upload("1.0")
+    noticed = asyncio.Queue[dict[str, object]]()
+    async with service(six, MIRROR_SCHEDULE="off", told=noticed) as listen, asyncio.timeout(60):
+        six.policy.write_text('[mirror]\nprojects = ["six", "idna"]\nlatest = 0\n')
+        while (said := await noticed.get())["message"] != "policy not usable; the last good one stays in force":
+            continue
+        six.select("six", "idna")
+        while (await noticed.get())["message"] != "policy read":
+            continue
+        done = await mirror_syncer(six, "sync", MIRROR_LISTEN=listen)
+
+    assert said["level"] == "error"
+    assert str(said["problems"]).startswith("['line 3: mirror.latest = 0: must be")
+    assert done.code == 0
+    assert six.pages() == ["idna", "six"]
 
 
 async def test_wrong_name_exits_2(six: Site) -> None:

@@ -11,9 +11,14 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Policy, PolicySource, Selection, Serve, fingerprint, read_policy
+from mirror_syncer.config import Policy, Selection, Serve, VersionRule, fingerprint, read_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
+
+NOT_A_NAME = (
+    'mirror.projects: "a b": must be a name with optional versions '
+    "(Expected semicolon (after name with no version specifier) or end)"
+)
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -53,9 +58,7 @@ def test_whole_document(tmp_path: Path) -> None:
     assert read.serve == Serve(legacy_json=True)
     assert list(read.projects) == ["zope-interface", "requests"]
     selection = read.selection(NormalizedName("requests"))
-    assert selection == Selection(
-        line="requests >= 2.31, != 2.32.0", specifiers=(SpecifierSet("!=2.32.0,>=2.31"),), latest=3
-    )
+    assert selection == Selection("requests >= 2.31, != 2.32.0", (VersionRule(SpecifierSet("!=2.32.0,>=2.31"), 3),))
     assert read.selection(NormalizedName("six")) is None
     assert (read.removal.grace, read.removal.guard) == (timedelta(minutes=90), 0.025)
 
@@ -66,20 +69,60 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     django, other = read.selection(NormalizedName("django")), read.selection(NormalizedName("anything"))
     assert django is not None
     assert other is not None
-    assert (str(*django.specifiers), django.latest) == (">=5", 2)
-    assert (str(*other.specifiers), other.latest) == ("", 2)
+    assert django.rules == (VersionRule(SpecifierSet(">=5"), 2),)
+    assert other.rules == (VersionRule(SpecifierSet(), 2),)
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
 
 
 @pytest.mark.proves("reliability/upstream")
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
-    """Two teams that pin two releases write two lines; a line that is said twice is one."""
+    """Two teams that pin two releases write two lines; a line that is written twice is one."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
     foo, six = read.selection(NormalizedName("foo")), read.selection(NormalizedName("six"))
-    assert foo == Selection(
-        line="foo==1.1 or Foo == 2.0", specifiers=(SpecifierSet("==1.1"), SpecifierSet("==2.0")), latest=None
+    each = (VersionRule(SpecifierSet("==1.1"), None), VersionRule(SpecifierSet("==2.0"), None))
+    assert foo == Selection("foo==1.1 or Foo == 2.0", each)
+    assert six == Selection("six", (VersionRule(SpecifierSet(), None),))
+
+
+def test_line_with_a_latest_of_its_own(tmp_path: Path) -> None:
+    """A line may keep more or fewer releases than the others; two lines of a project keep what either does."""
+    read = policy(
+        tmp_path,
+        """
+        [mirror]
+        latest = 3
+        projects = [
+          "python-dateutil",
+          "python-dateutil==2.9.0.post0",
+          { name = "numpy", latest = 5 },
+          { name = "NumPy", latest = 5 },
+          { name = "numpy<2", latest = 1 },
+        ]
+        """,
     )
-    assert six == Selection(line="six", specifiers=(SpecifierSet(),), latest=None)
+    dateutil, numpy = (read.projects[NormalizedName(name)].rules for name in ("python-dateutil", "numpy"))
+    assert dateutil == (VersionRule(SpecifierSet(), 3), VersionRule(SpecifierSet("==2.9.0.post0"), 3))
+    assert numpy == (VersionRule(SpecifierSet(), 5), VersionRule(SpecifierSet("<2"), 1))
+    assert read.projects[NormalizedName("numpy")].line == "numpy, latest = 5 or numpy<2, latest = 1"
+
+
+def test_lines_that_contradict_each_other(tmp_path: Path) -> None:
+    """The same line with another latest, and one that no version can match, are told by their lines, with all else."""
+    found = problems(
+        tmp_path,
+        """[mirror]
+projects = [
+  { name = "numpy", latest = 5 },
+  "a b",
+  { name = "Numpy", latest = 3 },
+  "foo>2,<1",
+]""",
+    )
+    assert found == [
+        f"line 4: {NOT_A_NAME}",
+        'line 5: mirror.projects: "Numpy": latest is 3 here and 5 in line 3; keep one of them',
+        'line 6: mirror.projects: "foo>2,<1": no version can match: its conditions contradict each other',
+    ]
 
 
 def test_every_problem_at_once(tmp_path: Path) -> None:
@@ -102,66 +145,91 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         """,
     )
     assert found == [
-        "miror is not a key of mirror.toml; did you mean mirror?",
-        "mirror.project is not a key of mirror.toml; did you mean mirror.projects?",
-        "mirror.scope = 'all': one of 'selected', 'everything'",
-        "mirror.latest = 0: a whole number of releases, 1 or more; without it, all",
-        "mirror.projects: 'a b' is no requirement (Expected semicolon (after name with no version specifier) or end)",
-        "removal.grace = '1 day': a number with m, h, d or w, as in '24h'",
-        "removal.guard = '101%': a share of all projects, as in '1%'",
-        "serve.legacy-json is not a key of mirror.toml; did you mean serve.legacy_json?",
-        "serve.legacy_json = 'yes': true or false, without quotes",
+        "line 2: miror is not a key of mirror.toml; did you mean mirror?",
+        'line 4: mirror.scope = "all": must be one of "selected", "everything"',
+        "line 5: mirror.project is not a key of mirror.toml; did you mean mirror.projects?",
+        "line 6: mirror.latest = 0: must be a whole number of releases, 1 or more; omit it to keep all",
+        f"line 7: {NOT_A_NAME}",
+        'line 9: removal.grace = "1 day": must be a number with m, h, d or w, as in "24h"',
+        'line 10: removal.guard = "101%": must be a share of all projects, as in "1%"',
+        'line 12: serve.legacy_json = "yes": must be true or false, without quotes',
+        "line 13: serve.legacy-json is not a key of mirror.toml; did you mean serve.legacy_json?",
     ]
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('"requests[socks]"', "a name and versions alone"),
-        ("\"requests; python_version < '3'\"", "a name and versions alone"),
-        ('"requests @ https://example.org/requests.whl"', "a name and versions alone"),
-        ('"requests>=x"', "is no requirement"),
-        ('"-requests"', "is no requirement"),
-        ('"../etc"', "is no requirement"),
-        ('""', "is no requirement"),
-        ("1", "is no requirement"),
-        ("true", "is no requirement"),
-        ("[]", "is no requirement"),
-        ("2026-01-01", "is no requirement"),
-        ('{ name = "six" }', "is no requirement"),
+        ('"requests[socks]"', 'an extra has no effect; write "requests"'),
+        (
+            "\"requests>2; python_version < '3'\"",
+            'a marker has no effect, since files of all platforms are mirrored; write "requests>2"',
+        ),
+        ('"requests @ https://example.org/requests.whl"', 'not from a URL; write "requests"'),
+        ('"requests>=x"', "must be a name with optional versions"),
+        ('"-requests"', "must be a name with optional versions"),
+        ('"../etc"', "must be a name with optional versions"),
+        ('""', "must be a name with optional versions"),
+        ("1", "must be a name with optional versions"),
+        ("true", "must be a name with optional versions"),
+        ("[]", "must be a name with optional versions"),
+        ("2026-01-01", "must be a name with optional versions"),
+        ("{ latest = 3 }", "has no name"),
+        ('{ name = "a b" }', "must be a name with optional versions"),
+        ('{ name = "requests", latest = 0 }', "mirror.projects.latest = 0: must be a whole number of releases"),
+        (
+            '{ name = "requests", lates = 1 }',
+            "mirror.projects.lates is not a key of mirror.toml; did you mean mirror.projects.latest?",
+        ),
     ],
 )
 def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> None:
-    """A line that is more or less than a name and versions is refused with the reason, and costs no other line."""
-    [problem] = problems(tmp_path, f'[mirror]\nprojects = ["six", {line}, "idna"]')
-    assert problem.startswith("mirror.projects: ")
+    """A line that is more or less than a name and versions is refused with line and reason, and costs no other line."""
+    [problem] = problems(tmp_path, f'[mirror]\nprojects = [\n"six",\n{line},\n"idna"]')
+    assert problem.startswith("line 4: mirror.projects")
     assert reason in problem
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "mirror.projects names no project"),
-        ("[mirror]\nprojects = []", "mirror.projects names no project"),
-        ('[mirror]\nprojects = "six"', "mirror.projects = 'six': a list of strings"),
-        ('mirror = "six"', "mirror = 'six': a table, [mirror]"),
-        ('removal = 1\n[mirror]\nprojects = ["six"]', "removal = 1: a table, [removal]"),
+        ("", "mirror.projects = []: must name a project"),
+        ("[mirror]\nprojects = []", "line 2: mirror.projects = []: must name a project"),
+        ('[mirror]\nprojects = "six"', 'line 2: mirror.projects = "six": must be a list of names'),
+        ('mirror = "six"', 'line 1: mirror = "six": must be a table, [mirror]'),
+        ('removal = 1\n[mirror]\nprojects = ["six"]', "line 1: removal = 1: must be a table, [removal]"),
         (
             '[mirror]\nprojects = ["six"]\nscope = ["selected"]',
-            "mirror.scope = ['selected']: one of 'selected', 'everything'",
+            'line 3: mirror.scope = ["selected"]: must be one of "selected", "everything"',
         ),
-        ('[mirror]\nprojects = ["six"]\nlatest = true', "mirror.latest = True"),
-        ('[mirror]\nprojects = ["six"]\nlatest = "3"', "mirror.latest = '3'"),
-        ('[mirror]\nprojects = ["six"]\n[removal]\ngrace = 24', "removal.grace = 24: a number with m, h, d or w"),
-        ('[mirror]\nprojects = ["six"]\n[removal]\nguard = 0.01', "removal.guard = 0.01: a share of all projects"),
-        ('[mirror]\nprojects = ["six"]\n[sieve]', "sieve is not a key of mirror.toml; did you mean serve?"),
+        ('[mirror]\nprojects = ["six"]\nlatest = true', "mirror.latest = true: must be a whole number"),
+        ('[mirror]\nprojects = ["six"]\nlatest = "3"', 'mirror.latest = "3": must be a whole number'),
+        ('[mirror]\nprojects = ["six"]\nlatest = 3.0', "mirror.latest = 3.0: must be a whole number"),
+        (
+            '[mirror]\nprojects = ["six"]\n[removal]\ngrace = 24',
+            "line 4: removal.grace = 24: must be a number with m, h, d",
+        ),
+        (
+            '[mirror]\nprojects = ["six"]\n[removal]\nguard = 0.01',
+            "removal.guard = 0.01: must be a share of all projects",
+        ),
+        ('[mirror]\nprojects = ["six"]\n[sieve]', "line 3: sieve is not a key of mirror.toml; did you mean serve?"),
         ('[mirror]\nprojects = ["six"]\n[other]', "other is not a key of mirror.toml; known: mirror, removal, serve"),
-        ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: true or false"),
-        ('[mirror]\nprojects = ["six"', "is not TOML: "),
+        ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: must be true or false"),
+        ('[mirror]\nprojects = ["six"', "line 2: is not TOML: Unclosed array"),
+        ("[mirror]\nlatest = 1\nlatest = 2", "line 3: is not TOML: "),
+        (f"a = {'[' * 100_000}", "nests more than 100 levels deep"),
+        (f"{'a.' * 100_000}a = 1", "nests more than 100 levels deep"),
+        (f'[mirror]\nprojects = ["six"]\nlatest = {"9" * 5_000}', "is not TOML: "),
+        (f'[mirror]\nprojects = ["six=={"9" * 5_000}"]', "must be a name with optional versions"),
+        (
+            f'[mirror]\nprojects = ["six=={"9" * 1_900}.{"9" * 4}", "six=={"9" * 1_990}"]\nlatest = 0',
+            "latest = 0: must",
+        ),
     ],
 )
 def test_wrong_value(tmp_path: Path, text: str, problem: str) -> None:
-    """A value of the wrong kind is named with the key, the value and what would be right."""
+    """A value of the wrong kind is named with the line, the key, the value and what would be right."""
     assert problem in "\n".join(problems(tmp_path, text))
 
 
@@ -173,11 +241,38 @@ def test_durations(tmp_path: Path, grace: str, hours: int) -> None:
 
 
 def test_document_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file that is missing, a directory or no text is refused with the path, never with a traceback."""
+    """A file that is missing, a directory, a pipe or no text is refused with its path, never with a traceback."""
     (tmp_path / "latin").write_bytes(b"[mirror]\nprojects = ['caf\xe9']")
-    for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "latin"):
-        with pytest.raises(ConfigurationError, match=str(path)):
+    os.mkfifo(tmp_path / "pipe")
+    for name, told in (
+        ("absent.toml", "absent.toml cannot be read (No such file or directory); create it or set MIRROR_POLICY"),
+        ("", "is a directory; put a file with the policy in its place"),
+        ("pipe", "pipe is no regular file"),
+        ("latin", "line 2: is not UTF-8"),
+    ):
+        with pytest.raises(ConfigurationError, match=str(tmp_path / name)) as refused:
+            read_policy(tmp_path / name)
+        assert told in str(refused.value)
+
+
+@pytest.mark.proves("reliability/host")
+def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
+    """A file that its mode, or its directory's, hides from the syncer is reported with the chmod that shows it."""
+    directory = tmp_path / "config"
+    directory.mkdir(0o755)
+    path = directory / "mirror.toml"
+    path.write_text('[mirror]\nprojects = ["six"]')
+    path.chmod(0o644)
+    for place, remedy in (
+        (path, r"cannot be read by user \d+ \(Permission denied\); on the host: chmod o\+r mirror\.toml$"),
+        (directory, r"on the host: chmod -R o\+rX the directory of mirror\.toml, such as config$"),
+    ):
+        before = place.stat().st_mode
+        place.chmod(0o000)
+        with ordinary(), pytest.raises(ConfigurationError, match=remedy):
             read_policy(path)
+        place.chmod(before)
+    assert set(read_policy(path).projects) == {"six"}
 
 
 @pytest.mark.proves("reliability/host")
@@ -188,33 +283,17 @@ def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert set(read_policy(path).projects) == {"six"}
 
 
-def test_bad_reload_leaves_the_policy_in_force(tmp_path: Path) -> None:
-    """A document that got worse is refused, and the last good one stays; a better one is put in force."""
-    path = tmp_path / "mirror.toml"
-    path.write_text('[mirror]\nprojects = ["six"]')
-    source = PolicySource(path)
-    before, digest = source.current, source.digest
-    path.write_text('[mirror]\nprojects = ["six",]\nlatest = "x"')
-    with pytest.raises(ConfigurationError):
-        source.reload()
-    assert (source.current, source.digest) == (before, digest)
-    path.write_text('[mirror]\nprojects = ["six"]\nlatest = 2')
-    source.reload()
-    assert source.current.latest == 2
-    assert source.digest != digest
-
-
 def test_fingerprint_is_of_what_is_wanted() -> None:
     """Only what changes what is published changes the fingerprint: not the spelling, not the specifiers' order."""
 
     def of(specifier: str, latest: int | None = None, line: str = "", *, legacy_json: bool = False) -> str:
-        selection = Selection(line=line, specifiers=(SpecifierSet(specifier),), latest=latest)
+        selection = Selection(line, (VersionRule(SpecifierSet(specifier), latest),))
         return fingerprint(selection, serve=Serve(legacy_json=legacy_json))
 
     assert of(">=1,<2,!=1.5") == of("!=1.5, <2, >=1", line="Six")
     assert len({of(""), of(">=1"), of("", 3), of("", 30), of(">=1", 3)}) == 5
-    both = [SpecifierSet("==1"), SpecifierSet("==2")]
-    one, other = (Selection(line="", specifiers=tuple(lines), latest=None) for lines in (both, both[::-1]))
+    both = [VersionRule(SpecifierSet("==1"), None), VersionRule(SpecifierSet("==2"), 3)]
+    one, other = (Selection("", tuple(rules)) for rules in (both, both[::-1]))
     assert fingerprint(one, serve=Serve()) == fingerprint(other, serve=Serve()) != of("==1")
     assert of("", legacy_json=True) != of(""), "or a page that did not change would hide what else is published"
 
@@ -224,7 +303,7 @@ def test_digests_outlive_the_process(tmp_path: Path) -> None:
     (tmp_path / "mirror.toml").write_text('[mirror]\nprojects = ["six>=1,<2,!=1.5,!=1.6", "idna"]')
     told = (
         "import sys, pathlib; from mirror_syncer.config import PolicySource, fingerprint;"
-        "source = PolicySource(pathlib.Path(sys.argv[1]));"
+        "path = pathlib.Path(sys.argv[1]); source = PolicySource(path, state=path.parent);"
         "policy = source.current;"
         "print(source.digest, *(fingerprint(one, serve=policy.serve) for one in policy.projects.values()))"
     )
@@ -239,24 +318,3 @@ def test_digests_outlive_the_process(tmp_path: Path) -> None:
         for seed in range(3)
     }
     assert len(said) == 1
-
-
-@pytest.mark.proves("reliability/host")
-def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
-    """A document that its mode, or its directory's, hides from the syncer is told with the chmod that shows it."""
-    directory = tmp_path / "config"
-    directory.mkdir(0o755)
-    policy = directory / "mirror.toml"
-    policy.write_text('mirror.projects = ["six"]\n')
-    policy.chmod(0o644)
-    for place, mode, remedy in (
-        (policy, 0o000, r"cannot be read by user \d+ \(Permission denied\); on the host: chmod o\+r mirror\.toml$"),
-        (directory, 0o000, r"on the host: chmod o\+rx the directory of mirror\.toml$"),
-    ):
-        before = place.stat().st_mode
-        place.chmod(mode)
-        with ordinary(), pytest.raises(ConfigurationError, match=remedy):
-            read_policy(policy)
-        place.chmod(before)
-    with ordinary():
-        assert "six" in read_policy(policy).projects

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import parse_version, read_version
-from mirror_syncer.config import Selection
+from mirror_syncer.config import Selection, VersionRule
 
 law = settings(max_examples=80)
 FOO = NormalizedName("foo")
@@ -44,7 +44,7 @@ specifiers = st.sampled_from(["", ">=1", "<2", ">=1,<2", "==1.*", "!=1.1", "~=1.
 
 def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> set[Named]:
     """Return what is wanted, after the law that nothing is lost in between."""
-    verdict = Selection(line="foo", specifiers=(specifier,), latest=latest).judge(FOO, files)
+    verdict = Selection("foo", (VersionRule(specifier, latest),)).judge(FOO, files)
     assert len(verdict.wanted) + verdict.withheld == len(files)
     assert [file for file in files if file in verdict.wanted] == list(verdict.wanted), "upstream's order stays"
     return set(verdict.wanted)
@@ -152,11 +152,11 @@ def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @law
-@given(projects, st.lists(specifiers, min_size=1, max_size=3), st.none() | st.integers(1, 3))
-def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[SpecifierSet], latest: int | None) -> None:
-    """What one line of a project wants is wanted, whatever its other lines are, and nothing else is."""
-    each = [judged(files, line, latest) for line in lines]
-    verdict = Selection(line="foo", specifiers=tuple(lines), latest=latest).judge(FOO, files)
+@given(projects, st.lists(st.tuples(specifiers, st.none() | st.integers(1, 3)), min_size=1, max_size=3))
+def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[tuple[SpecifierSet, int | None]]) -> None:
+    """What one line of a project wants, by its own ``latest``, is wanted, whatever the others are; nothing else is."""
+    each = [judged(files, specifier, latest) for specifier, latest in lines]
+    verdict = Selection("foo", tuple(VersionRule(*line) for line in lines)).judge(FOO, files)
     assert set(verdict.wanted) == set().union(*each)
 
 

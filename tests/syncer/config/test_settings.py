@@ -8,7 +8,6 @@ import pytest
 
 from mirror_syncer.config.settings import ELSEWHERE, Settings, is_default, read_settings
 from mirror_syncer.errors import ConfigurationError
-from mirror_syncer.service.assembly import user_agent
 from mirror_syncer.upstream.http.hosts import is_allowed
 
 Set = Callable[..., Settings]
@@ -293,5 +292,5 @@ def test_what_a_first_start_is(setting: Set) -> None:
 
 def test_user_agent_names_nobody_else(setting: Set) -> None:
     """Upstream is told where the operator is reached, and without that no address at all."""
-    assert "http" not in user_agent(setting())
-    assert user_agent(setting(MIRROR_CONTACT="ops@example.org")).endswith(" (+ops@example.org)")
+    assert "http" not in setting().user_agent
+    assert setting(MIRROR_CONTACT="ops@example.org").user_agent.endswith(" (+ops@example.org)")

@@ -13,7 +13,7 @@ import fakepypi
 from mirror_contract import ProjectState, RunState
 from mirror_syncer.errors import InvalidPageError, RefusedError, UpstreamError
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream import Budget, Client, Limits, parse_json
+from mirror_syncer.upstream import Client, ClientOptions, Limits, parse_json
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, drip, page, send, wire
 
@@ -206,7 +206,8 @@ async def test_absurd_redirect_fails_one_project(tmp_path: Path, raw: Wire, loca
 async def test_host_with_a_similar_name_gets_its_own_request() -> None:
     """A URL without a path goes to its own host, even if that looks like a host requested before."""
     hosts = frozenset({"127.0.0.1:80"})
-    async with Client(user_agent="test", budget=Budget(2), hosts=hosts, limits=Limits(attempts=1)) as client:
+    options = ClientOptions(user_agent="test", hosts=hosts, connections=2, limits=Limits(attempts=1))
+    async with Client(options) as client:
         with contextlib.suppress(UpstreamError):
             await client.get("http://127.0.0.1/", endpoint="page", headers={}, priority=Priority.NAMED)
         for url in ("http://127.0.0.12", "http://127.0.0.12?/", "http://127.0.0.1:8", "http://127.0.0.1@[::1]"):

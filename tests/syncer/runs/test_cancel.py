@@ -16,7 +16,7 @@ from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.upstream import Limits
 from mirror_syncer.work import process
 from syncer.site import Running, Site
-from syncer.work.test_crew import leave_it_to_the_process, workers_of
+from syncer.work.test_pool import leave_it_to_the_process, workers_of
 
 PATIENT = Limits()  # as shipped: an upstream that hangs is given up after 150 s
 
@@ -134,7 +134,7 @@ async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterat
     async with site.running(limits=PATIENT, workers=2) as running:
         first = running.ask(RunKind.SYNC)
         async with asyncio.timeout(20):
-            while len(running.mirror.worker_pool._in_hand) < 2:  # noqa: ASYNC110 - it tells nobody
+            while len(running.mirror.worker_pool._active_jobs) < 2:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         gate.open()
         await running.ended(first)
@@ -166,7 +166,7 @@ async def test_worker_process_that_does_not_let_go(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that hangs itself is ended: it could write later to what the project's next turn has in hand."""
-    monkeypatch.setattr(process, "_GOING_SECONDS", 0.5)
+    monkeypatch.setattr(process, "_EXIT_SECONDS", 0.5)
     async with in_another_process(site, pypi) as (running, run):
         (worker,) = workers_of(os.getpid())
         os.kill(worker, signal.SIGSTOP)
@@ -218,6 +218,6 @@ async def test_nothing_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
             while run.counts.projects_done < 1:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         await cancelled(running, run)
-        taken = RecentRemovals(running.mirror.catalog).lately()
+        taken = RecentRemovals(running.mirror.catalog).recent()
 
     assert (site.pages(), listed(site), taken) == (["gone", "hangs"], ["gone", "hangs"], set())

@@ -468,7 +468,7 @@ async def test_list_that_stays_older_is_taken(
 
     assert (early.state, late.state, usual.state) == (RunState.SUCCEEDED,) * 3
     assert pages == ["alpha", "beta"]
-    assert "from now on it is taken as it is" in (late.message or "")
+    assert "from now on it is accepted as it is" in (late.message or "")
     assert usual.message is None
 
 

@@ -29,7 +29,7 @@ Listing._merge = die
 async def waits(running: Running, name: str) -> None:
     """Wait until a project waits for its turn; the queue tells nobody, so it is looked at."""
     async with asyncio.timeout(10):
-        while name not in running.mirror.engine._queue.names():  # noqa: ASYNC110 - as said
+        while name not in running.mirror.engine.context.queue.names():  # noqa: ASYNC110 - as said
             await asyncio.sleep(0.01)
 
 
@@ -42,7 +42,7 @@ async def test_named_run_in_the_middle_of_a_first_sync(site: Site, pypi: fakepyp
     async with site.running() as running:
         whole = running.ask(RunKind.SYNC)
         await waits(running, "stub-04000")
-        waiting = sum(running.mirror.engine._queue.depth().values())
+        waiting = sum(running.mirror.engine.context.queue.depth().values())
         began = time.monotonic()
         named = await running.sync("six")
         seconds = time.monotonic() - began
@@ -206,16 +206,8 @@ class Hours:
 
 async def recheck(running: Running, *, now: float) -> Hours:
     """Have what is due at a time looked at, and return how that went."""
-    engine, mirror = running.mirror.engine, running.mirror
     hours = Hours(now)
-    weekly = Recheck(
-        policy=mirror.policy,
-        catalog=mirror.catalog,
-        runs=mirror.runs,
-        queue=engine._queue,
-        clock=hours.clock,
-        sleep=hours.sleep,
-    )
+    weekly = Recheck(running.mirror.engine.context, clock=hours.clock, sleep=hours.sleep)
     task = asyncio.create_task(weekly.run())
     async with asyncio.timeout(20):
         await hours.idle.wait()

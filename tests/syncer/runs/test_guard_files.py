@@ -298,4 +298,4 @@ async def test_project_that_shrinks_is_counted_once(site: Site, pypi: fakepypi.F
     assert site.filenames("six") == {"six-2.0-py3-none-any.whl"}
     assert (run.counts.projects_partial, run.counts.files_failed) == (1, 1)
     assert [failure.file for failure in run.failures] == ["six-3.0-py3-none-any.whl"]
-    assert run.message == "1 project(s) lack files that could not be had"
+    assert run.message == "1 project(s) lack files that could not be downloaded"

@@ -46,9 +46,7 @@ async def test_orphan_is_told_and_left(six: Site) -> None:
         collected = await running.collect()
 
     assert (run.state, run.counts.files_orphaned, run.failures) == (RunState.SUCCEEDED, 1, [])
-    assert run.message == (
-        "1 file(s) of 10 bytes are named by no page and known to nobody; mirrorctl verify --repair lets them go"
-    )
+    assert run.message == ("1 orphaned file(s) of 10 bytes, named by no page; mirrorctl verify --repair removes them")
     assert (path.exists(), collected.counts.files_removed) == (True, 0)
     assert not (six.state / "orphans").exists()
 
@@ -62,7 +60,7 @@ async def test_orphan_leaves_when_its_grace_is_over(six: Site) -> None:
         held = running.mirror.catalog.files.held([PackagePath(f"packages/ab/{STRAY}")])
         again = await running.verify(repair=True)
 
-    assert "1 of them leave after the grace period" in (run.message or "")
+    assert "1 of them are removed after the grace period" in (run.message or "")
     assert (run.counts.files_orphaned, run.counts.files_removed) == (1, 1), "a grace of no time is over at once"
     assert (path.exists(), beside.exists()) == (False, False)
     assert held == {f"packages/ab/{STRAY}": hashlib.sha256(b"stray").hexdigest()}
@@ -176,7 +174,7 @@ async def test_publication_under_way_is_no_orphan(six: Site, pypi: fakepypi.Fake
         for _ in search:
             pass
 
-    assert run.remarks == []
+    assert run.report.remarks == []
     assert run.document.counts.files_orphaned == 0
     six.assert_whole()
 

@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.config import Policy, Removal, Selection
+from mirror_syncer.config import Policy, Removal, Selection, VersionRule
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
@@ -38,9 +38,7 @@ policies = st.builds(
 
 def policy(*selected: str, floor: int = 50, guard: float = 0.01) -> Policy:
     """Return a policy that selects these projects."""
-    projects = {
-        NormalizedName(name): Selection(line=name, specifiers=(SpecifierSet(),), latest=None) for name in selected
-    }
+    projects = {NormalizedName(name): Selection(name, (VersionRule(SpecifierSet(), None),)) for name in selected}
     return Policy(projects=projects, removal=Removal(floor=floor, guard=guard))
 
 

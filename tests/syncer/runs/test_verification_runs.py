@@ -15,7 +15,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
-from mirror_syncer.service.process import ask_to_verify
+from mirror_syncer.service.process import request_verify
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob
 from mirror_syncer.work.pool import WorkerHandle
@@ -168,7 +168,7 @@ async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
         active = running.mirror.runs.active(run.id)
         assert active is not None
         while not active.ended.is_set():
-            deepest = max(deepest, active.left)
+            deepest = max(deepest, active.progress.tasks_left)
             await asyncio.sleep(0)
 
     assert active.document.counts.projects_done == 120
@@ -177,13 +177,13 @@ async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
 
 @asynccontextmanager
 async def verified_by_a_process(site: Site, *, bandwidth: str) -> AsyncIterator[tuple[Running, int]]:
-    """Run a mirror whose looks are all at the desk of one worker process; yield its id, too."""
+    """Run a mirror whose inspections all run in one worker process; yield its id, too."""
     async with site.running(workers=2, verify_bandwidth=bandwidth) as running:
         worker_pool = running.mirror.worker_pool
         (process,) = worker_pool._to_start
         worker_pool._to_start.clear()
         await process.start()
-        worker_pool._in_hand = {process: 0}
+        worker_pool._active_jobs = {process: 0}
         assert process._process is not None
         yield running, process._process.pid
 
@@ -211,7 +211,7 @@ async def test_process_that_dies_costs_what_it_was_looking_at(three: Site) -> No
 
     assert (ended.state, again.state) == (RunState.INCOMPLETE, RunState.SUCCEEDED)
     assert sorted(failure.project or "" for failure in ended.failures) == ["alpha", "big"]
-    assert any("its worker process ended" in failure.reason for failure in ended.failures)
+    assert any("the worker process died" in failure.reason for failure in ended.failures)
     assert (ended.message or "").startswith("1 project(s) could not be verified")
 
 
@@ -222,24 +222,24 @@ async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepy
         pypi.index.project(name).upload("1.0", wheel=False, padding=200_000)
     site.select(*names)
     await site.sync()
-    desks: defaultdict[str, set[int]] = defaultdict(set)
+    workers: defaultdict[str, set[int]] = defaultdict(set)
     shares = set()
     async with site.running(workers=2, verify_bandwidth="3200kB") as running:
         worker_pool = running.mirror.worker_pool
-        await worker_pool._start(worker_pool._to_start.pop())
-        have_looked_at = worker_pool.look
+        await worker_pool._add(worker_pool._to_start.pop())
+        inspect = worker_pool.inspect
 
-        async def seen(look: InspectionJob, *, at: WorkerHandle) -> InspectionResult | None:
-            desks[look.name].add(id(at))
-            shares.add(look.bandwidth)
-            return await have_looked_at(look, at=at)
+        async def observe(job: InspectionJob, *, worker: WorkerHandle) -> InspectionResult | None:
+            workers[job.name].add(id(worker))
+            shares.add(job.bandwidth)
+            return await inspect(job, worker=worker)
 
-        worker_pool.look = seen  # type: ignore[method-assign]
+        worker_pool.inspect = observe  # type: ignore[method-assign]
         ended = await running.verify()
 
     assert (ended.state, ended.counts.files_verified) == (RunState.SUCCEEDED, 8)
-    assert {len(places) for places in desks.values()} == {1}
-    assert len(set.union(*desks.values())) == 2
+    assert {len(places) for places in workers.values()} == {1}
+    assert len(set.union(*workers.values())) == 2
     assert shares == {3_200_000, 1_600_000}, "all of it while one looks, half of it when both do"
 
 
@@ -252,7 +252,7 @@ async def test_cancelled_verify_leaves_nothing_at_a_desk(site: Site, pypi: fakep
     await site.sync()
     async with site.running(connections=1, verify_bandwidth=SLOW) as running:
         run = running.ask(RunKind.VERIFY)
-        looks = running.mirror.engine._verifier._under_way
+        looks = running.mirror.engine._verifier._active
         async with asyncio.timeout(10):
             while len(looks) < 3:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
@@ -314,11 +314,11 @@ async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakeP
 async def test_scheduled_verify_comes_alone(three: Site) -> None:
     """By its schedule, a verify of the whole mirror runs that repairs nothing; none begins while one is under way."""
     async with three.running(verify_bandwidth="64kB") as running:
-        ask_to_verify(running.mirror)
-        (first,) = running.mirror.runs.waiting()
+        request_verify(running.mirror)
+        (first,) = running.mirror.runs.queued()
         await asyncio.sleep(0.05)
-        ask_to_verify(running.mirror)
-        runs = [*running.mirror.runs.waiting(), *running.mirror.runs.running()]
+        request_verify(running.mirror)
+        runs = [*running.mirror.runs.queued(), *running.mirror.runs.running()]
 
     assert [run.id for run in runs] == [first.id]
     assert (first.request.projects, first.request.repair, first.document.trigger) == (None, False, "schedule")

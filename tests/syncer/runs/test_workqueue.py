@@ -20,9 +20,9 @@ def task(name: str, priority: Priority = BACKLOG, run: str = "r") -> Task:
     return Task(run, NormalizedName(name), Action.REFRESH, priority)
 
 
-async def take(queue: WorkQueue, *, at_most: Priority = BACKLOG) -> Task | None:
+async def take(queue: WorkQueue, *, least_urgent: Priority = BACKLOG) -> Task | None:
     """Return the next task if there is one right now."""
-    getting = asyncio.create_task(queue.get(at_most=lambda: at_most))
+    getting = asyncio.create_task(queue.get(least_urgent=lambda: least_urgent))
     for _ in range(5):
         await asyncio.sleep(0)
     if getting.done():
@@ -40,7 +40,7 @@ def test_queue_at_random(seed: int) -> None:
     async def work() -> None:
         choose, queue = random.Random(seed), WorkQueue()
         waiting: list[Task] = []  # the model: in the order in which they came
-        in_hand: list[Task] = []
+        active: list[Task] = []
         for number in range(60):
             match choose.randrange(5):
                 case 0 | 1:
@@ -50,22 +50,22 @@ def test_queue_at_random(seed: int) -> None:
                     ]
                     waiting += new
                     await queue.put(new)
-                case 2 | 3 if number % 2 or not in_hand:
-                    at_most = choose.choice(PRIORITIES)
-                    busy = {held.name for held in in_hand}
-                    free = [one for one in waiting if one.name not in busy and one.priority <= at_most]
+                case 2 | 3 if number % 2 or not active:
+                    least_urgent = choose.choice(PRIORITIES)
+                    busy = {held.name for held in active}
+                    free = [one for one in waiting if one.name not in busy and one.priority <= least_urgent]
                     expected = min(free, key=lambda one: one.priority, default=None)
-                    assert await take(queue, at_most=at_most) == expected
+                    assert await take(queue, least_urgent=least_urgent) == expected
                     if expected:
                         waiting.remove(expected)
-                        in_hand.append(expected)
+                        active.append(expected)
                 case 4:
                     run = f"{choose.randrange(3)}"
                     left = [one for one in waiting if one.run_id != run]
                     assert await queue.drop(run) == len(waiting) - len(left)
                     waiting = left
-                case _ if in_hand:
-                    await queue.done(in_hand.pop(choose.randrange(len(in_hand))))
+                case _ if active:
+                    await queue.done(active.pop(choose.randrange(len(active))))
             depth = {p: n for p in PRIORITIES if (n := sum(one.priority == p for one in waiting))}
             assert queue.depth() == depth
 
@@ -76,7 +76,7 @@ async def test_priority_then_order() -> None:
     """The lowest number comes first, and of one priority who came first."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG), task("b", CHANGED), task("c", NAMED), task("d", CHANGED)])
-    taken = [await queue.get(at_most=lambda: BACKLOG) for _ in range(4)]
+    taken = [await queue.get(least_urgent=lambda: BACKLOG) for _ in range(4)]
     assert [one.name for one in taken] == ["c", "b", "d", "a"]
 
 
@@ -84,19 +84,19 @@ async def test_a_project_in_hand_does_not_block_others() -> None:
     """A second wish for a project in hand waits aside, others pass it, and it comes when the first is done."""
     queue = WorkQueue()
     await queue.put([task("a", NAMED, "first"), task("a", NAMED, "second"), task("b", BACKLOG)])
-    first = await queue.get(at_most=lambda: BACKLOG)
-    assert (await queue.get(at_most=lambda: BACKLOG)).name == "b"
+    first = await queue.get(least_urgent=lambda: BACKLOG)
+    assert (await queue.get(least_urgent=lambda: BACKLOG)).name == "b"
     assert await take(queue) is None
     await queue.done(first)
-    assert (await queue.get(at_most=lambda: BACKLOG)).run_id == "second"
+    assert (await queue.get(least_urgent=lambda: BACKLOG)).run_id == "second"
 
 
 async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
     """Who asks for what a person named alone waits for it, though other work is there, and gets it as it comes."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG)])
-    urgent = asyncio.create_task(queue.get(at_most=lambda: NAMED))
-    assert await take(queue, at_most=NAMED) is None
+    urgent = asyncio.create_task(queue.get(least_urgent=lambda: NAMED))
+    assert await take(queue, least_urgent=NAMED) is None
     await queue.put([task("b", NAMED)])
     async with asyncio.timeout(5):
         assert (await urgent).name == "b"
@@ -105,7 +105,7 @@ async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
 async def test_cancelled_wait_takes_nothing() -> None:
     """A hand that is cancelled while it waits takes no task with it."""
     queue = WorkQueue()
-    waiting = [asyncio.create_task(queue.get(at_most=lambda: BACKLOG)) for _ in range(3)]
+    waiting = [asyncio.create_task(queue.get(least_urgent=lambda: BACKLOG)) for _ in range(3)]
     await asyncio.sleep(0)
     await queue.put([task("a")])
     for one in waiting[:2]:
@@ -118,15 +118,15 @@ async def test_closed_queue_gives_nothing() -> None:
     """Closing wakes those who wait and refuses those who come, whatever is left; what is in hand may be given back."""
     queue = WorkQueue()
     await queue.put([task("a"), task("a")])
-    held = await queue.get(at_most=lambda: BACKLOG)
-    waiting = asyncio.create_task(queue.get(at_most=lambda: BACKLOG))
+    held = await queue.get(least_urgent=lambda: BACKLOG)
+    waiting = asyncio.create_task(queue.get(least_urgent=lambda: BACKLOG))
     await asyncio.sleep(0)
     await queue.close()
     with pytest.raises(QueueClosedError):
         await waiting
     await queue.done(held)
     with pytest.raises(QueueClosedError):
-        await queue.get(at_most=lambda: BACKLOG)
+        await queue.get(least_urgent=lambda: BACKLOG)
     assert queue.depth() == {BACKLOG: 1}
 
 
@@ -138,4 +138,4 @@ async def test_projects_without_those_whose_files_leave() -> None:
     assert await take(queue) == Task("r", NAMES[0], Action.COLLECT, CHANGED)
 
     assert queue.names() == set(NAMES)
-    assert queue.names(without=Action.COLLECT) == {"b", "d"}
+    assert queue.names(excluding=Action.COLLECT) == {"b", "d"}

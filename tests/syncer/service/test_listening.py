@@ -72,7 +72,7 @@ def test_socket_of_a_living_syncer_stays(tmp_path: Path) -> None:
     path = tmp_path / "syncer.sock"
     with bound(path) as first:
         first.listen()
-        with pytest.raises(MirrorError, match="another syncer answers there"), bound(path):
+        with pytest.raises(MirrorError, match="another syncer listens there"), bound(path):
             pass
         knock(path)
 
@@ -83,7 +83,7 @@ def test_file_in_the_sockets_place_stays(tmp_path: Path) -> None:
     file.write_text("precious")
     link.symlink_to(file)
     for path in (file, link):
-        with pytest.raises(MirrorError, match="no socket"), bound(path):
+        with pytest.raises(MirrorError, match="not a socket"), bound(path):
             pass
     assert file.read_text() == "precious"
     assert link.is_symlink()

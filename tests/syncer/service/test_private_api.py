@@ -117,7 +117,7 @@ async def test_storm_of_triggers_is_bounded(service: Service, site: Site, pypi: 
 
     assert (len(status.running), len(status.queued), len(refused)) == (10, 100, 191)
     assert {answer[:2] for answer in refused} == {(429, "10")}
-    assert "ask again when some have ended" in refused[0][2]
+    assert "retry later" in refused[0][2]
     assert again == storm[100]
     for identifier in (first[2], storm[0][2], storm[100][2]):
         run = service.running.mirror.runs.get(identifier)
@@ -194,8 +194,8 @@ async def test_answer_for_a_project_of_many_files_is_bounded(
     service: Service, site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a project's files the newest come, and some older ones without an upload time; the counts are of all."""
-    monkeypatch.setattr(observer, "_FILES_SHOWN", 3)
-    monkeypatch.setattr(observer, "_UNDATED_SHOWN", 2)
+    monkeypatch.setattr(observer, "_MAX_FILES_SHOWN", 3)
+    monkeypatch.setattr(observer, "_MAX_UNDATED_SHOWN", 2)
     for number in range(1, 5):
         pypi.index.project("six").upload(f"2.{number}")
 
@@ -327,7 +327,7 @@ async def test_name_is_searched_in_any_spelling(service: Service) -> None:
 
     assert [item["name"] for item in found["items"]] == ["no-such-project"]
     assert refused.status == 422
-    assert "'../etc' begins no project's name" in await problem(refused)
+    assert "'../etc' cannot begin a project's name" in await problem(refused)
 
 
 async def test_key_stands_for_one_request(service: Service) -> None:
@@ -351,6 +351,24 @@ async def test_pause_outlives_the_schedule(service: Service) -> None:
 
     assert (paused["paused"], paused["next_run_at"]) == (True, None)
     assert resumed["next_run_at"] is not None
+
+
+async def test_candidate_policy_is_judged(service: Service) -> None:
+    """A candidate is answered with its mistakes, or with how many projects it would change; nothing else happens."""
+    await service.running.sync()
+    answers = [
+        await (await service.http.post("/policy/check", json={"text": text})).json()
+        for text in ("[mirror]\nlatest = 0\nprojects = ['six']", '[mirror]\nprojects = ["idna"]')
+    ]
+    refused = await service.http.post("/policy/check", json={"txt": ""})
+
+    assert [(one["line"], one["key"]) for one in answers[0]["problems"]] == [(2, "mirror.latest")]
+    assert answers[0]["selected"] is None
+    assert answers[1]["problems"] == []
+    assert (answers[1]["arriving"], answers[1]["leaving_names"], answers[1]["withheld"]) == (1, ["six"], 0)
+    assert refused.status == 422
+    assert "PolicyCandidate" in await problem(refused)
+    assert service.running.mirror.policy.error is None
 
 
 async def test_metrics_begin_at_zero_and_count(service: Service) -> None:
@@ -415,7 +433,7 @@ async def test_browser_is_refused(service: Service, headers: dict[str, str]) -> 
     asked = await service.http.post("/runs", data='{"kind": "sync"}', headers=headers | {"Content-Type": "text/plain"})
 
     assert (read.status, asked.status) == (403, 403)
-    assert "browsers use control's" in await problem(asked)
+    assert "use control's API in a browser" in await problem(asked)
     assert (await (await service.http.get("/runs")).json())["items"] == []
 
 

@@ -113,7 +113,7 @@ class Post:
         async with hooks.sending():
             for run in runs:
                 self.catalog.runs.update(run)
-                hooks.tell(run)
+                hooks.announce(run)
         return outcomes
 
     def owed(self) -> list[str]:
@@ -196,7 +196,7 @@ async def test_a_receiver_that_is_gone_is_given_up(post: Post, capsys: pytest.Ca
 
     assert (outcomes, post.owed()) == (["failed", "failed"], [])
     assert len(chat.heard) > 1
-    assert "not delivered yet" in shown.out + shown.err
+    assert "not delivered; retrying" in shown.out + shown.err
     assert "HTTP 500" in shown.out + shown.err
     assert "T0P-S3CR3T" not in shown.out + shown.err + repr(Receiver(chat.url, SECRET))
 
@@ -310,8 +310,8 @@ async def test_an_end_that_is_kept_late_is_told_once(post: Post) -> None:
         told = iter([lambda: None, settled.set])
         hooks = Webhooks(Receiver(chat.url, SECRET), messages=post.catalog.messages, count=lambda _: next(told)())
         async with asyncio.timeout(10), hooks.sending():
-            hooks.tell(first)
-            hooks.tell(second)
+            hooks.announce(first)
+            hooks.announce(second)
             await settled.wait()
             post.catalog.runs.update(first)
 

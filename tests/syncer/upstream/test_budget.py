@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream import Budget
+from mirror_syncer.upstream.http.budget import Budget
 
 NAMED, CHANGED, BACKLOG = Priority.NAMED, Priority.CHANGED, Priority.BACKLOG
 

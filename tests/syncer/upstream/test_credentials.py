@@ -13,7 +13,7 @@ from mirror_contract import RunState, parse_project_name
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.validators import Validators
-from mirror_syncer.upstream import Budget, Client, Credentials, Index, read_credentials
+from mirror_syncer.upstream import Client, ClientOptions, Credentials, Index, read_credentials
 from syncer.site import IMPATIENT, Site
 
 USER, PASSWORD = "operator", "p%:ä'#sesame"
@@ -94,9 +94,8 @@ class _Into:
 async def ask(url: str, credentials: Credentials, *, hosts: frozenset[str]) -> int:
     """GET a URL by the client, and return the status."""
     headers: Mapping[str, str] = {"Accept": "application/vnd.pypi.simple.v1+json"}
-    async with Client(
-        user_agent="test", budget=Budget(2), hosts=hosts, limits=IMPATIENT, credentials=credentials
-    ) as client:
+    options = ClientOptions(user_agent="test", hosts=hosts, connections=2, credentials=credentials, limits=IMPATIENT)
+    async with Client(options) as client:
         answer = await client.get(url, endpoint="page", headers=headers, priority=Priority.NAMED)
     return answer.status
 
@@ -204,13 +203,14 @@ async def test_file_host_hears_no_login(pypi: fakepypi.FakePyPI, other: fakepypi
     file = other.index.project("six").files[0]
     body = io.BytesIO()
     hosts = frozenset({urlsplit(pypi.url).netloc, urlsplit(other.url).netloc})
-    async with Client(
+    options = ClientOptions(
         user_agent="test",
-        budget=Budget(1),
         hosts=hosts,
+        connections=1,
         limits=IMPATIENT,
         credentials=read_credentials(netrc, upstream=pypi.url),
-    ) as client:
+    )
+    async with Client(options) as client:
         index = Index(pypi.url, client=client)
         validators = Validators(etag='"none"', last_modified="Thu, 01 Jan 1970 00:00:00 GMT")
         await index.page(parse_project_name("six"), validators=validators, priority=Priority.NAMED)

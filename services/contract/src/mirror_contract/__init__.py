@@ -5,6 +5,7 @@ No I/O and no settings: both services, the command lines and the tests may impor
 """
 
 from mirror_contract.names import ProjectName, parse_project_name
+from mirror_contract.policy import PolicyCandidate, PolicyCheck, PolicyProblem, PolicyState
 from mirror_contract.project import Project, ProjectFile, ProjectState
 from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_contract.status import Disk, PendingRemoval, Schedule, Status
@@ -14,6 +15,10 @@ __all__ = [
     "Disk",
     "Failure",
     "PendingRemoval",
+    "PolicyCandidate",
+    "PolicyCheck",
+    "PolicyProblem",
+    "PolicyState",
     "Project",
     "ProjectFile",
     "ProjectName",

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from mirror_contract.policy import PolicyState
 from mirror_contract.project import Project, ProjectState
 from mirror_contract.run import Run
 
@@ -62,6 +63,7 @@ class Status(BaseModel):
     withheld_since: datetime | None = Field(
         default=None, description="Since when the deletion guard has held removals back; absent: it holds none."
     )
+    policy: PolicyState | None = Field(default=None, description="Absent: a syncer of before did not say.")
     running: list[Run] = []
     queued: list[Run] = []
     serial: int | None = Field(default=None, description="Scope everything alone.")

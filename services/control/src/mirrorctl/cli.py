@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
-from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import (
+    PolicyCandidate,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+    parse_project_name,
+)
 from mirror_contract.text import plain
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.concerns import Level
@@ -14,7 +23,7 @@ from mirror_control.client.download_shapes import DownloadFilter, MissFilter
 from mirror_control.client.shapes import Item, Page, ProjectFilter, RunFilter
 from mirror_control.client.verdict import judge
 from mirrorctl import views
-from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, wish
+from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, validated
 from mirrorctl.follow import follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.token_commands import token
@@ -141,7 +150,7 @@ def runs(
         run = ask(context.obj, lambda control: control.run(run_id))
         return _show(run, views.run(run), as_json=as_json)
     asked = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
-    wanted = wish(RunFilter, **asked, limit=limit, after=after)
+    wanted = validated(RunFilter, **asked, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.runs(wanted))
     return _show_part(page, views.runs(page.items), as_json=as_json)
 
@@ -186,9 +195,34 @@ def projects(
         known_as = _name(name)
         project = ask(context.obj, lambda control: control.project(known_as))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = wish(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
+    wanted = validated(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
     page = ask(context.obj, lambda control: control.projects(wanted))
     return _show_part(page, views.projects(page.items), as_json=as_json)
+
+
+@main.command()
+def check(
+    context: typer.Context,
+    file: Annotated[
+        typer.FileText,
+        typer.Argument(metavar="FILE", encoding="utf-8", help="A candidate for mirror.toml; -: standard input."),
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Check a candidate for mirror.toml; this changes nothing.
+
+    It names each mistake with its line, and how many projects would change. A token with the right read is enough.
+    """
+    try:
+        candidate = PolicyCandidate(text=file.read())
+    except UnicodeDecodeError:
+        fail(f"{file.name} is not UTF-8; save it as UTF-8", code=USAGE)
+    found = ask(context.obj, lambda control: control.check_policy(candidate), token=find_token())
+    _show(found, "\n".join(map(plain, found.sentences())), as_json=as_json)
+    if found.problems:
+        raise typer.Exit(USAGE)
 
 
 @main.command()
@@ -228,10 +262,10 @@ def _start(
     *,
     following: bool,
 ) -> None:
-    wanted = wish(RunRequest, kind=kind, projects=projects or None, **options)
+    run_request = validated(RunRequest, kind=kind, projects=projects or None, **options)
 
     async def conversation(control: ApiClient) -> Run:
-        run = await control.start(wanted, trigger=Trigger.CLI)
+        run = await control.start(run_request, trigger=Trigger.CLI)
         return await follow(control, run) if following else run
 
     try:

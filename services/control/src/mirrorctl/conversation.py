@@ -19,7 +19,7 @@ from mirror_control.client.validation_errors import faults
 from mirror_control.settings import Settings, SettingsError
 
 Answer = TypeVar("Answer")
-Wish = TypeVar("Wish", bound=BaseModel)
+Shape = TypeVar("Shape", bound=BaseModel)
 
 FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 
@@ -27,15 +27,15 @@ FAILED, USAGE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 130
 _LIMIT = 15.0
 
 
-def wish(shape: type[Wish], **said: object) -> Wish:
+def validated(shape: type[Shape], **options: object) -> Shape:
     """
-    Return what is wanted, as the API's shape.
+    Return options as a model of the API.
 
     Raises:
-        typer.Exit: it can't be; why is told.
+        typer.Exit: they are invalid; the error is printed.
     """
     try:
-        return shape.model_validate(said)
+        return shape.model_validate(options)
     except ValidationError as error:
         fail("; ".join(f"{one.pointer}: {one.detail}" for one in faults(error.errors())), code=USAGE)
 

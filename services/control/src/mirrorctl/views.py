@@ -77,6 +77,7 @@ def status(found: Status) -> View:
         facts.add_row("changed", f"upstream was {plain(found.upstream_before)}; a sync compares all projects")
     if found.upstream_news_at is not None:
         facts.add_row("news", f"upstream's last news: {ago(found.upstream_news_at)}")
+    facts.add_row("policy", found.policy.sentence() if found.policy else "unknown")
     facts.add_row("version", f"{plain(found.version)}, up for {_uptime(found)}")
     panel = Panel(facts, title=told.title, title_align="left", border_style=_COLOURS[told.level], expand=not piped())
     concerns = [part for concern in told.concerns for part in _concern(concern)]

@@ -44,6 +44,7 @@ class Snapshot:
     queue: dict[Priority, int] = field(default_factory=dict)
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
+    policy_valid: bool = True
 
 
 class Metrics:
@@ -250,6 +251,11 @@ class _Gauges(Collector):
         for kind in RunKind:
             running.add_metric((kind,), kind in now.running)
         yield running
+        yield GaugeMetricFamily(
+            f"{PREFIX}_policy_valid",
+            "Whether mirror.toml can be used; 0: the last good policy is in force instead.",
+            now.policy_valid,
+        )
         if (next_run := self.next_run_at()) is not None:
             yield GaugeMetricFamily(
                 f"{PREFIX}_next_run_timestamp_seconds", "When the next run comes by itself.", next_run.timestamp()

@@ -14,6 +14,8 @@ from mirror_contract import (
     Counts,
     Disk,
     PendingRemoval,
+    PolicyCheck,
+    PolicyState,
     Project,
     ProjectFile,
     ProjectState,
@@ -108,7 +110,17 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
             first_at=_THEN + timedelta(hours=2),
             last_at=_THEN + timedelta(hours=24),
         ),
+        policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
         failing=[_FAILING],
+    ),
+    "PolicyCheck": PolicyCheck(
+        scope="selected",
+        selected=12,
+        arriving=2,
+        leaving=1,
+        withheld=0,
+        arriving_names=["django", "sqlparse"],
+        leaving_names=["six"],
     ),
     "Readiness": Readiness(
         checks=[
@@ -168,8 +180,8 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
     "409": _problem(409, "Run 20261122T161233042-3fa9c1 has ended: succeeded."),
     "runs-start 409": _problem(
         409,
-        'That would make 886,324 requests or more; if it is meant, say so: --confirm, or "confirm": true. '
-        "To force a few projects, name them.",
+        'This would make 886,324 requests or more; confirm it with --confirm, or "confirm": true. '
+        "To force only a few projects, name them.",
         requests=886_324,
     ),
     "413": _problem(413, "A body may have 1,048,576 bytes; name fewer projects a run."),
@@ -183,8 +195,8 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
     "429": _problem(
         429,
-        "100 runs wait already, and this is none of them: ask again when some have ended, cancel what is not needed, "
-        "or name all projects in one run.",
+        "The run queue is full (100 runs): retry later, cancel runs that are not needed, or name all projects in one "
+        "run.",
     ),
     "502": _problem(502, f"The syncer failed at this. {_REMEDY}"),
     "503": _problem(

@@ -35,7 +35,7 @@ async def start(
     syncer: Syncer,
     request: Request,
     response: Response,
-    wanted: Annotated[RunRequest, Body(examples=_EXAMPLES)],
+    run_request: Annotated[RunRequest, Body(examples=_EXAMPLES)],
     *,
     key: Annotated[
         str | None,
@@ -56,8 +56,8 @@ async def start(
 
     Kind `collect`, and `allow_removals`, `confirm` and `repair`, need the right `remove`.
     """
-    holder = require(request, right_for(wanted))
-    run = await syncer.start(wanted, trigger=Trigger(trigger), idempotency_key=key and _key_of(holder, key))
+    holder = require(request, right_for(run_request))
+    run = await syncer.start(run_request, trigger=Trigger(trigger), idempotency_key=key and _key_of(holder, key))
     request.state.run = run.id
     response.headers["Location"] = f"{prefix_of(request.headers)}/api/v1/runs/{run.id}"
     return run

@@ -16,7 +16,7 @@ from typing import Literal, NoReturn, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import Project, Run, RunRequest, Schedule, Status, Trigger
+from mirror_contract import PolicyCandidate, PolicyCheck, Project, Run, RunRequest, Schedule, Status, Trigger
 from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
 from mirror_control.client.shapes import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
@@ -118,6 +118,13 @@ class ApiClient:
     async def project(self, name: str) -> Project:
         """Return a project with its files."""
         return parse(Project, await self.call("GET", f"projects/{name}"))
+
+    async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
+        """Return the judgement of a candidate for mirror.toml."""
+        headers = {"Content-Type": "application/json"}
+        return parse(
+            PolicyCheck, await self.call("POST", "policy/check", body=candidate.model_dump_json(), headers=headers)
+        )
 
     async def downloads(self, wanted: DownloadFilter) -> Downloads:
         """Return what was downloaded."""

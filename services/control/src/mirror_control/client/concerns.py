@@ -53,7 +53,14 @@ class Concern:
 
 def find_concerns(status: Status, *, now: datetime) -> list[Concern]:
     """Return all that needs a person, in no order of weight."""
-    found = [*_syncer(status), *_volume(status), *_sync(status, now=now), *_removals(status), *_projects(status)]
+    found = [
+        *_syncer(status),
+        *_volume(status),
+        *_policy(status),
+        *_sync(status, now=now),
+        *_removals(status),
+        *_projects(status),
+    ]
     return [*found, *_damage(status), *_news(status), *_schedule(status), *_room(status)]
 
 
@@ -83,6 +90,22 @@ def _volume(status: Status) -> list[Concern]:
             remedy=f"Do as it says; then `{_MIRRORCTL} sync`, or wait for the next run.",
         )
         for problem in status.problems
+    ]
+
+
+def _policy(status: Status) -> list[Concern]:
+    if status.policy is None or not status.policy.problems:
+        return []
+    return [
+        Concern(
+            level=Level.WARNING,
+            title="mirror.toml cannot be used",
+            detail="; ".join(map(str, status.policy.problems)),
+            since=status.policy.invalid_since,
+            works="The last good policy stays in force, and syncs go on by it.",
+            remedy="Correct `config/mirror.toml`: the syncer notices within seconds, and the next run uses it. "
+            "`docker compose exec -T syncer mirror-syncer check` says whether it is right.",
+        )
     ]
 
 

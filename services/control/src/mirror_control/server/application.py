@@ -14,7 +14,7 @@ from mirror_control import problems
 from mirror_control.access.audit import Audit
 from mirror_control.access.auth import RequireToken
 from mirror_control.access.hosts import CheckHost, Hosts
-from mirror_control.api import docs, downloads, health, projects, runs, schedule, status
+from mirror_control.api import docs, downloads, health, policy, projects, runs, schedule, status
 from mirror_control.api.examples import illustrate
 from mirror_control.client.shapes import Problem
 from mirror_control.downloads import statistics
@@ -43,6 +43,7 @@ _TAGS = [
     {"name": "status", "description": "One look: fresh, complete, and with room to grow?"},
     {"name": "projects", "description": "What is mirrored, and why something is not."},
     {"name": "downloads", "description": "What is fetched from here, by whom; and what was asked for and is not here."},
+    {"name": "policy", "description": "What is mirrored: candidates for mirror.toml."},
     {"name": "schedule", "description": "Runs that come by the clock."},
     {"name": "health", "description": "For whatever restarts containers, and whoever wonders why."},
 ]
@@ -104,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequireToken, tokens=tokens)
     app.add_middleware(Audit)  # added last, asked first
     api = APIRouter(prefix="/api/v1", responses=problems.answers(400, 421))
-    for noun in (runs, status, projects, downloads, schedule, health):
+    for noun in (runs, status, projects, policy, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
     # At the port's root, where probes and Prometheus look; nginx passes /api and /ui alone.

@@ -18,12 +18,12 @@ from mirror_contract import RunKind, RunRequest, RunState
 from mirror_contract.text import plain
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_here_or_there
-from mirror_syncer.config import read_policy
-from mirror_syncer.config.settings import Settings, read_settings
+from mirror_syncer.config import PolicySource
+from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.runs.sync.plan import everything_amounts
-from mirror_syncer.service.assembly import VERSION, open_catalog
+from mirror_syncer.service.assembly import open_catalog
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -110,22 +110,46 @@ def plan(
     settings = _settings()
     request = _request({"kind": RunKind.SYNC, "projects": projects or None})
     try:
-        policy = read_policy(settings.policy)
+        source = _policy(settings)
         catalog = open_catalog(settings)
     except MirrorError as error:
         _fail(error)
-    if policy.everything and request.projects is None:
+    if source.current.everything and request.projects is None:
         _show_amounts(catalog, as_json=as_json)
         return
     from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
 
-    report = _guarded(make_report(settings, request, policy=policy, catalog=catalog, offline=offline))
+    report = _guarded(
+        make_report(
+            settings, request, policy=source.current, catalog=catalog, offline=offline, replaceable=source.replaceable
+        )
+    )
     catalog.close()
     if as_json:
         typer.echo(json.dumps(report.document(), indent=2))
     else:
         report.show(_console())
     raise typer.Exit(_EXIT[RunState.INCOMPLETE] if report.failed else 0)
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="A candidate for mirror.toml; -: standard input. Default: the file in use.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check a policy's file: each mistake with its line, and how many projects it would change. Changes nothing."""
+    from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
+
+    settings = _settings()
+    try:
+        found = check_file(settings, file)
+    except MirrorError as error:
+        _fail(error)
+    typer.echo(found.model_dump_json() if as_json else "\n".join(map(plain, found.sentences())))
+    raise typer.Exit(2 if found.problems else 0)
 
 
 @app.command()
@@ -194,6 +218,19 @@ def _settings() -> Settings:
         _fail(error)
     configure_logging(level=settings.log_level, form=settings.log_format)
     return settings
+
+
+def _policy(settings: Settings) -> PolicySource:
+    """
+    Return the policy that the file says now.
+
+    Raises:
+        PolicyError: it cannot be used; whoever types a command is there to mend it.
+    """
+    source = PolicySource(settings.policy, state=settings.state, keeps=False)
+    if source.error is not None:
+        raise source.error
+    return source
 
 
 def _request(values: dict[str, object]) -> RunRequest:

@@ -1,12 +1,13 @@
 """What ``plan`` tells, to people and to programs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from typing import Any
 
+from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import Progress
@@ -98,7 +99,13 @@ class Report:
 
 
 async def make_report(
-    settings: Settings, request: RunRequest, *, policy: Policy, catalog: Catalog, offline: bool
+    settings: Settings,
+    request: RunRequest,
+    *,
+    policy: Policy,
+    catalog: Catalog,
+    offline: bool,
+    replaceable: Collection[NormalizedName] = (),
 ) -> Report:
     """
     Plan a sync, and weigh it; nothing is written.
@@ -109,7 +116,8 @@ async def make_report(
     """
     rows = {row.name: row for row in catalog.projects.every()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
-    plan = plan_sync(policy, rows, only=only, published=RecentRemovals(catalog).of_how_many())
+    published = RecentRemovals(catalog).of_how_many()
+    plan = plan_sync(policy, rows, only=only, published=published, replaceable=replaceable)
     view = View(settings.data)
     if rows and not view.present:
         raise VolumeMissingError(f"{view.base} has no marker, though the catalog holds projects: is the disk mounted?")

@@ -21,8 +21,7 @@ from mirror_syncer.model.project import GONE, ProjectRow
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import PublishedPage, find_published
 from mirror_syncer.runs.sync.plan import Plan, Step
-from mirror_syncer.service.assembly import user_agent
-from mirror_syncer.upstream import Budget, Client, Gone, Index, Limits, NotModified, read_credentials
+from mirror_syncer.upstream import Client, Gone, Index, Limits, NotModified
 from mirror_syncer.volume import View
 from mirror_syncer.work.transfer import UnhashedFiles, unchanged_page
 
@@ -102,15 +101,7 @@ async def open_index(settings: Settings) -> AsyncIterator[Index]:
     Raises:
         ConfigurationError: its user and password cannot be read.
     """
-    async with Client(
-        user_agent=user_agent(settings),
-        budget=Budget(settings.connections),
-        hosts=settings.hosts,
-        limits=Limits(attempts=_ATTEMPTS),
-        ca_file=settings.ca_file,
-        bandwidth=settings.bandwidth,
-        credentials=read_credentials(settings.upstream_netrc, upstream=settings.upstream),
-    ) as client:
+    async with Client(settings.client_options(limits=Limits(attempts=_ATTEMPTS))) as client:
         yield Index(settings.upstream, client=client)
 
 

@@ -116,4 +116,5 @@ def gone_files(published: PublishedPage, *, named: frozenset[str] = frozenset())
 
 def _words(selection: Selection) -> str:
     """Return the line that chooses a project's files."""
-    return f"{selection.line!r}" + ("" if selection.latest is None else f", latest = {selection.latest}")
+    newest = {rule.latest for rule in selection.rules if rule.latest is not None}
+    return f"{selection.line!r}" + (f", latest = {max(newest)}" if newest else "")

@@ -1,24 +1,31 @@
 """
-What the operator decides: settings (``.env``) and the policy (``mirror.toml``).
+The operator's decisions: settings (``.env``) and the policy (``mirror.toml``).
 
-Read ``policy`` first: it parses ``mirror.toml``. ``selection`` judges which files of a project are wanted.
-``settings`` parses the environment, with ``crontab`` for schedules and ``listen`` for the private API's address.
-``policy_source`` reads the file again when a run starts.
+Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by ``toml_document``,
+which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file, and ``policy_source``
+holds the policy in force. ``selection`` judges which files of a project are wanted. ``settings`` parses the
+environment, with ``crontab`` for schedules and ``listen`` for the private API's address.
 """
 
-from mirror_syncer.config.policy import Policy, Removal, Scope, Serve, fingerprint, is_this_format, read_policy
+from mirror_syncer.config.policy import Policy, Removal, Scope, Serve, fingerprint, is_this_format
+from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
 from mirror_syncer.config.policy_source import PolicySource
-from mirror_syncer.config.selection import SelectedFiles, Selection
+from mirror_syncer.config.selection import SelectedFiles, Selection, VersionRule
 
 __all__ = [
     "Policy",
+    "PolicyError",
     "PolicySource",
     "Removal",
     "Scope",
     "SelectedFiles",
     "Selection",
     "Serve",
+    "VersionRule",
+    "choose_file",
     "fingerprint",
     "is_this_format",
+    "judge_policy",
+    "read_file",
     "read_policy",
 ]

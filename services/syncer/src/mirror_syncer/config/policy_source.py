@@ -1,36 +1,205 @@
-"""The policy in force."""
+"""The policy in force: read from a file that people edit at any time, and kept where the file cannot be used."""
 
+import asyncio
 import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
-from mirror_syncer.config.policy import PAGE_FORMAT, Policy, read_policy
-from mirror_syncer.errors import ConfigurationError
+import structlog
+from packaging.utils import NormalizedName
+from pydantic import BaseModel, ValidationError
+
+from mirror_contract import PolicyState
+from mirror_syncer.config.policy import PAGE_FORMAT, Policy
+from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file
+from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.toml_document import DocumentError
+
+log = structlog.get_logger()
+
+WATCH_SECONDS = 2.0
+_LAST_GOOD = "policy.json"  # in the state directory
+
+
+class _LastGood(BaseModel):
+    """What is kept of a policy across restarts."""
+
+    path: str
+    starter: bool
+    """It was the shipped example's."""
+    text: str
+    starter_projects: frozenset[str]
+    """Names of the example's policies, as long as no policy of the operator's has named them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A policy, and the file that it is of."""
+
+    path: Path
+    starter: bool
+    content: bytes
+    policy: Policy
 
 
 class PolicySource:
     """
-    ``mirror.toml``, read at the start and again before each whole sync.
+    ``mirror.toml``, or ``mirror.example.toml`` beside it while there is none.
+
+    A file that cannot be used, or has gone, leaves the last good policy in force, also across restarts.
+
+    Args:
+        path: of ``mirror.toml``.
+        state: the directory that the last good policy is kept in.
+        keeps: False: nothing is written there.
 
     Raises:
-        ConfigurationError: at the start, or by ``reload``, which then leaves the policy in force as it is.
+        PolicyError: the file cannot be used, and there is no last good policy.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, state: Path, keeps: bool = True) -> None:
         self._path = path
-        self.current: Policy = read_policy(path)
+        self._kept_in = state / _LAST_GOOD
+        self._keeps = keeps
+        self._lock = threading.Lock()
+        self._error: PolicyError | None = None
+        self._invalid_since: datetime | None = None
+        self._starter_projects: frozenset[str] = frozenset()
+        self._has_own = False
+        last = self._recall()
+        self._found = self._in_force = self._look_first(last)
 
-    def reload(self) -> None:
-        """Put into force what the file says now."""
-        self.current = read_policy(self._path)
+    @property
+    def current(self) -> Policy:
+        """The policy in force."""
+        return self._in_force.policy
 
-    def on_disk(self) -> Policy:
-        """Return what the file says now, which the next sync puts into force; where it is wrong, what is in force."""
-        try:
-            return read_policy(self._path)
-        except ConfigurationError:
-            return self.current
+    @property
+    def replaceable(self) -> frozenset[NormalizedName]:
+        """Projects that only the shipped example has named: the operator never asked for them."""
+        return frozenset(map(NormalizedName, self._starter_projects))
+
+    @property
+    def error(self) -> PolicyError | None:
+        """Why the file could not be used when it was last read."""
+        return self._error
 
     @property
     def digest(self) -> str:
         """Return what changes when the policy in force does, or the form of what is published by it."""
         return hashlib.sha256(repr((PAGE_FORMAT, self.current)).encode()).hexdigest()
+
+    def reload(self) -> list[str]:
+        """Put the file's policy into force; where it cannot be used, return why, in one sentence."""
+        with self._lock:
+            self._look()
+            self._put_into_force()
+            return [f"{self._error.sentence}; the last good policy stays in force"] if self._error else []
+
+    def on_disk(self) -> Policy:
+        """Return the policy that the next run puts into force."""
+        with self._lock:
+            self._look()
+            return self._found.policy
+
+    def state(self) -> PolicyState:
+        """Return what there is to say of the file."""
+        found, error = self._found, self._error
+        return PolicyState(
+            file=str(error.path if error else found.path),
+            starter=found.starter,
+            changed=found.policy != self.current,
+            problems=error.details if error else [],
+            invalid_since=self._invalid_since,
+        )
+
+    async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
+        """Read the file every few seconds, and report each change; the policy in force changes with the next run."""
+        told = self._found.content, self.state().problems
+        while True:
+            await asyncio.sleep(every)
+            await asyncio.to_thread(self.on_disk)
+            state = self.state()
+            if (self._found.content, state.problems) != told:
+                told = self._found.content, state.problems
+                noticed(state)
+
+    def _look_first(self, last: _LastGood | None) -> _Found:
+        try:
+            found = self._read()
+        except PolicyError as error:
+            if last is None:
+                raise
+            self._note(error)
+            content = last.text.encode()
+            return _Found(Path(last.path), last.starter, content, parse_policy(content))
+        self._in_force = self._found = found
+        self._put_into_force()
+        return found
+
+    def _look(self) -> None:
+        try:
+            self._found = self._read()
+        except PolicyError as error:
+            self._note(error)
+        else:
+            self._error = self._invalid_since = None
+
+    def _note(self, error: PolicyError) -> None:
+        self._error = error
+        self._invalid_since = self._invalid_since or datetime.now(UTC)
+
+    def _read(self) -> _Found:
+        """
+        Return what the file says now.
+
+        Raises:
+            PolicyError: it cannot be used.
+        """
+        path = self._path if self._has_own else choose_file(self._path)
+        content = read_file(path, was_here=self._has_own)
+        return _Found(path, path != self._path, content, judge_policy(content, path=path))
+
+    def _put_into_force(self) -> None:
+        self._in_force = found = self._found
+        names = frozenset(map(str, found.policy.projects))
+        self._has_own = self._has_own or not found.starter
+        self._starter_projects = self._starter_projects | names if found.starter else self._starter_projects - names
+        if self._keeps:
+            self._keep(found)
+
+    def _keep(self, found: _Found) -> None:
+        """Keep a policy for the next start; where the disk refuses, this process has it all the same."""
+        document = _LastGood(
+            path=str(found.path),
+            starter=not self._has_own,
+            text=found.content.decode("utf-8-sig"),
+            starter_projects=self._starter_projects,
+        )
+        text = document.model_dump_json()
+        try:
+            if self._kept_in.exists() and self._kept_in.read_text(encoding="utf-8") == text:
+                return
+            temporary = self._kept_in.with_suffix(".new")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._kept_in)
+        except OSError as error:
+            log.warning("the policy is not kept for the next start", path=str(self._kept_in), reason=error.strerror)
+
+    def _recall(self) -> _LastGood | None:
+        """Return the last good policy; None where there is none, or this version cannot use it."""
+        try:
+            last = _LastGood.model_validate_json(self._kept_in.read_bytes())
+            parse_policy(last.text.encode())
+        except (OSError, ValidationError, DocumentError):
+            return None
+        self._has_own, self._starter_projects = not last.starter, last.starter_projects
+        return last

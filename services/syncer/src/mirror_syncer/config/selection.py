@@ -39,14 +39,21 @@ class SelectedFiles(Generic[F]):
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRule:
+    """The releases that one line of ``mirror.toml`` wants: the newest ones that match, or all."""
+
+    specifier: SpecifierSet
+    latest: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The lines of ``mirror.toml`` for one project: which of its releases are wanted."""
 
     line: str
     """As people read it; of several lines " or " is between them."""
-    specifiers: tuple[SpecifierSet, ...]
-    """A line's each. What one of them wants is wanted: no specifier by PEP 440 can say "1.1 or 2.0"."""
-    latest: int | None
+    rules: tuple[VersionRule, ...]
+    """One a line. A release that one of them wants is wanted: no specifier by PEP 440 can say "1.1 or 2.0"."""
     named: bool = True
     """A line of its own says so: if it matches nothing, somebody erred."""
 
@@ -59,35 +66,37 @@ class Selection:
         takes, and others only of a project that has nothing better. A file whose version cannot be told is wanted only
         where everything is.
         """
-        if self.latest is None and not all(self.specifiers):
+        if any(rule.latest is None and not rule.specifier for rule in self.rules):
             return SelectedFiles(tuple(files), 0)
         read = [(*read_release(name, file.filename), bool(file.yanked)) for file in files]
         told = [_Told(version, installers, yanked) for version, installers, yanked in read if version is not None]
-        admitted = {version for specifier in self.specifiers for version in self._admitted(specifier, told)}
+        admitted = {version for rule in self.rules for version in _admitted(rule, told)}
         wanted = tuple(file for file, (version, _, _) in zip(files, read, strict=True) if version in admitted)
         return SelectedFiles(wanted, len(files) - len(wanted))
 
     def idle(self, name: NormalizedName, files: Sequence[F]) -> tuple[SpecifierSet, ...]:
         """Return the specifiers that match none of a project's releases, where there are several: somebody erred."""
-        if len(self.specifiers) == 1:
+        if len(self.rules) == 1:
             return ()
         versions = {read_release(name, file.filename)[0] for file in files} - {None}
         return tuple(
             specifier
-            for specifier in self.specifiers
+            for specifier in dict.fromkeys(rule.specifier for rule in self.rules)
             if specifier and not any(version and specifier.contains(version, prereleases=True) for version in versions)
         )
 
-    def _admitted(self, specifier: SpecifierSet, told: Sequence[_Told]) -> set[Version]:
-        matching = [one for one in told if specifier.contains(one.version, prereleases=True)]
-        if self.latest is None:
-            return {one.version for one in matching}
-        # For each installer the newest that it takes: a release that exists as .tar.bz2 alone is none to uv.
-        takes_all = [one for one in matching if one.installers is Installers.ALL]
-        takes_any = [one for one in matching if one.installers is not Installers.NONE]
-        return self._newest(takes_all) | self._newest(takes_any or matching)
 
-    def _newest(self, releases: Sequence[_Told]) -> set[Version]:
-        offered = {one.version for one in releases if not one.yanked} or {one.version for one in releases}
-        finals = {version for version in offered if not version.is_prerelease}
-        return set(sorted(finals or offered, reverse=True)[: self.latest])
+def _admitted(rule: VersionRule, told: Sequence[_Told]) -> set[Version]:
+    matching = [one for one in told if rule.specifier.contains(one.version, prereleases=True)]
+    if rule.latest is None:
+        return {one.version for one in matching}
+    # For each installer the newest that it takes: a release that exists as .tar.bz2 alone is none to uv.
+    takes_all = [one for one in matching if one.installers is Installers.ALL]
+    takes_any = [one for one in matching if one.installers is not Installers.NONE]
+    return _newest(takes_all, rule.latest) | _newest(takes_any or matching, rule.latest)
+
+
+def _newest(releases: Sequence[_Told], count: int) -> set[Version]:
+    offered = {one.version for one in releases if not one.yanked} or {one.version for one in releases}
+    finals = {version for version in offered if not version.is_prerelease}
+    return set(sorted(finals or offered, reverse=True)[:count])

@@ -5,6 +5,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,10 +18,12 @@ from mirror_syncer.config.crontab import Crontab, crontab
 from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.digests import Unhashed
+from mirror_syncer.upstream import ClientOptions, Limits, read_credentials
 from mirror_syncer.upstream.http.hosts import host_and_port, parse_hosts
 from mirror_syncer.upstream.http.proxies import wrong_proxies
 
 PREFIX = "MIRROR_"
+VERSION = version("pypi-mirror-syncer")
 # Knobs of the other services: the whole .env reaches the syncer, which alone says what is unknown.
 ELSEWHERE = frozenset(
     {
@@ -29,6 +32,7 @@ ELSEWHERE = frozenset(
         "MIRROR_UID",
         "MIRROR_GID",
         "MIRROR_BASE_IMAGE",
+        "MIRROR_CONFIG",
         "MIRROR_CONTROL_TOKEN_FILE",
         "MIRROR_DOWNLOADS_KEPT",
         "MIRROR_HOSTS",
@@ -119,7 +123,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(default=Path("/srv/mirror"), description="The document root.")
     state: Path = Field(default=Path("/var/lib/pypi-mirror"), description="The catalog's directory, on a local disk.")
-    policy: Path = Field(default=Path("mirror.toml"), description="What is mirrored.")
+    policy: Path = Field(default=Path("config/mirror.toml"), description="What is mirrored.")
     upstream: str = Field(default="https://pypi.org", description="The index to mirror.")
     upstream_netrc: Path | None = Field(
         default=None, description="A netrc with user and password for the index, or its proxy."
@@ -244,6 +248,28 @@ class Settings(BaseSettings):
         own = host_and_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         more = (parsed for host in self.file_hosts for parsed in parse_hosts(host))
         return frozenset({own, FILES_OF_PYPI, *more})
+
+    @property
+    def user_agent(self) -> str:
+        """Return the User-Agent that upstream sees."""
+        return f"pypi-mirror/{VERSION}" + (f" (+{self.contact})" if self.contact else "")
+
+    def client_options(self, *, limits: Limits | None = None) -> ClientOptions:
+        """
+        Return how to ask upstream.
+
+        Raises:
+            ConfigurationError: the netrc cannot be read, or has no login for this upstream.
+        """
+        return ClientOptions(
+            user_agent=self.user_agent,
+            hosts=self.hosts,
+            connections=self.connections,
+            bandwidth=self.bandwidth,
+            ca_file=self.ca_file,
+            credentials=read_credentials(self.upstream_netrc, upstream=self.upstream),
+            limits=limits or Limits(),
+        )
 
 
 def read_settings() -> Settings:

@@ -1,9 +1,8 @@
 """
-The host's clock, and what follows when somebody sets it.
+The host's clock, and the correction of stored times after somebody sets it.
 
-Times in the catalog are the host's: when a project is tried again, when it was looked at, when a file leaves. Where the
-clock is set they are moved along, so that a grace period stays as long as it was, and nothing waits for a day that was
-a mistake.
+The catalog stores times of the host's clock: of retries, checks and removals. When the clock is set, they are shifted
+with it, so that grace periods keep their length and no retry waits for a date that was a mistake.
 """
 
 import asyncio
@@ -17,67 +16,66 @@ from mirror_syncer.catalog import Catalog, Fact
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 30.0
-_SET_SECONDS = 60  # what NTP slews, and a busy host takes between two readings, is less
+_CHECK_SECONDS = 30.0
+_MIN_STEP_SECONDS = 60  # NTP's slewing, and a busy host between two readings, stay below
 
 
 def _since_boot() -> float:
-    """Return seconds of a clock that nobody sets; a night in which the host slept is time that passed."""
+    """Return the seconds since boot, including those in which the host was suspended; nobody can set this clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Clock:
     """
-    Holds the host's clock against one that nobody sets; over a restart, against the last time it saw.
+    Detects that the host's clock was set, by comparing it with the time since boot.
 
-    A clock that was set forward while no syncer ran cannot be told from one that was off so long: grace periods that
-    ended meanwhile are over.
+    After a restart only a step back is detected: a step forward looks like a host that was off for so long.
 
     Attributes:
-        listeners: called, in the event loop, when it was set.
+        listeners: called in the event loop after the clock was set.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._ahead = self._difference()
-        self._asked = asyncio.Lock()
+        self._offset = self._current_offset()
+        self._checking = asyncio.Lock()
         self.listeners = list[Callable[[], None]]()
 
-    def begin(self) -> None:
-        """Look whether it was set back since the last syncer looked."""
+    def start(self) -> None:
+        """Check whether the clock was set back while no syncer ran."""
         last = self._catalog.recall(Fact.CLOCK)
-        if last is not None and (back := int(time.time()) - int(last)) <= -_SET_SECONDS:
-            self._move(back)
+        if last is not None and (back := int(time.time()) - int(last)) <= -_MIN_STEP_SECONDS:
+            self._shift_times(back)
         self._remember()
 
     async def run(self) -> NoReturn:
-        """Look now and then, until cancelled."""
+        """Check the clock every half minute until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             try:
-                await self.look()
+                await self.check()
                 await asyncio.to_thread(self._remember)
-            except Exception as error:  # noqa: BLE001 - a catalog that is away for now; the next look moves the times
-                log.warning("clock not noted", reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the catalog is away; the next check shifts the times
+                log.warning("the clock could not be checked", why=str(error))
 
-    async def look(self) -> None:
-        """Move the catalog's times along, and tell the listeners, where it was set."""
-        async with self._asked:
-            now = self._difference()
-            if abs(step := round(now - self._ahead)) < _SET_SECONDS:
+    async def check(self) -> None:
+        """Shift the catalog's times and call the listeners if the clock was set."""
+        async with self._checking:
+            now = self._current_offset()
+            if abs(step := round(now - self._offset)) < _MIN_STEP_SECONDS:
                 return
-            await asyncio.to_thread(self._move, step)
-            self._ahead = now
+            await asyncio.to_thread(self._shift_times, step)
+            self._offset = now
         for listener in self.listeners:
             listener()
 
-    def _move(self, seconds: int) -> None:
-        log.warning("the clock was set", seconds=seconds, meanwhile="what waits is moved along with it")
+    def _shift_times(self, seconds: int) -> None:
+        log.warning("the system clock was set; stored times are shifted with it", seconds=seconds)
         self._catalog.move_times(seconds)
         self._remember()
 
     def _remember(self) -> None:
         self._catalog.remember(Fact.CLOCK, str(int(time.time())))
 
-    def _difference(self) -> float:
+    def _current_offset(self) -> float:
         return time.time() - _since_boot()

@@ -1,8 +1,7 @@
-"""Files that no page names any more leave, once their time has come."""
+"""Collection: removes files that no page names any longer, when their grace period is over."""
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -15,109 +14,116 @@ from mirror_syncer.model.project import Pending, Retirement
 from mirror_syncer.publish import read_published
 from mirror_syncer.publish.generations import Generations
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.clock import Clock
-from mirror_syncer.runs.feed import Feed
+from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What became of a project's files that were due."""
+    """
+    The removed files of a project.
+
+    Attributes:
+        files: how many left the document root.
+        bytes: how many were freed.
+        failures: files that could not be removed; they stay due.
+    """
 
     files: int
-    """That left the document root."""
     bytes: int
-    """That came free."""
     failures: tuple[Failure, ...] = ()
-    """Files that could not be removed; they are due as before."""
 
 
-class Collection:
-    """
-    Removes what is due on behalf of runs.
+class Collection(RunExecutor):
+    """Removes due files, in a run of its own or as a phase of a sync or a verify."""
 
-    Args:
-        clock: asked first whether the host's was set, since then no time has come.
-        grace: the seconds that files wait by the policy in force.
-    """
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._applied_grace: int | None = None
+        """The grace period, in seconds, that all retired files were last given."""
 
-    def __init__(self, *, catalog: Catalog, clock: Clock, feed: Feed, grace: Callable[[], int]) -> None:
-        self._catalog = catalog
-        self._clock = clock
-        self._feed = feed
-        self._grace = grace
-        self._applied: int | None = None
-        """The grace that what waits was last compared with."""
+    async def execute(self, run: ActiveRun) -> None:
+        """Remove due files by the grace period that ``mirror.toml`` names now."""
+        await self._context.reload_policy(run)
+        await self.collect(run)
 
-    async def run(self, run: ActiveRun) -> None:
-        """Remove what is due: of the projects that the run concerns, each in its turn."""
-        with run.phase("collect"):
-            due = await self.due(now=run.request.now)
-            await self._feed.run_to_completion(
-                run, (Task(run.id, name, Action.COLLECT, run.priority) for name in due if run.concerns(name))
-            )
+    async def save(self, run: ActiveRun) -> None:
+        """Store the counts."""
+        await asyncio.to_thread(self._context.runs.save, run)
 
-    async def due(self, *, now: bool = False) -> list[NormalizedName]:
+    def conclude(self, run: ActiveRun) -> None:
+        """Record nothing: a collection has no further effect."""
+
+    async def collect(self, run: ActiveRun) -> None:
+        """Remove the due files of the projects that the run covers."""
+        with run.progress.phase("collect"):
+            due = await self.due_projects(now=run.request.now)
+            tasks = (Task(run.id, name, Action.COLLECT, run.priority) for name in due if run.covers(name))
+            await self._context.feed.run_to_completion(run, tasks)
+
+    async def due_projects(self, *, now: bool = False) -> list[NormalizedName]:
         """
-        Return the projects that have files whose time has come, by the grace that is in force.
+        Return the projects that have due files, by the grace period in force.
 
         Args:
-            now: the time has come for all that wait.
+            now: make all retired files due.
         """
-        await self._clock.look()  # a run may take weeks, so at its start alone is not enough
-        return await asyncio.to_thread(self._due, now=now)
+        await self._context.clock.check()  # a run may take weeks, so the check at its start is not enough
+        return await asyncio.to_thread(self._due_projects, now=now)
 
-    def _due(self, *, now: bool) -> list[NormalizedName]:
+    def _due_projects(self, *, now: bool) -> list[NormalizedName]:
+        files = self._context.catalog.files
         if now:
-            self._catalog.files.end_grace()
-        elif (grace := self._grace()) != self._applied:
-            self._catalog.files.apply_grace(grace)
-            self._applied = grace
-        return self._catalog.files.due_projects(now=int(time.time()))
+            files.end_grace()
+        elif (grace := self._context.grace_seconds) != self._applied_grace:
+            files.apply_grace(grace)
+            self._applied_grace = grace
+        return files.due_projects(now=int(time.time()))
 
 
 def collect(name: NormalizedName, *, catalog: Catalog, volume: Volume, generations: Generations) -> Collected:
     """
-    Remove, or put aside, the retired files of a project that are due; one that cannot be removed stays due.
+    Remove the due files of a project; files of quarantined releases move to ``.withdrawn/``.
 
-    Their rows were committed after a ``sync`` later than the page that dropped them, so no page that a power cut could
-    bring back names them. A file that a page names all the same stays: one project's page may have named another's
-    file, and dropped it. One that another project has in hand stays for now. No other task has the project in hand
-    meanwhile.
+    Their rows were committed after a ``sync`` that was later than the page that dropped them, so no page that a power
+    cut could bring back names them. Three kinds of files stay: one that a page names after all (one project's page may
+    have named another's file, and dropped it), one that another project is about to change, and one that cannot be
+    removed. The caller ensures that no other task works on the project.
 
-    One that needs room for that, for the mark in its place, is tried again when the others are gone.
+    A file whose removal needs disk space, for the tombstone in its place, is retried after the others are removed.
     """
     found = catalog.files.due(name, now=int(time.time()))
     taken = catalog.files.intend([Pending(name, r.place, r.sha256, r.withdraw) for r in found])
     due = [retirement for retirement in found if retirement.place not in taken]
     pages = dict[NormalizedName, frozenset[PackagePath]]()
-    gone, kept = list[Retirement](), list[Retirement]()
-    stuck: dict[PackagePath, Failure] = {}
+    removed, kept = list[Retirement](), list[Retirement]()
+    failed: dict[PackagePath, Failure] = {}
     while due:
         full = list[Retirement]()
         for retirement in due:
             try:
-                if _named(volume, retirement, pages):
+                if _is_named(volume, retirement, pages):
                     kept.append(retirement)
                 else:
                     _remove(volume, retirement)
-                    gone.append(retirement)
+                    removed.append(retirement)
             except (PathError, VolumeFullError) as error:
                 filename = retirement.place.rpartition("/")[2]
-                stuck[retirement.place] = Failure(project=name, file=filename, reason=str(error))
+                failed[retirement.place] = Failure(project=name, file=filename, reason=str(error))
                 full += [retirement] if isinstance(error, VolumeFullError) else []
         if len(full) == len(due):
             break
-        due = full  # for which the others may have made room
+        due = full  # the removed files may have freed enough space for these
         for retirement in due:
-            del stuck[retirement.place]
-    if any(retirement.withdraw for retirement in gone):
-        volume.durability.sync()  # what is quarantined must not be back after a power cut
-    generation = generations.advance() if gone else None
-    done = [retirement.place for retirement in (*gone, *kept)]
-    catalog.files.removed(name, done, staying=list(stuck), generation=generation)
-    return Collected(len(gone), sum(retirement.size for retirement in gone), tuple(stuck.values()))
+            del failed[retirement.place]
+    if any(retirement.withdraw for retirement in removed):
+        volume.durability.sync()  # a power cut must not bring back a quarantined file
+    generation = generations.advance() if removed else None
+    done = [retirement.place for retirement in (*removed, *kept)]
+    catalog.files.removed(name, done, staying=list(failed), generation=generation)
+    return Collected(len(removed), sum(retirement.size for retirement in removed), tuple(failed.values()))
 
 
 def _remove(volume: Volume, retirement: Retirement) -> None:
@@ -125,17 +131,17 @@ def _remove(volume: Volume, retirement: Retirement) -> None:
         try:
             return volume.withdraw(retirement.place)
         except VolumeFullError:
-            pass  # what is quarantined leaves at once, though it must be fetched again should it come back
+            pass  # a quarantined file must leave at once, even if it must be downloaded again should it come back
     return volume.remove(retirement.place)
 
 
-def _named(volume: Volume, retirement: Retirement, pages: dict[NormalizedName, frozenset[PackagePath]]) -> bool:
+def _is_named(volume: Volume, retirement: Retirement, pages: dict[NormalizedName, frozenset[PackagePath]]) -> bool:
     """
-    Return whether a page names a file: its project's, or that of one whose name the file's begins with.
+    Return whether a page names a file: its project's, or one of a project whose name the file's name begins with.
 
     Args:
-        pages: what pages name that were read before. All of a project's 50,000 files may leave at once, and its page
-            is read in a second and a half.
+        pages: caches what each page names. All 50,000 files of a project may leave at once, and its page takes 1.5 s
+            to read.
 
     Raises:
         PathError: one of these pages cannot be read.

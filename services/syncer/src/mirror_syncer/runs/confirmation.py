@@ -1,4 +1,4 @@
-"""What a person must say twice, or otherwise."""
+"""Requests that need a confirmation, or that no run can serve."""
 
 from packaging.utils import NormalizedName
 
@@ -6,34 +6,38 @@ from mirror_contract import RunKind, RunRequest
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Policy
 
-_NAMES_SHOWN = 3
+_MAX_NAMES_SHOWN = 3
 
 
-def requests_to_confirm(wish: RunRequest, *, policy: Policy, catalog: Catalog) -> int | None:
-    """Return how many requests a run would make that asks for every page anew, unless that is confirmed or no such."""
-    whole = wish.kind is RunKind.SYNC and wish.projects is None
-    if not (whole and wish.force and policy.everything) or wish.confirm:
+def requests_to_confirm(request: RunRequest, *, policy: Policy, catalog: Catalog) -> int | None:
+    """Return how many HTTP requests an unconfirmed run that downloads every page again would make, else None."""
+    whole = request.kind is RunKind.SYNC and request.projects is None
+    if not (whole and request.force and policy.everything) or request.confirm:
         return None
     return 1 + catalog.due.count_listed()  # the list, and each project's page; files come on top
 
 
 def question(requests: int) -> str:
-    """Return what to ask the person."""
+    """Return the question to the person."""
     return (
-        f'That would make {requests:,} requests or more; if it is meant, say so: --confirm, or "confirm": true. '
-        "To force a few projects, name them."
+        f'This would make {requests:,} requests or more; confirm it with --confirm, or "confirm": true. '
+        "To force only a few projects, name them."
     )
 
 
-def names_not_selected(wish: RunRequest, *, policy: Policy) -> dict[int, str]:
-    """Return the names that a sync cannot do anything about, since the policy does not select them, by their places."""
-    if wish.kind is not RunKind.SYNC or wish.projects is None:
+def names_not_selected(request: RunRequest, *, policy: Policy) -> dict[int, str]:
+    """Return the requested projects that the policy does not select, by their index in the request."""
+    if request.kind is not RunKind.SYNC or request.projects is None:
         return {}
-    return {place: name for place, name in enumerate(wish.projects) if policy.selection(NormalizedName(name)) is None}
+    return {
+        index: name for index, name in enumerate(request.projects) if policy.selection(NormalizedName(name)) is None
+    }
 
 
 def not_selected(*names: str) -> str:
-    """Return what to do about names that are not selected."""
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {len(names) - _NAMES_SHOWN:,} more" * (len(names) > _NAMES_SHOWN))
+    """Return a sentence that says how to select these projects."""
+    shown = ", ".join(names[:_MAX_NAMES_SHOWN]) + (
+        f" and {len(names) - _MAX_NAMES_SHOWN:,} more" * (len(names) > _MAX_NAMES_SHOWN)
+    )
     are, each = ("is", "it") if len(names) == 1 else ("are", "each of them")
     return f"{shown} {are} not selected: give {each} a line in mirror.toml, then `docker compose restart syncer`."

@@ -1,4 +1,4 @@
-"""Failures in the log: of each cause the first few by name, the others by number."""
+"""Failures in the log: the first few of each cause by name, the others by number."""
 
 import time
 from dataclasses import dataclass
@@ -9,63 +9,63 @@ from mirror_contract import Failure
 
 log = structlog.get_logger()
 
-_NAMED = 5  # of each cause
-_CAUSES_MOST = 100  # that are told apart: each failure of a hostile upstream may have words of its own
-_OTHERS = "other causes"
-_AGAIN_SECONDS = 300.0
+_NAMED_PER_CAUSE = 5
+_MAX_CAUSES = 100  # each failure of a hostile upstream may be worded differently
+_OTHER_CAUSES = "other causes"
+_SUMMARY_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class _Cause:
     count: int = 0
-    told: int = 0
-    """How many of them the log has heard of, by name or by number."""
+    logged: int = 0
+    """How many of them the log has, by name or by number."""
 
 
 class FailureLog:
     """
-    Tells of a run's failures.
+    Logs the failures of a run.
 
-    When upstream is gone all that is mirrored fails alike, which with a line each would be all that the log holds. Each
-    project's error is in the catalog.
+    When upstream is down, all mirrored projects fail with the same cause, and one line each would fill the log. The
+    catalog has each project's error.
 
     Args:
-        fold: whether failures of one cause are told by number. Not where the log alone has all of them, as of files
-            that a verify finds damaged: there each has its line.
+        fold: count the failures of a cause instead of naming all. False where the log is the only place that has all
+            of them, such as the damaged files that a verify finds.
     """
 
     def __init__(self, *, fold: bool = True) -> None:
         self._fold = fold
         self._causes: dict[str, _Cause] = {}
-        self._summed_up_at = time.monotonic()
+        self._summarized_at = time.monotonic()
 
-    def tell(self, failure: Failure) -> None:
-        """Log a failure, unless enough of its cause have been."""
-        words = cause(failure.reason)
-        if words not in self._causes and len(self._causes) >= _CAUSES_MOST:
-            words = _OTHERS
-        found = self._causes.setdefault(words, _Cause())
+    def record(self, failure: Failure) -> None:
+        """Log a failure, unless enough failures of its cause are logged."""
+        reason = cause(failure.reason)
+        if reason not in self._causes and len(self._causes) >= _MAX_CAUSES:
+            reason = _OTHER_CAUSES
+        found = self._causes.setdefault(reason, _Cause())
         found.count += 1
-        if not self._fold or found.count <= _NAMED:
-            found.told = found.count
+        if not self._fold or found.count <= _NAMED_PER_CAUSE:
+            found.logged = found.count
             log.warning("failed", **failure.model_dump(exclude_none=True))
 
-    def sum_up_again(self) -> None:
-        """Log how many there are by now, where the last such lines were five minutes ago."""
-        if time.monotonic() - self._summed_up_at >= _AGAIN_SECONDS:
-            self.sum_up()
+    def summarize_periodically(self) -> None:
+        """Log a summary if the last one is five minutes old."""
+        if time.monotonic() - self._summarized_at >= _SUMMARY_SECONDS:
+            self.summarize()
 
-    def sum_up(self) -> None:
-        """Log how many there are, by cause, where they are more than the log has heard of."""
-        self._summed_up_at = time.monotonic()
-        for words, found in self._causes.items():
-            if found.count > found.told:
-                found.told = found.count
-                log.warning("failed alike", reason=words, count=found.count)
+    def summarize(self) -> None:
+        """Log the number of failures of each cause that has more than the log names."""
+        self._summarized_at = time.monotonic()
+        for reason, found in self._causes.items():
+            if found.count > found.logged:
+                found.logged = found.count
+                log.warning("more failures with the same cause", reason=reason, count=found.count)
 
 
 def cause(reason: str) -> str:
-    """Return a reason without what differs among projects: paths, quoted words and numbers, but for a status."""
+    """Return a reason without what differs among projects: paths, quoted words, and numbers except statuses."""
     words, before = list[str](), ""
     for word in reason.split():
         if "://" in word:

@@ -1,4 +1,4 @@
-"""How a run's tasks come into the one queue, and when they are done."""
+"""The feed: puts the tasks of runs into the queue and counts them."""
 
 from collections.abc import Iterable
 
@@ -7,23 +7,23 @@ from mirror_syncer.runs.queue import Task, WorkQueue
 
 
 class Feed:
-    """Feeds the queue with what runs want done."""
+    """Queues tasks on behalf of runs."""
 
     def __init__(self, queue: WorkQueue) -> None:
         self._queue = queue
 
     async def put(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
-        """Put tasks into the queue, unless the run is over."""
+        """Queue tasks, unless the run is stopping."""
         tasks = list(tasks)
-        if run.over or not tasks:
+        if run.is_stopping or not tasks:
             return
-        run.expect(len(tasks))
+        run.progress.add_tasks(len(tasks))
         await self._queue.put(tasks)
-        if run.over:  # it ended in this very moment, and what it had in the queue was dropped before
-            run.task_done(await self._queue.drop(run.id))
+        if run.is_stopping:  # since the call: the queue dropped the run's tasks before these came
+            run.progress.finish_tasks(await self._queue.drop(run.id))
 
     async def run_to_completion(self, run: ActiveRun, tasks: Iterable[Task]) -> None:
-        """Have tasks done; return at once where nothing more is to be done for the run."""
-        if not run.over:
+        """Queue tasks and wait until all are done; return at once if the run is stopping."""
+        if not run.is_stopping:
             await self.put(run, tasks)
-            await run.idle()
+            await run.progress.wait_for_tasks()

@@ -1,4 +1,4 @@
-"""The one queue of projects: all runs' work, by priority."""
+"""The work queue: the tasks of all runs, by priority."""
 
 import asyncio
 import heapq
@@ -14,109 +14,110 @@ from mirror_syncer.model.priority import Priority
 
 
 class Action(StrEnum):
-    """What is done with a project."""
+    """What a task does with its project."""
 
     REFRESH = "refresh"
     SHRINK = "shrink"
-    """Refresh, and let go of whatever upstream's page lacks."""
+    """Refresh, and remove the files that upstream's page no longer lists."""
     WITHDRAW = "withdraw"
     UNLIST = "unlist"
-    """Withdraw, unless upstream's page says that it is quarantined, and so in no list."""
+    """Withdraw, unless upstream's page says that the project is quarantined: PyPI's list omits those."""
     VERIFY = "verify"
     COLLECT = "collect"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One project's turn, on behalf of a run."""
+    """One action on one project, on behalf of a run."""
 
     run_id: str
     name: NormalizedName
     action: Action
     priority: Priority
-    wanted: int | None = None
-    """The serial that upstream's list gives the project; 0: listed without one."""
+    wanted_serial: int | None = None
+    """The project's serial in upstream's list; 0: listed without a serial."""
     reason: str | None = None
-    """Why it is withdrawn."""
+    """Why the project is withdrawn."""
 
 
 class QueueClosedError(Exception):
-    """The queue gives nothing more."""
+    """The queue was closed."""
 
 
 class WorkQueue:
     """
-    Hands out tasks, the lowest priority number first, and never two of one project at a time.
+    Hands out tasks, the lowest priority number first, and never two tasks of one project at a time.
 
-    All of it happens in one event loop, so no call is interrupted half way.
+    Not thread-safe: all calls come from one event loop.
     """
 
     def __init__(self) -> None:
         self._heap: list[tuple[Priority, int, Task]] = []
         self._order = itertools.count()
-        self._in_hand: dict[NormalizedName, Action] = {}
+        self._active: dict[NormalizedName, Action] = {}
         self._parked: defaultdict[NormalizedName, list[tuple[Priority, int, Task]]] = defaultdict(list)
         self._changed = asyncio.Condition()
         self._closed = False
 
     def depth(self) -> dict[Priority, int]:
-        """Return how many tasks wait, by priority."""
+        """Return the number of queued tasks by priority."""
         depth: defaultdict[Priority, int] = defaultdict(int)
         for priority, _, _ in itertools.chain(self._heap, *self._parked.values()):
             depth[priority] += 1
         return dict(depth)
 
-    def names(self, *, without: Action | None = None) -> set[NormalizedName]:
-        """Return the projects that wait or are being worked at, those with nothing but one kind of action left out."""
-        waiting = (task for _, _, task in itertools.chain(self._heap, *self._parked.values()))
-        names = {task.name for task in waiting if task.action is not without}
-        return names.union(name for name, action in self._in_hand.items() if action is not without)
+    def names(self, *, excluding: Action | None = None) -> set[NormalizedName]:
+        """Return the projects that have a queued or active task, other than of the excluded action."""
+        queued = (task for _, _, task in itertools.chain(self._heap, *self._parked.values()))
+        names = {task.name for task in queued if task.action is not excluding}
+        return names.union(name for name, action in self._active.items() if action is not excluding)
 
-    def in_hand(self) -> int:
-        """Return how many projects are being worked at."""
-        return len(self._in_hand)
+    def active_count(self) -> int:
+        """Return how many projects have an active task."""
+        return len(self._active)
 
     async def put(self, tasks: Iterable[Task]) -> None:
-        """Add work."""
+        """Add tasks."""
         async with self._changed:
             for task in tasks:
                 heapq.heappush(self._heap, (task.priority, next(self._order), task))
             self._changed.notify_all()
 
-    async def get(self, *, at_most: Callable[[], Priority | None]) -> Task:
+    async def get(self, *, least_urgent: Callable[[], Priority | None]) -> Task:
         """
-        Return the next task of some priority or a more urgent one; ``done`` gives its project back.
+        Wait for the next task; the caller must pass it to ``done`` afterwards.
 
         Args:
-            at_most: asked whenever something changed; None: nothing now. ``wake`` says that its answer did.
+            least_urgent: returns the lowest priority to hand out now, or None for no task at all. Call ``wake`` when
+                its result changes.
 
         Raises:
-            Closed: the queue was closed, whatever it holds.
+            QueueClosedError: the queue was closed, even if it still holds tasks.
         """
         async with self._changed:
             while True:
                 if self._closed:
                     raise QueueClosedError
-                if (most := at_most()) is not None and (task := self._next(most)) is not None:
-                    self._in_hand[task.name] = task.action
+                if (limit := least_urgent()) is not None and (task := self._next(limit)) is not None:
+                    self._active[task.name] = task.action
                     return task
                 await self._changed.wait()
 
     async def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Have the callers of ``get`` check their conditions again."""
         async with self._changed:
             self._changed.notify_all()
 
     async def done(self, task: Task) -> None:
-        """Give a project back."""
+        """Release the project of a task."""
         async with self._changed:
-            self._in_hand.pop(task.name, None)
+            self._active.pop(task.name, None)
             for entry in self._parked.pop(task.name, ()):
                 heapq.heappush(self._heap, entry)
             self._changed.notify_all()
 
     async def drop(self, run_id: str) -> int:
-        """Remove what waits on behalf of a run; return how many tasks that were."""
+        """Remove the queued tasks of a run; return their number."""
         async with self._changed:
             before = len(self._heap) + sum(map(len, self._parked.values()))
             self._heap = [entry for entry in self._heap if entry[2].run_id != run_id]
@@ -126,15 +127,15 @@ class WorkQueue:
             return before - len(self._heap) - sum(map(len, self._parked.values()))
 
     async def close(self) -> None:
-        """Give out nothing more."""
+        """Hand out no further task."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _next(self, at_most: Priority) -> Task | None:
-        while self._heap and self._heap[0][0] <= at_most:
+    def _next(self, least_urgent: Priority) -> Task | None:
+        while self._heap and self._heap[0][0] <= least_urgent:
             entry = heapq.heappop(self._heap)
-            if entry[2].name not in self._in_hand:
+            if entry[2].name not in self._active:
                 return entry[2]
             self._parked[entry[2].name].append(entry)
         return None

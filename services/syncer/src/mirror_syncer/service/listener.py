@@ -13,10 +13,10 @@ from mirror_syncer.errors import MirrorError
 @contextmanager
 def bound_socket(where: Listen) -> Iterator[socket.socket]:
     """
-    Yield a socket that is bound there; its file goes when the block ends.
+    Yield a bound socket; a Unix socket's file is removed when the block ends.
 
     Raises:
-        MirrorError: something else listens there, or the path cannot be used.
+        MirrorError: another program listens there, or the path cannot be used.
     """
     try:
         bound = _bind_unix(where.path) if isinstance(where, UnixSocket) else _bind_tcp(where)
@@ -35,7 +35,7 @@ def _bind_unix(path: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX)
     try:
         bound.bind(str(path))
-        # Before anybody can connect: nobody listens yet. The umask, whatever it is, has no say.
+        # Before anybody can connect, since it does not listen yet; chmod ignores the umask.
         path.chmod(0o600)
     except BaseException:
         bound.close()
@@ -57,17 +57,17 @@ def _bind_tcp(where: TcpPort) -> socket.socket:
 
 def _remove_stale(path: Path) -> None:
     """
-    Remove the socket that a killed syncer left.
+    Remove the socket file that a killed syncer left.
 
     Raises:
-        MirrorError: it is no socket, or somebody answers there.
+        MirrorError: the file is not a socket, or another program listens on it.
     """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise MirrorError(f"MIRROR_LISTEN={SCHEME}{path}: there is a file that is no socket; remove it or name another")
+        raise MirrorError(f"MIRROR_LISTEN={SCHEME}{path}: this file is not a socket; remove it or choose another path")
     with socket.socket(socket.AF_UNIX) as knock:
         knock.settimeout(1)
         try:
@@ -75,4 +75,4 @@ def _remove_stale(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
-    raise MirrorError(f"MIRROR_LISTEN={SCHEME}{path}: another syncer answers there; stop it or name another path")
+    raise MirrorError(f"MIRROR_LISTEN={SCHEME}{path}: another syncer listens there; stop it or choose another path")

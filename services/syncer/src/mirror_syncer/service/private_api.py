@@ -1,7 +1,7 @@
 """
-The private HTTP API, for control alone: runs, projects, status, schedule and metrics.
+The private HTTP API, for control only: runs, projects, status, schedule and metrics.
 
-It listens on a Unix socket that the two share, or on the loopback; tokens and the world outside are control's.
+It listens on a Unix socket that both share, or on the loopback. Control handles tokens and other hosts.
 """
 
 import asyncio
@@ -20,30 +20,40 @@ from aiohttp import web
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import ProjectState, Run, RunKind, RunRequest, RunState, Trigger, parse_project_name
+from mirror_contract import (
+    PolicyCandidate,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Trigger,
+    parse_project_name,
+)
 from mirror_contract.run import MAX_FAULTS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
+from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.status import StatusReader
 
 log = structlog.get_logger()
 
 MIRROR_ID = "X-Mirror-Id"
-"""The header that says whose syncer answers."""
-_BODY_MOST = 2**20
-_PAGE_MOST = 200
-# A run may hold a hundred failures: 200 such runs would be 25 MB, and a few callers at once all of control's memory.
-_PAGE_MOST_BYTES = 2**18
-# A page of 100,000 files takes 0.5 s of the interpreter to read. Without a bound a flood of such calls would take all
-# the threads that a sync needs, and keep them for minutes after the last caller went away.
-_READERS = 2
-_READERS_WAITING_MOST = 256  # as many calls as nginx passes on at once
+"""The header that identifies the mirror."""
+_MAX_BODY_BYTES = 2**20
+_MAX_PAGE_ITEMS = 200
+# A run may have a hundred failures: 200 such runs would take 25 MB, and a few responses all of control's memory.
+_MAX_PAGE_BYTES = 2**18
+# Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
+# threads that a sync needs, for minutes after the last caller has gone.
+_MAX_READERS = 2
+_MAX_WAITING_READERS = 256  # as many calls as nginx passes on at once
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
-_BEGINNING = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
-_RETRY_SECONDS = 10
+_RETRY_AFTER_SECONDS = 10
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -51,7 +61,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(Exception):
-    """An answer that says no, by RFC 9457."""
+    """An error response, as RFC 9457 defines it."""
 
     def __init__(
         self,
@@ -68,27 +78,28 @@ class Problem(Exception):
 
 
 class PrivateApi:
-    """The handlers; each answers from memory or with one look into the catalog."""
+    """The handlers; each answers from memory or with one query of the catalog."""
 
-    def __init__(self, mirror: Mirror, observer: StatusReader) -> None:
+    def __init__(self, mirror: Mirror, status_reader: StatusReader) -> None:
         self._mirror = mirror
-        self._observer = observer
-        self._readers = asyncio.Semaphore(_READERS)
+        self._status_reader = status_reader
+        self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_BODY_MOST)
+        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_MAX_BODY_BYTES)
         application.add_routes(
             [
                 web.get("/healthz", self.healthz),
                 web.get("/status", self.status),
                 web.get("/runs", self.runs),
-                web.post("/runs", self.ask),
+                web.post("/runs", self.request_run),
                 web.get("/runs/{id}", self.run),
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
                 web.get("/metrics", self.metrics),
@@ -97,19 +108,19 @@ class PrivateApi:
         return application
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """The event loop answers."""
+        """Whether the event loop runs, and of which mirror."""
         return web.Response(text="ok\n", headers={MIRROR_ID: self._mirror.catalog.mirror_id})
 
     async def status(self, _: web.Request) -> web.Response:
-        """Everything one look should tell."""
-        return _json(await asyncio.to_thread(self._observer.status))
+        """The status of the mirror."""
+        return _json(await asyncio.to_thread(self._status_reader.status))
 
     async def runs(self, request: web.Request) -> web.Response:
         """Runs, newest first."""
         states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
         kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
         triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
-        since = _moment(request, "since")
+        since = _time(request, "since")
         limit = _limit(request)
         page = partial(
             self._mirror.catalog.runs.page,
@@ -124,47 +135,40 @@ class PrivateApi:
         now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found]
         return _page(now, limit=limit, key=lambda last: last.id)
 
-    async def ask(self, request: web.Request) -> web.Response:
-        """Ask for a run; 202 and the run, new or equal."""
-        try:
-            wish = RunRequest.model_validate_json(await request.read())
-        except ValidationError as error:
-            errors = [
-                {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-                for item in error.errors(include_input=False)[:MAX_FAULTS]
-            ]
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is no run.", errors=errors) from None
+    async def request_run(self, request: web.Request) -> web.Response:
+        """Request a run; 202 and the run that serves the request, which may be an earlier one."""
+        run_request = _parse(RunRequest, await request.read())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
-            raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key has 1 to 255 characters.")
+            raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key must have 1 to 255 characters.")
         trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
         mirror = self._mirror
-        if names_not_selected(wish, policy=mirror.policy.current):
-            # By the file as it is: whoever has just added a line need not wait for the next whole sync.
+        if names_not_selected(run_request, policy=mirror.policy.current):
+            # By the file as it is now: a line that was just added need not wait for the next whole sync.
             policy = await asyncio.to_thread(mirror.policy.on_disk)
-            if unselected := names_not_selected(wish, policy=policy):
+            if unselected := names_not_selected(run_request, policy=policy):
                 wrong = list(unselected.items())[:MAX_FAULTS]
                 errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
-            requests_to_confirm, wish, policy=mirror.policy.current, catalog=mirror.catalog
+            requests_to_confirm, run_request, policy=mirror.policy.current, catalog=mirror.catalog
         )
         if requests is not None:
             raise Problem(HTTPStatus.CONFLICT, question(requests), requests=requests)
         try:
-            run = self._mirror.runs.request(wish, trigger=trigger, idempotency_key=key)
+            run = self._mirror.runs.request(run_request, trigger=trigger, idempotency_key=key)
         except KeyReusedError as error:
             raise _wrong("header/Idempotency-Key", str(error)) from None
         except TooManyRunsError as error:
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_SECONDS) from None
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_AFTER_SECONDS) from None
         return _json(run, status=HTTPStatus.ACCEPTED)
 
     async def run(self, request: web.Request) -> web.Response:
-        """One run as it is now."""
+        """A run in its current state."""
         return _json(self._run(request))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Let a run end within seconds; see ``Engine.cancel``."""
+        """Cancel a run; see ``Engine.cancel``."""
         run = self._run(request)
         active = self._mirror.runs.active(run.id)
         if active is None:
@@ -173,53 +177,59 @@ class PrivateApi:
         return _json(active.document, status=HTTPStatus.ACCEPTED)
 
     async def projects(self, request: web.Request) -> web.Response:
-        """Projects by name, of a state, or whose name begins so."""
+        """Projects in the order of their names, filtered by state or by the beginning of the name."""
         states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
-        beginning = _beginning(request)
+        prefix = _name_prefix(request)
         limit = _limit(request)
         page = partial(
             self._mirror.catalog.projects.page,
             states=states,
-            prefix=beginning,
+            prefix=prefix,
             after=_after(request, _PROJECT_NAME, "a project's name") or "",
             limit=limit + 1,
         )
-        projects = [self._observer.project(row) for row in await self._read(request, page)]
+        projects = [self._status_reader.project(row) for row in await self._read(request, page)]
         return _page(projects, limit=limit, key=lambda last: last.name)
 
     async def project(self, request: web.Request) -> web.Response:
-        """What is mirrored of a project, or why it is not."""
+        """A project with its files."""
         try:
             name = parse_project_name(request.match_info["name"])
         except ValueError as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-        found = await self._read(request, partial(self._observer.whole_project, name))
+        found = await self._read(request, partial(self._status_reader.whole_project, name))
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
 
+    async def check_policy(self, request: web.Request) -> web.Response:
+        """The judgement of a candidate for mirror.toml."""
+        candidate, mirror = _parse(PolicyCandidate, await request.read()), self._mirror
+        content = candidate.text.encode(errors="surrogatepass")
+        return _json(await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog))
+
     async def pause(self, _: web.Request) -> web.Response:
-        """Let no run come by itself, across restarts."""
-        return _json(self._observer.pause(paused=True))
+        """Pause the schedule, also across restarts."""
+        return _json(self._status_reader.pause(paused=True))
 
     async def resume(self, _: web.Request) -> web.Response:
-        """Let runs come by themselves again."""
-        return _json(self._observer.pause(paused=False))
+        """Resume the schedule."""
+        return _json(self._status_reader.pause(paused=False))
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """The families in Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         text = await asyncio.to_thread(self._mirror.metrics.exposition)
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _read(self, request: web.Request, read: Callable[[], T]) -> T:
         """
-        Return what a thread reads from catalog or disk; a few read at once, in turn, for callers who still wait.
+        Read from catalog or disk in a thread; only a few callers read at a time, the others wait.
 
         Raises:
-            Problem: too many wait, or this caller no longer does.
+            Problem: too many callers wait, or this one has gone.
         """
         full = Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
-        if self._readers_waiting == _READERS_WAITING_MOST:
+        if self._readers_waiting == _MAX_WAITING_READERS:
             raise full
         self._readers_waiting += 1
         try:
@@ -245,7 +255,7 @@ class PrivateApi:
 
 @web.middleware
 async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what goes wrong into RFC 9457's application/problem+json."""
+    """Turn errors into application/problem+json, as RFC 9457 defines it."""
     try:
         return await handler(request)
     except Problem as problem:
@@ -256,20 +266,20 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
         return _problem(HTTPStatus(error.status), error.reason)
     except Exception as error:
         log.exception("request failed", method=request.method, path=request.path, reason=str(error))
-        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed at this; its log says how.")
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed; its log has the error.")
 
 
 @web.middleware
 async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
-    Refuse what a browser sends: the API asks for no token, and a web page could call it on its reader's own host.
+    Refuse requests of browsers: the API needs no token, and a web page could call it on its reader's own host.
 
-    A page of another origin sends ``Origin`` with what changes something; one whose name leads to this host by a
-    rebound DNS entry sends that name as ``Host``.
+    A page of another origin sends ``Origin`` with each changing request. A page that reaches this host by DNS rebinding
+    sends its own name as ``Host``.
     """
     host = request.headers.get("Host", "localhost")
     if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers or not _is_this_host(host):
-        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; browsers use control's.")
+        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; use control's API in a browser.")
     return await handler(request)
 
 
@@ -294,17 +304,29 @@ def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Respon
 
 
 def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Response:
-    """Return as many items as the caller wants and an answer may hold, one at least, and where the rest begin."""
+    """Return up to ``limit`` items, fewer if they are large but at least one, and where the rest begins."""
     items, size = list[bytes](), 0
     for item in found[:limit]:
         encoded = item.model_dump_json().encode()
         size += len(encoded)
-        if items and size > _PAGE_MOST_BYTES:
+        if items and size > _MAX_PAGE_BYTES:
             break
         items.append(encoded)
-    following = key(found[len(items) - 1]) if len(items) < len(found) else None
-    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(following).encode())
+    next_key = key(found[len(items) - 1]) if len(items) < len(found) else None
+    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(next_key).encode())
     return web.Response(body=body, content_type="application/json")
+
+
+def _parse(shape: type[M], body: bytes) -> M:
+    """Return what a body says; of one that says something else, the first faults."""
+    try:
+        return shape.model_validate_json(body)
+    except ValidationError as error:
+        errors = [
+            {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
+            for item in error.errors(include_input=False)[:MAX_FAULTS]
+        ]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is no {shape.__name__}.", errors=errors) from None
 
 
 def _member(enumeration: type[E], value: str, name: str) -> E:
@@ -312,26 +334,26 @@ def _member(enumeration: type[E], value: str, name: str) -> E:
         return enumeration(value)
     except ValueError:
         known = ", ".join(enumeration)
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} is none of {known}.") from None
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} must be one of {known}.") from None
 
 
-def _moment(request: web.Request, name: str) -> datetime | None:
-    """Return a moment, such as 2026-11-22T16:12:33Z; one without a zone is of UTC."""
+def _time(request: web.Request, name: str) -> datetime | None:
+    """Return a time, such as 2026-11-22T16:12:33Z; without a zone it is UTC."""
     if (text := request.query.get(name)) is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _wrong(f"query/{name}", f"{text[:80]!r} is no moment, such as 2026-11-22T16:12:33Z") from None
+        raise _wrong(f"query/{name}", f"{text[:80]!r} is not a time such as 2026-11-22T16:12:33Z") from None
 
 
-def _beginning(request: web.Request) -> str:
-    """Return what names begin with, in any spelling: normalized, as they are."""
+def _name_prefix(request: web.Request) -> str:
+    """Return the normalized beginning of the names to list."""
     text = request.query.get("q", "")
-    if text and not _BEGINNING.fullmatch(text):
-        told = f"{text[:80]!r} begins no project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
-        raise _wrong("query/q", told)
+    if text and not _NAME_PREFIX.fullmatch(text):
+        problem = f"{text[:80]!r} cannot begin a project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
+        raise _wrong("query/q", problem)
     return canonicalize_name(text)
 
 
@@ -345,13 +367,13 @@ def _after(request: web.Request, item: re.Pattern[str], noun: str) -> str | None
 
 
 def _wrong(pointer: str, detail: str) -> Problem:
-    """Return the problem of one thing that is wrong with a request."""
+    """Return the problem of a request with one error."""
     errors = [{"pointer": pointer, "detail": detail}]
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{pointer}: {detail}", errors=errors)
 
 
 def _limit(request: web.Request) -> int:
     text = request.query.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _PAGE_MOST):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"limit {text!r} is no number from 1 to {_PAGE_MOST}.")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_PAGE_ITEMS):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"limit {text!r} must be a number from 1 to {_MAX_PAGE_ITEMS}.")
     return int(text)

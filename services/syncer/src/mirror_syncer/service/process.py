@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
-from mirror_contract import RunKind, RunRequest, RunState, Trigger
+from mirror_contract import PolicyState, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config.crontab import interval_seconds
 from mirror_syncer.config.listen import Listen
-from mirror_syncer.config.settings import Settings, is_default
-from mirror_syncer.service.assembly import VERSION, Mirror, open_mirror
+from mirror_syncer.config.settings import VERSION, Settings, is_default
+from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.service.listener import bound_socket
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
@@ -28,42 +28,44 @@ _WHOLE = RunRequest(kind=RunKind.SYNC)
 
 async def serve(settings: Settings) -> None:
     """
-    Serve until SIGTERM or SIGINT; then current projects are finished, and everything else goes on after the next start.
+    Serve until SIGTERM or SIGINT; then active projects are finished, and all else continues after the next start.
 
     Raises:
         ConfigurationError: settings or policy are wrong.
-        VolumeError: the tree cannot be had.
+        VolumeError: the tree cannot be locked or used.
     """
     async with open_mirror(settings) as mirror:
         timetable = Timetable(
             settings.trigger(),
-            sync=lambda: _ask(mirror, Trigger.SCHEDULE),
+            sync=lambda: _request_sync(mirror, Trigger.SCHEDULE),
             verify_trigger=settings.verify_trigger(),
-            verify=lambda: ask_to_verify(mirror),
+            verify=lambda: request_verify(mirror),
             paused=bool(mirror.catalog.recall(Fact.PAUSED)),
         )
         observer = StatusReader(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
         mirror.status_file.watch(lambda: timetable.next_run_at)
-        async with _answering(PrivateApi(mirror, observer).application(), settings.listen):
+        async with _serving(PrivateApi(mirror, observer).application(), settings.listen):
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
-            _greet(mirror)
+            _log_start(mirror)
+            watch = asyncio.create_task(mirror.policy.watch(_report_policy))
             mirror.clock.listeners.append(timetable.follow_clock)
             mirror.runs.restore()
             timetable.start()
-            if not timetable.paused and (mirror.engine.reconciles or _is_due(mirror)):
-                _ask(mirror, Trigger.START)
+            if not timetable.paused and (mirror.engine.needs_reconciliation or _is_due(mirror)):
+                _request_sync(mirror, Trigger.START)
             try:
                 await mirror.run()
             finally:
+                watch.cancel()
                 timetable.stop()
     log.info("stopped")
 
 
 @asynccontextmanager
-async def _answering(application: web.Application, where: Listen) -> AsyncIterator[None]:
-    """Serve an application for as long as the block lasts."""
+async def _serving(application: web.Application, where: Listen) -> AsyncIterator[None]:
+    """Serve an application during the block."""
     with bound_socket(where) as bound:
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
@@ -74,7 +76,7 @@ async def _answering(application: web.Application, where: Listen) -> AsyncIterat
             await runner.cleanup()
 
 
-def _greet(mirror: Mirror) -> None:
+def _log_start(mirror: Mirror) -> None:
     policy = mirror.policy.current
     log.info(
         "mirroring",
@@ -91,29 +93,45 @@ def _greet(mirror: Mirror) -> None:
         log.info(
             "defaults are in force",
             where_and_how="cp .env.example .env, edit it, docker compose up -d",
-            what_is_mirrored="edit mirror.toml, docker compose restart syncer",
+            what_is_mirrored="cp config/mirror.example.toml config/mirror.toml, edit it",
         )
+    _report_policy(mirror.policy.state())
 
 
-def _ask(mirror: Mirror, trigger: Trigger) -> None:
+def _report_policy(state: PolicyState) -> None:
+    """Log what is to be said of the policy's file, at the start and after each change."""
+    if state.problems:
+        problems = [str(problem) for problem in state.problems]
+        log.error("policy not usable; the last good one stays in force", file=state.file, problems=problems)
+    elif state.starter:
+        log.info(
+            "no mirror.toml; the shipped example is in force",
+            file=state.file,
+            remedy="cp config/mirror.example.toml config/mirror.toml, and choose what is mirrored",
+        )
+    else:
+        log.info("policy read", file=state.file, in_force="with the next run" if state.changed else "now")
+
+
+def _request_sync(mirror: Mirror, trigger: Trigger) -> None:
     mirror.runs.request(_WHOLE, trigger=trigger)
 
 
-def ask_to_verify(mirror: Mirror) -> None:
-    """Ask for a whole verify that only reports: whether to write on a disk that may be failing, a person decides."""
+def request_verify(mirror: Mirror) -> None:
+    """Request a whole verify that only reports: a person decides whether to write to a disk that may be failing."""
     if any(run.request.kind is RunKind.VERIFY and run.request.projects is None for run in mirror.runs.running()):
-        log.info("the verify before is still under way, so none is begun")  # all of PyPI takes days
+        log.info("the previous verify is still running; skipping this one")  # all of PyPI takes days
         return
     mirror.runs.request(RunRequest(kind=RunKind.VERIFY), trigger=Trigger.SCHEDULE)
 
 
 def _stop(mirror: Mirror, number: signal.Signals) -> None:
-    log.info("stopping", signal=number.name, meanwhile="current projects are finished")
+    log.info("stopping after the active projects", signal=number.name)
     mirror.engine.stop()
 
 
 def _is_due(mirror: Mirror) -> bool:
-    """Return whether a start syncs at once: the last success is older than one interval, or by another policy."""
+    """Return whether a start syncs at once: the last success is older than an interval, or by another policy."""
     trigger = mirror.settings.trigger()
     if trigger is None:
         return False
@@ -122,5 +140,5 @@ def _is_due(mirror: Mirror) -> bool:
         return True
     now = datetime.now(UTC)
     age = (now - success[0].finished_at).total_seconds()
-    recent = 0 <= age <= interval_seconds(trigger, now=now)  # one of tomorrow was by a clock that has been set since
+    recent = 0 <= age <= interval_seconds(trigger, now=now)  # a negative age: the clock was set back since
     return not recent or mirror.catalog.recall(Fact.SYNCED_POLICY) != mirror.policy.digest

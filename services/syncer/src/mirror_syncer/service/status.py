@@ -1,4 +1,4 @@
-"""What the mirror says of itself: its status, its schedule, its projects."""
+"""The mirror's status, schedule and projects, as the API shows them."""
 
 import time
 from collections.abc import Collection
@@ -20,34 +20,35 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
+from mirror_syncer.config.settings import VERSION
 from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.metrics import ENDED
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
-from mirror_syncer.service.assembly import VERSION, Mirror
+from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.timetable import Timetable
 
 _FAILING_SHOWN = 20
-# Of a project's files. PyPI has projects of 40,000; of 100,000 a few answers at once would fill control's memory.
-_FILES_SHOWN = 500
-_UNDATED_SHOWN = 100
-# Projects whose files are remembered as they were last published, half a megabyte each at most: a page of 100,000 files
-# takes 0.5 s to read, and whoever asks for one project asks again and again.
-_PROJECTS_REMEMBERED = 32
+# Of one project, which may have 40,000 files on PyPI: a few responses with 100,000 would fill control's memory.
+_MAX_FILES_SHOWN = 500
+_MAX_UNDATED_SHOWN = 100
+# Projects whose published files are cached, half a megabyte each at most: a page of 100,000 files takes 0.5 s to read,
+# and the same project is requested again and again.
+_MAX_CACHED_PROJECTS = 32
 
 
 class StatusReader:
-    """Reads the mirror; its methods block for the catalog, and for the disk where one project is asked for."""
+    """Reads the status; its methods block for the catalog, and ``whole_project`` for the disk."""
 
     def __init__(self, mirror: Mirror, timetable: Timetable) -> None:
         self._mirror = mirror
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
-        self._remembered = lru_cache(_PROJECTS_REMEMBERED)(self._read_files)
+        self._read_cached_files = lru_cache(_MAX_CACHED_PROJECTS)(self._read_files)
 
     def status(self) -> Status:
-        """Return everything one look should tell."""
+        """Return the status of the mirror."""
         mirror = self._mirror
         totals = mirror.catalog.projects.totals()
         last = self._last_sync(ENDED)
@@ -58,7 +59,7 @@ class StatusReader:
         )
         everything = mirror.policy.current.everything
         serials = mirror.catalog.serials() if everything else None
-        # With everything, those that are behind only wait for their turn.
+        # In a mirror of the whole index, projects that are behind only wait for their task.
         amiss = (ProjectState.FAILING, ProjectState.PARTIAL, *(() if everything else (ProjectState.BEHIND,)))
         failing = mirror.catalog.projects.page(states=amiss, limit=_FAILING_SHOWN)
         damaged, damaged_since = self._damage()
@@ -78,8 +79,9 @@ class StatusReader:
             damaged_files=damaged,
             damaged_since=_time(damaged_since),
             withheld_since=_moment(mirror.catalog.recall(Fact.WITHHELD_SINCE)),
+            policy=mirror.policy.state(),
             running=[run.document for run in mirror.runs.running()],
-            queued=[run.document for run in mirror.runs.waiting()],
+            queued=[run.document for run in mirror.runs.queued()],
             serial=serials and serials[0],
             upstream_serial=serials and serials[1],
             upstream_news_at=_time(mirror.catalog.news_at()),
@@ -95,7 +97,7 @@ class StatusReader:
         )
 
     def schedule(self) -> Schedule:
-        """Return when the next run comes by itself."""
+        """Return the schedule, and when the next sync starts."""
         cron = self._mirror.settings.schedule
         return Schedule(
             cron=None if cron == "off" else cron,
@@ -105,7 +107,7 @@ class StatusReader:
         )
 
     def pause(self, *, paused: bool) -> Schedule:
-        """Pause or resume the schedule, across restarts."""
+        """Pause or resume the schedule, also across restarts."""
         if paused != self._timetable.paused:
             self._mirror.catalog.remember(Fact.PAUSED, str(int(time.time())) if paused else "")
         if paused:
@@ -134,26 +136,26 @@ class StatusReader:
         )
 
     def whole_project(self, name: NormalizedName) -> Project | None:
-        """Return a project with its files, or None where neither catalog nor policy knows it."""
+        """Return a project with its files, or None if neither catalog nor policy knows it."""
         row = self._mirror.catalog.projects.get(name)
         if row is None:
-            # With everything, upstream's list says which projects there are; a line of mirror.toml is asked for.
+            # In a mirror of the whole index, upstream's list says which projects exist; lines of mirror.toml count too.
             policy = self._mirror.policy.current
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
-            row = ProjectRow(name, error="selected, and not looked at yet")
+            row = ProjectRow(name, error="selected, and not synced yet")
         try:
-            files, undated = (self._remembered if row.page_sha256 else self._read_files)(name, row.page_sha256)
+            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(name, row.page_sha256)
         except PathError:
-            files, undated = [], 0  # its state says why, as soon as a run has looked at it
+            files, undated = [], 0  # the next run stores the error in the project's row
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
     def _read_files(self, name: NormalizedName, _page_sha256: str | None) -> tuple[list[ProjectFile], int]:
         """
-        Return the files to show of a project, and how many of all its files have no upload time.
+        Return the files to show of a project, and how many files of the project have no upload time.
 
         Args:
-            _page_sha256: the published page's, by which the answer is remembered.
+            _page_sha256: of the published page; the key of the cache.
 
         Raises:
             PathError: the page cannot be read.
@@ -161,7 +163,7 @@ class StatusReader:
         published = find_published(self._mirror.volume, name)
         if published is None:
             return [], 0
-        older, newest = published.page.files[:-_FILES_SHOWN], published.page.files[-_FILES_SHOWN:]
+        older, newest = published.page.files[:-_MAX_FILES_SHOWN], published.page.files[-_MAX_FILES_SHOWN:]
         older_undated = [file for file in older if file.upload_time is None]
         undated = len(older_undated) + sum(file.upload_time is None for file in newest)
         shown = [
@@ -172,7 +174,7 @@ class StatusReader:
                 url=published.places[file.filename],
                 upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
             )
-            for file in (*older_undated[-_UNDATED_SHOWN:], *newest)
+            for file in (*older_undated[-_MAX_UNDATED_SHOWN:], *newest)
         ]
         return shown, undated
 
@@ -218,5 +220,5 @@ def _time(seconds: int | None) -> datetime | None:
 
 
 def _moment(fact: str | None) -> datetime | None:
-    """Return the time that a fact keeps, in seconds; None of one that is empty."""
+    """Return the time that a fact stores in seconds; None if it is empty."""
     return _time(int(fact)) if fact else None

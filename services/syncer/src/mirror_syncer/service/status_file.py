@@ -1,4 +1,4 @@
-"""``status.json``: how the mirror stands, for portals of mirror sites, which read tunasync's, and without control."""
+"""``status.json``: the mirror's status for mirror portals, in tunasync's format; it needs no control service."""
 
 import asyncio
 import json
@@ -10,11 +10,10 @@ import structlog
 from rich.filesize import decimal
 
 from mirror_contract import Run, RunKind, RunState
-from mirror_syncer.catalog import Catalog, Totals
-from mirror_syncer.config import PolicySource
+from mirror_syncer.catalog import Totals
+from mirror_syncer.config.settings import VERSION
 from mirror_syncer.metrics import COMPLETE
-from mirror_syncer.runs import Runs
-from mirror_syncer.volume import Volume
+from mirror_syncer.runs.context import RunContext
 
 log = structlog.get_logger()
 
@@ -36,13 +35,13 @@ def render_status(
     serial: int | None,
 ) -> bytes:
     """
-    Return the document: tunasync's ``WebMirrorStatus`` of one mirror, and beside its fields a serial and a trace.
+    Return the document: tunasync's ``WebMirrorStatus`` of one mirror, with a serial and a trace added.
 
     Args:
-        last: the last whole sync that ended by itself.
+        last: the last whole sync that ended and was not cancelled.
         done: the last one that brought the mirror up to date.
-        syncing: the one under way.
-        published: projects.
+        syncing: the running one.
+        published: number of projects.
     """
     if syncing is not None:
         status = "syncing"
@@ -50,10 +49,10 @@ def render_status(
         status = "none"
     else:
         status = "success" if last.state in COMPLETE else "failed"
-    began = syncing or last
+    started = syncing or last
     times = {
         "last_update": done and done.finished_at,
-        "last_started": began and began.started_at,
+        "last_started": started and started.started_at,
         "last_ended": last and last.finished_at,
         "next_schedule": next_run_at,
     }
@@ -78,37 +77,29 @@ def render_status(
 
 
 class StatusFile:
-    """
-    The file, written anew when a run began or ended; several at once are one.
+    """Writes the file whenever a run starts or ends; several changes at once are written together."""
 
-    Args:
-        upstream, version: as they are told.
-    """
-
-    def __init__(
-        self, *, upstream: str, version: str, policy: PolicySource, catalog: Catalog, volume: Volume, runs: Runs
-    ) -> None:
-        self._upstream = upstream
-        self._version = version
-        self._policy = policy
-        self._catalog = catalog
-        self._volume = volume
-        self._runs = runs
+    def __init__(self, context: RunContext) -> None:
+        self._upstream = context.settings.upstream
+        self._policy = context.policy
+        self._catalog = context.catalog
+        self._volume = context.volume
+        self._runs = context.runs
         self._changed = asyncio.Event()
         self._next_run_at: Callable[[], datetime | None] = lambda: None
 
     def watch(self, next_run_at: Callable[[], datetime | None]) -> None:
-        """Tell when the next sync comes by itself."""
+        """Set the source of the time of the next scheduled sync."""
         self._next_run_at = next_run_at
 
     def changed(self, _: Run | None = None) -> None:
-        """Note that a run began or ended, or the schedule was held."""
+        """Request that the file is written, because a run started or ended, or the schedule changed."""
         self._changed.set()
 
     @asynccontextmanager
     async def kept_current(self) -> AsyncIterator[None]:
-        """Write the file whenever something changes within the block, and once more when the block ends."""
-        self._runs.tell(self.changed)
+        """Write the file after each change within the block, and once more at its end."""
+        self._runs.subscribe(self.changed)
         writer = asyncio.create_task(self._write_changes())
         try:
             yield
@@ -124,25 +115,25 @@ class StatusFile:
 
     async def write(self, *, stopped: bool = False) -> None:
         """
-        Write it; what keeps us from it is told, and stops nothing.
+        Write the file; a failure is only logged.
 
         Args:
-            stopped: a run that did not end is not under way any more.
+            stopped: the engine has stopped, so no run is active, even one that has not ended.
         """
         self._changed.clear()
-        under_way = () if stopped else (run.document for run in self._runs.running())
-        syncing = (run for run in under_way if run.request.kind is RunKind.SYNC and run.request.projects is None)
+        active = () if stopped else (run.document for run in self._runs.running())
+        syncing = (run for run in active if run.request.kind is RunKind.SYNC and run.request.projects is None)
         try:
             await asyncio.to_thread(self._write, next(syncing, None), self._next_run_at())
-        except Exception as error:  # noqa: BLE001 - the disk's or the catalog's
-            log.warning("status.json is not written", why=str(error))
+        except Exception as error:  # noqa: BLE001 - any failure of the disk or the catalog
+            log.warning("status.json could not be written", why=str(error))
 
     def _write(self, syncing: Run | None, next_run_at: datetime | None) -> None:
         projects = self._catalog.projects
         serials = self._catalog.serials() if self._policy.current.everything else None
         body = render_status(
             upstream=self._upstream,
-            version=self._version,
+            version=VERSION,
             last=self._last(*COMPLETE, RunState.FAILED),
             done=self._last(*COMPLETE),
             syncing=syncing,
@@ -158,5 +149,5 @@ class StatusFile:
         return found[0] if found else None
 
 
-def _seconds(began: datetime, ended: datetime) -> float:
-    return round((ended - began).total_seconds(), 1)
+def _seconds(started: datetime, finished: datetime) -> float:
+    return round((finished - started).total_seconds(), 1)

@@ -1,4 +1,4 @@
-"""The timetable: runs that start by schedule."""
+"""The timetable: starts runs by schedule."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,12 +9,12 @@ from apscheduler.triggers.base import BaseTrigger
 
 class Timetable:
     """
-    Calls for runs when their triggers say so; the jobs only enqueue, so they take no time.
+    Requests runs at the times of their triggers; the jobs only queue a run, so they take no time.
 
     Args:
-        trigger: of the sync; None where its schedule is off.
-        verify_trigger: of the verify; None likewise.
-        paused: neither comes until ``resume``.
+        trigger: of the sync; None: the schedule is off.
+        verify_trigger: of the verify; None: the schedule is off.
+        paused: request no run until ``resume``.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Timetable:
         paused: bool,
     ) -> None:
         self._scheduler = AsyncIOScheduler(
-            # coalesce: after a suspended night one sync, not sixteen; no misfire is too late to be made up for.
+            # coalesce: one sync rather than sixteen after a night in suspend; a missed one is made up for at any time.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
         self._job = None if trigger is None else self._scheduler.add_job(sync, trigger, id="sync")
@@ -36,26 +36,26 @@ class Timetable:
         self.paused = paused
 
     def start(self) -> None:
-        """Begin to watch the clock."""
+        """Start the scheduler."""
         self._scheduler.start(paused=self.paused)
 
     def stop(self) -> None:
-        """Stop watching it."""
+        """Stop the scheduler."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def pause(self) -> None:
-        """Let no run come by itself."""
+        """Request no scheduled run."""
         self._scheduler.pause()
         self.paused = True
 
     def resume(self) -> None:
-        """Let runs come by themselves again."""
+        """Request scheduled runs again."""
         self._scheduler.resume()
         self.paused = False
 
     def follow_clock(self) -> None:
-        """Follow a clock that was set: what it passed over comes now, and what is far off by now comes sooner."""
+        """Reschedule after the system clock was set: skipped runs start now, and distant ones earlier."""
         now = datetime.now(UTC)
         for job in self._scheduler.get_jobs():
             soonest = job.trigger.get_next_fire_time(None, now)
@@ -65,6 +65,6 @@ class Timetable:
 
     @property
     def next_run_at(self) -> datetime | None:
-        """When the next sync comes by itself."""
+        """The time of the next scheduled sync."""
         # A job has no such time before the scheduler has started.
         return None if self.paused or self._job is None else getattr(self._job, "next_run_time", None)

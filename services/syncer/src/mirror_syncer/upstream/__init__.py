@@ -9,10 +9,10 @@ is PyPI's older JSON API.
 
 from mirror_syncer.upstream.answers import Gone, ListAnswer, NotModified, PageAnswer
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.budget import Budget
 from mirror_syncer.upstream.http.client import Answer, Client
 from mirror_syncer.upstream.http.credentials import Credentials, read_credentials
 from mirror_syncer.upstream.http.limits import Limits
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.index import Index, parse_page
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy, parse_legacy_page
@@ -22,8 +22,8 @@ from mirror_syncer.upstream.repair import decode_json
 
 __all__ = [
     "Answer",
-    "Budget",
     "Client",
+    "ClientOptions",
     "Credentials",
     "Gone",
     "Index",

@@ -16,7 +16,7 @@ from mirror_syncer.logs import configure_logging
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
 from mirror_syncer.volume import Tree
-from mirror_syncer.work.wire import Abandon, Answer, Ask, Begin, Do, Done, Message, Ready, Wire
+from mirror_syncer.work.wire import Abandon, Begin, CatalogAnswer, CatalogQuery, Do, Done, Message, Ready, Wire
 from mirror_syncer.work.worker import Job, Worker, open_worker
 
 log = structlog.get_logger()
@@ -25,64 +25,64 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Process:
-    """The worker's side of the wire: performs what it is told, and passes on what its worker asks."""
+    """The worker process's side of the wire: performs jobs, and passes its worker's queries to the parent."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
         self._begin: asyncio.Future[Begin | None] = asyncio.get_running_loop().create_future()
-        self._hung_up = asyncio.Event()
+        self._closed = asyncio.Event()
         self._worker: Worker | None = None
         self._tree: Tree | None = None
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._answers: dict[int, asyncio.Future[set[PackagePath] | KeptPage | None]] = {}
-        self._asked = 0
+        self._last_query = 0
         self._requests: list[tuple[str, str, float]] = []
         self._retries: list[str] = []
 
     async def run(self, end: socket.socket) -> None:
-        """Work until the parent hangs up; then abandon what is under way."""
+        """Perform jobs until the parent closes the wire; then abandon the active ones."""
         self._wire = await Wire.over(end, receive=self._receive, lost=self._lost)
         if (begin := await self._begin) is None:
-            return  # the parent was killed while this process came up, too early for its death's signal
+            return  # the parent was killed while this process started, before PR_SET_PDEATHSIG was set
         setup = begin.setup
         configure_logging(level=setup.log_level, form=setup.log_format)
         self._tree = Tree(setup.root, reserve=setup.reserve)
         async with open_worker(setup, tree=self._tree, catalog_proxy=self, observations=self) as self._worker:
             self._send(Ready())
-            await self._hung_up.wait()
+            await self._closed.wait()
             for job in self._jobs.values():
                 job.cancel()
             await asyncio.gather(*self._jobs.values(), return_exceptions=True)
 
-    # Errands, and observations
+    # CatalogProxy and Observations
 
     async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
-        """Have the parent note it."""
-        found = await self._ask(tuple(intents))
+        """Have the parent record intents."""
+        found = await self._query(tuple(intents))
         return found if isinstance(found, set) else set()
 
     async def kept(self, name: NormalizedName) -> KeptPage | None:
-        """Have the parent look it up."""
-        found = await self._ask(name)
+        """Have the parent read the kept page."""
+        found = await self._query(name)
         return found if isinstance(found, KeptPage) else None
 
     def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
-        """Keep it for the next message."""
+        """Keep it for the next result."""
         self._requests.append((endpoint, outcome, seconds))
 
     def count_retry(self, reason: str) -> None:
-        """Keep it for the next message."""
+        """Keep it for the next result."""
         self._retries.append(reason)
 
-    async def _ask(self, wish: tuple[Pending, ...] | NormalizedName) -> set[PackagePath] | KeptPage | None:
-        self._asked += 1
-        answer = self._answers[self._asked] = asyncio.get_running_loop().create_future()
-        self._send(Ask(self._asked, wish))
+    async def _query(self, query: tuple[Pending, ...] | NormalizedName) -> set[PackagePath] | KeptPage | None:
+        self._last_query += 1
+        answer = self._answers[self._last_query] = asyncio.get_running_loop().create_future()
+        self._send(CatalogQuery(self._last_query, query))
         found: set[PackagePath] | KeptPage | None = await answer
         return found
 
     def _lost(self) -> None:
-        self._hung_up.set()
+        self._closed.set()
         if not self._begin.done():
             self._begin.set_result(None)
 
@@ -93,18 +93,18 @@ class Process:
             case Do():
                 number = message.number
                 task = self._jobs[number] = asyncio.create_task(self._perform(number, message.job))
-                task.add_done_callback(lambda ended: self._let_go(number, ended))
+                task.add_done_callback(lambda ended: self._end(number, ended))
             case Abandon():
                 if (job := self._jobs.get(message.number)) is not None:
                     job.cancel()
-            case Answer():
+            case CatalogAnswer():
                 answer = self._answers.pop(message.number)
                 if answer.done():
-                    return  # whoever asked was cancelled
-                if isinstance(message.found, Exception):
-                    answer.set_exception(message.found)
+                    return  # the caller was cancelled
+                if isinstance(message.result, Exception):
+                    answer.set_exception(message.result)
                 else:
-                    answer.set_result(message.found)
+                    answer.set_result(message.result)
 
     async def _perform(self, number: int, job: Job) -> None:
         if self._worker is None:
@@ -112,15 +112,15 @@ class Process:
         try:
             result = await self._worker.perform(job)
             if self._tree is not None and not self._tree.durability.by_group:
-                # The parent's sync knows of its own directories alone.
+                # The parent's sync covers only directories that the parent wrote to.
                 await asyncio.to_thread(self._tree.durability.sync)
         except Exception as error:  # noqa: BLE001 - the parent decides
             self._send(Done(number, _portable(error), *self._observed()))
         else:
             self._send(Done(number, result, *self._observed()))
 
-    def _let_go(self, number: int, ended: asyncio.Task[None]) -> None:
-        """Forget a job; one that was cancelled, perhaps before its first step, is answered here."""
+    def _end(self, number: int, ended: asyncio.Task[None]) -> None:
+        """Remove a job that has ended; answer one that was cancelled, perhaps before its first step."""
         del self._jobs[number]
         if ended.cancelled():
             self._send(Done(number, AbandonedError("its run was cancelled"), *self._observed()))
@@ -136,10 +136,10 @@ class Process:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an error that survives the wire; one that does not would be waited for without end."""
+    """Return an error that can be pickled; the parent would wait forever for one that cannot."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - whatever its constructor wants
+    except Exception:  # noqa: BLE001 - a constructor may need any arguments
         return MirrorError(f"{type(error).__name__}: {error}")
     return error
 
@@ -149,8 +149,8 @@ async def _main(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    # A parent that was killed takes its workers with it: the next one may have the tree at once.
+    # When the parent is killed its workers die too, so that the next parent can use the tree at once.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a terminal's ^C goes to all; the parent says when to stop
+        signal.signal(number, signal.SIG_IGN)  # a terminal's ^C reaches all processes; the parent says when to stop
     asyncio.run(_main(int(sys.argv[1])))

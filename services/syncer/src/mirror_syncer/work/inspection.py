@@ -1,4 +1,4 @@
-"""Is what is published what its page says, and do page and legacy document say one thing in all their forms?"""
+"""The inspection of a project: are its files what its page says, and do all forms of the page agree?"""
 
 import hashlib
 import time
@@ -20,7 +20,7 @@ from mirror_syncer.work.rate_limit import RateLimit
 
 @dataclass(frozen=True, slots=True)
 class InspectionResult:
-    """What a look at all that is published of a project told."""
+    """The result of an inspection."""
 
     files: int
     bytes: int
@@ -29,13 +29,13 @@ class InspectionResult:
 
 class Inspection:
     """
-    A look at all that is published of a project, in slices: ``go_on`` until it returns True, then see ``verdict``.
+    An inspection of everything that is published of a project, in slices: call ``run`` until it returns True.
 
-    Nobody may change the project during a slice. Between two slices its page may change: then the look begins anew, and
-    passes over files that were found right and have stayed.
+    The project must not change during a slice. When its page changes between two slices, the inspection starts over and
+    skips the files that were found intact and are still named.
 
     Args:
-        page_sha256: ``PageSet.digest`` of what was published last; None: not known.
+        page_sha256: ``PageSet.digest`` of the page that was published last; None: unknown.
     """
 
     def __init__(
@@ -45,38 +45,38 @@ class Inspection:
         self._name = name
         self._rate_limit = rate_limit
         self.page_sha256 = page_sha256
-        self._right: dict[PackagePath, str] = {}
-        self._begin()
+        self._intact: dict[PackagePath, str] = {}
+        self._start()
 
     @property
-    def verdict(self) -> InspectionResult:
-        """What was found so far."""
+    def result(self) -> InspectionResult:
+        """The result so far."""
         return InspectionResult(self._files, self._bytes, tuple(self._damages))
 
-    def go_on(self, *, seconds: float) -> bool:
+    def run(self, *, seconds: float) -> bool:
         """
-        Look on for so long; return whether it is over. Blocks for the disk: call it in a thread.
+        Inspect for one slice; return whether the inspection is done. Blocks for the disk: call it in a thread.
 
         Raises:
-            PathError: the project's page cannot be looked at.
+            PathError: the project's page cannot be read.
         """
-        ends = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         if self._page is not None and self._page != self._volume.page_state(self._name):
-            self._begin()
+            self._start()
         with disk_says(cannot_be="read"):
             for _ in self._steps:
-                if time.monotonic() > ends:
+                if time.monotonic() > deadline:
                     return False
         return True
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         self._page: tuple[int, ...] | None = None
         self._damages: list[Damage] = []
         self._files = self._bytes = 0
-        self._steps = self._look()
+        self._steps = self._inspect()
 
-    def _look(self) -> Iterator[None]:
-        # Its state first: a page that changes right after is looked at anew, not overlooked.
+    def _inspect(self) -> Iterator[None]:
+        # Its state first, so that a page that changes right after is inspected again.
         self._page = self._volume.page_state(self._name)
         try:
             published = read_published(self._volume, self._name)
@@ -92,7 +92,7 @@ class Inspection:
         try:
             self._damages += _in_page(self._volume, self._name, published)
             if not self._damages and self.page_sha256 not in (None, self._volume.page_digest(self._name)):
-                # All forms agree, so it is no disk that did this.
+                # All forms agree, so this is no disk error.
                 self._damages.append(_page(self._name, "index.v1_json", "altered"))
         except PathError:
             self._damages.append(_page(self._name, "index.html", "unreadable"))
@@ -104,22 +104,22 @@ class Inspection:
             place = published.places[file.filename]
             yield from self._check(place, file.sha256)
             if isinstance(file.core_metadata, str):
-                beside = PackagePath(f"{place}.metadata")
-                yield from self._check(beside, file.core_metadata)
-                if self._right.keys() >= {place, beside} and not self._is_of_wheel(place, file.core_metadata):
-                    self._damages.append(Damage(beside.rpartition("/")[2], beside, "wrong"))
+                metadata = PackagePath(f"{place}.metadata")
+                yield from self._check(metadata, file.core_metadata)
+                if self._intact.keys() >= {place, metadata} and not self._is_from_wheel(place, file.core_metadata):
+                    self._damages.append(Damage(metadata.rpartition("/")[2], metadata, "wrong"))
             self._files += 1
             yield
 
-    def _is_of_wheel(self, place: PackagePath, promised: str) -> bool:
-        """Return whether metadata that is as promised also is the wheel's own, where that can be read."""
+    def _is_from_wheel(self, place: PackagePath, promised: str) -> bool:
+        """Return whether metadata with the promised hash equals the wheel's own, if that can be read."""
         if not place.endswith(".whl"):
             return True
         own = wheel_metadata(self._volume.path(place))
         return own is None or hashlib.sha256(own).hexdigest() == promised
 
     def _check(self, place: PackagePath, promised: str) -> Iterator[None]:
-        if self._right.get(place) == promised:
+        if self._intact.get(place) == promised:
             return
         found = None
         reason: Reason | None = None
@@ -133,10 +133,10 @@ class Inspection:
         except StopIteration as end:
             found = end.value
         except OSError:
-            # A bad sector, a right that is missing: it is one file's, until a write says that the disk is bad.
+            # A bad sector or a missing permission concerns one file; only a failing write shows that the disk is bad.
             reason = "unreadable"
         if found == promised:
-            self._right[place] = promised
+            self._intact[place] = promised
         else:
             reason = reason or ("missing" if found is None else "wrong")
             self._damages.append(Damage(place.rpartition("/")[2], place, reason))
@@ -159,21 +159,20 @@ def _in_legacy(volume: View, name: NormalizedName, published: PublishedPage) -> 
         return
     place = f"pypi/{name}/json"
     try:
-        told = {filename: file.sha256 for filename, file in parse_legacy(body, name=name).files.items()}
+        hashes = {filename: file.sha256 for filename, file in parse_legacy(body, name=name).files.items()}
     except InvalidPageError:
-        told = {}
-    if told != {filename: file.sha256 for filename, file in published.files.items()}:
+        hashes = {}
+    if hashes != {filename: file.sha256 for filename, file in published.files.items()}:
         yield Damage("json", place, "wrong")
     if (twin := volume.legacy_twin(name)) is not None and _unpacked(twin) != body:
         yield Damage("json.gz", f"{place}.gz", "wrong")
 
 
 def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
-    """Return whether a page says in HTML what it says in JSON."""
+    """Return whether the HTML page has the same content as the JSON page."""
     if html == render_html(published):
-        return (
-            True  # a page that another version wrote may say the same in other words; parsing takes ten times as long
-        )
+        return True
+    # A page of another version may have the same content in other words; parsing it takes ten times as long.
     try:
         page = parse_html(html, name=name, url=f"http://mirror.invalid/pypi/web/simple/{name}/", ours=True)
     except InvalidPageError:
@@ -184,12 +183,12 @@ def _same(html: bytes, published: PublishedPage, name: NormalizedName) -> bool:
 
 
 def _said(file: File) -> tuple[object, ...]:
-    """Return what both formats say of a file."""
+    """Return the facts about a file that both formats have."""
     return file.url, file.sha256, file.requires_python, file.yanked, file.core_metadata, file.provenance
 
 
 def _unpacked(twin: bytes) -> bytes | None:
-    """Return what a twin holds, or None where it is not one gzip frame and nothing else."""
+    """Return the content of a gzip twin, or None if it is not exactly one gzip member."""
     packed = isal_zlib.decompressobj(GZIP)
     try:
         body = packed.decompress(twin)

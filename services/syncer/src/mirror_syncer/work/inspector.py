@@ -1,4 +1,4 @@
-"""A worker's desk: the looks at projects that it has under way on behalf of verifies."""
+"""The inspector of a worker: runs the inspections of projects in threads, slice by slice."""
 
 import asyncio
 import os
@@ -14,57 +14,59 @@ from mirror_syncer.work.rate_limit import RateLimit
 
 @dataclass(frozen=True, slots=True)
 class InspectionJob:
-    """A slice of a look at a project."""
+    """
+    One slice of an inspection.
+
+    Attributes:
+        seconds: the duration of the slice; 0: discard the inspection.
+        bandwidth: bytes per second for all inspections of this worker, until another job changes it; None: unlimited.
+        page_sha256: digest of the page that was published last, if known.
+    """
 
     run_id: str
     name: NormalizedName
     seconds: float
-    """For how long; none: forget it."""
     bandwidth: int | None
-    """Bytes a second that all looks at this desk may read together, until another one says otherwise."""
     page_sha256: str | None = None
-    """Of the page that was published last, where that is known."""
 
 
 class Inspector:
     """
-    Looks, in threads: a worker's loop stays free.
+    Inspects projects in threads, so that the worker's event loop stays free.
 
-    The threads are its own: in the loop's pool a slow disk would hold up everybody who waits for the catalog or a page.
-    There is one a core, which is enough for files of a megabyte: hashlib reads these without holding the interpreter.
-    Of small ones two threads do hardly more than one; then it is other workers that help.
+    The threads are its own: in the event loop's pool a slow disk would delay reads of the catalog and of pages. One
+    thread per core is enough for files of a megabyte, which hashlib reads without holding the GIL. For small files two
+    threads are hardly faster than one; there more workers help.
     """
 
     def __init__(self, view: View) -> None:
         self._view = view
         self._rate_limit = RateLimit()
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="look")
+        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="inspect")
         self._inspections: dict[tuple[str, NormalizedName], Inspection] = {}
 
-    async def look(self, look: InspectionJob) -> InspectionResult | None:
+    async def inspect(self, job: InspectionJob) -> InspectionResult | None:
         """
-        Begin, or go on with, a look; return what it told, or None where there is more to look at.
+        Start or continue an inspection; return its result, or None if it needs a further slice.
 
-        A slice that is cancelled ends by itself.
+        A slice that is cancelled ends on its own.
 
         Raises:
-            VolumeError: the disk says no; the look is forgotten.
+            VolumeError: the disk failed; the inspection is discarded.
         """
-        self._rate_limit.rate = look.bandwidth
-        # Out of the table meanwhile: whatever happens to it, nothing is left behind.
-        inspection = self._inspections.pop((look.run_id, look.name), None)
-        if look.seconds <= 0:
+        self._rate_limit.rate = job.bandwidth
+        # Removed for the duration of the slice, so that an error discards it.
+        inspection = self._inspections.pop((job.run_id, job.name), None)
+        if job.seconds <= 0:
             return None
-        inspection = inspection or Inspection(self._view, look.name, rate_limit=self._rate_limit)
-        inspection.page_sha256 = look.page_sha256
-        over = await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: inspection.go_on(seconds=look.seconds)
-        )
-        if over:
-            return inspection.verdict
-        self._inspections[look.run_id, look.name] = inspection
+        inspection = inspection or Inspection(self._view, job.name, rate_limit=self._rate_limit)
+        inspection.page_sha256 = job.page_sha256
+        done = await asyncio.get_running_loop().run_in_executor(self._pool, lambda: inspection.run(seconds=job.seconds))
+        if done:
+            return inspection.result
+        self._inspections[job.run_id, job.name] = inspection
         return None
 
     def close(self) -> None:
-        """Begin nothing more; a slice under way ends by itself."""
+        """Start no further slice; a running slice ends on its own."""
         self._pool.shutdown(wait=False, cancel_futures=True)

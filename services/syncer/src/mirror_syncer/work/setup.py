@@ -1,63 +1,78 @@
-"""What a worker needs to know before its first job, and what it asks its parent for."""
+"""What a worker is given before its first job, and what it asks its parent for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
-from mirror_syncer.upstream import Credentials, Limits
+from mirror_syncer.upstream import ClientOptions
 from mirror_syncer.work.transfer import STALE_WAITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class WorkerSetup:
     """
-    The same for all workers, but for ``connections`` and ``bandwidth``: each has its share.
+    The setup of a worker; picklable, so that it can be sent to a worker process.
 
     Attributes:
-        root: nginx's document root, whose tree the parent has taken.
-        connections: to the upstream, at once.
-        files_at_once: of one project.
-        bandwidth: bytes a second from the upstream; None: as many as come.
+        root: nginx's document root; the parent holds the lock on the tree below it.
+        client: how upstream is asked; each worker has its share of the connections and the bandwidth.
+        files_at_once: downloads of one project's files that may run together.
     """
 
     root: Path
     reserve: float
     upstream: str
-    user_agent: str
-    hosts: frozenset[str]
-    connections: int
+    client: ClientOptions
     files_at_once: int
-    bandwidth: int | None = None
-    ca_file: Path | None = None
     without_hash: Unhashed = Unhashed.OWN_HOST
-    credentials: Credentials | None = None
-    limits: Limits = field(default_factory=Limits)
     stale_waits: tuple[float, ...] = STALE_WAITS
     log_level: str = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, *, client: ClientOptions, stale_waits: tuple[float, ...] = STALE_WAITS
+    ) -> Self:
+        """Return the setup of all workers together."""
+        return cls(
+            root=settings.data,
+            reserve=settings.disk_reserve,
+            upstream=settings.upstream,
+            client=client,
+            files_at_once=settings.connections,
+            without_hash=settings.without_hash,
+            stale_waits=stale_waits,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
+        )
+
+    def share(self, number: int, *, of: int) -> Self:
+        """Return the setup of one of several workers; see ``ClientOptions.share``."""
+        return replace(self, client=self.client.share(number, of=of))
 
 
 class CatalogProxy(Protocol):
     """What a worker asks of the catalog."""
 
     async def intend(self, intents: Sequence[Pending]) -> set[PackagePath]:
-        """Note what is about to be touched; see ``Files.intend``."""
+        """Record which places are about to change; see ``Files.intend``."""
 
     async def kept(self, name: NormalizedName) -> KeptPage | None:
-        """Return upstream's page, as it was kept for a project."""
+        """Return the copy of upstream's page that was kept for a project."""
 
 
 class Observations(Protocol):
-    """Who is told of what goes on between a worker and the upstream."""
+    """Counts what happens between a worker and the upstream."""
 
     def observe_request(self, endpoint: str, outcome: str, seconds: float) -> None:
-        """Take note of a request, by its status or its fault."""
+        """Record a request by its status or its fault."""
 
     def count_retry(self, reason: str) -> None:
-        """Take note of a further attempt."""
+        """Record a retry."""

@@ -1,4 +1,4 @@
-"""What parent and worker process say to each other: whole messages over a socket pair, by pickle."""
+"""The wire between parent and worker process: pickled messages over a socket pair."""
 
 import asyncio
 import pickle
@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
-from mirror_syncer.work.setup import Setup
+from mirror_syncer.work.setup import WorkerSetup
 from mirror_syncer.work.worker import Job, Result
 
 _LENGTH = struct.Struct("!Q")
@@ -19,19 +19,19 @@ _LENGTH = struct.Struct("!Q")
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Parent: get ready."""
+    """Parent: open the worker."""
 
-    setup: Setup
+    setup: WorkerSetup
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Worker: waiting for jobs."""
+    """Worker: ready for jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Parent: perform this."""
+    """Parent: perform this job."""
 
     number: int
     job: Job
@@ -39,14 +39,14 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Parent: nobody waits for this job any more; it is answered all the same, when nothing is done for it."""
+    """Parent: cancel this job; the worker still answers it when nothing of it runs any longer."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Worker: that is what came of it; and what went on since the last one."""
+    """Worker: the result of a job, and the requests and retries since the last result."""
 
     number: int
     result: Result | Exception
@@ -55,35 +55,34 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Worker: an errand."""
+class CatalogQuery:
+    """Worker: record these intents, or return the page that was kept for this project."""
 
     number: int
-    wish: tuple[Pending, ...] | NormalizedName
-    """Intents to note, or the project whose kept page is wanted."""
+    query: tuple[Pending, ...] | NormalizedName
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Parent: the errand is done."""
+class CatalogAnswer:
+    """Parent: the result of a query."""
 
     number: int
-    found: set[PackagePath] | KeptPage | Exception | None
+    result: set[PackagePath] | KeptPage | Exception | None
 
 
-Message = Begin | Ready | Do | Abandon | Done | Ask | Answer
+Message = Begin | Ready | Do | Abandon | Done | CatalogQuery | CatalogAnswer
 
 
 class Wire(asyncio.Protocol):
     """
-    One end of it.
+    One end of the wire.
 
-    Both ends are one program and one user's, so a pickle gives nobody what he has not already; nothing of upstream's
-    comes over it but as fields of parsed values.
+    Pickle is safe here: both ends run the same program as the same user, and upstream's data crosses only as fields of
+    parsed values.
 
     Args:
         receive: called with each message, in order.
-        lost: called once, when the other end is gone.
+        lost: called once, when the other end has closed.
     """
 
     def __init__(self, *, receive: Callable[[Message], None], lost: Callable[[], None]) -> None:
@@ -94,24 +93,24 @@ class Wire(asyncio.Protocol):
 
     @classmethod
     async def over(cls, end: socket.socket, *, receive: Callable[[Message], None], lost: Callable[[], None]) -> "Wire":
-        """Return an end of a socket pair, open."""
+        """Open one end of a socket pair."""
         loop = asyncio.get_running_loop()
         _, wire = await loop.create_unix_connection(lambda: cls(receive=receive, lost=lost), sock=end)
         return wire
 
     def send(self, message: Message) -> None:
-        """Say something; where the other end is gone, ``lost`` has been told."""
+        """Send a message; does nothing after the other end has closed."""
         if self._transport is not None and not self.closed:
             body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
             self._transport.write(_LENGTH.pack(len(body)) + body)
 
     @property
     def closed(self) -> bool:
-        """Whether what is said reaches nobody any more."""
+        """Whether the other end has closed."""
         return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         if self._transport is not None:
             self._transport.close()
 
@@ -136,5 +135,5 @@ class Wire(asyncio.Protocol):
         del self._buffer[:start]
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The other end is gone."""
+        """Report that the other end has closed."""
         self._lost()

@@ -1,13 +1,13 @@
-"""One worker: a client, a hand in the tree, a desk, and the turns of projects; in the parent as in a process."""
+"""A worker: performs jobs with a client of its own, in the parent process or in a worker process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
-from mirror_syncer.upstream import Budget, Client, Index, LegacyIndex
+from mirror_syncer.upstream import Client, Index, LegacyIndex
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.inspection import InspectionResult
 from mirror_syncer.work.inspector import InspectionJob, Inspector
-from mirror_syncer.work.setup import CatalogProxy, Observations, Setup
+from mirror_syncer.work.setup import CatalogProxy, Observations, WorkerSetup
 from mirror_syncer.work.transfer import (
     Compared,
     Comparison,
@@ -26,7 +26,7 @@ Result = Outcome | InspectionResult | Compared | None
 
 
 class Worker:
-    """Performs jobs; any number of them may be under way together."""
+    """Performs jobs, any number of them concurrently."""
 
     def __init__(self, transfer: Transfer, comparison: UpstreamComparison, index: Index, inspector: Inspector) -> None:
         self._transfer = transfer
@@ -36,10 +36,10 @@ class Worker:
 
     async def perform(self, job: Job) -> Result:
         """
-        See a project through to a publication that waits for its group's commit; or look at it, see ``Inspector.look``.
+        Transfer a project up to the publication that its group commits, or inspect or compare it.
 
         Raises:
-            VolumeError: the disk says no.
+            VolumeError: the disk failed.
         """
         match job:
             case Work():
@@ -47,26 +47,18 @@ class Worker:
             case Withdrawal():
                 return await self._transfer.withdraw(job)
             case InspectionJob():
-                return await self._inspector.look(job)
+                return await self._inspector.inspect(job)
             case Comparison():
                 return await self._comparison.compare(job)
 
 
 @asynccontextmanager
 async def open_worker(
-    setup: Setup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
+    setup: WorkerSetup, *, tree: Tree, catalog_proxy: CatalogProxy, observations: Observations
 ) -> AsyncIterator[Worker]:
-    """Put a worker together; its connections are closed in the end."""
+    """Open a worker; its connections are closed at the end."""
     async with Client(
-        user_agent=setup.user_agent,
-        budget=Budget(setup.connections),
-        hosts=setup.hosts,
-        limits=setup.limits,
-        ca_file=setup.ca_file,
-        bandwidth=setup.bandwidth,
-        credentials=setup.credentials,
-        on_request=observations.observe_request,
-        on_retry=observations.count_retry,
+        setup.client, on_request=observations.observe_request, on_retry=observations.count_retry
     ) as client:
         index = Index(setup.upstream, client=client)
         unhashed = UnhashedFiles(setup.without_hash, upstream=setup.upstream, digest_of=tree.other_digest)

@@ -1,8 +1,8 @@
 """
-What the deletion guard remembers: whom upstream took something from within a day.
+The memory of the deletion guard: from which projects upstream deleted something within the last day.
 
-It measures a day, not a run: an upstream that takes 1 % each half hour would have half of a mirror in a day and a half,
-and every run would succeed.
+It covers a day rather than a run: an upstream that deletes 1 % every half hour would empty half of a mirror in a day
+and a half, and every run would succeed.
 """
 
 import json
@@ -13,14 +13,14 @@ from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog, Fact
 
-_SECONDS = 86_400
+_WINDOW_SECONDS = 86_400
 
 
 class RecentRemovals:
     """
-    The projects that left, or lost files, because upstream has them no more; each counts once a day.
+    The projects that left, or lost files, because upstream deleted them; each counts once a day.
 
-    Its calls block; 9,000 names, a day's bound for all of PyPI, are 300 kB.
+    Its calls block. A day's maximum for all of PyPI, 9,000 names, takes 300 kB.
 
     Args:
         clock: the time, in seconds since the epoch.
@@ -30,22 +30,22 @@ class RecentRemovals:
         self._catalog = catalog
         self._clock = clock
 
-    def lately(self) -> set[NormalizedName]:
-        """Return whom something was taken from within a day."""
+    def recent(self) -> set[NormalizedName]:
+        """Return the projects that lost something within the last day."""
         return set(self._load())
 
     def of_how_many(self) -> int:
-        """Return what the guard's share is of: how many are published, or were until upstream took them today."""
+        """Return how many projects the guard's share refers to: published now, or until upstream deleted them today."""
         rows = map(self._catalog.projects.get, self._load())
         return self._catalog.projects.count_published() + sum(row is None or not row.published for row in rows)
 
-    def note(self, names: Iterable[NormalizedName]) -> None:
-        """Remember that something is being taken from these, unless they lost something today already."""
+    def record(self, names: Iterable[NormalizedName]) -> None:
+        """Record that these projects lose something now, unless they are recorded already."""
         now = int(self._clock())
-        taken = dict.fromkeys(names, now) | self._load()
-        self._catalog.remember(Fact.TAKEN, json.dumps(taken))
+        removed = dict.fromkeys(names, now) | self._load()
+        self._catalog.remember(Fact.TAKEN, json.dumps(removed))
 
     def _load(self) -> dict[NormalizedName, int]:
         now = int(self._clock())
-        taken: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.TAKEN) or "{}")
-        return {name: at for name, at in taken.items() if now - _SECONDS < at <= now}
+        removed: dict[NormalizedName, int] = json.loads(self._catalog.recall(Fact.TAKEN) or "{}")
+        return {name: at for name, at in removed.items() if now - _WINDOW_SECONDS < at <= now}

@@ -1,6 +1,6 @@
 """What a sync would do, as a pure function of the policy and the catalog."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -49,6 +49,7 @@ def plan_sync(
     allow_removals: int | None = None,
     since: int | None = None,
     published: int | None = None,
+    replaceable: Collection[NormalizedName] = (),
 ) -> Plan:
     """
     Plan a sync of the selected projects.
@@ -59,6 +60,7 @@ def plan_sync(
         only: these projects alone; nothing is withdrawn then.
         allow_removals: so many removals are allowed, whatever the guard says.
         published: how many projects the guard's share is of, see ``RecentRemovals``; default: the published ``rows``.
+        replaceable: projects that leave without the guard: nobody but the shipped example ever named them.
         since: skip projects that became current after this second (Unix time): the run resumes after a restart.
     """
 
@@ -70,19 +72,21 @@ def plan_sync(
     done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
+    judged = tuple(name for name in leaving if name not in replaceable)
     if published is None:
         published = sum(row.published for row in rows.values())
     # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
     allowed = policy.removal.allowed(published) if allow_removals is None else allow_removals
-    held_back = len(leaving) > allowed
+    held_back = len(judged) > allowed
+    withheld = frozenset(judged) if held_back else frozenset()
     return Plan(
         refresh=tuple(sorted(steps, key=lambda step: step.priority)),
-        withdraw=() if held_back else leaving,
-        withheld=leaving if held_back else (),
+        withdraw=tuple(name for name in leaving if name not in withheld),
+        withheld=judged if held_back else (),
         keep=tuple(done),
         forget=() if named is not None else _forgotten(policy, rows),
         unselected=() if named is None else tuple(name for name in named if not selected(name)),
-        allowance=allowed if held_back else allowed - len(leaving),
+        allowance=allowed if held_back else allowed - len(judged),
     )
 
 

@@ -1,7 +1,7 @@
 """
-The weekly look at each project, for what moves no serial: archiving, roles, a page that was written anew.
+The weekly re-check of each project, for changes without a new serial: archiving, roles, a regenerated page.
 
-It is no run: it goes on in the background, slowly, and after a restart from what the catalog says.
+It is not a run: it continues slowly in the background, and after a restart from the times in the catalog.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 import structlog
 
 from mirror_contract import Run, RunKind, RunRequest, RunState, Trigger
-from mirror_syncer.catalog import Catalog, DueProject, Fact
-from mirror_syncer.config import PolicySource
+from mirror_syncer.catalog import DueProject, Fact
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.runs import ActiveRun, Runs
-from mirror_syncer.runs.queue import Action, Task, WorkQueue
+from mirror_syncer.runs import ActiveRun
+from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.queue import Action, Task
 
 log = structlog.get_logger()
 
@@ -24,12 +24,12 @@ EVERY_SECONDS = 7 * 86_400
 PACE_SECONDS = 0.5  # two requests a second: PyPI's 890,000 projects in five days
 _IDLE_SECONDS = 60.0
 _PAUSE_SECONDS = 600.0  # after an outage
-_AT_ONCE = 10  # that wait or are under way: behind a busy queue it does not pile up
+_MAX_TASKS = 10  # so that they do not pile up behind a busy queue
 
 
 class Recheck:
     """
-    Has each listed project looked at weekly, with scope everything.
+    Refreshes each listed project weekly, with scope ``everything``.
 
     Args:
         clock: the time, in seconds since the epoch.
@@ -38,62 +38,59 @@ class Recheck:
 
     def __init__(
         self,
+        context: RunContext,
         *,
-        policy: PolicySource,
-        catalog: Catalog,
-        runs: Runs,
-        queue: WorkQueue,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._policy = policy
-        self._catalog = catalog
-        self._runs = runs
-        self._queue = queue
+        self._policy = context.policy
+        self._catalog = context.catalog
+        self._runs = context.runs
+        self._queue = context.queue
         self._clock = clock
         self._sleep = sleep
 
     async def run(self) -> None:
-        """Go on until cancelled; an outage, or a disk that says no, is waited out."""
+        """Re-check projects until cancelled; after an outage or a failure of the disk, pause and retry."""
         while True:
             try:
-                pause = await self._round() if self._wanted() else _IDLE_SECONDS
+                pause = await self._round() if self._enabled() else _IDLE_SECONDS
             except Exception:
                 log.exception("re-check failed")
                 pause = _PAUSE_SECONDS
             await self._sleep(pause)
 
     async def _round(self) -> float:
-        """Have all that is due looked at; return how long to rest."""
+        """Re-check all due projects; return how many seconds to pause."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
         run = self._runs.background = ActiveRun(_document())
-        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
         try:
-            while self._wanted() and (page := await asyncio.to_thread(next, pages, None)):
+            while self._enabled() and (page := await asyncio.to_thread(next, pages, None)):
                 for due in page:
-                    if run.fatal is not None:
-                        log.warning("re-check pauses", why=str(run.fatal))
+                    if run.error is not None:
+                        log.warning("re-check pauses", why=str(run.error))
                         return _PAUSE_SECONDS
-                    await self._look(run, due)
-                    run.failure_log.sum_up_again()
-            await run.idle()
+                    await self._refresh(run, due)
+                    run.report.log.summarize_periodically()
+            await run.progress.wait_for_tasks()
         finally:
-            run.failure_log.sum_up()
+            run.report.log.summarize()
         return _IDLE_SECONDS
 
-    def _wanted(self) -> bool:
-        # A pause of the schedule is a pause of all that comes by itself.
+    def _enabled(self) -> bool:
+        # A paused schedule pauses everything that starts automatically.
         return self._policy.current.everything and not self._catalog.recall(Fact.PAUSED)
 
-    async def _look(self, run: ActiveRun, due: DueProject) -> None:
+    async def _refresh(self, run: ActiveRun, due: DueProject) -> None:
         if due.name in self._queue.names():
-            return  # it is looked at anyway
-        run.expect(1)
-        await self._queue.put([Task(run.id, due.name, Action.REFRESH, Priority.RECHECK, wanted=due.wanted)])
+            return  # it is refreshed anyway
+        run.progress.add_tasks()
+        await self._queue.put([Task(run.id, due.name, Action.REFRESH, Priority.RECHECK, wanted_serial=due.wanted)])
         await self._sleep(PACE_SECONDS)
-        if run.left >= _AT_ONCE:
-            await run.idle()
+        if run.progress.tasks_left >= _MAX_TASKS:
+            await run.progress.wait_for_tasks()
 
 
 def _document() -> Run:

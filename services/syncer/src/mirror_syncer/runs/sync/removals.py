@@ -1,128 +1,113 @@
-"""What leaves because upstream has it no more: by a newer list, a 404, a page that lost files."""
+"""Removals of what upstream has deleted: absent from a newer list, answered with 404, or missing from a page."""
 
 import asyncio
 
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog import Catalog, Fact
+from mirror_syncer.catalog import Fact
 from mirror_syncer.catalog.listing import GONE_AT_ONCE
-from mirror_syncer.config import PolicySource
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE
-from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.feed import Feed
-from mirror_syncer.runs.queue import Action, Task, WorkQueue
+from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.guard import RecentRemovals
 
 log = structlog.get_logger()
 
-_FORGOTTEN_AT_ONCE = 1_000
-_ASKED_AFTER_MOST = 1_000  # PyPI loses some 300 projects a day; a list that lacks more is for the guard to judge
+_FORGET_BATCH = 1_000
+_MAX_INQUIRIES = 1_000  # PyPI loses some 300 projects a day; more are for the deletion guard to judge
 
 
 class Removals:
-    """Takes out what is gone, as far as the deletion guard allows."""
+    """Removes what upstream has deleted, as far as the deletion guard allows."""
 
-    def __init__(
-        self,
-        *,
-        policy: PolicySource,
-        catalog: Catalog,
-        queue: WorkQueue,
-        feed: Feed,
-        project_list: ProjectList,
-        taken: RecentRemovals,
-    ) -> None:
-        self._policy = policy
-        self._catalog = catalog
-        self._queue = queue
-        self._feed = feed
-        self._list = project_list
-        self._taken = taken
+    def __init__(self, context: RunContext) -> None:
+        self._policy = context.policy
+        self._catalog = context.catalog
+        self._queue = context.queue
+        self._feed = context.feed
+        self._project_list = context.project_list
+        self._recent_removals = RecentRemovals(context.catalog)
 
     async def withdraw(self, run: ActiveRun) -> int:
         """
-        Withdraw what is gone, let shrink what lost files, and return how many projects that are.
+        Withdraw deleted projects, remove deleted files of others, and return how many projects that affects.
 
-        All of them, or none where that is, with what was taken within a day, more than the guard allows. What its page
-        says to be quarantined after all stays: the page may never have been had since the list lacks it.
+        Either all of it or nothing: nothing if that, with the removals of the last day, is more than the guard allows.
+        A project stays if its page says that it is quarantined: that may not have been read since it left the list.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
-        if known is None or run.over:
+        if known is None or run.is_stopping:
             return 0
-        due, counts = self._catalog.due, run.document.counts
-        while names := await asyncio.to_thread(
-            due.absent, edition=known.edition, published=False, limit=_FORGOTTEN_AT_ONCE
-        ):
+        due, counts = self._catalog.due, run.progress.counts
+        while names := await asyncio.to_thread(due.absent, edition=known.edition, published=False, limit=_FORGET_BATCH):
             await asyncio.to_thread(self._catalog.projects.forget, names)
         counts.projects_withheld = 0
         gone = await asyncio.to_thread(due.count_absent, edition=known.edition)
         removals = gone + await asyncio.to_thread(due.count_shrinking)
         if not removals:
             return 0
-        told = run.allow_removals is not None
-        lately = set[NormalizedName]() if told else await asyncio.to_thread(self._taken.lately)
+        is_allowed = run.sync.allow_removals is not None
+        recent = set[NormalizedName]() if is_allowed else await asyncio.to_thread(self._recent_removals.recent)
         allowed = await self._allowed(run)
-        at_hand, shrinking = self._queue.names(), list[NormalizedName]()
-        if removals <= allowed + len(at_hand):
+        queued, shrinking = self._queue.names(), list[NormalizedName]()
+        if removals <= allowed + len(queued):
             names = await asyncio.to_thread(due.absent, edition=known.edition, published=True, limit=gone)
-            names = [name for name in names if name not in at_hand]
-            shrinking = [name for name in await asyncio.to_thread(due.shrinking) if name not in at_hand]
+            names = [name for name in names if name not in queued]
+            shrinking = [name for name in await asyncio.to_thread(due.shrinking) if name not in queued]
             removals = len(names) + len(shrinking)
-        if removals and max(removals, len(lately.union(names, shrinking))) > allowed:
+        if removals and max(removals, len(recent.union(names, shrinking))) > allowed:
             counts.projects_withheld = removals
             log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
-        if not told:
-            await asyncio.to_thread(self._taken.note, (*names, *shrinking))
+        if not is_allowed:
+            await asyncio.to_thread(self._recent_removals.record, (*names, *shrinking))
         if run.request.allow_removals is None:
-            run.allow_removals = None  # what a person allowed meanwhile was for once
+            run.sync.allow_removals = None  # a later request's permission is valid once
         if names:
-            # Removal goes the other way round: the list before the page, the page before its files.
-            await self._list.drop(names)
-        said = set(await asyncio.to_thread(due.absent, edition=GONE_AT_ONCE + 1, published=True, limit=gone))
-        actions = {name: Action.WITHDRAW if name in said else Action.UNLIST for name in names}
+            # Removal goes in reverse: the list before the page, the page before its files.
+            await self._project_list.drop(names)
+        confirmed = set(await asyncio.to_thread(due.absent, edition=GONE_AT_ONCE + 1, published=True, limit=gone))
+        actions = {name: Action.WITHDRAW if name in confirmed else Action.UNLIST for name in names}
         await self._feed.put(
             run, [Task(run.id, name, action, Priority.CHANGED, reason=GONE) for name, action in actions.items()]
         )
         await self._feed.put(run, [Task(run.id, name, Action.SHRINK, Priority.CHANGED) for name in shrinking])
         return removals
 
-    async def ask_after(self, run: ActiveRun, *, anew: bool) -> int:
+    async def inquire(self, run: ActiveRun, *, list_changed: bool) -> int:
         """
-        Ask for the pages of what the last lists are the first to lack, and return how many that are.
+        Refresh the projects that the latest lists were the first to omit, and return how many that are.
 
-        Those that a run before has seen through are left out, however it ended that read them.
-
-        PyPI does not list what it quarantined, and says so on the page alone; that and a 404 are believed at once. A
-        page that is there changes nothing: the next list decides. A quarantined page stays for as long as it says so.
+        PyPI omits quarantined projects from its list, and only their pages say why; such a page and a 404 are believed
+        at once. Any other page changes nothing: the next list decides. Projects of earlier lists are left out once a
+        sync has refreshed them all.
 
         Args:
-            anew: the last list is the first to lack some, though its serial may not tell.
+            list_changed: the latest list omits some for the first time, though its serial may not have changed.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is None:
             return 0
-        due, at_hand = self._catalog.due, self._queue.names()
+        due, queued = self._catalog.due, self._queue.names()
         asked = int(await asyncio.to_thread(self._catalog.recall, Fact.ASKED_AFTER) or 0)
-        run.asked_after = known.edition
-        if not anew and asked == known.edition:
+        if not list_changed and asked == known.edition:
             return 0
         since = min(asked + 1, known.edition)
         before = await asyncio.to_thread(due.count_absent, edition=since)
         absent = await asyncio.to_thread(due.count_absent, edition=known.edition + 1)
-        if absent > _ASKED_AFTER_MOST:
+        if absent > _MAX_INQUIRIES:
             return 0
         past = await asyncio.to_thread(due.absent, edition=since, published=True, limit=before)
         names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=absent)
-        names = [name for name in names if name not in at_hand.union(past)]
+        names = [name for name in names if name not in queued.union(past)]
         await self._feed.put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])
         return len(names)
 
     async def _allowed(self, run: ActiveRun) -> int:
-        """Return how many projects may be removed, those of a day together."""
-        if run.allow_removals is not None:
-            return run.allow_removals
-        return self._policy.current.removal.allowed(await asyncio.to_thread(self._taken.of_how_many))
+        """Return how many projects may be removed per day."""
+        if run.sync.allow_removals is not None:
+            return run.sync.allow_removals
+        return self._policy.current.removal.allowed(await asyncio.to_thread(self._recent_removals.of_how_many))

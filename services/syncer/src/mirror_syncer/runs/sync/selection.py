@@ -1,7 +1,7 @@
 """
-A sync of what is selected, or of the projects that a person named: what the plan says, and then what upstream has gone.
+A sync of the selection, or of the projects that a person named.
 
-Of each project upstream is asked for its page; its list is of no concern.
+It asks upstream for each project's page; upstream's list does not matter.
 """
 
 import asyncio
@@ -11,19 +11,15 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import PolicySource, fingerprint
-from mirror_syncer.metrics import Metrics
+from mirror_syncer.config import fingerprint
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE, ProjectRow
-from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.collection import Collection
-from mirror_syncer.runs.feed import Feed
+from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.runs.sync.plan import Plan, Step, plan_sync
-from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
 
@@ -31,160 +27,146 @@ log = structlog.get_logger()
 class SelectionSync:
     """Syncs what ``mirror.toml`` selects, all of it or some."""
 
-    def __init__(
-        self,
-        *,
-        policy: PolicySource,
-        catalog: Catalog,
-        feed: Feed,
-        project_list: ProjectList,
-        collection: Collection,
-        volume: Volume,
-        taken: RecentRemovals,
-        metrics: Metrics,
-    ) -> None:
-        self._volume = volume
-        self._policy = policy
-        self._catalog = catalog
-        self._feed = feed
-        self._list = project_list
+    def __init__(self, context: RunContext, collection: Collection) -> None:
+        self._policy = context.policy
+        self._catalog = context.catalog
+        self._volume = context.volume
+        self._metrics = context.metrics
+        self._feed = context.feed
+        self._project_list = context.project_list
         self._collection = collection
-        self._taken = taken
-        self._metrics = metrics
+        self._recent_removals = RecentRemovals(context.catalog)
 
     async def sync(self, run: ActiveRun) -> None:
         """
-        Withdraw what is selected no more, refresh the others, and withdraw what upstream has no more.
+        Withdraw what is no longer selected, refresh the rest, and withdraw what upstream has deleted.
 
         Cancelled, it leaves tasks in the queue.
 
         Raises:
-            VolumeError: the list cannot be written, or the catalog not read.
+            VolumeError: the list cannot be written, or the catalog cannot be read.
         """
-        with run.phase("plan"):
+        with run.progress.phase("plan"):
             plan = await self._plan(run)
-        with run.phase("withdraw"):
+        with run.progress.phase("withdraw"):
             if plan.withdraw:
-                # Removal goes the other way round: the list before the page, the page before its files. And it goes
-                # first: it may be what makes room.
-                await self._list.drop(plan.withdraw)
-                await self._feed.run_to_completion(
-                    run, (Task(run.id, n, Action.WITHDRAW, Priority.CHANGED) for n in plan.withdraw)
-                )
-        await self._collection.run(run)
+                # Removal goes in reverse: the list before the page, the page before its files. It comes first because
+                # it may free the space that the rest needs.
+                await self._project_list.drop(plan.withdraw)
+                tasks = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in plan.withdraw)
+                await self._feed.run_to_completion(run, tasks)
+        await self._collection.collect(run)
         if plan.forget:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
-        first = await asyncio.to_thread(self._what_makes_room, plan.refresh)
+        first = await asyncio.to_thread(self._steps_that_free_space, plan.refresh)
         if first:
-            with run.phase("transfer"):
-                postponed = await self._make_room(run, first)
-            await self._collection.run(run)
+            with run.progress.phase("transfer"):
+                postponed = await self._free_space(run, first)
+            await self._collection.collect(run)
             first = [step for step in first if step.name not in postponed]
-        with run.phase("transfer"):
+        with run.progress.phase("transfer"):
             await self._refresh(run, [step for step in plan.refresh if step not in first])
-        with run.phase("withdraw"):
-            await self._let_go(run)
-        counts = run.document.counts
-        # For a named project that did not change, the list of a first sync of everything is not written anew.
-        if run.request.projects is None or counts.projects_changed or counts.projects_withdrawn:
-            with run.phase("publish"):
-                await self._list.publish(anew=run.request.force and run.request.projects is None)
-        await self._collection.run(run)
+        with run.progress.phase("withdraw"):
+            await self._remove_deleted(run, allowed=plan.allowance)
+        counts = run.progress.counts
+        # A named project that did not change is no reason to write the list of a first sync of the whole index.
+        if run.is_whole or counts.projects_changed or counts.projects_withdrawn:
+            with run.progress.phase("publish"):
+                await self._project_list.publish(anew=run.request.force and run.is_whole)
+        await self._collection.collect(run)
 
     async def _refresh(self, run: ActiveRun, steps: Iterable[Step]) -> None:
-        await self._feed.run_to_completion(
-            run, (Task(run.id, step.name, Action.REFRESH, step.priority) for step in steps)
-        )
+        tasks = (Task(run.id, step.name, Action.REFRESH, step.priority) for step in steps)
+        await self._feed.run_to_completion(run, tasks)
 
-    async def _make_room(self, run: ActiveRun, steps: Iterable[Step]) -> set[NormalizedName]:
-        """Refresh what may want less by now; return those that want more, and wait until there is room."""
-        run.postponed = postponed = set[NormalizedName]()
+    async def _free_space(self, run: ActiveRun, steps: Iterable[Step]) -> set[NormalizedName]:
+        """Refresh projects that may need less space by now; return those that need more, to be refreshed later."""
+        run.sync.postponed = postponed = set[NormalizedName]()
         await self._refresh(run, steps)
-        run.postponed = None
+        run.sync.postponed = None
         return postponed
 
-    def _what_makes_room(self, steps: Iterable[Step]) -> list[Step]:
+    def _steps_that_free_space(self, steps: Iterable[Step]) -> list[Step]:
         """
-        Return which projects come before all others on a full disk: those that were published by another policy.
+        Return which projects come first on a full disk: those that were published by another policy.
 
-        It may want less of them. Of the others the first that has anything to fetch would end the run.
+        The new policy may keep fewer of their files. Any other project with a file to download would end the run.
         """
         if not self._volume.is_full():
             return []
         policy, projects = self._policy.current, self._catalog.projects
         published = {row.name: row.fingerprint for row in projects.every() if row.published}
-        wanted = {
+        current = {
             step.name: fingerprint(selection, serve=policy.serve)
             for step in steps
             if step.name in published and (selection := policy.selection(step.name)) is not None
         }
-        return [step for step in steps if step.name in wanted and published[step.name] != wanted[step.name]]
+        return [step for step in steps if step.name in current and published[step.name] != current[step.name]]
 
     async def _plan(self, run: ActiveRun) -> Plan:
-        began = run.document.started_at
-        rows, published = await asyncio.to_thread(self._rows, _names(run))
+        started, names = run.document.started_at, _names(run)
+        rows, published = await asyncio.to_thread(self._read_rows, names)
         plan = plan_sync(
             self._policy.current,
             rows,
-            only=_names(run),
+            only=names,
             allow_removals=run.request.allow_removals,
-            since=int(began.timestamp()) if run.resumed and began else None,
+            since=int(started.timestamp()) if run.resumed and started else None,
             published=published,
+            replaceable=self._policy.replaceable,
         )
         self._announce(run, plan)
         return plan
 
-    def _rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
-        """Return what the catalog knows of these projects, or of all, and how many are, or were today, published."""
+    def _read_rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
+        """Return the rows of these projects, or of all, and how many projects the guard's share refers to."""
         projects = self._catalog.projects
         found = projects.every() if names is None else filter(None, map(projects.get, names))
-        return {row.name: row for row in found}, self._taken.of_how_many()
+        return {row.name: row for row in found}, self._recent_removals.of_how_many()
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
-        counts = run.document.counts
+        counts = run.progress.counts
         counts.projects_planned = len(plan.refresh) + len(plan.withdraw) + len(plan.keep)
         counts.projects_done = len(plan.keep)
         counts.projects_withheld = len(plan.withheld)
-        run.allowance = plan.allowance
         numbers = {
             "refresh": len(plan.refresh),
             "withdraw": len(plan.withdraw),
             "keep": len(plan.keep),
             "withheld": len(plan.withheld),
         }
-        if run.request.projects is None:
+        if run.is_whole:
             self._metrics.show_plan(numbers)
         log.info("plan", **numbers)
         for name in plan.unselected:
-            run.note(Failure(project=name, reason="not selected; name it in mirror.toml, then sync it"))
+            run.report.add(Failure(project=name, reason="not selected; name it in mirror.toml, then sync it"))
             counts.projects_failed += 1
 
-    async def _let_go(self, run: ActiveRun) -> None:
+    async def _remove_deleted(self, run: ActiveRun, *, allowed: int) -> None:
         """
-        Withdraw what upstream has no more, and let shrink what lost files.
+        Withdraw the projects that upstream has deleted, and remove the files that it has deleted from others.
 
-        All of it, or none where that is, with what was taken within a day, more than the guard allows.
+        Either all of it or nothing: nothing if that, with the removals of the last day, is more than the deletion guard
+        allows.
         """
-        counts, gone = run.document.counts, tuple(run.gone)
-        shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.concerns(name)]
+        counts, gone = run.progress.counts, tuple(run.sync.gone)
+        shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.covers(name)]
         names = {*gone, *shrinking}
-        told = run.request.allow_removals is not None
-        measured = names if told else names | await asyncio.to_thread(self._taken.lately)
-        if names and len(measured) > run.allowance:
+        is_allowed = run.request.allow_removals is not None
+        counted = names if is_allowed else names | await asyncio.to_thread(self._recent_removals.recent)
+        if names and len(counted) > allowed:
             counts.projects_withheld += len(names)
-        elif names and not run.over:
-            if not told:
-                await asyncio.to_thread(self._taken.note, names)
+        elif names and not run.is_stopping:
+            if not is_allowed:
+                await asyncio.to_thread(self._recent_removals.record, names)
             counts.projects_planned += len(names)
-            run.note(*(Failure(project=name, reason=GONE) for name in gone))
+            run.report.add(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:
-                await self._list.drop(gone)
-            await self._feed.run_to_completion(
-                run, (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone)
-            )
-            await self._feed.run_to_completion(
-                run, (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking)
-            )
+                await self._project_list.drop(gone)
+            withdrawals = (Task(run.id, name, Action.WITHDRAW, Priority.CHANGED) for name in gone)
+            await self._feed.run_to_completion(run, withdrawals)
+            removals = (Task(run.id, name, Action.SHRINK, run.priority) for name in shrinking)
+            await self._feed.run_to_completion(run, removals)
 
 
 def _names(run: ActiveRun) -> tuple[NormalizedName, ...] | None:

@@ -1,51 +1,45 @@
-"""Upstream's list of projects: read to its end, and merged into what the catalog knows."""
+"""Upstream's list of projects: downloaded completely, then merged into the catalog."""
 
 import asyncio
 import time
-from pathlib import Path
 from tempfile import TemporaryFile
 
 import structlog
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog, Fact, KnownList, Merged
+from mirror_syncer.catalog import Fact, KnownList, Merged
 from mirror_syncer.catalog.state_disk import state_disk_says
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.serials import went_back
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.runs import ActiveRun
+from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.upstream_change import same_upstream
-from mirror_syncer.upstream import Index, ListAnswer, ListedProjects, ListReader, NotModified
+from mirror_syncer.upstream import ListAnswer, ListedProjects, ListReader, NotModified
 
 log = structlog.get_logger()
 
-OLDER_SECONDS = 86_400  # an edge of the CDN is behind for an hour
+OLDER_SECONDS = 86_400  # a CDN edge is stale for an hour at most
 
 
 class UpstreamList:
-    """
-    The list, as it is news to the catalog.
+    """Reads the list into an unnamed file in the state directory (PyPI's has 45 MB), and merges it."""
 
-    Args:
-        origin: the upstream that it is of.
-        directory: where it lies while it is read, in a file without a name; PyPI's has 45 MB.
-    """
-
-    def __init__(self, *, origin: str, directory: Path, catalog: Catalog, index: Index) -> None:
-        self._origin = origin
-        self._directory = directory
-        self._catalog = catalog
-        self._index = index
+    def __init__(self, context: RunContext) -> None:
+        self._origin = context.settings.upstream
+        self._directory = context.settings.state
+        self._catalog = context.catalog
+        self._index = context.worker_pool.index
 
     async def read(self, run: ActiveRun) -> bool:
         """
-        Read the list, and return whether it is the first to lack some project.
+        Read the list, and return whether it omits some project for the first time.
 
         Cancelled, it leaves the catalog as it was, or with a part of the list that the next reading merges again.
 
         Raises:
-            UpstreamError, InvalidPageError: it could not be had, or is none.
-            AbandonedError: the run was cancelled while upstream was waited for.
+            UpstreamError, InvalidPageError: the list could not be downloaded, or is invalid.
+            AbandonedError: the run was cancelled while it waited for upstream.
         """
         known = await asyncio.to_thread(self._catalog.listing.known)
         if known is not None and not same_upstream(known.origin, self._origin):
@@ -57,7 +51,7 @@ class UpstreamList:
             TemporaryFile(dir=self._directory) as body,
             ListedProjects(self._directory) as listed,
         ):
-            async with run.waiting():
+            async with run.upstream_wait():
                 answer = await self._index.project_list(validators=validators, into=body, priority=Priority.CHANGED)
             if isinstance(answer, NotModified):
                 log.info("list", news="none")
@@ -67,18 +61,18 @@ class UpstreamList:
             reader = ListReader(body, is_json=answer.is_json)
             await asyncio.to_thread(listed.take, reader)
             new = _known(answer, reader, listed, origin=self._origin, last=known)
-            back = known is not None and not force and went_back(new.serial, known.serial, newest=new.newest)
-            older = back and not await self._stays_older(run, new, last=known)
+            went_backwards = known is not None and not force and went_back(new.serial, known.serial, newest=new.newest)
+            older = went_backwards and not await self._stays_older(run, new, last=known)
             merged: Merged = await asyncio.to_thread(
                 self._catalog.listing.merge,
                 listed.parts(),
                 new,
                 now=int(time.time()),
-                anew=force or known is None or (back and not older),
+                anew=force or known is None or (went_backwards and not older),
                 older=older,
             )
         if older:
-            # An edge of the CDN that has not heard yet, for up to an hour; what it says otherwise is asked for.
+            # A stale CDN edge, for up to an hour; projects with a different serial are refreshed.
             log.info(
                 "list",
                 news="none: it is older than the last",
@@ -88,7 +82,7 @@ class UpstreamList:
             )
             return False
         if known is None or new.serial != known.serial or merged != Merged():
-            run.news = True
+            run.sync.upstream_news = True
         log.info(
             "list",
             projects=listed.count,
@@ -99,26 +93,26 @@ class UpstreamList:
             back=merged.back,
         )
         await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, "")
-        run.note(*(Failure(reason=f"upstream's list: {fault}") for fault in (*listed.faults, *reader.faults)))
+        run.report.add(*(Failure(reason=f"upstream's list: {fault}") for fault in (*listed.faults, *reader.faults)))
         return merged.absent > 0
 
     async def _stays_older(self, run: ActiveRun, new: KnownList, *, last: KnownList | None) -> bool:
         """
-        Return whether upstream has shown older lists for so long that they are its word.
+        Return whether upstream has sent older lists for so long that they must be accepted.
 
-        An edge of the CDN catches up within an hour. Upstream itself goes back where it was restored from a backup; or
-        the last serial was wrong, however high, and must not stop the mirror.
+        A CDN edge catches up within an hour. Upstream itself goes back when it is restored from a backup, or when its
+        last serial was wrong; neither may stop the mirror.
         """
         now = int(time.time())
         since = await asyncio.to_thread(self._catalog.recall, Fact.LIST_OLDER)
-        if not since or int(since) > now:  # by a clock that has been set since
+        if not since or int(since) > now:  # the clock was set since
             await asyncio.to_thread(self._catalog.remember, Fact.LIST_OLDER, str(now))
             return False
         if now - int(since) < OLDER_SECONDS:
             return False
-        run.remarks.append(
-            f"for more than a day upstream's list, of serial {new.serial}, has been older than the last one, of "
-            f"{last and last.serial}; from now on it is taken as it is"
+        run.report.remarks.append(
+            f"for more than a day upstream's list (serial {new.serial}) has been older than the last one (serial "
+            f"{last and last.serial}); from now on it is accepted as it is"
         )
         return True
 
@@ -126,14 +120,14 @@ class UpstreamList:
 def _known(
     answer: ListAnswer, reader: ListReader, listed: ListedProjects, *, origin: str, last: KnownList | None
 ) -> KnownList:
-    believed = listed.judge(reader.serial if reader.serial is not None else answer.serial)
-    serial = believed.own
+    serials = listed.judge(reader.serial if reader.serial is not None else answer.serial)
+    serial = serials.own
     return KnownList(
         origin=origin,
-        # The clock may have been set back; the editions of an upstream's list go on.
+        # Editions increase even if the clock was set back.
         edition=serial if serial is not None else max(int(time.time()), last.edition + 1 if last else 0),
         serial=serial,
         unnumbered=listed.unnumbered,
-        newest=believed.newest,
+        newest=serials.newest,
         validators=answer.validators,
     )

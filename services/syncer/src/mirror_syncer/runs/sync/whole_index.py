@@ -1,200 +1,173 @@
 """
-A sync of everything: upstream's list says what changed, and the catalog what is to do.
+A sync of the whole index: upstream's list says what changed, and the catalog says what is due.
 
-It may take half a second or, the first time, weeks; nothing of it is kept in memory but the two thousand tasks that
-wait next. Asked again meanwhile, it reads the list once more, and what changed comes before the backlog. A process that
-starts anew goes on from what the catalog says.
+It may take half a second or, the first time, weeks; memory holds only the next two thousand tasks. When a whole sync is
+requested meanwhile, it reads the list again, and changes come before the backlog. After a restart it continues from
+what the catalog says.
 """
 
 import asyncio
 import contextlib
-from pathlib import Path
 
 from mirror_contract import Failure
-from mirror_syncer.catalog import Catalog, Fact, KnownList
-from mirror_syncer.config import PolicySource
+from mirror_syncer.catalog import Fact, KnownList
 from mirror_syncer.errors import (
     AbandonedError,
-    ConfigurationError,
     InvalidPageError,
     MirrorError,
     UpstreamError,
 )
-from mirror_syncer.metrics import Metrics
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.collection import Collection
-from mirror_syncer.runs.feed import Feed
-from mirror_syncer.runs.queue import Action, Task, WorkQueue
+from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.agenda import DueFeed
-from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.runs.sync.removals import Removals
 from mirror_syncer.runs.sync.upstream_list import UpstreamList
-from mirror_syncer.upstream import Index
-from mirror_syncer.volume import Volume
 
-_PUBLISH_SECONDS = 300.0  # of a long sync, the project list is published so often
+_PUBLISH_SECONDS = 300.0  # between two publications of the project list during a long sync
 
 
 class WholeIndexSync:
-    """
-    Syncs all that upstream lists.
+    """Syncs all projects that upstream lists."""
 
-    Args:
-        origin: the upstream that the list is of.
-        directory: where the list lies while it is read.
-    """
-
-    def __init__(
-        self,
-        *,
-        origin: str,
-        directory: Path,
-        policy: PolicySource,
-        catalog: Catalog,
-        index: Index,
-        queue: WorkQueue,
-        feed: Feed,
-        project_list: ProjectList,
-        collection: Collection,
-        volume: Volume,
-        taken: RecentRemovals,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, context: RunContext, collection: Collection) -> None:
+        self._context = context
+        self._policy = context.policy
+        self._catalog = context.catalog
+        self._project_list = context.project_list
         self._collection = collection
-        self._volume = volume
-        self._policy = policy
-        self._catalog = catalog
-        self._queue = queue
-        self._feed = feed
-        self._list = project_list
-        self._upstream = UpstreamList(origin=origin, directory=directory, catalog=catalog, index=index)
-        self._removals = Removals(
-            policy=policy, catalog=catalog, queue=queue, feed=feed, project_list=project_list, taken=taken
-        )
-        self._agenda = DueFeed(policy=policy, catalog=catalog, queue=queue, feed=feed, metrics=metrics)
+        self._upstream_list = UpstreamList(context)
+        self._removals = Removals(context)
+        self._agenda = DueFeed(context)
 
     async def sync(self, run: ActiveRun) -> None:
         """
-        Do all that there is to do, the list read once more as often as somebody asks; return when all is done.
+        Do all that is due; read the list again whenever a whole sync is requested meanwhile.
 
         Raises:
-            UpstreamError, InvalidPageError: the first list could not be read; a later failure is only noted.
-            AbandonedError: the run was cancelled while the first list was waited for.
+            UpstreamError, InvalidPageError: the first list could not be read; a later failure is only reported.
+            AbandonedError: the run was cancelled while it waited for the first list.
         """
-        run.follows_list = run.rereads = True
+        run.sync.whole_index = run.sync.can_reread_list = True
         if not await asyncio.to_thread(self._catalog.projects.any_published):
             await asyncio.to_thread(self._catalog.remember, Fact.FED_POLICY, self._policy.digest)
         ended = asyncio.Event()
-        publisher = asyncio.create_task(self._publish_now_and_then(ended))
+        publisher = asyncio.create_task(self._publish_periodically(ended))
+        progress = run.progress
         try:
-            with run.phase("plan"):
-                lacking = await self._read_first(run)
-                # What is newest now may change once more under the same serial: the next sync looks at it again.
+            with progress.phase("plan"):
+                omits = await self._read_first(run)
+                # A project with the newest serial may change again under that serial: the next sync refreshes it.
                 known = await asyncio.to_thread(self._catalog.listing.known)
             while True:
-                with run.phase("withdraw"):
+                with progress.phase("withdraw"):
                     leaving = await self._removals.withdraw(run)
-                with run.phase("plan"):
-                    asked_after = await self._removals.ask_after(run, anew=lacking)
-                with run.phase("collect"):
+                with progress.phase("plan"):
+                    inquiries = await self._removals.inquire(run, list_changed=omits)
+                    inquired = await asyncio.to_thread(self._catalog.listing.known)
+                with progress.phase("collect"):
                     await self._collect(run)
-                    if await asyncio.to_thread(self._volume.is_full):
-                        await self._make_room(run)
-                with run.phase("plan"):
-                    await self._agenda.announce(run, leaving=leaving, asked_after=asked_after)
-                with run.phase("transfer"):
+                    if await asyncio.to_thread(self._context.volume.is_full):
+                        await self._free_space(run)
+                with progress.phase("plan"):
+                    await self._agenda.announce(run, leaving=leaving, inquiries=inquiries)
+                with progress.phase("transfer"):
                     await self._agenda.feed(run)
-                if not run.reread or run.over:
+                if not run.sync.reread_list or run.is_stopping:
                     break
-                with run.phase("plan"):
-                    lacking = await self._read_again(run)
+                with progress.phase("plan"):
+                    omits = await self._read_again(run)
                 if not self._policy.current.everything:
-                    break  # the rest is another run's
-            # From here on a wish is a run of its own; what was wished up to here was heard.
-            run.rereads = False
-            with run.phase("transfer"):
-                await run.idle()
-            with run.phase("withdraw"):
+                    break  # the next run syncs the selection
+            # From here on a request becomes a run of its own; the list was read for all earlier ones.
+            run.sync.can_reread_list = False
+            with progress.phase("transfer"):
+                await progress.wait_for_tasks()
+            with progress.phase("withdraw"):
                 await self._removals.withdraw(run)
-                await run.idle()
+                await progress.wait_for_tasks()
         finally:
-            run.rereads = False
+            run.sync.can_reread_list = False
             ended.set()
             await publisher
-        with run.phase("publish"):
-            await self._list.publish(anew=run.request.force)
-        with run.phase("collect"):
-            await self._collect(run)
-            await run.idle()
-        counts = run.document.counts
-        if not run.over:
-            counts.projects_planned = counts.projects_done
-        if not run.over and self._policy.current.everything:
-            await asyncio.to_thread(self._remember, known, asked_after=run.asked_after)
+        with progress.phase("publish"):
+            await self._project_list.publish(anew=run.request.force)
+        await self._collect_completely(run)
+        if run.is_stopping:
+            return
+        progress.counts.projects_planned = progress.counts.projects_done
+        if self._policy.current.everything:
+            await asyncio.to_thread(self._remember, known, inquired)
 
-    def _remember(self, known: KnownList | None, *, asked_after: int | None) -> None:
-        """Remember that all was looked at by the policy in force, and by the list that was known at the start."""
-        if asked_after is not None:
-            self._catalog.remember(Fact.ASKED_AFTER, str(asked_after))
+    def _remember(self, known: KnownList | None, inquired: KnownList | None) -> None:
+        """
+        Record that all projects were compared with the policy in force.
+
+        Args:
+            known: the list when the sync started.
+            inquired: the list of which the omitted projects were refreshed.
+        """
+        if inquired is not None:
+            self._catalog.remember(Fact.ASKED_AFTER, str(inquired.edition))
         self._catalog.remember(Fact.FED_POLICY, self._policy.digest)
         if known is not None and known.newest is not None:
             self._catalog.remember(Fact.TICK, str(known.newest))
 
     async def _read(self, run: ActiveRun) -> bool:
-        """Read the list, by which pages are judged from then on; results and errors as in ``UpstreamList.read``."""
-        lacking = await self._upstream.read(run)
-        run.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
-        return lacking
+        """Read the list, and which of its serials are believed; results and errors as in ``UpstreamList.read``."""
+        omits = await self._upstream_list.read(run)
+        run.sync.bounds = await asyncio.to_thread(self._catalog.bounds, everything=True)
+        return omits
 
     async def _read_first(self, run: ActiveRun) -> bool:
-        """Read the list; without one nothing is to do but to remove files whose time has come, which needs none."""
+        """Read the list; without it, only remove due files, which needs no list."""
         try:
             return await self._read(run)
         except (UpstreamError, InvalidPageError):
-            with run.phase("collect"):
-                await self._collect(run)
-                await run.idle()
+            await self._collect_completely(run)
             raise
 
     async def _read_again(self, run: ActiveRun) -> bool:
         """
-        Read policy and list while the workers have enough to do; return whether it is the first to lack some project.
+        Read policy and list again while the workers are busy; results as in ``UpstreamList.read``.
 
-        What can't be had is told, and changes nothing.
+        A failure is reported, and what was read before stays in force.
         """
-        run.reread = False
-        try:
-            await asyncio.to_thread(self._policy.reload)
-        except ConfigurationError as error:
-            run.note(Failure(reason=f"{error}; what was in force before still is"))
-        run.policy_digest = self._policy.digest
+        run.sync.reread_list = False
+        await self._context.reload_policy(run)
+        run.sync.policy_digest = self._policy.digest
         try:
             return await self._read(run)
         except (UpstreamError, InvalidPageError) as error:
-            run.note(Failure(reason=str(error)))
+            run.report.add(Failure(reason=str(error)))
             return False
         except AbandonedError:
-            return False  # what was published is still to be listed
+            return False  # what was published must still be listed
 
-    async def _make_room(self, run: ActiveRun) -> None:
-        """Wait for what leaves, and remove its files: whatever wants room would end the run before that."""
-        await run.idle()
+    async def _free_space(self, run: ActiveRun) -> None:
+        """Wait for the removals, then collect their files: any project that needs space would end the run before."""
+        await run.progress.wait_for_tasks()
         await self._collect(run)
-        await run.idle()
+        await run.progress.wait_for_tasks()
+
+    async def _collect_completely(self, run: ActiveRun) -> None:
+        with run.progress.phase("collect"):
+            await self._collect(run)
+            await run.progress.wait_for_tasks()
 
     async def _collect(self, run: ActiveRun) -> None:
-        """Remove files whose time has come: it may be what makes room."""
-        due = await self._collection.due()
-        at_hand = self._queue.names()
-        tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in at_hand]
-        await self._feed.put(run, tasks)
+        """Queue the removal of due files, which may free the space that the rest needs."""
+        due = await self._collection.due_projects()
+        queued = self._context.queue.names()
+        tasks = [Task(run.id, name, Action.COLLECT, Priority.CHANGED) for name in due if name not in queued]
+        await self._context.feed.put(run, tasks)
 
-    async def _publish_now_and_then(self, ended: asyncio.Event) -> None:
+    async def _publish_periodically(self, ended: asyncio.Event) -> None:
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _PUBLISH_SECONDS)
                 return
-            with contextlib.suppress(MirrorError):  # the run's end publishes again, and tells
-                await self._list.publish()
+            with contextlib.suppress(MirrorError):  # the end of the run publishes again, and reports a failure
+                await self._project_list.publish()

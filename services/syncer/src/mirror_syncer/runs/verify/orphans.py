@@ -1,4 +1,4 @@
-"""Orphans: looked for at the end of a whole verify, told of, and with ``--repair`` let go like other retired files."""
+"""Orphans: searched for at the end of a whole verify, reported, and with ``--repair`` retired like removed files."""
 
 import itertools
 import time
@@ -21,22 +21,22 @@ from mirror_syncer.work.rate_limit import RateLimit
 
 log = structlog.get_logger()
 
-_NAMES_AT_ONCE = 500
-_UNREAD_MOST = 1_000  # pages; with more than these unread, nothing can be said of orphans
-# A page's time of change is taken before its group makes it visible, which takes seconds.
+_NAMES_PER_PAGE = 500
+_MAX_UNREAD_PAGES = 1_000  # with more unread pages, too little is known to call a file an orphan
+# A page's time of change is stored before its group makes the page visible, which takes seconds.
 _GROUP_SECONDS = 3_600
-_TOLD = 100
+_MAX_LOGGED = 100
 
 
 class Orphans:
     """
-    Looks for them on behalf of a run.
+    Searches for orphans on behalf of a run.
 
-    Only what is older than the removal grace counts. One that leaves has a grace of its own, and ``collect`` looks once
-    more whether a page names it.
+    Only files older than the grace period count. A retired orphan has a grace period of its own, and ``collect`` checks
+    again whether a page names it.
 
     Args:
-        scratch: where partitions lie meanwhile, on a local disk.
+        scratch: a directory for temporary files, on a local disk.
     """
 
     def __init__(
@@ -50,85 +50,87 @@ class Orphans:
 
     def search(self, run: ActiveRun) -> Generator[None, None, None]:
         """
-        Look for orphans, a second or so at a time; each step blocks for the disk.
+        Search for orphans, about a second per step; each step blocks for the disk.
 
-        Broken off, it leaves nothing; it is begun anew after a restart.
+        Interrupted, it leaves nothing; after a restart it starts from the beginning.
         """
-        began = time.time()
+        started = time.time()
         grace = self._removal().grace.total_seconds()
-        references = References(self._scratch, view=self._volume, catalog=self._catalog, before=began - grace)
+        references = References(self._scratch, view=self._volume, catalog=self._catalog, before=started - grace)
         projects = self._catalog.projects
         with references:
             pages = self._volume.projects()
-            while names := list(itertools.islice(pages, _NAMES_AT_ONCE)):
+            while names := list(itertools.islice(pages, _NAMES_PER_PAGE)):
                 references.read(names)
                 yield
-            for names in _pages(lambda after: projects.to_verify(after=after, limit=_NAMES_AT_ONCE)):
+            for names in _pages(lambda after: projects.to_verify(after=after, limit=_NAMES_PER_PAGE)):
                 references.expect(names)
                 yield
-            if len(references.unread) > _UNREAD_MOST:
-                run.remarks.append(f"{len(references.unread)} pages cannot be read, so orphans were not looked for")
+            if len(references.unread) > _MAX_UNREAD_PAGES:
+                run.report.remarks.append(
+                    f"{len(references.unread)} pages cannot be read, so orphans were not searched for"
+                )
                 return
             for digits in DIRECTORIES:
                 try:
                     references.suspect(digits)
                 except PathError as error:
-                    run.note(Failure(reason=f"orphans were not looked for there: {error}"))
+                    run.report.add(Failure(reason=f"orphans were not searched for there: {error}"))
                 yield
-            since = int(began) - _GROUP_SECONDS
-            for names in _pages(lambda after: projects.changed_since(since, after=after, limit=_NAMES_AT_ONCE)):
+            since = int(started) - _GROUP_SECONDS
+            for names in _pages(lambda after: projects.changed_since(since, after=after, limit=_NAMES_PER_PAGE)):
                 references.read(names)
                 yield
-            yield from self._tell(run, references, due_at=int(time.time() + grace))
+            yield from self._report(run, references, due_at=int(time.time() + grace))
 
-    def _tell(self, run: ActiveRun, references: References, *, due_at: int) -> Iterator[None]:
+    def _report(self, run: ActiveRun, references: References, *, due_at: int) -> Iterator[None]:
         found = size = leaving = 0
         for digits in DIRECTORIES:
-            # What a page that cannot be read names is not known.
+            # An unreadable page may name any file of its project.
             orphans = [
                 o for o in references.orphans(digits) if references.unread.isdisjoint(possible_projects(o.filename))
             ]
-            for orphan in orphans[: max(0, _TOLD - found)]:
+            for orphan in orphans[: max(0, _MAX_LOGGED - found)]:
                 log.warning("orphan", file=f"packages/{digits}/{orphan.filename}", bytes=orphan.bytes)
             found += len(orphans)
             size += sum(orphan.bytes for orphan in orphans)
             if run.request.repair and not references.unread:
-                for start in range(0, len(orphans), _NAMES_AT_ONCE):
-                    some = orphans[start : start + _NAMES_AT_ONCE]
-                    leaving += self._let_go(run, digits, some, due_at=due_at)
+                for start in range(0, len(orphans), _NAMES_PER_PAGE):
+                    some = orphans[start : start + _NAMES_PER_PAGE]
+                    leaving += self._retire(run, digits, some, due_at=due_at)
                     yield
             yield
-        run.document.counts.files_orphaned = found
+        run.progress.counts.files_orphaned = found
         if found:
-            told = f"{found:,} file(s) of {size:,} bytes are named by no page and known to nobody"
-            way = (
-                f"{leaving:,} of them leave after the grace period"
+            what = f"{found:,} orphaned file(s) of {size:,} bytes, named by no page"
+            remedy = (
+                f"{leaving:,} of them are removed after the grace period"
                 if run.request.repair
-                else "mirrorctl verify --repair lets them go"
+                else "mirrorctl verify --repair removes them"
             )
-            run.remarks.append(f"{told}; {way}")
+            run.report.remarks.append(f"{what}; {remedy}")
 
-    def _let_go(self, run: ActiveRun, digits: str, orphans: list[Orphan], *, due_at: int) -> int:
+    def _retire(self, run: ActiveRun, digits: str, orphans: list[Orphan], *, due_at: int) -> int:
         retirements = []
-        gone = 0
+        removed = 0
         for orphan in orphans:
             place, project = orphan.place(digits), self._project(orphan.filename)
-            # Of a name that tells no project ``collect`` could not find out whether a page names it.
+            # Without a project ``collect`` could not check whether a page names the file.
             if place is None or project is None:
                 continue
             if orphan.alone:
                 try:
-                    gone += self._remove(place, project)
+                    removed += self._remove(place, project)
                 except (PathError, VolumeFullError) as error:
-                    run.note(Failure(project=project, file=orphan.filename, reason=str(error)))
+                    run.report.add(Failure(project=project, file=orphan.filename, reason=str(error)))
             elif digest := self._digest(place):
                 retirements.append(
                     Retirement(project, place, digest, due_at=due_at, retired_at=int(time.time()), size=orphan.bytes)
                 )
-        return gone + self._catalog.files.retire(retirements)
+        return removed + self._catalog.files.retire(retirements)
 
     def _remove(self, place: PackagePath, project: NormalizedName) -> bool:
-        """Remove metadata whose file is gone, unless somebody is about to bring that file."""
+        """Remove metadata whose file is missing, unless a task is about to publish that file."""
         if self._catalog.files.intend([Pending(project, place, Sha256("0" * 64))]):
             return False
         try:
@@ -150,7 +152,7 @@ class Orphans:
             return None
 
     def _project(self, filename: str) -> NormalizedName | None:
-        """Return the project that a file is of by its name: the longest that the catalog knows, else the shortest."""
+        """Return the project of a file name: the longest possible name that the catalog knows, else the shortest."""
         names = sorted(possible_projects(filename), key=len)
         return next((name for name in reversed(names) if self._catalog.projects.get(name)), next(iter(names), None))
 

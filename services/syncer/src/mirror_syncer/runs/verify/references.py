@@ -1,11 +1,11 @@
 """
-Which files of ``packages/`` does nobody know?
+The references of pages to files, and the files in ``packages/`` that none of them names.
 
-Places that pages name are kept in 256 partitions on disk, eight bytes a file, so that 20.8 million of them need 166 MB
-of disk, and never more memory than one partition; then the 256 directories are compared with them, one by one.
+References are stored in 256 partitions on disk, eight bytes per file: 20.8 million of them take 166 MB of disk and no
+more memory than one partition. Then each of the 256 directories is compared with its partition.
 
-Full paths, ``packages/<2>/<2>/<60>/<file>``, are left alone: a tree that is being adopted holds millions that no page
-of ours names yet. So are hidden names: temporaries belong to whoever writes them.
+Full paths, ``packages/<2>/<2>/<60>/<file>``, are ignored: a tree that is being adopted holds millions that our pages do
+not name yet. So are hidden names: temporary files belong to the process that writes them.
 """
 
 import hashlib
@@ -28,22 +28,22 @@ from mirror_syncer.publish import read_published
 from mirror_syncer.volume import View, disk_says
 
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
-_KEPT_IN_MEMORY = 4_096  # keys a partition: 8 MiB over all of them
+_MAX_KEYS_IN_MEMORY = 4_096  # per partition: 8 MiB for all of them
 _METADATA = ".metadata"
-_SHORT = 2  # slashes of a short path
+_SHORT_PATH_SLASHES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A file that nobody knows, with its metadata if it has some."""
+    """A file that neither a page nor the catalog knows, with its metadata if there is some."""
 
     filename: str
     bytes: int
     alone: bool
-    """It is a ``.metadata`` whose file is gone."""
+    """It is a ``.metadata`` whose file is missing."""
 
     def place(self, digits: str) -> PackagePath | None:
-        """Return its place, or that of the file whose metadata it is; None of a name that none of ours could be."""
+        """Return its place, or that of the file that the metadata belongs to; None if the name is invalid."""
         try:
             return PackagePath(f"packages/{digits}/{parse_filename(self.filename)}")
         except FileRejectedError:
@@ -52,14 +52,14 @@ class Orphan:
 
 class References:
     """
-    Counts what is named, and then finds what is not. Its methods block for the disk.
+    Collects references, and then finds files without one. Its methods block for the disk.
 
     Args:
-        scratch: a directory of its own, made anew and removed in the end.
-        before: a file that came, or was touched, later than that (seconds since the epoch) is nobody's orphan yet.
+        scratch: a directory of its own, created empty and removed at the end.
+        before: a file that was created or changed later than this (seconds since the epoch) is not an orphan yet.
 
     Attributes:
-        unread: projects whose page should be there and cannot be read: whatever they name is not known.
+        unread: published projects whose page is missing or unreadable, so that their references are unknown.
     """
 
     def __init__(self, scratch: Path, *, view: View, catalog: Catalog, before: float) -> None:
@@ -71,7 +71,7 @@ class References:
         self.unread: set[NormalizedName] = set()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._scratch, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(self._scratch, ignore_errors=True)  # left by a killed process
         with state_disk_says(self._scratch):
             self._scratch.mkdir(mode=0o700)
         return self
@@ -82,7 +82,7 @@ class References:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def read(self, names: Iterable[NormalizedName]) -> None:
-        """Note what these projects' pages name."""
+        """Add the references of these projects' pages."""
         for name in names:
             try:
                 published = read_published(self._view, name)
@@ -90,11 +90,11 @@ class References:
                 self.unread.add(name)
                 continue
             for place in published.places.values() if published else ():
-                if place.count("/") == _SHORT:
-                    self._note(place)
+                if place.count("/") == _SHORT_PATH_SLASHES:
+                    self._add(place)
 
     def expect(self, names: Iterable[NormalizedName]) -> None:
-        """Note which of these projects, all published by the catalog's account, have no page."""
+        """Add published projects without a page to ``unread``."""
         for name in names:
             try:
                 there = bool(self._view.page_state(name))
@@ -105,13 +105,13 @@ class References:
 
     def suspect(self, digits: str) -> None:
         """
-        Keep, of one directory, what no page named so far and the catalog does not know.
+        Store the files of a directory that no page has named so far and that the catalog does not know.
 
-        Files first, then the catalog: a file whose publication is under way is pending from before it has a name. One
-        whose publication ended since its page was read is found out by ``read`` again, and ``orphans`` after it.
+        The directory is read before the catalog, since a file is recorded as pending before it gets its name. A file
+        that was published since its page was read is cleared by another ``read`` of the page before ``orphans``.
 
         Raises:
-            PathError: the directory cannot be read; none of its files is a suspect.
+            PathError: the directory cannot be read; none of its files becomes a suspect.
         """
         suspects = list(self._unnamed(digits))
         known = self._catalog.files.known(f"packages/{digits}/") if suspects else frozenset()
@@ -121,7 +121,7 @@ class References:
                     file.write(f"{orphan.bytes}\t{int(orphan.alone)}\t{orphan.filename}\0")
 
     def orphans(self, digits: str) -> list[Orphan]:
-        """Return the suspects of a directory that no page names after all."""
+        """Return the suspects of a directory that still have no reference."""
         with state_disk_says(self._scratch):
             path = self._path(digits, "suspects")
             lines = path.read_text(errors="surrogateescape").split("\0")[:-1] if path.exists() else []
@@ -147,19 +147,19 @@ class References:
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except OSError:
-                        continue  # it is gone, or a verify tells of it
-                    # ctime: mtime is the time of upload
+                        continue  # it was removed, or the inspection reports it
+                    # ctime, since mtime is the upload time
                     found.setdefault(base, [None, None])[base != entry.name] = status
         for base, statuses in found.items():
             there = [status for status in statuses if status is not None]
             if max(status.st_ctime for status in there) < self._before:
                 yield Orphan(base, sum(status.st_size for status in there), alone=statuses[0] is None)
 
-    def _note(self, place: PackagePath) -> None:
+    def _add(self, place: PackagePath) -> None:
         _, digits, filename = place.split("/")
         partition = self._partitions[digits]
         partition.append(_key(filename))
-        if len(partition) >= _KEPT_IN_MEMORY:
+        if len(partition) >= _MAX_KEYS_IN_MEMORY:
             with state_disk_says(self._scratch), self._path(digits, "named").open("ab") as file:
                 partition.tofile(file)
             del partition[:]
@@ -178,5 +178,5 @@ class References:
 
 
 def _key(filename: str) -> int:
-    """Return a file name as eight bytes; two names that share them hide an orphan, and lose nothing."""
+    """Hash a file name to eight bytes; a collision hides an orphan, which does no harm."""
     return int.from_bytes(hashlib.blake2b(os.fsencode(filename), digest_size=8).digest())

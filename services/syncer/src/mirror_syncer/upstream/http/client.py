@@ -1,38 +1,33 @@
 """
-The one HTTP client for everything asked of upstream.
+The HTTP client for all requests to upstream.
 
-It keeps the budget of connections, retries what is worth it, obeys Retry-After, and follows redirects only to hosts
-that may hold what was asked for. Its callers see whole answers (pages) or chunks (files), never a library's type.
+It keeps the connection budget, retries temporary failures, obeys Retry-After, and follows redirects to allowed hosts
+only. Its callers see whole responses (pages) or chunks (files), and no type of pycurl.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from mirror_syncer.errors import RefusedError, UnreachableError
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.upstream.http.authorities import trusted_authorities
-from mirror_syncer.upstream.http.budget import Budget
-from mirror_syncer.upstream.http.credentials import Credentials
-from mirror_syncer.upstream.http.curl import Curl, Options
+from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.exchange import Exchanges
 from mirror_syncer.upstream.http.head import Head
-from mirror_syncer.upstream.http.limits import Limits
 from mirror_syncer.upstream.http.memory import PageMemory
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
-from mirror_syncer.upstream.http.routes import Routes
 
-_PROGRESS = 2**20  # bytes that attempts bring together: a file that gets on is not given up
+_PROGRESS_BYTES = 2**20  # received by the attempts together: such a download is not given up
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: status, headers in lower case, decompressed body, and the URL that it came from in the end."""
+    """A response: status, headers in lower case, decoded body, and its URL after redirects."""
 
     status: int
     headers: Mapping[str, str]
@@ -42,83 +37,53 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a file came: from which URL in the end, and whether a cut would have been noticed."""
+    """A downloaded file: its URL after redirects, and whether a truncation would have been noticed."""
 
     url: str
     ends_visibly: bool
 
 
 class Sink(Protocol):
-    """What a download is poured into; its errors end the download."""
+    """Receives a download; its errors end the download."""
 
     @property
     def position(self) -> int:
-        """How many bytes it holds; a further attempt asks for the rest."""
+        """How many bytes it holds; the next attempt requests the rest."""
 
     def restart(self) -> None:
-        """Forget them: upstream sends the file from its beginning."""
+        """Discard them: upstream sends the file from its beginning."""
 
     def write(self, chunk: bytes, /) -> None:
-        """Take the next bytes."""
+        """Receive the next bytes."""
 
 
 class Client:
     """
-    GETs with retries, inside a budget of connections; used as a context, whose end closes them.
+    GETs with retries, inside a budget of connections; a context manager whose exit closes them.
 
     Args:
-        hosts: each ``host:port`` that may be asked, redirects included.
-        ca_file: authorities that are trusted besides the system's.
-        bandwidth: bytes a second, of all requests together; None: as many as come.
-        on_request: told of each request as (endpoint, status or fault, seconds).
-        on_retry: told each retry's reason.
+        on_request: called for each request with (endpoint, status or fault, seconds).
+        on_retry: called for each retry with its reason.
     """
 
     def __init__(
         self,
+        options: ClientOptions,
         *,
-        user_agent: str,
-        budget: Budget,
-        hosts: frozenset[str],
-        limits: Limits | None = None,
-        ca_file: Path | None = None,
-        bandwidth: int | None = None,
-        credentials: Credentials | None = None,
         on_request: Callable[[str, str, float], None] = lambda *_: None,
         on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._limits = (limits or Limits()).sharing(bandwidth)
+        self._limits = options.limits.sharing(options.bandwidth)
+        self._options = replace(options, limits=self._limits)
         self._retries = Retries(self._limits, on_retry=on_retry)
         self._memory = PageMemory(self._limits.page_bytes)
-        self._user_agent = user_agent
-        self._budget = budget
-        self._hosts = hosts
-        self._ca_file = ca_file
-        self._bandwidth = bandwidth
-        self._credentials = credentials
         self._on_request = on_request
         self._curl: Curl | None = None
-        self._held = ExitStack()
         self._opened: Exchanges | None = None
 
     async def __aenter__(self) -> Self:
-        options = Options(
-            user_agent=self._user_agent,
-            connections=self._budget.connections,
-            connect_seconds=self._limits.connect_seconds,
-            silence_seconds=self._limits.silence_seconds,
-            authorities=self._held.enter_context(trusted_authorities(self._ca_file)),
-            bandwidth=self._bandwidth,
-        )
-        self._curl = Curl(options)
-        self._opened = Exchanges(
-            self._curl,
-            budget=self._budget,
-            routes=Routes(self._hosts, credentials=self._credentials),
-            credentials=self._credentials,
-            slowest=self._limits.slowest_bytes_a_second,
-            on_request=self._on_request,
-        )
+        self._curl = Curl(self._options)
+        self._opened = Exchanges(self._curl, self._options, on_request=self._on_request)
         return self
 
     async def __aexit__(
@@ -126,7 +91,6 @@ class Client:
     ) -> None:
         if self._curl is not None:
             self._curl.close()
-        self._held.close()
 
     @property
     def _exchanges(self) -> Exchanges:
@@ -136,11 +100,11 @@ class Client:
 
     async def get(self, url: str, *, endpoint: str, headers: Mapping[str, str], priority: Priority) -> Answer:
         """
-        Return the answer to a GET, whole.
+        Return the response to a GET.
 
         Raises:
-            UnreachableError: no final answer after all attempts.
-            RefusedError: a redirect to a forbidden host, or a body over its own limit or the shared one.
+            UnreachableError: all attempts failed.
+            RefusedError: a redirect to a forbidden host, or a body above its own limit or the shared one.
         """
 
         async def attempt(failed: RetryLaterError | None) -> Answer:
@@ -171,14 +135,14 @@ class Client:
         return await self._retries.over(attempt)
 
     def holding(self, url: str, size: int) -> AbstractContextManager[None]:
-        """Count a page that is worked on; arguments and errors as in ``PageMemory.holding``."""
+        """Count the memory of a page; arguments and errors as in ``PageMemory.holding``."""
         return self._memory.holding(url, size)
 
     async def stream(
         self, url: str, sink: Sink, *, endpoint: str, headers: Mapping[str, str], priority: Priority
     ) -> Answer:
         """
-        Return the answer to a GET without its body, which goes to the sink, decompressed, where it is a 200's.
+        Return the response to a GET without its body; the decoded body of a 200 goes to the sink.
 
         Raises:
             UnreachableError, RefusedError: as by ``get``.
@@ -211,16 +175,16 @@ class Client:
         self, url: str, sink: Sink, *, endpoint: str, priority: Priority, resume: bool = True
     ) -> Delivery:
         """
-        Pour a file into a sink; what the sink holds already is not asked for again.
+        Download a file into a sink; bytes that the sink already holds are not requested again.
 
-        The sink checks what arrives. Cancellation leaves it with what it had.
+        The sink checks the bytes. Cancelled, it keeps what it has.
 
         Args:
-            resume: go on where an attempt stopped; else, of what nobody could check, each attempt begins again.
+            resume: continue where an attempt stopped; False for a file without a hash, which starts over.
 
         Raises:
-            UnreachableError: no complete answer after all attempts. Attempts count afresh after each megabyte received.
-            RefusedError: upstream says no, redirects to where it must not go, or takes too long.
+            UnreachableError: all attempts failed. The count of attempts restarts after each megabyte received.
+            RefusedError: upstream refuses, redirects to a forbidden host, or takes too long.
             BaseException: whatever the sink raises.
         """
         latest = time.monotonic() + self._limits.file_seconds
@@ -232,7 +196,7 @@ class Client:
 
             def receive(head: Head, chunk: bytes) -> None:
                 nonlocal begun
-                # Before the last byte is taken: what is whole would be asked for past its end.
+                # Before the last byte is stored: a complete file would be requested beyond its end.
                 self._check_time(url, sink, latest=latest)
                 if not begun and not _continues(head, sink.position):
                     sink.restart()
@@ -250,7 +214,7 @@ class Client:
                 receive=receive,
             )
             if head.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                sink.restart()  # what it holds is no beginning of the file
+                sink.restart()  # it does not hold the beginning of this file
                 raise RetryLaterError(f"{place}: answered 416 to a range", reason="range")
             if not head.has_content:
                 raise RefusedError(f"{place}: answered {head.words}")
@@ -261,7 +225,7 @@ class Client:
             try:
                 return await self._retries.over(attempt)
             except UnreachableError:
-                if sink.position - before < _PROGRESS:
+                if sink.position - before < _PROGRESS_BYTES:
                     raise
 
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:

@@ -1,4 +1,4 @@
-"""One request and its answer: inside the budget, with the logins that are due, along redirects, and not too slowly."""
+"""One attempt at a request: within the connection budget, with logins, along redirects, and not too slow."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,55 +8,45 @@ from mirror_syncer.errors import RefusedError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream.http.addresses import Addresses, Next, Steering
 from mirror_syncer.upstream.http.budget import Budget
-from mirror_syncer.upstream.http.credentials import Credentials
 from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.handle import Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.members import GzipError, Members
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
 from mirror_syncer.upstream.http.routes import Routes, redirected
 
-# Too slow, too early, too many, or broken just now. 501 and 505 would say the same again.
-_LATER = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
-_BROKEN = _LATER - {408, 425, 429}
+# Timeouts, rate limits and temporary errors; 501 and 505 are permanent.
+_RETRIED_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
+_BROKEN_STATUSES = _RETRIED_STATUSES - {408, 425, 429}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _PATIENCE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
-_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # all others are no coding at all
-_HOSTS_MOST = 100
+_OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # the rest are not codings
+_MAX_ORIGINS = 100
 _PORTS = {"http": 80, "https": 443}
-_UNWANTED_MOST = 2**20  # of a body that nobody reads, such as an error's
+_MAX_IGNORED_BYTES = 2**20  # of a body that is not read, such as an error page
 
 
 class Exchanges:
     """
-    Asks, an attempt a call.
+    Makes one attempt per call.
 
     Args:
-        slowest: bytes a second, over the first minute and ever after.
-        on_request: told of each request, redirects included, as (endpoint, status or fault, seconds).
+        on_request: called for each request, including redirects, with (endpoint, status or fault, seconds).
     """
 
-    def __init__(
-        self,
-        curl: Curl,
-        *,
-        budget: Budget,
-        routes: Routes,
-        credentials: Credentials | None,
-        slowest: int,
-        on_request: Callable[[str, str, float], None],
-    ) -> None:
+    def __init__(self, curl: Curl, options: ClientOptions, *, on_request: Callable[[str, str, float], None]) -> None:
         self._curl = curl
-        self._budget = budget
-        self._routes = routes
-        self._credentials = credentials
-        self._slowest = slowest
+        self._budget = Budget(options.connections)
+        self._routes = Routes(options.hosts, credentials=options.credentials)
+        self._credentials = options.credentials
+        self._slowest = options.limits.slowest_bytes_a_second
         self._on_request = on_request
         self._addresses = Addresses()
-        self._unpacked_here: set[tuple[str, int]] = set()
-        """Hosts that sent what libcurl cannot unpack; whether we can, a further attempt shows."""
+        self._decoded_here: set[tuple[str, int]] = set()
+        """Origins that sent a body which libcurl cannot decode; ``Members`` decodes their next one."""
 
     async def get(
         self,
@@ -70,22 +60,22 @@ class Exchanges:
         failed: RetryLaterError | None = None,
     ) -> tuple[Head, str]:
         """
-        Return the first answer that is no redirect, and its URL; the body of a 200 or a 206 goes to ``receive``.
+        Return the first response that is not a redirect, and its URL; the body of a 200 or a 206 goes to ``receive``.
 
-        Cancelled, it stops at once, and what it had of the budget is given back.
+        Cancelled, it stops at once and returns its connection to the budget.
 
         Args:
-            failed: why the attempt before failed. This one goes by another connection than a machine's that failed.
+            failed: why the previous attempt failed; this one avoids the connection to a machine that failed.
 
         Raises:
-            RetryLaterError: no answer, one that broke off or dripped, or one that says so.
-            RefusedError: a redirect to where it must not go, or one too many.
+            RetryLaterError: there was no response, it was interrupted or too slow, or its status asks for a retry.
+            RefusedError: a redirect leads to a forbidden host, or there are too many.
             BaseException: whatever ``receive`` raised.
         """
         if not self._budget.take(priority):
             await self._budget.wait(priority)
         try:
-            for _ in range(_MOST_REDIRECTS + 1):
+            for _ in range(_MAX_REDIRECTS + 1):
                 head = await self._one(
                     url,
                     endpoint,
@@ -104,7 +94,7 @@ class Exchanges:
                     break
                 url = redirected(url, head.headers["location"])
             else:
-                raise RefusedError(f"{url}: more than {_MOST_REDIRECTS} redirects")
+                raise RefusedError(f"{url}: more than {_MAX_REDIRECTS} redirects")
             return head, url
         finally:
             self._budget.give_back()
@@ -123,11 +113,11 @@ class Exchanges:
         proxy = self._routes.proxy(url)
         origin = _origin(url)
         steering = None if proxy else self._addresses.steering(*origin)
-        members = Members() if encoding and origin in self._unpacked_here else None
+        members = Members() if encoding and origin in self._decoded_here else None
         if members is not None:
             headers, encoding = {**headers, "Accept-Encoding": "gzip"}, None
         body = _Body(url, receive, members=members, slowest=self._slowest, proxied=proxy is not None)
-        began, outcome = time.monotonic(), "abandoned"
+        started, outcome = time.monotonic(), "abandoned"
         try:
             if self._credentials is not None:
                 headers = {**headers, **self._credentials.headers(url)}  # of each hop's own URL
@@ -137,23 +127,23 @@ class Exchanges:
             outcome = str(head.status)
         except TransferError as error:
             outcome = "timeout" if error.timeout else "connection"
-            raise await self._no_answer(url, error, by=steering, proxied=proxy is not None) from error
+            raise await self._after_failure(url, error, by=steering, proxied=proxy is not None) from error
         finally:
-            self._on_request(endpoint, outcome, time.monotonic() - began)
-        if head.status in _LATER:
-            raise await self._not_now(url, head, by=steering, proxied=proxy is not None)
+            self._on_request(endpoint, outcome, time.monotonic() - started)
+        if head.status in _RETRIED_STATUSES:
+            raise await self._after_status(url, head, by=steering, proxied=proxy is not None)
         body.check_end()
         self._addresses.answered(*origin, head.address)
         return head
 
-    async def _no_answer(
+    async def _after_failure(
         self, url: str, error: TransferError, *, by: Steering | None, proxied: bool
     ) -> RetryLaterError:
-        """Return what a transfer that failed means for the next attempt."""
+        """Return how to retry after a transfer that failed."""
         origin = _origin(url)
         reason = "timeout" if error.timeout else "connection"
-        if error.undecodable and origin not in self._unpacked_here and len(self._unpacked_here) < _HOSTS_MOST:
-            self._unpacked_here.add(origin)
+        if error.undecodable and origin not in self._decoded_here and len(self._decoded_here) < _MAX_ORIGINS:
+            self._decoded_here.add(origin)
             return RetryLaterError(f"{url}: {error}", reason=reason, elsewhere=True)
         after = Next.ANYWHERE if proxied else await self._addresses.failed(*origin, error.address, by=by)
         what = "no answer in time" if error.timeout else error
@@ -161,11 +151,11 @@ class Exchanges:
             f"{url}: {what}", reason=reason, elsewhere=after is Next.ADDRESS, fresh=after is Next.ANYWHERE
         )
 
-    async def _not_now(self, url: str, head: Head, *, by: Steering | None, proxied: bool) -> RetryLaterError:
-        """Return what an answer that is no answer yet means for the next attempt."""
-        # With a Retry-After it is no machine that is broken, but a service that wants its rest.
+    async def _after_status(self, url: str, head: Head, *, by: Steering | None, proxied: bool) -> RetryLaterError:
+        """Return how to retry after a status that asks for it."""
+        # With a Retry-After the service limits its load, and no machine is broken.
         wait = parse_retry_after(head.headers.get("retry-after"))
-        broken = wait is None and head.status in _BROKEN
+        broken = wait is None and head.status in _BROKEN_STATUSES
         after = Next.ANYWHERE
         if broken and not proxied:
             after = await self._addresses.failed(*_origin(url), head.address, by=by)
@@ -181,12 +171,12 @@ class Exchanges:
 
 class _Body:
     """
-    What an answer brings. Patience is measured between decoded bytes: who drips anything else drips in vain.
+    The body of a response. Its speed is measured in decoded bytes, so that padding does not count.
 
     Args:
-        receive: takes the body of a 200 or a 206.
-        members: unpacks what comes packed as gzip; None: libcurl has done so.
-        slowest: bytes a second, over the first minute and ever after.
+        receive: receives the body of a 200 or a 206.
+        members: decodes a gzip body; None: libcurl decodes it.
+        slowest: the lowest accepted rate in bytes per second, over the first minute and the whole transfer.
     """
 
     def __init__(self, url: str, receive: Receive, *, members: Members | None, slowest: int, proxied: bool) -> None:
@@ -199,9 +189,9 @@ class _Body:
         self._received = 0
 
     def take(self, head: Head, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         if not head.has_content:
-            self._pass_over(head, len(chunk))
+            self._ignore(head, len(chunk))
         elif self._members is not None and self._coding(head) in _GZIP:
             try:
                 for piece in self._members.pieces(chunk):
@@ -214,30 +204,28 @@ class _Body:
             self._receive(head, chunk)
         passed = time.monotonic() - self._began
         if passed > _PATIENCE_SECONDS and self._received < passed * self._slowest:
-            told = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
-            raise RetryLaterError(told, reason="slow", fresh=True)
+            reason = f"{self._url}: {self._received:,} bytes in {passed:.0f} s: too slow"
+            raise RetryLaterError(reason, reason="slow", fresh=True)
 
     def _coding(self, head: Head) -> str:
-        """Return how a body is packed that libcurl cannot unpack; raise ``Refused`` where nobody here can."""
+        """Return the coding of a body that libcurl cannot decode; raise ``RefusedError`` unless it may be gzip."""
         coding = head.headers.get("content-encoding", "").lower()
         if coding in _OTHER_CODINGS:
             raise RefusedError(f"{self._url}: answered with Content-Encoding {coding}, though asked for gzip alone")
         return coding
 
     def check_end(self) -> None:
-        """Raise ``RetryLaterError`` where the answer ended before what is packed in it."""
+        """Raise ``RetryLaterError`` if the response ended before its gzip data."""
         if self._members is not None and not self._members.complete:
-            raise RetryLaterError(
-                f"{self._url}: what it packed as gzip ends too early", reason="connection", fresh=True
-            )
+            raise RetryLaterError(f"{self._url}: its gzip data ends too early", reason="connection", fresh=True)
 
-    def _pass_over(self, head: Head, count: int) -> None:
+    def _ignore(self, head: Head, count: int) -> None:
         self._received += count
-        if self._received > _UNWANTED_MOST:
-            told = f"{self._url}: answered {head.words} with an endless body"
-            raise RetryLaterError(told, reason=str(head.status), fresh=True)
-        if self._proxied and head.status in _BROKEN and "retry-after" not in head.headers:
-            # That ends the connection, which nobody shall use again: behind a proxy there is no other address.
+        if self._received > _MAX_IGNORED_BYTES:
+            reason = f"{self._url}: answered {head.words} with an endless body"
+            raise RetryLaterError(reason, reason=str(head.status), fresh=True)
+        if self._proxied and head.status in _BROKEN_STATUSES and "retry-after" not in head.headers:
+            # This closes the connection, so that it is not used again: behind a proxy there is no other address.
             raise RetryLaterError(f"{self._url}: answered {head.words}", reason=str(head.status), fresh=True)
 
 

@@ -1,7 +1,7 @@
 """
-One easy handle of libcurl's: how a request is put to it, and how its answer comes back.
+An easy handle of libcurl: how a request is set up, and how its response arrives.
 
-Its callbacks are called in the loop's thread, from within the multi handle's own calls (see ``curl``).
+Its callbacks run in the event loop's thread, inside the calls of the multi handle (see ``curl``).
 """
 
 import asyncio
@@ -15,22 +15,23 @@ import pycurl
 from mirror_syncer.upstream.http.addresses import Steering
 from mirror_syncer.upstream.http.bandwidth import Bandwidth
 from mirror_syncer.upstream.http.head import Head
+from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.proxies import Proxy
 
 _BUFFER = 512 * 1024  # libcurl's largest read; its own 16 KiB costs large files a third of their speed
 
 Receive = Callable[[Head, bytes], None]
-"""Takes the body's next bytes, decoded. What it raises ends the transfer and reaches the caller."""
+"""Receives the next decoded bytes of the body. An exception ends the transfer and reaches the caller."""
 
 
 class TransferError(Exception):
     """
-    A transfer that libcurl gave up, or that was silent for too long.
+    A transfer that libcurl ended with an error, or that was silent for too long.
 
     Attributes:
-        timeout: for want of time.
-        undecodable: libcurl cannot unpack the body.
-        address: the IP address at the other end, where a connection came about.
+        timeout: it took too long.
+        undecodable: libcurl cannot decode the body.
+        address: the IP address of the other end, if there was a connection.
     """
 
     def __init__(self, message: str, *, timeout: bool, undecodable: bool = False) -> None:
@@ -42,46 +43,43 @@ class TransferError(Exception):
 
 class Handle:
     """
-    An easy handle, lent to one transfer after another; options that stay are set once in its life.
+    An easy handle, reused for one transfer after another; fixed options are set once.
 
     Args:
-        connect_seconds: how long a connection may take to come about, TLS included.
-        authorities: a file in PEM; None: libcurl's own choice.
-        bandwidth: what all handles together keep within.
+        authorities: a PEM file with all trusted certificate authorities; None: libcurl's own choice.
+        bandwidth: the rate limit of all handles together.
 
     Attributes:
-        easy: libcurl's own.
-        raised: what ``receive`` raised, for which libcurl has but an error of its own.
-        heard_at: when bytes came last, or will be taken again after a pause, by the monotonic clock.
+        easy: the handle of pycurl.
+        raised: the exception of ``receive``, which libcurl replaces by an error of its own.
+        last_read_at: when bytes were last read, or will be read again after a pause, by the monotonic clock.
     """
 
-    def __init__(
-        self, *, user_agent: str, connect_seconds: float, authorities: Path | None, bandwidth: Bandwidth
-    ) -> None:
+    def __init__(self, options: ClientOptions, *, authorities: Path | None, bandwidth: Bandwidth) -> None:
         self.easy = easy = pycurl.Curl()
         self._bandwidth = bandwidth
-        self._resumption: asyncio.TimerHandle | None = None
+        self._resume_timer: asyncio.TimerHandle | None = None
         self._lines = io.BytesIO()
-        self._said: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
+        self._applied: tuple[tuple[str, ...], str | None, Proxy | None] | None = None
         self._steering: Steering | None = None
         self._fresh = False
-        self._receive: Receive = _nowhere
+        self._receive: Receive = _ignore
         self._head: Head | None = None
         self.raised: BaseException | None = None
-        self.heard_at = 0.0
+        self.last_read_at = 0.0
         self._done: asyncio.Future[None] | None = None
         easy.setopt(pycurl.PATH_AS_IS, 1)
         easy.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        easy.setopt(pycurl.USERAGENT, user_agent)
+        easy.setopt(pycurl.USERAGENT, options.user_agent)
         easy.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        easy.setopt(pycurl.PIPEWAIT, 1)  # rather a stream of a connection that multiplexes than a connection more
+        easy.setopt(pycurl.PIPEWAIT, 1)  # prefer a stream on a multiplexing connection to another connection
         easy.setopt(pycurl.NOSIGNAL, 1)
-        easy.setopt(pycurl.NOPROXY, "")  # `proxies` judges alone: libcurl reads NO_PROXY otherwise
+        easy.setopt(pycurl.NOPROXY, "")  # only `proxies` decides: libcurl reads NO_PROXY in another way
         easy.setopt(pycurl.BUFFERSIZE, _BUFFER)
-        easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(connect_seconds * 1000))
+        easy.setopt(pycurl.CONNECTTIMEOUT_MS, int(options.limits.connect_seconds * 1000))
         if authorities is not None:
             easy.setopt(pycurl.CAINFO, str(authorities))
-        # Into a buffer, which costs a quarter of a call for each line; they are parsed when somebody asks.
+        # Into a buffer, which costs a quarter of a callback per line; it is parsed on demand.
         easy.setopt(pycurl.WRITEHEADER, self._lines)
         easy.setopt(pycurl.WRITEFUNCTION, self._take)
 
@@ -96,21 +94,21 @@ class Handle:
         fresh: bool,
         receive: Receive,
     ) -> asyncio.Future[None]:
-        """Get ready for the next transfer, and return what ends with it; arguments as in ``Curl.get``."""
+        """Set up the next transfer, and return a future that it completes; arguments as in ``Curl.get``."""
         self._receive, self._head, self.raised = receive, None, None
         self._lines.seek(0)
         self._lines.truncate()
-        self.easy.setopt(pycurl.URL, url.encode())  # of a str it takes ASCII alone
-        wanted = (tuple(f"{name}: {value}" for name, value in headers.items()), encoding, proxy)
-        if wanted != self._said:
-            # An empty list changes nothing, and the last request's headers, a login among them, would be sent again.
+        self.easy.setopt(pycurl.URL, url.encode())  # pycurl accepts only ASCII in a str
+        request = (tuple(f"{name}: {value}" for name, value in headers.items()), encoding, proxy)
+        if request != self._applied:
+            # Setting an empty list changes nothing: the last request's headers, perhaps a login, would be sent again.
             self.easy.unsetopt(pycurl.HTTPHEADER)
-            self.easy.setopt(pycurl.HTTPHEADER, list(wanted[0]))
+            self.easy.setopt(pycurl.HTTPHEADER, list(request[0]))
             if encoding is None:
                 self.easy.unsetopt(pycurl.ACCEPT_ENCODING)
             else:
                 self.easy.setopt(pycurl.ACCEPT_ENCODING, encoding)
-            self.easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: none, whatever the environment says
+            self.easy.setopt(pycurl.PROXY, proxy.url if proxy else "")  # empty: no proxy, whatever the environment says
             if proxy and proxy.login:
                 user, password = proxy.login
                 self.easy.setopt(pycurl.PROXYUSERNAME, user.encode())
@@ -118,17 +116,17 @@ class Handle:
             else:
                 self.easy.unsetopt(pycurl.PROXYUSERNAME)
                 self.easy.unsetopt(pycurl.PROXYPASSWORD)
-            self._said = wanted
-        self._connect_as_told(steering, fresh=fresh)
+            self._applied = request
+        self._set_connection(steering, fresh=fresh)
         self._done = asyncio.get_running_loop().create_future()
         return self._done
 
-    def _connect_as_told(self, steering: Steering | None, *, fresh: bool) -> None:
+    def _set_connection(self, steering: Steering | None, *, fresh: bool) -> None:
         if fresh is not self._fresh:
             self.easy.setopt(pycurl.FRESH_CONNECT, int(fresh))
             self._fresh = fresh
         if steering is not None:
-            self.easy.setopt(pycurl.RESOLVE, [steering.resolve])  # which libcurl takes once
+            self.easy.setopt(pycurl.RESOLVE, [steering.resolve])  # libcurl applies it once
             self.easy.setopt(pycurl.CONNECT_TO, [steering.connect_to])
         elif self._steering is not None:
             self.easy.unsetopt(pycurl.RESOLVE)
@@ -136,7 +134,7 @@ class Handle:
         self._steering = steering
 
     def finish(self, error: TransferError | None = None) -> None:
-        """Tell whoever awaits the transfer that it has ended; a second time, or after a cancellation, nobody."""
+        """Complete the future of the transfer, unless it is done or cancelled."""
         if self._done is None or self._done.done():
             return
         if error is None:
@@ -145,46 +143,46 @@ class Handle:
             self._done.set_exception(error)
 
     def end(self) -> None:
-        """Let go of the transfer that it was lent to."""
-        if self._resumption is not None:
-            self._resumption.cancel()
-            self._resumption = None
-        self._receive, self._done, self.raised = _nowhere, None, None
+        """Reset the handle after a transfer."""
+        if self._resume_timer is not None:
+            self._resume_timer.cancel()
+            self._resume_timer = None
+        self._receive, self._done, self.raised = _ignore, None, None
 
     @property
     def address(self) -> str:
-        """The IP address at the other end of the last transfer's connection; empty: there was none."""
+        """The IP address of the other end in the last transfer; empty: there was no connection."""
         return str(self.easy.getinfo(pycurl.PRIMARY_IP) or "")
 
     def head(self) -> Head:
-        """Return what the answer began with."""
+        """Return the head of the response."""
         if self._head is None:
             self._head = Head(self._lines.getvalue())
         return self._head
 
     def _take(self, chunk: bytes) -> int | None:
         if wait := self._bandwidth.wait():
-            # libcurl keeps these bytes, and reads no more: the server feels it by TCP's own means.
-            self.heard_at = time.monotonic() + wait
-            self._resumption = asyncio.get_running_loop().call_later(wait, self._resume)
+            # libcurl keeps these bytes and reads no more; TCP's flow control slows the server down.
+            self.last_read_at = time.monotonic() + wait
+            self._resume_timer = asyncio.get_running_loop().call_later(wait, self._resume)
             return int(pycurl.WRITEFUNC_PAUSE)
         self._bandwidth.took(len(chunk))
-        self.heard_at = time.monotonic()
+        self.last_read_at = time.monotonic()
         try:
             self._receive(self.head(), chunk)
-        except BaseException as error:  # noqa: BLE001 - raised by Curl.get; libcurl would print and forget it
+        except BaseException as error:  # noqa: BLE001 - raised again by Curl.get; libcurl would print and drop it
             self.raised = error
             return -1
         return None
 
     def _resume(self) -> None:
-        self._resumption = None
+        self._resume_timer = None
         try:
             self.easy.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:
-            # The receiver said no to what was kept. Where nothing more comes, libcurl would not tell of it.
+            # ``receive`` rejected the kept bytes. If nothing more arrives, libcurl would not report it.
             self.finish(TransferError(str(error), timeout=False))
 
 
-def _nowhere(_: Head, __: bytes) -> None:
-    """Take what comes too late."""
+def _ignore(_: Head, __: bytes) -> None:
+    """Ignore bytes that arrive after the transfer."""

@@ -17,11 +17,12 @@ import fakepypi
 from mirror_contract import ProjectState, Run, RunKind, RunState
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import Pending
+from mirror_syncer.upstream import ClientOptions
 from mirror_syncer.volume import Tree
 from mirror_syncer.work.__main__ import Process
 from mirror_syncer.work.process import WorkerProcess
-from mirror_syncer.work.setup import Setup
-from mirror_syncer.work.wire import Answer, Ask
+from mirror_syncer.work.setup import WorkerSetup
+from mirror_syncer.work.wire import CatalogAnswer, CatalogQuery
 from syncer.site import Running, Site
 
 PROJECTS = [f"project{number}" for number in range(24)]
@@ -62,7 +63,7 @@ async def at_work(site: Site, pypi: fakepypi.FakePyPI, *, connections: int = 2) 
     async with site.running(workers=2, connections=connections) as running:
         run = running.ask(RunKind.SYNC)
         async with asyncio.timeout(20):
-            while len(running.mirror.worker_pool._in_hand) < 2:  # noqa: ASYNC110 - it tells nobody
+            while len(running.mirror.worker_pool._active_jobs) < 2:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         gate.open()
         yield running, run
@@ -96,13 +97,13 @@ async def test_lost_worker_costs_what_it_had_in_hand(site: Site, many: fakepypi.
     site.select(*PROJECTS)
     async with at_work(site, many) as (running, run):
         async with asyncio.timeout(20):
-            while not list(running.mirror.worker_pool._in_hand.values())[1]:  # noqa: ASYNC110 - it tells nobody
+            while not list(running.mirror.worker_pool._active_jobs.values())[1]:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0)
         os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
         failed = await running.ended(run)
         assert failed.state is RunState.INCOMPLETE
         assert 0 < failed.counts.projects_failed < len(PROJECTS)
-        assert failed.failures[0].reason.startswith("its worker process ended")
+        assert failed.failures[0].reason.startswith("the worker process died")
         again = await running.sync()
         assert again.state is RunState.SUCCEEDED
         assert running.row(PROJECTS[0]).state is ProjectState.CURRENT
@@ -113,7 +114,7 @@ async def test_lost_worker_costs_what_it_had_in_hand(site: Site, many: fakepypi.
 def leave_it_to_the_process(running: Running) -> None:
     """Let the worker in this process have no further job."""
     worker_pool = running.mirror.worker_pool
-    worker_pool._in_hand.pop(next(iter(worker_pool._in_hand)))
+    worker_pool._active_jobs.pop(next(iter(worker_pool._active_jobs)))
 
 
 async def test_errors_cross_the_wire(site: Site, many: fakepypi.FakePyPI) -> None:
@@ -207,15 +208,8 @@ class Slow:
 
 def worker_process(site: Site, catalog_proxy: Slow) -> WorkerProcess:
     """Return one that is not started."""
-    setup = Setup(
-        root=site.data,
-        reserve=0.0,
-        upstream=site.upstream,
-        user_agent="test",
-        hosts=frozenset(),
-        connections=1,
-        files_at_once=1,
-    )
+    client = ClientOptions(user_agent="test", hosts=frozenset(), connections=1)
+    setup = WorkerSetup(root=site.data, reserve=0.0, upstream=site.upstream, client=client, files_at_once=1)
     return WorkerProcess(setup, catalog_proxy=catalog_proxy, observations=catalog_proxy)
 
 
@@ -225,13 +219,13 @@ async def test_answer_is_for_who_asked(site: Site) -> None:
     process = worker_process(site, catalog_proxy)
     first, second = Line(), Line()
     process._wire = first  # type: ignore[assignment]
-    process._receive(Ask(1, NormalizedName("six")))
+    process._receive(CatalogQuery(1, NormalizedName("six")))
     await asyncio.sleep(0)
     process._lost()
     process._wire = second  # type: ignore[assignment]
     catalog_proxy.gate.set()
-    await asyncio.gather(*process._errand_tasks)
-    assert (first.said, second.said) == ([Answer(1, None)], [])
+    await asyncio.gather(*process._query_tasks)
+    assert (first.said, second.said) == ([CatalogAnswer(1, None)], [])
 
 
 async def test_worker_ends_whose_parent_is_gone_before_it_begins() -> None:
@@ -265,7 +259,7 @@ async def test_worker_that_cannot_be_started_again_costs_nothing(
         monkeypatch.setattr(sys, "executable", "/nowhere/python")
         os.kill(workers_of(os.getpid())[0], signal.SIGKILL)
         async with asyncio.timeout(10):
-            while list(running.mirror.worker_pool._in_hand)[1].runs:  # type: ignore[attr-defined] # noqa: ASYNC110
+            while list(running.mirror.worker_pool._active_jobs)[1].runs:  # type: ignore[attr-defined] # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         again = await running.sync(force=True)
     assert (again.state, again.counts.projects_failed) == (RunState.SUCCEEDED, 0)

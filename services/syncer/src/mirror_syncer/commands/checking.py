@@ -1,0 +1,32 @@
+"""``check``: the judgement of a candidate for ``mirror.toml``."""
+
+import sys
+from pathlib import Path
+
+from mirror_contract import PolicyCheck
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.config import PolicyError, PolicySource, choose_file, read_file
+from mirror_syncer.config.settings import Settings
+from mirror_syncer.runs.sync.policy_check import check_policy
+
+
+def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
+    """
+    Judge a file, standard input (``-``) or the file in use; where there is a catalog, also count what would change.
+
+    Raises:
+        PolicyError: the file cannot be read.
+        ConfigurationError: the catalog cannot be opened.
+    """
+    content = sys.stdin.buffer.read() if str(file) == "-" else read_file(file or choose_file(settings.policy))
+    if not (settings.state / "catalog.sqlite").exists():
+        return check_policy(content)
+    try:
+        source = PolicySource(settings.policy, state=settings.state, keeps=False)
+    except PolicyError:
+        return check_policy(content)  # nothing is in force yet
+    catalog = Catalog.in_directory(settings.state)
+    try:
+        return check_policy(content, source=source, catalog=catalog)
+    finally:
+        catalog.close()

@@ -1,0 +1,167 @@
+"""A TOML document for people: read by pydantic's models, with every problem at once, each with its key and line."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from mirror_contract import PolicyProblem
+from mirror_syncer.config.toml_lines import Path, depth, locate_keys
+
+_POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
+_DURATION = re.compile(r"(\d{1,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
+_MAX_DEPTH = 100
+_MAX_SHOWN = 80  # characters of a wrong value
+
+
+class Table(BaseModel):
+    """
+    A table of the document.
+
+    A field's description says what is right, and completes "KEY = VALUE: must be …" where a value is wrong.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+T = TypeVar("T", bound=Table)
+
+
+def _duration(value: object) -> timedelta:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('must be a number with m, h, d or w, as in "24h"')
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _share(value: object) -> float:
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or float(match[1]) > 100:  # noqa: PLR2004 - per cent
+        raise ValueError('must be a share of all projects, as in "1%"')
+    return float(match[1]) / 100
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""Such as ``24h``. For a size there is pydantic's ``ByteSize``."""
+Share = Annotated[float, BeforeValidator(_share)]
+"""Such as ``1%``."""
+Count = Annotated[int, Field(ge=1)]
+
+
+class DocumentError(ValueError):
+    """A document is wrong; ``problems`` are all of them, in the order of their lines."""
+
+    def __init__(self, problems: Iterable[PolicyProblem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: problem.line or 0)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class TomlDocument:
+    """
+    A document that is TOML.
+
+    Args:
+        name: the file's, as messages say it.
+
+    Raises:
+        DocumentError: it is none.
+    """
+
+    def __init__(self, content: bytes, *, name: str) -> None:
+        self.name = name
+        try:
+            text = content.decode("utf-8-sig")  # Notepad and PowerShell write a byte order mark
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            raise DocumentError([PolicyProblem(line=line, message="is not UTF-8; save the file as UTF-8")]) from error
+        if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
+            raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
+        try:
+            self.tables = tomllib.loads(text)
+        except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
+            found = _POSITION.fullmatch(str(error))
+            last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
+            told = f"is not TOML: {found['message'] if found else error}"
+            raise DocumentError([PolicyProblem(line=last, message=told)]) from error
+        self._lines = locate_keys(text)
+
+    def problem(self, path: Path, message: str) -> PolicyProblem:
+        """Return what is wrong at a place; of what is absent, its table's line."""
+        known = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in self._lines), None)
+        return PolicyProblem(line=self._lines[known] if known else None, key=_key(path), message=message)
+
+    def read(self, shape: type[T]) -> tuple[T | None, list[PolicyProblem]]:
+        """Return what the document says, or None and all that is wrong with it."""
+        try:
+            return shape.model_validate(self.tables), []
+        except ValidationError as error:
+            return None, [self._problem(shape, one) for one in error.errors(include_url=False)]
+
+    def _problem(self, shape: type[Table], error: Any) -> PolicyProblem:  # noqa: ANN401 - pydantic's ErrorDetails
+        path: Path = error["loc"]
+        if error["type"] == "extra_forbidden":
+            return self.problem(path, self._unknown(path, known=_fields(shape, path[:-1])))
+        given = (
+            f"{_key(path)}{' = ' if isinstance(path[-1], str) and path[-1] != 'name' else ': '}{shown(error['input'])}"
+        )
+        if error["type"] == "missing":
+            return self.problem(path, f"{given} has no {path[-1]}")
+        if error["type"] == "value_error":
+            return self.problem(path, f"{given}: {error['ctx']['error']}")
+        return self.problem(path, f"{given}: must be {_description(shape, path) or error['msg']}")
+
+    def _unknown(self, path: Path, *, known: Iterable[str]) -> str:
+        close = difflib.get_close_matches(str(path[-1]), list(known), n=1)
+        hint = (
+            f"did you mean {'.'.join([*filter(None, [_key(path[:-1])]), close[0]])}?"
+            if close
+            else f"known: {', '.join(sorted(known))}"
+        )
+        return f"{_key(path)} is not a key of {self.name}; {hint}"
+
+
+def shown(value: object) -> str:
+    """Return a value much as TOML writes it, and not too long."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def _key(path: Path) -> str:
+    """Return a key as people write it: of an item in a list its name stands for the item."""
+    if path[1:] and path[-1] == "name" and isinstance(path[-2], int):
+        path = path[:-1]
+    return ".".join(part for part in path if isinstance(part, str))
+
+
+def _fields(shape: type[Table], path: Path) -> Mapping[str, FieldInfo]:
+    """Return the fields of the table at a place."""
+    for part in path:
+        if isinstance(part, str):
+            shape = _table_of(shape.model_fields[part].annotation)
+    return shape.model_fields
+
+
+def _table_of(annotation: Any) -> type[Table]:  # noqa: ANN401 - any annotation
+    """Return the table that an annotation names, also as the item of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next(found for part in annotation.__args__ if (found := _table_of(part)))
+
+
+def _description(shape: type[Table], path: Path) -> str | None:
+    """Return what is right at a place: a table, or what its field's description says."""
+    *tables, last = path
+    field: FieldInfo | None = _fields(shape, tuple(tables)).get(str(last))
+    if field is None:
+        return None
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
+        return f"a table, [{_key(path)}]"
+    return field.description

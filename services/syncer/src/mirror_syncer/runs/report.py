@@ -1,0 +1,84 @@
+"""What a run reports: its failures, remarks for its message, and whether upstream responds."""
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from mirror_contract import Failure, Run, RunKind
+from mirror_syncer.runs.failure_log import FailureLog
+
+_MAX_DOCUMENT_FAILURES = 100
+_MAX_PROJECT_FAILURES = 20  # so that a page with a thousand bad files does not hide the failures of other projects
+
+
+class RunReport:
+    """
+    The report of a run.
+
+    Attributes:
+        failure_count: all failures, also those beyond the hundred in the run's document.
+        remarks: sentences for the run's message that are no failures.
+        unreachable: projects for which upstream gave no response.
+        unreachable_in_a_row: of these, the latest ones that started after the last response.
+    """
+
+    def __init__(self, document: Run) -> None:
+        self._document = document
+        self.failure_count = len(document.failures)
+        self.remarks = list[str]()
+        # All failures of a verify go to the log: it is the only place that has more than the first hundred.
+        self.log = FailureLog(fold=document.request.kind is not RunKind.VERIFY)
+        self.unreachable = 0
+        self.unreachable_in_a_row = 0
+        self._last_response_at = 0.0
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The first hundred failures, which are in the run's document."""
+        return self._document.failures
+
+    def add(self, *failures: Failure) -> None:
+        """
+        Log failures and add them to the document; beyond a hundred they are only counted.
+
+        Args:
+            failures: in a sync, all failures of their projects; the first twenty of each project are named.
+        """
+        self.failure_count += len(failures)
+        if self._document.request.kind is RunKind.SYNC:
+            failures = tuple(_first_of_each_project(failures))
+        for failure in failures:
+            self.log.record(failure)
+        self.failures.extend(failures[: _MAX_DOCUMENT_FAILURES - len(self.failures)])
+
+    def clear_failures(self) -> None:
+        """Forget all failures so far."""
+        self.failures.clear()
+        self.failure_count = 0
+
+    def record_response(self, *, responded: bool, started: float, first_failure: bool) -> None:
+        """
+        Record whether upstream responded for a project.
+
+        A missing response counts against upstream as a whole only if none arrived since this project was started: the
+        timeouts of a dozen bad projects expire at the same time. A project that failed before does not count either.
+
+        Args:
+            started: when the project's task was started, by the monotonic clock.
+            first_failure: the project did not fail the last time.
+        """
+        if responded:
+            self._last_response_at, self.unreachable_in_a_row = time.monotonic(), 0
+        else:
+            self.unreachable += 1
+            self.unreachable_in_a_row += first_failure and started > self._last_response_at
+
+
+def _first_of_each_project(failures: Iterable[Failure]) -> Iterator[Failure]:
+    """Yield the first failures of each project, and then how many more it has."""
+    for project, group in groupby(failures, key=lambda failure: failure.project):
+        of_project = list(group)
+        named = of_project if project is None else of_project[:_MAX_PROJECT_FAILURES]
+        yield from named
+        if more := len(of_project) - len(named):
+            yield Failure(project=project, reason=f"{more:,} more failures of this project are not listed")

@@ -1,0 +1,35 @@
+"""What a sync has learned so far, shared by its executor, the dispatcher and the run book."""
+
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.model.serials import Bounds
+
+
+@dataclass(slots=True)
+class SyncState:
+    """
+    The state of a running sync; verifies with ``--repair`` use a part of it.
+
+    Attributes:
+        policy_digest: of the policy that the sync applies.
+        bounds: which of upstream's serials are believed.
+        upstream_news: upstream has sent something new that the catalog has not recorded yet.
+        allow_removals: removals that a person allows, overriding the deletion guard.
+        gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
+        postponed: collects the projects that do not fit on the full disk; None: such a project ends the run.
+        whole_index: the catalog says what there is to do, and there may be any amount of it.
+        can_reread_list: upstream's list can still be read again within this run.
+        reread_list: somebody asked for that.
+    """
+
+    policy_digest: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    upstream_news: bool = False
+    allow_removals: int | None = None
+    gone: list[NormalizedName] = field(default_factory=list)
+    postponed: set[NormalizedName] | None = None
+    whole_index: bool = False
+    can_reread_list: bool = False
+    reread_list: bool = False

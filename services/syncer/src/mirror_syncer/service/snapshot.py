@@ -1,0 +1,38 @@
+"""What the metrics show: the mirror's current numbers, and the runs of earlier processes."""
+
+from mirror_contract import RunKind, RunState
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.errors import VolumeError
+from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
+from mirror_syncer.runs.context import RunContext
+
+
+def take_snapshot(context: RunContext) -> Snapshot:
+    """Return the current numbers. Blocks for the catalog and the disk."""
+    catalog = context.catalog
+    totals = catalog.projects.totals()
+    serials = catalog.serials() if context.policy.current.everything else None
+    try:
+        disk = context.volume.disk()
+    except VolumeError:  # every run reports a missing disk; the other numbers are still shown
+        disk = None
+    return Snapshot(
+        projects=totals.projects,
+        files=totals.files,
+        stored_bytes=totals.stored_bytes,
+        serial=serials and serials[0],
+        upstream_serial=serials and serials[1],
+        news_at=catalog.news_at() or 0,
+        queue=context.queue.depth(),
+        running=frozenset(run.request.kind for run in context.runs.running()),
+        disk=disk,
+        policy_valid=context.policy.error is None,
+    )
+
+
+def show_last_runs(metrics: Metrics, catalog: Catalog) -> None:
+    """Show the whole runs of earlier processes: of each kind the last that succeeded, completed and ended."""
+    for kind in RunKind:
+        for states in ((RunState.SUCCEEDED,), COMPLETE, ENDED):
+            for run in catalog.runs.page(states=states, kind=kind, whole=True, limit=1):
+                metrics.show_run(run)

@@ -1,0 +1,237 @@
+"""The last good policy stays in force, whatever becomes of its file, and the operator hears of it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mirror_contract import PolicyState
+from mirror_syncer.config import PolicyError, PolicySource, judge_policy, read_policy
+from mirror_syncer.config.policy_file import example_of
+from syncer.rights import ordinary
+
+pytestmark = pytest.mark.proves("reliability/host")
+
+GOOD = '[mirror]\nprojects = ["six"]\n'
+BETTER = '[mirror]\nprojects = ["six", "idna"]\n'
+FIVE_MISTAKES = """[miror]
+[mirror]
+scope = "all"
+projects = ["a b"]
+latest = 0
+[removal]
+grace = "1 day"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the operator's policy is, in a directory of its own."""
+    directory = tmp_path / "config"
+    directory.mkdir()
+    (tmp_path / "state").mkdir()
+    return directory / "mirror.toml"
+
+
+def opened(path: Path) -> PolicySource:
+    """Return the policy in force after a start."""
+    return PolicySource(path, state=path.parents[1] / "state")
+
+
+def names(source: PolicySource) -> set[str]:
+    """Return the projects that the policy in force names."""
+    return set(map(str, source.current.projects))
+
+
+def half_written(path: Path) -> None:
+    """Leave what an editor or a copy has written until now."""
+    path.write_text(GOOD[:-4])
+
+
+def vanished(path: Path) -> None:
+    """Take the file away."""
+    path.unlink()
+
+
+def replaced_by_a_directory(path: Path) -> None:
+    """Put what Docker makes of a mount without a source."""
+    path.unlink()
+    path.mkdir()
+
+
+def mistaken(path: Path) -> None:
+    """Write a policy with five mistakes."""
+    path.write_text(FIVE_MISTAKES)
+
+
+def emptied(path: Path) -> None:
+    """Truncate the file, as the first step of writing it in place."""
+    path.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lines", "told"),
+    [
+        (half_written, [2], "is not TOML: "),
+        (vanished, [None], "mirror.toml is missing; restore it, or copy mirror.example.toml there"),
+        (replaced_by_a_directory, [None], "is a directory; put a file with the policy in its place"),
+        (mistaken, [1, 3, 4, 5, 7], "mirror.latest = 0: must be a whole number"),
+        (emptied, [None], "must name a project"),
+    ],
+)
+def test_unusable_file_leaves_the_last_good_policy(
+    path: Path, spoil: Callable[[Path], None], lines: list[int | None], told: str
+) -> None:
+    """A file that cannot be used is reported with its lines; the policy stays in force, over restarts as well."""
+    path.write_text(GOOD)
+    source = opened(path)
+    digest = source.digest
+    spoil(path)
+    [reason] = source.reload()
+    assert reason.endswith("; the last good policy stays in force")
+    assert told in reason
+    assert "\n" not in reason
+    for after in (source, opened(path), opened(path)):
+        assert (names(after), after.digest) == ({"six"}, digest)
+        state = after.state()
+        assert [problem.line for problem in state.problems] == lines
+        assert (state.file, state.starter, state.changed) == (str(path), False, False)
+        assert state.invalid_since is not None
+        assert source.on_disk() == source.current
+    if path.is_dir():
+        path.rmdir()
+    path.write_text(BETTER)
+    assert source.reload() == []
+    assert names(source) == {"six", "idna"}
+    assert source.state() == PolicyState(file=str(path))
+    assert source.digest != digest
+
+
+def test_file_that_only_its_owner_reads_names_the_chmod(path: Path) -> None:
+    """A file that lost its mode leaves the policy in force, and the message has the command for the host."""
+    path.write_text(GOOD)
+    source = opened(path)
+    path.chmod(0)
+    with ordinary():
+        [reason] = source.reload()
+    assert "on the host: chmod o+r mirror.toml" in reason
+    assert names(source) == {"six"}
+
+
+def test_first_start_with_an_unusable_file_is_refused(path: Path) -> None:
+    """Without a last good policy there is nothing to go on by: the start ends with all problems."""
+    path.write_text(FIVE_MISTAKES)
+    with pytest.raises(PolicyError) as refused:
+        opened(path)
+    assert len(refused.value.problems) == 5
+
+
+def test_last_good_policy_that_nobody_can_read_is_none(path: Path) -> None:
+    """What is kept may be damaged, or of a version with other keys: then the file alone counts."""
+    path.write_text(GOOD)
+    opened(path)
+    kept = path.parents[1] / "state" / "policy.json"
+    assert kept.exists()
+    for content in ("", "{}", '{"path": "x", "starter": false, "text": "a = 1", "starter_projects": []}'):
+        kept.write_text(content)
+        assert names(opened(path)) == {"six"}
+        kept.write_text(content)
+        path.write_text("")
+        with pytest.raises(PolicyError):
+            opened(path)
+        path.write_text(GOOD)
+
+
+def test_state_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """A state directory that is missing or full costs the memory of the policy, not the policy."""
+    path = tmp_path / "mirror.toml"
+    path.write_text(GOOD)
+    assert names(PolicySource(path, state=tmp_path / "absent")) == {"six"}
+
+
+def test_example_is_in_force_until_there_is_a_policy(path: Path) -> None:
+    """The shipped example is used, and said to be, while there is no mirror.toml; then never again by itself."""
+    example_of(path).write_text(GOOD)
+    source = opened(path)
+    assert names(source) == {"six"}
+    assert source.state() == PolicyState(file=str(example_of(path)), starter=True)
+    assert set(read_policy(path).projects) == set(source.current.projects)
+    path.write_text('[mirror]\nprojects = ["idna"]\n')
+    assert source.reload() == []
+    assert names(source) == {"idna"}
+    assert source.state() == PolicyState(file=str(path))
+    path.unlink()
+    assert source.reload() != []
+    assert names(source) == {"idna"} == names(opened(path))
+
+
+def test_only_the_examples_projects_are_replaceable(path: Path) -> None:
+    """What the example named stays replaceable, across restarts, until a policy of the operator's names it."""
+    example_of(path).write_text('[mirror]\nprojects = ["six", "idna", "pip"]\n')
+    assert opened(path).replaceable == {"six", "idna", "pip"}
+    path.write_text('[mirror]\nprojects = ["six", "numpy"]\n')
+    assert opened(path).replaceable == {"idna", "pip"}
+    path.write_text('[mirror]\nprojects = ["numpy", "idna"]\n')
+    assert opened(path).replaceable == {"pip"}
+    path.write_text('[mirror]\nprojects = ["numpy"]\n')
+    assert opened(path).replaceable == {"pip"}, "six and idna were the operator's: the guard judges"
+
+
+def test_editor_that_renames_does_no_harm(path: Path) -> None:
+    """An editor that writes beside the file and renames is followed, also over a symbolic link."""
+    path.write_text(GOOD)
+    source = opened(path)
+    (path.parent / "new").write_text(BETTER)
+    (path.parent / "new").rename(path)
+    assert source.reload() == []
+    assert names(source) == {"six", "idna"}
+    (path.parent / "linked.toml").write_text(GOOD)
+    path.unlink()
+    path.symlink_to("linked.toml")
+    assert source.reload() == []
+    assert names(source) == {"six"}
+
+
+def write(path: Path, text: str) -> None:
+    """Write in place, as some editors do."""
+    path.write_text(text)
+
+
+async def test_changes_are_noticed(path: Path) -> None:
+    """Each change of the file is reported within a look, once, and changes nothing that is in force."""
+    write(path, GOOD)
+    source = opened(path)
+    noticed = asyncio.Queue[PolicyState]()
+    watch = asyncio.create_task(source.watch(noticed.put_nowait, every=0.01))
+    try:
+        async with asyncio.timeout(20):
+            write(path, BETTER)
+            while not (state := await noticed.get()).changed:  # it may be seen half written
+                pass
+            assert names(source) == {"six"}
+            write(path, FIVE_MISTAKES)
+            while len((state := await noticed.get()).problems) != 5:
+                pass
+            assert state.file == str(path)
+            write(path, GOOD)
+            while (state := await noticed.get()).problems:
+                pass
+            assert not state.changed
+    finally:
+        watch.cancel()
+    assert noticed.empty()
+
+
+def test_judging_a_candidate_changes_nothing(path: Path) -> None:
+    """A candidate is judged by its content alone."""
+    with pytest.raises(PolicyError) as refused:
+        judge_policy(FIVE_MISTAKES.encode(), path=path)
+    assert [problem.key for problem in refused.value.details] == [
+        "miror",
+        "mirror.scope",
+        "mirror.projects",
+        "mirror.latest",
+        "removal.grace",
+    ]
+    assert list(path.parent.iterdir()) == []
