@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from pydantic import BaseModel
 
 from mirror_contract import (
+    Choice,
     Counts,
     Disk,
     Failure,
@@ -66,6 +67,20 @@ def half_dated_project() -> Project:
         ),
     ]
     return Project(name="six", state=ProjectState.CURRENT, file_count=2, files=files, undated_files=1)
+
+
+def judged_project() -> Project:
+    """Return a project of a file that is kept, one that upstream took, and one that is not published."""
+    files = [
+        ProjectFile(filename="six-1.0.tar.gz", url="packages/ab/six-1.0.tar.gz", reason="mirror.toml selects it"),
+        ProjectFile(
+            filename="six-0.9.tar.gz", url="packages/ab/six-0.9.tar.gz", decision=Choice.LOST, reason="upstream took it"
+        ),
+        ProjectFile(
+            filename="six-2.0.tar.gz", decision=Choice.DROP, reason="its version does not match <b>'six<2'</b>"
+        ),
+    ]
+    return Project(name="six", state=ProjectState.CURRENT, file_count=2, files=files, undated_files=2)
 
 
 class FakeSyncer:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.publish import PublishedPage, parse_published
+from mirror_syncer.model.page import PublishedPage
+from mirror_syncer.publish import parse_published
 
 _PAUSE_SECONDS = 0.1  # three of them: 80 files a second, which leaves the processors to the syncer
 _FILES_A_PAGE = 4

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from mirror_contract import Run, RunKind, RunRequest, Trigger, parse_project_name
 from mirror_syncer.config.settings import Settings
+from mirror_syncer.model.page import PublishedPage
 from mirror_syncer.model.project import ProjectRow
-from mirror_syncer.publish import PublishedPage, parse_published
+from mirror_syncer.publish import parse_published
 from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.upstream import Limits
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from control.conftest import TOKEN
-from control.fake_syncer import FakeSyncer, Mood, half_dated_project
+from control.fake_syncer import FakeSyncer, Mood, half_dated_project, judged_project
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -303,6 +303,16 @@ def test_project_tells_which_files_have_no_upload_time(mirrorctl: Mirrorctl, syn
     [undated] = [line for line in told.splitlines() if "six-1.0.tar.gz" in line]
     [dated] = [line for line in told.splitlines() if "six-2.0.tar.gz" in line]
     assert ("unknown" in undated, "2026-01-02 03:04" in dated) == (True, True)
+
+
+def test_project_shows_the_decision_about_every_file(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """`projects NAME` shows what is decided about each file and why, also of files that are not published."""
+    syncer.projects["six"] = judged_project()
+    lines = mirrorctl("projects", "six").stdout.splitlines()
+    [lost] = [line for line in lines if "six-0.9.tar.gz" in line]
+    [dropped] = [line for line in lines if "six-2.0.tar.gz" in line]
+    assert ("lost" in lost, "upstream took it" in lost) == (True, True)
+    assert ("drop" in dropped, "its version does not match" in dropped) == (True, True)
 
 
 def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from control.conftest import Serve
-from control.fake_syncer import FakeSyncer, half_dated_project
+from control.fake_syncer import FakeSyncer, half_dated_project, judged_project
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -334,6 +334,24 @@ def test_project_tells_which_files_have_no_upload_time(client: httpx2.Client, sy
     undated = page.partition("six-1.0.tar.gz")[2]
     assert "unknown" in undated.partition("</tr>")[0]
     assert "unknown" not in page.partition("six-2.0.tar.gz")[2].partition("</tr>")[0]
+
+
+def test_project_shows_the_decision_about_every_file(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project's page shows what is decided about each file and why, also of files that are not published."""
+    syncer.projects["six"] = judged_project()
+    page = client.get("/ui/projects/six").text
+    published, _, others = page.partition("Files that are not published")
+    rows = {
+        name: row.partition("</tr>")[0]
+        for name in ("six-0.9", "six-1.0")
+        for row in published.split("<tr>")
+        if name in row
+    }
+    assert "lost: <bdi>upstream took it</bdi>" in rows["six-0.9"]
+    assert "mirror.toml selects it" in rows["six-1.0"]
+    assert "six-2.0.tar.gz" not in published
+    assert "its version does not match &lt;b&gt;" in others
+    assert "drop" in others
 
 
 def test_project_with_more_files_than_are_told_says_how_many(client: httpx2.Client, syncer: FakeSyncer) -> None:

@@ -261,26 +261,27 @@ async def test_name_that_is_not_selected_beside_a_service(six: Site, pypi: fakep
 
 
 async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`plan --offline` tells what a sync would do to each project and why, weighs nothing, and says so."""
+    """`plan --offline` shows what a sync would do to each project and why, estimates nothing, and says so."""
     done = await mirror_syncer(six, "plan", "--offline", "--json")
     shown = await mirror_syncer(six, "plan", "--offline")
 
     document = json.loads(done.out)
     assert document["projects"] == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
-    assert (document["totals"]["projects"], document["totals"]["not_weighed"]) == (1, 1)
+    assert (document["totals"]["projects"], document["totals"]["not_estimated"]) == (1, 1)
     assert "fetch_bytes" not in document["totals"]
-    assert "1 projects are not weighed: upstream was not asked (--offline)" in shown.out
+    assert "1 projects have no estimate: upstream was not asked (--offline)" in shown.out
     assert pypi.log.paths() == []
     assert not list(six.data.iterdir())
 
 
-async def test_plan_weighs_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+async def test_plan_estimates_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
     """`plan` asks upstream for pages alone, and writes nothing into the tree."""
     done = await mirror_syncer(six, "plan", "six")
 
     assert done.code == 0
     assert all(
-        word in done.out for word in ("named by a person", "fetch", "six-1.0.tar.gz", "2 files to fetch", "free now")
+        word in done.out
+        for word in ("named by a person", "download", "six-1.0.tar.gz", "2 files to download", "free now")
     )
     assert pypi.log.paths() == ["/simple/six/"]
     assert not list(six.data.iterdir())
@@ -383,7 +384,7 @@ async def test_version_and_help_need_no_command(six: Site) -> None:
 
 
 async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """With scope everything `plan` counts by action and reason, and weighs a project by itself where it is named."""
+    """With scope everything `plan` counts by action and reason, and estimates a project if it is named."""
     for name in ("alpha", "beta"):
         pypi.index.project(name).upload("1.0")
     site.everything()
@@ -392,9 +393,9 @@ async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI
 
     whole, named = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan", "beta", "--json")
     numbers = {line["reason"]: line["projects"] for line in json.loads(whole.out)}
-    assert (numbers["changed upstream"], numbers["no news"], numbers["not looked at yet"]) == (1, 1, 0)
+    assert (numbers["changed upstream"], numbers["no news"], numbers["not refreshed yet"]) == (1, 1, 0)
     (beta,) = json.loads(named.out)["projects"]
-    assert (beta["project"], beta["reason"]) == ("beta", "nothing to fetch")
+    assert (beta["project"], beta["reason"]) == ("beta", "nothing to download")
 
 
 async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -409,7 +410,7 @@ async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakep
     told, people = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
     leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
     assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
-    assert "upstream has it no more: beta\n" in people.out
+    assert "upstream no longer has it: beta\n" in people.out
     assert "upstream's page lost files: gamma\n" in people.out
 
 

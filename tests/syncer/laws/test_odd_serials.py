@@ -9,8 +9,8 @@ import pytest
 import fakepypi
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunState
+from mirror_syncer.config import older_pages
 from mirror_syncer.runs.sync import upstream_list
-from mirror_syncer.work.transfer import older
 from syncer.laws.test_downstream import JSON, plain_server, second
 from syncer.runs.test_everything import publish
 from syncer.site import Site
@@ -246,7 +246,7 @@ async def test_upstream_restored_from_a_backup_is_followed(
         first = await running.sync()
         released = site.filenames("beta")
         monkeypatch.setattr(upstream_list, "OLDER_SECONDS", 0)
-        monkeypatch.setattr(older, "OLDER_SECONDS", 0)
+        monkeypatch.setattr(older_pages, "OLDER_SECONDS", 0)
         day_later = await running.sync()
         pypi.log.forget()
         pypi.index.project("alpha").delete_release("1.0")

@@ -77,7 +77,7 @@ async def test_sync_of_page_and_file_altered_together_alarms_and_repairs(six: Si
         again = await running.sync()
 
     assert run.state is RunState.INCOMPLETE
-    assert "changed, and not by this mirror" in run.failures[0].reason
+    assert "another program changed its page" in run.failures[0].reason
     assert counted == 1
     assert again.state is RunState.SUCCEEDED
     assert path.read_bytes() == before

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +19,11 @@ from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import Failure, Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_syncer.catalog import Fact
 from mirror_syncer.catalog.schema import run as run_table
 from mirror_syncer.config.crontab import crontab
-from mirror_syncer.publish import PublishedPage, find_published
+from mirror_syncer.model.page import PublishedPage
+from mirror_syncer.publish import find_published
 from mirror_syncer.service import status as observer
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
@@ -187,6 +190,50 @@ async def test_projects_are_paged_and_explained(service: Service) -> None:
     assert all(file.upload_time and file.upload_time.tzinfo for file in six.files or [])
     assert "no such project" in (missing.error or "")
     assert "mirror.toml" in await problem(await service.http.get("/projects/unheard-of"))
+
+
+async def test_project_shows_the_decision_about_every_file(
+    service: Service, site: Site, pypi: fakepypi.FakePyPI
+) -> None:
+    """A project lists every file that upstream or the mirror names: published or not, with the decision and why."""
+    six = pypi.index.project("six")
+    for version in ("1.1", "2.0"):
+        six.upload(version, wheel=False)
+    pypi.faults.on_page("six").edit(lambda page: page["files"].append({**page["files"][0], "filename": "six-9.exe.sh"}))
+    site.select("six<2", "no-such-project")
+    service.running.mirror.policy.reload()
+    await service.running.sync()
+    # Upstream has other content now, and loses a file; the guard keeps both, since another project lost one today.
+    six.upload_file("six-1.1.tar.gz", b"other", version="1.1", replace=True)
+    six.delete_file("six-1.0.tar.gz")
+    taken = f'{{"idna": {int(time.time())}}}'
+    service.running.mirror.catalog.remember(Fact.TAKEN, taken)
+    await service.running.sync()
+
+    found = Project.model_validate_json(await (await service.http.get("/projects/six")).read())
+    site.select("no-such-project")
+    service.running.mirror.policy.reload()
+    unselected = Project.model_validate_json(await (await service.http.get("/projects/six")).read())
+
+    decided = [(file.filename, file.decision, file.url is not None) for file in found.files or []]
+    assert decided == [
+        ("six-1.0-py3-none-any.whl", "keep", True),
+        ("six-1.0.tar.gz", "lost", True),
+        ("six-1.1.tar.gz", "lost", True),
+        ("six-2.0.tar.gz", "drop", False),
+        ("six-1.1.tar.gz", "drop", False),
+        ("six-9.exe.sh", "drop", False),
+    ]
+    reasons = [file.reason for file in found.files or []]
+    assert reasons[:4] == [
+        "mirror.toml selects it by 'six<2'",
+        "upstream no longer has it; the deletion guard decides whether it leaves",
+        "upstream has other content under this name; the deletion guard decides whether it leaves",
+        "its version does not match 'six<2' in mirror.toml",
+    ]
+    assert {(file.decision, file.reason) for file in unselected.files or []} == {
+        ("leaving", "no longer selected in mirror.toml")
+    }
 
 
 @pytest.mark.proves("security/project-owners")

@@ -16,16 +16,38 @@ class ProjectState(StrEnum):
     WITHDRAWN = "withdrawn"  # no longer published: gone upstream, or no longer selected
 
 
+class Choice(StrEnum):
+    """What the mirror does with a file."""
+
+    KEEP = "keep"  # published, or downloaded by the next sync
+    HOLD = "hold"  # not published before a given time
+    DROP = "drop"  # named by upstream and not published
+    LOST = "lost"  # no longer upstream's; the deletion guard decides whether it leaves
+    LEAVING = "leaving"  # published; the next sync removes it from the page
+
+
 class ProjectFile(BaseModel):
-    """A published file."""
+    """A file that upstream names or the mirror publishes, and what is decided about it."""
 
     filename: str
-    size: int | None = Field(default=None, description="Bytes.")
+    size: int | None = Field(default=None, description="Bytes; null if upstream does not say.")
     sha256: str | None = None
-    url: str = Field(description="Relative to the mirror's root.", examples=["packages/ab/six-1.17.0.tar.gz"])
-    upload_time: datetime | None = Field(
-        default=None, description="When it was uploaded to upstream; absent where upstream gives no such moment."
+    url: str | None = Field(
+        default=None,
+        description="Relative to the mirror's root; null if the file is not published.",
+        examples=["packages/ab/six-1.17.0.tar.gz"],
     )
+    upload_time: datetime | None = Field(
+        default=None, description="When it was uploaded to upstream; null if upstream does not say."
+    )
+    decision: Choice = Field(
+        default=Choice.KEEP,
+        description="What the mirror does with it. keep: publish it. hold: publish it after `until`. drop: do not "
+        "publish it. lost: upstream no longer has it, and the deletion guard decides. leaving: the next sync removes "
+        "it from the page.",
+    )
+    reason: str | None = Field(default=None, description="Why, in one sentence.")
+    until: datetime | None = Field(default=None, description="When a held file is published.")
 
 
 class Project(BaseModel):
@@ -50,6 +72,6 @@ class Project(BaseModel):
     )
     files: list[ProjectFile] | None = Field(
         default=None,
-        description="Only in the answer for one project: the newest 500, after up to 100 older ones without an upload "
-        "time. The project's index page names all of them.",
+        description="Only in the answer for one project. What is published: the newest 500, after up to 100 older ones "
+        "without an upload time; the index page names all. Then at most 500 that upstream names and are not published.",
     )

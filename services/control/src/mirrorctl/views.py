@@ -126,15 +126,15 @@ def project(found: Project) -> View:
     if found.due_at:
         facts.add_row("next try", f"{ago(found.due_at)}, after {found.attempts} failed")
     facts.add_row("selected by", plain(found.selected) or "nothing in mirror.toml")
-    facts.add_row("withheld", f"{found.withheld_files} files by policy")
+    facts.add_row("left out", f"{found.withheld_files} files by policy")
     if found.undated_files:
         facts.add_row("undated", f"{found.undated_files:,} files have no upload time; {UNDATED}")
-    table = _table("file", "size", "uploaded", "sha256")
+    table = _table("file", "size", "uploaded", "decision", "sha256", "why")
     for file in found.files or ():
         size = "" if file.size is None else decimal(file.size)
         uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
-        table.add_row(plain(file.filename), size, uploaded, plain(file.sha256))
-    if (more := found.file_count - len(found.files or ())) > 0:
+        table.add_row(plain(file.filename), size, uploaded, file.decision, plain(file.sha256), plain(file.reason))
+    if (more := found.file_count - sum(file.url is not None for file in found.files or ())) > 0:
         return Group(facts, table, Text(f"{count(more, 'older file')} more: /simple/{found.name}/"))
     return Group(facts, table)
 

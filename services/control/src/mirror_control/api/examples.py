@@ -80,6 +80,7 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
                     size=11_050,
                     sha256="4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274",
                     url="packages/7f/six-1.17.0-py2.py3-none-any.whl",
+                    reason="mirror.toml selects it by 'six'",
                     upload_time=datetime(2024, 12, 4, 17, 35, 26, tzinfo=UTC),
                 )
             ],

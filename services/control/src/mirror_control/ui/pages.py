@@ -94,7 +94,8 @@ async def project(
     except ApiError as error:
         return _refusal(request, error, title=normalized)
     # The newest files are the last of a page.
-    files = list(reversed(found.files or []))
+    files = [file for file in reversed(found.files or []) if file.url]
+    unpublished = [file for file in reversed(found.files or []) if not file.url]
     return render(
         request,
         "project.html",
@@ -104,6 +105,7 @@ async def project(
         undated=[file.filename for file in files[_FILES:] if file.upload_time is None][:_UNDATED],
         undated_means=UNDATED,
         more=max(found.file_count - len(files[:_FILES]), 0),
+        unpublished=unpublished[:_FILES],
         versions=versions,
     )
 

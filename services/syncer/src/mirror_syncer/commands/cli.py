@@ -103,10 +103,12 @@ def collect(
 def plan(
     projects: Projects = None,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody, and so weigh nothing.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask upstream, so do not estimate downloads.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what a sync would do, why, and what it would weigh; of named projects, file by file. Changes nothing."""
+    """Show what a sync would do, why, and how much it would download. Name projects to list their files."""
     settings = _settings()
     request = _request({"kind": RunKind.SYNC, "projects": projects or None})
     try:

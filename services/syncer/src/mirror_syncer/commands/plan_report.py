@@ -1,4 +1,4 @@
-"""What ``plan`` tells, to people and to programs."""
+"""The report of ``plan``, for people and for programs."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -14,88 +14,95 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from mirror_contract import Disk, RunRequest, parse_project_name
+from mirror_contract import Choice, Disk, RunRequest, parse_project_name
 from mirror_contract.text import plain
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.weighing import WEIGHED_MOST, Scale, open_index, weigh
-from mirror_syncer.commands.weight import Sums, Weight
+from mirror_syncer.commands.estimate import MAX_ESTIMATED_PROJECTS, Estimator, ProjectEstimate, Sums, open_index
 from mirror_syncer.config import Policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError, VolumeMissingError
-from mirror_syncer.model.project import ProjectRow
+from mirror_syncer.model.decision import FileDecision
+from mirror_syncer.model.project import UNSELECTED, ProjectRow
 from mirror_syncer.runs.sync.guard import RecentRemovals
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import UnhashedFiles
+from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
+from mirror_syncer.work.transfer import ProjectJudge, UnhashedFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A plan, weighed as far as it was asked for."""
+    """A plan, with an estimate if upstream was asked."""
 
-    weights: tuple[Weight, ...]
+    projects: tuple[ProjectEstimate, ...]
     disk: Disk | None
-    """None: the volume cannot be asked."""
+    """None if the disk cannot be asked."""
     reserve: float
     """The share of the disk that a sync leaves free."""
-    unweighed: str | None = None
-    """Why projects that are refreshed were not weighed."""
+    not_estimated: str | None = None
+    """Why upstream was not asked."""
 
     @property
     def failed(self) -> bool:
-        """Whether some project's page could not be had."""
-        return any(weight.failed for weight in self.weights)
+        """Whether a sync would report that a project failed."""
+        return any(project.failed for project in self.projects)
 
     @property
     def sums(self) -> Sums:
-        """All projects' together."""
-        return reduce(add, (weight.sums for weight in self.weights if weight.sums), Sums())
+        """The sums of all projects."""
+        return reduce(add, (project.sums for project in self.projects if project.sums), Sums())
 
     @property
-    def _not_weighed(self) -> int:
-        return sum(weight.action == "refresh" and weight.sums is None for weight in self.weights)
+    def _without_estimate(self) -> int:
+        return sum(project.action == "refresh" and project.sums is None for project in self.projects)
 
     def document(self) -> dict[str, Any]:
-        """Return it in JSON's types; numbers are absent where nothing was weighed, never 0."""
-        totals: dict[str, Any] = {"projects": len(self.weights), "not_weighed": self._not_weighed}
-        totals["failed"] = sum(weight.failed for weight in self.weights)
-        if any(weight.sums for weight in self.weights):
+        """Return the report in JSON's types; numbers that are not known are absent, never 0."""
+        totals: dict[str, Any] = {"projects": len(self.projects), "not_estimated": self._without_estimate}
+        totals["failed"] = sum(project.failed for project in self.projects)
+        if any(project.sums for project in self.projects):
             totals |= asdict(self.sums)
         if self.disk is not None:
             totals["free_bytes"] = self.disk.free_bytes
             totals["reserve_bytes"] = int(self.disk.size_bytes * self.reserve)
             if "fetch_bytes" in totals:
                 totals["free_bytes_after"] = self.disk.free_bytes - totals["fetch_bytes"]
-        return {"projects": [_entry(weight) for weight in self.weights], "totals": totals}
+        return {"projects": [_entry(project) for project in self.projects], "totals": totals}
 
     def show(self, console: Console) -> None:
-        """Print it; names and reasons are upstream's words, so without markup and control characters."""
+        """Print the report; names and reasons come from upstream, so without markup and control characters."""
         table = Table("project", "action", "files", "size", "why", box=None, pad_edge=False)
-        for weight in self.weights:
-            files, size = ("", "") if weight.sums is None else (str(weight.sums.fetch_files), _size(weight.sums))
-            table.add_row(weight.name, weight.action, files, size, Text(plain(weight.reason)))
+        for project in self.projects:
+            sums = project.sums
+            files, size = ("", "") if sums is None else (str(sums.fetch_files), _size(sums))
+            reason = "; ".join((project.reason, *project.warnings))
+            table.add_row(project.name, project.action, files, size, Text(plain(reason)))
         console.print(table)
-        for weight in self.weights:
-            if weight.files:
-                console.print(_files(weight))
+        for project in self.projects:
+            if project.files:
+                console.print(_files(project))
         for line, style in self._summary():
             console.print(Text(line, style=style))
 
     def _summary(self) -> Iterator[tuple[str, str]]:
         sums = self.sums
-        if any(weight.sums for weight in self.weights):
-            leaving = f", {sums.leaving_files:,} leave ({decimal(sums.leaving_bytes)})" if sums.leaving_files else ""
-            fetched = f"{sums.fetch_files:,} files to fetch, {_size(sums) or decimal(0)}{leaving}"
-            yield f"{len(self.weights):,} projects, {fetched}", "bold"
+        if any(project.sums for project in self.projects):
+            parts = [f"{len(self.projects):,} projects", f"{sums.fetch_files:,} files to download"]
+            parts[1] += f", {size}" if (size := _size(sums)) else ""
+            if sums.leaving_files:
+                parts.append(f"{sums.leaving_files:,} files leave ({decimal(sums.leaving_bytes)})")
+            if sums.lost_files:
+                parts.append(f"the deletion guard keeps {sums.lost_files:,} files that upstream no longer has")
+            yield ", ".join(parts), "bold"
             if self.disk is not None:
                 after = self.disk.free_bytes - sums.fetch_bytes
                 least = "at most " if sums.unknown_sizes else ""
                 yield f"{decimal(self.disk.free_bytes)} free now, {least}{_signed(after)} after", ""
                 if after < self.disk.size_bytes * self.reserve:
-                    kept = f"the {self.reserve:.0%} that stay free (MIRROR_DISK_RESERVE)"
-                    yield f"That would touch {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
-        if self._not_weighed and self.unweighed:
-            yield f"{self._not_weighed:,} projects are not weighed: {self.unweighed}", "yellow"
+                    kept = f"the {self.reserve:.0%} of the disk that a sync leaves free (MIRROR_DISK_RESERVE)"
+                    yield f"That needs {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
+        if self._without_estimate and self.not_estimated:
+            yield f"{self._without_estimate:,} projects have no estimate: {self.not_estimated}", "yellow"
 
 
 async def make_report(
@@ -108,10 +115,10 @@ async def make_report(
     replaceable: Collection[NormalizedName] = (),
 ) -> Report:
     """
-    Plan a sync, and weigh it; nothing is written.
+    Plan a sync, and estimate what it would download; nothing is written.
 
     Raises:
-        UnreachableError: upstream answers for nobody.
+        UnreachableError: upstream answers for no project.
         VolumeError: the tree cannot be read, or is not there.
     """
     rows = {row.name: row for row in catalog.projects.every()}
@@ -121,63 +128,75 @@ async def make_report(
     view = View(settings.data)
     if rows and not view.present:
         raise VolumeMissingError(f"{view.base} has no marker, though the catalog holds projects: is the disk mounted?")
-    unweighed = None
+    not_estimated = None
     if offline:
-        unweighed = "upstream was not asked (--offline)"
-    elif len(plan.refresh) > WEIGHED_MOST:
-        unweighed = f"that would ask for more than {WEIGHED_MOST:,} pages; name the projects to weigh"
-    if unweighed is None:
+        not_estimated = "upstream was not asked (--offline)"
+    elif len(plan.refresh) > MAX_ESTIMATED_PROJECTS:
+        not_estimated = f"an estimate asks for {MAX_ESTIMATED_PROJECTS:,} pages at most; name some projects"
+    if not_estimated is None:
         async with open_index(settings) as index:
-            unhashed = UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest)
-            scale = Scale(
-                policy=policy,
-                catalog=catalog,
-                view=view,
+            judge = ProjectJudge(
                 index=index,
-                unhashed=unhashed,
-                keep_files=only is not None,
+                view=view,
+                unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),
+                kept=DirectCatalogProxy(catalog).kept,
+                stale_waits=(),
             )
-            with _progress(len(plan.refresh)) as weighed:
-                refreshed = await weigh(plan, scale=scale, at_once=settings.connections, weighed=weighed)
+            estimator = Estimator(policy=policy, catalog=catalog, view=view, judge=judge, with_files=only is not None)
+            with _progress(len(plan.refresh)) as progress:
+                refreshed = await estimator.estimate(plan, at_once=settings.connections, progress=progress)
     else:
-        refreshed = [Weight(step.name, "refresh", step.reason) for step in plan.refresh]
-    weights = (*refreshed, *_others(plan, rows))
-    return Report(weights, _disk(view), settings.disk_reserve, unweighed)
+        refreshed = [ProjectEstimate(step.name, "refresh", step.reason) for step in plan.refresh]
+    return Report((*refreshed, *_others(plan, rows)), _disk(view), settings.disk_reserve, not_estimated)
 
 
-def _others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[Weight]:
+def _others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate]:
     for name in plan.withdraw:
         row = rows[name]
         sums = Sums(leaving_files=row.file_count, leaving_bytes=row.stored_bytes)
-        yield Weight(name, "withdraw", "no longer selected in mirror.toml", sums)
+        yield ProjectEstimate(name, "withdraw", UNSELECTED, sums)
     for name in plan.withheld:
-        yield Weight(name, "withheld", "the deletion guard holds the removal back")
+        sums = Sums(have_files=rows[name].file_count)
+        yield ProjectEstimate(name, "withheld", f"{UNSELECTED}; the deletion guard keeps it", sums)
     for name in plan.unselected:
-        yield Weight(name, "none", "not selected in mirror.toml")
+        yield ProjectEstimate(name, "none", "not selected in mirror.toml")
 
 
-def _entry(weight: Weight) -> dict[str, Any]:
-    entry: dict[str, Any] = {"project": weight.name, "action": weight.action, "reason": weight.reason}
-    if weight.sums is not None:
-        entry |= asdict(weight.sums)
-    if weight.files is not None:
+def _entry(project: ProjectEstimate) -> dict[str, Any]:
+    entry: dict[str, Any] = {"project": project.name, "action": project.action, "reason": project.reason}
+    if project.warnings:
+        entry["warnings"] = list(project.warnings)
+    if project.sums is not None:
+        entry |= asdict(project.sums)
+    if project.files is not None:
         entry["files"] = [
-            {"file": file.filename, "fate": file.fate, "size": file.size, **({"why": file.why} if file.why else {})}
-            for file in weight.files
+            {
+                "file": file.filename,
+                "decision": file.choice,
+                "download": _is_downloaded(project, file),
+                "size": file.size,
+                "reason": file.reason,
+            }
+            for file in project.files
         ]
     return entry
 
 
-def _files(weight: Weight) -> Table:
-    table = Table(weight.name, "", "size", "why", box=None, pad_edge=False)
-    for file in weight.files or ():
+def _files(project: ProjectEstimate) -> Table:
+    table = Table(project.name, "", "size", "why", box=None, pad_edge=False)
+    for file in project.files or ():
         size = "unknown" if file.size is None else decimal(file.size)
-        table.add_row(Text(plain(file.filename)), file.fate, size, Text(plain(file.why or "")))
+        choice = "download" if _is_downloaded(project, file) else file.choice
+        table.add_row(Text(plain(file.filename)), choice, size, Text(plain(file.reason)))
     return table
 
 
+def _is_downloaded(project: ProjectEstimate, file: FileDecision) -> bool:
+    return file.choice is Choice.KEEP and file.filename in project.downloads
+
+
 def _size(sums: Sums) -> str:
-    """Return what is to be fetched; what nobody knows is told as such, not as nothing."""
+    """Return how much is to be downloaded; a size that is not known is shown as unknown, not as 0."""
     known = decimal(sums.fetch_bytes) if sums.fetch_files > sums.unknown_sizes else ""
     unknown = f"{sums.unknown_sizes:,} of unknown size" if sums.unknown_sizes else ""
     return " and ".join(filter(None, (known, unknown)))

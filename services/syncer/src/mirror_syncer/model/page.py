@@ -12,7 +12,7 @@ import msgspec
 from packaging.utils import NormalizedName
 
 from mirror_syncer.model.digests import OtherDigest
-from mirror_syncer.model.names import Filename, Sha256
+from mirror_syncer.model.names import Filename, PackagePath, Sha256
 
 
 class ProjectStatus(StrEnum):
@@ -68,3 +68,12 @@ class Page:
     api_version: str = "1.0"
     dropped_times: int = 0
     """How many of its files came with an upload time that is no moment, and are published without."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPage:
+    """A page that this mirror publishes; files and their places by file name."""
+
+    page: Page
+    files: dict[str, File]
+    places: dict[str, PackagePath]

@@ -10,8 +10,9 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.validators import Validators
 
 NO_VALIDATORS = Validators()
-GONE = "upstream has it no more; its page is withdrawn, its files leave after the grace period"
-GUARDED = "upstream has it no more; the deletion guard keeps it published"
+GONE = "upstream no longer has it; its page is removed now, its files after the grace period"
+GUARDED = "upstream no longer has it; the deletion guard keeps it published"
+UNSELECTED = "no longer selected in mirror.toml"
 _PAGES = "simple/"
 _BACKOFF_SECONDS = 300
 _BACKOFF_MOST_SECONDS = 86_400

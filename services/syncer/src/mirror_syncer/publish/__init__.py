@@ -9,7 +9,6 @@ different age.
 
 from mirror_syncer.publish.legacy_json import Releases, render_legacy
 from mirror_syncer.publish.pages import (
-    PublishedPage,
     find_published,
     parse_published,
     read_published,
@@ -20,7 +19,6 @@ from mirror_syncer.publish.publication import Publication
 
 __all__ = [
     "Publication",
-    "PublishedPage",
     "Releases",
     "find_published",
     "parse_published",

@@ -5,7 +5,6 @@ The JSON page is also our record of what is published: there is no row for a fil
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -15,7 +14,7 @@ from packaging.utils import NormalizedName
 from mirror_contract.distributions import parse_version, read_version
 from mirror_syncer.errors import FileRejectedError, InvalidPageError
 from mirror_syncer.model.names import PackagePath, parse_package_path, quote_place
-from mirror_syncer.model.page import File, Page
+from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.upstream import parse_json
 from mirror_syncer.volume import PageSet, View
 
@@ -23,15 +22,6 @@ from mirror_syncer.volume import PageSet, View
 API_VERSION = "1.4"
 # From /pypi/web/simple/<project>/: right below any prefix, any host name, and for file://.
 _TO_ROOT = "../../"
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedPage:
-    """What is published of a project; files and their places by file name."""
-
-    page: Page
-    files: dict[str, File]
-    places: dict[str, PackagePath]
 
 
 def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSet:

@@ -15,9 +15,9 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Removal
 from mirror_syncer.errors import PathError, VolumeFullError
-from mirror_syncer.model.page import ProjectStatus
+from mirror_syncer.model.page import ProjectStatus, PublishedPage
 from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow, Retirement
-from mirror_syncer.publish import PublishedPage, find_published
+from mirror_syncer.publish import find_published
 from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()

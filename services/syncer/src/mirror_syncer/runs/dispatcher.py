@@ -21,7 +21,7 @@ from mirror_syncer.errors import (
 )
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, ProjectRow, Settlement
+from mirror_syncer.model.project import GONE, UNSELECTED, ProjectRow, Settlement
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
@@ -145,7 +145,7 @@ class Dispatcher:
             case Action.REFRESH | Action.SHRINK | Action.UNLIST:
                 return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
-                reason = task.reason or (GONE if task.name in run.sync.gone else "no longer selected in mirror.toml")
+                reason = task.reason or (GONE if task.name in run.sync.gone else UNSELECTED)
                 withdrawal = Withdrawal(row or ProjectRow(task.name), reason, self._context.grace_seconds)
                 return await self._workers.perform(withdrawal)
             case Action.VERIFY:
@@ -233,7 +233,8 @@ class Dispatcher:
         counts, row, tally = run.progress.counts, outcome.row, outcome.tally
         known = run.report.failures if again else ()
         failures = [failure for failure in outcome.failures if failure not in known]
-        repeated = bool(outcome.failures) and not failures
+        if repeated := bool(outcome.failures) and not failures:
+            tally.failures.clear()
         run.sync.upstream_news = run.sync.upstream_news or outcome.news
         counts.projects_changed += outcome.publication.staged is not None
         if outcome.publication.staged is not None or outcome.publication.withdrawn:
@@ -245,7 +246,7 @@ class Dispatcher:
             run.sync.gone.append(row.name)
         counts.projects_withdrawn += outcome.publication.withdrawn
         counts.files_fetched += tally.fetched
-        counts.files_failed += 0 if repeated else len(tally.failures)
+        counts.files_failed += len(tally.failures)
         counts.bytes_fetched += tally.fetched_bytes
         self._context.metrics.count_transfers(tally)
         if outcome.altered:

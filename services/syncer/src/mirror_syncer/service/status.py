@@ -20,14 +20,19 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
+from mirror_syncer.config import Selection, decide, decide_removal
 from mirror_syncer.config.settings import VERSION
-from mirror_syncer.errors import PathError, VolumeError
+from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
 from mirror_syncer.metrics import ENDED
-from mirror_syncer.model.project import ProjectRow
+from mirror_syncer.model.decision import Decision, FileDecision
+from mirror_syncer.model.names import PackagePath
+from mirror_syncer.model.page import File, Page, PublishedPage
+from mirror_syncer.model.project import GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.timetable import Timetable
+from mirror_syncer.work.transfer import UnhashedFiles, last_page
 
 _FAILING_SHOWN = 20
 # Of one project, which may have 40,000 files on PyPI: a few responses with 100,000 would fill control's memory.
@@ -45,6 +50,11 @@ class StatusReader:
         self._mirror = mirror
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
+        settings = mirror.settings
+        # What a sync took has another digest on its page, so nothing is hashed to be recognized.
+        self._unhashed = UnhashedFiles(
+            settings.without_hash, upstream=settings.upstream, digest_of=lambda _place, _like: None
+        )
         self._read_cached_files = lru_cache(_MAX_CACHED_PROJECTS)(self._read_files)
 
     def status(self) -> Status:
@@ -143,40 +153,51 @@ class StatusReader:
             policy = self._mirror.policy.current
             if policy.selection(name) is None or (policy.everything and name not in policy.projects):
                 return None
-            row = ProjectRow(name, error="selected, and not synced yet")
+            row = ProjectRow(name, error="selected, and not looked at yet")
+        selection = self._mirror.policy.current.selection(name)
         try:
-            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(name, row.page_sha256)
+            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(row, selection)
         except PathError:
             files, undated = [], 0  # the next run stores the error in the project's row
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _read_files(self, name: NormalizedName, _page_sha256: str | None) -> tuple[list[ProjectFile], int]:
+    def _read_files(self, row: ProjectRow, selection: Selection | None) -> tuple[list[ProjectFile], int]:
         """
-        Return the files to show of a project, and how many files of the project have no upload time.
+        Return the files to show of a project, and how many published ones have no upload time.
 
-        Args:
-            _page_sha256: of the published page; the key of the cache.
+        The answer is remembered until the project's row or its lines in mirror.toml change.
 
         Raises:
-            PathError: the page cannot be read.
+            PathError: the published page cannot be read.
         """
-        published = find_published(self._mirror.volume, name)
-        if published is None:
-            return [], 0
-        older, newest = published.page.files[:-_MAX_FILES_SHOWN], published.page.files[-_MAX_FILES_SHOWN:]
+        published = find_published(self._mirror.volume, row.name)
+        ours = published.page.files if published else ()
+        decided = {(d.filename, d.file and d.file.sha256): d for d in self._decide(row, selection, published).files}
+        older, newest = ours[:-_MAX_FILES_SHOWN], ours[-_MAX_FILES_SHOWN:]
         older_undated = [file for file in older if file.upload_time is None]
         undated = len(older_undated) + sum(file.upload_time is None for file in newest)
         shown = [
-            ProjectFile(
-                filename=file.filename,
-                size=file.size,
-                sha256=file.sha256,
-                url=published.places[file.filename],
-                upload_time=None if file.upload_time is None else datetime.fromisoformat(file.upload_time),
-            )
+            _file(decision, file, published.places[file.filename])
             for file in (*older_undated[-_MAX_UNDATED_SHOWN:], *newest)
+            if published and (decision := decided[file.filename, file.sha256])
         ]
-        return shown, undated
+        for file in ours:
+            del decided[file.filename, file.sha256]
+        return [
+            *shown,
+            *(_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:]),
+        ], undated
+
+    def _decide(self, row: ProjectRow, selection: Selection | None, published: PublishedPage | None) -> Decision:
+        """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
+        if selection is None or row.error == GUARDED:
+            reason = UNSELECTED if selection is None else GUARDED
+            return decide_removal(Page(row.name, ()), published, reason=reason, guarded=selection is not None)
+        try:
+            page = last_page(self._mirror.catalog.projects.kept(row.name), published)
+        except InvalidPageError:
+            page = published.page if published else Page(row.name, ())
+        return decide(self._unhashed.settle(page, published), published, selection, now=int(time.time()))
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
@@ -222,3 +243,22 @@ def _time(seconds: int | None) -> datetime | None:
 def _moment(fact: str | None) -> datetime | None:
     """Return the time that a fact stores in seconds; None if it is empty."""
     return _time(int(fact)) if fact else None
+
+
+def _file(decided: FileDecision, file: File | None, place: PackagePath | None = None) -> ProjectFile:
+    """
+    Return what the API says about a file.
+
+    Args:
+        place: where it is published.
+    """
+    return ProjectFile(
+        filename=decided.filename,
+        size=file.size if file else None,
+        sha256=(file.sha256 or None) if file else None,
+        url=place,
+        upload_time=datetime.fromisoformat(file.upload_time) if file and file.upload_time else None,
+        decision=decided.choice,
+        reason=decided.reason,
+        until=_time(decided.until),
+    )

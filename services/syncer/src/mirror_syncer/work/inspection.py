@@ -11,8 +11,8 @@ from packaging.utils import NormalizedName
 from mirror_syncer.errors import InvalidPageError, PathError
 from mirror_syncer.model.damage import Damage, Reason
 from mirror_syncer.model.names import Filename, PackagePath
-from mirror_syncer.model.page import File
-from mirror_syncer.publish import PublishedPage, read_published, render_html
+from mirror_syncer.model.page import File, PublishedPage
+from mirror_syncer.publish import read_published, render_html
 from mirror_syncer.upstream import parse_html, parse_legacy
 from mirror_syncer.volume import GZIP, View, disk_says, wheel_metadata
 from mirror_syncer.work.rate_limit import RateLimit

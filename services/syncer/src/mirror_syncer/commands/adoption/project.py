@@ -130,7 +130,7 @@ class ProjectAdoption:
             return _failed(name, str(error))
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         verdict = selection.judge(name, () if page.status is ProjectStatus.QUARANTINED else page.files)
-        outcome = Outcome(name, Fate.ADOPTED, withheld=verdict.withheld)
+        outcome = Outcome(name, Fate.ADOPTED, withheld=len(verdict.left_out))
         wrong = list[Retirement]()
         for refusal in page.refused:
             outcome.failures.append(Failure(project=name, file=refusal.filename, reason=refusal.reason))
@@ -152,7 +152,7 @@ class ProjectAdoption:
                 name,
                 file_count=len(landed),
                 stored_bytes=outcome.stored_bytes,
-                withheld_files=verdict.withheld,
+                withheld_files=outcome.withheld,
                 missing_files=len(outcome.failures),
                 published=True,
                 changed_at=int(time.time()),

@@ -34,6 +34,11 @@ class RecentRemovals:
         """Return the projects that lost something within the last day."""
         return set(self._load())
 
+    def exceed(self, names: Iterable[NormalizedName], *, allowed: int) -> bool:
+        """Return whether the removal of these, with those of the last day, is more than the guard allows."""
+        names = set(names)
+        return bool(names) and len(names | self.recent()) > allowed
+
     def of_how_many(self) -> int:
         """Return how many projects the guard's share refers to: published now, or until upstream deleted them today."""
         rows = map(self._catalog.projects.get, self._load())

@@ -1,4 +1,4 @@
-"""What a sync would do, as a pure function of the policy and the catalog."""
+"""The plan of a sync, as a pure function of the policy and the catalog."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from mirror_syncer.config import Policy
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 
-_NAMED_MOST = 1_000  # of those that leave: more nobody reads
+_MAX_NAMED = 1_000  # of those that leave: nobody reads more
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One project to look at, and why."""
+    """One project to refresh, and why."""
 
     name: NormalizedName
     priority: Priority
@@ -34,11 +34,11 @@ class Plan:
     keep: tuple[NormalizedName, ...] = ()
     """Done already by this run, before it was interrupted."""
     forget: tuple[NormalizedName, ...] = ()
-    """Never published, and not selected any more."""
+    """Never published, and no longer selected."""
     unselected: tuple[NormalizedName, ...] = ()
-    """Named by the request, and not by the policy."""
+    """Named by the request, but not by the policy."""
     allowance: int = 0
-    """How many more projects may be withdrawn because upstream has them no more."""
+    """How many more projects may be withdrawn because upstream no longer has them."""
 
 
 def plan_sync(
@@ -57,11 +57,12 @@ def plan_sync(
     Args:
         policy: what is wanted.
         rows: every project that the catalog knows.
-        only: these projects alone; nothing is withdrawn then.
-        allow_removals: so many removals are allowed, whatever the guard says.
-        published: how many projects the guard's share is of, see ``RecentRemovals``; default: the published ``rows``.
+        only: refresh only these projects, and withdraw none.
+        allow_removals: how many removals are allowed, overriding the guard.
         replaceable: projects that leave without the guard: nobody but the shipped example ever named them.
         since: skip projects that became current after this second (Unix time): the run resumes after a restart.
+        published: the number of projects that the guard's share is of, see ``RecentRemovals``; by default the published
+            ``rows``.
     """
 
     def selected(name: NormalizedName) -> bool:
@@ -92,30 +93,30 @@ def plan_sync(
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many projects a sync of everything would do one thing to, and why."""
+    """How many projects a sync of the whole index would treat in one way, and why."""
 
     projects: int
     action: str
     reason: str
     leaving: tuple[NormalizedName, ...] = ()
-    """Which they are, where they or files of theirs would leave: the first thousand."""
+    """The first thousand of them, if they or their files would leave."""
 
 
 def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
-    """Return what a sync of everything would do by what the last list said; the deletion guard still has its say."""
+    """Return what a sync of the whole index would do by the last list; the deletion guard is not asked yet."""
     known, due = catalog.listing.known(), catalog.due
     if known is None:
-        return [Amount(0, "refresh", "upstream's list was not read yet; the first sync reads it")]
+        return [Amount(0, "refresh", "upstream's list has not been read yet; the first sync reads it")]
     amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()
-    absent = due.absent(edition=known.edition, published=True, limit=_NAMED_MOST)
+    absent = due.absent(edition=known.edition, published=True, limit=_MAX_NAMED)
     gone = due.count_absent(edition=known.edition)
     return [
         Amount(amounts.changed, "refresh", "changed upstream"),
         Amount(amounts.new, "refresh", "new upstream"),
         Amount(amounts.retried, "refresh", "failed before, and due again"),
-        Amount(amounts.backlog, "refresh", "not looked at yet"),
-        Amount(gone, "withdraw", "upstream has it no more", leaving=tuple(absent)),
-        Amount(len(shrinking), "shrink", "upstream's page lost files", leaving=tuple(shrinking[:_NAMED_MOST])),
+        Amount(amounts.backlog, "refresh", "not refreshed yet"),
+        Amount(gone, "withdraw", "upstream no longer has it", leaving=tuple(absent)),
+        Amount(len(shrinking), "shrink", "upstream's page lost files", leaving=tuple(shrinking[:_MAX_NAMED])),
         Amount(max(0, due.count_listed() - amounts.total), "keep", "no news"),
     ]
 

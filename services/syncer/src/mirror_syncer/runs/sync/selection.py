@@ -153,8 +153,11 @@ class SelectionSync:
         shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.covers(name)]
         names = {*gone, *shrinking}
         is_allowed = run.request.allow_removals is not None
-        counted = names if is_allowed else names | await asyncio.to_thread(self._recent_removals.recent)
-        if names and len(counted) > allowed:
+        if is_allowed:
+            withheld = len(names) > allowed
+        else:
+            withheld = await asyncio.to_thread(self._recent_removals.exceed, names, allowed=allowed)
+        if withheld:
             counts.projects_withheld += len(names)
         elif names and not run.is_stopping:
             if not is_allowed:

@@ -1,4 +1,4 @@
-"""The places that a project's files may take; each is noted in the catalog before its bytes."""
+"""The places that a project's files may take; each is noted in the catalog before its bytes are written."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -8,16 +8,16 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.project import Pending
 
 Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
-"""Notes what is about to be touched; returns the places that another has in hand, or that once held other content."""
+"""Notes what is about to be changed; returns places that another project uses, or that once held other content."""
 
 
 class Claims:
     """
-    One project's, for one refresh; with the first of them its page is noted, too.
+    The places of one project in one refresh; its page is noted with the first of them.
 
     Args:
         published: what its page names now, by place. Nothing else may lie there: no URL ever changes its bytes.
-        damaged: places whose content is known to be wrong; they alone are written over.
+        damaged: places whose content is known to be wrong; only these are overwritten.
     """
 
     def __init__(

@@ -1,46 +1,46 @@
-"""A published page compared with upstream's: what upstream promises, and has not changed, must be what is published."""
+"""The comparison of a published page with upstream's: what upstream has not changed must be published as it is."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Selection
+from mirror_syncer.config import Selection, decide, settle_contradictions
 from mirror_syncer.errors import InvalidPageError, UpstreamError
 from mirror_syncer.model.names import Filename
-from mirror_syncer.model.page import File, Page, ProjectStatus
+from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow
-from mirror_syncer.publish import PublishedPage, find_published, parse_published, render_page
+from mirror_syncer.publish import find_published, parse_published, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified, PageAnswer
 from mirror_syncer.volume import Tree
-from mirror_syncer.work.transfer.contradictions import settle_contradictions
 from mirror_syncer.work.transfer.metadata import promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One project to compare with upstream; it crosses to a worker as a value."""
+    """One project to compare with upstream; picklable, so that it can be sent to a worker process."""
 
     row: ProjectRow
     selection: Selection
     fingerprint: str
-    """Of the policy that is in force."""
+    """The fingerprint of the policy that is in force."""
     priority: Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
     """
-    What a comparison found.
+    The result of a comparison.
 
     Attributes:
-        differing: what is not what upstream promises, by name, and its place below ``pypi/web``.
-        changed: upstream's page is a newer one, so it was not compared: that is a sync's work.
-        failure: why there is nothing to compare with.
+        differing: the names of files that differ from what upstream promises, and their places below ``pypi/web``.
+        changed: upstream's page is newer, so it was not compared; a sync takes it.
+        failure: why upstream's page could not be fetched.
     """
 
     differing: tuple[tuple[str, str], ...] = ()
@@ -53,7 +53,7 @@ class UpstreamComparison:
     Compares projects, one call each; nothing is written.
 
     Args:
-        unhashed: says of which published content an index without sha256 still speaks.
+        unhashed: recognizes the published content that an index without sha256 still names.
     """
 
     def __init__(self, *, index: Index, tree: Tree, unhashed: UnhashedFiles) -> None:
@@ -63,10 +63,10 @@ class UpstreamComparison:
 
     async def compare(self, job: Comparison) -> Compared:
         """
-        Ask for a project's page, and compare what it promises with what is published.
+        Fetch a project's page, and compare what it promises with what is published.
 
         Raises:
-            VolumeError: the disk says no.
+            VolumeError: the disk refuses.
         """
         row = job.row
         try:
@@ -80,14 +80,14 @@ class UpstreamComparison:
                 published = find_published(self._tree, row.name)
                 if published is None or _is_newer(answer, row):
                     return Compared(changed=published is not None)
-                # It may have to hash what is published.
+                # This may hash what is published.
                 page = await asyncio.to_thread(self._unhashed.settle, answer.page, published)
                 page = settle_contradictions(page, published)
                 return Compared(differing=tuple(_differing(job, page, published)))
 
 
 def _is_newer(answer: PageAnswer, row: ProjectRow) -> bool:
-    """Return whether upstream changed its page since ours was made from it; where nothing tells, it did not."""
+    """Return whether upstream changed its page since ours was made from it; no if nothing says so."""
     pairs = (
         (answer.validators.etag, row.validators.etag),
         (answer.validators.last_modified, row.validators.last_modified),
@@ -97,7 +97,7 @@ def _is_newer(answer: PageAnswer, row: ProjectRow) -> bool:
 
 
 def _differing(job: Comparison, page: Page, published: PublishedPage) -> list[tuple[str, str]]:
-    """Return what is published otherwise than a page promises, as far as the policy wants it."""
+    """Return what is published differently from what a page promises, as far as the policy wants it."""
     row, place = job.row, f"simple/{job.row.name}/index.v1_json"
     files = {file.filename: file for file in page.files if page.status is not ProjectStatus.QUARANTINED}
     expected = _as_published(page, files, published, name=row.name)
@@ -108,26 +108,26 @@ def _differing(job: Comparison, page: Page, published: PublishedPage) -> list[tu
             if not row.lost_files:  # the deletion guard keeps them
                 found.append((filename, str(published.places[ours.filename])))
         elif theirs != ours:
-            # Its page is wrong; the file is where its digest is.
+            # If the digests agree, the page is wrong and not the file.
             wrong = theirs.sha256 != ours.sha256
             found.append((filename, str(published.places[ours.filename]) if wrong else place))
     if (expected.page.status, expected.page.status_reason) != (published.page.status, published.page.status_reason):
         found.append(("index.v1_json", place))
     if row.fingerprint == job.fingerprint and not (row.missing_files or row.lost_files):
-        wanted = {file.filename for file in job.selection.judge(row.name, tuple(files.values())).wanted}
-        found += [(filename, place) for filename in sorted(wanted - published.files.keys())]
+        missing = decide(page, published, job.selection, now=int(time.time())).missing
+        found += [(name, place) for file in missing if (name := file.filename) not in published.files]
     return found
 
 
 def _as_published(
     page: Page, files: Mapping[Filename, File], published: PublishedPage, *, name: NormalizedName
 ) -> PublishedPage:
-    """Return a page as ours would say it, of those files that ours names."""
+    """Return upstream's page as we would publish it, with the files that ours names."""
     said = []
     for filename, ours in published.files.items():
         if (theirs := files.get(ours.filename)) is not None:
             promise = promised_metadata(theirs)
-            # A wheel's metadata is what the wheel says, which every verify compares; so is metadata that failed.
+            # A wheel's metadata comes from the wheel, which every verify compares; metadata that failed is absent.
             own = filename.endswith(".whl") or promise is None or not ours.core_metadata
             changed = replace(
                 theirs,

@@ -1,7 +1,7 @@
-"""A project's files: which are there, and how the others get there."""
+"""The download of a project's files: which are there already, and how the others get to their places."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,12 +12,12 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.errors import FileRejectedError, PathError, UpstreamError, VolumeError, VolumeFullError
+from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.digests import NO_DIGEST
 from mirror_syncer.model.names import PackagePath, content_digest, full_path, short_path
-from mirror_syncer.model.page import File
+from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
-from mirror_syncer.publish import PublishedPage
 from mirror_syncer.upstream import Index
 from mirror_syncer.volume import MIN_FREE_BYTES, Arrival, Tree
 from mirror_syncer.work.transfer.claims import Claims, Intend
@@ -29,14 +29,15 @@ log = structlog.get_logger()
 Landed = dict[str, tuple[File, PackagePath]]
 """Files that are in place, as a page may name them, and where; by file name."""
 
-_ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped anyone
+_ATTEMPTS = 2  # at a content that is not what its page says; a third has never helped
 
 
 class FileTransfer:
     """
-    Brings files into the tree, several of a project at once.
+    Downloads files into the tree, several of a project at once.
 
     Args:
+        intend: notes in the catalog what is about to be changed.
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
@@ -50,43 +51,38 @@ class FileTransfer:
 
     async def bring(
         self,
-        name: NormalizedName,
-        files: Sequence[File],
+        decision: Decision,
         *,
         published: PublishedPage | None,
         priority: Priority,
-        force: bool = False,
         damaged: frozenset[str] = frozenset(),
         disputed: frozenset[str] = frozenset(),
     ) -> tuple[Landed, Tally]:
         """
-        Bring what is missing of a project's files; a file that cannot be had costs only itself.
+        Download what a decision keeps and the tree lacks; a file that cannot be downloaded costs only itself.
 
         Args:
-            published: the page that is served now. What it names with the same hash is there, and is not looked at
-                again unless ``force`` asks for it.
+            published: the page that is served now; what it names with the same hash is there, and is not checked again.
             damaged: places whose content is known to be wrong; it is replaced.
             disputed: places that the published page gives a hash which upstream never gave, so that they may hold
                 what upstream promises.
 
         Raises:
-            VolumeError: the disk says no.
+            VolumeError: the disk refuses.
         """
         tally = Tally()
-        if force:
-            damaged |= frozenset(self._of_wrong_size(published))
-        there = ((file, self._there(file, published, force=force, damaged=damaged)) for file in files if published)
-        landed: Landed = {file.filename: found for file, found in there if found}
-        missing = [file for file in files if file.filename not in landed]
+        landed = self._there(decision, published)
+        missing = [file for file in decision.keep if file.filename not in landed]
         tally.sought = len(missing)
         if not missing:
             return landed, tally
         self._check_room(missing)
+        name = decision.page.name
         named = published.files.items() if published else ()
         held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
         claims = Claims(name, intend=self._intend, published=held, damaged=damaged)
         addresses = {
-            # Where a content lies that nobody knows, is known when it has come.
+            # The place of a content without a digest is known once it is downloaded.
             file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)
             for file in missing
         }
@@ -120,38 +116,27 @@ class FileTransfer:
             raise errors.exceptions[0] from None  # a VolumeError: all else is one file's failure
         return landed, tally
 
-    def _there(
-        self,
-        file: File,
-        published: PublishedPage | None,
-        *,
-        force: bool,
-        damaged: frozenset[str],
-    ) -> tuple[File, PackagePath] | None:
-        """Return a file that is published as upstream has it, and where it lies."""
-        before = None if published is None else published.files.get(file.filename)
-        if published is None or before is None or before.sha256 != file.sha256:
-            return None
-        place = published.places[file.filename]
-        if damaged & {place, f"{place}.metadata"} or (force and not self._lies_there(place, before)):
-            return None
-        if promised_metadata(file) not in (None, before.core_metadata) and self._tree.keeps_metadata(file.filename):
-            return None  # its metadata failed then, or is promised to be other metadata now
-        return replace(file, size=before.size, core_metadata=before.core_metadata), place
-
-    def _of_wrong_size(self, published: PublishedPage | None) -> Iterator[str]:
-        for filename, place in published.places.items() if published else ():
-            if published and self._tree.size(place) not in (None, published.files[filename].size):
-                yield place
-
-    def _lies_there(self, place: PackagePath, file: File) -> bool:
-        metadata = not file.core_metadata or self._tree.size(PackagePath(f"{place}.metadata")) is not None
-        return metadata and self._tree.size(place) == file.size
+    def _there(self, decision: Decision, published: PublishedPage | None) -> Landed:
+        """Return what is published as upstream has it, or is to stay although upstream no longer has it."""
+        if published is None:
+            return {}
+        landed: Landed = {file.filename: (file, published.places[file.filename]) for file, _ in decision.lost}
+        missing = {file.filename for file in decision.missing}
+        for file in decision.keep:
+            if file.filename in missing:
+                continue
+            before = published.files[file.filename]
+            promised = promised_metadata(file)
+            if promised not in (None, before.core_metadata) and self._tree.keeps_metadata(file.filename):
+                continue  # its metadata failed last time, or is now promised to be other metadata
+            ours = replace(file, size=before.size, core_metadata=before.core_metadata)
+            landed[file.filename] = ours, published.places[file.filename]
+        return landed
 
     async def _land(
         self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
     ) -> tuple[File, PackagePath]:
-        """Return a file that is whole and in its place, as the page may now name it."""
+        """Download a file into its place, and return it as the page may name it from now on."""
         self._tree.check_name(file.filename)
         place = None
         if address is not None:
@@ -174,7 +159,7 @@ class FileTransfer:
                 try:
                     place, _ = await self._choose(file, found, claims)
                 except FileRejectedError:
-                    incoming.restart()  # whole, and of no use to anybody who goes on with it
+                    incoming.restart()  # whole, and useless to whoever resumes it
                     raise
             assert place is not None
             held = incoming.content
@@ -199,20 +184,20 @@ class FileTransfer:
         )
 
     def _check_room(self, files: Sequence[File]) -> None:
-        """Raise where there is no room; a project that merely claims more than there is fails alone."""
+        """Raise if there is no room; a project that merely claims more than there is fails alone."""
         wanted = sum(file.size or 0 for file in files)
         try:
             self._tree.check_room(wanted)
         except VolumeFullError:
             self._tree.check_room(MIN_FREE_BYTES)
-            raise UpstreamError(f"its files have {wanted:,} bytes, it is said: more than there is room for") from None
+            raise UpstreamError(f"upstream declares {wanted:,} bytes of files, more than the free disk space") from None
 
     async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
         """
         Return a file's place, and whether it lies there already.
 
-        The short path is taken unless it holds, or once held, other content: then PyPI's full one. What has been there
-        returns to it, since nginx looks for it nowhere else.
+        It is the short path, or PyPI's full one if the short one holds, or once held, other content. A file that was
+        removed before returns to the same place, since nginx looks for it nowhere else.
         """
         short, full = short_path(address, file.filename), full_path(address, file.filename)
         for place in (full, short) if self._tree.was_left(full) else (short, full):
@@ -229,9 +214,9 @@ class FileTransfer:
         raise FileRejectedError("both of its places hold other content or metadata, and no URL ever changes its bytes")
 
     async def _fetch(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
-        """Fill a temporary until its hash is right."""
+        """Download into a temporary until its hash is right."""
         for attempt in range(1, _ATTEMPTS + 1):
-            # One that was whole when its process died has nothing left to ask for: upstream would say 416.
+            # One that was whole when its process died has nothing left to ask for: upstream would answer 416.
             if not file.size or incoming.position != file.size:
                 await self._ask(file, incoming, priority=priority)
             try:
@@ -242,16 +227,14 @@ class FileTransfer:
         raise AssertionError
 
     async def _ask(self, file: File, incoming: Arrival, *, priority: Priority) -> None:
-        """Bring a content; one that nobody could check must come whole, and from where it may come from."""
+        """Download a content; one without a digest must come whole, and from a host that is allowed for it."""
         checked = file.sha256 != NO_DIGEST or file.other_digest is not None
         delivery = await self._index.file(file.url, incoming, priority=priority, resume=checked)
         if file.sha256 != NO_DIGEST:
             return
         reason = self._unhashed.refusal(file, delivery.url)
         if reason is None and not checked and file.size is None and not delivery.ends_visibly:
-            reason = (
-                "the page gives neither size nor digest, nor the answer a length: nobody could tell whether it is whole"
-            )
+            reason = "the page gives neither size nor digest, and the answer no length, so the file may be cut off"
         if reason is not None:
             incoming.restart()
             raise FileRejectedError(reason)

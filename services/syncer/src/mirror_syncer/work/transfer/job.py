@@ -1,4 +1,4 @@
-"""What there is to do about a project, with all that is needed to know for it; it crosses to a worker as a value."""
+"""Units of work for one project: self-contained and picklable, so that they can be sent to a worker process."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from mirror_syncer.model.serials import Bounds
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One project to look at."""
+    """One project to refresh."""
 
     name: NormalizedName
     priority: Priority
@@ -20,17 +20,17 @@ class Work:
     selection: Selection
     serve: Serve
     grace: int
-    """Seconds that a file which the page drops stays."""
+    """Seconds for which a file that leaves the page can still be downloaded."""
     wanted_serial: int | None = None
-    """The serial that upstream's list gives it, where one was read: an older page is not its last word. 0: none."""
+    """The serial that upstream's list gives it, if one was read: an older page is asked for again. 0: none."""
     bounds: Bounds = field(default_factory=Bounds)
     """How far serials are believed."""
     force: bool = False
-    """Forget validators and check that files are there."""
+    """Ignore validators, and check that files are there."""
     shrink: bool = False
-    """Let go of what upstream's page lacks, however much that is."""
+    """Remove what upstream no longer has: the deletion guard allows it."""
     unlisted: bool = False
-    """Upstream's lists lack it: it is withdrawn, unless its page says that it is quarantined."""
+    """Upstream's lists lack it: it is withdrawn unless its page says that it is quarantined."""
     damaged: frozenset[str] = frozenset()
     """Places whose content is known to be wrong."""
     disputed: frozenset[str] = frozenset()
@@ -38,16 +38,16 @@ class Work:
 
     @property
     def fingerprint(self) -> str:
-        """The policy's: what is published by another one is judged again, though upstream's page did not change."""
+        """The policy's fingerprint: a page that was published by another one is judged again, even after a 304."""
         return fingerprint(self.selection, serve=self.serve)
 
     def outdates(self, serial: int | None) -> bool:
-        """Return whether upstream's list tells of a later change than a page of this serial."""
+        """Return whether upstream's list has a later change than a page of this serial."""
         return serial is not None and self.wanted_serial is not None and serial < self.wanted_serial
 
     @property
     def seen_serial(self) -> int | None:
-        """What upstream's list gives the project as it is looked at now; unchanged where no list was asked."""
+        """The serial that upstream's list gives the project now; unchanged if no list was read."""
         if self.wanted_serial is not None or self.row is None:
             return self.wanted_serial
         return self.row.seen_serial
@@ -55,9 +55,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """One project to take out of the mirror."""
+    """One project to remove from the mirror."""
 
     row: ProjectRow
     reason: str
     grace: int
-    """Seconds that its files stay."""
+    """Seconds for which its files can still be downloaded."""

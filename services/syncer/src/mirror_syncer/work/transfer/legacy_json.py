@@ -1,4 +1,4 @@
-"""A project's legacy document, brought to what its page names: the page waits for it, and never fails by it."""
+"""A project's legacy document, made to match its page: the page waits for it, but does not fail with it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,17 +23,17 @@ _WHAT = "legacy JSON"  # in place of a file's name
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
-    """What came of it."""
+    """The outcome of a legacy document."""
 
     staged: StagedDocument | None = None
-    """What changes; None: nothing does."""
+    """What changes; None if nothing does."""
     failure: Failure | None = None
-    """Upstream's could not be had. What is staged was made without it."""
+    """Why upstream's document could not be fetched; what is staged was made without it."""
 
 
 class LegacyTransfer:
     """
-    Asks for legacy documents.
+    Fetches legacy documents.
 
     Args:
         stale_waits: seconds before each further request for a document that is older than its page.
@@ -57,15 +57,14 @@ class LegacyTransfer:
         """
         Stage the document that goes with a page.
 
-        It is about these files and no others, whatever upstream says: where its document cannot be had, our own of
-        last time tells what is still true, and the page the rest. Where none is wanted, or no file is left to tell of,
-        what is published goes.
+        It lists exactly these files, whatever upstream's document lists. If that cannot be fetched, our last document
+        and the page are used instead. If none is wanted, or no file is left, the published document is removed.
 
         Args:
-            serial: what the page is published with.
+            serial: the serial that the page is published with.
 
         Raises:
-            VolumeError: the disk says no.
+            VolumeError: the disk refuses.
         """
         if not (wanted and files):  # PyPI, too, answers 404 for a project without releases, or in quarantine
             return Legacy(self._tree.stage_legacy(page.name, None))
@@ -86,7 +85,7 @@ class LegacyTransfer:
         return Legacy(await asyncio.to_thread(self._stage, releases, about, upstream, serial), failure)
 
     async def _ask(self, page: Page, *, priority: Priority) -> LegacyDocument | None:
-        """Ask for the document; one older than the page is asked for again, a little later."""
+        """Fetch the document; one that is older than the page is fetched again, a little later."""
         for wait in (*self._stale_waits, None):
             document = await self._index.document(page.name, priority=priority)
             serial = None if document is None else document.serial
@@ -98,7 +97,7 @@ class LegacyTransfer:
         raise AssertionError
 
     async def _about(self, name: NormalizedName, version: str, *, priority: Priority) -> LegacyDocument | None:
-        """Return the document of a release that is not upstream's newest; without it, the page tells a little."""
+        """Return the document of a release that is not upstream's newest; None if it cannot be fetched."""
         try:
             about = await self._index.document(name, version=version, priority=priority)
         except (UpstreamError, InvalidPageError):
@@ -111,7 +110,7 @@ class LegacyTransfer:
     def _stage(
         self, releases: Releases, about: LegacyDocument | None, upstream: LegacyDocument | None, serial: int | None
     ) -> StagedDocument | None:
-        # The page's serial, also beside a newer document: files that it names and the page does not are not here.
+        # The page's serial, even if the document is newer: files that only the document names are not here.
         if serial is None:
             serial = (upstream.serial if upstream else None) or 0
         return self._tree.stage_legacy(releases.page.name, render_legacy(releases, about=about, serial=serial))

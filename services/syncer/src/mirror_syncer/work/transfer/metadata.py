@@ -1,4 +1,4 @@
-"""A file's ``.metadata``, which spares clients the download of a wheel (PEP 658)."""
+"""A file's ``.metadata``, which saves clients the download of a wheel (PEP 658)."""
 
 import asyncio
 import hashlib
@@ -16,16 +16,16 @@ from mirror_syncer.model.tally import Tally
 from mirror_syncer.upstream import Index
 from mirror_syncer.volume import MAX_METADATA_BYTES, Tree, wheel_metadata
 
-_AT_ONCE_MOST = 2**20  # bytes of METADATA that are unpacked in the event loop's thread: 3 ms
+_MAX_INLINE_BYTES = 2**20  # bytes of METADATA that are unpacked in the event loop's thread: 3 ms
 
 
 def promised_metadata(file: File) -> Sha256 | None:
-    """Return the digest that a page promises of a file's metadata; ``true``, or an md5 alone, promises nothing."""
+    """Return the digest that a page promises for a file's metadata; ``true``, or an md5 alone, promises nothing."""
     return file.core_metadata if isinstance(file.core_metadata, str) else None
 
 
 class MetadataTransfer:
-    """Brings the metadata that pages promise."""
+    """Stores the metadata that pages promise."""
 
     def __init__(self, *, index: Index, tree: Tree) -> None:
         self._index = index
@@ -45,12 +45,12 @@ class MetadataTransfer:
         """
         Store a file's metadata beside it, and return the file with what it really has.
 
-        A wheel's metadata is what the wheel says; a promise that differs is told of. Of any other file, and of a wheel
-        that cannot be read, the promised digest decides; without one nobody knows what the metadata should be. Without
-        any, the file is published without: clients fall back to the file itself, but die of a promise that is not kept.
+        A wheel's metadata is read from the wheel; a promise that differs is reported. For any other file, and for a
+        wheel that cannot be read, the promised digest decides. Without a digest the file is published without metadata:
+        clients then read the file itself, but fail on a promise that is not kept.
 
         Args:
-            content: the file's, or where it is now.
+            content: the file's content, or where it is now.
         """
         if not file.core_metadata or not self._tree.keeps_metadata(file.filename):
             return replace(file, core_metadata=False)
@@ -67,7 +67,7 @@ class MetadataTransfer:
             return replace(file, core_metadata=False)
         if damaged or self._tree.digest(beside) != promise:
             body = await self._fetch(file, promise, priority=priority, tally=tally)
-            # Another project that names this very file may have brought other metadata meanwhile.
+            # Another project that names the same file may have stored other metadata meanwhile.
             if body is None or not (damaged or self._tree.digest(beside) in (None, promise)):
                 tally.metadata_missing += 1
                 return replace(file, core_metadata=False)
@@ -76,10 +76,10 @@ class MetadataTransfer:
 
     async def fits(self, file: File, place: PackagePath) -> bool:
         """
-        Return whether what lies beside a file's place may be its metadata.
+        Return whether the metadata beside a file's place may be the file's own.
 
-        Where upstream promises other metadata than before, it is as if the file were another: it goes to another place,
-        since no URL ever changes its bytes. Only a wheel that can be read knows better.
+        If upstream promises other metadata than before, the file goes to another place as if it were another file,
+        since no URL ever changes its bytes. This does not apply to a wheel whose own metadata can be read.
         """
         promise = promised_metadata(file)
         if promise is None or self._tree.digest(PackagePath(f"{place}.metadata")) in (None, promise):
@@ -107,17 +107,17 @@ def _broken(name: NormalizedName, file: File, own: Sha256) -> Failure:
 
 async def _of_wheel(content: Path | bytes) -> bytes | None:
     """
-    Read a wheel's METADATA; what takes long in a thread.
+    Read a wheel's METADATA, in a thread if that takes long.
 
-    A directory of 100,000 entries takes 0.8 s, and 16 kB of a small wheel that became 16 MiB 0.05 s.
+    A directory of 100,000 entries takes 0.8 s; 16 kB that unpack to 16 MiB take 0.05 s.
     """
-    if isinstance(content, bytes) and (body := wheel_metadata(content, most=_AT_ONCE_MOST)) is not None:
+    if isinstance(content, bytes) and (body := wheel_metadata(content, most=_MAX_INLINE_BYTES)) is not None:
         return body
     return await asyncio.to_thread(wheel_metadata, content)
 
 
 class _Memory:
-    """A small file's sink."""
+    """A sink for a small file, in memory."""
 
     def __init__(self) -> None:
         self.body = b""

@@ -1,4 +1,4 @@
-"""What came of a project's turn: how it will stand in the catalog, and in which words a person is told why."""
+"""The outcome of a project's transfer: its next state in the catalog, and the reasons that are reported."""
 
 import time
 from collections.abc import Sequence
@@ -12,38 +12,38 @@ from mirror_syncer.publish import Publication
 from mirror_syncer.work.transfer.job import Work
 
 ALTERED = (
-    "its page on disk was changed, and not by this mirror; upstream's page replaces it: find out who else can write to "
+    "another program changed its page on disk; it is replaced by upstream's page. Find out what else writes to "
     "MIRROR_DATA"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A publication, and what a run wants to know of it."""
+    """A publication, and what a run needs to know about it."""
 
     publication: Publication
     failures: tuple[Failure, ...] = ()
-    """What a person is told, a project's or a file's each."""
+    """What is reported, for a project or a file each."""
     tally: Tally = field(default_factory=Tally)
     unreachable: bool = False
-    """Upstream gave no answer at all."""
+    """Upstream did not answer."""
     gone: bool = False
-    """Upstream has it no more, and it is published: to be withdrawn, unless the deletion guard holds that back."""
+    """Upstream no longer has the project, and it is published: the deletion guard decides whether it is withdrawn."""
     newly: bool = True
-    """It was not failing before."""
+    """The project was not failing before."""
     altered: bool = False
     """The page on disk was not the one that was published last."""
     news: bool = False
-    """Upstream said something that it had not said before."""
+    """Upstream had news."""
 
     @property
     def row(self) -> ProjectRow:
-        """The project as it will stand in the catalog."""
+        """The project's next row in the catalog."""
         return self.publication.settlement.row
 
 
 def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
-    """Return the outcome of a page that did not change, and left nothing to do."""
+    """Return the outcome of a page that did not change, with nothing to do."""
     if work.outdates(row.serial):
         behind = replace(
             row,
@@ -71,14 +71,14 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
 
 def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None) -> Outcome:
     """
-    Return the outcome of a project that upstream says it does not have.
+    Return the outcome of a project that upstream does not have.
 
     Args:
-        index_missing: what is to be told instead, where upstream has no index at all.
+        index_missing: the reason instead, if upstream has no index at all.
     """
     now = int(time.time())
     if row.published:
-        # How many there are decides, in the end of the run: see the deletion guard.
+        # The deletion guard decides at the end of the run, by the number of such projects.
         guarded = replace(
             row,
             state=ProjectState.BEHIND,
@@ -89,7 +89,7 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
         )
         return Outcome(Publication(Settlement(guarded, gone=True)), gone=True)
     if work.wanted_serial is not None:
-        # The list is up to an hour old: what was deleted since is no failure.
+        # The list is up to an hour old: a project that was deleted since then is no failure.
         withdrawn = ProjectRow(
             row.name,
             state=ProjectState.WITHDRAWN,
@@ -99,19 +99,31 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
             checked_at=now,
         )
         return Outcome(Publication(Settlement(withdrawn)))
-    state, reason = ProjectState.FAILING, "upstream has no such project; look at its name in mirror.toml"
-    if row.state is ProjectState.WITHDRAWN:
-        state, reason = row.state, "upstream has it no more; if it is not coming back, take it from mirror.toml"
-    reason = index_missing or reason
+    state = row.state if row.state is ProjectState.WITHDRAWN else ProjectState.FAILING
+    reason = absence(row, index_missing)
     told = replace(row, state=state, error=reason, checked_at=now)
     return Outcome(Publication(Settlement(told)), (Failure(project=row.name, reason=reason),))
 
 
+def absence(row: ProjectRow, index_missing: str | None) -> str:
+    """
+    Return why a project is failing that upstream does not have, and that is not published.
+
+    Args:
+        index_missing: the reason instead, if upstream has no index at all.
+    """
+    if index_missing is not None:
+        return index_missing
+    if row.state is ProjectState.WITHDRAWN:
+        return "upstream no longer has it; if it is not coming back, remove it from mirror.toml"
+    return "upstream has no such project; look at its name in mirror.toml"
+
+
 def after_failure(row: ProjectRow, error: Exception) -> Outcome:
-    """Return the outcome of a project that could not be refreshed: what is published stays."""
+    """Return the outcome of a project that could not be refreshed; what is published stays."""
     state = ProjectState.BEHIND if isinstance(error, StalePageError) else ProjectState.FAILING
     failure = Failure(project=row.name, reason=str(error))
-    # Attempts and due time may be those of missing files, which a page that fails meanwhile does not change.
+    # Attempts and due time may belong to missing files; a page that fails meanwhile does not change them.
     waits = row.missing_files > 0
     failed = replace(
         row,
@@ -130,24 +142,53 @@ def after_failure(row: ProjectRow, error: Exception) -> Outcome:
 
 
 def after_alteration(outcome: Outcome) -> Outcome:
-    """Return the outcome of a project whose page somebody else had changed: it is an alarm, whatever came of it."""
+    """Return the outcome of a project whose page another program changed: it raises an alarm in any case."""
     failure = Failure(project=outcome.row.name, reason=ALTERED)
     return replace(outcome, failures=(failure, *outcome.failures), altered=True)
 
 
+def after_older_page(work: Work, row: ProjectRow, failed: Outcome, restricted: Outcome) -> Outcome:
+    """
+    Return the outcome of a page that is older than the last one, and of which only the restrictions were published.
+
+    Args:
+        failed: the outcome of the page alone.
+        restricted: the outcome of the publication.
+    """
+    settlement = restricted.publication.settlement
+    if not settlement.read:
+        return restricted
+    # Upstream's newer page, once it is shown again, is compared with this one.
+    settled = replace(
+        settlement.row,
+        state=failed.row.state,
+        serial=row.serial,
+        own_serial=settlement.row.published_serial,
+        error=failed.row.error,
+        older_since=failed.row.older_since,
+        attempts=failed.row.attempts,
+        due_at=failed.row.due_at,
+    )
+    publication = replace(restricted.publication, settlement=replace(settlement, row=settled, kept=None))
+    # What shrinks was reported when it was refreshed.
+    told = () if work.shrink else failed.failures
+    return replace(restricted, publication=publication, failures=(*restricted.failures, *told))
+
+
 def standing(
-    work: Work, *, serial: int | None, missing: Sequence[Failure], lost: int
+    work: Work, *, serial: int | None, missing: int, first: Sequence[Failure], lost: int
 ) -> tuple[ProjectState, str | None]:
     """
     Return in which state a page leaves its project, and why it is not current.
 
     Args:
         serial: the page's.
-        missing: files that could not be had.
-        lost: how many files stay on the page though upstream's lacks them.
+        missing: how many files could not be had.
+        first: their failures, as far as they are reported now.
+        lost: how many files stay on the page although upstream no longer has them.
     """
     if missing:
-        return ProjectState.PARTIAL, _lacking(len(missing), missing[0])
+        return ProjectState.PARTIAL, _lacking(missing, first[0] if first else None)
     if lost:
         return (
             ProjectState.BEHIND,
@@ -159,9 +200,9 @@ def standing(
 
 
 def _lagging(serial: int | None, wanted: int | None) -> str:
-    return f"upstream's list has it at serial {wanted}, its page at {serial}; it is asked again"
+    return f"upstream's list has serial {wanted}, its page {serial}; retrying"
 
 
 def _lacking(missing: int, first: Failure | None) -> str:
-    which = f"; {first.file}: {first.reason}" if first else ", to be tried again when their time has come"
+    which = f"; {first.file}: {first.reason}" if first else "; retrying later"
     return f"{missing} file(s) missing{which}"

@@ -1,8 +1,8 @@
 """
-Files of which the index gives no sha256: the first content that comes is hashed, published with that, and held to it.
+Files without a sha256 upstream: the first content is hashed, published with that hash, and compared with it later.
 
-Whoever installs from the mirror therefore always has a sha256 to lock, and the index cannot change a file unnoticed as
-long as the mirror names it.
+So clients of the mirror always have a sha256 to lock, and the index cannot change a file unnoticed while the mirror
+names it.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,20 @@ from msgspec.structs import replace as replace_file
 
 from mirror_syncer.model.digests import NO_DIGEST, OtherDigest, Unhashed, is_weak
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.page import File, Page, Refusal
-from mirror_syncer.publish import PublishedPage
+from mirror_syncer.model.page import File, Page, PublishedPage, Refusal
 
 DigestOf = Callable[[PackagePath, OtherDigest], OtherDigest | None]
-"""Computes another digest of what lies at a place; it blocks for the disk."""
+"""Computes another digest of the file at a place; it blocks for the disk."""
 
 
 class UnhashedFiles:
     """
-    Says what becomes of files without a sha256.
+    Decides whether files without a sha256 are accepted.
 
     Args:
-        accepted: from where they may come.
+        accepted: the hosts that they may come from.
         upstream: the index's URL.
-        digest_of: looks at what is published with a sha256 alone, when upstream begins to give another digest instead.
+        digest_of: hashes what is published with a sha256 alone, when upstream begins to give another digest instead.
     """
 
     def __init__(self, accepted: Unhashed, *, upstream: str, digest_of: DigestOf) -> None:
@@ -37,9 +36,9 @@ class UnhashedFiles:
 
     def settle(self, page: Page, published: PublishedPage | None) -> Page:
         """
-        Return a page whose files without a sha256 have that of what is published, or none where they have to come.
+        Return a page whose files without a sha256 have that of what is published, or none if they are to be downloaded.
 
-        Files that must not come from where they are become refusals. It may block for the disk.
+        Files on a host that is not accepted become refusals. It may block for the disk.
         """
         if not any(file.sha256 == NO_DIGEST for file in page.files):
             return page
@@ -57,18 +56,18 @@ class UnhashedFiles:
         return replace(page, files=tuple(files), refused=(*page.refused, *refused))
 
     def refusal(self, file: File, url: str) -> str | None:
-        """Return why a file without a sha256 must not come from a URL; None: it may."""
+        """Return why a file without a sha256 must not be downloaded from a URL; None if it may."""
         if self._accepted is Unhashed.NEVER:
-            return "the page gives no sha256, so that its content could not be checked; see MIRROR_WITHOUT_HASH"
+            return "the page gives no sha256, so its content cannot be checked; see MIRROR_WITHOUT_HASH"
         if is_weak(file.other_digest) and self._accepted is Unhashed.OWN_HOST and _origin(url) != self._host:
             return (
-                f"the page gives no sha256, and the file lies on another host, {urlsplit(url).netloc}; "
-                "MIRROR_WITHOUT_HASH=any-host would trust it"
+                f"the page gives no sha256, and the file is on another host, {urlsplit(url).netloc}; "
+                "MIRROR_WITHOUT_HASH=any-host accepts it"
             )
         return None
 
     def _pinned(self, file: File, published: PublishedPage | None) -> File | None:
-        """Return a file with the sha256 of what is published by its name, unless upstream promises something else."""
+        """Return a file with the sha256 of what is published by its name, unless upstream promises other content."""
         before = None if published is None else published.files.get(file.filename)
         if published is None or before is None or file.size not in (None, before.size):
             return None

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from mirror_syncer.model.page import Page
-from mirror_syncer.publish import PublishedPage
+from mirror_syncer.model.page import Page, PublishedPage
 
 
 def settle_contradictions(page: Page, published: PublishedPage | None) -> Page:

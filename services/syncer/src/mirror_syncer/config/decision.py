@@ -1,0 +1,176 @@
+"""
+The judgement of a project's files: the only place that says what happens to each of them.
+
+It is pure: a sync applies it, ``plan`` prints it, and the API shows it, so none of them can disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mirror_syncer.config.contradictions import settle_contradictions
+from mirror_syncer.config.older_pages import is_outdated, restrict
+from mirror_syncer.config.selection import Selection
+from mirror_syncer.model.decision import Decision, Reasoned
+from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
+
+_QUARANTINED = "upstream quarantined the project"
+_GUARDED = "the deletion guard decides whether it leaves"
+_TAKEN = "upstream no longer has it"
+_REPLACED = "upstream has other content under this name"
+_ALTERED = "another program wrote it into our page"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is known about a project besides its two pages."""
+
+    altered: bool = False
+    """The page on disk is not the one that was published last, so nothing it says about files is believed."""
+    damaged: frozenset[str] = frozenset()
+    """Places whose content is missing or wrong."""
+    older_than: int | None = None
+    """The serial of the last page, if upstream's page has an older one."""
+    older_since: int | None = None
+    """Since when upstream has shown only older pages."""
+    allow_loss: bool = False
+    """The deletion guard lets the files leave that upstream no longer has."""
+
+
+def decide(
+    page: Page,
+    published: PublishedPage | None,
+    selection: Selection,
+    *,
+    condition: Condition = Condition(),
+    now: int,
+) -> Decision:
+    """
+    Decide what happens to each file that upstream's page or ours names.
+
+    A rule that comes first wins: an older page, quarantine, files that upstream no longer has, then the versions that
+    the policy selects.
+
+    Args:
+        page: upstream's, in which files without a sha256 have that of what is published.
+        published: ours; None if there is none, or none that can be read.
+        now: seconds since the epoch.
+    """
+    page = page if condition.altered else settle_contradictions(page, published)
+    if condition.older_than is None or published is None or condition.altered:
+        return _decide(page, published, selection, condition)
+    wanted = selection.judge(page.name, page.files).wanted
+    if not is_outdated(page, wanted, published, older_since=condition.older_since, now=now):
+        return _decide(page, published, selection, condition)
+    shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
+    theirs = "" if page.serial is None else f", of serial {page.serial}"
+    outdated = (
+        f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts holds; "
+        "the rest is taken if it stays so for a day, or by `sync --force`"
+    )
+    if (restricted := restrict(page, published)) is None:
+        return replace(_leave_alone(page, published, outdated), outdated=outdated)
+    decision = _decide(replace(restricted, serial=None), published, selection, condition)
+    return replace(decision, outdated=outdated)
+
+
+def decide_removal(page: Page, published: PublishedPage | None, *, reason: str, guarded: bool = False) -> Decision:
+    """
+    Decide about a whole project that upstream no longer has, or that ``mirror.toml`` no longer selects.
+
+    Args:
+        page: an empty one.
+        guarded: the deletion guard keeps it published.
+    """
+    ours = tuple((file, reason) for file in published.page.files) if published else ()
+    return Decision(page, lost=ours) if guarded else Decision(page, leaving=ours)
+
+
+def _decide(page: Page, published: PublishedPage | None, selection: Selection, condition: Condition) -> Decision:
+    before: dict[str, File] = published.files if published else {}
+    if page.status is ProjectStatus.QUARANTINED:
+        # PEP 792: "quarantined" – the index MUST NOT offer any distributions
+        drop = tuple((file, _QUARANTINED) for file in page.files if not _is_ours(file, before))
+        return Decision(page, drop=drop, leaving=tuple((file, _QUARANTINED) for file in before.values()))
+    lost = {} if condition.allow_loss or condition.altered else _lost(page, published, condition.damaged)
+    replaced: tuple[File, ...] = ()
+    if lost:
+        # As if upstream still named them, and nothing else by their names, in versions that these tell.
+        replaced = tuple(file for file in page.files if file.filename in lost)
+        others = (file for file in page.files if file.filename not in lost)
+        page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
+    selected = selection.judge(page.name, page.files)
+    wanted, refused = selected.wanted, page.refused
+    if not wanted and page.files and selection.named:
+        problem = f"{selection.line!r} matches none of its {len(page.files)} files; correct the line in mirror.toml"
+        return replace(_leave_alone(page, published, problem), refused=refused)
+    if not wanted and refused:
+        # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
+        problem = f"none of its files can be had; {refused[-1].filename}: {refused[-1].reason}"
+        return replace(_leave_alone(page, published, problem), refused=refused)
+    served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
+    reasons: dict[str, str] = (
+        {file.filename: reason for file, reason in selected.left_out} if before or replaced else {}
+    )
+    keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
+    return Decision(
+        page,
+        keep=keep,
+        kept_because=f"mirror.toml selects it by {selection.words}",
+        missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
+        drop=(
+            *((file, reason) for file, reason in selected.left_out if not (before and _is_ours(file, before))),
+            *((file, reasons.get(file.filename, f"our file of this name stays; {_GUARDED}")) for file in replaced),
+        ),
+        lost=tuple(entry for name, entry in lost.items() if name in served),
+        leaving=tuple(
+            (file, reasons.get(name) or (_ALTERED if condition.altered else _REPLACED if name in served else _TAKEN))
+            for name, file in before.items()
+            if served.get(name) != file.sha256
+        ),
+        refused=refused,
+        left_out=len(selected.left_out),
+        warnings=tuple(selection.idle_lines(page.name, page.files)),
+    )
+
+
+def _leave_alone(page: Page, published: PublishedPage | None, problem: str) -> Decision:
+    """Return the decision that what is published stays as it is."""
+    before: dict[str, File] = published.files if published else {}
+    drop = tuple((file, problem) for file in page.files if not _is_ours(file, before))
+    return Decision(page, keep=tuple(before.values()), kept_because=problem, drop=drop, problem=problem)
+
+
+def _lost(page: Page, published: PublishedPage | None, damaged: frozenset[str]) -> dict[str, Reasoned]:
+    """
+    Return what our page names and upstream's no longer does with that content, by file name.
+
+    However little of a page it is, the deletion guard judges it: an index that lost its storage answers 200, with a
+    page of what it has cached, with entries that lack their hashes, or with a little less in each run. Of what is
+    damaged nothing is left to keep.
+    """
+    if published is None:
+        return {}
+    named = {file.filename: file.sha256 for file in page.files}
+    lost: dict[str, Reasoned] = {}
+    for file in published.page.files:
+        theirs = named.get(file.filename)
+        if theirs != file.sha256 and published.places[file.filename] not in damaged:
+            lost[file.filename] = file, f"{_TAKEN if theirs is None else _REPLACED}; {_GUARDED}"
+    return lost
+
+
+def _missing(keep: Sequence[File], published: PublishedPage, damaged: frozenset[str]) -> tuple[File, ...]:
+    """Return what is not published with this content, or is damaged itself or in its metadata."""
+    ours, places = published.files, published.places
+    return tuple(
+        file
+        for file in keep
+        if (before := ours.get(file.filename)) is None
+        or before.sha256 != file.sha256
+        or (damaged and not damaged.isdisjoint((place := places[file.filename], f"{place}.metadata")))
+    )
+
+
+def _is_ours(file: File, before: dict[str, File]) -> bool:
+    ours = before.get(file.filename)
+    return ours is not None and ours.sha256 == file.sha256

@@ -1,0 +1,379 @@
+"""`plan`: what a sync would do and how much it would download, file by file if a project is named."""
+
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import fakepypi
+from mirror_contract import ProjectState, Run, RunState
+from mirror_syncer.commands import plan_report
+from mirror_syncer.commands.plan_report import Report
+from syncer.planning import planned
+from syncer.site import Site
+
+SDIST, WHEEL = "six-1.0.tar.gz", "six-1.0-py3-none-any.whl"
+
+
+def files(report: Report) -> dict[str, str]:
+    """Return the decisions about the only project's files; "download" of those kept that are not there."""
+    (project,) = report.document()["projects"]
+    return {file["file"]: "download" if file["download"] else file["decision"] for file in project["files"]}
+
+
+def totals(report: Report) -> dict[str, Any]:
+    """Return the totals, as a program reads them."""
+    document: dict[str, Any] = json.loads(json.dumps(report.document()))["totals"]
+    return document
+
+
+def shown(report: Report) -> str:
+    """Return what a person sees."""
+    console = Console(file=io.StringIO(), width=160)
+    report.show(console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+async def test_plan_counts_what_a_sync_downloads(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The bytes that a plan counts are the bytes that the next sync downloads; the plan after that counts none."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0", padding=10_000)
+    site.select("idna", "six")
+    before = await planned(site)
+    run = await site.sync()
+    after = await planned(site)
+
+    assert (before.sums.fetch_files, before.sums.fetch_bytes) == (run.counts.files_fetched, run.counts.bytes_fetched)
+    assert totals(before)["free_bytes_after"] == totals(before)["free_bytes"] - run.counts.bytes_fetched
+    assert (after.sums.fetch_files, after.sums.have_files) == (0, 4)
+    assert {project.action for project in after.projects} == {"keep"}
+
+
+async def test_plan_measures_a_day_as_the_guard_does(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The guard's share is of what was there before upstream took some of it today, in a plan as in a sync."""
+    names = [f"project-{number}" for number in range(10)]
+    for name in names:
+        pypi.index.project(name).create()
+    site.select(*names)
+    await site.sync()
+    for name in names[:4]:
+        pypi.index.project(name).delete()
+    await site.sync()
+    site.select(*names[:6])
+    plan = await planned(site)
+    run = await site.sync()
+
+    assert [project.action for project in plan.projects if project.name in names[6:]] == ["withdraw"] * 4
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (4, 0)
+
+
+async def test_plan_logs_in_as_a_sync_does(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """A plan sends the same user and password as a sync."""
+    pypi.index.project("six").upload("1.0")
+    pypi.faults.everywhere().require_login("reader", "secret")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login reader password secret\n")
+    site.select("six")
+    assert totals(await planned(site, upstream_netrc=netrc))["fetch_files"] == 2
+    assert (await planned(site)).failed
+
+
+async def test_plan_of_a_named_project_lists_its_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Of a named project each file is listed: to download, kept, dropped and by which line, or leaving."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    pypi.index.project("six").upload("1.1")
+    pypi.index.project("six").upload("2.0", wheel=False)
+    pypi.index.project("six").delete_file(WHEEL)
+    site.select("six<2")
+
+    report = await planned(site, "six")
+
+    assert files(report) == {
+        SDIST: "keep",
+        WHEEL: "leaving",
+        "six-1.1.tar.gz": "download",
+        "six-1.1-py3-none-any.whl": "download",
+        "six-2.0.tar.gz": "drop",
+    }
+    (project,) = report.document()["projects"]
+    (dropped,) = [file for file in project["files"] if file["decision"] == "drop"]
+    assert dropped["reason"] == "its version does not match 'six<2' in mirror.toml"
+    text = shown(report)
+    assert "does not match 'six<2'" in text
+    assert "2 files to download" in text
+    assert "1 files leave" in text
+
+
+async def test_plan_applies_a_changed_policy_to_a_304(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that did not change is asked for with its validators, and judged by the policy as it is now."""
+    for version in ("1.0", "2.0"):
+        pypi.index.project("six").upload(version, wheel=False)
+    site.select("six<2")
+    await site.sync()
+    site.select("six")
+    pypi.log.forget()
+
+    report = await planned(site, "six")
+
+    assert [exchange.status for exchange in pypi.log.to("/simple/six/")] == [304]
+    assert files(report) == {"six-1.0.tar.gz": "keep", "six-2.0.tar.gz": "download"}
+
+
+async def test_plan_shows_an_unknown_size_as_unknown(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file whose size upstream does not give counts as unknown, in the totals and in words."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    pypi.faults.on_page("six").edit(lambda page: page["files"][0].pop("size"))
+
+    report = await planned(site, "six")
+
+    assert (report.sums.fetch_files, report.sums.unknown_sizes) == (2, 1)
+    assert report.sums.fetch_bytes > 0
+    assert "and 1 of unknown size" in shown(report)
+    assert "at most" in shown(report)
+
+
+async def test_plan_warns_about_the_disk_reserve(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan that would leave less than the reserve says so, and what to do about it."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+
+    report = await planned(site, reserve=0.99)
+
+    assert "MIRROR_DISK_RESERVE" in shown(report)
+    assert totals(report)["reserve_bytes"] > totals(report)["free_bytes_after"]
+
+
+async def test_plan_counts_what_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan counts what leaves: projects removed from mirror.toml, gone upstream, or quarantined."""
+    for name in ("dropped", "gone", "held"):
+        pypi.index.project(name).upload("1.0", wheel=False)
+    site.select("dropped", "gone", "held", guard="100%")
+    await site.sync()
+    site.select("gone", "held", guard="100%")
+    pypi.index.project("gone").delete()
+    pypi.index.project("held").quarantine()
+
+    report = await planned(site)
+
+    assert {project.name: project.action for project in report.projects} == {
+        "gone": "withdraw",
+        "held": "refresh",
+        "dropped": "withdraw",
+    }
+    assert (report.sums.leaving_files, report.sums.fetch_files) == (3, 0)
+    assert report.sums.leaving_bytes > 0
+
+
+async def test_plan_survives_a_bad_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project whose page cannot be fetched is listed with the reason, and the others are estimated."""
+    for name in ("bad", "six"):
+        pypi.index.project(name).upload("1.0")
+    site.select("bad", "six")
+    pypi.faults.on_page("bad").status(403)
+
+    report = await planned(site)
+
+    assert report.failed
+    assert totals(report)["failed"] == 1
+    (bad,) = [project for project in report.projects if project.name == "bad"]
+    assert (bad.action, bad.sums) == ("failing", None)
+    assert "403" in bad.reason
+    assert report.sums.fetch_files == 2
+
+
+async def test_plan_of_too_many_projects_asks_nobody(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan of too many projects asks nobody, and says how to estimate some of them."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0")
+    site.select("idna", "six")
+    monkeypatch.setattr(plan_report, "MAX_ESTIMATED_PROJECTS", 1)
+
+    whole, named = await planned(site), await planned(site, "six")
+
+    assert totals(whole)["not_estimated"] == 2
+    assert "name some projects" in (whole.not_estimated or "")
+    assert named.sums.fetch_files == 2
+    assert pypi.log.paths() == ["/simple/six/"]
+
+
+# What a plan and the sync after it agree about
+
+
+async def both(site: Site, *projects: str) -> tuple[Report, Run]:
+    """Return the plan of a sync, and the sync."""
+    return await planned(site, *projects), await site.sync(*projects)
+
+
+def action(report: Report, name: str = "six") -> str:
+    """Return what a plan does to a project."""
+    return next(project.action for project in report.projects if project.name == name)
+
+
+@pytest.mark.proves("reliability/removal")
+async def test_line_that_matches_nothing_fails_in_plan_and_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A line that matches no release fails, in the plan and in the sync, and what is published stays."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    await site.sync()
+    site.select("six==99")
+
+    report, run = await both(site)
+
+    assert (action(report), report.failed, report.sums.fetch_files, report.sums.leaving_files) == (
+        "failing",
+        True,
+        0,
+        0,
+    )
+    assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
+    assert report.projects[0].reason == run.failures[0].reason
+    assert "'six==99' matches none of its 2 files" in run.failures[0].reason
+    assert site.filenames("six") == {SDIST, WHEEL}
+
+
+@pytest.mark.proves("reliability/removal")
+async def test_line_that_matches_nothing_of_everything_fails_too(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything a named line that matches nothing leaves what is published, in the plan and in the sync."""
+    pypi.index.project("six").upload("1.0")
+    site.everything()
+    await site.sync()
+    site.everything("six<0.1")
+
+    report, run = await both(site, "six")
+
+    assert (action(report), report.sums.leaving_files) == ("failing", 0)
+    assert set(files(report).values()) == {"keep"}
+    assert run.counts.projects_failed == 1
+    assert site.filenames("six") == {SDIST, WHEEL}
+
+
+@pytest.mark.proves("reliability/removal")
+async def test_other_content_under_a_known_name_is_lost(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Other content under a published name is a loss that the guard keeps, in the plan and in the sync."""
+    six = pypi.index.project("six")
+    six.upload("1.0", wheel=False)
+    site.select("six", grace="0h")
+    await site.sync()
+    ours = site.content("six", SDIST)
+    six.upload_file(SDIST, b"other", version="1.0", replace=True)
+    # Another project lost something today, and of one project the guard lets one go.
+    site.sql(f"UPDATE about SET value = '{{\"idna\": {int(time.time())}}}' WHERE key = 'taken'")
+    site.sql(f"INSERT OR IGNORE INTO about (key, value) VALUES ('taken', '{{\"idna\": {int(time.time())}}}')")
+
+    report, named = await planned(site), await planned(site, "six")
+    run = await site.sync()
+
+    assert (action(report), report.sums.fetch_files, report.sums.leaving_bytes) == ("withheld", 0, 0)
+    assert report.sums.lost_files == run.counts.projects_withheld == 1
+    assert site.content("six", SDIST) == ours
+    document = named.document()["projects"][0]
+    assert [(file["decision"], file["size"]) for file in document["files"]] == [("lost", len(ours)), ("drop", 5)]
+
+
+async def test_other_content_that_the_guard_allows_is_downloaded(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Within the guard's bound other content takes the place of ours, in the plan and in the sync."""
+    six = pypi.index.project("six")
+    six.upload("1.0", wheel=False)
+    site.select("six", grace="0h")
+    await site.sync()
+    ours = site.content("six", SDIST)
+    six.upload_file(SDIST, b"other", version="1.0", replace=True)
+
+    report, run = await both(site)
+
+    assert (report.sums.fetch_files, report.sums.fetch_bytes) == (1, 5)
+    assert (report.sums.leaving_files, report.sums.leaving_bytes) == (1, len(ours))
+    assert (run.counts.files_fetched, run.counts.bytes_fetched, run.counts.files_removed) == (1, 5, 1)
+    assert site.content("six", SDIST) == b"other"
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone upstream", "lost its files"])
+@pytest.mark.proves("reliability/removal")
+async def test_plan_withholds_what_the_guard_withholds(site: Site, pypi: fakepypi.FakePyPI, *, gone: bool) -> None:
+    """What the deletion guard keeps does not leave in the plan either, and counts no bytes that leave."""
+    names = [f"project-{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", wheel=False)
+    site.select(*names)
+    await site.sync()
+    for name in names[:3]:
+        if gone:
+            pypi.index.project(name).delete()
+        else:
+            pypi.index.project(name).delete_release("1.0")
+
+    report, run = await both(site)
+
+    assert [action(report, name) for name in names] == [*["withheld"] * 3, "keep"]
+    assert (report.sums.lost_files, report.sums.leaving_files, report.sums.leaving_bytes) == (3, 0, 0)
+    assert (run.counts.projects_withheld, run.counts.projects_withdrawn) == (3, 0)
+    assert site.pages() == names
+
+
+async def test_plan_of_a_withheld_line_counts_nothing_that_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Projects removed from mirror.toml that the guard keeps count no files or bytes that leave."""
+    names = [f"project-{number}" for number in range(4)]
+    for name in names:
+        pypi.index.project(name).upload("1.0", wheel=False)
+    site.select(*names)
+    await site.sync()
+    site.select(names[0])
+
+    report, run = await both(site)
+
+    assert [action(report, name) for name in names] == ["keep", *["withheld"] * 3]
+    assert (report.sums.leaving_files, report.sums.leaving_bytes) == (0, 0)
+    assert (run.counts.projects_withheld, run.counts.projects_withdrawn) == (3, 0)
+
+
+async def test_plan_does_not_believe_an_older_page(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page that an edge of the CDN shows too late changes nothing, in the plan and in the sync."""
+    pypi.index.project("six").upload("1.0", wheel=False)
+    pypi.index.project("six").upload("1.1", wheel=False)
+    site.select("six")
+    await site.sync()
+    pypi.faults.on_page("six").stale()
+
+    report, run = await both(site)
+
+    assert (action(report), report.sums.fetch_files, report.sums.leaving_files) == ("behind", 0, 0)
+    assert report.projects[0].reason == run.failures[0].reason
+    assert site.filenames("six") == {"six-1.0.tar.gz", "six-1.1.tar.gz"}
+
+
+@pytest.mark.proves("reliability/upstream")
+async def test_refused_entries_count_as_failed_files_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An invalid entry of a page is a failed file: in the run, the metrics and the project's row, once each."""
+
+    def spoil(page: dict[str, Any]) -> None:
+        page["files"][0]["hashes"] = {"sha256": "none"}
+
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0")
+        pypi.faults.on_page(name).edit(spoil)
+    pypi.faults.on_page("six").edit(lambda page: page["files"].pop())
+    site.select("idna", "six")
+    report = await planned(site)
+    async with site.running() as running:
+        run = await running.sync()
+        metrics = running.mirror.metrics.exposition()
+        rows = running.row("idna"), running.row("six")
+
+    assert [(project.action, project.sums and project.sums.refused_files) for project in report.projects] == [
+        ("refresh", 1),
+        ("failing", 1),
+    ]
+    assert run.counts.files_failed == 2
+    assert sorted(failure.project or "" for failure in run.failures if failure.file) == ["idna", "six"]
+    assert b'pypi_mirror_transfers_total{kind="file",outcome="failed"} 2.0' in metrics
+    assert [(row.state, row.missing_files) for row in rows] == [(ProjectState.PARTIAL, 1), (ProjectState.FAILING, 0)]

@@ -1,0 +1,21 @@
+"""The plan of a mirror host's next sync, as `mirror-syncer plan` reports it."""
+
+from mirror_contract import RunKind, RunRequest
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.commands.plan_report import Report, make_report
+from mirror_syncer.config import read_policy
+from mirror_syncer.config.settings import Settings
+from syncer.site import Site
+
+
+async def planned(site: Site, *projects: str, offline: bool = False, reserve: float = 0.0, **more: object) -> Report:
+    """Return the report of a plan; ``more`` are settings."""
+    settings = Settings.model_validate(
+        {"data": site.data, "state": site.state, "upstream": site.upstream, "disk_reserve": reserve, **more}
+    ).model_copy(update={"file_hosts": ("127.0.0.1",)})
+    catalog = Catalog.in_directory(site.state)
+    try:
+        request = RunRequest(kind=RunKind.SYNC, projects=projects or None)
+        return await make_report(settings, request, policy=read_policy(site.policy), catalog=catalog, offline=offline)
+    finally:
+        catalog.close()
