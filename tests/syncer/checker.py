@@ -21,7 +21,7 @@ from syncer.site import Site
 FORMS = ("index.html", "index.html.gz", "index.v1_json", "index.v1_json.gz")
 _ROOT = "http://mirror/"
 _TEMPORARY = re.compile(r"(^|/)\.")
-_CATALOG = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"}
+_STATE_FILES = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "policy.json"}
 
 
 @dataclass
@@ -98,7 +98,7 @@ class MirrorChecker:
         left = [path for path in site.web.rglob("*") if path.name.startswith(".") and path.name != ".gone"]
         left += (mark for mark in site.web.glob("packages/**/.gone/*") if mark.stat().st_size)
         left += (site.data / "pypi" / ".staging").iterdir()
-        left += (path for path in site.state.iterdir() if path.name not in _CATALOG)
+        left += (path for path in site.state.iterdir() if path.name not in _STATE_FILES)
         left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))
         assert not left, left
 

@@ -78,7 +78,7 @@ async def test_dripping_answer_ends_after_its_timeout(
 
 @pytest.mark.proves("reliability/upstream")
 async def test_page_without_end_fails_at_its_time_limit(tmp_path: Path, raw: Wire) -> None:
-    """A page that arrives fast enough but never ends fails at its time limit, and its retry waits."""
+    """A page that arrives fast enough but never ends fails at its time limit, and is retried later."""
     raw.answers["/simple/bad/"] = drip(JSON + b"\r\n", b" " * 5_000)
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
@@ -239,7 +239,7 @@ def test_page_of_junk_entries_is_refused(size: int) -> None:
 
 @pytest.mark.proves("security/upstream")
 def test_page_of_junk_versions_is_refused() -> None:
-    """A page with more versions than any project has files gets none of them parsed by PEP 440."""
+    """A page with more versions than any project has files is refused before any version is parsed."""
     body = b'{"meta":{},"name":"bad","files":[],"versions":[' + b'"1",' * 200_000 + b'"1"]}'
 
     with pytest.raises(InvalidPageError, match="200,001 versions"):

@@ -69,7 +69,7 @@ async def test_file_that_cannot_be_removed_costs_only_itself(site: Site, pypi: f
 
 
 async def test_start_continues_past_unreadable_leftovers(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Unreadable files that a crash left behind do not stop the next start; they are removed once they can be."""
+    """Unreadable files that a crash left behind do not stop the next start, which removes them once it can."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six", grace="0m")
