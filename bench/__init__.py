@@ -1,5 +1,5 @@
 """
-Side by side with bandersnatch: the same corpus, upstream, container and Python, in one run.
+Benchmarks against bandersnatch: the same corpus, upstream, container and Python, in one run.
 
 ``bench/run`` starts it; nothing here is part of the mirror.
 """

@@ -1,4 +1,4 @@
-"""``bench/run``: what may be asked for."""
+"""The command line of ``bench/run``."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ _TRIALS: tuple[Trial, ...] = (ListTrial(), MemoryTrial(), VerifyTrial(), Serving
 
 
 def main() -> int:
-    """Run what is asked for; tables go to standard output, and with JSON and plots to ``bench/results/``."""
+    """Run the scenarios; print tables, and write them to ``bench/results/`` with JSON and plots."""
     scenarios = {scenario.name: scenario for scenario in SCENARIOS}
     trials = {trial.name: trial for trial in _TRIALS}
     known = {one.name: one.what for one in SCENARIOS} | {one.name: one.what for one in _TRIALS}
@@ -33,11 +33,13 @@ def main() -> int:
         description="Mirrors the same corpus with pypi-mirror and bandersnatch in turns, and compares.",
         epilog=f"scenarios: {'; '.join(f'{name} ({what})' for name, what in known.items())}",
     )
-    parser.add_argument("scenario", nargs="+", choices=known, metavar="SCENARIO", help="one or more; see below")
+    parser.add_argument("scenario", nargs="+", choices=known, metavar="SCENARIO", help="one or more of those below")
     parser.add_argument("--pairs", type=int, default=3, metavar="N", help="runs of each contender (3)")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the corpus: to see a change, not to quote")
-    parser.add_argument("--ours", action="store_true", help="without bandersnatch")
-    parser.add_argument("--profile", action="store_true", help="under py-spy; stacks go to bench/results/profile-*")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the corpus: for a first impression, not for publication"
+    )
+    parser.add_argument("--ours", action="store_true", help="skip bandersnatch")
+    parser.add_argument("--profile", action="store_true", help="run under py-spy; stacks go to bench/results/profile-*")
     arguments = parser.parse_args()
     if arguments.pairs < 1:
         parser.error("--pairs: one at least")
@@ -60,7 +62,7 @@ def main() -> int:
             sys.stderr.write(f"bench/run: {name}: {error}\n")
             return 1
         sys.stdout.write(f"\n{table(results)}\n")
-        if not options.profile:  # which slows what it looks at
+        if not options.profile:  # py-spy slows the program
             write(results, _RESULTS)
     return 0
 

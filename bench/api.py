@@ -1,4 +1,4 @@
-"""How soon Prometheus and people are answered with all of PyPI in the catalog: by control, by the syncer behind it."""
+"""Response times of control and the syncer with all of PyPI in the catalog."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ from bench.stubs import PYPI, build_stubs
 from bench.trials import figures_of
 from bench.upstream import PLAIN, await_port, serving
 
-_LOOKS = 30  # a pair
+_LOOKS = 30  # per pair
 _CONTROL = 8081
 _STOP_SECONDS = 20
-# What is asked of whom, and within how many milliseconds it should be answered.
+# Calls, by service, and the milliseconds within which they should be answered.
 _CALLS = {
     (PORT, "/status"): 20,
     (PORT, "/metrics"): 20,
@@ -37,13 +37,13 @@ _CALLS = {
 
 
 class ApiTrial:
-    """Calls of both APIs, one after the other, of services that have nothing else to do."""
+    """Sequential calls of both APIs, with idle services."""
 
     name = "api"
     what = "as many projects as PyPI in the catalog: status, metrics and searches"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure."""
+        """Run the trial."""
         ours = Ours()
         figures = figures_of(self, options, **{ours.name: ours.version()})
         room, home = ground.fresh(self.name), ground.fresh(ours.name)
@@ -56,7 +56,7 @@ class ApiTrial:
             mark_published(home, stubs)
             with running(ours.service(home, line=PLAIN)), _control(ours, home):
                 for (port, path), most in _CALLS.items():
-                    look(path, port=port)  # the first warms caches that a scrape twice a minute keeps warm
+                    look(path, port=port)  # warms caches that regular scrapes keep warm
                     looks = [look(path, port=port) * 1000 for _ in range(_LOOKS * options.pairs)]
                     asked = "control" if port == _CONTROL else "the syncer"
                     figures.add(f"{asked}: {path}", ours.name, *looks, unit="ms", at_most=most)

@@ -1,4 +1,4 @@
-"""Did it do the work? Every file with its hash, nothing besides, every page with every file."""
+"""Checks of the result: every file with its hash, no other file, every page with every file."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ def check_tree(contender: Contender, home: Path, corpus: Corpus) -> None:
     Compare a tree with the corpus.
 
     Raises:
-        RuntimeError: they differ; the first differences are told.
+        RuntimeError: they differ; the message lists the first differences.
     """
     web = contender.web(home)
     wrong = [*_wrong_files(contender, web / "packages", corpus), *_wrong_pages(web / "simple", corpus)]
@@ -30,10 +30,10 @@ def check_tree(contender: Contender, home: Path, corpus: Corpus) -> None:
 
 def check_stub_pages(contender: Contender, home: Path, stubs: Stubs) -> None:
     """
-    Compare the pages of projects that changed, and their files, with upstream's; where none did, look at every page.
+    Compare pages and files of changed projects with upstream's; if none changed, check every page.
 
     Raises:
-        RuntimeError: one differs, or is missing.
+        RuntimeError: a page or file differs or is missing.
     """
     web = contender.web(home)
     for name in stubs.releases or stubs.names:

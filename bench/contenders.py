@@ -1,4 +1,4 @@
-"""Who is measured, each with its fastest settings that leave the same result: both page formats, files, metadata."""
+"""The contenders, each with its fastest settings for the same result: both page formats, files, metadata."""
 
 import subprocess
 from dataclasses import replace
@@ -9,27 +9,27 @@ from bench.corpus import File
 from bench.measure import Command
 from bench.upstream import Line
 
-CONNECTIONS = 10  # bandersnatch's most; the same for both
+CONNECTIONS = 10  # bandersnatch's maximum, used for both
 
 
 class Contender(Protocol):
-    """A program that mirrors."""
+    """A mirror program."""
 
     @property
     def name(self) -> str:
-        """What it is called in tables."""
+        """The name in tables."""
 
     def version(self) -> str:
-        """Return the version of what is installed."""
+        """Return the installed version."""
 
     def command(self, home: Path, *, line: Line) -> Command:
-        """Write its configuration into ``home``, and return what mirrors all of upstream there."""
+        """Write the configuration into ``home``, and return the command that mirrors all of upstream there."""
 
     def web(self, home: Path) -> Path:
-        """Return where its ``simple/`` and ``packages/`` lie."""
+        """Return the directory of ``simple/`` and ``packages/``."""
 
     def place(self, file: File) -> str:
-        """Return where below ``packages/`` it keeps a file."""
+        """Return the path of a file below ``packages/``."""
 
 
 class Ours:
@@ -39,21 +39,21 @@ class Ours:
     _venv, _package = "/opt/mirror", "pypi-mirror-syncer"
 
     def version(self) -> str:
-        """Return the version of what is installed."""
+        """Return the installed version."""
         return _version(self._venv, self._package)
 
     def command(self, home: Path, *, line: Line) -> Command:
-        """Mirror everything, once."""
+        """Return the command of a full sync."""
         return self._command("sync", home, line=line, log_level="warning")
 
     def service(self, home: Path, *, line: Line) -> Command:
-        """Return the service, in which nothing comes by itself; its log tells in JSON how far a run is."""
+        """Return the command of the service, without a schedule and with a JSON log."""
         command = self._command("serve", home, line=line, log_level="info")
         told = {"MIRROR_SCHEDULE": "off", "MIRROR_LOG_FORMAT": "json"}
         return replace(command, environment={**command.environment, **told})
 
     def control(self, home: Path, *, syncer: str, listen: str) -> Command:
-        """Return control, which asks a syncer; it hears of no access log."""
+        """Return the command of control for a syncer, without an access log."""
         (home / "control").mkdir(exist_ok=True)
         environment = {
             "MIRROR_CONTROL_STATE": str(home / "control"),
@@ -65,11 +65,11 @@ class Ours:
         return Command([f"{self._venv}/bin/mirror-control"], environment, home / "control.log")
 
     def verification(self, home: Path, *, line: Line) -> Command:
-        """Hash all that is published."""
+        """Return the command of a full verify."""
         return self._command("verify", home, line=line, log_level="warning")
 
     def python(self, home: Path, *arguments: str) -> Command:
-        """Return a module of the driver's under the Python that has the syncer's packages."""
+        """Return a command that runs a bench module with the syncer's Python."""
         environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
         return Command([f"{self._venv}/bin/python", "-m", *arguments], environment, home / "log")
 
@@ -91,11 +91,11 @@ class Ours:
         return Command([f"{self._venv}/bin/mirror-syncer", verb], environment, home / "log")
 
     def web(self, home: Path) -> Path:
-        """Return where its ``simple/`` and ``packages/`` lie."""
+        """Return the directory of ``simple/`` and ``packages/``."""
         return home / "tree" / "pypi" / "web"
 
     def place(self, file: File) -> str:
-        """Return where below ``packages/`` it keeps a file."""
+        """Return the path of a file below ``packages/``."""
         return f"{file.blake2b[:2]}/{file.filename}"
 
 
@@ -106,11 +106,11 @@ class Bandersnatch:
     _venv, _package = "/opt/bandersnatch", "bandersnatch"
 
     def version(self) -> str:
-        """Return the version of what is installed."""
+        """Return the installed version."""
         return _version(self._venv, self._package)
 
     def command(self, home: Path, *, line: Line) -> Command:
-        """Mirror everything; no second copy of the JSON, no hashing of what is there."""
+        """Return the command of a full sync, without a second copy of the JSON and without hashing existing files."""
         settings = {
             "directory": home / "tree",
             "master": line.origin,
@@ -131,15 +131,15 @@ class Bandersnatch:
         )
 
     def web(self, home: Path) -> Path:
-        """Return where its ``simple/`` and ``packages/`` lie."""
+        """Return the directory of ``simple/`` and ``packages/``."""
         return home / "tree" / "web"
 
     def place(self, file: File) -> str:
-        """Return where below ``packages/`` it keeps a file."""
+        """Return the path of a file below ``packages/``."""
         return file.path
 
 
 def _version(venv: str, package: str) -> str:
     program = f"from importlib.metadata import version; print(version({package!r}))"
     command = [f"{venv}/bin/python", "-c", program]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - our own
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - constant arguments

@@ -1,4 +1,4 @@
-"""A part of a PyPI that never was: pages and files, the same bytes each time."""
+"""A synthetic, reproducible part of PyPI: pages and files."""
 
 import gzip
 import hashlib
@@ -12,28 +12,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-_TWO_WHEELS = 0.4  # of the releases have a second one, for a platform
+_TWO_WHEELS = 0.4  # the share of releases with a second wheel, for a platform
 _UPLOADED = "2024-02-29T12:00:00"
-_SERIAL = 1_000_000  # plus the project's number, of six digits: nginx makes the header of the name alone
+_SERIAL = 1_000_000  # plus the project's six-digit number: nginx derives the header from the name
 _WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a corpus is like; equal shapes give equal bytes."""
+    """The parameters of a corpus; equal parameters give equal bytes."""
 
     projects: int
     releases: float
-    """The mean; each project has one at least."""
+    """The mean number of releases; each project has at least one."""
     smallest: int
     largest: int
-    """Bytes of a distribution."""
+    """The size of the largest distribution, in bytes."""
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A distribution, and what a mirror must hold of it."""
+    """A distribution, and what a mirror must store of it."""
 
     project: str
     version: str
@@ -42,17 +42,17 @@ class File:
     sha256: str
     blake2b: str
     metadata_sha256: str | None
-    """Of the ``.metadata`` beside it (PEP 658); wheels have one."""
+    """The hash of its ``.metadata`` (PEP 658); only wheels have one."""
 
     @property
     def path(self) -> str:
-        """Where PyPI has it, below ``/packages/``."""
+        """PyPI's path below ``/packages/``."""
         return f"{self.blake2b[:2]}/{self.blake2b[2:4]}/{self.blake2b[4:]}/{self.filename}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """What lies on upstream's disk."""
+    """The corpus on upstream's disk."""
 
     directory: Path
     projects: tuple[str, ...]
@@ -60,16 +60,16 @@ class Corpus:
 
     @property
     def file_count(self) -> int:
-        """How many files a mirror holds in the end, each ``.metadata`` counted."""
+        """The number of files in a complete mirror, each ``.metadata`` included."""
         return len(self.files) + sum(file.metadata_sha256 is not None for file in self.files)
 
     @property
     def byte_count(self) -> int:
-        """What the distributions weigh."""
+        """The total size of the distributions in bytes."""
         return sum(file.size for file in self.files)
 
     def announce(self, projects: int) -> "Corpus":
-        """Have the project list name the first projects alone, and return that smaller corpus."""
+        """Limit the project list to the first projects, and return that smaller corpus."""
         names = self.projects[:projects]
         listed = [{"name": name, "_last-serial": serial(name)} for name in names]
         meta = {"api-version": "1.4", "_last-serial": serial(names[-1])}
@@ -88,7 +88,7 @@ def serial(project: str) -> int:
 
 
 def build_corpus(shape: Shape, directory: Path, *, origin: str) -> Corpus:
-    """Write pages, legacy JSON and files below a fresh directory; ``origin`` is where they will be served."""
+    """Write pages, legacy JSON and files into a new directory; ``origin`` is the URL that will serve them."""
     for folder in ("simple", "legacy", "packages"):
         (directory / folder).mkdir(parents=True)
     names = tuple(f"{_WORDS[number % len(_WORDS)]}-{number:06}" for number in range(shape.projects))
@@ -109,7 +109,7 @@ def _build_project(name: str, shape: Shape, packages: Path) -> Iterator[File]:
         version = f"1.{number}.0"
         store = partial(store_file, project=name, version=version, packages=packages)
         yield store(f"{stem}-{version}.tar.gz", _noise(dice, shape))
-        # Of PyPI's 20.8 M files 12.3 M are wheels with metadata: 1.4 a source distribution.
+        # Of PyPI's 20.8 M files, 12.3 M are wheels with metadata: 1.4 per source distribution.
         for tag in ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64")[: 1 + (dice.random() < _TWO_WHEELS)]:
             metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: {tag}\n".encode()
             wheel = _wheel(f"{stem}-{version}", metadata, _noise(dice, shape))
@@ -117,12 +117,12 @@ def _build_project(name: str, shape: Shape, packages: Path) -> Iterator[File]:
 
 
 def _noise(dice: random.Random, shape: Shape) -> bytes:
-    """A source distribution's content: no mirror looks into one, and noise is what compressed files are like."""
+    """Return a source distribution's content: random bytes, as in compressed files; no mirror reads them."""
     return dice.randbytes(dice.randint(shape.smallest, shape.largest))
 
 
 def _wheel(stem: str, metadata: bytes, content: bytes) -> bytes:
-    """A wheel that can be opened: mirrors may read the metadata from it."""
+    """Return a valid wheel, because mirrors may read its metadata."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo(f"{stem.partition('-')[0]}/content.bin"), content)
@@ -133,7 +133,7 @@ def _wheel(stem: str, metadata: bytes, content: bytes) -> bytes:
 def store_file(
     filename: str, content: bytes, metadata: bytes | None = None, *, project: str, version: str, packages: Path
 ) -> File:
-    """Write a distribution, and its ``.metadata``, where PyPI would have them."""
+    """Write a distribution and its ``.metadata`` to PyPI's paths."""
     file = File(
         project=project,
         version=version,
@@ -176,7 +176,7 @@ def page(name: str, files: Sequence[File], origin: str, *, last: int) -> dict[st
 
 
 def legacy(name: str, files: Sequence[File], origin: str, *, last: int) -> dict[str, Any]:
-    """Return a project's document of the legacy API; ``last`` is its serial."""
+    """Return a project's legacy JSON document; ``last`` is its serial."""
     releases: dict[str, list[dict[str, Any]]] = {}
     for file in files:
         releases.setdefault(file.version, []).append(
@@ -199,7 +199,7 @@ def legacy(name: str, files: Sequence[File], origin: str, *, last: int) -> dict[
 
 
 def write_page(path: Path, document: dict[str, Any] | str) -> None:
-    """Write a page, or its text, and its gzip twin, which nginx sends as it is."""
+    """Write a page and its .gz file, which nginx sends unchanged."""
     text = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
     body = text.encode()
     path.write_bytes(body)

@@ -1,10 +1,10 @@
 """
-``python -m bench.counting LOGS STORE NUMBER OUTPUT``: counts so many lines of an access log as control does.
+``python -m bench.counting LOGS STORE NUMBER OUTPUT``: counts NUMBER lines of an access log as control does.
 
-They are there, or come meanwhile; it tells how long it takes until all are counted.
+The lines exist or arrive meanwhile. The output is the time until all are counted.
 
-It runs under the Python that has control, in a process that does nothing else but look how late its loop is, which
-whoever asks control for something meanwhile waits for.
+It runs with control's Python, in a process that otherwise only measures the delay of its event loop, which a client of
+control would notice.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from pathlib import Path
 
 from mirror_control.downloads.access_log import AccessLog
 from mirror_control.downloads.intake import Intake
-from mirror_control.server.process import keep_the_loop_free
+from mirror_control.server.process import shorten_loop_delays
 
 _TICK_SECONDS = 0.001
 
 
 async def count(logs: Path, store: Path, number: int) -> dict[str, float]:
-    """Return what it took until the last line was counted, and how late the loop was meanwhile."""
+    """Return the time until the last line was counted, and the delays of the loop meanwhile."""
     intake = Intake(AccessLog(logs), store, kept=timedelta(days=36_500))
-    keep_the_loop_free()
+    shorten_loop_delays()
     lags = []
     began, used = time.monotonic(), time.process_time()
-    task = asyncio.create_task(intake.follow())
-    while intake.served.requests.total() < number:
+    task = asyncio.create_task(intake.count_forever())
+    while intake.metrics.requests.total() < number:
         before = time.monotonic()
         await asyncio.sleep(_TICK_SECONDS)
         lags.append(time.monotonic() - before - _TICK_SECONDS)

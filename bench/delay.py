@@ -1,14 +1,14 @@
-"""A line with a length: ``python -m bench.delay FROM TO SECONDS`` passes bytes on, each that much later."""
+"""A network delay: ``python -m bench.delay FROM TO SECONDS`` forwards bytes after a delay."""
 
 import asyncio
 import sys
 from typing import cast
 
-_IN_FLIGHT_MOST = 4 * 2**20  # of one direction: a full window of 100 MB/s over 40 ms, and no memory without end
+_IN_FLIGHT_MOST = 4 * 2**20  # per direction: a full window of 100 MB/s over 40 ms, and a limit on memory
 
 
 class End(asyncio.Protocol):
-    """One end of the line; what enters here leaves at the other end."""
+    """One end of the connection; its bytes leave at the other end."""
 
     def __init__(self, *, seconds: float) -> None:
         self.other: asyncio.Transport | None = None
@@ -18,18 +18,18 @@ class End(asyncio.Protocol):
         self._own: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Start forwarding."""
         self._own = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on, later."""
+        """Forward the data after the delay."""
         self._in_flight += len(data)
         if self._in_flight > _IN_FLIGHT_MOST and self._own:
             self._own.pause_reading()
         self._loop.call_later(self._seconds, self._deliver, data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Close the other end, when what is under way has arrived."""
+        """Close the other end once all data has arrived."""
         if self.other:
             self._loop.call_later(self._seconds, self.other.close)
 
@@ -42,7 +42,7 @@ class End(asyncio.Protocol):
 
 
 class Entrance(End):
-    """The end that was connected to; it connects the other one, and reads nothing before."""
+    """The accepting end, which connects the other one before it reads."""
 
     def __init__(self, *, target: int, seconds: float) -> None:
         super().__init__(seconds=seconds)
@@ -50,7 +50,7 @@ class Entrance(End):
         self._connecting: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Start forwarding."""
         super().connection_made(transport)
         near = cast("asyncio.Transport", transport)
         near.pause_reading()
@@ -63,7 +63,7 @@ class Entrance(End):
 
 
 async def serve(port: int, target: int, *, seconds: float) -> None:
-    """Pass connections on until terminated."""
+    """Forward connections until terminated."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Entrance(target=target, seconds=seconds), "127.0.0.1", port)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""Runs scenarios: contenders in turns, each into a fresh directory, trees checked and removed after all timings."""
+"""The driver of scenarios: contenders run in turns into new directories; checks and cleanup come after all timings."""
 
 import shutil
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ class Driver:
     Runs scenarios.
 
     Args:
-        ground: where corpora and trees go.
-        output: where profiles go.
+        ground: provides directories for corpora and trees.
+        output: directory for profiles.
     """
 
     def __init__(self, contenders: Sequence[Contender], options: Options, *, ground: Ground, output: Path) -> None:
@@ -36,7 +36,7 @@ class Driver:
         self._output = output
 
     def run(self, scenario: Scenario) -> Results:
-        """Return a scenario's timings, after every tree was found to be right."""
+        """Return a scenario's timings, after a check of every tree."""
         quick = self._options.quick
         results = Results(
             scenario=scenario.name,
@@ -65,14 +65,14 @@ class Driver:
                 measure(contender.command(home, line=line), limit_seconds=_LIMIT_SECONDS)
         for pair in range(self._options.pairs):
             turn = homes if scenario.again else [(one, self._ground.fresh(one.name)) for one in self._contenders]
-            # A, B; B, A; …: neither always comes after the other.
+            # A, B; B, A; …: so that neither always runs second.
             for contender, home in turn[:: -1 if pair % 2 else 1]:
                 cost = self._measure(contender, contender.command(home, line=line), label=label)
                 timings.append(Timing.of(contender.name, corpus, cost))
             homes = turn if scenario.again else homes + turn
         for contender, home in homes:
             check_tree(contender, home, corpus)
-        # Not between timings, where the next writer would pay for it.
+        # After all timings, because it would slow down the next run.
         for _, home in homes:
             shutil.rmtree(home)
         return timings

@@ -1,7 +1,7 @@
 """
-``python -m bench.feeding LINES LOGS RATE``: writes an access log as nginx does, so many lines a second.
+``python -m bench.feeding LINES LOGS RATE``: writes an access log as nginx does, RATE lines a second.
 
-By a process of its own, so that it takes no turn of who counts them.
+It has its own process, so that it takes no time from the counting one.
 """
 
 import sys
@@ -13,7 +13,7 @@ _TICK_SECONDS = 0.005
 
 
 def feed(lines: list[bytes], logs: Path, *, rate: int) -> None:
-    """Append the lines to the file of this minute, as they would come."""
+    """Append the lines to the current minute's file at the given rate."""
     with (logs / f"access-{datetime.now(UTC):%Y-%m-%dT%H%M}.jsonl").open("ab", buffering=0) as file:
         began, written = time.monotonic(), 0
         while written < len(lines):

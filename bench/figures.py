@@ -1,4 +1,4 @@
-"""Figures that no sync's cost would say: each of one thing, in its own unit, beside what is wanted of it."""
+"""Figures besides the cost of a sync, each with its unit and its target."""
 
 import statistics
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from bench.sheet import Sheet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One thing, measured a few times."""
+    """A quantity, measured several times."""
 
     subject: str
     contender: str
@@ -20,12 +20,12 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """What it is said to be."""
+        """The median."""
         return statistics.median(self.samples)
 
     @property
     def met(self) -> bool | None:
-        """Whether it is as wanted; None where nothing is."""
+        """Whether it meets its target; None without a target."""
         if self.at_most is None and self.at_least is None:
             return None
         return (self.at_most is None or self.median <= self.at_most) and (
@@ -35,10 +35,10 @@ class Figure:
 
 @dataclass(slots=True, kw_only=True)
 class Figures(Sheet):
-    """A trial's."""
+    """The figures of a trial."""
 
     facts: list[str] = field(default_factory=list)
-    """What it was measured with."""
+    """The conditions of the measurement."""
     figures: list[Figure] = field(default_factory=list)
 
     def add(
@@ -58,6 +58,6 @@ class Figures(Sheet):
         return figure
 
     def document(self) -> dict[str, Any]:
-        """Return everything, for programs."""
+        """Return everything as JSON data."""
         figures = [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in self.figures]
         return {**asdict(self), "figures": figures}

@@ -1,4 +1,4 @@
-"""Fresh ground: directories that ext4 lays where nothing was deleted just now."""
+"""Directories for runs, placed by ext4 where nothing was deleted recently."""
 
 import contextlib
 import fcntl
@@ -13,14 +13,14 @@ _GET_FLAGS, _SET_FLAGS, _TOP_DIRECTORY = 0x8008_6601, 0x4008_6602, 0x0002_0000
 
 class Ground:
     """
-    Gives out directories.
+    A source of new directories.
 
-    ext4 passes over inodes that were deleted within the last five minutes, after a look at each: whoever writes where
-    another run was removed pays for it (30 % of all processor time seen). Below a directory with the attribute T of
-    chattr(1) it puts each new one into a block group by the hash of its name, so that a random name is enough.
+    ext4 skips inodes that were deleted within the last five minutes, but checks each of them. So a run that writes
+    where another tree was removed is slower (30 % of all processor time). Below a directory with the attribute T of
+    chattr(1), ext4 selects the block group by the hash of the name, so a random name avoids this.
 
     Args:
-        root: on the disk that is measured. File systems without the attribute have no need of it.
+        root: a directory on the measured disk. File systems without the attribute do not need it.
     """
 
     def __init__(self, root: Path) -> None:

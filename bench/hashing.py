@@ -1,7 +1,7 @@
 """
-``python -m bench.hashing DIRECTORY OUTPUT``: sha256 of all files below a directory, a process a core, and nothing else.
+``python -m bench.hashing DIRECTORY OUTPUT``: sha256 of all files below a directory, one process per core.
 
-What a verify is held against: processes have started, and files are known, before the clock does.
+The baseline for a verify: the clock starts after the processes have started and the files are listed.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def digest(paths: list[Path]) -> tuple[int, int, float]:
-    """Return how many files there are, how many bytes were hashed, and processor seconds."""
+    """Return the number of files, the hashed bytes, and the processor seconds."""
     read, began = 0, time.process_time()
     for path in paths:
         with path.open("rb") as file:
@@ -24,7 +24,7 @@ def digest(paths: list[Path]) -> tuple[int, int, float]:
 
 
 def main(directory: Path, output: Path) -> None:
-    """Hash, and write down seconds, processor seconds of all, files and bytes."""
+    """Hash all files, and write seconds, processor seconds, files and bytes."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     cores = os.cpu_count() or 1
     with multiprocessing.get_context("fork").Pool(cores) as pool:

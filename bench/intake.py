@@ -1,4 +1,4 @@
-"""How fast control counts what nginx logs."""
+"""The speed at which control counts the access log."""
 
 import json
 import random
@@ -18,7 +18,7 @@ _WANTED = 20_000
 _LIMIT_SECONDS = 600
 _MB = 1_000_000
 _MINUTE = "2026-11-22T12:00"
-# What pip says of itself, at full length: half of each of its lines.
+# pip's full user agent, which is half of each of its lines.
 _PIP = (
     '{"ci":null,"cpu":"x86_64","distro":{"id":"noble","libc":{"lib":"glibc","version":"2.39"},"name":"Ubuntu",'
     '"version":"24.04"},"implementation":{"name":"CPython","version":"3.12.3"},"installer":{"name":"pip"},"openssl_version":'
@@ -29,13 +29,13 @@ _Line = Callable[[random.Random], tuple[str, bool]]
 
 
 class IntakeTrial:
-    """Lines of an access log a second, of a site's and of one where no two lines are alike."""
+    """Lines of an access log per second: of a usual site, and of a flood without equal lines."""
 
     name = "intake"
     what = f"lines of the access log that control counts a second, {_LINES:,} of them"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure."""
+        """Run the trial."""
         ours = Ours()
         figures = figures_of(self, options, **{ours.name: ours.version()})
         number = _LINES // 10 if options.quick else _LINES
@@ -65,7 +65,7 @@ def _count(
     logs.mkdir()
     chance = random.Random(1)
     wanted = 0
-    # What comes line by line waits elsewhere.
+    # Lines that arrive at a rate are written elsewhere.
     path = (home if rate else logs) / f"access-{_MINUTE.replace(':', '')}.jsonl"
     with path.open("w") as file:
         for _ in range(number):
@@ -94,7 +94,7 @@ def _count(
 
 
 def _of_a_site(chance: random.Random) -> tuple[str, bool]:
-    """Return a request of an install, and whether it counts: half are pages, a tenth of these of nobody we know."""
+    """Return a request of an install, and whether it counts: half are pages, a tenth of these unknown."""
     number = min(int(chance.paretovariate(0.7)), 2_000)
     agent = chance.choice((f"pip/25.{chance.randrange(4)} {_PIP}", f"uv/0.9.{chance.randrange(20)}"))
     file = f"/packages/{number % 256:02x}/project_{number}-1.{chance.randrange(3)}.0-py3-none-any.whl"
@@ -111,7 +111,7 @@ def _of_a_site(chance: random.Random) -> tuple[str, bool]:
 
 
 def _of_a_flood(chance: random.Random) -> tuple[str, bool]:
-    """Return a request that is like no other: whatever is remembered of lines before is of no use."""
+    """Return a unique request, for which caches of earlier lines are useless."""
     number = chance.getrandbits(48)
     agent = f"pip/{number}.{chance.randrange(100)} {_PIP}"
     if chance.getrandbits(1):

@@ -1,4 +1,4 @@
-"""All of PyPI's projects in the list, and nothing or little of them changed."""
+"""Syncs of all of PyPI's projects, of which few or none changed."""
 
 import json
 import sqlite3
@@ -26,17 +26,17 @@ _LIMIT_SECONDS = 3600
 
 class ListTrial:
     """
-    A sync of everything among as many projects as PyPI has.
+    A sync of the whole index with as many projects as PyPI.
 
-    A first sync of them takes hours on two cores, and is measured elsewhere: the catalog comes of a real first list,
-    merged by the service, whose projects are then marked as published. Few of them have a page.
+    A first sync takes hours on two cores, and another scenario measures it. Here the service merges a real first list,
+    and the trial marks its projects as published. Few of them have a page.
     """
 
     name = "list"
     what = f"as many projects as PyPI: nothing changed, {_CHANGED} changed, the list's pages; in the running service"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure."""
+        """Run the trial."""
         ours, theirs = Ours(), Bandersnatch()
         versions = {one.name: one.version() for one in ((ours,) if options.ours else (ours, theirs))}
         figures = figures_of(self, options, **versions)
@@ -67,19 +67,19 @@ class ListTrial:
 
 @dataclass(frozen=True, slots=True)
 class _Rounds:
-    """Runs of ours in turn with bandersnatch's, over the same news."""
+    """Runs of both contenders in turns, with the same changes."""
 
     figures: Figures
     service: Service
     stubs: Stubs
     home: Path
     other: Path | None
-    """bandersnatch's, if it takes part."""
+    """bandersnatch's timings, if it takes part."""
     pairs: int
 
     def without_news(self) -> None:
-        """Measure runs that find nothing to do."""
-        first = self.service.ask("sync")  # which looks whether its list is the one that was published
+        """Measure runs without changes."""
+        first = self.service.ask("sync")  # it checks whether the published list is its own
         self.figures.add("nothing changed: the first run after a start", Ours.name, first.wall, unit="s")
         runs: list[Ran] = [first]
         costs: list[Cost] = []
@@ -92,10 +92,10 @@ class _Rounds:
         self._add_costs("nothing changed: list fetched, nothing due", costs)
 
     def with_news(self) -> None:
-        """Measure runs in which some projects changed."""
+        """Measure runs with some changed projects."""
         runs: list[Ran] = []
         costs: list[Cost] = []
-        # Once more than is counted: the first time these projects have no page, which no real one would lack.
+        # One more than counted: in the first run these projects have no page, unlike real ones.
         for number in range(self.pairs + 1):
             self.stubs.change(_CHANGED, origin=PLAIN.origin)
             in_turns(number, lambda: runs.append(self.service.ask("sync")), lambda: costs.extend(self._mirror()))
@@ -113,7 +113,7 @@ class _Rounds:
         self._add_costs(f"{subject}: with pages, files and list", costs)
 
     def _mirror(self) -> list[Cost]:
-        """Let bandersnatch do it, if it takes part."""
+        """Run bandersnatch, if it takes part."""
         if self.other is None:
             return []
         return [measure(Bandersnatch().command(self.other, line=PLAIN), limit_seconds=_LIMIT_SECONDS)]
@@ -132,7 +132,7 @@ class _Rounds:
 
 
 def mark_published(home: Path, stubs: Stubs) -> None:
-    """Make of projects that are known from the list such as a sync was done with; values as wide as real ones."""
+    """Mark listed projects as synced, with values as long as real ones."""
     with closing(sqlite3.connect(home / "state" / "catalog.sqlite")) as catalog, catalog:
         catalog.execute(
             "UPDATE project SET state = 'current', serial = wanted_serial, published = 1, checked_at = :now,"
@@ -146,7 +146,7 @@ def mark_published(home: Path, stubs: Stubs) -> None:
 
 
 def _bandersnatch_after_a_sync(stubs: Stubs, home: Path) -> Path:
-    """Lay out what bandersnatch's last sync left: its serial, and a directory a project, which its list is made of."""
+    """Write the state after a sync of bandersnatch: its serial, and a directory per project for its list."""
     simple = home / "tree" / "web" / "simple"
     simple.mkdir(parents=True)
     (home / "tree" / "generation").write_text("5")

@@ -1,11 +1,11 @@
-"""What everything is measured on."""
+"""The machine that runs the benchmarks."""
 
 import os
 import platform
 
 
 def machine() -> dict[str, str]:
-    """Return what a reader must know of the machine, and of how busy it was before."""
+    """Return a description of the machine, and its load before the run."""
     return {
         "cores": str(os.cpu_count()),
         "Python": platform.python_version(),

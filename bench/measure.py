@@ -1,4 +1,4 @@
-"""What a command costs: wall clock, processor, and the memory of all its processes together."""
+"""The cost of a command: wall-clock time, processor time, and the memory of all its processes."""
 
 import math
 import os
@@ -17,7 +17,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is measured."""
+    """A command to measure."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -26,14 +26,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What it took."""
+    """The cost of a command."""
 
     wall: float
     user: float
     system: float
-    """Processor seconds of all processes: in the programs, and in the kernel for them."""
+    """Processor seconds of all processes, in user mode and in the kernel."""
     rss: int
-    """The highest sum seen over the tree of processes, in bytes; pages that they share count in each."""
+    """The peak memory of the process tree in bytes; shared pages count for each process."""
 
 
 def measure(command: Command, *, limit_seconds: float) -> Cost:
@@ -41,10 +41,10 @@ def measure(command: Command, *, limit_seconds: float) -> Cost:
     Run a command to its end.
 
     Raises:
-        RuntimeError: it failed, or took longer than its limit; its last lines are told.
+        RuntimeError: it failed or exceeded its time limit; the message has its last lines.
     """
-    os.sync()  # what the run before left dirty is not billed to this one
-    os.sync()  # what the run before left dirty is not billed to this one
+    os.sync()  # so that this run does not pay for dirty pages of the previous one
+    os.sync()  # so that this run does not pay for dirty pages of the previous one
     began = time.monotonic()
     process = start(command)
     watch = Watch(process.pid)
@@ -63,9 +63,9 @@ def measure(command: Command, *, limit_seconds: float) -> Cost:
 
 
 def start(command: Command) -> "subprocess.Popen[bytes]":
-    """Start a command in a session of its own, all that it says going to its log."""
+    """Start a command in its own session, with its output in a log."""
     with command.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own arguments
+        return subprocess.Popen(  # noqa: S603 - constant arguments
             command.arguments,
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "LANG": "C.UTF-8", **command.environment},  # noqa: S108
             stdin=subprocess.DEVNULL,
@@ -82,7 +82,7 @@ def last_words(command: Command) -> str:
 
 
 class Watch(threading.Thread):
-    """Looks at a process and its descendants, twenty times a second."""
+    """A sampler of a process and its descendants, twenty times a second."""
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
@@ -92,26 +92,26 @@ class Watch(threading.Thread):
 
     @property
     def peak(self) -> int:
-        """The highest sum seen of their resident memory, in bytes."""
+        """The peak of their resident memory, in bytes."""
         return self.peak_between(0, math.inf)
 
     def peak_between(self, begin: float, end: float) -> int:
-        """Return the highest sum seen between two times, in seconds since the epoch."""
+        """Return the peak between two Unix times."""
         return max((size for moment, size in self._seen if begin <= moment <= end), default=0)
 
     def run(self) -> None:
-        """Look until stopped."""
+        """Sample until stopped."""
         while not self._ended.wait(_SAMPLE_SECONDS):
             self._seen.append((time.time(), sum(map(_resident, _tree(self._root)))))
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop sampling."""
         self._ended.set()
         self.join()
 
 
 def processor_seconds(root: int) -> float:
-    """Return what a process and its descendants have used so far, in the kernel and outside."""
+    """Return the processor seconds of a process and its descendants, in user mode and in the kernel."""
     return sum(map(_used, _tree(root)))
 
 
@@ -120,7 +120,7 @@ def _tree(root: int) -> Iterator[int]:
     for children in Path(f"/proc/{root}/task").glob("*/children"):
         try:
             found = children.read_text().split()
-        except OSError:  # it has ended since
+        except OSError:  # it has exited meanwhile
             continue
         for child in found:
             yield from _tree(int(child))
@@ -129,15 +129,15 @@ def _tree(root: int) -> Iterator[int]:
 def _resident(process: int) -> int:
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError):  # it has ended since
+    except (OSError, IndexError):  # it has exited meanwhile
         return 0
 
 
 def _used(process: int) -> float:
     try:
-        # proc(5): utime, stime, and those of children that have ended, are the 14th to 17th. The second is a name in
-        # brackets, which may hold blanks.
+        # proc(5): utime, stime and those of exited children are the fields 14 to 17. The second field is a name in
+        # brackets, which may contain blanks.
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:  # it has ended since
+    except OSError:  # it has exited meanwhile
         return 0.0
     return sum(map(int, fields[11:15])) / _TICKS

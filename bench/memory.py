@@ -1,4 +1,4 @@
-"""What a first sync of many projects holds."""
+"""The memory of a first sync of many projects."""
 
 from bench.check import check_stub_list, check_stub_pages
 from bench.contenders import Ours
@@ -15,13 +15,13 @@ _MB = 1_000_000
 
 
 class MemoryTrial:
-    """What the service holds in a first sync of many projects."""
+    """The memory of the service during a first sync of many projects."""
 
     name = "memory"
     what = "peak memory of a first sync of 100,000 projects without files, all processes of the service"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure, once: memory that grows is seen in one run."""
+        """Run the trial once, which is enough to see growing memory."""
         ours = Ours()
         figures = figures_of(self, options, **{ours.name: ours.version()})
         room, home = ground.fresh(self.name), ground.fresh(ours.name)

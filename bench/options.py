@@ -1,15 +1,15 @@
-"""How everything is run."""
+"""Options of a benchmark run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may be asked for besides a scenario."""
+    """The options besides the scenarios."""
 
     pairs: int
-    """Runs of each contender; of other figures, how often each is taken."""
+    """Runs of each contender; for other figures, measurements of each."""
     quick: bool
     ours: bool
-    """Without bandersnatch."""
+    """Skip bandersnatch."""
     profile: bool

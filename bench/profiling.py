@@ -1,4 +1,4 @@
-"""Where a run's time goes: py-spy over all its processes, as stacks and as a list of functions."""
+"""Profiling: py-spy on all processes of a run, as stacks and as a list of functions."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,18 +7,18 @@ from pathlib import Path
 from bench.measure import Command
 
 _PY_SPY = "/opt/driver/bin/py-spy"
-_RATE = 200  # samples a second: more of them slow what they look at
+_RATE = 200  # samples a second: more would slow the program down
 _OURS = "(mirror_syncer/"  # with what it called, every other function is asyncio's and says nothing
 
 
 def profiled(command: Command, *, stacks: Path) -> Command:
-    """Return the command under py-spy, which writes collapsed stacks: what flame graph tools read."""
+    """Return the command under py-spy, which writes collapsed stacks for flame graphs."""
     record = ["record", "--subprocesses", "--function", "--rate", str(_RATE), "--format", "raw"]
     return replace(command, arguments=[_PY_SPY, *record, "--output", str(stacks), "--", *command.arguments])
 
 
 def hottest(stacks: Path, *, count: int = 25) -> str:
-    """Return the functions that samples were in most often: by themselves, then with what they called."""
+    """Return the most sampled functions, by their own time and by their total time."""
     own: Counter[str] = Counter()
     inclusive: Counter[str] = Counter()
     for line in stacks.read_text(encoding="utf-8").splitlines():

@@ -1,7 +1,7 @@
 """
-``python -m bench.rendering HOME TIMES OUTPUT``: publishes the project list of a mirror, and tells how long it takes.
+``python -m bench.rendering HOME TIMES OUTPUT``: measures how long publishing a mirror's project list takes.
 
-It runs under the Python that has the syncer, in a process that does nothing else.
+It runs with the syncer's Python, in a process of its own.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from mirror_syncer.volume import Volume
 
 
 async def render(home: Path, *, times: int) -> list[float]:
-    """Return the seconds of each time: both formats and their twins rendered, synced and renamed in."""
+    """Return the seconds of each repetition: rendering, syncing and renaming both formats and their .gz files."""
     catalog = Catalog.in_directory(home / "state")
     seconds = []
     with Volume(home / "tree", mirror_id=catalog.mirror_id, known=True) as volume:

@@ -1,4 +1,4 @@
-"""Results as a table, as JSON and, where sizes vary, as a plot."""
+"""Results as a table, as JSON and, for varying sizes, as a plot."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ _HEAD = (
 
 
 def table(results: Results) -> str:
-    """Return a table in Markdown, with what it was measured on."""
+    """Return a Markdown table with the conditions of the measurement."""
     summaries = results.summaries()
     first = summaries[0]
     rows = [*_HEAD, *map(_row, summaries)]
@@ -41,7 +41,7 @@ def table(results: Results) -> str:
 
 
 def figure_table(figures: Figures) -> str:
-    """Return a trial's figures in Markdown, each beside what is wanted of it."""
+    """Return a trial's figures as a Markdown table with their targets."""
     said = {**figures.versions, **figures.machine}
     lines = [
         f"### {figures.label}: {figures.what}",
@@ -56,7 +56,7 @@ def figure_table(figures: Figures) -> str:
 
 
 def write(results: Results | Figures, directory: Path) -> None:
-    """Write ``<label>.md``, ``<label>.json`` and, of several sizes, ``<label>.png``."""
+    """Write ``<label>.md``, ``<label>.json`` and, for several sizes, ``<label>.png``."""
     directory.mkdir(exist_ok=True)
     text = table(results) if isinstance(results, Results) else figure_table(results)
     (directory / f"{results.label}.md").write_text(text)
@@ -93,7 +93,7 @@ def _figure_row(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that say something, and none that do not."""
+    """Return a number with three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
@@ -115,5 +115,5 @@ def _plot(results: Results, path: Path) -> None:
 
 
 def say(line: str) -> None:
-    """Tell how far it is."""
+    """Print the progress."""
     print(line, flush=True)  # noqa: T201 - what a driver is for

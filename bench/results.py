@@ -1,4 +1,4 @@
-"""What was measured, in order, and what follows from it."""
+"""The timings in order, and their summaries."""
 
 import statistics
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Timing:
 
     @classmethod
     def of(cls, contender: str, corpus: Corpus, cost: Cost) -> "Timing":
-        """Put a cost beside what it was paid for."""
+        """Combine a cost with the work that it paid for."""
         return cls(
             contender=contender,
             projects=len(corpus.projects),
@@ -36,7 +36,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The runs of one contender over one corpus, by their medians."""
+    """The medians of one contender's runs over one corpus."""
 
     contender: str
     projects: int
@@ -50,24 +50,24 @@ class Summary:
     system: float
     rss: int
     times_baseline: float | None
-    """How often its wall clock goes into the baseline's, of the same scenario and run."""
+    """The speedup over the baseline of the same scenario and run."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Results(Sheet):
-    """A scenario's."""
+    """The results of a scenario."""
 
     timings: list[Timing] = field(default_factory=list)
 
     def summaries(self) -> list[Summary]:
-        """Return a summary a size and contender, smaller sizes first."""
+        """Return a summary for each size and contender, smaller sizes first."""
         groups: dict[tuple[int, str], list[Timing]] = {}
         for timing in self.timings:
             groups.setdefault((timing.projects, timing.contender), []).append(timing)
         return [self._summary(groups[key], groups.get((key[0], BASELINE))) for key in sorted(groups)]
 
     def document(self) -> dict[str, Any]:
-        """Return everything, for programs."""
+        """Return everything as JSON data."""
         return {**asdict(self), "summaries": [asdict(summary) for summary in self.summaries()]}
 
     def _summary(self, timings: Sequence[Timing], baseline: Sequence[Timing] | None) -> Summary:

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""A command to measure."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ _LARGE = {"smallest": 1_000_000, "largest": 24_600_000}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A corpus, the line to it, and what of the work is timed."""
+    """A corpus, the network to it, and the timed part of the work."""
 
     name: str
     what: str
     shape: Shape
     quick: Shape
     distant: bool = False
-    """TLS over a line of 40 ms, instead of plain HTTP over none."""
+    """Whether to use TLS with a round trip of 40 ms instead of local HTTP."""
     again: bool = False
-    """The second run over the same tree is timed, not the first."""
+    """Whether to time the second run over the same tree instead of the first."""
     sizes: tuple[int, ...] = ()
-    """Growth: first runs over so many of the corpus' projects, one pair each."""
+    """For growth: numbers of the corpus' projects for first runs, one pair each."""
     quick_sizes: tuple[int, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""The syncer as it runs all day: asked by its private API, watched from outside."""
+"""The running syncer service, controlled by its private API and measured from outside."""
 
 import http.client
 import json
@@ -15,47 +15,49 @@ from bench.measure import Command, Watch, last_words, processor_seconds, start
 from bench.upstream import await_port
 
 PORT = 8090
-_LOOK_SECONDS = 0.1  # often enough: when a run ended, its document says
-_AFTER_SECONDS = 0.2  # of a run: one of 20 ms would pass between two looks at the memory, which does not shrink at once
-_SETTLE_SECONDS = 2.0  # of a start: what comes then is no run's
+_LOOK_SECONDS = 0.1  # often enough: the run's document has its end
+_AFTER_SECONDS = (
+    0.2  # after a run: one of 20 ms could fall between two memory samples, and memory does not shrink at once
+)
+_SETTLE_SECONDS = 2.0  # after the start: so that no run pays for it
 _STOP_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """A run, and what it took."""
+    """A run and its cost."""
 
     document: dict[str, Any]
     asked: float
-    """When, in seconds since the epoch, as all of these."""
+    """The Unix time of the request; all times here are Unix times."""
     planned: float | None
-    """When it was known what there is to do: the list had come, and was merged."""
+    """When the plan was ready: the list was downloaded and merged."""
     ended: float
     peak: int
-    """The highest resident memory of all processes, in bytes."""
+    """The peak resident memory of all processes, in bytes."""
     planned_peak: int
-    """The highest until it was planned."""
+    """The peak until the plan was ready."""
     processor: float
-    """Processor seconds of all processes, from the wish until its end was seen."""
+    """Processor seconds of all processes, from the request until the end was seen."""
 
     @property
     def wall(self) -> float:
-        """Seconds from the wish to the end."""
+        """Seconds from the request to the end."""
         return self.ended - self.asked
 
     @property
     def planning(self) -> float:
-        """Seconds from the wish until it was known what there is to do."""
+        """Seconds from the request to the plan."""
         if self.planned is None:
             raise RuntimeError(f"run {self.document['id']} planned nothing")
         return self.planned - self.asked
 
     def expect(self, **counts: int) -> None:
         """
-        Compare what it did with what there was to do.
+        Compare a run's counts with the expected ones.
 
         Raises:
-            RuntimeError: it did not succeed, or did something else.
+            RuntimeError: it did not succeed, or its counts differ.
         """
         found = {key: self.document["counts"][key] for key in counts}
         if self.document["state"] != "succeeded" or found != counts:
@@ -70,11 +72,11 @@ class Service:
         self._process = process
         self._watch = watch
         self.idle = idle
-        """What it held after its start, before any run: bytes, all processes."""
+        """The memory of all processes after the start, before any run, in bytes."""
 
     def ask(self, kind: str, *, limit_seconds: float = 3600) -> Ran:
         """
-        Have a run done.
+        Start a run and wait for its end.
 
         Raises:
             RuntimeError: it takes too long.
@@ -98,7 +100,7 @@ class Service:
 
     def ask_for_plan(self, kind: str, *, limit_seconds: float = 600) -> float:
         """
-        Have a run planned, and cancel it then; return the seconds from the wish to the plan.
+        Start a run and cancel it once it is planned; return the seconds from the request to the plan.
 
         Raises:
             RuntimeError: it takes too long.
@@ -139,10 +141,10 @@ class Service:
 @contextmanager
 def running(command: Command) -> Iterator[Service]:
     """
-    Run the service for as long as the block lasts.
+    Run the service during the block.
 
     Raises:
-        RuntimeError: it does not start, or fails when it is stopped; its last lines are told.
+        RuntimeError: it does not start, or fails when stopped; the message has its last lines.
     """
     process = start(command)
     watch = Watch(process.pid)
@@ -168,10 +170,10 @@ def running(command: Command) -> Iterator[Service]:
 
 def look(path: str, *, port: int) -> float:
     """
-    Ask for something, on a new connection; return the seconds until all of the answer was there.
+    Send a request on a new connection; return the seconds until the whole answer arrived.
 
     Raises:
-        RuntimeError: the answer is another than 200 or 202.
+        RuntimeError: the status is neither 200 nor 202.
     """
     asked = time.perf_counter()
     _ask("GET", path, port=port)

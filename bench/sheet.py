@@ -1,4 +1,4 @@
-"""What every result begins with: of what it is, on what machine, when."""
+"""The header of a result: scenario, machine and time."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 @dataclass(slots=True, kw_only=True)
 class Sheet:
-    """One scenario's, before its numbers."""
+    """The header of one scenario's result."""
 
     scenario: str
     what: str
@@ -17,5 +17,5 @@ class Sheet:
 
     @property
     def label(self) -> str:
-        """The name of its files."""
+        """The name of the result's files."""
         return f"{self.scenario}-quick" if self.quick else self.scenario

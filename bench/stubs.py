@@ -1,4 +1,4 @@
-"""An upstream as large as PyPI, of which only a line a project exists, and whole pages of those that change."""
+"""An upstream as large as PyPI, with only a line per project, and full pages of changed projects."""
 
 import json
 import os
@@ -11,28 +11,28 @@ from bench.corpus import File, legacy, page, store_file, write_page
 
 PYPI = 886_323
 """Projects on PyPI in November 2026."""
-_FIRST, _LATER = 10_000_000, 20_000_000  # serials: of eight digits, as PyPI's
+_FIRST, _LATER = 10_000_000, 20_000_000  # serials with eight digits, like PyPI's
 _CONSONANTS, _VOWELS = "bcdfghjklmnprstvwxyz", "aeiou"
-_PYTHONIC = 0.06  # begin with "py"
-_SPELLED = 0.15  # the list says as people wrote it
-_SIZE = 2_500  # bytes of a distribution: start and end of files are measured, not their middle
+_PYTHONIC = 0.06  # the share of names that begin with "py"
+_SPELLED = 0.15  # the share of names that the list does not normalize
+_SIZE = 2_500  # bytes of a distribution: the benchmark measures the overhead of files, not their size
 
 
 @dataclass(slots=True, kw_only=True)
 class Stubs:
-    """Projects, of which the list tells, and what became of those that changed."""
+    """The listed projects, and the serials of changed ones."""
 
     directory: Path
     names: tuple[str, ...]
-    """Normalized, in the order of the list, which is a database's collation and not that of bytes."""
+    """Normalized, in the list's order, which is a database collation and not the byte order."""
     serials: dict[str, int]
-    """Of those that changed."""
+    """The serials of changed projects."""
     releases: dict[str, list[File]] = field(default_factory=dict)
     _spelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def list_size(self) -> int:
-        """Bytes of the list."""
+        """The size of the list in bytes."""
         return (self.directory / "simple.json").stat().st_size
 
     @property
@@ -41,11 +41,11 @@ class Stubs:
         return max(self.serials.values(), default=_FIRST + len(self.names) - 1)
 
     def serial(self, name: str) -> int:
-        """Return what the list says of a project."""
+        """Return a project's serial in the list."""
         return self.serials.get(name, _FIRST + int(name[-6:]))
 
     def change(self, count: int, *, origin: str) -> tuple[str, ...]:
-        """Give some projects, always the same, a new release each; return which."""
+        """Add a release to some projects, always the same ones; return their names."""
         names = self.names[:: len(self.names) // count][:count]
         after = max(self.newest + 1, _LATER)
         for number, name in enumerate(names):
@@ -63,7 +63,7 @@ class Stubs:
         return names
 
     def announce(self) -> None:
-        """Write the list anew; nginx's ETag is of the second and the size, so its second is a new one."""
+        """Rewrite the list with another second, because nginx's ETag only contains the second and the size."""
         lines = [
             f'{{"_last-serial":{self.serial(name)},"name":"{self._spelled.get(name, name)}"}}' for name in self.names
         ]
@@ -71,7 +71,7 @@ class Stubs:
         before = path.stat().st_mtime if path.exists() else 0.0
         meta = {"_last-serial": self.newest, "api-version": "1.4"}
         text = f'{{"meta":{json.dumps(meta)},"projects":[{",".join(lines)}]}}'
-        # Beside, then renamed: whoever reads the list of before reads it to its end.
+        # Write and rename, so that readers of the old list can finish.
         write_page(self.directory / "next.json", text)
         for suffix in (".json", ".json.gz"):
             new = self.directory / f"next{suffix}"
@@ -81,7 +81,7 @@ class Stubs:
 
 
 def build_stubs(projects: int, directory: Path) -> Stubs:
-    """Write an upstream of so many projects below a fresh directory; equal numbers give equal names."""
+    """Write an upstream with this many projects into a new directory; equal numbers give equal names."""
     for folder in ("simple", "legacy", "packages"):
         (directory / folder).mkdir(parents=True)
     dice = random.Random(projects)

@@ -1,4 +1,4 @@
-"""What a trial is: something measured of one program by itself, or beside another, that is no sync of a corpus."""
+"""Trials: measurements other than the sync of a corpus."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,33 +10,33 @@ from bench.options import Options
 
 
 class Trial(Protocol):
-    """Something to be measured."""
+    """A measurement."""
 
     @property
     def name(self) -> str:
-        """What it is asked for by."""
+        """The name on the command line."""
 
     @property
     def what(self) -> str:
-        """What it measures, in a few words."""
+        """A short description of the measurement."""
 
     def run(self, options: Options, ground: Ground) -> Figures:
         """
         Measure.
 
         Raises:
-            RuntimeError: what was done is not what there was to do, so that there are no figures.
+            RuntimeError: the work differs from the expected work, so there are no figures.
         """
 
 
 def figures_of(trial: Trial, options: Options, **versions: str) -> Figures:
-    """Return the figures of a trial, none yet."""
+    """Return empty figures for a trial."""
     return Figures(
         scenario=trial.name, what=trial.what, quick=options.quick, machine=machine(), versions=dict(versions)
     )
 
 
 def in_turns(number: int, *dispatcher: Callable[[], object]) -> None:
-    """Let each have its turn, in the other order every other time: none always comes after another."""
+    """Run all of them in turns, in alternating order, so that none always runs second."""
     for turn in dispatcher[:: -1 if number % 2 else 1]:
         turn()

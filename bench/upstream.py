@@ -1,4 +1,4 @@
-"""Upstream: nginx over a corpus, plain or, behind a line of 40 ms, with TLS."""
+"""Upstream: nginx with a corpus, over local HTTP, or over TLS with a round trip of 40 ms."""
 
 import os
 import signal
@@ -11,36 +11,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-DELAY_SECONDS = 0.02  # each way
+DELAY_SECONDS = 0.02  # per direction
 _NGINX_TLS_PORT = 8444
 _START_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How contenders reach upstream."""
+    """The network to upstream."""
 
     origin: str
     authority: Path | None = None
-    """The certificate to trust, where the line has TLS."""
+    """The certificate to trust, if TLS is used."""
 
 
 PLAIN = Line("http://127.0.0.1:8000")
 
 
 def delayed(directory: Path) -> Line:
-    """Return the line over TLS, with a certificate made for it."""
+    """Return a network with TLS and a new certificate."""
     certificate = directory / "upstream.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -subj /CN=localhost"
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     target = ["-addext", names, "-keyout", str(certificate.with_suffix(".key")), "-out", str(certificate)]
-    subprocess.run([*command.split(), *target], check=True, capture_output=True)  # noqa: S603 - our own arguments
+    subprocess.run([*command.split(), *target], check=True, capture_output=True)  # noqa: S603 - constant arguments
     return Line("https://localhost:8443", certificate)
 
 
 @contextmanager
 def serving(corpus: Path, line: Line, *, directory: Path, template: str = "nginx.conf") -> Iterator[None]:
-    """Serve a corpus for as long as the block lasts; nginx keeps its files in ``directory``."""
+    """Serve a corpus during the block; nginx keeps its files in ``directory``."""
     tls = directory / "tls.conf"
     tls.write_text(_tls(line.authority))
     text = Path(__file__).with_name(template).read_text(encoding="utf-8")
@@ -56,12 +56,12 @@ def serving(corpus: Path, line: Line, *, directory: Path, template: str = "nginx
 @contextmanager
 def listening(commands: Mapping[int, Sequence[str]]) -> Iterator[dict[int, int]]:
     """
-    Run servers, by their ports, for as long as the block lasts; yields their process ids.
+    Run servers, given by their ports, during the block; yield their process ids.
 
     Raises:
         RuntimeError: one of them does not listen.
     """
-    processes = [subprocess.Popen(command) for command in commands.values()]  # noqa: S603 - our own arguments
+    processes = [subprocess.Popen(command) for command in commands.values()]  # noqa: S603 - constant arguments
     try:
         for port, process in zip(commands, processes, strict=True):
             await_port(port, process)
@@ -81,7 +81,7 @@ def _tls(certificate: Path | None) -> str:
         "http2 on;",
         f"ssl_certificate {certificate};",
         f"ssl_certificate_key {certificate.with_suffix('.key')};",
-        # Handshakes as with PyPI's edge: TLS 1.3, tickets.
+        # Handshakes as with PyPI: TLS 1.3 with tickets.
         "ssl_protocols TLSv1.3;",
     )
     return "\n".join(lines) + os.linesep
@@ -92,7 +92,7 @@ def await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
     Wait until a process listens.
 
     Raises:
-        RuntimeError: it has ended, or takes too long.
+        RuntimeError: it has exited, or takes too long.
     """
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""A verify, beside bare sha256 over the same files; both read them from memory, so that it is not the disk's time."""
+"""A verify compared with bare sha256 of the same files, both from the page cache to exclude the disk."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from bench.trials import figures_of, in_turns
 from bench.upstream import PLAIN, serving
 
 _LIMIT_SECONDS = 3600
-_SHARE = 80  # percent of bare sha256's throughput
+_SHARE = 80  # target: percent of bare sha256's throughput
 _LARGE = {"smallest": 1_000_000, "largest": 1_000_000}
 _SMALL = {"smallest": 500, "largest": 5_000}
 _SHA256 = "sha256"
@@ -30,11 +30,11 @@ class _Kind:
     shape: Shape
     quick: Shape
     unit: str
-    """What is counted: bytes where hashing is the work, and distributions where opening files and reading pages is."""
+    """The unit: bytes if hashing dominates, distributions if opening files and reading pages does."""
     bar: float | None
 
     def amount(self, corpus: Corpus) -> float:
-        """Return how much of the unit a verify has behind it."""
+        """Return how many units a verify has processed."""
         return corpus.byte_count / 1e6 if self.unit == "MB" else len(corpus.files)
 
 
@@ -57,13 +57,13 @@ _KINDS = (
 
 
 class VerifyTrial:
-    """A verify of a whole mirror: in the running service, and by the command line with its start."""
+    """A full verify, in the running service and by the command line including its start."""
 
     name = "verify"
     what = "a whole verify beside bare sha256 of the same files, a process a core, all in the page cache"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure."""
+        """Run the trial."""
         ours = Ours()
         figures = figures_of(self, options, **{ours.name: ours.version()})
         for kind in _KINDS:
@@ -75,7 +75,7 @@ class VerifyTrial:
             say(f"{figures.label}: {fact}")
             with serving(corpus.directory, PLAIN, directory=room):
                 measure(ours.command(home, line=PLAIN), limit_seconds=_LIMIT_SECONDS)
-            shutil.rmtree(room)  # its half of the page cache is better used
+            shutil.rmtree(room)  # frees its half of the page cache
             self._compare(figures, options, kind, corpus, home)
         return figures
 
@@ -99,7 +99,7 @@ class VerifyTrial:
         ):
             speeds = (kind.amount(corpus) / one for one in seconds)
             figures.add(f"{kind.what}{how}", who, *speeds, unit=f"{kind.unit}/s")
-        # Of each turn by itself: what came one after the other was disturbed alike.
+        # Per turn, because runs of one turn were disturbed equally.
         pairs = list(zip(in_service, bare, strict=True))
         shares = [100 * hashed.wall / ran.wall for ran, hashed in pairs]
         figures.add(f"{kind.what}: share of bare sha256", ours.name, *shares, unit="%", at_least=kind.bar)

@@ -1,4 +1,4 @@
-"""What our nginx configuration costs a request, beside nginx that sends the same files and does nothing else."""
+"""The cost of the mirror's nginx configuration, compared with a bare nginx that sends the same files."""
 
 import gzip
 import http.client
@@ -24,9 +24,9 @@ from bench.upstream import PLAIN, listening, serving
 _OURS, _BARE = "our nginx", "bare nginx"
 _PORTS = {_OURS: 8080, _BARE: 8081}
 _SHAPE = Shape(projects=8, releases=12, smallest=1_000_000, largest=1_000_000)
-_ROOT, _OPTIONAL, _LOGS = Path("/srv/mirror"), Path("/tmp/nginx"), Path("/logs")  # noqa: S108 - as in our image
+_ROOT, _OPTIONAL, _LOGS = Path("/srv/mirror"), Path("/tmp/nginx"), Path("/logs")  # noqa: S108 - as in the image
 _LOG = Path("/etc/nginx/server/access_log.conf")
-_SHARE = 90  # percent of bare nginx's requests
+_SHARE = 90  # target: percent of bare nginx's requests
 _CONNECTIONS = 16
 _SECONDS, _QUICK_SECONDS = 4, 1
 _LIMIT_SECONDS = 600
@@ -37,7 +37,7 @@ _WRONG = re.compile(r"^\s*(?:Non-2xx or 3xx responses|Socket errors): .*$", re.M
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """The same answer, asked of both."""
+    """A request to both servers."""
 
     what: str
     paths: Mapping[str, str]
@@ -45,17 +45,17 @@ class _Request:
     status: int
     body: bytes
     bar: float | None = _SHARE
-    """Percent of bare nginx's requests. None of a small file: ours hands it to a thread, lest a cold disk block all."""
+    """The target in percent of bare nginx. None for small files: there, the mirror's nginx pays for its threads."""
 
 
 class ServingTrial:
-    """Requests a second over loopback, wrk on the same cores."""
+    """Requests per second over loopback, with wrk on the same cores."""
 
     name = "serving"
     what = "requests/s of our nginx configuration beside bare nginx on the same files"
 
     def run(self, options: Options, ground: Ground) -> Figures:
-        """Measure."""
+        """Run the trial."""
         ours = Ours()
         figures = figures_of(self, options, nginx=_version())
         room, home = ground.fresh(self.name), ground.fresh(ours.name)
@@ -89,11 +89,11 @@ class ServingTrial:
                 rates[who].append(rate)
                 costs[who].append(1e6 * (processor_seconds(processes[_PORTS[who]]) - used) / answered)
                 for path in _LOGS.iterdir():
-                    os.truncate(path, 0)  # a tmpfs of a gigabyte, and nginx appends
+                    os.truncate(path, 0)  # nginx appends to a tmpfs of one gigabyte
         for who in (_OURS, _BARE):
             figures.add(subject, who, *rates[who], unit="requests/s")
             figures.add(subject, who, *costs[who], unit="µs of a core a request")
-        # Of each turn by itself: what came one after the other was disturbed alike.
+        # Per turn, because runs of one turn were disturbed equally.
         shares = [100 * its / theirs for its, theirs in zip(rates[_OURS], rates[_BARE], strict=True)]
         figures.add(f"{subject}: share of bare nginx", _OURS, *shares, unit="%", at_least=request.bar)
 
@@ -127,9 +127,9 @@ def _requests(home: Path, corpus: Corpus) -> Iterator[_Request]:
 @contextmanager
 def _servers(directory: Path, *, log: bool) -> Iterator[Mapping[int, int]]:
     """
-    Run both, and yield their processes by port.
+    Run both servers, and yield their processes by port.
 
-    They run as root, whose the trees of the bench are; ours otherwise as its entrypoint would have it.
+    They run as root, because root owns the bench's trees; apart from that, the mirror's nginx runs as in its container.
     """
     shutil.rmtree(_OPTIONAL, ignore_errors=True)
     _OPTIONAL.mkdir()
@@ -168,11 +168,11 @@ def _ask(who: str, path: str, headers: Mapping[str, str]) -> tuple[int, Mapping[
 
 
 def _load(who: str, request: _Request, *, seconds: int) -> tuple[float, int]:
-    """Return requests a second, and how many there were."""
+    """Return the requests per second and their number."""
     headers = [part for item in request.headers[who].items() for part in ("-H", ": ".join(item))]
     url = f"http://127.0.0.1:{_PORTS[who]}{request.paths[who]}"
     command = ["wrk", "-t", "1", "-c", str(_CONNECTIONS), "-d", str(seconds), *headers, url]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own arguments
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - constant arguments
     rate, answered = _RATE.search(said), _ANSWERED.search(said)
     if rate is None or answered is None or _WRONG.search(said):
         raise RuntimeError(f"{who}: {request.what}:\n{said}")

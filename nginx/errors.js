@@ -1,6 +1,6 @@
-// What nginx set for the file that was asked for, and an error is not: the file's tag, its coding, how long to keep it.
-// Those that every answer has would be there twice.
-const OF_THE_FILE = [
+// Headers that nginx has already set for the file and that are wrong for the error; headers of every answer would appear
+// twice.
+const FILE_HEADERS = [
   "Access-Control-Allow-Origin",
   "Access-Control-Expose-Headers",
   "Cache-Control",
@@ -13,11 +13,11 @@ const OF_THE_FILE = [
   "X-PyPI-Last-Serial",
 ];
 
-/** 416: nginx notices that a range lies past the end when all headers of the file are set already. */
+/** Answer 416: nginx only detects a range past the end after it has set all headers of the file. */
 function range(r) {
-  OF_THE_FILE.forEach((name) => delete r.headersOut[name]);
+  FILE_HEADERS.forEach((name) => delete r.headersOut[name]);
   r.headersOut["Content-Type"] = "text/plain";
-  r.return(416, "416: the range begins past the end of the file\n");
+  r.return(416, "416: the range starts after the end of the file\n");
 }
 
 export default { range };

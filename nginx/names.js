@@ -1,34 +1,33 @@
-/** PEP 503's normal form of a project's name, which nginx cannot make by itself: it has no lower case. */
+/** Return the project's normalized name (PEP 503); nginx itself cannot convert to lower case. */
 function normalize(r) {
   return r.variables.spelling.replace(/[-_.]+/g, "-").toLowerCase();
 }
 
 /**
- * Return the reference to `below` (of /simple/ or /pypi/) that goes into Location.
+ * Return the URL reference for the Location header that leads to `target` below /simple/ or /pypi/.
  *
- * It is relative to the request if that was spelled plainly, so that it holds behind any proxy. Other spellings of the
- * path (//, %2F, /./) have no relative reference that all clients resolve alike: they get an absolute path, under the
- * path that a proxy in front says it has.
+ * For a plainly spelled request, it is relative, so that it works behind any proxy. For other spellings of the path (//,
+ * %2F, /./), clients resolve relative references differently. So these get an absolute path with the proxy's prefix.
  */
-function refer(r, root, asked, below) {
+function refer(r, root, requested, target) {
   const prefix = r.variables.prefix || "";
   const path = r.variables.request_uri.split("?", 1)[0];
-  const up = "../".repeat(asked.split("/").length - 1);
-  if (path === `${prefix}${root}${asked}`) {
-    return up + below;
+  const up = "../".repeat(requested.split("/").length - 1);
+  if (path === `${prefix}${root}${requested}`) {
+    return up + target;
   }
-  if (path === `${prefix}${root}${asked}/`) {
-    return `../${up}${below}`;
+  if (path === `${prefix}${root}${requested}/`) {
+    return `../${up}${target}`;
   }
-  return `${r.variables.forwarded_prefix}${prefix}${root}${below}`;
+  return `${r.variables.forwarded_prefix}${prefix}${root}${target}`;
 }
 
-/** The page of $spelling. */
+/** Return the reference to the page of $spelling. */
 function page(r) {
   return refer(r, "/simple/", r.variables.spelling, `${normalize(r)}/`);
 }
 
-/** The legacy document of $spelling. */
+/** Return the reference to the legacy document of $spelling. */
 function document(r) {
   return refer(r, "/pypi/", `${r.variables.spelling}/json`, `${normalize(r)}/json`);
 }

@@ -1,4 +1,4 @@
-"""Writes the dashboards as Grafana reads them."""
+"""Writes the dashboards in Grafana's format."""
 
 from pathlib import Path
 

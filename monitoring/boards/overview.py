@@ -1,4 +1,4 @@
-"""Overview: is it fresh, complete, serving, and will the disk last?"""
+"""The overview dashboard: freshness, completeness, serving, disk space."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -7,7 +7,7 @@ from boards.panels import graph, listing, tile
 
 _HOUR, _DAY = 3600, 86400
 
-# Of each alert, the earliest moment from which on its condition held; a line that says so where none fires.
+# For each alert, the time at which its condition began to hold; a line "nothing" if none fires.
 _FIRING = """
 label_replace(
   1000 * min by (alertname, of) (
@@ -23,27 +23,27 @@ label_replace(
 """.strip()
 
 REMEDIES = {
-    "MirrorTargetDown": "Installs go on. docker compose ps, then docker compose logs of what it is; "
-    "docker compose up -d starts what is stopped.",
-    "MirrorSyncStale": "What is published installs. Is it upstream, the way to it, or the disk: "
+    "MirrorTargetDown": "Installs still work. Check docker compose ps and docker compose logs; "
+    "docker compose up -d starts stopped services.",
+    "MirrorSyncStale": "Published files can be installed. Check upstream, the network and the disk: "
     "docker compose exec control mirrorctl status",
-    "MirrorSyncFailing": "What is published installs. Is it upstream, the way to it, the disk, or mirror.toml: "
+    "MirrorSyncFailing": "Published files can be installed. Check upstream, the network, the disk and mirror.toml: "
     "docker compose exec control mirrorctl status",
-    "MirrorProjectsFailing": "They keep what was published, and others are not touched by it. Which, and why: "
+    "MirrorProjectsFailing": "Their previous versions stay published. To see the reasons: "
     "docker compose exec control mirrorctl projects --state failing --state partial",
-    "MirrorSerialLagging": "What is published installs. After a long outage wait; else raise MIRROR_CONNECTIONS.",
-    "MirrorUpstreamWithoutNews": "What is published installs. Has a cache or proxy before upstream frozen: "
+    "MirrorSerialLagging": "Published files can be installed. After an outage, wait; else raise MIRROR_CONNECTIONS.",
+    "MirrorUpstreamWithoutNews": "Published files can be installed. Upstream or a cache may be stuck: "
     "docker compose exec control mirrorctl status",
-    "MirrorVerificationFailures": "All other files install. Is the disk sound: "
+    "MirrorVerificationFailures": "All other files can be installed. Check the disk, then run "
     "docker compose exec control mirrorctl verify --repair --follow",
-    "MirrorVolumeFillingUp": "Installs go on; below MIRROR_DISK_RESERVE syncs fail. "
-    "Grow the disk, or select less in mirror.toml.",
-    "MirrorMassDeletionBlocked": "All of it is still served. Which it is: "
+    "MirrorVolumeFillingUp": "Installs still work; below MIRROR_DISK_RESERVE, syncs fail. "
+    "Enlarge the disk, or select less in mirror.toml.",
+    "MirrorMassDeletionBlocked": "The projects are still served. To list them: "
     "docker compose run --rm --no-deps -T syncer plan. "
-    "If it is meant: docker compose exec control mirrorctl sync --allow-removals N",
-    "MirrorPolicyInvalid": "Syncs go on by the last good policy. Which mistake in which line: "
+    "To allow the removals: docker compose exec control mirrorctl sync --allow-removals N",
+    "MirrorPolicyInvalid": "Syncs use the last good policy. To see the mistakes with their lines: "
     "docker compose exec -T syncer mirror-syncer check",
-    "MirrorServing5xx": "Other routes are served. docker compose ps, then docker compose logs --tail=50 nginx",
+    "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }
 
@@ -53,105 +53,105 @@ def board() -> Dashboard:
     return make_board(
         "overview",
         "Overview",
-        "One look: is the mirror fresh, complete and serving, and will the disk last?",
+        "Is the mirror fresh, complete and serving, and does the disk have room?",
         {
             "": [
                 listing(
-                    "What is wrong",
-                    "The alerts that fire, and since when it is so. docs/alerts.md says more of each, by its name.",
+                    "Firing alerts",
+                    "Alerts that fire, and since when. docs/alerts.md explains each one.",
                     query=_FIRING,
                     columns={
-                        "alertname": "What is wrong",
-                        "of": "Of",
+                        "alertname": "Alert",
+                        "of": "Affected",
                         "Value": "Since",
                         "remedy": "What still works, and what to do",
                     },
-                    told={"remedy": REMEDIES},
+                    texts={"remedy": REMEDIES},
                 ),
                 tile(
                     "Alerts",
-                    "How many fire now.",
+                    "Number of firing alerts.",
                     unit="none",
                     query='sum(ALERTS{alertname=~"Mirror.+", alertstate="firing"}) or vector(0)',
                     steps=(1, 2),
                 ),
                 tile(
                     "Last sync",
-                    "How long ago a sync of the whole mirror last did all that it could.",
+                    "Time since the last full sync that succeeded or was incomplete.",
                     unit="s",
                     query='time() - max(pypi_mirror_last_completion_timestamp_seconds{kind="sync"})',
                     steps=(3 * _HOUR, _DAY),
                     decimals=0,
                 ),
                 tile(
-                    "Last try",
-                    "Whether the last sync of the whole mirror that ended did all that it could, or failed.",
+                    "Last attempt",
+                    "Whether the last full sync finished (succeeded or incomplete) or failed.",
                     unit="none",
                     query='max(pypi_mirror_last_attempt_timestamp_seconds{kind="sync"}) '
                     '> bool max(pypi_mirror_last_completion_timestamp_seconds{kind="sync"}) '
                     'and max(pypi_mirror_last_attempt_timestamp_seconds{kind="sync"}) > 0',
                     steps=(1, 1),
-                    none="not known",
-                    words=("went well", "failed"),
+                    none="unknown",
+                    words=("finished", "failed"),
                 ),
                 tile(
                     "Next sync",
-                    "When the schedule brings the next one. None where it is off or paused, or nobody answers.",
+                    "Time until the next scheduled sync; unknown if the schedule is off or paused.",
                     unit="s",
                     query="max(pypi_mirror_next_run_timestamp_seconds) - time()",
                     decimals=0,
-                    none="none known",
+                    none="unknown",
                 ),
                 tile(
                     "Syncer",
-                    "Whether it answers control. While it does not, what it says of itself stands still.",
+                    "Whether the syncer answers control. If not, its gauges repeat their last values.",
                     unit="none",
                     query="1 - min(pypi_mirror_syncer_up)",
                     steps=(1, 1),
-                    none="control is away",
-                    words=("answers", "is away"),
+                    none="control is down",
+                    words=("up", "down"),
                 ),
                 tile(
-                    "Upstream's errors",
-                    "Of what was asked of it in five minutes, how much got no answer, or one that is an error.",
+                    "Upstream errors",
+                    "Share of the requests to upstream in five minutes that failed or got no answer.",
                     unit="percentunit",
                     query="max(job:pypi_mirror_upstream_errors_per_request:ratio_rate5m)",
                     steps=(0.01, 0.5),
                     decimals=0,
-                    none="not asked",
+                    none="no requests",
                 ),
                 tile(
                     "Served",
-                    "Requests a second that the web server answers.",
+                    "Requests per second that nginx answers.",
                     unit="reqps",
                     query="sum(rate(pypi_mirror_served_requests_total[$__rate_interval]))",
                 ),
                 tile(
-                    "Served with errors",
-                    "Of the requests for pages and files in five minutes, those answered with a 5xx; the worst route.",
+                    "Server errors",
+                    "Share of the requests for pages and files that failed with 5xx in five minutes, worst route.",
                     unit="percentunit",
                     query='max(job_route:pypi_mirror_served_5xx_per_request:ratio_rate5m{route!="control"})',
                     steps=(0.001, 0.01),
                     decimals=1,
-                    none="not asked",
+                    none="no requests",
                 ),
                 tile(
                     "Projects failing",
-                    "Whose page could not be had, or some of whose files; mirrorctl projects --state failing says why.",
+                    "Projects whose page or files failed; `mirrorctl projects` shows why.",
                     unit="none",
                     query='sum(pypi_mirror_projects{state=~"failing|partial"})',
                     steps=(1, 1000),
                 ),
                 tile(
                     "Lag",
-                    "How many serials upstream's list is ahead of what is mirrored. With scope everything alone.",
+                    "How many serials the mirror is behind upstream's list. Only with scope everything.",
                     unit="none",
                     query="max(pypi_mirror_upstream_serial) - max(pypi_mirror_serial)",
-                    none="none known",
+                    none="unknown",
                 ),
                 tile(
                     "Disk lasts",
-                    "How long, if it fills as it did for the last day. Ten years mean that it does not fill.",
+                    "Time until the disk is full at the rate of the last day. Ten years: it is not filling up.",
                     unit="s",
                     query="min(job:pypi_mirror_volume_left_seconds:min)",
                     steps=(30 * _DAY, 4 * _DAY),
@@ -159,7 +159,7 @@ def board() -> Dashboard:
                 ),
                 tile(
                     "Disk free",
-                    "Of the volume. A sync stops at MIRROR_DISK_RESERVE, which is 5 %.",
+                    "Free share of the volume. Syncs fail below MIRROR_DISK_RESERVE (5 % by default).",
                     unit="percentunit",
                     query="min(pypi_mirror_volume_free_bytes / pypi_mirror_volume_size_bytes)",
                     steps=(0.2, 0.06),
@@ -167,11 +167,11 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Requests",
-                    "What clients ask of the mirror, and what the mirror asks of upstream.",
+                    "Requests of clients to the mirror, and of the mirror to upstream.",
                     unit="reqps",
                     queries={
                         "served": "sum(rate(pypi_mirror_served_requests_total[$__rate_interval]))",
-                        "asked upstream": "sum(rate(pypi_mirror_upstream_requests_total[$__rate_interval]))",
+                        "to upstream": "sum(rate(pypi_mirror_upstream_requests_total[$__rate_interval]))",
                     },
                     width=24,
                 ),

@@ -1,8 +1,8 @@
 """
-How a dashboard of this mirror looks: a board, its rows, and four kinds of panel.
+Builders for the dashboards: a board, its rows, and four kinds of panels.
 
-Every panel has a title, a sentence on what it tells, a unit, and queries by legend. Panels flow from left to right, 24
-columns a line.
+Every panel has a title, a description, a unit, and queries by legend. Panels flow from left to right, 24 columns per
+line.
 """
 
 import json
@@ -43,7 +43,7 @@ _COLOURS = ("green", "yellow", "red")
 
 
 def board(name: str, title: str, description: str, rows: Mapping[str, Sequence[Panel]]) -> dashboard.Dashboard:
-    """Return a dashboard, linked with the others; a row without a name has no heading."""
+    """Return a dashboard with links to the others; a row without a name has no heading."""
     built = (
         dashboard.Dashboard(f"PyPI mirror / {title}")
         .uid(f"{_TAG}-{name}")
@@ -56,10 +56,10 @@ def board(name: str, title: str, description: str, rows: Mapping[str, Sequence[P
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
         .link(
-            dashboard.DashboardLink("The others")
+            dashboard.DashboardLink("Other dashboards")
             .type(DashboardLinkType.DASHBOARDS)
             .tags([_TAG])
-            .keep_time(True)  # noqa: FBT003 - the library's
+            .keep_time(True)  # noqa: FBT003 - the library's signature
             .include_vars(True)  # noqa: FBT003 - as above
         )
     )
@@ -87,12 +87,12 @@ def tile(
     words: tuple[str, ...] = (),
 ) -> stat.Panel:
     """
-    Return a number as it is now.
+    Return a panel that shows the current value as a number.
 
     Args:
-        steps: from where on it is yellow, and red. Descending ones say that less is worse.
-        words: what stands there for 0, 1, and so on.
-        none: what stands there where nothing is known.
+        steps: thresholds for yellow and red; descending ones mean that lower is worse.
+        words: texts for the values 0, 1, and so on.
+        none: the text if there is no value.
     """
     falling = len(steps) > 1 and steps[0] > steps[1]
     colours = tuple(reversed(_COLOURS)) if falling else _COLOURS
@@ -114,7 +114,7 @@ def tile(
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     )
     if words:
-        panel.mappings([_said({str(number): word for number, word in enumerate(words)})])
+        panel.mappings([_value_texts({str(number): word for number, word in enumerate(words)})])
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -127,7 +127,7 @@ def graph(
     width: int = 12,
     stacked: bool = False,
 ) -> timeseries.Panel:
-    """Return what became of one or more queries, by legend."""
+    """Return a graph of one or more queries over time, by legend."""
     panel = (
         _described(timeseries.Panel(), title, description, unit)
         .height(8)
@@ -136,7 +136,7 @@ def graph(
         .line_width(1)
         .fill_opacity(40 if stacked else 10)
         .show_points(VisibilityMode.NEVER)
-        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))  # noqa: FBT003 - its
+        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).show_legend(True))  # noqa: FBT003 - as above
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI))
     )
     if stacked:
@@ -147,7 +147,7 @@ def graph(
 
 
 def ranking(title: str, description: str, *, unit: str, queries: Mapping[str, str], width: int = 12) -> bargauge.Panel:
-    """Return bars side by side, one a series, as they are now."""
+    """Return a bar for the current value of each series."""
     panel = (
         _described(bargauge.Panel(), title, description, unit)
         .height(8)
@@ -163,15 +163,15 @@ def ranking(title: str, description: str, *, unit: str, queries: Mapping[str, st
 
 
 def listing(
-    title: str, description: str, *, query: str, columns: Mapping[str, str], told: Mapping[str, Mapping[str, str]]
+    title: str, description: str, *, query: str, columns: Mapping[str, str], texts: Mapping[str, Mapping[str, str]]
 ) -> table.Panel:
     """
-    Return a query's series as they are now, one a line.
+    Return a table with a line for each current series of a query.
 
     Args:
-        query: its value is a point in time, in milliseconds, or 0 for none.
-        columns: labels in their order, ``Value`` among them, each with its heading.
-        told: by label, what stands there for its values.
+        query: its value is a time in milliseconds, or 0 for none.
+        columns: labels in order, including ``Value``, each with its heading.
+        texts: for a label, the texts that replace its values.
     """
     panel = (
         _described(table.Panel(), title, description, "none")
@@ -192,13 +192,13 @@ def listing(
             columns["Value"],
             [
                 DynamicConfigValue(id_val="unit", value="dateTimeFromNow"),
-                DynamicConfigValue(id_val="mappings", value=[_said({"0": "–"})]),
+                DynamicConfigValue(id_val="mappings", value=[_value_texts({"0": "–"})]),
             ],
         )
     )
-    for label, texts in told.items():
+    for label, replacements in texts.items():
         values = [
-            DynamicConfigValue(id_val="mappings", value=[_said(texts)]),
+            DynamicConfigValue(id_val="mappings", value=[_value_texts(replacements)]),
             DynamicConfigValue(id_val="custom.cellOptions", value={"type": "auto", "wrapText": True}),
             DynamicConfigValue(id_val="custom.minWidth", value=600),
         ]
@@ -207,7 +207,7 @@ def listing(
 
 
 def as_json(built: dashboard.Dashboard) -> str:
-    """Return a dashboard's file."""
+    """Return a dashboard as the JSON that Grafana reads."""
     return json.dumps(built.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 
@@ -215,8 +215,8 @@ def _described(panel: AnyPanel, title: str, description: str, unit: str) -> AnyP
     return panel.title(title).description(description).unit(unit).datasource(_SOURCE)
 
 
-def _said(texts: Mapping[str, str]) -> ValueMap:
-    """Return a mapping of values to texts."""
+def _value_texts(texts: Mapping[str, str]) -> ValueMap:
+    """Return Grafana's mapping of values to texts."""
     return ValueMap({value: ValueMappingResult(text=text) for value, text in texts.items()})
 
 

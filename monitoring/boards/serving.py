@@ -1,4 +1,4 @@
-"""Serving: requests, errors and durations by route, and the bytes that go out."""
+"""The serving dashboard: requests, errors, durations and bytes by route."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -16,12 +16,12 @@ def board() -> Dashboard:
     return make_board(
         "serving",
         "Serving",
-        "How well clients are served, by route: page, package, (legacy) json, control (API and web page), other.",
+        "Requests of clients by route: page, package, (legacy) json, control (API and web page), other.",
         {
             "": [
                 graph(
                     "Requests",
-                    "A second, by route.",
+                    "Requests per second, by route.",
                     unit="reqps",
                     queries={
                         "{{route}}": "sum by (route) (rate(pypi_mirror_served_requests_total[$__rate_interval]))",
@@ -30,14 +30,13 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Errors",
-                    "Of each route's requests, those answered with a 5xx.",
+                    "Share of each route's requests that failed with 5xx.",
                     unit="percentunit",
                     queries={"{{route}}": "max by (route) (job_route:pypi_mirror_served_5xx_per_request:ratio_rate5m)"},
                 ),
                 graph(
                     "Duration",
-                    "From the first byte asked to the last sent, so a slow client counts: half of the requests take at "
-                    "most so long, and all but one in twenty.",
+                    "From the request's first byte to the answer's last, slow clients included: p50 and p95.",
                     unit="s",
                     queries={
                         "{{route}} p50": _DURATION.format(share=0.5),
@@ -46,14 +45,14 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Bytes",
-                    "Sent a second, by route.",
+                    "Bytes sent per second, by route.",
                     unit="Bps",
                     queries={"{{route}}": "sum by (route) (rate(pypi_mirror_served_bytes_total[$__rate_interval]))"},
                     stacked=True,
                 ),
                 ranking(
                     "Status codes",
-                    "The ten that were answered most in the time shown.",
+                    "The ten most frequent status codes in the selected time range.",
                     unit="none",
                     queries={
                         "{{status}}": "topk(10, sum by (status) "

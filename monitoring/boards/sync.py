@@ -1,4 +1,4 @@
-"""Sync: what runs do, how fast, and how upstream answers."""
+"""The sync dashboard: runs, throughput, and upstream's answers."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -16,12 +16,12 @@ def board() -> Dashboard:
     return make_board(
         "sync",
         "Sync",
-        "What runs do, how fast they get on, and how upstream answers.",
+        "Runs, their progress and throughput, and upstream's answers.",
         {
             "Runs": [
                 graph(
-                    "Runs that ended",
-                    "By kind and outcome. Incomplete: done, but something failed or was withheld.",
+                    "Finished runs",
+                    "By kind and outcome. Incomplete: finished, but something failed or was withheld.",
                     unit="none",
                     queries={
                         "{{kind}} {{outcome}}": "sum by (kind, outcome) "
@@ -29,35 +29,35 @@ def board() -> Dashboard:
                     },
                 ),
                 graph(
-                    "Under way",
-                    "1 while a run of this kind is under way.",
+                    "Running",
+                    "1 while a run of this kind is running.",
                     unit="none",
                     queries={"{{kind}}": "max by (kind) (pypi_mirror_run_in_progress)"},
                 ),
                 graph(
                     "Duration",
-                    "How long the last whole run of each kind took.",
+                    "Duration of the last full run of each kind.",
                     unit="s",
                     queries={"{{kind}}": "max by (kind) (pypi_mirror_run_duration_seconds)"},
                 ),
                 ranking(
                     "Phases of the last sync",
-                    "How long each took. Pages are published during transfer; publish is the project list.",
+                    "Duration of each phase. The transfer phase also publishes pages; publish is the project list.",
                     unit="s",
                     queries={"{{phase}}": 'max by (phase) (pypi_mirror_run_phase_seconds{kind="sync"})'},
                 ),
             ],
             "Work": [
                 graph(
-                    "Projects that wait",
-                    "By priority; named ones, which a person waits for, come first.",
+                    "Waiting projects",
+                    "By priority. Named projects come first, because a person waits for them.",
                     unit="none",
                     queries={"{{priority}}": "sum by (priority) (pypi_mirror_queue_projects)"},
                     stacked=True,
                 ),
                 graph(
-                    "Projects amiss",
-                    "Failing: no page. Partial: without some file. Behind: changed upstream, and not fetched yet.",
+                    "Projects not up to date",
+                    "Failing: the refresh failed. Partial: some files are missing. Behind: not synced yet.",
                     unit="none",
                     queries={
                         "{{state}}": 'sum by (state) (pypi_mirror_projects{state=~"failing|partial|behind"})',
@@ -66,27 +66,27 @@ def board() -> Dashboard:
                 ),
                 ranking(
                     "Last plan",
-                    "What the last whole sync was to do. Withheld: what the deletion guard held back.",
+                    "Plan of the last full sync. Withheld: removals that the deletion guard withholds.",
                     unit="none",
                     queries={"{{action}}": "max by (action) (pypi_mirror_plan_projects)"},
                 ),
                 graph(
                     "Serials",
-                    "Up to which all is mirrored, and upstream's. With scope everything alone.",
+                    "The serial up to which everything is mirrored, and upstream's. Only with scope everything.",
                     unit="none",
                     queries={"mirrored": "max(pypi_mirror_serial)", "upstream": "max(pypi_mirror_upstream_serial)"},
                 ),
             ],
             "Throughput": [
                 graph(
-                    "Bytes fetched",
-                    "Of files, a second.",
+                    "Bytes downloaded",
+                    "Bytes of files per second.",
                     unit="Bps",
-                    queries={"fetched": "sum(rate(pypi_mirror_transferred_bytes_total[$__rate_interval]))"},
+                    queries={"downloaded": "sum(rate(pypi_mirror_transferred_bytes_total[$__rate_interval]))"},
                 ),
                 graph(
-                    "Files fetched",
-                    "A second, by kind and outcome.",
+                    "Files downloaded",
+                    "Files per second, by kind and outcome.",
                     unit="cps",
                     queries={
                         "{{kind}} {{outcome}}": "sum by (kind, outcome) "
@@ -96,8 +96,8 @@ def board() -> Dashboard:
             ],
             "Upstream": [
                 graph(
-                    "Requests by answer",
-                    "A second. 304: no news. 404: gone. connection and timeout: no answer.",
+                    "Requests by status",
+                    "Requests per second. 304: unchanged. 404: deleted. connection and timeout: no answer.",
                     unit="reqps",
                     queries={
                         "{{code}}": "sum by (code) (rate(pypi_mirror_upstream_requests_total[$__rate_interval]))",
@@ -106,13 +106,13 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Errors",
-                    "Of all requests, those without an answer or with one that is an error.",
+                    "Share of requests that failed or got no answer.",
                     unit="percentunit",
                     queries={"errors": "max(job:pypi_mirror_upstream_errors_per_request:ratio_rate5m)"},
                 ),
                 graph(
                     "Latency",
-                    "How long requests take, body and all: half of them at most so long, and all but one in twenty.",
+                    "Duration of requests including bodies: median and 95th percentile.",
                     unit="s",
                     queries={
                         "{{endpoint}} p50": _LATENCY.format(share=0.5),
@@ -121,22 +121,22 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Retries",
-                    "Further attempts a second, by what went wrong. 429: upstream wants fewer requests.",
+                    "Retries per second, by cause. 429: upstream limits the request rate.",
                     unit="reqps",
                     queries={"{{reason}}": "sum by (reason) (rate(pypi_mirror_retries_total[$__rate_interval]))"},
                 ),
             ],
-            "What is held": [
+            "Published": [
                 graph(
                     "Files",
-                    "Published.",
+                    "Published files.",
                     unit="none",
                     queries={"files": "sum(pypi_mirror_files)"},
                     width=8,
                 ),
                 graph(
                     "Bytes",
-                    "Published, and what is free on the volume.",
+                    "Published bytes, and free bytes on the volume.",
                     unit="bytes",
                     queries={
                         "published": "sum(pypi_mirror_stored_bytes)",
@@ -145,7 +145,7 @@ def board() -> Dashboard:
                     width=8,
                 ),
                 graph(
-                    "Damage found",
+                    "Damage",
                     "Files and pages that a verify found missing, wrong or unreadable.",
                     unit="none",
                     queries={

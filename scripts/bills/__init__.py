@@ -1,1 +1,1 @@
-"""What is in the images, and under which licences: `scripts/sbom`."""
+"""The contents and licences of the images: `scripts/sbom`."""

@@ -16,15 +16,15 @@ REPOSITORY = Path(__file__).parents[2]
 def images(project: str) -> dict[str, str]:
     """Return the image of each service that compose.yaml builds, profiles included, by the service's name."""
     command = ("docker", "compose", "--env-file=/dev/null", "--profile=*", "config", "--format=json")
-    told = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own
-    services = json.loads(told)["services"]
+    output = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - constant arguments
+    services = json.loads(output)["services"]
     return {name: one.get("image", f"{project}-{name}") for name, one in services.items() if "build" in one}
 
 
 def main() -> int:
-    """Write them; 1 where a Python package's licence is not one of those that we allow."""
+    """Write the documents; return 1 if the licence of a Python package is not allowed."""
     parser = argparse.ArgumentParser(prog="scripts/sbom", description=__doc__)
-    parser.add_argument("--project", default="pypi-mirror", help="whose images, as docker compose names them")
+    parser.add_argument("--project", default="pypi-mirror", help="name of the compose project whose images are read")
     parser.add_argument("--to", type=Path, default=REPOSITORY / "build/sbom", metavar="DIRECTORY")
     options = parser.parse_args()
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
@@ -32,19 +32,19 @@ def main() -> int:
     try:
         contents = {image: read_image(image) for image in images(options.project).values()}
     except subprocess.CalledProcessError:
-        sys.stderr.write("scripts/sbom: an image is missing; docker compose build makes it\n")
+        sys.stderr.write("scripts/sbom: an image is missing; run docker compose build\n")
         return 2
     for image, packages in contents.items():
         (options.to / f"{image}.cdx.json").write_text(document.cyclonedx(image, packages, version=version))
     (options.to / "licences.md").write_text(document.table(contents))
     refused = {
-        f"{one.name} {one.version}: {one.licence or 'no licence told'}"
+        f"{one.name} {one.version}: {one.licence or 'no licence given'}"
         for packages in contents.values()
         for one in packages
         if one.kind == "pypi" and not licences.is_allowed(one.licence)
     }
     for line in sorted(refused):
-        sys.stderr.write(f"scripts/sbom: not among the allowed licences (scripts/bills/licences.py): {line}\n")
+        sys.stderr.write(f"scripts/sbom: licence not allowed (see scripts/bills/licences.py): {line}\n")
     return 1 if refused else 0
 
 

@@ -1,4 +1,4 @@
-"""An image's packages as a CycloneDX document, and as a table for people."""
+"""The packages of an image as a CycloneDX document and as a table."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from bills.image import Package
 
 
 def cyclonedx(image: str, packages: Iterable[Package], *, version: str) -> str:
-    """Return a bill of materials, CycloneDX 1.6 in JSON."""
+    """Return a bill of materials in CycloneDX 1.6 JSON."""
     factory = LicenseFactory()
     bom = Bom()
     bom.metadata.component = Component(type=ComponentType.CONTAINER, name=image, version=version, bom_ref=image)
@@ -34,8 +34,8 @@ def cyclonedx(image: str, packages: Iterable[Package], *, version: str) -> str:
 
 
 def table(contents: Mapping[str, Iterable[Package]]) -> str:
-    """Return who is in which image under which licence, as Markdown; of Debian's, where its words are."""
-    lines = ["# Licences", "", "Debian's packages tell theirs in full at https://packages.debian.org/trixie/PACKAGE."]
+    """Return the packages of each image with their licences, as Markdown."""
+    lines = ["# Licences", "", "The licences of Debian's packages are at https://packages.debian.org/trixie/PACKAGE."]
     kinds = {"deb": "Debian", "pypi": "Python", "npm": "npm", "generic": "in a Python wheel"}
     for image, packages in contents.items():
         lines += ["", f"## {image}", "", "| package | version | from | licence |", "|---|---|---|---|"]

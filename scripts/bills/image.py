@@ -1,4 +1,4 @@
-"""What an image holds: Debian's packages, Python's and npm's, as they say themselves."""
+"""The packages of an image: Debian's, Python's and npm's, from their own metadata."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from debian.deb822 import Packages
 
 from bills import licences
 
-# As root, who can read all of it; without a network, and never written to.
+# As root, which can read everything; without network and read-only.
 _RUN = ("docker", "run", "--rm", "--network=none", "--read-only", "--user=0", "--entrypoint=sh")
 _COLLECT = """cd /
 {
@@ -23,8 +23,8 @@ _COLLECT = """cd /
   find opt/mirror -path '*.dist-info/METADATA'
   find opt/mirror -name package-lock.json
 } 2>/dev/null | tar --create --dereference --files-from=-"""
-# What wheels carry along: libcurl's own list of what it was built with, the versions of two libraries that it leaves
-# out, and the file name of each shared library.
+# Libraries bundled in wheels: libcurl's own list of its libraries, the versions of two libraries that it omits, and the
+# file name of each shared library.
 _BUNDLED = r"""set -- /opt/mirror/lib/python3*/site-packages
 test -d "$1/pycurl.libs" || exit 0
 cd "$1"
@@ -40,18 +40,18 @@ print(f"libidn2/{idn2.idn2_check_version(None).decode()}")
 print(*glob.glob("*.libs/*.so*"))
 SCRIPT"""
 
-# As in libcrypto-fa202293.so.3, which auditwheel made of libcrypto.so.3.
+# As in libcrypto-fa202293.so.3, auditwheel's name for libcrypto.so.3.
 _HASH = re.compile(r"-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Package:
     """
-    Something with a version and a licence.
+    A package with its version and licence.
 
     Attributes:
-        kind: whose it is, in the words of a package URL: deb, pypi, npm, or generic for what a wheel carries along.
-        licence: an SPDX expression, the package's own words, or nothing where nobody said.
+        kind: its type by the package URL specification: deb, pypi, npm, or generic for libraries bundled in wheels.
+        licence: an SPDX expression, or else the package's own text; empty if unknown.
     """
 
     kind: str
@@ -63,18 +63,18 @@ class Package:
 
 def read_image(image: str) -> list[Package]:
     """
-    Return all that is installed in an image.
+    Return all packages of an image.
 
     Raises:
-        subprocess.CalledProcessError: there is no such image, or no shell in it.
+        subprocess.CalledProcessError: the image does not exist, or has no shell.
     """
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        collected = subprocess.run((*_RUN, image, "-c", _COLLECT), stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own
+        collected = subprocess.run((*_RUN, image, "-c", _COLLECT), stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - constant arguments
         (root / "collected.tar").write_bytes(collected)
         with tarfile.open(root / "collected.tar") as archive:
             archive.extractall(root, filter="data")
-        bundled = subprocess.run((*_RUN, image, "-c", _BUNDLED), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603 - our own
+        bundled = subprocess.run((*_RUN, image, "-c", _BUNDLED), stdout=subprocess.PIPE, check=True, text=True).stdout  # noqa: S603 - constant arguments
         python = [found for place in root.glob("opt/mirror/lib/python3*/site-packages") for found in _python(place)]
         page = [found for lock in root.glob("opt/mirror/**/package-lock.json") for found in read_lock(lock)]
         return sorted({*_debian(root), *python, *page, *read_bundled(bundled)})
@@ -95,9 +95,9 @@ def _python(place: Path) -> Iterator[Package]:
 
 
 def read_lock(lock: Path) -> Iterator[Package]:
-    """Yield what an npm lock file puts into an image."""
+    """Yield the packages that an npm lock file installs into an image."""
     for place, found in json.loads(lock.read_text())["packages"].items():
-        # "" is the lock's own package; what is marked dev is not in the image.
+        # "" is the lock's own package; dev packages are not in the image.
         if place and not found.get("dev"):
             name = place.removeprefix("node_modules/")
             yield Package("npm", name, found["version"], licences.of_npm(found.get("license", "")))
@@ -105,12 +105,12 @@ def read_lock(lock: Path) -> Iterator[Package]:
 
 def read_bundled(printed: str) -> Iterator[Package]:
     """
-    Yield the libraries that wheels carry along.
+    Yield the libraries bundled in wheels.
 
     Args:
-        printed: ``name/version`` words, then the files' places; blanks and line ends between them.
+        printed: ``name/version`` words, then file paths, separated by white space.
 
-    A file whose library gives no version is listed with the version ``unknown``: it is in the image all the same.
+    A library without a version is listed with the version ``unknown``.
     """
     words = printed.lower().split()
     versions = dict(word.split("/", 1) for word in words if ".libs/" not in word)

@@ -1,4 +1,4 @@
-"""Licences: what packages call them, in SPDX's words, and which of them the services may depend on."""
+"""Licences: their SPDX identifiers, and the ones that dependencies may have."""
 
 import re
 from importlib.metadata import PackageMetadata
@@ -8,12 +8,12 @@ from license_expression import ExpressionError, get_spdx_licensing
 
 _SPDX = get_spdx_licensing()
 
-# Use, change and passing on are free, and nothing is asked of whoever only runs the mirror.
+# They allow use, modification and redistribution, and require nothing of operators who only run the mirror.
 ALLOWED = frozenset(
     {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"}
 )
 
-# What packages wrote before PEP 639. "BSD License" alone may be any of several: whoever writes it is looked up.
+# Texts from before PEP 639. "BSD License" alone is ambiguous, so such packages are in _LOOKED_UP.
 _WORDS = {
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
@@ -30,7 +30,7 @@ _WORDS = {
 }
 _LOOKED_UP = {"cronsim": "BSD-3-Clause", "jinja2": "BSD-3-Clause"}
 
-# What wheels carry along: their metadata names only themselves.
+# Libraries bundled in wheels, whose metadata does not name them.
 OF_BUNDLED = {
     "libcurl": "curl",
     "openssl": "Apache-2.0",
@@ -47,7 +47,7 @@ OF_BUNDLED = {
     "libsfparse": "MIT",
 }
 
-# The project that a shared library belongs to, where its name differs.
+# The projects of shared libraries with other names.
 BUNDLED_FILES = {
     "libbrotlicommon": "brotli",
     "libbrotlidec": "brotli",
@@ -66,7 +66,7 @@ BUNDLED_FILES = {
 
 
 def of_distribution(metadata: PackageMetadata) -> str:
-    """Return a Python package's licence as an SPDX expression, or in its own words, or nothing."""
+    """Return a Python package's licence as an SPDX expression, or else as its own text; may be empty."""
     if looked_up := _LOOKED_UP.get(str(metadata["Name"]).lower()):
         return looked_up
     classified = [
@@ -81,12 +81,12 @@ def of_distribution(metadata: PackageMetadata) -> str:
 
 
 def of_npm(said: str) -> str:
-    """Return the licence that an npm package says as an SPDX expression, or in its own words."""
+    """Return an npm package's licence as an SPDX expression, or else as its own text."""
     return _WORDS.get(said.lower(), said)
 
 
 def of_debian(copyright_file: str) -> str:
-    """Return what a package's ``debian/copyright`` names, each licence once; nothing where people wrote it freely."""
+    """Return the licences in a package's ``debian/copyright``; empty if the file has no standard format."""
     lines = copyright_file.splitlines()
     if not lines or not re.match(
         r"Format: *https?://www\.debian\.org/doc/packaging-manuals/copyright-format", lines[0]
@@ -98,7 +98,7 @@ def of_debian(copyright_file: str) -> str:
 
 
 def is_expression(text: str) -> bool:
-    """Whether it is an SPDX expression of known licences."""
+    """Return whether a text is an SPDX expression of known licences."""
     try:
         return _SPDX.parse(text, validate=True) is not None
     except ExpressionError:
@@ -106,7 +106,7 @@ def is_expression(text: str) -> bool:
 
 
 def is_allowed(text: str) -> bool:
-    """Whether an expression can be kept with allowed licences alone: of an OR one does, of an AND each must."""
+    """Return whether an expression can be satisfied with allowed licences: one side of an OR, both sides of an AND."""
     if not is_expression(text):
         return False
     parsed = _SPDX.parse(text)

@@ -20,7 +20,7 @@ RUN_BY = {
     ("pip-tools", "sh", 0): "clients/test_installers.py::test_hashes_come_without_downloads_in_uv",
     ("Renovate", "json", 0): "clients/test_renovate.py::test_renovate_proposes_the_newest_release",
     ("Renovate", "json", 1): "clients/test_renovate.py::test_renovate_proposes_the_newest_release",
-    ("micropip", "python", 0): "page/test_micropip.py::test_micropip_in_a_browser",
+    ("micropip", "python", 0): "page/test_micropip.py::test_micropip_installs_in_a_browser",
     ("GitHub Actions", "yaml", 0): "clients/test_installers.py::test_github_actions_steps_install",
     ("Your own certificate authority", "ini", 0): "clients/test_closed_mirror.py::test_pip_trusts_an_authority",
     ("Your own certificate authority", "sh", 0): "clients/test_closed_mirror.py::test_poetry_trusts_an_authority",

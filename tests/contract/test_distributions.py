@@ -1,4 +1,4 @@
-"""File names of distributions: one reading for the policy, the pages and the download statistics."""
+"""File names of distributions: policy, pages and download statistics share one parser."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -52,13 +52,13 @@ filenames = st.text(max_size=40) | st.builds(
         ("", None),
     ],
 )
-def test_release_of_old_file_name_is_read(filename: str, version: str | None) -> None:
-    """Names from twenty years of packaging tell their version, or none."""
+def test_old_file_name_has_its_version(filename: str, version: str | None) -> None:
+    """The parser finds the version in file names from twenty years of packaging, or none."""
     assert read_version(FOO, filename) == (version and Version(version))
 
 
-def test_hyphen_in_project_name_is_no_version() -> None:
-    """A project's hyphens, however its file spells them, are no version; a name that is another's tells none."""
+def test_hyphen_in_project_name_is_not_a_version() -> None:
+    """A hyphen in a project's name, in any spelling, does not start a version; another project's file has none."""
     for filename in ("zope.interface-7.2-py2.7.egg", "zope-interface-7.2.tar.bz2", "zope_interface-7.2.tar.gz"):
         assert read_version(NormalizedName("zope-interface"), filename) == Version("7.2")
     assert read_version(NormalizedName("python-foo"), "foo-7.2.tar.gz") is None
@@ -66,14 +66,14 @@ def test_hyphen_in_project_name_is_no_version() -> None:
 
 @law
 @given(filenames)
-def test_any_file_name_is_read_without_error(filename: str) -> None:
-    """No file name makes the reading raise."""
+def test_any_file_name_is_parsed_without_error(filename: str) -> None:
+    """No file name makes the parser raise."""
     assert isinstance(read_version(FOO, filename), Version | None)
     parse_distribution(filename)
 
 
 def test_version_with_too_many_digits_is_none() -> None:
-    """A version with more digits than Python reads is none, and no crash."""
+    """A version with more digits than Python parses counts as none and does not crash."""
     assert parse_version("9" * 5_000) is None
 
 
@@ -112,8 +112,8 @@ def test_version_with_too_many_digits_is_none() -> None:
         (f"{'a' * 300}-1.0.tar.gz", None),
     ],
 )
-def test_distribution_name_without_project_is_split(filename: str, expected: tuple[str, str, str] | None) -> None:
-    """A name is read by the standards, an old one as people meant it; what is no distribution's has no project."""
+def test_name_of_unknown_project_is_split(filename: str, expected: tuple[str, str, str] | None) -> None:
+    """The parser splits standard names by the standards and old names as their authors meant them."""
     assert parse_distribution(filename) == expected
 
 
@@ -121,8 +121,8 @@ def test_distribution_name_without_project_is_split(filename: str, expected: tup
 @given(names, versions, endings)
 @example("foo", "1.0-1", "{}.tar.gz")
 @example("foo", "1.0", "{}.win32.exe")
-def test_policy_and_statistics_read_the_same_version(project: str, version: str, ending: str) -> None:
-    """A name that statistics split has the project and the version by which the policy judges it."""
+def test_policy_and_statistics_agree_on_the_version(project: str, version: str, ending: str) -> None:
+    """Statistics find the same project and version in a file name as the policy."""
     sdist = ending.startswith(("{}.tar", "{}.zip"))
     written = project if sdist else project.replace("-", "_")
     filename = ending.format(f"{written}-{version}")

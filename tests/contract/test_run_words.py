@@ -1,4 +1,4 @@
-"""What may be asked of a run, and how it reads on the wire."""
+"""Requests for runs: validation and serialization."""
 
 from datetime import UTC, datetime
 
@@ -20,8 +20,8 @@ from mirror_contract import Counts, Failure, Run, RunKind, RunRequest, RunState,
         ["six"] * 9_000 + ["-"] * 1_000,
     ],
 )
-def test_faults_of_a_request_are_bounded(projects: list[object]) -> None:
-    """Of a megabyte of names that are none, twenty are told, and the rest is not looked at."""
+def test_reported_errors_are_limited(projects: list[object]) -> None:
+    """Of a megabyte of invalid names, twenty are reported and the rest is not parsed."""
     with pytest.raises(ValidationError) as refused:
         RunRequest.model_validate({"kind": "sync", "projects": projects})
     assert refused.value.error_count() <= 21  # and that the others are none
@@ -29,23 +29,23 @@ def test_faults_of_a_request_are_bounded(projects: list[object]) -> None:
 
 
 @pytest.mark.parametrize("projects", [[""] * 350_000, ["six"] * 200_000, [{}] * 10_001])
-def test_too_many_names_are_refused_unseen(projects: list[object]) -> None:
-    """More names than a run may have are one fault, whatever they are."""
+def test_too_many_names_are_one_error(projects: list[object]) -> None:
+    """More names than a run may have are a single error."""
     with pytest.raises(ValidationError, match="at most 10000 items") as refused:
         RunRequest.model_validate({"kind": "sync", "projects": projects})
     assert refused.value.error_count() == 1
 
 
-def test_too_many_options_are_refused_unseen() -> None:
-    """So are options that nobody knows, by the hundred thousand; twenty are named."""
+def test_too_many_options_are_one_error() -> None:
+    """A hundred thousand unknown options are a single error."""
     many = {"kind": "sync", **{f"option-{number}": 1 for number in range(100_000)}}
-    with pytest.raises(ValidationError, match="options are too many; there are kind, projects") as refused:
+    with pytest.raises(ValidationError, match="options are too many; valid options are kind, projects") as refused:
         RunRequest.model_validate(many)
     assert refused.value.error_count() == 1
 
 
-def test_equal_wishes_are_equal() -> None:
-    """Two requests that differ in spelling alone are one wish, so that a queued run is found again."""
+def test_requests_with_other_spellings_are_equal() -> None:
+    """Two requests that differ only in spelling are equal, so that the queued run is found."""
     one = RunRequest.model_validate({"kind": "sync", "projects": ["Zope.Interface", "six"]})
     other = RunRequest.model_validate({"kind": "sync", "projects": ["zope-interface", "SIX"]})
     assert one == other
@@ -56,12 +56,12 @@ def test_equal_wishes_are_equal() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "named"),
     [
-        ("verify", {"force": True}, "'force' goes with kind 'sync', not with 'verify'"),
-        ("verify", {"allow_removals": 3}, "'allow_removals' goes with kind 'sync'"),
-        ("collect", {"confirm": True}, "'confirm' goes with kind 'sync'"),
-        ("sync", {"now": True}, "'now' goes with kind 'collect'"),
-        ("sync", {"repair": True}, "'repair' goes with kind 'verify', not with 'sync'"),
-        ("collect", {"projects": ["six"]}, "'projects' goes with kind 'sync' or 'verify'"),
+        ("verify", {"force": True}, "'force' is only valid for kind 'sync', not for 'verify'"),
+        ("verify", {"allow_removals": 3}, "'allow_removals' is only valid for kind 'sync'"),
+        ("collect", {"confirm": True}, "'confirm' is only valid for kind 'sync'"),
+        ("sync", {"now": True}, "'now' is only valid for kind 'collect'"),
+        ("sync", {"repair": True}, "'repair' is only valid for kind 'verify', not for 'sync'"),
+        ("collect", {"projects": ["six"]}, "'projects' is only valid for kind 'sync' or 'verify'"),
         ("sync", {"projects": []}, "at least 1 item"),
         ("sync", {"projects": ["../etc"]}, "'../etc' is not a project name"),
         ("sync", {"projects": ["six"] * 10_001}, "at most 10000 items"),
@@ -70,8 +70,8 @@ def test_equal_wishes_are_equal() -> None:
         ("mirror", {}, "'sync', 'verify' or 'collect'"),
     ],
 )
-def test_request_that_makes_no_sense(kind: str, options: dict[str, object], named: str) -> None:
-    """An option of another kind, an unknown one and a bad name are refused by a sentence that names them."""
+def test_invalid_request_is_refused(kind: str, options: dict[str, object], named: str) -> None:
+    """An option of another kind, an unknown option or an invalid name is refused with a message that names it."""
     with pytest.raises(ValidationError, match=named):
         RunRequest.model_validate({"kind": kind, **options})
 
@@ -85,19 +85,19 @@ def test_request_that_makes_no_sense(kind: str, options: dict[str, object], name
         ("collect", {"now": True}),
     ],
 )
-def test_request_that_makes_sense(kind: str, options: dict[str, object]) -> None:
-    """Each option is accepted with its own kind, and comes back from the wire as it was."""
+def test_valid_request_survives_serialization(kind: str, options: dict[str, object]) -> None:
+    """Each option is accepted with its own kind and survives serialization."""
     request = RunRequest.model_validate({"kind": kind, **options})
     assert RunRequest.model_validate_json(request.model_dump_json()) == request
 
 
-def test_a_run_ends_once() -> None:
-    """Queued and running are the two states from which a run goes on."""
+def test_only_queued_and_running_are_not_final() -> None:
+    """A run can only leave the states queued and running."""
     assert [state for state in RunState if not state.ended] == [RunState.QUEUED, RunState.RUNNING]
 
 
-def test_run_survives_the_wire() -> None:
-    """A run that is written as JSON and read again is the same run, times with their zone included."""
+def test_run_survives_serialization() -> None:
+    """A run written as JSON and read again is equal, time zones included."""
     run = Run(
         id="20261122T161233123-3fa9c1",
         request=RunRequest(kind=RunKind.SYNC, projects=("six",)),

@@ -1,4 +1,4 @@
-"""A fake syncer, a real control before it, and a client."""
+"""Fixtures: a fake syncer, a real control in front of it, and a client."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

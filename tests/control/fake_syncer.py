@@ -1,4 +1,4 @@
-"""A syncer that speaks the private API from memory, and misbehaves on demand."""
+"""A fake syncer that serves the private API from memory, and fails on demand."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,7 +36,7 @@ INTERNALS = "Traceback: sqlite3.OperationalError in /var/lib/secret/catalog.db"
 
 
 class Mood(Enum):
-    """How it answers."""
+    """How the fake syncer answers."""
 
     WELL = auto()
     HANGING = auto()  # takes the request, never answers
@@ -48,7 +48,7 @@ class Mood(Enum):
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that reached it."""
+    """A request that the fake syncer received."""
 
     method: str
     path: str
@@ -57,7 +57,7 @@ class Seen:
 
 
 def half_dated_project() -> Project:
-    """Return a project of two files, for one of which upstream gives no upload time."""
+    """Return a project with two files, of which one has no upload time."""
     files = [
         ProjectFile(filename="six-1.0.tar.gz", url="packages/ab/six-1.0.tar.gz"),
         ProjectFile(
@@ -160,7 +160,7 @@ class FakeSyncer:
             self._runner = None
 
     def move(self, run_id: str, state: RunState) -> Run:
-        """Let a run enter a state."""
+        """Change the state of a run."""
         update: dict[str, Any] = {"state": state}
         if state.ended:
             update["finished_at"] = NOW + timedelta(seconds=8)
@@ -214,7 +214,7 @@ class FakeSyncer:
             last_success_at=NOW,
             last_completed_at=NOW,
             projects={ProjectState.CURRENT: 1, ProjectState.FAILING: 1},
-            amiss_since=NOW,
+            needs_attention_since=NOW,
             installable=1,
             files=1,
             stored_bytes=11050,
@@ -324,7 +324,7 @@ def _problem(status: int, detail: str, **more: object) -> web.Response:
 
 
 def _registry() -> CollectorRegistry:
-    """Return a syncer's metrics: every type, and a process collector that has no business in control's exposition."""
+    """Return a syncer's metrics: every type, and a process collector that control must not expose."""
     registry = CollectorRegistry()
     Info("pypi_mirror_build", "What runs.", registry=registry).info({"service": "syncer", "version": "0.1.0"})
     projects = Gauge("pypi_mirror_projects", "Projects by state.", ["state"], registry=registry)

@@ -1,4 +1,4 @@
-"""Servers that run in a thread of their own, so that a test can be a plain function that speaks HTTP."""
+"""Servers that run in a background thread, so that tests can be plain functions."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from mirror_control.server.application import create_app
-from mirror_control.server.process import Server, configuration
+from mirror_control.server.process import Server, uvicorn_config
 from mirror_control.settings import Settings
 
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ def control(settings: Settings, *, background: Background) -> Iterator[str]:
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     app = create_app(settings)
-    server = _Server(app, configuration(app))
+    server = _Server(app, uvicorn_config(app))
 
     async def start() -> asyncio.Task[None]:
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,4 +1,4 @@
-"""Lines as nginx writes them."""
+"""Lines of nginx's access log."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The real metrics, once for all who hold something against them."""
+"""The real metrics, shared by all tests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Grafana's dashboards as they are committed, and the queries in them."""
+"""The committed dashboards, and their queries."""
 
 import json
 import re

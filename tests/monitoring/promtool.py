@@ -1,4 +1,4 @@
-"""promtool, out of the image that the stack's Prometheus is built on."""
+"""promtool, from the image of the stack's Prometheus."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/metrics.md: every metric that Prometheus finds at control, from what control and syncer really show."""
+"""The generator of docs/metrics.md from the real metrics of control and syncer."""
 
 import textwrap
 from collections.abc import Iterator, Sequence

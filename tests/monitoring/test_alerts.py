@@ -1,4 +1,4 @@
-"""Prometheus' configuration, its rules, and the alerts: proved to fire and not to, and documented."""
+"""Prometheus' configuration, rules and alerts: valid, tested and documented."""
 
 import re
 from pathlib import Path
@@ -34,26 +34,26 @@ ALERTING = [rule for rule in rules() if "alert" in rule]
 
 @pytest.mark.docker
 def test_configuration_is_valid() -> None:
-    """Prometheus takes its configuration, and with it the rules."""
+    """Prometheus accepts its configuration and rules."""
     status, said = promtool("check", "config", "prometheus.yml")
     assert status == 0, said
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("file", sorted(path.name for path in (PROMETHEUS / "tests").glob("*.yml")))
-def test_alerts_fire_when_they_should(file: str) -> None:
-    """Each alert fires when it should and only then, with the words that a person is meant to read."""
+def test_alerts_fire_only_when_they_should(file: str) -> None:
+    """Each alert fires when it should and only then, with the expected text."""
     status, said = promtool("test", "rules", f"tests/{file}")
     assert status == 0, said
 
 
-def test_names_are_the_contract() -> None:
-    """The alerts are those that were promised."""
+def test_alert_names_do_not_change() -> None:
+    """The alerts have their promised names."""
     assert {rule["alert"] for rule in ALERTING} == ALERTS
 
 
-def test_each_alert_is_proved_both_ways() -> None:
-    """For each alert there is a moment at which it is expected, and one at which it is not."""
+def test_each_alert_is_tested_firing_and_silent() -> None:
+    """The tests of each alert expect it at one moment and not at another."""
     cases = [
         (case["alertname"], bool(case["exp_alerts"]))
         for file in (PROMETHEUS / "tests").glob("*.yml")
@@ -65,7 +65,7 @@ def test_each_alert_is_proved_both_ways() -> None:
 
 @pytest.mark.parametrize("rule", ALERTING, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
 def test_alert_is_explained(rule: dict[str, Any]) -> None:
-    """An alert has a severity, a summary that never changes, a description, and a runbook with all that one holds."""
+    """An alert has a severity, a constant summary, a description, and a complete runbook."""
     assert rule["labels"]["severity"] in ("critical", "warning")
     annotations = rule["annotations"]
     assert set(annotations) == {"summary", "description", "runbook_url"}
@@ -78,18 +78,18 @@ def test_alert_is_explained(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTING, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
-def test_description_is_enough_to_begin_with(rule: dict[str, Any]) -> None:
-    """Who has an alert's description alone learns what still works, and what to type, on the host, or to change."""
+def test_description_names_a_first_step(rule: dict[str, Any]) -> None:
+    """An alert's description says what still works, and which command to run or file to change."""
     description = rule["annotations"]["description"]
     assert re.search(
-        r"still install|Installs go on|others install|is served|stay published|others are not|all works", description
+        r"can still be installed|other files can be installed|still serves?|stay published|not affected", description
     )
     commands = re.findall(r"`([^`]+)`", description)
     assert commands or "mirror.toml" in description
     assert all(command.startswith(("docker compose ", "mirrorctl verify")) for command in commands)
 
 
-def test_recorded_names_tell_what_they_hold() -> None:
-    """A recorded metric is level:metric:operations."""
+def test_recording_rules_follow_the_naming_convention() -> None:
+    """A recorded metric is named level:metric:operations."""
     for name in (rule["record"] for rule in rules() if "record" in rule):
         assert re.fullmatch(r"[a-z_]+:pypi_mirror_[a-z0-9_]+:[a-z0-9_]+", name), name

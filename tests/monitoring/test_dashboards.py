@@ -1,4 +1,4 @@
-"""Grafana's dashboards: what a real one would stumble over, and what a reader would."""
+"""Grafana's dashboards: valid, readable and current."""
 
 import json
 from itertools import combinations
@@ -24,15 +24,15 @@ ALL_QUERIES = [pytest.param(query, id=query.panel) for query in queries()]
 
 
 def test_dashboards_are_current() -> None:
-    """What is committed is what monitoring/boards draws; if not, scripts/generate writes it anew."""
+    """The committed dashboards match monitoring/boards; otherwise run scripts/generate."""
     assert {path.stem: path.read_text() for path in DIRECTORY.glob("*.json")} == {
         name: as_json(board()) for name, board in BOARDS.items()
     }
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_schema(name: str) -> None:
-    """Grafana's own model of a dashboard takes the file and gives it back: nothing in it is misspelt or left over."""
+def test_dashboard_matches_grafanas_schema(name: str) -> None:
+    """Grafana's own model reads and writes the file unchanged, so no key is misspelt."""
     board = boards()[name]
     assert json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder)) == board
     assert (board["uid"], board["editable"]) == (f"pypi-mirror-{name}", False)
@@ -40,8 +40,8 @@ def test_schema(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_layout(name: str) -> None:
-    """Panels have numbers of their own, lie within 24 columns, and none covers another."""
+def test_panels_do_not_overlap(name: str) -> None:
+    """Panels have unique ids, fit into 24 columns and do not overlap."""
     found = boards()[name]["panels"]
     assert len({panel["id"] for panel in found}) == len(found)
     for panel in found:
@@ -55,7 +55,7 @@ def test_layout(name: str) -> None:
 
 @pytest.mark.parametrize("panel", ALL_PANELS)
 def test_panel_is_explained(panel: dict[str, Any]) -> None:
-    """A panel has a title, a sentence, a unit, and asks whichever data source is chosen."""
+    """A panel has a title, a description and a unit, and uses the selected data source."""
     assert panel["title"]
     assert panel["description"].endswith((".", "?"))
     assert panel["fieldConfig"]["defaults"]["unit"]
@@ -65,43 +65,43 @@ def test_panel_is_explained(panel: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("query", ALL_QUERIES)
-def test_query_asks_for_what_there_is(query: Query, exposed: str) -> None:
-    """A query names metrics that are exported or recorded, or Prometheus' own of alerts."""
+def test_query_uses_existing_metrics(query: Query, exposed: str) -> None:
+    """A query uses exported or recorded metrics, or Prometheus' own ones of alerts."""
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
     assert {name for name, _ in selectors(query.parsed)} <= known | {"ALERTS", "ALERTS_FOR_STATE"}
 
 
 @pytest.mark.parametrize("query", ALL_QUERIES)
-def test_counters_are_asked_for_their_rate(query: Query) -> None:
-    """A counter stands under rate or increase, over a span that Grafana chooses; a gauge does not."""
+def test_counters_are_queried_by_rate(query: Query) -> None:
+    """A counter is queried by rate or increase over a range that Grafana chooses; a gauge is not."""
     for name, function in selectors(query.parsed):
         is_counter = name.endswith(("_total", "_bucket", "_sum", "_count"))
         assert is_counter == (function in ("rate", "increase")), name
     assert spans(query.expression) <= {"$__rate_interval", "$__range"}
 
 
-def test_rules_ask_for_what_there_is(exposed: str) -> None:
-    """Rules and alerts name metrics that are exported, recorded, or a scrape's own."""
+def test_rules_use_existing_metrics(exposed: str) -> None:
+    """Rules and alerts use exported or recorded metrics, or those of a scrape."""
     known = series_names(families(exposed)) | {rule["record"] for rule in rules() if "record" in rule}
     for rule in rules():
         assert {name for name, _ in selectors(promql.parse(rule["expr"]))} <= known | {"up"}
 
 
-def test_each_alert_is_explained() -> None:
-    """The table of what is wrong says of every alert what still works and what to do."""
+def test_alert_table_explains_each_alert() -> None:
+    """The table of firing alerts says for each one what still works and what to do."""
     assert set(REMEDIES) == ALERTS | {"nothing"}
 
 
 def test_dashboards_are_linked() -> None:
-    """From each dashboard the others are one click away, at the same time and of the same source."""
+    """Each dashboard links to the others and keeps time range and data source."""
     for name, board in boards().items():
         (link,) = board["links"]
         assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True), name
         assert set(link["tags"]) <= set(board["tags"])
 
 
-def test_provisioning() -> None:
-    """Grafana finds source and dashboards where they are mounted, under names that stay, and lets nobody edit them."""
+def test_grafana_is_provisioned_read_only() -> None:
+    """Grafana finds data source and dashboards under stable names, and nobody can edit them."""
     (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
     assert (source["uid"], source["url"], source["editable"]) == (
         "pypi-mirror-prometheus",

@@ -1,4 +1,4 @@
-"""The metrics' names, labels and conventions, and the page that documents them."""
+"""The metrics: names, labels, conventions and documentation."""
 
 import pytest
 
@@ -16,6 +16,7 @@ CONTRACT = {
         "upstream_serial",
         "upstream_serial_timestamp_seconds",
         "plan_projects{action}",
+        "policy_valid",
         "transfers_total{kind,outcome}",
     ),
     *(
@@ -39,30 +40,30 @@ def shape(exposed: str) -> set[str]:
     }
 
 
-def test_contract_is_kept(exposed: str) -> None:
-    """Every metric of the contract is exported with its labels, and none besides."""
+def test_every_documented_metric_is_exported(exposed: str) -> None:
+    """The exported metrics and labels match the contract exactly."""
     assert shape(exposed) == CONTRACT
 
 
 def test_labels_have_few_values(exposed: str) -> None:
-    """No label has ten values, so that no dashboard has to choose among series (Prometheus' own rule of thumb)."""
+    """Every label has fewer than ten values (Prometheus' rule of thumb), so that dashboards can show all series."""
     values = {family.name: {label: len(some) for label, some in family.labels.items()} for family in families(exposed)}
     assert {name: labels for name, labels in values.items() if any(count >= 10 for count in labels.values())} == {}
 
 
-def test_names_tell_their_unit(exposed: str) -> None:
-    """What ends in a unit is in a base unit: seconds, bytes or a count; points in time are no ages."""
+def test_metric_names_end_in_base_units(exposed: str) -> None:
+    """Units in metric names are base units: seconds, bytes or counts; times are timestamps, not ages."""
     names = [family.name for family in families(exposed)]
     assert not any(name.endswith(("_milliseconds", "_kilobytes", "_megabytes", "_age_seconds")) for name in names)
     assert all(name.endswith("_timestamp_seconds") for name in names if name.startswith(("last_", "next_")))
 
 
 def test_page_is_current(exposed: str) -> None:
-    """docs/metrics.md says what is exported; if not, scripts/generate writes it anew."""
+    """docs/metrics.md matches the exported metrics; otherwise run scripts/generate."""
     assert DOCUMENT.read_text() == document(exposed)
 
 
 @pytest.mark.docker
-def test_promtool_finds_nothing(exposed: str) -> None:
-    """Prometheus' own linter finds nothing to say of the exposition."""
+def test_promtool_accepts_the_exposition(exposed: str) -> None:
+    """Prometheus' own linter has no complaint."""
     assert promtool("check", "metrics", stdin=exposed) == (0, "")

@@ -1,4 +1,4 @@
-"""The real image, hardened as in compose.yaml, over a real tree."""
+"""Fixtures: the real image, hardened as in compose.yaml, with a real tree."""
 
 import secrets
 from collections.abc import Iterator

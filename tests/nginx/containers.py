@@ -1,4 +1,4 @@
-"""Docker, as far as these tests need it: containers that are gone, by their id, when a test ends."""
+"""Docker containers that are removed, by their id, at the end of a test."""
 
 import socket
 import subprocess

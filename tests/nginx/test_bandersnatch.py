@@ -1,4 +1,4 @@
-"""bandersnatch itself mirrors this mirror: the list with serials, the legacy JSON, every file."""
+"""bandersnatch mirrors this mirror: the list with serials, the legacy JSON, every file."""
 
 import hashlib
 import os
@@ -98,7 +98,7 @@ def ours(site: Site) -> dict[str, str]:
 async def test_bandersnatch_mirrors_the_mirror(
     site: tuple[Site, fakepypi.FakePyPI], image: str, bandersnatch: str, network: str, api: str
 ) -> None:
-    """It gets every file with the right hash, and later what changed; whether or not upstream has the legacy JSON."""
+    """bandersnatch gets every file with the right hash, and later changes, with and without legacy JSON upstream."""
     host, pypi = site
     if api != "as PyPI":
         pypi.faults.on_legacy().status(404)

@@ -1,4 +1,4 @@
-"""Control behind nginx: present, absent, elsewhere, and in the middle of a stream when nginx stops."""
+"""Control behind nginx: present, absent, at a new address, and with an open stream when nginx stops."""
 
 import statistics
 import time
@@ -35,7 +35,7 @@ def control(image: str, network: str, name: str) -> AbstractContextManager[Conta
 
 
 def wait_for(client: httpx2.Client, name: str, *, in_a_row: int = 1) -> None:
-    """Return when the control of that name has given so many answers in a row; fail after 10 s."""
+    """Wait for consecutive answers of the named control; fail after 10 s."""
     deadline = time.monotonic() + 10
     answers = 0
     while time.monotonic() < deadline:
@@ -48,7 +48,7 @@ def wait_for(client: httpx2.Client, name: str, *, in_a_row: int = 1) -> None:
 
 
 def assert_prompt(seconds: list[float]) -> None:
-    """Assert the 50 ms that are promised; a busy machine may add to the one or the other, not hide a time-out."""
+    """Assert an answer within 50 ms; a busy machine may delay one answer, but that must not hide a timeout."""
     assert (statistics.median(seconds) < 0.05, max(seconds) < 0.25) == (True, True), seconds
 
 
@@ -61,17 +61,17 @@ def present(image: str, network: str, client: httpx2.Client) -> Iterator[Contain
 
 
 def seconds_for_502(client: httpx2.Client) -> float:
-    """Ask for control, expect the text that it is away, and return how long that took."""
+    """Request control, expect the error text, and return the duration."""
     begin = time.perf_counter()
     answer = client.get("/api/v1/status")
     elapsed = time.perf_counter() - begin
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
-    assert answer.text == "502: the control service is away; packages are served all the same\n"
+    assert answer.text == "502: the control service does not answer; packages are still served\n"
     return elapsed
 
 
-def test_absent(client: httpx2.Client) -> None:
-    """Without control nginx has started and serves, and says within 50 ms that control is away."""
+def test_absent_control_is_502_at_once(client: httpx2.Client) -> None:
+    """Without control, nginx starts, serves files, and answers 502 within 50 ms."""
     assert_prompt([seconds_for_502(client) for _ in range(9)])
     assert client.get("/simple/").status_code == 200
 
@@ -80,28 +80,33 @@ def test_absent(client: httpx2.Client) -> None:
     ("method", "path"),
     [("GET", "/api/v1/status?a=%2B+b"), ("POST", "/api/v1/runs"), ("GET", "/ui/"), ("GET", "/ui/runs/x%2Fy")],
 )
-def test_present(client: httpx2.Client, present: Container, method: str, path: str) -> None:
-    """API and page reach control as they were asked for."""
+def test_api_and_page_reach_control(client: httpx2.Client, present: Container, method: str, path: str) -> None:
+    """Requests to API and page reach control unchanged."""
     answer = client.request(method, path)
     assert (answer.status_code, answer.text) == (200, f"one {method} {path}")
 
 
-def test_only_api_and_page(client: httpx2.Client, present: Container) -> None:
-    """Control's metrics, and whatever else it has, do not come out through nginx."""
+def test_other_paths_of_control_are_not_public(client: httpx2.Client, present: Container) -> None:
+    """nginx does not expose control's metrics and other paths."""
     for path in ("/metrics", "/readyz", "/api/../metrics", "/apix", "/openapi.json"):
         assert not client.get(path).text.startswith("one "), path
 
 
-def test_page_of_an_absent_control(client: httpx2.Client) -> None:
-    """Without control a browser that opens the host is told what is wrong, what works all the same and what to do."""
+def test_browser_without_control_gets_help(client: httpx2.Client) -> None:
+    """Without control, a browser sees what failed, what still works, and what to do."""
     answer = client.get("/", headers={"Accept": "text/html"}, follow_redirects=True)
     assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/plain")
-    for told in ("control service is away", "Packages are served", "/simple/", "docker compose logs control"):
+    for told in (
+        "control service does not answer",
+        "Packages are still served",
+        "/simple/",
+        "docker compose logs control",
+    ):
         assert told in answer.text
 
 
-def test_address_is_passed_on(client: httpx2.Client, present: Container) -> None:
-    """Control learns by which address, port included, and by which scheme a browser reached the mirror."""
+def test_control_gets_the_requested_address(client: httpx2.Client, present: Container) -> None:
+    """Control gets scheme, host and port of the browser's request."""
     asked = {"Host": "mirror.example:8080"}
     assert client.get("/ui/forwarded", headers=asked).text == "mirror.example mirror.example:8080 http -"
     behind = asked | {"X-Forwarded-Proto": "https"}
@@ -114,19 +119,19 @@ def test_address_is_passed_on(client: httpx2.Client, present: Container) -> None
     assert client.get("/ui/forwarded", headers=lying).text == "mirror.example mirror.example:8080 http -"
 
 
-def test_page_without_slash(client: httpx2.Client) -> None:
-    """``/ui`` leads to the page."""
+def test_ui_without_slash_redirects(client: httpx2.Client) -> None:
+    """``/ui`` redirects to the page."""
     assert client.get("/ui").headers["Location"] == "ui/"
 
 
-def test_problem_passes(client: httpx2.Client, present: Container) -> None:
-    """Control's own errors are its own: they pass as problem+json (RFC 9457)."""
+def test_problem_of_control_passes_unchanged(client: httpx2.Client, present: Container) -> None:
+    """Control's errors pass as problem+json (RFC 9457)."""
     answer = client.get("/api/v1/problem")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_elsewhere(image: str, network: str, client: httpx2.Client, nginx: Container) -> None:
-    """A control that comes back at another address is found, with no reload and no restart of nginx."""
+def test_control_at_a_new_address_is_found(image: str, network: str, client: httpx2.Client, nginx: Container) -> None:
+    """nginx finds a control with a new address without a reload or restart."""
     processes = nginx.inspect("{{.State.Pid}} {{.State.StartedAt}}"), nginx.run("sh", "-c", WORKERS)
     # The second starts before the first is gone, so it cannot get the same address.
     with control(image, network, "two"):
@@ -136,14 +141,14 @@ def test_elsewhere(image: str, network: str, client: httpx2.Client, nginx: Conta
     assert (nginx.inspect("{{.State.Pid}} {{.State.StartedAt}}"), nginx.run("sh", "-c", WORKERS)) == processes
 
 
-def test_killed(client: httpx2.Client, present: Container) -> None:
-    """A control that just died is away at once, although its address is still known and silent."""
+def test_killed_control_is_502_at_once(client: httpx2.Client, present: Container) -> None:
+    """A control that just died is a fast 502, although its cached address is silent."""
     docker("kill", present.id)
     assert_prompt([seconds_for_502(client) for _ in range(9)])
 
 
-def test_stop_with_an_open_stream(image: str, tree: Tree, network: str) -> None:
-    """Events pass as they come, and a browser that follows them does not hold up a stop: exit 0 within 6 s."""
+def test_open_stream_does_not_delay_a_stop(image: str, tree: Tree, network: str) -> None:
+    """Events pass at once, and with an open stream nginx still exits with 0 within 6 s."""
     options = (LOGS, f"--network={network}", "--dns=127.0.0.1")
     with (
         control(image, network, "one"),

@@ -1,4 +1,4 @@
-"""The document root: other mirrors beside ours, what stays hidden, what a directory shows."""
+"""The document root: other mirrors' trees, hidden files, directories."""
 
 import socket
 from http.client import HTTPConnection, HTTPResponse
@@ -26,7 +26,7 @@ SECRETS = (
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("path", SECRETS)
 def test_dotfile_is_absent(nginx: Container, tree: Tree, path: str) -> None:
-    """What is half-downloaded, withdrawn or ours alone cannot be had, however the path is written."""
+    """Partial downloads, withdrawn files and private files are absent under any spelling of their path."""
     assert any(tree.root.rglob(path.rpartition("/")[2])), "the file is there"
     dot = path.index("/.") + 1
     spellings = (
@@ -54,8 +54,8 @@ def test_dotfile_is_absent(nginx: Container, tree: Tree, path: str) -> None:
         "/\\..\\etc",
     ],
 )
-def test_traversal(nginx: Container, path: str) -> None:
-    """No path leads out of the document root."""
+def test_path_cannot_leave_the_document_root(nginx: Container, path: str) -> None:
+    """No path leaves the document root."""
     status, body = ask(nginx, path)
     assert status in (400, 404)
     assert b"root:" not in body
@@ -70,8 +70,8 @@ def test_traversal(nginx: Container, path: str) -> None:
         ("/ubuntu/", b"<p>Ubuntu\n"),
     ],
 )
-def test_other_mirrors(client: httpx2.Client, path: str, content: bytes) -> None:
-    """Other mirrors beside ``pypi/`` are served as they lie there, with their dotfiles and index pages."""
+def test_other_mirrors_are_served_unchanged(client: httpx2.Client, path: str, content: bytes) -> None:
+    """Other mirrors beside ``pypi/`` are served unchanged, dotfiles and index pages included."""
     answer = client.get(path)
     assert (answer.status_code, answer.content) == (200, content)
     # An HTML page among them can neither run scripts nor read what the operator types on ours.
@@ -81,13 +81,13 @@ def test_other_mirrors(client: httpx2.Client, path: str, content: bytes) -> None
 
 
 def test_directory_redirect_is_relative(client: httpx2.Client) -> None:
-    """A directory without its slash leads to the one with it, by a path alone."""
+    """A directory without a slash redirects by a relative path."""
     assert client.get("/centos").headers["Location"] == "./centos/"
     assert client.get("/centos/images?a=b").headers["Location"] == "./images/?a=b"
 
 
-def test_welcome(client: httpx2.Client) -> None:
-    """Whoever opens the host is told, in text, where everything is."""
+def test_root_lists_urls_as_text(client: httpx2.Client) -> None:
+    """The root answers with a text that lists the URLs."""
     answer = client.get("/")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
     assert "/simple/" in answer.text
@@ -99,23 +99,23 @@ PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;
 
 
 @pytest.mark.parametrize("accept", [BROWSER, "text/html", "Text/HTML;q=0.9, text/plain"])
-def test_browser_is_led_to_the_page(client: httpx2.Client, accept: str) -> None:
-    """Whoever opens the host in a browser is led to the page, by a path alone, and no cache leads anyone else there."""
+def test_browser_at_root_is_redirected_to_the_page(client: httpx2.Client, accept: str) -> None:
+    """A browser at the root is redirected to the page by a relative path, and caches serve it to no one else."""
     answer = client.get("/", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["Location"]) == (302, "ui/")
     assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Accept", "no-cache")
 
 
 @pytest.mark.parametrize("accept", [PIP, "*/*", "application/json", "text/htmlx", ""])
-def test_client_is_not_led_to_the_page(client: httpx2.Client, accept: str) -> None:
-    """pip (``--find-links``) and curl get the text, whatever else they would take."""
+def test_installer_at_root_gets_text(client: httpx2.Client, accept: str) -> None:
+    """pip (``--find-links``) and curl get the text at the root, whatever else they accept."""
     answer = client.get("/", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
     assert answer.headers["Vary"] == "Accept"
 
 
-def test_own_index_wins(image: str, tmp_path: Path) -> None:
-    """An ``index.html`` of the operator's is what a browser sees at the root."""
+def test_own_index_html_replaces_the_redirect(image: str, tmp_path: Path) -> None:
+    """An operator's ``index.html`` replaces the redirect for browsers."""
     tree = plant(tmp_path / "root")
     tree.write("index.html", b"<p>Our mirrors\n")
     with mirror(image, tree.root) as container, connect(container) as client:
@@ -125,8 +125,8 @@ def test_own_index_wins(image: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/status.json", "/pypi/web/status.json"])
-def test_status(client: httpx2.Client, path: str) -> None:
-    """The mirror's status is at either root, and no cache keeps it."""
+def test_status_json_is_not_cached(client: httpx2.Client, path: str) -> None:
+    """The status file is available under both roots, and no cache keeps it."""
     answer = client.get(path)
     assert (answer.headers["Content-Type"], answer.json()) == ("application/json", {"serial": 1})
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -144,22 +144,22 @@ def test_status(client: httpx2.Client, path: str) -> None:
         "/.error/away",
     ],
 )
-def test_absent(client: httpx2.Client, path: str) -> None:
-    """What is not there is said to be in one line of text, and what is inside nginx is not there."""
+def test_missing_path_is_404_in_one_line(client: httpx2.Client, path: str) -> None:
+    """A missing or internal path is a 404 in one line of text."""
     answer = client.get(path)
     assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
     assert answer.headers["Content-Type"] == "text/plain"
 
 
-def test_unlisted_directory(client: httpx2.Client) -> None:
-    """A directory shows nothing unless it was asked for, and says how to ask."""
+def test_directory_is_not_listed_by_default(client: httpx2.Client) -> None:
+    """A directory shows no listing by default, and the answer names the setting."""
     answer = client.get("/centos/")
     assert (answer.status_code, answer.headers["Content-Type"]) == (403, "text/plain")
     assert "MIRROR_NGINX=listing" in answer.text
 
 
-def test_listing(image: str, tree: Tree) -> None:
-    """``MIRROR_NGINX=listing`` lists the root and other mirrors, never a directory of ours, and hides dotfiles."""
+def test_listing_shows_only_other_mirrors(image: str, tree: Tree) -> None:
+    """``MIRROR_NGINX=listing`` lists the root and other mirrors, but neither the mirror's own tree nor dotfiles."""
     with mirror(image, tree.root, "--env=MIRROR_NGINX=listing") as container, connect(container) as client:
         assert '<a href="centos/">' in client.get("/", headers={"Accept": BROWSER}).text
         listing = client.get("/centos/")
@@ -188,8 +188,8 @@ def test_listing(image: str, tree: Tree) -> None:
         (b"GET /simple/ HTTP/3.0\r\nHost: a", 505),
     ],
 )
-def test_refused_in_text(nginx: Container, request_head: bytes, status: int) -> None:
-    """A request that is malformed, too long or no reading is refused in one line of text."""
+def test_invalid_request_is_refused_in_one_line(nginx: Container, request_head: bytes, status: int) -> None:
+    """A malformed, too long or changing request is refused in one line of text."""
     with socket.create_connection(nginx.address, timeout=5) as connection:
         connection.sendall(request_head + b"\r\nConnection: close\r\n\r\n")
         answer = HTTPResponse(connection)
@@ -200,21 +200,21 @@ def test_refused_in_text(nginx: Container, request_head: bytes, status: int) -> 
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "ODD"])
-def test_only_reading(client: httpx2.Client, method: str) -> None:
-    """What is no GET or HEAD is refused with the methods that are, also where nginx would not look at the method."""
+def test_only_get_and_head_are_allowed(client: httpx2.Client, method: str) -> None:
+    """Every other method is 405 with the allowed ones, also for paths without a file."""
     paths = ("/", "/healthz", "/simple/", "/simple/Foo", "/packages/ab/foo.tar", "/centos/.treeinfo", "/centos/", "/ui")
     for path in (*paths, "/status.json", "/pypi/foo-bar/json", "/absent"):
         answer = client.request(method, path)
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD"), path
-        assert answer.text == "405: this can only be read, by GET or HEAD\n", path
+        assert answer.text == "405: only GET and HEAD are allowed here\n", path
 
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize(
     "path", ["/simple/", "/simple/foo-bar/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/absent"]
 )
-def test_security_headers(client: httpx2.Client, path: str) -> None:
-    """Whatever upstream's texts hold, a browser runs none of it, and learns no version of ours."""
+def test_pages_run_no_script_and_hide_the_version(client: httpx2.Client, path: str) -> None:
+    """Browsers run no script of any page, and answers hide nginx's version."""
     answer = client.get(path)
     assert answer.headers.get_list("X-Content-Type-Options") == ["nosniff"]
     policy = answer.headers["Content-Security-Policy"]
@@ -225,7 +225,7 @@ def test_security_headers(client: httpx2.Client, path: str) -> None:
 
 
 def ask(nginx: Container, path: str) -> tuple[int, bytes]:
-    """Send a path as it is: clients, rightly, mend it first."""
+    """Send a request and return the successful answer."""
     connection = HTTPConnection(*nginx.address, timeout=5)
     connection.request("GET", path)
     answer = connection.getresponse()

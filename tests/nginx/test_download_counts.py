@@ -1,4 +1,4 @@
-"""nginx's access log and control's counts: the real ones of both, whatever becomes of either."""
+"""nginx's access log and control's counts, with the real programs and their failures."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from control.server.test_control_process import CONTROL
-from mirror_control.client.download_shapes import DownloadFilter, Downloads
+from mirror_control.client.download_schemas import DownloadFilter, Downloads
 from mirror_control.downloads.statistics import Statistics
 from mirror_control.downloads.tally import Tally
 from nginx.containers import Container, connect, mirror
@@ -69,7 +69,7 @@ def control(logs: Path, state: Path, *, end: signal.Signals) -> Iterator[None]:
 
 async def counted(state: Path) -> Downloads:
     """Return what the API would say of the file's project."""
-    return await Statistics(state / "downloads.db").downloads(DownloadFilter(project="counted"))
+    return await Statistics(state / "downloads.db").get_downloads(DownloadFilter(project="counted"))
 
 
 async def until_counted(state: Path, number: int) -> Downloads:
@@ -82,7 +82,7 @@ async def until_counted(state: Path, number: int) -> Downloads:
 
 
 async def test_each_download_counts_once(serving: Container, logs: Path, state: Path) -> None:
-    """As many as nginx answered are counted: control is killed and restarted under load, and away for a while."""
+    """Each answered download counts once, although control is killed, restarted under load, and stopped for a while."""
     stop, answered = threading.Event(), 0
 
     def load() -> None:
@@ -117,8 +117,8 @@ async def test_each_download_counts_once(serving: Container, logs: Path, state: 
     assert [(client.name, client.version) for client in found.clients] == [("uv", "0.9.2")]
 
 
-def test_a_resumed_download_is_one(serving: Container, logs: Path) -> None:
-    """A download in two ranges, HEAD and 304 leave the lines that are meant by one download, and a 404 a miss."""
+def test_resumed_download_counts_once(serving: Container, logs: Path) -> None:
+    """A download in two ranges counts once; HEAD and 304 do not count; a 404 is a miss."""
     path = "/packages/ab/counted-1.0.tar.gz"
     with connect(serving) as client:
         etag = client.head(path).headers["etag"]
@@ -132,12 +132,12 @@ def test_a_resumed_download_is_one(serving: Container, logs: Path) -> None:
 
     assert tally.downloads.total() == 2
     assert {miss[1:]: count for miss, count in tally.misses.items()} == {("in-house", "page"): 1}
-    assert tally.served.unreadable == 0
+    assert tally.metrics.unreadable == 0
     assert {download.client_version for download in tally.downloads} == {"", "25.1"}
 
 
-def test_a_full_volume_harms_no_answer(image: str, tree: Tree, network: str) -> None:
-    """When the log's volume is full, all is served as before."""
+def test_full_log_volume_does_not_affect_answers(image: str, tree: Tree, network: str) -> None:
+    """If the log volume is full, nginx serves as usual."""
     tree.write(FILE, b"content")
     options = ("--tmpfs=/logs:uid=10002,gid=10001,mode=0770,size=8k", f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, *options) as container, connect(container) as client:

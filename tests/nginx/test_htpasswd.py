@@ -1,4 +1,4 @@
-"""``MIRROR_NGINX=htpasswd``: who may read, and who need not be asked."""
+"""``MIRROR_NGINX=htpasswd``: reading needs a password, with few exceptions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def mount(passwords: Path) -> str:
 
 @pytest.fixture
 def closed(image: str, tree: Tree, network: str, passwords: Path) -> Iterator[Container]:
-    """Return a mirror that wants a password."""
+    """Return a mirror that requires a password."""
     where = (f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, LOGS, *KNOBS, *where, mount(passwords)) as container:
         yield container
@@ -73,8 +73,8 @@ def stranger(closed: Container) -> Iterator[httpx2.Client]:
         "/absent",
     ],
 )
-def test_reading_wants_a_password(stranger: httpx2.Client, path: str) -> None:
-    """Without a password, or with a wrong one, nothing is read, and one line says what is wanted."""
+def test_reading_without_password_is_401(stranger: httpx2.Client, path: str) -> None:
+    """Without a valid password, every read is 401, with one line that says so."""
     for given in (None, ("sha512", "wrong"), ("nobody", PASSWORD), ("sha512", "")):
         answer = stranger.get(path, auth=given)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Basic realm="pypi-mirror"')
@@ -87,29 +87,29 @@ def test_reading_wants_a_password(stranger: httpx2.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("user", HASHES)
-def test_kinds_of_hashes(stranger: httpx2.Client, user: str) -> None:
-    """Each kind of hash that the start accepts opens the mirror."""
+def test_every_accepted_hash_works(stranger: httpx2.Client, user: str) -> None:
+    """Each kind of hash that the start accepts works."""
     assert stranger.get("/simple/", auth=(user, PASSWORD)).status_code == 200
     assert stranger.get("/simple/", auth=(user, f"{PASSWORD}!")).status_code == 401
 
 
-def test_health_wants_none(stranger: httpx2.Client) -> None:
-    """Who asks whether nginx lives needs no password."""
+def test_healthz_needs_no_password(stranger: httpx2.Client) -> None:
+    """/healthz needs no password."""
     assert stranger.get("/healthz").text == "ok\n"
 
 
-def test_no_shared_copies(client: httpx2.Client, stranger: httpx2.Client) -> None:
-    """What was read with a password is for no cache that others read from, too (RFC 9111, 3.5)."""
+def test_authenticated_answers_are_private(client: httpx2.Client, stranger: httpx2.Client) -> None:
+    """Shared caches may not store answers to requests with a password (RFC 9111, 3.5)."""
     for path in ("/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json"):
         assert "public" in client.get(path).headers["Cache-Control"]
         private = stranger.get(path, auth=("sha512", PASSWORD)).headers["Cache-Control"]
         assert ("private" in private, "public" in private) == (True, False)
 
 
-def test_control_sees_tokens_and_no_passwords(
+def test_control_gets_tokens_but_no_passwords(
     image: str, network: str, closed: Container, stranger: httpx2.Client
 ) -> None:
-    """The API takes a password, which stays with nginx, or a token, which control looks at; nothing else takes one."""
+    """The API accepts a password, which stays in nginx, or a token for control; all other paths need a password."""
     with control(image, network, "one"), connect(closed) as reader:
         reader.auth = httpx2.BasicAuth("sha512", PASSWORD)
         wait_for(reader, "one")
@@ -119,8 +119,8 @@ def test_control_sees_tokens_and_no_passwords(
             assert stranger.get(path, headers=TOKEN).status_code == 401, path
 
 
-def test_change_is_in_force_at_once(stranger: httpx2.Client, passwords: Path) -> None:
-    """Who is added to the file can read, who is taken out cannot, without a restart."""
+def test_changed_password_file_takes_effect_at_once(stranger: httpx2.Client, passwords: Path) -> None:
+    """Added and removed users take effect without a restart."""
     passwords.write_text(f"somebody:{HASHES['apr1']}\n")
     assert stranger.get("/simple/", auth=("somebody", PASSWORD)).status_code == 200
     assert stranger.get("/simple/", auth=("apr1", PASSWORD)).status_code == 401
@@ -129,29 +129,29 @@ def test_change_is_in_force_at_once(stranger: httpx2.Client, passwords: Path) ->
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE, a file with a line NAME:HASH a user"),
-        ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or a hash too slow"),
+        ("", "MIRROR_NGINX=htpasswd: set MIRROR_HTPASSWD_FILE to a file with a line NAME:HASH per user"),
+        ("a:$apr1$x$y\nuser:secret\n", "/etc/mirror/htpasswd, line 2: not NAME:HASH, or the hash is too slow"),
         ("user:{PLAIN}secret\n", "/etc/mirror/htpasswd, line 1: not NAME:HASH"),
         ("user:$2y$10$abcdefghijklmnopqrstuu23JPZtHcGhwXSF41f93o/7vBdDut3Xu\n", "/etc/mirror/htpasswd, line 1: "),
         ("user:$y$j9T$abcdefghijklmnop$0Hi8KsZH\nno colon\n", "/etc/mirror/htpasswd, line 1 2: "),
     ],
 )
-def test_unusable_file(image: str, passwords: Path, content: str, told: str) -> None:
-    """An empty file, a password in clear and a hash that would stop the mirror are refused by line, with the remedy."""
+def test_unusable_password_file_stops_the_start(image: str, passwords: Path, content: str, told: str) -> None:
+    """An empty file, a plain password and a slow hash stop the start with line and remedy."""
     passwords.write_text(content)
     said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
     assert said.startswith(told)
     assert "secret" not in said
 
 
-def test_unreadable_file(image: str, passwords: Path) -> None:
-    """A file that nginx may not read is told by its name on the host, with the command that helps."""
+def test_unreadable_password_file_stops_the_start(image: str, passwords: Path) -> None:
+    """An unreadable file stops the start with its path on the host and the command to run."""
     passwords.chmod(0o000)
     said = docker("run", "--rm", *HARDENED, *KNOBS, mount(passwords), image, status=2)
-    assert said == "/etc/mirror/htpasswd: not readable by 10002: chown 10002 /etc/mirror/htpasswd"
+    assert said == "/etc/mirror/htpasswd: not readable by user 10002; run chown 10002 /etc/mirror/htpasswd"
 
 
-def test_half_a_setting(image: str, passwords: Path) -> None:
-    """A file without the name htpasswd would be a mirror that is open although its operator closed it."""
+def test_password_file_without_htpasswd_stops_the_start(image: str, passwords: Path) -> None:
+    """A password file without ``MIRROR_NGINX=htpasswd`` stops the start: the mirror would be open by mistake."""
     said = docker("run", "--rm", *HARDENED, mount(passwords), image, status=2)
-    assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX does not name htpasswd"
+    assert said == "MIRROR_HTPASSWD_FILE is set, but MIRROR_NGINX lacks htpasswd"

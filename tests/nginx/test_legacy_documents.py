@@ -1,4 +1,4 @@
-"""The legacy JSON API: a document a project, and its serial in a header."""
+"""The legacy JSON API: a document per project, with its serial in a header."""
 
 import httpx2
 import pytest
@@ -13,8 +13,8 @@ PATHS = ("/pypi/foo-bar/json", "/pypi/web/pypi/foo-bar/json")
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_document_with_its_headers(client: httpx2.Client, tree: Tree, path: str, encoding: str) -> None:
-    """Type, serial and lifetime are PyPI's; the .gz twin is sent as it lies there; a second look costs no body."""
+def test_legacy_document_has_pypis_headers(client: httpx2.Client, tree: Tree, path: str, encoding: str) -> None:
+    """Type, serial and lifetime match PyPI; the .gz file is sent unchanged; revalidation needs no body."""
     answer = client.get(path, headers={"Accept-Encoding": encoding})
     file = tree.web / "pypi/foo-bar" / ("json.gz" if encoding == "gzip" else "json")
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
@@ -32,24 +32,24 @@ def test_document_with_its_headers(client: httpx2.Client, tree: Tree, path: str,
 
 
 @pytest.mark.parametrize("path", ["/pypi/absent/json", "/pypi/foo-bar/1.0/json", "/pypi/foo-bar/json.gz", "/pypi/json"])
-def test_what_is_not_there(client: httpx2.Client, path: str) -> None:
-    """A project without a document, and documents of single versions, are absent, without a serial or a complaint."""
+def test_missing_legacy_document_is_404(client: httpx2.Client, path: str) -> None:
+    """A missing document, and those of single versions, are 404 without a serial and without a log line."""
     answer = client.get(path)
     assert answer.status_code == 404
     assert "X-PyPI-Last-Serial" not in answer.headers
 
 
 @pytest.mark.parametrize("said", [{}, {"info": {"last_serial": 9}}, {"last_serial": "7\r\nX: y"}, {"last_serial": -1}])
-def test_document_that_is_not_ours(client: httpx2.Client, tree: Tree, said: dict[str, object]) -> None:
-    """What begins in another way is served all the same, and no serial is made up for it."""
+def test_foreign_document_has_no_serial(client: httpx2.Client, tree: Tree, said: dict[str, object]) -> None:
+    """A document with another beginning is served without a serial."""
     tree.document("other", said)
     answer = client.get("/pypi/other/json")
     assert (answer.status_code, answer.json()) == (200, said)
     assert not {"X-PyPI-Last-Serial", "X"} & set(answer.headers)
 
 
-def test_new_document_is_seen_at_once(client: httpx2.Client, tree: Tree, nginx: Container) -> None:
-    """The moment a document is renamed into its place, it and its serial are served; nothing is left open."""
+def test_replaced_document_is_served_at_once(client: httpx2.Client, tree: Tree, nginx: Container) -> None:
+    """A replaced document and its serial are served at once; no file stays open."""
     for serial in range(1, 400):
         tree.document("daily", {"last_serial": serial}, mtime=1_790_000_000 + serial)
         answer = client.get("/pypi/daily/json")

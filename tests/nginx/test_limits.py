@@ -1,4 +1,4 @@
-"""Clients that want too much: where it ends for them, and that the others are served meanwhile."""
+"""Limits on greedy clients, and service for all others meanwhile."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ async def statuses(address: Address, sent: bytes) -> Counter[int]:
 
 
 async def crowd(address: Address, clients: int, sent: bytes) -> Counter[int]:
-    """Count the statuses that so many clients get at the same time."""
+    """Count the statuses that simultaneous clients get."""
     return sum(await asyncio.gather(*(statuses(address, sent) for _ in range(clients))), Counter[int]())
 
 
@@ -83,16 +83,16 @@ def limited(image: str, tree: Tree, network: str) -> Iterator[Container]:
 
 
 @pytest.mark.proves("security/clients")
-async def test_a_farm_behind_one_address(limited: Container) -> None:
-    """500 machines that install from one address at the same moment are all served, with the limits of addresses on."""
+async def test_farm_behind_one_address_is_served(limited: Container) -> None:
+    """500 machines behind one address install at the same moment within the limits."""
     paths = ("/simple/", "/simple/foo-bar/", "/packages/ab/foo_bar-1.0.tar.gz.metadata", "/packages/ab/foo.tar")
     begun = b"".join(request(path, last=False) for path in paths * 4)
     assert await crowd(limited.inside, 500, begun + request("/simple/")) == {200: 500 * 17}
 
 
 @pytest.mark.proves("security/clients")
-async def test_requests_of_one_address(image: str, network: str, limited: Container) -> None:
-    """An address that asks without end is told to wait, while another one gets all that it asks for."""
+async def test_requests_of_one_address_are_limited(image: str, network: str, limited: Container) -> None:
+    """An address with too many requests gets 429, while another one is served."""
     flood = request("/simple/", method="HEAD", last=False) * 400 + request("/simple/", method="HEAD")
     asked = 20
     # bash is all that the image has, and enough to be a client with an address of its own.
@@ -108,19 +108,19 @@ async def test_requests_of_one_address(image: str, network: str, limited: Contai
 
 
 @pytest.mark.proves("security/clients")
-def test_downloads_of_one_address(limited: Container) -> None:
-    """An address has 1,000 downloads under way at most; one more is refused in one line that says when to try again."""
+def test_downloads_of_one_address_are_limited(limited: Container) -> None:
+    """An address may have 1,000 simultaneous downloads; one more is 429 with Retry-After."""
     download = request("/centos/disk.iso")
     with connections(limited.inside, 1_100, download, window=2048) as opened:
         assert Counter(map(first_status, opened)) == {200: 1_000, 429: 100}
         refused = httpx2.get(f"http://{limited.inside[0]}:8080/simple/", trust_env=False)
-        assert (refused.status_code, refused.text) == (429, "429: too much at once; try again in a second\n")
+        assert (refused.status_code, refused.text) == (429, "429: too many requests; retry in a second\n")
         assert (refused.headers["Retry-After"], refused.headers["Content-Type"]) == ("1", "text/plain")
 
 
 @pytest.mark.proves("security/clients")
-def test_slow_clients(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
-    """3,000 clients that never end their headers, or a body, hold up nobody, and are closed after ten seconds."""
+def test_slow_clients_do_not_block_others(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
+    """3,000 slow clients block nobody and are disconnected after ten seconds."""
     body = b"POST /api/v1/echo HTTP/1.1\r\nHost: mirror\r\nContent-Length: 9\r\n\r\nslow"
     with control(image, network, "one"):
         wait_for(client, "one")
@@ -138,8 +138,8 @@ def test_slow_clients(image: str, nginx: Container, network: str, client: httpx2
 
 
 @pytest.mark.proves("security/clients")
-def test_silent_clients(image: str, tree: Tree, network: str) -> None:
-    """More silent connections than a worker can have are closed in favour of whoever asks for something."""
+def test_idle_connections_make_room(image: str, tree: Tree, network: str) -> None:
+    """If a worker has no connection left, it closes idle ones for active clients."""
     # One processor, one worker: 8,192 connections.
     with (
         mirror(image, tree.root, f"--network={network}", "--cpuset-cpus=0") as container,
@@ -150,8 +150,8 @@ def test_silent_clients(image: str, tree: Tree, network: str) -> None:
 
 
 @pytest.mark.proves("security/clients")
-def test_open_calls(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
-    """256 followers of a run are enough: one more is told to wait, and pages are served as ever."""
+def test_open_event_streams_are_limited(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
+    """Beyond 256 event streams, the next is 429, and pages are still served."""
     with control(image, network, "one"):
         wait_for(client, "one")
         with connections(nginx.inside, 256, request("/api/v1/runs/1/events")) as followers:
@@ -162,8 +162,10 @@ def test_open_calls(image: str, nginx: Container, network: str, client: httpx2.C
 
 
 @pytest.mark.proves("security/clients")
-async def test_calls(image: str, nginx: Container, network: str, client: httpx2.Client) -> None:
-    """Who reads the API without end is told to wait; changing calls and pages are not held up by it."""
+async def test_reading_calls_are_limited_separately(
+    image: str, nginx: Container, network: str, client: httpx2.Client
+) -> None:
+    """Too many reading calls get 429; changing calls and pages are not affected."""
     flood = request("/api/v1/status", last=False) * 100 + request("/api/v1/status")
     with control(image, network, "one"):
         wait_for(client, "one")

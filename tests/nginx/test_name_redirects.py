@@ -1,4 +1,4 @@
-"""PEP 503: every spelling of a name leads to its normalized form, at once."""
+"""PEP 503: every spelling of a name redirects to its normalized form."""
 
 import random
 import string
@@ -26,22 +26,22 @@ def led(client: httpx2.Client, path: str) -> str:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("spelling", ["Foo.Bar", "foo_bar/", "foo-bar", "FOO--.__BAR", "foo.BAR/"])
-def test_one_hop(client: httpx2.Client, prefix: str, spelling: str) -> None:
-    """Case, dots, repeated signs and a missing slash are mended in one redirect, to a page that is there."""
+def test_any_spelling_redirects_once(client: httpx2.Client, prefix: str, spelling: str) -> None:
+    """Case, dots, repeated separators and a missing slash need one redirect to an existing page."""
     page = led(client, f"{prefix}/simple/{spelling}")
     assert page == f"{prefix}/simple/foo-bar/"
     assert client.get(page).status_code == 200
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_list_without_slash(client: httpx2.Client, prefix: str) -> None:
-    """``/simple``, which downstream mirrors ask for, leads to the list of projects."""
+def test_simple_without_slash_redirects(client: httpx2.Client, prefix: str) -> None:
+    """``/simple``, which downstream mirrors request, redirects to the project list."""
     assert led(client, f"{prefix}/simple?a=b") == f"{prefix}/simple/?a=b"
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_legacy_json(client: httpx2.Client, prefix: str) -> None:
-    """The legacy JSON document of a project is found by any spelling of its name too."""
+def test_legacy_document_is_found_in_any_spelling(client: httpx2.Client, prefix: str) -> None:
+    """Any spelling of a project's name redirects to its legacy document."""
     for slash in ("", "/"):
         place = led(client, f"{prefix}/pypi/Foo.Bar/json{slash}")
         assert place == f"{prefix}/pypi/foo-bar/json"
@@ -57,8 +57,8 @@ def test_legacy_json(client: httpx2.Client, prefix: str) -> None:
         *("/pypi/Foo/json", "/pypi/Foo/json/", "/ui", "/centos", "/centos/images"),
     ],
 )
-def test_redirect_stays_below_the_path_of_a_proxy(client: httpx2.Client, path: str) -> None:
-    """A redirect is relative to what was asked, so a proxy in front may give the mirror a path of its own."""
+def test_redirect_keeps_a_proxys_path(client: httpx2.Client, path: str) -> None:
+    """Redirects are relative, so a proxy may add a path prefix."""
     location = client.get(path).headers["Location"]
     assert not location.startswith("/")
     below = urljoin(f"/proxy/path{path}", location)
@@ -85,8 +85,8 @@ DOUBLED = [
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize(("path", "location"), DOUBLED)
-def test_slash_too_many(nginx: Container, path: str, location: str | None) -> None:
-    """A page's relative URLs hold only at its own path, so any other spelling of the path is redirected to that."""
+def test_doubled_slash_redirects(nginx: Container, path: str, location: str | None) -> None:
+    """Relative URLs of a page only work at its own path, so other spellings of the path redirect to it."""
     for headers, prefix in (({}, ""), ({"X-Forwarded-Prefix": "/proxy/path/"}, "/proxy/path")):
         with closing(HTTPConnection(*nginx.address, timeout=5)) as connection:
             connection.request("GET", path, headers=headers)
@@ -107,27 +107,27 @@ def test_slash_too_many(nginx: Container, path: str, location: str | None) -> No
         *("/%0d%0aX:1", "/a\\b", "/" + "x" * 65, "/x" * 9, "/a, /b"),
     ],
 )
-def test_path_of_a_proxy_is_believed_only_if_it_is_one(client: httpx2.Client, claimed: str) -> None:
-    """``X-Forwarded-Prefix`` is a few plain segments, or nothing: never another host, never a way up."""
+def test_invalid_forwarded_prefix_is_ignored(client: httpx2.Client, claimed: str) -> None:
+    """``X-Forwarded-Prefix`` counts only as a few plain segments: no other host, no parent directory."""
     answer = client.get("/simple//foo-bar/", headers={"X-Forwarded-Prefix": claimed})
     assert (answer.status_code, answer.headers["Location"]) == (301, "/simple/foo-bar/")
     assert "X" not in answer.headers
 
 
-def test_query_is_kept(client: httpx2.Client) -> None:
-    """A redirect keeps the query as it came, with the format that it may ask for."""
+def test_redirect_keeps_the_query(client: httpx2.Client) -> None:
+    """A redirect keeps the query, and so the requested format."""
     query = "format=application/vnd.pypi.simple.v1%2Bjson&x=%0d%0aX:1"
     assert led(client, f"/simple/Foo.Bar?{query}") == f"/simple/foo-bar/?{query}"
 
 
-def test_host_is_not_repeated(client: httpx2.Client) -> None:
-    """A redirect names a path alone, so neither a forged Host nor the container's port gets into it."""
+def test_redirect_contains_no_host(client: httpx2.Client) -> None:
+    """A redirect contains only a path, so neither a forged Host nor the container's port."""
     answer = client.get("/simple/Foo", headers={"Host": "evil.example:99"})
     assert answer.headers["Location"] == "foo/"
 
 
-def test_agrees_with_packaging(client: httpx2.Client) -> None:
-    """Whatever the spelling of a valid name, it leads to what packaging's canonicalize_name says."""
+def test_normalization_matches_packaging(client: httpx2.Client) -> None:
+    """Any spelling of a valid name redirects to the result of packaging's canonicalize_name."""
     chance = random.Random(503)
     ends = string.ascii_letters + string.digits
     for _ in range(300):
@@ -143,8 +143,8 @@ def test_agrees_with_packaging(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("name", ["-", "--", "_foo", "foo-", "foo%0d%0aX:1", "foo%20bar", "f%C3%B6%C3%B6", "foo/bar"])
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_no_name(client: httpx2.Client, name: str, slash: str) -> None:
-    """What is no name is absent, and never redirected in a circle or into a header."""
+def test_invalid_name_is_404(client: httpx2.Client, name: str, slash: str) -> None:
+    """An invalid name is a 404, never a redirect loop or a split header."""
     answer = client.get(f"/simple/{name}{slash}")
     assert answer.status_code == 404
     assert not {"Location", "X"} & set(answer.headers)

@@ -1,4 +1,4 @@
-"""Which type a page is sent in: the table of the issue, over real HTTP (PEP 691, field headers of real clients)."""
+"""Content negotiation (PEP 691) with the headers of real clients."""
 
 import gzip
 from typing import NamedTuple
@@ -93,8 +93,8 @@ def headers_for(accept: str | None, encoding: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("case", CASES)
-def test_type(client: httpx2.Client, tree: Tree, path: str, case: Case) -> None:
-    """Every page, by either root, is sent in the type asked for: plain and compressed, to GET and HEAD, 304 too."""
+def test_page_has_the_requested_type(client: httpx2.Client, tree: Tree, path: str, case: Case) -> None:
+    """Every page, under both roots, has the requested type: plain and compressed, for GET, HEAD and 304."""
     name = "index.v1_json" if case.type == V1_JSON else "index.html"
     page = tree.web / path.removeprefix("/pypi/web").lstrip("/") / name
     url = f"{path}?{case.query}" if case.query else path
@@ -118,14 +118,14 @@ def test_type(client: httpx2.Client, tree: Tree, path: str, case: Case) -> None:
             assert "Content-Type" not in again.headers
 
 
-def test_accept_in_two_lines(client: httpx2.Client) -> None:
-    """Accept may come in several lines, which count as one list."""
+def test_accept_in_two_lines_is_one_list(client: httpx2.Client) -> None:
+    """Several Accept lines count as one list."""
     answer = client.get("/simple/", headers=[("Accept", "text/plain"), ("Accept", V1_JSON)])
     assert answer.headers["Content-Type"] == V1_JSON
 
 
-def test_validators_differ(client: httpx2.Client) -> None:
-    """No two bodies of one URL share an ETag, so a cache never takes one for the other."""
+def test_each_body_has_its_own_etag(client: httpx2.Client) -> None:
+    """No two bodies of one URL share an ETag, so that caches never confuse them."""
     bodies = [
         client.get("/simple/foo-bar/", headers=headers_for(accept, encoding)).headers["ETag"]
         for accept in (HTML, V1_JSON)
@@ -134,8 +134,8 @@ def test_validators_differ(client: httpx2.Client) -> None:
     assert len(set(bodies)) == len(bodies)
 
 
-def test_page_without_twin(client: httpx2.Client, tree: Tree) -> None:
-    """A page too small for a twin is sent plain to those who take gzip, and says all the same what it varies by."""
+def test_small_page_is_sent_uncompressed(client: httpx2.Client, tree: Tree) -> None:
+    """A page too small for a .gz file is sent uncompressed, with the same Vary header."""
     answer = client.get("/simple/tiny/", headers=headers_for(V1_JSON, "gzip"))
     assert answer.content == (tree.web / "simple/tiny/index.v1_json").read_bytes()
     assert "Content-Encoding" not in answer.headers
@@ -151,13 +151,13 @@ def test_page_without_twin(client: httpx2.Client, tree: Tree) -> None:
         ({}, False),
     ],
 )
-def test_compression(client: httpx2.Client, headers: dict[str, str], compressed: bool) -> None:  # noqa: FBT001
-    """Those who take gzip get it, behind a proxy too, and nobody else does."""
+def test_gzip_is_sent_only_if_accepted(client: httpx2.Client, headers: dict[str, str], compressed: bool) -> None:  # noqa: FBT001
+    """Clients that accept gzip get it, also behind a proxy, and no others do."""
     assert ("Content-Encoding" in client.get("/simple/", headers=headers).headers) is compressed
 
 
-def test_new_page_is_seen_at_once(client: httpx2.Client, tree: Tree) -> None:
-    """The moment a page is renamed into its place it is served, under a new ETag."""
+def test_replaced_page_is_served_at_once(client: httpx2.Client, tree: Tree) -> None:
+    """A replaced page is served at once with a new ETag."""
     etags = []
     for day in range(3):
         tree.publish("daily", f"day {day}", mtime=1_790_000_000 + day)
@@ -168,7 +168,7 @@ def test_new_page_is_seen_at_once(client: httpx2.Client, tree: Tree) -> None:
     assert len(set(etags)) == len(etags)
 
 
-def test_gzip_twin_is_the_page(tree: Tree) -> None:
-    """The tree that these tests stand on is sound: a twin holds its page's bytes."""
+def test_gz_file_matches_its_page(tree: Tree) -> None:
+    """In the tree of these tests, each .gz file contains its page's bytes."""
     page = tree.web / "simple/foo-bar/index.html"
     assert gzip.decompress(page.with_name("index.html.gz").read_bytes()) == page.read_bytes()

@@ -1,4 +1,4 @@
-"""The container: its knobs, its log, and how little it needs."""
+"""The container: settings, log, and minimal requirements."""
 
 import json
 import re
@@ -22,7 +22,7 @@ KNOWN = "htpasswd limits listing symlinks tls"
 
 @pytest.fixture(scope="module")
 def unreadable(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
-    """Return a mirror with two directories that nginx cannot read, and logs whoever asks for a file in one."""
+    """Return a mirror with two unreadable directories; requests for their files are logged."""
     root = tmp_path_factory.mktemp("unreadable")
     plant(root)
     closed = [root / "pypi/web/packages/ee", root / "lost+found"]
@@ -33,30 +33,30 @@ def unreadable(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.parametrize("names", ["lisitng", "listing,tsl", "../nginx", "*", "listing.conf"])
-def test_unknown_knob(image: str, names: str) -> None:
-    """A name that MIRROR_NGINX does not know stops the start, with the names that it does."""
+def test_unknown_name_in_mirror_nginx_stops_the_start(image: str, names: str) -> None:
+    """An unknown name in MIRROR_NGINX stops the start and lists the known names."""
     said = docker("run", "--rm", *HARDENED, f"--env=MIRROR_NGINX={names}", image, status=2)
-    assert said == f"MIRROR_NGINX: there is no '{names.rpartition(',')[2]}'; known: {KNOWN}"
+    assert said == f"MIRROR_NGINX: unknown name '{names.rpartition(',')[2]}'; known names: {KNOWN}"
 
 
 @pytest.mark.parametrize("names", ["", " ", "listing", "listing listing", ",listing, "])
-def test_known_knobs(image: str, tree: Tree, names: str) -> None:
-    """Names may be separated by blanks and commas, and be none at all."""
+def test_names_in_mirror_nginx_may_be_separated_freely(image: str, tree: Tree, names: str) -> None:
+    """Names may be separated by blanks and commas; the list may be empty."""
     with mirror(image, tree.root, f"--env=MIRROR_NGINX={names}") as container, connect(container) as client:
         assert ("Index of /" in client.get("/").text) is ("listing" in names)
 
 
-def test_without_logs(image: str, tree: Tree) -> None:
-    """Without a volume for the access log it starts, says so once, and serves in silence."""
+def test_missing_log_volume_disables_the_access_log(image: str, tree: Tree) -> None:
+    """Without a log volume, nginx starts, says so once, and serves."""
     with mirror(image, tree.root) as container, connect(container) as client:
         for _ in range(5):
             assert client.get("/simple/").status_code == 200
         lines = [line for line in container.logs.splitlines() if "js vm init" not in line]
-        assert lines == ["no access log: /logs is no writable volume"]
+        assert lines == ["access log disabled: /logs is not writable"]
 
 
-def test_restart(image: str, tree: Tree) -> None:
-    """It starts again in the container where it ran before."""
+def test_container_can_be_restarted(image: str, tree: Tree) -> None:
+    """nginx starts again in the same container."""
     with mirror(image, tree.root, LOGS, "--env=MIRROR_NGINX=listing") as container:
         docker("restart", container.id)
         container.wait_until_healthy()
@@ -64,20 +64,20 @@ def test_restart(image: str, tree: Tree) -> None:
             assert "Index of /" in client.get("/").text
 
 
-def test_image(image: str) -> None:
-    """The image itself says that it is nobody's root and stops gracefully."""
+def test_image_has_user_and_stop_signal(image: str) -> None:
+    """The image runs as a user without privileges and stops gracefully."""
     configuration = json.loads(docker("inspect", image))[0]["Config"]
     assert (configuration["User"], configuration["StopSignal"]) == ("10002:10001", "SIGQUIT")
 
 
-def test_configuration(nginx: Container) -> None:
-    """nginx itself has nothing to warn of in its configuration."""
+def test_nginx_reports_no_warning(nginx: Container) -> None:
+    """nginx has no warning about its configuration."""
     said = nginx.run("nginx", "-e", "stderr", "-t").splitlines()
     assert [line for line in said if "[warn]" in line or "[emerg]" in line] == []
 
 
-def test_access_log(image: str, tree: Tree, network: str) -> None:
-    """Every request but that for health is a line of JSON in its minute's file, with what was asked, less its query."""
+def test_each_request_is_logged_as_json(image: str, tree: Tree, network: str) -> None:
+    """Each request except /healthz is a JSON line in the file of its minute, without the query."""
     options = (LOGS, f"--network={network}", "--dns=127.0.0.1")
     with mirror(image, tree.root, *options) as container, connect(container) as client:
         agent = 'pip/26.2 {"ci":null,"distro":{"name":"Ubuntu"}} "\\\x7fü'.encode()
@@ -131,8 +131,8 @@ UNPRINTABLE = [
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("text", UNPRINTABLE)
-def test_no_client_words_the_error_log(unreadable: Container, text: str) -> None:
-    """What a terminal obeys, or begins a line, reaches the error log by no path, query, user, host or referrer."""
+def test_client_cannot_forge_error_log_lines(unreadable: Container, text: str) -> None:
+    """Control characters and line breaks in path, query, user, host or referrer do not reach the error log."""
     quoted, raw = quote(text).encode(), text.replace("\n", "\t").encode()
     user = b64encode(f"{text}:password".encode())
     before = len(unreadable.logs.splitlines())
@@ -153,16 +153,16 @@ def test_no_client_words_the_error_log(unreadable: Container, text: str) -> None
     assert ["plain.whl" in line and "Permission denied" in line for line in new] == [True]
 
 
-def test_a_directory_without_an_index_fills_no_log(nginx: Container, client: httpx2.Client) -> None:
-    """Whoever asks for directories of the document root on and on leaves nothing in the error log."""
+def test_unlisted_directories_are_not_logged(nginx: Container, client: httpx2.Client) -> None:
+    """Repeated requests for directories leave nothing in the error log."""
     before = len(nginx.logs.splitlines())
     assert {client.get(path).status_code for path in ("/centos/", "/pypi/", "/centos/images/") * 5} == {403}
     assert len(nginx.logs.splitlines()) == before
 
 
 @pytest.mark.proves("security/clients")
-def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
-    """Whatever a client sends, its line of the log is bounded: 720 requests of the worst kind take 2 MB of 64."""
+def test_log_lines_have_limited_length(image: str, tree: Tree) -> None:
+    """No request makes a long log line: 720 of the worst take 2 MB of 64."""
     worst = b"\x01" * 7000  # which JSON writes as six characters each
     heads = (
         b"GET /packages/" + b'"' * 7000 + b" HTTP/1.1\r\nRange: " + worst + b"\r\nUser-Agent: " + worst,
@@ -189,8 +189,8 @@ def test_no_client_makes_a_long_line(image: str, tree: Tree) -> None:
     assert all(parse_line(line) for line in lines)
 
 
-def test_podman_resolver(image: str, tree: Tree, tmp_path: Path) -> None:
-    """Under Podman nginx asks the DNS server of its resolv.conf for control, and not Docker's."""
+def test_podman_uses_its_own_resolver(image: str, tree: Tree, tmp_path: Path) -> None:
+    """Under Podman, nginx resolves control by the DNS server of resolv.conf instead of Docker's."""
     (tmp_path / "mark").touch(0o644)
     options = (f"--volume={tmp_path}/mark:/run/.containerenv:ro", "--dns=192.0.2.53")
     with mirror(image, tree.root, *options) as container:

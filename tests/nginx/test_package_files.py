@@ -1,4 +1,4 @@
-"""Distributions: by short and by PyPI's long URL, under any name, whole and in parts."""
+"""Package files: by short and long URL, with any name, whole and in ranges."""
 
 import re
 from http.client import HTTPConnection
@@ -24,8 +24,8 @@ CONTENT = f"content of {SDIST}\n".encode()
     [(f"ab/{SDIST}", "max-age=365000000, immutable"), (long_path(DIGEST, SDIST), "max-age=600")],
     ids=["short", "long"],
 )
-def test_file(client: httpx2.Client, prefix: str, path: str, cached: str) -> None:
-    """A file is served by either root and either path, as bytes; for ever, unless it was found by two digits."""
+def test_file_is_served_by_either_path(client: httpx2.Client, prefix: str, path: str, cached: str) -> None:
+    """Both roots and both paths serve a file's bytes; a URL found by two digits is not immutable."""
     url = f"{prefix}/packages/{path}"
     answer = client.get(url, headers={"Accept-Encoding": "gzip"})
     assert (answer.status_code, answer.content) == (200, CONTENT)
@@ -39,13 +39,13 @@ def test_file(client: httpx2.Client, prefix: str, path: str, cached: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["ab/{}.metadata", long_path(DIGEST, "{}.metadata")])
-def test_metadata(client: httpx2.Client, path: str) -> None:
-    """A file's core metadata lies beside it (PEP 658), by either path."""
+def test_metadata_is_served_beside_the_file(client: httpx2.Client, path: str) -> None:
+    """A file's core metadata is served beside it (PEP 658), by either path."""
     assert client.get(f"/packages/{path.format(SDIST)}").text == "Metadata-Version: 2.4\n"
 
 
-def test_same_short_name(client: httpx2.Client) -> None:
-    """A second content under a short name that is taken has PyPI's own path, and each URL keeps its bytes."""
+def test_reused_short_path_keeps_its_bytes(client: httpx2.Client) -> None:
+    """New content under a used short path is served only at PyPI's long path; each URL keeps its bytes."""
     answer = client.get(f"/packages/{long_path(OTHER_DIGEST, SDIST)}")
     assert answer.content == b"other content, same short name\n"
     assert answer.headers["Cache-Control"] == "max-age=365000000, immutable, public"
@@ -54,8 +54,8 @@ def test_same_short_name(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_name(nginx: Container, name: str) -> None:
-    """A name with blanks, signs or letters beyond ASCII is found by every way to escape it, and by both paths."""
+def test_unusual_file_name_is_found(nginx: Container, name: str) -> None:
+    """A name with blanks, signs or non-ASCII letters is found with any escaping, by both paths."""
     connection = HTTPConnection(*nginx.address, timeout=5)
     everything = "".join(f"%{byte:02x}" for byte in name.encode())
     for escaped in (quote(name), quote(name, safe="+&=;'$!*(),:@"), everything):
@@ -66,8 +66,8 @@ def test_odd_name(nginx: Container, name: str) -> None:
     connection.close()
 
 
-def test_tar_beside_its_gzip(client: httpx2.Client) -> None:
-    """``foo.tar`` is never answered with ``foo.tar.gz``, whatever encodings the client takes."""
+def test_tar_is_not_answered_with_tar_gz(client: httpx2.Client) -> None:
+    """``foo.tar`` is never answered with ``foo.tar.gz``, whatever encodings the client accepts."""
     answer = client.get("/packages/ab/foo.tar", headers={"Accept-Encoding": "gzip"})
     assert answer.content == b"not compressed\n"
 
@@ -80,21 +80,21 @@ def test_tar_beside_its_gzip(client: httpx2.Client) -> None:
         ("bytes=-5", CONTENT[-5:], f"bytes {len(CONTENT) - 5}-{len(CONTENT) - 1}/{len(CONTENT)}"),
     ],
 )
-def test_range(client: httpx2.Client, requested: str, content: bytes, described: str) -> None:
-    """A part is sent as asked for: the rest (pip resumes so), the first byte, the end (poetry reads wheels so)."""
+def test_range_is_served(client: httpx2.Client, requested: str, content: bytes, described: str) -> None:
+    """Ranges work: the rest (pip resumes so), the first byte, and the end (poetry reads wheels so)."""
     answer = client.get(f"/packages/ab/{SDIST}", headers={"Range": requested})
     assert (answer.status_code, answer.content, answer.headers["Content-Range"]) == (206, content, described)
 
 
-def test_range_past_the_end(client: httpx2.Client) -> None:
-    """A part that is not there is refused, with the size that is."""
+def test_range_after_the_end_is_416(client: httpx2.Client) -> None:
+    """A range after the end is 416 with the file's size."""
     answer = client.get(f"/packages/ab/{SDIST}", headers={"Range": "bytes=999-"})
     assert (answer.status_code, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
     assert answer.headers["Content-Type"] == "text/plain"
 
 
-def test_resume_only_what_is_the_same(client: httpx2.Client) -> None:
-    """If-Range resumes the file that was begun, by its ETag or its time, and sends any other whole."""
+def test_if_range_resumes_only_the_same_file(client: httpx2.Client) -> None:
+    """If-Range resumes the same file, by ETag or time, and otherwise sends the whole file."""
     url = f"/packages/ab/{SDIST}"
     first = client.get(url)
     for validator in (first.headers["ETag"], first.headers["Last-Modified"]):
@@ -104,8 +104,8 @@ def test_resume_only_what_is_the_same(client: httpx2.Client) -> None:
     assert (answer.status_code, answer.content) == (200, CONTENT)
 
 
-def test_removed_file_is_gone_at_once(client: httpx2.Client, tree: Tree) -> None:
-    """A file that is taken out of the tree, as malware is, is not served once more."""
+def test_removed_file_is_404_at_once(client: httpx2.Client, tree: Tree) -> None:
+    """A removed file, such as malware, is not served any more."""
     tree.write("pypi/web/packages/ab/evil-1.0.tar.gz", b"evil\n")
     assert client.get("/packages/ab/evil-1.0.tar.gz").content == b"evil\n"
     (tree.web / "packages/ab/evil-1.0.tar.gz").unlink()
@@ -131,8 +131,8 @@ def test_removed_file_is_gone_at_once(client: httpx2.Client, tree: Tree) -> None
     ],
 )
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_absent(client: httpx2.Client, prefix: str, path: str) -> None:
-    """What is no file is absent, a directory above all, in one line of text that nobody caches for ever."""
+def test_missing_file_is_404_in_one_line(client: httpx2.Client, prefix: str, path: str) -> None:
+    """A missing file or a directory is a 404 in one line of text, which caches do not keep forever."""
     answer = client.get(f"{prefix}/packages/{path}")
     assert (answer.status_code, answer.text) == (404, "404: not on this mirror\n")
     assert answer.headers["Content-Type"] == "text/plain"
@@ -148,11 +148,11 @@ PAST_THE_END = {"Range": "bytes=999999-"}
     ["/simple/foo-bar/", "/simple/", "/packages/ab/foo.tar", "/pypi/foo-bar/json", "/centos/.treeinfo", "/ubuntu/"],
 )
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
-def test_range_past_the_end_is_refused_in_text(client: httpx2.Client, path: str, coding: str) -> None:
-    """A 416 is a line of text, under no coding, tag or lifetime of the file's, with each header once."""
+def test_416_has_no_headers_of_the_file(client: httpx2.Client, path: str, coding: str) -> None:
+    """A 416 is one line of text without the file's encoding, tag or lifetime, and no header twice."""
     answer = client.get(path, headers=PAST_THE_END | {"Accept-Encoding": coding})
     assert (answer.status_code, answer.headers["Content-Type"]) == (416, "text/plain")
-    assert answer.text == "416: the range begins past the end of the file\n"
+    assert answer.text == "416: the range starts after the end of the file\n"
     assert re.fullmatch(r"bytes \*/\d+", answer.headers["Content-Range"])
     names = [name.lower() for name, _ in answer.headers.multi_items()]
     assert len(names) == len(set(names)), names
@@ -167,8 +167,8 @@ def test_range_past_the_end_is_refused_in_text(client: httpx2.Client, path: str,
 @pytest.mark.parametrize(
     "condition", [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"}]
 )
-def test_failed_condition_is_refused_in_text(client: httpx2.Client, path: str, condition: dict[str, str]) -> None:
-    """A 412 is a line of text, under no coding or lifetime of the file's, with each header once."""
+def test_412_has_no_headers_of_the_file(client: httpx2.Client, path: str, condition: dict[str, str]) -> None:
+    """A 412 is one line of text without the file's encoding or lifetime, and no header twice."""
     answer = client.get(path, headers=condition | {"Accept-Encoding": "gzip"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (412, "text/plain")
     assert answer.text.startswith("412: ")

@@ -1,4 +1,4 @@
-"""What a script of another site may read (CORS): what an installer in a browser needs, and nothing else."""
+"""CORS: scripts of other sites may read what an installer in a browser needs, and nothing else."""
 
 import httpx2
 import pytest
@@ -30,10 +30,8 @@ pytestmark = pytest.mark.docker
         ("POST", "/packages/ab/foo_bar-1.0.tar.gz", 405),
     ],
 )
-def test_page_file_and_what_is_said_instead_may_be_read(
-    client: httpx2.Client, method: str, path: str, status: int
-) -> None:
-    """Pages, files, redirects and errors say once that any site may read them: a script can tell a 404 from silence."""
+def test_pages_files_and_errors_allow_cors(client: httpx2.Client, method: str, path: str, status: int) -> None:
+    """Pages, files, redirects and errors allow every origin once, so that a script can tell a 404 from silence."""
     answer = client.request(method, path, headers={"Origin": "https://site.example"})
     assert (answer.status_code, answer.headers.get_list("Access-Control-Allow-Origin")) == (status, ["*"])
     assert "Access-Control-Allow-Credentials" not in answer.headers
@@ -47,14 +45,14 @@ def test_page_file_and_what_is_said_instead_may_be_read(
         *("/pypi/web/status.json", "/simple/..%2fstatus.json", "/simple/..%2fcentos/.treeinfo"),
     ],
 )
-def test_nothing_else_may_be_read(client: httpx2.Client, path: str) -> None:
-    """Other mirrors' files, the status and the host's root are nothing to another site's scripts."""
+def test_other_paths_allow_no_cors(client: httpx2.Client, path: str) -> None:
+    """Other mirrors' files, the status and the root allow no other origin."""
     assert "Access-Control-Allow-Origin" not in client.get(path, headers={"Origin": "https://site.example"}).headers
 
 
 @pytest.mark.proves("security/web-pages")
-def test_api_may_not_be_read(image: str, client: httpx2.Client, network: str) -> None:
-    """No answer of the API may be read by another site, nor one that nginx gives in control's stead."""
+def test_api_allows_no_cors_through_nginx(image: str, client: httpx2.Client, network: str) -> None:
+    """No answer of the API allows another origin, nor an error of nginx in its place."""
     asked = {"Origin": "https://site.example"}
     paths = ("/api/v1/status", "/api/v1/problem", "/ui/", "/ui/use")
     with control(image, network, "one"):

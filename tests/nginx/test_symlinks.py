@@ -1,4 +1,4 @@
-"""Symlinks that somebody else on the volume planted: whatever nginx itself may read, they publish none of it."""
+"""Symlinks planted on the volume expose nothing that nginx can read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +65,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="module", params=["", "listing", "symlinks,listing"])
 def knobs(request: pytest.FixtureRequest) -> str:
-    """Return MIRROR_NGINX."""
+    """Return the value of MIRROR_NGINX."""
     knobs: str = request.param
     return knobs
 
@@ -81,8 +81,8 @@ def planted(image: str, linked: Tree, secret: Path, knobs: str) -> Iterator[http
 
 @pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize(("place", "target", "path"), IN_OUR_TREE)
-def test_symlink_in_our_tree_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
-    """At no address of ours is a link followed, whatever the knobs: not of a page, its gzipped twin or a file."""
+def test_symlink_in_own_tree_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
+    """In the mirror's own tree, no link of a page, its .gz file or a package is followed, with any setting."""
     for coding in ("gzip", "identity"):
         answer = planted.get(path, headers={"Accept-Encoding": coding, "Accept": "text/html"})
         assert SECRET not in answer.content
@@ -92,8 +92,8 @@ def test_symlink_in_our_tree_is_not_followed(planted: httpx2.Client, place: str,
 @pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("knobs", ["", "listing"], indirect=True)
 @pytest.mark.parametrize(("place", "target", "path"), IN_OTHER_TREES)
-def test_symlink_of_a_neighbour_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
-    """In other mirrors' trees no link is followed: to a key, a log, a withdrawn file, a directory or another link."""
+def test_symlink_in_other_tree_is_not_followed(planted: httpx2.Client, place: str, target: str, path: str) -> None:
+    """In other mirrors' trees, no link is followed: to a key, a log, a withdrawn file, a directory or another link."""
     answer = planted.get(path)
     assert b"secret" not in answer.content
     assert SECRET not in answer.content
@@ -118,8 +118,8 @@ def link(image: str, directory: Path, *, owner: int, target: str, name: str) -> 
 
 
 @pytest.mark.proves("security/neighbours")
-def test_symlinks_of_one_owner_are_followed_where_asked_for(image: str, neighbour: Tree) -> None:
-    """``MIRROR_NGINX=symlinks`` follows a link to what its own owner has, as Debian's ``stable``; no other link."""
+def test_symlinks_setting_follows_links_of_one_owner(image: str, neighbour: Tree) -> None:
+    """``MIRROR_NGINX=symlinks`` follows only links whose target has the same owner, such as Debian's ``stable``."""
     dists = neighbour.root / "debian/dists"
     link(image, dists, owner=dists.stat().st_uid, target="trixie", name="stable")
     link(image, dists, owner=STRANGER, target="trixie", name="foreign")
@@ -132,8 +132,8 @@ def test_symlinks_of_one_owner_are_followed_where_asked_for(image: str, neighbou
 
 
 @pytest.mark.proves("security/neighbours")
-def test_symlinks_want_secrets_of_nginx_itself(image: str, neighbour: Tree, tmp_path: Path) -> None:
-    """With ``symlinks`` a password file of another user, whose links could expose it, stops the start."""
+def test_symlinks_setting_requires_own_secrets(image: str, neighbour: Tree, tmp_path: Path) -> None:
+    """With ``symlinks``, a password file of another user stops the start, because that user's links could expose it."""
     passwords = tmp_path / "htpasswd"
     passwords.write_text("ci:{SSHA}LhKrkM9Fy+zlstjdD7Kv2s6QvhBzYWx0\n")
     passwords.chmod(0o444)
@@ -150,6 +150,6 @@ def test_symlinks_want_secrets_of_nginx_itself(image: str, neighbour: Tree, tmp_
         assert (answer.status_code, b"SSHA" in answer.content) == (403, False)
 
 
-def test_nginx_reads_nothing_that_is_hidden(nginx: Container) -> None:
-    """nginx is another user than the syncer, so that the kernel too keeps it from what is the syncer's alone."""
+def test_nginx_cannot_read_private_directories(nginx: Container) -> None:
+    """nginx runs as another user than the syncer, so the kernel protects the syncer's private files."""
     assert nginx.run("id", "-u") == str(NGINX)

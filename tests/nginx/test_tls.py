@@ -1,4 +1,4 @@
-"""``MIRROR_NGINX=tls``: HTTPS with the operator's own certificate, and what HTTP is then."""
+"""``MIRROR_NGINX=tls``: HTTPS with the operator's certificate, and redirects from HTTP."""
 
 import socket
 import ssl
@@ -83,8 +83,8 @@ def shown(container: Container, authority: trustme.CA) -> int:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_https(secure: Container, authority: trustme.CA, version: ssl.TLSVersion) -> None:
-    """Whoever trusts the authority reads pages and files by TLS 1.2 and 1.3."""
+def test_https_serves_pages_and_files(secure: Container, authority: trustme.CA, version: ssl.TLSVersion) -> None:
+    """Clients that trust the authority read pages and files by TLS 1.2 and 1.3."""
     with https(secure, trusting(authority, version=version)) as client:
         assert client.get("/simple/foo-bar/").status_code == 200
         assert client.get("/packages/ab/foo.tar").content == b"not compressed\n"
@@ -93,8 +93,8 @@ def test_https(secure: Container, authority: trustme.CA, version: ssl.TLSVersion
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
-def test_old_versions(secure: Container, authority: trustme.CA) -> None:
-    """Nothing older than TLS 1.2, and of it only what keeps yesterday's traffic secret if the key is lost tomorrow."""
+def test_old_tls_versions_are_refused(secure: Container, authority: trustme.CA) -> None:
+    """Only TLS 1.2 with forward secrecy and TLS 1.3 are accepted."""
     weak = trusting(authority, version=ssl.TLSVersion.TLSv1_2)
     weak.set_ciphers("AES128-GCM-SHA256:ECDHE+AES+SHA:DHE:@SECLEVEL=0")
     for context in (weak, trusting(authority, version=ssl.TLSVersion.TLSv1_1)):
@@ -113,8 +113,8 @@ def test_old_versions(secure: Container, authority: trustme.CA) -> None:
         ("POST", "/api/v1/runs"),
     ],
 )
-def test_http_leads_to_https(secure: Container, method: str, path: str) -> None:
-    """Over HTTP every address is the same address over HTTPS; 308, so that a POST stays one."""
+def test_http_redirects_to_https(secure: Container, method: str, path: str) -> None:
+    """Every HTTP address redirects to HTTPS with 308, so that a POST stays a POST."""
     host, port = secure.address
     answer = httpx2.request(method, f"http://{host}:{port}{path}", trust_env=False)
     assert (answer.status_code, answer.headers["Location"]) == (308, f"https://127.0.0.1:8443{path}")
@@ -122,37 +122,37 @@ def test_http_leads_to_https(secure: Container, method: str, path: str) -> None:
     assert answer.headers.get("Access-Control-Allow-Origin") == ("*" if path.startswith("/simple/") else None)
 
 
-def test_http_still_tells_health(secure: Container) -> None:
-    """The healthcheck asks by HTTP, and a broken request gets its line of text, not a redirect."""
+def test_http_still_answers_healthz(secure: Container) -> None:
+    """HTTP answers /healthz, and an invalid request with a line of text instead of a redirect."""
     host, port = secure.address
     assert httpx2.get(f"http://{host}:{port}/healthz", trust_env=False).text == "ok\n"
-    assert exchange(secure, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n").endswith(b"400: refused\n")
+    assert exchange(secure, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n").endswith(b"400: request refused\n")
 
 
-def test_absolute_target(secure: Container) -> None:
-    """The host of a redirect is the one that was asked, once, whatever form the request has."""
+def test_redirect_has_the_requested_host_once(secure: Container) -> None:
+    """The redirect contains the requested host once, for any form of the request line."""
     answer = exchange(secure, b"GET http://a.example/simple/ HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n")
     assert b"Location: https://a.example:8443/simple/\r\n" in answer
 
 
-def test_http_to_the_port_of_https(secure: Container) -> None:
-    """Plain HTTP where TLS is spoken is refused in one line of text."""
+def test_http_on_the_https_port_is_refused(secure: Container) -> None:
+    """Plain HTTP on the HTTPS port is refused in one line of text."""
     host, port = secure.published(8443)
     answer = httpx2.get(f"http://{host}:{port}/simple/", trust_env=False)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain")
     assert len(answer.text.splitlines()) == 1
 
 
-def test_standard_port(image: str, tree: Tree, directory: Path) -> None:
-    """With MIRROR_TLS_PORT=443 the redirect names no port."""
+def test_standard_port_is_omitted(image: str, tree: Tree, directory: Path) -> None:
+    """With MIRROR_TLS_PORT=443, the redirect contains no port."""
     with mirror(image, tree.root, *KNOBS, "--env=MIRROR_TLS_PORT=443", mount(directory)) as container:
         host, port = container.address
         answer = httpx2.get(f"http://{host}:{port}/simple/", headers={"Host": "mirror.example"}, trust_env=False)
     assert answer.headers["Location"] == "https://mirror.example/simple/"
 
 
-def test_renewal(secure: Container, authority: trustme.CA, directory: Path) -> None:
-    """`nginx -s reload` takes another certificate into use; a pair that does not fit is told, and the old one stays."""
+def test_reload_loads_a_new_certificate(secure: Container, authority: trustme.CA, directory: Path) -> None:
+    """`nginx -s reload` loads a new certificate; for a mismatched pair, it reports an error and keeps the old one."""
     reload = ("nginx", "-s", "reload")
     first = shown(secure, authority)
     issue(authority, directory)
@@ -176,30 +176,30 @@ def _until_other(container: Container, authority: trustme.CA, known: int) -> int
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: no such file, or a link that leads out of the directory"),
-        ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: no such file, or a link that leads"),
-        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by 10002: chown 10002 /etc/mirror/tls"),
-        ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
-        ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be a certificate in PEM"),
+        ("rm fullchain.pem", "/etc/mirror/tls/fullchain.pem: missing, or a link that leaves the directory"),
+        ("ln -sf ../archive/key1.pem privkey.pem", "/etc/mirror/tls/privkey.pem: missing, or a link that leaves"),
+        ("chmod 000 privkey.pem", "/etc/mirror/tls/privkey.pem: not readable by user 10002; run chown"),
+        ("cp fullchain.pem privkey.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
+        ("echo nonsense > fullchain.pem", "/etc/mirror/tls: fullchain.pem must be the PEM certificate"),
     ],
 )
-def test_unusable_certificate(image: str, directory: Path, damage: str, told: str) -> None:
-    """A file that is missing, unreadable or wrong stops the start by its name on the host, with what to do."""
+def test_unusable_certificate_stops_the_start(image: str, directory: Path, damage: str, told: str) -> None:
+    """A missing, unreadable or invalid file stops the start with its path on the host and the remedy."""
     subprocess.run(damage, shell=True, cwd=directory, check=True)
     assert told in docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
 
 
-def test_other_key(image: str, directory: Path, authority: trustme.CA) -> None:
-    """A key of another certificate stops the start."""
+def test_mismatched_key_stops_the_start(image: str, directory: Path, authority: trustme.CA) -> None:
+    """The key of another certificate stops the start."""
     (directory / "privkey.pem").write_bytes(authority.issue_cert(NAME).private_key_pem.bytes())
     said = docker("run", "--rm", *HARDENED, *KNOBS, mount(directory), image, status=2)
     assert "key values mismatch" in said
     assert "privkey.pem its key" in said
 
 
-def test_half_a_setting(image: str, directory: Path) -> None:
-    """tls without a directory, and a directory without tls, are told: neither is what its operator meant."""
+def test_incomplete_tls_setting_stops_the_start(image: str, directory: Path) -> None:
+    """tls without a directory, or a directory without tls, stops the start."""
     said = docker("run", "--rm", *HARDENED, "--env=MIRROR_NGINX=tls", image, status=2)
-    assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR, a directory with fullchain.pem and privkey.pem"
+    assert said == "MIRROR_NGINX=tls: set MIRROR_TLS_DIR to a directory with fullchain.pem and privkey.pem"
     said = docker("run", "--rm", *HARDENED, mount(directory), image, status=2)
-    assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX does not name tls"
+    assert said == "MIRROR_TLS_DIR is set, but MIRROR_NGINX lacks tls"

@@ -1,4 +1,4 @@
-"""The whole life of a file's URLs, short and long, through a real syncer and the real nginx."""
+"""The life of a file's URLs, short and long, through a real syncer and the real nginx."""
 
 import asyncio
 import hashlib
@@ -101,8 +101,8 @@ def _metadata(content: bytes) -> bytes:
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_no_url_ever_changes_its_bytes(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
-    """What is replaced, removed, re-created by another, quarantined and brought back has its own bytes, or none."""
+async def test_no_url_changes_its_bytes(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
+    """After replacement, removal, re-creation, quarantine and restoration, each URL has its own bytes or none."""
     project = pypi.index.project("six")
 
     async def upload(content: bytes) -> dict[bytes, str]:
@@ -139,8 +139,8 @@ async def test_no_url_ever_changes_its_bytes(site: Site, pypi: fakepypi.FakePyPI
     assert site.content("six", FILENAME) == SECOND
 
 
-async def test_quarantined_at_its_full_path(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
-    """A file that is quarantined at its full path, while the short one has other content, is answered by neither."""
+async def test_quarantined_file_is_404_at_both_paths(site: Site, pypi: fakepypi.FakePyPI, life: Life) -> None:
+    """If a file is quarantined at its full path and the short path has other content, neither serves it."""
     project = pypi.index.project("six")
     other = pypi.index.project("six-other")
     site.select("six", "six-other", grace="0h")

@@ -1,4 +1,4 @@
-"""A document root as the syncer leaves it, with other mirrors beside it."""
+"""A document root as the syncer publishes it, with other mirrors' trees."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Debian's Chromium before a real control, with a syncer that a test can turn ill."""
+"""Debian's Chromium in front of a real control, with a fake syncer that can fail."""
 
 import secrets
 import socket

@@ -94,15 +94,15 @@ def in_python(page: Page, program: str, mirrored: Container) -> str:
     return str(page.evaluate(RUN, program.replace("mirror.example:8080", f"{host}:{port}")))
 
 
-def test_micropip_in_a_browser(pyodide: Page, mirrored: Container) -> None:
-    """With the guide's URL micropip installs a project and what it needs."""
+def test_micropip_installs_in_a_browser(pyodide: Page, mirrored: Container) -> None:
+    """With the documented URL, micropip installs a project and its dependencies."""
     said = in_python(pyodide, snippet("micropip", "python") + VERSIONS, mirrored)
     for name, version in {"requests": "2.32.3", "urllib3": "2.4.0", "idna": "3.10"}.items():
         assert f'"{name}": "{version}"' in said
 
 
-def test_micropip_by_the_url_of_other_clients(pyodide: Page, mirrored: Container) -> None:
-    """By /simple/ alone micropip cannot install, since it finds relative file URLs in HTML alone: the guide says so."""
+def test_micropip_fails_with_the_plain_index_url(pyodide: Page, mirrored: Container) -> None:
+    """With only /simple/, micropip cannot install, as it resolves relative URLs only in HTML; the guide says so."""
     program = """
 import micropip
 try:

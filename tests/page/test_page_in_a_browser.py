@@ -1,4 +1,4 @@
-"""The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, and under attack."""
+"""The page in a real browser: live, by keyboard, without JavaScript, on a phone, light and dark, with hostile input."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ from mirror_contract import (
     RunState,
     Trigger,
 )
-from mirror_control.downloads.store import Place, Store
+from mirror_control.downloads.store import Position, Store
 from mirror_control.downloads.tally import Tally
 from mirror_control.settings import Settings
 from page.conftest import REPOSITORY, Open
@@ -54,7 +54,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
     now = f"{NOW:%Y-%m-%dT%H:%M:%S}+00:00"
     lines = [line(time=now)] * 3 + [line(f"/simple/{'x' * 200}/", time=now, status="404", route="page")] * 2
     with Store(settings.control_state / "downloads.db") as store:
-        store.add(Tally.of(lines), file="x", place=Place(1, b""))
+        store.add(Tally.of(lines), file="x", position=Position(1, b""))
     evil = Project(
         name="evil",
         state=ProjectState.PARTIAL,
@@ -88,7 +88,7 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
 
 
 def under_way(syncer: FakeSyncer, done: int) -> None:
-    """Let a sync have done so many of its 40 projects."""
+    """Let a running sync finish a number of its 40 projects."""
     run = syncer.runs["r7"].model_copy(
         update={
             "id": "r8",
@@ -101,8 +101,8 @@ def under_way(syncer: FakeSyncer, done: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible(opened: Open, syncer: FakeSyncer, scheme: str) -> None:
-    """axe-core finds nothing against any page, in light and dark."""
+def test_pages_are_accessible(opened: Open, syncer: FakeSyncer, scheme: str) -> None:
+    """axe-core finds no problem on any page, in light and dark mode."""
     under_way(syncer, 10)
     for path in PATHS:
         with opened(path, color_scheme=scheme) as page:
@@ -120,8 +120,8 @@ def axe(page: Page) -> list[str]:
     return found
 
 
-def test_a_phone_scrolls_one_way(opened: Open, syncer: FakeSyncer) -> None:
-    """On 360 pixels no page is wider than the screen, whatever upstream's words are."""
+def test_page_fits_a_phone(opened: Open, syncer: FakeSyncer) -> None:
+    """At 360 pixels, no page is wider than the screen, whatever text upstream sends."""
     under_way(syncer, 10)
     for path in PATHS:
         with opened(path, viewport={"width": 360, "height": 740}) as page:
@@ -129,15 +129,15 @@ def test_a_phone_scrolls_one_way(opened: Open, syncer: FakeSyncer) -> None:
             assert wide[0] <= wide[1], path
 
 
-def test_without_javascript(opened: Open) -> None:
-    """Everything is read, and found, without JavaScript; what needs it is not shown."""
+def test_page_works_without_javascript(opened: Open) -> None:
+    """Without JavaScript, everything can be read and searched; controls that need it are hidden."""
     with opened("/ui/", java_script_enabled=False) as page:
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
         expect(page.get_by_role("button", name="Retry")).to_have_count(0)
         page.get_by_text("as a table").click()
         expect(page.get_by_role("link", name=f"{NOW - timedelta(minutes=60):%Y-%m-%d %H:%M}")).to_be_visible()
         page.get_by_role("link", name="Projects", exact=True).click()
-        page.get_by_label("Name begins with").fill("zo")
+        page.get_by_label("Name starts with").fill("zo")
         page.get_by_role("button", name="Find").click()
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
         expect(page.get_by_role("link", name="six")).to_have_count(0)
@@ -145,8 +145,8 @@ def test_without_javascript(opened: Open) -> None:
         expect(page.get_by_text("index-url = http://127.0.0.1:")).to_be_visible()
 
 
-def test_live(opened: Open, syncer: FakeSyncer, background: Background) -> None:
-    """Progress moves, a new failure and the syncer's absence appear by themselves; what one was reading stays open."""
+def test_page_updates_itself(opened: Open, syncer: FakeSyncer, background: Background) -> None:
+    """Progress, a new failure and an outage of the syncer appear without a reload; open details stay open."""
     under_way(syncer, 10)
     with opened("/ui/") as page:
         expect(page.get_by_text("10 of 40 projects")).to_be_visible()
@@ -163,8 +163,8 @@ def test_live(opened: Open, syncer: FakeSyncer, background: Background) -> None:
         expect(page.get_by_text("30 of 40 projects")).to_be_visible()
 
 
-def test_chart(opened: Open) -> None:
-    """The history is drawn from the table, twice: how long, and how much; again when the table has news."""
+def test_charts_follow_the_table(opened: Open) -> None:
+    """Two charts show duration and counts from the table, and follow its changes."""
     with opened("/ui/") as page:
         expect(page.locator("#charts canvas")).to_have_count(2)
         box = page.locator("#charts canvas").first.bounding_box()
@@ -173,17 +173,17 @@ def test_chart(opened: Open) -> None:
 
 
 @pytest.mark.proves("security/neighbours")
-def test_retry(opened: Open, syncer: FakeSyncer) -> None:
-    """Retry asks for the token, says when it is wrong, sends the right one, and keeps it in memory alone."""
+def test_retry_button_asks_for_the_token(opened: Open, syncer: FakeSyncer) -> None:
+    """The retry button asks for the token, reports a wrong one, sends the right one, and keeps it only in memory."""
     with opened("/ui/") as page:
         page.get_by_role("button", name="Retry evil").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Token", exact=True).fill("wrong")
-        dialog.get_by_role("button", name="Go on").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("This token is not valid")
+        dialog.get_by_role("button", name="Continue").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("This token is invalid")
         assert page.evaluate(STORED) == [0, 0, "", 0]
         dialog.get_by_label("Token", exact=True).fill(TOKEN)
-        dialog.get_by_role("button", name="Go on").click()
+        dialog.get_by_role("button", name="Continue").click()
         expect(page.get_by_role("status")).to_contain_text("The run is queued")
         assert [run.request.projects for run in syncer.runs.values()][-1] == ("evil",)
         # Known by now: no second question.
@@ -197,28 +197,28 @@ def test_retry(opened: Open, syncer: FakeSyncer) -> None:
         page.get_by_role("button", name="Retry zope-interface").click()
         expect(dialog).to_be_visible()
         dialog.get_by_label("Token", exact=True).fill(TOKEN)
-        dialog.get_by_role("button", name="Go on").click()
+        dialog.get_by_role("button", name="Continue").click()
         page.get_by_role("status").get_by_role("link").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Sync of zope-interface")
 
 
-def test_a_refusal_is_told(opened: Open, syncer: FakeSyncer, background: Background) -> None:
-    """What the API answers instead of a run is shown, and the button can be pressed again."""
+def test_api_error_is_shown(opened: Open, syncer: FakeSyncer, background: Background) -> None:
+    """An error of the API is shown, and the button can be used again."""
     with opened("/ui/projects/evil") as page:
         background.run(syncer.stop())
-        page.get_by_role("button", name="Sync it now").click()
+        page.get_by_role("button", name="Sync now").click()
         page.get_by_label("Token", exact=True).fill(TOKEN)
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("The syncer does not answer")
-        expect(page.get_by_role("button", name="Sync it now")).to_be_enabled()
+        expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
 
 
-def test_keyboard(opened: Open, syncer: FakeSyncer) -> None:
-    """With the keyboard alone one skips to the content, retries, gives up and returns to where one was."""
+def test_page_works_by_keyboard(opened: Open, syncer: FakeSyncer) -> None:
+    """With the keyboard alone, one can skip to the content, retry, cancel, and return to the same place."""
     with opened("/ui/") as page:
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="To the content")).to_be_focused()
-        expect(page.get_by_role("link", name="To the content")).to_be_in_viewport()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
         button = page.get_by_role("button", name="Retry evil")
         for _ in range(40):
             page.keyboard.press("Tab")
@@ -233,23 +233,23 @@ def test_keyboard(opened: Open, syncer: FakeSyncer) -> None:
         assert len(syncer.runs) == 8
 
 
-def test_search_as_one_types(opened: Open) -> None:
-    """Found projects follow what is typed, without a click and without losing the place."""
+def test_search_updates_while_typing(opened: Open) -> None:
+    """Results follow the typed text, and the focus stays."""
     with opened("/ui/projects") as page:
         expect(page.get_by_role("link", name="six")).to_be_visible()
-        page.get_by_label("Name begins with").press_sequentially("zop")
+        page.get_by_label("Name starts with").press_sequentially("zop")
         expect(page.get_by_role("link", name="six")).to_have_count(0)
         expect(page.get_by_role("link", name="zope-interface")).to_be_visible()
-        expect(page.get_by_label("Name begins with")).to_be_focused()
-        page.get_by_label("Name begins with").fill("")
+        expect(page.get_by_label("Name starts with")).to_be_focused()
+        page.get_by_label("Name starts with").fill("")
         page.get_by_label("State").select_option("partial")
         expect(page.get_by_role("link", name="evil")).to_be_visible()
         expect(page.get_by_role("link", name="zope-interface")).to_have_count(0)
 
 
 @pytest.mark.proves("security/upstream")
-def test_hostile_words_stay_words(opened: Open) -> None:
-    """Upstream's markup is shown as text on every page that holds it; nothing of it is loaded or run."""
+def test_hostile_text_stays_text(opened: Open) -> None:
+    """Upstream's markup is shown as text on every page; nothing of it is loaded or run."""
     for path in ("/ui/", "/ui/projects", "/ui/projects/evil", "/ui/runs/r7"):
         with opened(path) as page:
             page.on("dialog", lambda dialog: pytest.fail(dialog.message))
@@ -257,8 +257,8 @@ def test_hostile_words_stay_words(opened: Open) -> None:
             assert page.locator("img[src=x], main script").count() == 0
 
 
-def test_copy(opened: Open) -> None:
-    """A snippet is copied by its button, also where the browser gives pages no clipboard (plain HTTP)."""
+def test_copy_button_copies_a_snippet(opened: Open) -> None:
+    """The copy button also works over plain HTTP, where the browser offers no clipboard."""
     with opened("/ui/use") as page:
         page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         page.get_by_role("button", name="Copy for pip").click()
@@ -266,12 +266,12 @@ def test_copy(opened: Open) -> None:
         assert page.evaluate("getSelection().toString()").startswith("[global]\nindex-url = http://127.0.0.1:")
 
 
-def test_control_away(opened: Open) -> None:
-    """When control itself falls silent, the page says so and that it grows old."""
+def test_page_shows_lost_connection(opened: Open) -> None:
+    """If control stops answering, the page says so and shows its age."""
     with opened("/ui/") as page:
-        page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service is away"))
+        page.route("**/ui/", lambda route: route.fulfill(status=502, body="502: the control service does not answer"))
         expect(page.get_by_role("alert")).to_contain_text("does not answer", timeout=15_000)
-        expect(page.get_by_role("alert")).to_contain_text("as of")
+        expect(page.get_by_role("alert")).to_contain_text("the state at")
         expect(page.get_by_role("heading", level=1)).to_contain_text("Not up to date")
         page.unroute("**/ui/")
         expect(page.get_by_role("alert")).to_be_hidden(timeout=15_000)

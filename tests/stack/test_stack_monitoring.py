@@ -146,7 +146,7 @@ def test_broken_upstream_fires_an_alert(watched: Watched) -> None:
         watched.upstream.fault(target, {"status": {"code": 503, "retry_after": 3600}})
     assert watched.mirror.sync()["state"] == "failed"
     until(lambda: ("MirrorSyncFailing", "") in watched.firing(), seconds=30)
-    (told,) = [query.expression for query in queries() if query.panel == "overview: What is wrong"]
+    (told,) = [query.expression for query in queries() if query.panel == "overview: Firing alerts"]
     assert "MirrorSyncFailing" in {series["metric"]["alertname"] for series in watched.query(told)}
 
     watched.upstream.do("clear")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mirror_contract import Status
-from mirror_control.client.verdict import Verdict, judge
+from mirror_control.client.health import HealthVerdict, assess_health
 from mirror_syncer.config.crontab import crontab
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
@@ -17,7 +17,7 @@ class Observed:
 
     observer: StatusReader
     status: Status
-    verdict: Verdict
+    verdict: HealthVerdict
 
 
 def observe(running: Running) -> Observed:
@@ -25,4 +25,4 @@ def observe(running: Running) -> Observed:
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
     observer = StatusReader(running.mirror, timetable)
     status = observer.status()
-    return Observed(observer, status, judge(status, now=datetime.now(UTC)))
+    return Observed(observer, status, assess_health(status, now=datetime.now(UTC)))

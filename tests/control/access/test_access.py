@@ -1,4 +1,4 @@
-"""Who may change something, and how much a request may send."""
+"""Authorization of changing calls, and the limit on request bodies."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 
 from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer
-from mirror_control.server.body_limit import LONGEST
+from mirror_control.server.body_limit import MAX_BODY_BYTES
 
 JSON = {"Content-Type": "application/json"}
 
@@ -24,10 +24,10 @@ JSON = {"Content-Type": "application/json"}
         ("Bearer tökén-of-somebody-else", 'Bearer error="invalid_token"'),
     ],
 )
-def test_without_the_token_nothing_changes(
+def test_change_without_token_is_401(
     client: httpx2.Client, syncer: FakeSyncer, given: str | None, challenge: str
 ) -> None:
-    """Anything but the token is 401 with a challenge, and the syncer hears nothing of it."""
+    """A call without a valid token is 401 with a challenge, and never reaches the syncer."""
     headers = {b"Authorization": given.encode()} if given else {}
     answer = client.post("/api/v1/runs", json={"kind": "sync"}, headers=headers)
 
@@ -38,8 +38,8 @@ def test_without_the_token_nothing_changes(
 
 
 @pytest.mark.proves("security/network")
-def test_a_wrong_token_does_not_read(client: httpx2.Client, holder: httpx2.Client) -> None:
-    """Who brings a token to a reading call is let in by the right one alone: nginx asks them for no password."""
+def test_reading_with_a_wrong_token_is_401(client: httpx2.Client, holder: httpx2.Client) -> None:
+    """A reading call with a wrong token is 401, because nginx asks no password of calls with a token."""
     for given in ("Bearer", f"bearer {TOKEN}x", f"BEARER  x{TOKEN}"):
         for method in ("GET", "HEAD", "OPTIONS"):
             assert client.request(method, "/api/v1/status", headers={"Authorization": given}).status_code == 401, given
@@ -48,44 +48,44 @@ def test_a_wrong_token_does_not_read(client: httpx2.Client, holder: httpx2.Clien
     assert holder.get("/api/v1/status").status_code == 200
 
 
-def test_the_scheme_is_spelt_in_any_case(client: httpx2.Client) -> None:
-    """RFC 9110, 11.1: the name of a scheme has no case."""
+def test_scheme_ignores_case(client: httpx2.Client) -> None:
+    """The name of the authentication scheme ignores case (RFC 9110, 11.1)."""
     answer = client.post("/api/v1/schedule/pause", headers={"Authorization": f"bearer {TOKEN}"})
 
     assert answer.status_code == 200
 
 
 @pytest.mark.proves("security/clients")
-def test_a_stranger_learns_nothing(client: httpx2.Client) -> None:
-    """Without the token, neither a broken body nor an address that is none is told from a right one."""
+def test_answer_without_token_reveals_nothing(client: httpx2.Client) -> None:
+    """Without a token, an invalid body or path gets the same answer as a valid one."""
     broken = client.post("/api/v1/runs", content=b"{", headers=JSON)
     nowhere = client.post("/api/v1/nothing")
 
     assert broken.status_code == nowhere.status_code == 401
 
 
-def test_a_long_body_is_refused_before_it_is_read(holder: httpx2.Client) -> None:
-    """A body that says it is too long is 413, as a problem."""
-    answer = holder.post("/api/v1/runs", content=b" " * (LONGEST + 1), headers=JSON)
+def test_declared_long_body_is_413(holder: httpx2.Client) -> None:
+    """A body whose Content-Length is too high is 413, as a problem."""
+    answer = holder.post("/api/v1/runs", content=b" " * (MAX_BODY_BYTES + 1), headers=JSON)
 
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
 @pytest.mark.proves("security/clients")
-def test_a_body_of_unknown_length_is_cut_off(holder: httpx2.Client) -> None:
-    """A body in chunks is 413 once it has grown too long."""
+def test_chunked_long_body_is_413(holder: httpx2.Client) -> None:
+    """A chunked body is 413 as soon as it exceeds the limit."""
 
     def chunks() -> Iterator[bytes]:
         for _ in range(17):
-            yield b" " * (LONGEST // 16)
+            yield b" " * (MAX_BODY_BYTES // 16)
 
     answer = holder.post("/api/v1/runs", content=chunks(), headers=JSON)
 
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
-def test_ten_thousand_projects_fit(holder: httpx2.Client) -> None:
-    """The most projects that the contract allows in a run go through."""
+def test_largest_allowed_run_is_accepted(holder: httpx2.Client) -> None:
+    """A run with the most projects that the contract allows is accepted."""
     names = [f"a-project-of-usual-length-{number}" for number in range(10_000)]
 
     assert holder.post("/api/v1/runs", json={"kind": "sync", "projects": names}).status_code == 202
@@ -108,9 +108,9 @@ def test_ten_thousand_projects_fit(holder: httpx2.Client) -> None:
     ],
     ids=["empty", "bad", "long", "dashes", "nested", "keys", "key", "kind", "number", "deep"],
 )
-def test_a_megabyte_of_nonsense_costs_little(holder: httpx2.Client, syncer: FakeSyncer, body: bytes) -> None:
-    """Whatever a token's holder fills a body with, the answer is a short refusal, and nothing reaches the syncer."""
-    assert len(body) <= LONGEST
+def test_megabyte_of_invalid_input_is_cheap(holder: httpx2.Client, syncer: FakeSyncer, body: bytes) -> None:
+    """Any invalid megabyte gets a short error, and nothing reaches the syncer."""
+    assert len(body) <= MAX_BODY_BYTES
     answer = holder.post("/api/v1/runs", content=body, headers=JSON)
 
     assert answer.status_code in (400, 422)

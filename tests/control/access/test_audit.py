@@ -1,4 +1,4 @@
-"""The audit: a line of the log for each changing call, whose fields are documented."""
+"""The audit log: a line for each changing call, with documented fields."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from control.server.test_control_process import CONTROL, MIRRORCTL, environment, process
-from mirror_control.access.audit import Sparing
+from mirror_control.access.audit import LogRateLimit
 
 __all__ = ["environment", "process"]  # fixtures
 
@@ -18,28 +18,26 @@ FIELDS = ["time", "level", "message", "address", "forwarded_for", "call", "token
 
 
 def make_token(environment: dict[str, str], *arguments: str) -> str:
-    """Return what `mirrorctl token …` shows."""
+    """Create a token with `mirrorctl token …` and return it."""
     done = subprocess.run([MIRRORCTL, "token", *arguments], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 @pytest.fixture
 def environment_of_quiet(environment: dict[str, str]) -> dict[str, str]:
-    """A control that logs errors alone."""
+    """Return the environment of a control that only logs errors."""
     environment["MIRROR_LOG_LEVEL"] = "error"
     return environment
 
 
 def audited(log: str) -> list[dict[str, Any]]:
-    """Return the audit's lines."""
+    """Return the lines of the audit log."""
     return [line for line in map(json.loads, log.splitlines()) if line["message"] == "audit"]
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_each_changing_call_leaves_a_line(
-    process: tuple[subprocess.Popen[str], str], environment: dict[str, str]
-) -> None:
-    """Time, address, call, run, the token's name, and what came of it; of reading and of strangers, no such line."""
+def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str], environment: dict[str, str]) -> None:
+    """The audit has time, address, call, run, token and status of changing calls, not of reading or refused ones."""
     server, url = process
     operator = {"Authorization": f"Bearer {make_token(environment)}"}
     ci = {"Authorization": f"Bearer {make_token(environment, 'create', 'ci', '--right', 'trigger')}"}
@@ -65,8 +63,8 @@ def test_each_changing_call_leaves_a_line(
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]) -> None:
-    """With MIRROR_LOG_LEVEL=error the audit is written all the same."""
+def test_audit_ignores_the_log_level(environment_of_quiet: dict[str, str]) -> None:
+    """The audit is also written with MIRROR_LOG_LEVEL=error."""
     environment_of_quiet["MIRROR_CONTROL_LISTEN"] = "127.0.0.1:0"
     script = (
         "import structlog; from mirror_control import logs; from mirror_control.settings import LogFormat, LogLevel;"
@@ -81,8 +79,8 @@ def test_audit_does_not_depend_on_the_level(environment_of_quiet: dict[str, str]
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
-    """What a stranger writes into a path reaches the log for people without what a terminal would obey."""
+def test_log_lines_cannot_control_a_terminal(environment: dict[str, str]) -> None:
+    """Control characters in a path do not reach the log for people."""
     environment["MIRROR_LOG_FORMAT"] = "console"
     with subprocess.Popen([CONTROL], env=environment, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
@@ -95,8 +93,8 @@ def test_strangers_steer_no_terminal(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_a_traceback_steers_no_terminal() -> None:
-    """A defect's traceback, whose message may be a client's words, is shown without what a terminal would obey."""
+def test_traceback_cannot_control_a_terminal() -> None:
+    """Control characters in a traceback, whose message may come from a client, do not reach the terminal."""
     script = """
 import structlog
 from mirror_control.logs import configure
@@ -111,8 +109,8 @@ except ValueError:
     assert "ValueError: a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}b" in done.stderr
 
 
-def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:
-    """The line of a call that started a run names it."""
+def test_audit_names_the_started_run(holder: httpx2.Client, caplog: pytest.LogCaptureFixture) -> None:
+    """The audit line of a call that started a run contains the run's id."""
     with caplog.at_level("INFO", logger="mirror_control.access.audit"):
         started = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
         holder.get("/api/v1/status")  # the line is written right after the answer
@@ -120,12 +118,12 @@ def test_a_new_run_is_named(holder: httpx2.Client, caplog: pytest.LogCaptureFixt
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_a_flood_of_strangers_leaves_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What anybody can cause is logged once a second at most, and how much was left out is told."""
+def test_flood_of_refused_calls_is_rate_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RefusedError calls are logged once a second at most, with the number of suppressed lines."""
     now = 0.0
     monkeypatch.setattr("mirror_control.access.audit.time.monotonic", lambda: now)
-    sparing = Sparing()
-    told = [sparing.unlogged() for _ in range(1_000)]
+    sparing = LogRateLimit()
+    told = [sparing.admit() for _ in range(1_000)]
     now = 1.0
-    told.append(sparing.unlogged())
+    told.append(sparing.admit())
     assert [one for one in told if one is not None] == [0, 999]

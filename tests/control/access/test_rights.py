@@ -1,4 +1,4 @@
-"""Which right each call needs: declared by its route, told by the OpenAPI document, and held."""
+"""The right of each call: declared by its route, documented in OpenAPI, and enforced."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from control.conftest import TOKEN
 from control.fake_syncer import FakeSyncer
 from mirror_contract import RunKind, RunRequest
 from mirror_control.access import auth
-from mirror_control.access.rights import Right, right_for
+from mirror_control.access.rights import Right, required_right
 from mirror_control.server.application import create_app
 from mirror_control.settings import Settings
 
@@ -32,7 +32,7 @@ CALLS = {
 
 
 def declarations(settings: Settings) -> Iterator[tuple[str, set[str], list[Any]]]:
-    """Yield path, methods and dependencies of each route that the application has, however it was included."""
+    """Yield path, methods and dependencies of each route of the application."""
     # Which FastAPI answers itself: the document.
     waiting: list[Any] = [
         route for route in create_app(settings).routes if getattr(route, "path", "") != "/api/openapi.json"
@@ -47,7 +47,7 @@ def declarations(settings: Settings) -> Iterator[tuple[str, set[str], list[Any]]
 
 @pytest.fixture
 def as_one(client: httpx2.Client, settings: Settings) -> Iterator[As]:
-    """A client that brings a token of this right; None brings none."""
+    """Return a client with a token of a right, or without a token."""
     opened: list[httpx2.Client] = []
 
     def holding(right: str | None) -> httpx2.Client:
@@ -63,18 +63,18 @@ def as_one(client: httpx2.Client, settings: Settings) -> Iterator[As]:
 
 @pytest.mark.proves("security/tokens-and-secrets")
 def test_every_route_declares_its_right(settings: Settings) -> None:
-    """No route is without a declaration, and what changes something is never open to everyone."""
+    """Every route declares a right, and no changing route is open to all."""
     found = list(declarations(settings))
     assert len(found) > 20
     for path, methods, dependencies in found:
-        declared = [one for one in dependencies if one in (auth.reads, auth.triggers, auth.everyone)]
+        declared = [one for one in dependencies if one in (auth.needs_read, auth.needs_trigger, auth.open_to_all)]
         assert len(declared) == 1, f"{path} declares {len(declared)} rights; auth.py has those there are"
         if not methods <= {"GET", "HEAD", "OPTIONS"}:
-            assert declared == [auth.reads if path in JUDGING else auth.triggers], path
+            assert declared == [auth.needs_read if path in JUDGING else auth.needs_trigger], path
 
 
-def test_document_tells_the_right_of_each_call(client: httpx2.Client) -> None:
-    """OpenAPI names the right of each call that needs a token, and 401 and 403 among its answers."""
+def test_openapi_names_the_right_of_each_call(client: httpx2.Client) -> None:
+    """OpenAPI names the right of each call that needs a token, with 401 and 403 among its responses."""
     paths = client.get("/api/openapi.json").json()["paths"]
     told = {
         (method, path): call["security"][0]["token"][0]
@@ -88,8 +88,8 @@ def test_document_tells_the_right_of_each_call(client: httpx2.Client) -> None:
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("right", [None, "read", "trigger", "remove"])
-def test_every_call_is_held_to_its_right(as_one: As, client: httpx2.Client, right: str | None) -> None:
-    """Each call of the document: 401 without the token that it needs, 403 with a lesser one, else its own answer."""
+def test_every_call_requires_its_right(as_one: As, client: httpx2.Client, right: str | None) -> None:
+    """Each call is 401 without a token, 403 with a lesser right, and otherwise works."""
     bearer = as_one(right)
     order = ["read", "trigger", "remove"]
     for path, calls in client.get("/api/openapi.json").json()["paths"].items():
@@ -114,8 +114,8 @@ REMOVING = [
 
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("wanted", REMOVING)
-def test_what_can_remove_needs_the_right(as_one: As, syncer: FakeSyncer, wanted: dict[str, Any]) -> None:
-    """A run that may override the guard, repair, confirm or collect is 403 for a token that may only trigger."""
+def test_removing_run_needs_right_remove(as_one: As, syncer: FakeSyncer, wanted: dict[str, Any]) -> None:
+    """With the right `trigger`, a run that may override the guard, repair, confirm or collect is 403."""
     refused = as_one("trigger").post("/api/v1/runs", json=wanted)
     assert refused.status_code == 403
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="remove"'
@@ -133,47 +133,47 @@ def test_what_can_remove_needs_the_right(as_one: As, syncer: FakeSyncer, wanted:
         {"kind": "verify", "upstream": True},
     ],
 )
-def test_what_removes_nothing_is_triggered(as_one: As, wanted: dict[str, Any]) -> None:
-    """A sync and a verify, also of named projects, also forced, need the right to trigger and no more."""
+def test_run_that_removes_nothing_needs_right_trigger(as_one: As, wanted: dict[str, Any]) -> None:
+    """Syncs and verifies, also forced or of named projects, need only the right `trigger`."""
     assert as_one("read").post("/api/v1/runs", json=wanted).status_code == 403
     assert as_one("trigger").post("/api/v1/runs", json=wanted).status_code == 202
 
 
-def test_operator_has_every_right(holder: httpx2.Client) -> None:
-    """The one token of MIRROR_CONTROL_TOKEN_FILE does all that it did."""
+def test_operators_token_has_every_right(holder: httpx2.Client) -> None:
+    """The operator's token may call everything."""
     assert [holder.post("/api/v1/runs", json=wanted).status_code for wanted in REMOVING] == [202] * len(REMOVING)
     assert holder.get("/api/v1/misses").status_code == 200
     assert holder.headers["authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_option_that_is_yet_to_come_needs_the_right_to_remove() -> None:
-    """Of a run's options these four alone are harmless: whoever adds one decides, and until then it may remove."""
+def test_unknown_option_needs_right_remove() -> None:
+    """Every option of a run needs the right `remove`, unless it is listed as harmless."""
     harmless = {"kind", "projects", "force", "upstream"}
     samples = {"allow_removals": 1, "repair": True, "confirm": True}
     assert set(RunRequest.model_fields) - harmless <= samples.keys() | set(RunRequest.model_fields)
     for name in set(RunRequest.model_fields) - harmless:
         options: dict[str, Any] = {name: samples.get(name, True)}
         wanted = RunRequest.model_construct(kind=RunKind.SYNC, **options)
-        assert right_for(wanted) is Right.REMOVE, name
+        assert required_right(wanted) is Right.REMOVE, name
 
 
 @given(one=st.sampled_from(Right), other=st.sampled_from(Right))
-def test_rights_are_an_order(one: Right, other: Right) -> None:
-    """Of two rights one includes the other, and both only where they are the same."""
+def test_rights_are_ordered(one: Right, other: Right) -> None:
+    """Of two rights, one includes the other; both include each other only if they are equal."""
     assert one.includes(other) or other.includes(one)
     assert (one.includes(other) and other.includes(one)) is (one is other)
 
 
 @pytest.mark.proves("security/clients")
-def test_head_of_misses_is_no_way_around(client: httpx2.Client) -> None:
-    """HEAD asks for the right that GET asks for."""
+def test_head_needs_the_right_of_get(client: httpx2.Client) -> None:
+    """HEAD needs the same right as GET."""
     assert client.head("/api/v1/misses").status_code == 401
 
 
 @pytest.mark.proves("security/web-pages")
-def test_no_other_origin_may_read(client: httpx2.Client) -> None:
-    """The API allows no web page of another origin to read, and to a preflight it says no: nothing needs CORS."""
+def test_api_allows_no_cors(client: httpx2.Client) -> None:
+    """The API lets no page of another origin read it, and refuses preflights."""
     asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     for path in ("/api/v1/status", "/api/v1/misses", "/api/v1/runs", "/api/openapi.json", "/ui/", "/metrics"):
         for method in ("GET", "OPTIONS"):

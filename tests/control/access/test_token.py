@@ -1,4 +1,4 @@
-"""The token: made where none is given, refused where it is unusable, replaced without a restart."""
+"""The operator's token: created if missing, refused if unusable, replaced without a restart."""
 
 import os
 import stat
@@ -16,12 +16,12 @@ from mirror_control.settings import Settings, SettingsError
 
 
 @pytest.mark.parametrize("given", [None, "/dev/null"])
-def test_without_a_file_control_makes_a_token(settings: Settings, given: str | None) -> None:
-    """Unset and /dev/null mean: made once, at least 32 random bytes, kept 0600, the same ever after."""
+def test_missing_token_file_creates_a_token(settings: Settings, given: str | None) -> None:
+    """Without a file, or with /dev/null, control creates one random token of 32 bytes with mode 0600 and keeps it."""
     own = Settings.model_validate({**dict(settings), "control_token_file": given}).token_file
-    own.make()
+    own.create_if_missing()
     first = own.current()
-    own.make()
+    own.create_if_missing()
 
     assert own.path == settings.control_state / "token"
     assert stat.S_IMODE(own.path.stat().st_mode) == 0o600
@@ -30,25 +30,25 @@ def test_without_a_file_control_makes_a_token(settings: Settings, given: str | N
     assert os.listdir(settings.control_state) == ["token"]  # noqa: PTH208 nothing temporary is left
 
 
-def test_two_mirrors_have_two_tokens(tmp_path: Path) -> None:
-    """A made token is random."""
+def test_created_tokens_differ(tmp_path: Path) -> None:
+    """Two created tokens differ."""
     tokens = [TokenFile(tmp_path / name) for name in "ab"]
     for token in tokens:
-        token.make()
+        token.create_if_missing()
 
     assert tokens[0].current() != tokens[1].current()
 
 
-def test_white_space_around_a_token_is_none_of_it(tmp_path: Path) -> None:
-    """What editors and echo add at the ends does not count."""
+def test_white_space_around_token_is_ignored(tmp_path: Path) -> None:
+    """White space around a token, as editors and echo add it, is ignored."""
     (tmp_path / "token").write_text(f"\n {TOKEN}\r\n")
 
     assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
 
 
 @pytest.mark.proves("reliability/host")
-def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
-    """What Notepad and PowerShell put before the first letter does not count."""
+def test_byte_order_mark_before_token_is_ignored(tmp_path: Path) -> None:
+    """A byte order mark, as Notepad and PowerShell write it, is ignored."""
     (tmp_path / "token").write_bytes(BOM_UTF8 + TOKEN.encode() + b"\r\n")
 
     assert TokenFile(tmp_path / "token").current() == TOKEN.encode()
@@ -62,9 +62,9 @@ def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
         (b" \n\t", "is empty"),
         (b"changethis", "16 to 4096 characters"),
         (b"x" * 5000, "16 to 4096 characters"),
-        (b"two words that are long", "one word"),
-        ("tökén-tökén-tökén".encode(), "one word"),
-        (b"sixteen\x00characters", "one word"),
+        (b"two words that are long", "only letters, digits"),
+        ("tökén-tökén-tökén".encode(), "only letters, digits"),
+        (b"sixteen\x00characters", "only letters, digits"),
         (b"changeme", "16 to 4096 characters"),
         (b"changemechangeme", "placeholder"),
         (b"change-me-please-123", "placeholder"),
@@ -75,10 +75,10 @@ def test_byte_order_mark_before_a_token_is_none_of_it(tmp_path: Path) -> None:
         (b"12345678" * 2, "placeholder"),
     ],
 )
-def test_an_unusable_file_stops_the_start(
+def test_unusable_token_file_stops_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, told: str
 ) -> None:
-    """An operator's file that holds no usable token is refused by name, and never repeated."""
+    """An unusable token file stops the start; the message names the file and never repeats its content."""
     path = tmp_path / "given"
     path.write_bytes(content)
     monkeypatch.setenv("MIRROR_CONTROL_TOKEN_FILE", str(path))
@@ -89,8 +89,8 @@ def test_an_unusable_file_stops_the_start(
     assert not content.strip() or content.decode() not in str(refused.value)
 
 
-def test_a_random_token_is_no_placeholder(tmp_path: Path) -> None:
-    """What openssl or control itself makes is never refused, nor are words that say nothing of a token."""
+def test_random_token_is_not_a_placeholder(tmp_path: Path) -> None:
+    """Tokens of openssl and of control, and words without meaning, never count as placeholders."""
     path = tmp_path / "token"
     random = Random(4)
     made = [random.randbytes(8).hex() for _ in range(2000)] + [b64encode(random.randbytes(12)) for _ in range(2000)]
@@ -99,16 +99,16 @@ def test_a_random_token_is_no_placeholder(tmp_path: Path) -> None:
         assert TokenFile(path).current() == path.read_bytes()
 
 
-def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
-    """What compose makes of a wrong path is told apart, with who must be able to read it."""
+def test_missing_token_file_and_directory_are_refused(tmp_path: Path) -> None:
+    """A missing file and a directory get different messages, with the user id that must be able to read."""
     with pytest.raises(TokenError, match=f"No such file or directory; it must be readable by uid {os.geteuid()}"):
         TokenFile(tmp_path / "none").current()
     with pytest.raises(TokenError, match="Is a directory"):
         TokenFile(tmp_path).current()
 
 
-def test_a_token_is_replaced_without_a_restart(client: httpx2.Client, settings: Settings) -> None:
-    """From the next request on, the new token counts and the old one does not."""
+def test_token_is_replaced_without_restart(client: httpx2.Client, settings: Settings) -> None:
+    """After a replacement, the next request accepts the new token and refuses the old one."""
 
     def pause(token: str) -> int:
         return client.post("/api/v1/schedule/pause", headers={"Authorization": f"Bearer {token}"}).status_code
@@ -119,8 +119,8 @@ def test_a_token_is_replaced_without_a_restart(client: httpx2.Client, settings: 
     assert (before, pause(TOKEN), pause("another-token-of-the-tests")) == (200, 401, 200)
 
 
-def test_a_token_that_became_unusable_opens_nothing(client: httpx2.Client, settings: Settings) -> None:
-    """An emptied file refuses everyone with 503, with the old token or any other, and /readyz says why."""
+def test_token_that_became_unusable_is_503(client: httpx2.Client, settings: Settings) -> None:
+    """An emptied token file answers every token with 503, and /readyz shows the reason."""
     settings.token_file.path.write_text("")
     answers = [
         client.post("/api/v1/schedule/pause", headers={"Authorization": f"Bearer {token}"}) for token in (TOKEN, "x")

@@ -1,4 +1,4 @@
-"""The API's description: committed as it is, with an example for all that is asked and answered."""
+"""The committed OpenAPI document, with an example for each request and response."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from control import openapi
 
 @pytest.fixture
 def calls(client: httpx2.Client) -> dict[str, dict[str, Any]]:
-    """Every call of the document, by its id."""
+    """Return every call of the document by its id."""
     document = client.get("/api/openapi.json").json()
     return {call["operationId"]: call for calls in document["paths"].values() for call in calls.values()}
 
 
 def test_committed_document_is_current() -> None:
-    """docs/openapi.json is what control says of itself."""
+    """docs/openapi.json matches control's own document."""
     current = openapi.FILE.read_text(encoding="utf-8") == openapi.text()
     assert current, "docs/openapi.json is not what control says now: run scripts/openapi, and look at git diff"
 
 
 def test_every_answer_has_an_example(calls: dict[str, dict[str, Any]]) -> None:
-    """Each answer in JSON has an example: services/control/src/mirror_control/api/examples.py is where one is added."""
+    """Each JSON response has an example; mirror_control/api/examples.py defines them."""
     bare = {
         f"{name} {status}"
         for name, call in calls.items()
@@ -33,8 +33,8 @@ def test_every_answer_has_an_example(calls: dict[str, dict[str, Any]]) -> None:
     assert bare == set(), test_every_answer_has_an_example.__doc__
 
 
-def test_every_question_has_an_example(calls: dict[str, dict[str, Any]]) -> None:
-    """Each parameter and each body has an example, a value that it has by itself, or a list of all that it may be."""
+def test_every_parameter_has_an_example(calls: dict[str, dict[str, Any]]) -> None:
+    """Each parameter and body has an example, a default or a list of allowed values."""
     asked = {
         f"{name} {one['name']}": one["schema"] for name, call in calls.items() for one in call.get("parameters", [])
     } | {

@@ -1,4 +1,4 @@
-"""Downloads and misses, as the API, Prometheus and mirrorctl tell them."""
+"""Downloads and misses in the API, Prometheus and mirrorctl."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from control.log_lines import line, minute_file
-from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses
+from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses
 from mirror_control.downloads import statistics
 from mirror_control.downloads.statistics import Statistics, StatisticsBusyError
-from mirror_control.downloads.store import Place, Store
+from mirror_control.downloads.store import Position, Store
 from mirror_control.downloads.tally import Tally
 from mirror_control.settings import Settings
 from mirrorctl.cli import main
@@ -28,7 +28,7 @@ SIX = "/packages/cd/six-1.17.0.tar.gz"
 
 
 def request(uri: str, *, days_ago: int = 0, **told: str) -> bytes:
-    """Return a line of so many days ago."""
+    """Return a log line that is a number of days old."""
     return line(uri, time=(TODAY - timedelta(days=days_ago)).isoformat(), **told)
 
 
@@ -48,11 +48,11 @@ def counted(settings: Settings) -> None:
         miss("/simple/left-pad/", days_ago=40),
     ]
     with Store(settings.control_state / "downloads.db") as store:
-        store.add(Tally.of(lines), file="x", place=Place(1, b""))
+        store.add(Tally.of(lines), file="x", position=Position(1, b""))
 
 
 def ask(client: httpx2.Client, path: str) -> dict[str, object]:
-    """Return a successful answer."""
+    """Send a request and return the successful answer."""
     answer = client.get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.text
     found: dict[str, object] = answer.json()
@@ -64,8 +64,8 @@ def day(days_ago: int) -> str:
     return str((TODAY - timedelta(days=days_ago)).date())
 
 
-def test_downloads_of_the_mirror(counted: None, client: httpx2.Client) -> None:
-    """Without a word more: thirty days, by day, project, file type and client, the largest first."""
+def test_downloads_cover_thirty_days_by_default(counted: None, client: httpx2.Client) -> None:
+    """Without parameters, downloads cover thirty days by day, project, file type and client, largest first."""
     assert ask(client, "downloads") == {
         "since": day(29),
         "until": day(0),
@@ -87,8 +87,8 @@ def test_downloads_of_the_mirror(counted: None, client: httpx2.Client) -> None:
     }
 
 
-def test_downloads_of_a_project(counted: None, client: httpx2.Client) -> None:
-    """Of a project, in any spelling and since any day: by version instead, and the sums are its own."""
+def test_downloads_of_a_project_are_by_version(counted: None, client: httpx2.Client) -> None:
+    """For a project in any spelling, downloads are listed by version, with their own totals."""
     found = ask(client, f"downloads?project=Requests&since={day(30)}&top=1")
 
     assert found["project"] == "requests"
@@ -98,8 +98,8 @@ def test_downloads_of_a_project(counted: None, client: httpx2.Client) -> None:
     assert ask(client, "downloads?project=nobody-s")["downloads"] == 0
 
 
-def test_misses(counted: None, holder: httpx2.Client) -> None:
-    """What was asked for in vain, by project: its page, or a file of it, and when last."""
+def test_misses_are_counted_by_project(counted: None, holder: httpx2.Client) -> None:
+    """Misses are counted by project, for its page and its files, with the last day."""
     found = ask(holder, "misses")
 
     assert found["requests"] == 5
@@ -125,16 +125,16 @@ def test_misses(counted: None, holder: httpx2.Client) -> None:
         ("misses?project=six", "query/project"),
     ],
 )
-def test_wrong_questions_are_named(holder: httpx2.Client, query: str, pointer: str) -> None:
-    """A day that is none, a number out of bounds, no name, an unknown word: 422, with a pointer to it."""
+def test_invalid_download_filter_is_422(holder: httpx2.Client, query: str, pointer: str) -> None:
+    """An invalid day, number, name or parameter is 422 with a pointer."""
     answer = holder.get(f"/api/v1/{query}")
 
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_a_damaged_store_is_told(counted: None, settings: Settings, client: httpx2.Client) -> None:
-    """Statistics that can't be read are a 503 that names the file; the rest of the API goes on."""
+def test_corrupt_store_is_503(counted: None, settings: Settings, client: httpx2.Client) -> None:
+    """A corrupt store is a 503 that names its file; the rest of the API works."""
     for path in settings.control_state.glob("downloads.db*"):
         path.write_bytes(b"no database" * 1000)
     answer = client.get("/api/v1/downloads")
@@ -145,7 +145,7 @@ def test_a_damaged_store_is_told(counted: None, settings: Settings, client: http
 
 
 def served(client: httpx2.Client) -> dict[str, float]:
-    """Return the samples of what nginx served, by name and labels."""
+    """Return the samples of the serving metrics by name and labels."""
     return {
         " ".join([sample.name.removeprefix("pypi_mirror_"), *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(client.get("/metrics").text)
@@ -154,8 +154,8 @@ def served(client: httpx2.Client) -> dict[str, float]:
     }
 
 
-def test_metrics_of_serving(settings: Settings, client: httpx2.Client) -> None:
-    """Requests, bytes and durations by route: every label set from 0, then what the log says, in bounded words."""
+def test_serving_metrics_count_the_access_log(settings: Settings, client: httpx2.Client) -> None:
+    """Metrics of requests, bytes and durations start at 0 for every label set and follow the access log."""
     before = served(client)
     assert set(before.values()) == {0}
     settings.access_log.mkdir()
@@ -188,8 +188,8 @@ def test_metrics_of_serving(settings: Settings, client: httpx2.Client) -> None:
 
 
 @pytest.mark.proves("security/clients")
-def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
-    """The page tells what was downloaded and by whom; of what was asked for in vain, how much, and nobody's names."""
+def test_page_shows_downloads(counted: None, client: httpx2.Client) -> None:
+    """The page shows downloads by project and client, and only the number of misses."""
     page = client.get("/ui/downloads").text
 
     assert '<a href="projects/requests">requests</a>' in page
@@ -198,18 +198,18 @@ def test_the_page_shows_them(counted: None, client: httpx2.Client) -> None:
     assert "uv 0.9.2" in page
 
 
-def test_the_page_does_without_them(counted: None, client: httpx2.Client, settings: Settings) -> None:
-    """A store that can't be read costs the page of downloads, which says so, and no other."""
+def test_corrupt_store_breaks_only_the_downloads_page(counted: None, client: httpx2.Client, settings: Settings) -> None:
+    """A corrupt store only breaks the page of downloads, which shows the error."""
     (settings.control_state / "downloads.db").write_bytes(b"no database" * 1000)
 
     answer = client.get("/ui/downloads")
 
-    assert (answer.status_code, "files are served all the same" in answer.text) == (503, True)
+    assert (answer.status_code, "nginx still serves all files" in answer.text) == (503, True)
     assert client.get("/ui/").status_code != 500
 
 
-def test_mirrorctl_shows_them(counted: None, client: httpx2.Client) -> None:
-    """`downloads` and `misses` show tables to people and the API's answer to programs."""
+def test_mirrorctl_shows_downloads_and_misses(counted: None, client: httpx2.Client) -> None:
+    """`downloads` and `misses` print tables for people and JSON for programs."""
     runner = CliRunner(env={"MIRRORCTL_URL": str(client.base_url), "COLUMNS": "80"})
 
     def run(*arguments: str) -> str:
@@ -228,10 +228,10 @@ def test_mirrorctl_shows_them(counted: None, client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("value", ["400", "0d", "-1d", "1w", "99999d", "forever"])
-def test_how_long_is_days(settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """MIRROR_DOWNLOADS_KEPT is a number of days; anything else stops the start, with what is right."""
+def test_downloads_kept_is_a_number_of_days(settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """MIRROR_DOWNLOADS_KEPT is a number of days; any other value stops the start with an example."""
     monkeypatch.setenv("MIRROR_DOWNLOADS_KEPT", value)
-    with pytest.raises(Exception, match="must be days, from 1d to 9999d, as in 400d"):
+    with pytest.raises(Exception, match="must be a number of days from 1d to 9999d, such as 400d"):
         Settings.load()
     monkeypatch.setenv("MIRROR_DOWNLOADS_KEPT", "30d")
     assert Settings.load().downloads_kept == timedelta(days=30)
@@ -252,10 +252,10 @@ async def test_many_who_ask_leave_threads_for_the_counting(tmp_path: Path, monke
         return Downloads(since=day, until=day, project=wanted.project, downloads=1, days=[], file_types=[], clients=[])
 
     monkeypatch.setattr(statistics, "_downloads", slow)
-    monkeypatch.setattr(statistics, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(statistics, "_MAX_WAIT_SECONDS", 0.05)
     counts = Statistics(tmp_path / "downloads.db")
     questions = [DownloadFilter(project=name) for name in ("a", "b", "a", "b", "c", "d")]
-    answers = [asyncio.create_task(counts.downloads(question)) for question in questions]
+    answers = [asyncio.create_task(counts.get_downloads(question)) for question in questions]
     await busy.wait()
     for late in answers[4:]:
         with pytest.raises(StatisticsBusyError):
@@ -264,4 +264,4 @@ async def test_many_who_ask_leave_threads_for_the_counting(tmp_path: Path, monke
 
     assert [(await answer).project for answer in answers[:4]] == ["a", "b", "a", "b"]
     assert sorted(filter(None, asked)) == ["a", "b"]
-    assert (await counts.downloads(DownloadFilter(project="e"))).project == "e"
+    assert (await counts.get_downloads(DownloadFilter(project="e"))).project == "e"

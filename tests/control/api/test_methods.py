@@ -1,4 +1,4 @@
-"""Methods, as HTTP has them: HEAD is GET without content, and a 405 says what can be done."""
+"""HTTP methods: HEAD is GET without content, and a 405 lists the allowed methods."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,15 +11,15 @@ from starlette.types import Message
 from mirror_control.server.head import HeadAsGet
 
 
-def test_what_can_be_done_is_said_whole(holder: httpx2.Client) -> None:
-    """The Allow of a 405 lists all that can be done there, not what one of several routes does (RFC 9110, 15.5.6)."""
+def test_405_lists_all_methods(holder: httpx2.Client) -> None:
+    """The Allow header of a 405 lists the methods of all routes of the path (RFC 9110, 15.5.6)."""
     assert holder.delete("/api/v1/runs").headers["allow"] == "GET, HEAD, POST"
     assert holder.post("/api/v1/status").headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("path", ["status", "runs", "projects/six", "projects/nowhere", "healthz", "runs?limit=0"])
 def test_head_is_get_without_content(client: httpx2.Client, path: str) -> None:
-    """HEAD answers as GET does, headers and all, and sends no content (RFC 9110, 9.3.2)."""
+    """HEAD answers with the headers of GET and without content (RFC 9110, 9.3.2)."""
     get, head = client.get(f"/api/v1/{path}"), client.head(f"/api/v1/{path}")
     get.headers.pop("date"), head.headers.pop("date")
 
@@ -28,7 +28,7 @@ def test_head_is_get_without_content(client: httpx2.Client, path: str) -> None:
 
 
 async def test_head_of_a_stream_ends() -> None:
-    """HEAD of what never ends has headers, and then ends: nobody holds a stream open without reading it."""
+    """HEAD of an endless stream returns its headers and ends."""
     left = asyncio.Event()
     sent: list[Message] = []
 

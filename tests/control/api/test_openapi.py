@@ -1,4 +1,4 @@
-"""The OpenAPI document: that control keeps what it promises, and the page that shows it."""
+"""The OpenAPI document: control conforms to it, and a page shows it."""
 
 import hashlib
 import re
@@ -17,8 +17,8 @@ from control.conftest import TOKEN
 NO_HTTP = "Invalid HTTP request received."  # Uvicorn's word
 
 
-def test_every_call_keeps_its_promise(client: httpx2.Client) -> None:
-    """Whatever is sent, right or wrong, the answer is one that the document names, of the shape that it names."""
+def test_every_answer_matches_the_document(client: httpx2.Client) -> None:
+    """Any valid or invalid request gets a status and schema that the document lists."""
     document = schemathesis.openapi.from_url(f"{client.base_url}/api/openapi.json")
     operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == 15
@@ -39,8 +39,8 @@ def test_every_call_keeps_its_promise(client: httpx2.Client) -> None:
         keeps()
 
 
-def test_every_refusal_is_documented_as_a_problem(client: httpx2.Client) -> None:
-    """No call of the document promises an error of another shape than RFC 9457's."""
+def test_every_error_is_documented_as_problem(client: httpx2.Client) -> None:
+    """The document promises no error in another format than RFC 9457."""
     document = client.get("/api/openapi.json").json()
     for path, calls in document["paths"].items():
         for call in calls.values():
@@ -49,8 +49,8 @@ def test_every_refusal_is_documented_as_a_problem(client: httpx2.Client) -> None
     assert document["components"]["schemas"]["Problem"]["required"] == ["title", "status"]
 
 
-def test_the_page_shows_every_call_and_every_shape(client: httpx2.Client) -> None:
-    """/api/docs leaves nothing of the document out, and its links lead somewhere."""
+def test_docs_page_shows_every_call_and_schema(client: httpx2.Client) -> None:
+    """/api/docs shows the whole document, and all its links work."""
     document = client.get("/api/openapi.json").json()
     page = client.get("/api/docs").text
     places = set(re.findall(r' id="([^"]+)"', page))
@@ -61,8 +61,8 @@ def test_the_page_shows_every_call_and_every_shape(client: httpx2.Client) -> Non
     assert set(re.findall(r'href="#([^"]+)"', page)) <= places
 
 
-def test_the_page_needs_nothing_from_elsewhere(client: httpx2.Client) -> None:
-    """It lives behind a firewall: no script, no other host, and a policy that allows its own style alone."""
+def test_docs_page_loads_nothing_external(client: httpx2.Client) -> None:
+    """The page works behind a firewall: no script, no other host, and a policy that only allows its own style."""
     answer = client.get("/api/docs")
     style = re.search(r"<style>(.*?)</style>", answer.text, re.DOTALL)
     assert style

@@ -1,4 +1,4 @@
-"""nginx's access log as files: which are its, in what order, and when one is closed."""
+"""The files of nginx's access log: their names, their order, and when they are closed."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -10,8 +10,8 @@ MIDNIGHT = datetime(2027, 1, 1, tzinfo=UTC)
 OLD = "access-2026-12-31T2353.jsonl"
 
 
-def test_nothing_else_is_a_file_of_the_log(tmp_path: Path) -> None:
-    """What nginx does not name so, and what is no regular file, is none of its; nor is what a link leads to."""
+def test_other_files_are_ignored(tmp_path: Path) -> None:
+    """Files with other names, other file types and links are not log files."""
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     (logs / "access-2026-01-01T0001.jsonl").mkdir(parents=True)
     elsewhere.mkdir()
@@ -37,7 +37,7 @@ def test_nothing_else_is_a_file_of_the_log(tmp_path: Path) -> None:
     assert AccessLog(logs).files() == []
 
 
-def test_files_are_told_in_order(tmp_path: Path) -> None:
+def test_files_are_sorted_by_minute(tmp_path: Path) -> None:
     """The files come oldest first, each with its minute."""
     for name in ("access-2027-01-01T0004.jsonl", OLD, "error.log"):
         (tmp_path / name).touch()
@@ -48,15 +48,15 @@ def test_files_are_told_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_without_a_directory_there_is_nothing(tmp_path: Path) -> None:
-    """Where nobody mounted a log, there are no files, and none is made."""
+def test_missing_directory_has_no_files(tmp_path: Path) -> None:
+    """A missing log directory has no files and is not created."""
     assert AccessLog(tmp_path / "logs").files() == []
     assert not list(tmp_path.iterdir())
 
 
-def test_a_minute_is_closed_after_ninety_seconds(tmp_path: Path) -> None:
-    """A file may be written to for 90 s from its minute's begin, and not a second longer."""
+def test_file_is_closed_after_90_seconds(tmp_path: Path) -> None:
+    """A file counts as closed 90 s after the start of its minute."""
     file = MinuteFile(MIDNIGHT, tmp_path)
 
-    assert not file.closed(MIDNIGHT + timedelta(seconds=90))
-    assert file.closed(MIDNIGHT + timedelta(seconds=91))
+    assert not file.is_closed(MIDNIGHT + timedelta(seconds=90))
+    assert file.is_closed(MIDNIGHT + timedelta(seconds=91))

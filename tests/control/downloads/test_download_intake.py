@@ -1,4 +1,4 @@
-"""From the access log to the store: nothing is lost, nothing is counted twice, and files go when they were counted."""
+"""The intake of the access log: nothing is lost or counted twice, and counted files are deleted."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ from control.server.test_control_process import CONTROL
 from mirror_control.downloads import intake as module
 from mirror_control.downloads.access_log import AccessLog
 from mirror_control.downloads.intake import Intake
-from mirror_control.downloads.store import Place, Store, connect
+from mirror_control.downloads.store import Position, Store, connect
 from mirror_control.downloads.tally import Tally
 
 NOW = datetime(2026, 11, 22, 16, 12, 40, tzinfo=UTC)
@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(logs: Path, store: Path) -> Iterator[Callable[[], Intake]]:
-    """Return what starts an intake on the same log and store, as a restart of control does."""
+    """Return a function that starts an intake on the same log and store, like a restart of control."""
     started: list[Intake] = []
 
     def start() -> Intake:
@@ -56,28 +56,28 @@ def start(logs: Path, store: Path) -> Iterator[Callable[[], Intake]]:
 
 
 def drain(intake: Intake, now: datetime = NOW) -> int:
-    """Count all that is there; return how many slices that took."""
+    """Count all new lines; return the number of slices."""
     slices = 0
-    while intake.take(now=now) is not None:
+    while intake.count_slice(now=now) is not None:
         slices += 1
     return slices
 
 
 def counted(store: Path) -> int:
-    """Return how many downloads there are in the store."""
+    """Return the number of downloads in the store."""
     with closing(connect(store)) as connection:
         (count,) = connection.execute("SELECT total(count) FROM download").fetchone()
     return int(count)
 
 
 def write(path: Path, content: bytes) -> None:
-    """Append, as nginx does."""
+    """Append lines, as nginx does."""
     with path.open("ab") as file:
         file.write(content)
 
 
-def test_lines_count_once(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
-    """What is appended counts once, over restarts in between; half a line waits for its rest."""
+def test_each_line_counts_once(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """Appended lines count once, even over restarts; an incomplete line waits for its rest."""
     file = minute_file(logs, NOW)
     write(file, line() * 3 + line()[:50])
     drain(start())
@@ -89,8 +89,10 @@ def test_lines_count_once(logs: Path, store: Path, start: Callable[[], Intake]) 
     assert counted(store) == 5
 
 
-def test_counting_rests(logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a backlog so few lines are counted at a time that the event loop gets its turns, and all are counted."""
+def test_counting_pauses_for_the_event_loop(
+    logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a backlog is counted, the thread pauses often, and all lines count."""
     rests: list[float] = []
     monkeypatch.setattr(time, "sleep", rests.append)
     write(minute_file(logs, NOW), line() * 1_000)
@@ -100,8 +102,8 @@ def test_counting_rests(logs: Path, store: Path, start: Callable[[], Intake], mo
     assert (len(rests), min(rests) > 0) == (5, True)
 
 
-def test_files_go_once_they_are_counted(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
-    """A file of a minute that is over is counted to its end and then removed; the one of this minute stays."""
+def test_counted_file_is_deleted(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A closed file is deleted once it is counted; the current one stays."""
     old, new = minute_file(logs, NOW), minute_file(logs, LATER)
     for file in (old, new):
         write(file, line() * 2)
@@ -110,11 +112,11 @@ def test_files_go_once_they_are_counted(logs: Path, store: Path, start: Callable
     assert (counted(store), list(logs.iterdir())) == (4, [new])
     drain(intake, LATER)
     with Store(store) as opened:
-        assert opened.place(old.name) is None, "nothing is remembered of it"
+        assert opened.get_position(old.name) is None, "nothing is remembered of it"
 
 
-def test_a_name_used_again_is_a_file_of_its_own(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
-    """A restart of the whole stack within a minute makes the same name on a new volume, and all its lines count."""
+def test_reused_file_name_is_counted_again(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """After a restart within a minute, a new file of the same name is counted completely."""
     file = minute_file(logs, NOW)
     write(file, line())
     drain(start())
@@ -125,79 +127,79 @@ def test_a_name_used_again_is_a_file_of_its_own(logs: Path, store: Path, start: 
     assert counted(store) == 5
 
 
-def test_a_torn_end_is_not_waited_for(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
-    """Half a line at the end of a closed file, as a full volume leaves it, is unreadable, and the file goes."""
+def test_truncated_last_line_is_unreadable(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A truncated last line of a closed file counts as unreadable, and the file is deleted."""
     write(minute_file(logs, NOW), line() + line()[:50])
     intake = start()
-    tallies = [intake.take(now=LATER), intake.take(now=LATER), intake.take(now=LATER)]
+    tallies = [intake.count_slice(now=LATER), intake.count_slice(now=LATER), intake.count_slice(now=LATER)]
 
-    assert [tally.served.unreadable for tally in tallies if tally] == [0, 1]
+    assert [tally.metrics.unreadable for tally in tallies if tally] == [0, 1]
     assert (counted(store), list(logs.iterdir())) == (1, [])
 
 
-def test_slices_are_bounded(
+def test_slices_are_limited(
     logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long file is counted slice by slice, each a transaction; a line longer than a slice keeps no other."""
-    monkeypatch.setattr(module, "_SLICE", 4096)
+    """A long file is counted in slices; a line longer than a slice does not block the others."""
+    monkeypatch.setattr(module, "_SLICE_BYTES", 4096)
     write(minute_file(logs, NOW), line() * 40 + b"x" * 10_000 + b"\n" + line() * 40)
 
     assert drain(start()) > 5
     assert counted(store) == 80
 
 
-def test_what_was_not_kept_counts_again(
+def test_failed_transaction_is_retried(
     logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the store takes nothing, neither counts nor place move, the file stays, and the reason is told once."""
+    """If the store refuses a slice, counts and position do not change, the file stays, and one line is logged."""
     write(minute_file(logs, NOW), line() * 3)
     refusing = pytest.MonkeyPatch()
 
-    def refuse(store: Store, tally: Tally, *, file: str, place: Place) -> None:
+    def refuse(store: Store, tally: Tally, *, file: str, position: Position) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     intake = start()
     refusing.setattr(Store, "add", refuse)
     with capture_logs() as told:
         for _ in range(3):
-            assert intake.take(now=LATER) is None
-        assert "disk is full" in str(intake.trouble)
+            assert intake.count_slice(now=LATER) is None
+        assert "disk is full" in str(intake.error)
         refusing.undo()
         drain(intake, LATER)
     assert [event["log_level"] for event in told] == ["warning", "info"]
-    assert intake.trouble is None
+    assert intake.error is None
     assert (counted(store), list(logs.iterdir())) == (3, [])
 
 
-def test_a_transaction_is_whole_or_not_at_all(store: Path) -> None:
-    """A failure between the counts and the place leaves neither."""
+def test_transaction_is_atomic(store: Path) -> None:
+    """A failure between counts and position stores neither."""
     with Store(store) as opened:
         tally = Tally.of([line()])
         with pytest.raises(sqlite3.Error):
-            opened.add(tally, file="f", place=Place(1, head=object()))  # type: ignore[arg-type]
-        assert opened.place("f") is None
-        opened.add(tally, file="f", place=Place(1, b"x"))
-        assert opened.place("f") == (1, b"x")
+            opened.add(tally, file="f", position=Position(1, head=object()))  # type: ignore[arg-type]
+        assert opened.get_position("f") is None
+        opened.add(tally, file="f", position=Position(1, b"x"))
+        assert opened.get_position("f") == (1, b"x")
     assert counted(store) == 1
 
 
-def test_a_full_volume_is_reported(logs: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the log's volume has no room, so that nginx loses lines, that is the trouble; with room it is over."""
+def test_full_log_volume_is_reported(logs: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the log volume is full, the intake reports an error."""
     write(minute_file(logs, NOW), line())
     intake = start()
     room = os.statvfs(logs)
     with monkeypatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _: os.statvfs_result((*room[:4], 0, *room[5:])))
         assert drain(intake) == 1, "what is there counts all the same"
-        assert "volume is full" in str(intake.trouble)
+        assert "volume is full" in str(intake.error)
     drain(intake)
-    assert intake.trouble is None
+    assert intake.error is None
 
 
-def test_one_file_keeps_no_other(
+def test_undeletable_file_does_not_block_others(
     logs: Path, store: Path, start: Callable[[], Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that can't be removed is told once and counted once, and the younger ones go all the same."""
+    """A file that cannot be deleted is reported and counted once; later files are counted and deleted."""
     stuck, other = minute_file(logs, NOW), minute_file(logs, NOW + timedelta(minutes=1))
     for file in (stuck, other):
         write(file, line())
@@ -219,30 +221,30 @@ def test_one_file_keeps_no_other(
     assert counted(store) == 2
 
 
-def test_a_store_that_is_none_is_told(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
-    """A damaged store, or a newer one's, is named; the log is kept, and nothing is overwritten."""
+def test_unusable_store_is_reported(logs: Path, store: Path, start: Callable[[], Intake]) -> None:
+    """A corrupt or newer store is named in the error; log and store stay unchanged."""
     write(minute_file(logs, NOW), line())
     store.write_bytes(b"no database" * 100)
     intake = start()
     assert drain(intake, LATER) == 0
-    assert f"{store}: file is not a database" in str(intake.trouble)
+    assert f"{store}: file is not a database" in str(intake.error)
     store.unlink()
     connection = sqlite3.connect(store)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     assert drain(intake, LATER) == 0
-    assert "a newer control's" in str(intake.trouble)
+    assert "written by a newer control" in str(intake.error)
     assert len(list(logs.iterdir())) == 1
 
 
-def test_a_flood_of_names_is_bounded(store: Path) -> None:
-    """Of a day that has too many rows, the largest are kept by name and the rest as sums: nothing counted is lost."""
+def test_flood_of_names_is_aggregated(store: Path) -> None:
+    """If a day has too many rows, the smallest are aggregated, and totals stay correct."""
     files = [f"/packages/ab/flood{number}-1.0.tar.gz" for number in range(500)]
     with Store(store, downloads=50, misses=20) as opened:
         for place in range(3):
             lines = [line() for _ in range(9)] + [line(file) for file in files]
             lines += [line(f"/simple/flood{n}/", route="page", status="404") for n in range(500)]
-            opened.add(Tally.of(lines), file="f", place=Place(place, b""))
+            opened.add(Tally.of(lines), file="f", position=Position(place, b""))
     connection = sqlite3.connect(store)
     ask = connection.execute
 
@@ -253,12 +255,12 @@ def test_a_flood_of_names_is_bounded(store: Path) -> None:
     connection.close()
 
 
-def test_days_are_kept_as_long_as_wished(store: Path) -> None:
-    """What is older than the days that are kept goes; the last of them stays."""
+def test_old_days_are_deleted(store: Path) -> None:
+    """Days older than the limit are deleted; the last allowed day stays."""
     today = date(2026, 11, 22)
     with Store(store) as opened:
         lines = [line(time=f"{today - timedelta(days=age)}T00:00:00+00:00") for age in (0, 6, 7, 8, 400)]
-        opened.add(Tally.of(lines), file="f", place=Place(1, b""))
+        opened.add(Tally.of(lines), file="f", position=Position(1, b""))
         opened.expire(today=today, kept=timedelta(days=7))
     connection = sqlite3.connect(store)
     days = [day for (day,) in connection.execute("SELECT day FROM download ORDER BY day")]
@@ -267,8 +269,8 @@ def test_days_are_kept_as_long_as_wished(store: Path) -> None:
     assert days == ["2026-11-16", "2026-11-22"]
 
 
-def test_nothing_is_lost_when_control_is_killed(tmp_path: Path, logs: Path) -> None:
-    """While lines are written, control is killed and ended in turn, as often as it starts: each line counts once."""
+def test_killed_control_counts_each_line_once(tmp_path: Path, logs: Path) -> None:
+    """If control is killed and restarted while lines are written, each line counts once."""
     (tmp_path / "state").mkdir()
     environment = {
         "PATH": os.environ["PATH"],

@@ -1,4 +1,4 @@
-"""What a line of the access log counts as."""
+"""The tally: what each line of the access log counts as."""
 
 import pytest
 from hypothesis import given
@@ -34,8 +34,8 @@ def tally(*lines: bytes) -> Tally:
         ({"uri": "/centos/requests-2.32.3.tar.gz", "route": "other"}, False),
     ],
 )
-def test_a_download_is_a_file_from_its_first_byte(told: dict[str, str], counts: bool) -> None:  # noqa: FBT001
-    """A GET of a package's file with 200, or 206 from its begin, is one download; all else is none."""
+def test_download_starts_at_the_first_byte(told: dict[str, str], counts: bool) -> None:  # noqa: FBT001
+    """A GET with 200, or 206 from the first byte, is one download; everything else is none."""
     expected = {(DAY, "requests", "2.32.3", "wheel", "pip", "25.1"): 1} if counts else {}
 
     assert tally(line(**told)).downloads == expected
@@ -43,8 +43,8 @@ def test_a_download_is_a_file_from_its_first_byte(told: dict[str, str], counts: 
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("name", ["README.html", "%28%28%29.tar.gz", "foo.msix", "%F0%9F%90%8D.whl"])
-def test_a_file_that_tells_no_project_counts_as_other(name: str) -> None:
-    """A file whose name tells no project is a download all the same: in the sum, and under no project."""
+def test_file_without_project_counts_in_the_total(name: str) -> None:
+    """A file whose name has no project is a download without a project."""
     counted = tally(line(uri=f"/packages/ab/{name}"))
 
     assert counted.downloads == {(DAY, "", "", "other", "pip", "25.1"): 1}
@@ -68,8 +68,8 @@ def test_a_file_that_tells_no_project_counts_as_other(name: str) -> None:
         ({"uri": "/simple/x/", "route": "page", "method": "HEAD"}, None),
     ],
 )
-def test_a_miss_is_a_project_s(told: dict[str, str], expected: tuple[str, str] | None) -> None:
-    """A 404 counts under the normalized name that was asked for; what can be no project's counts under none."""
+def test_404_counts_for_its_project(told: dict[str, str], expected: tuple[str, str] | None) -> None:
+    """A 404 counts for the normalized name; an invalid name does not count."""
     assert tally(line(**told | {"status": "404"})).misses == ({(DAY, *expected): 1} if expected else {})
 
 
@@ -91,23 +91,23 @@ def test_a_miss_is_a_project_s(told: dict[str, str], expected: tuple[str, str] |
         ("", ("other", "")),
     ],
 )
-def test_clients_are_told_by_their_agent(agent: str, expected: tuple[str, str]) -> None:
-    """The installers that we know are named, with a version that looks like one; nothing else that is sent is kept."""
+def test_client_is_parsed_from_user_agent(agent: str, expected: tuple[str, str]) -> None:
+    """Known installers are identified with a plausible version; nothing else of the user agent is stored."""
     assert parse_client(agent) == expected
 
 
 @pytest.mark.parametrize("last", ["torch-2.9.0+cpu-cp312-none-any.whl", "torch-2.9.0%2Bcpu-cp312-none-any.whl"])
-def test_either_spelling_of_a_url_counts_alike(last: str) -> None:
-    """A URL that escapes what PyPI leaves as it is, as pages had it once, counts for the same release."""
+def test_escaped_url_counts_for_the_same_release(last: str) -> None:
+    """A URL that escapes more characters than PyPI's counts for the same release."""
     assert tally(line(uri=f"/packages/ab/{last}")).downloads == {(DAY, "torch", "2.9.0+cpu", "wheel", "pip", "25.1"): 1}
 
 
-def test_an_agent_that_is_no_text_keeps_no_download(tmp_path: object) -> None:
-    """A line with bytes that are no UTF-8, which nginx passes on, is a download like any other."""
+def test_agent_with_invalid_utf8_counts(tmp_path: object) -> None:
+    """A line with invalid UTF-8 counts as a download."""
     counted = tally(line(agent="pip/25.1 @").replace(b"@", b"\xff\xfe"))
 
     assert counted.downloads.total() == 1
-    assert counted.served.unreadable == 0
+    assert counted.metrics.unreadable == 0
 
 
 @pytest.mark.parametrize(
@@ -127,27 +127,27 @@ def test_an_agent_that_is_no_text_keeps_no_download(tmp_path: object) -> None:
         line(agent=None),
     ],
 )
-def test_what_is_no_line_of_nginx_s_is_counted_as_that(broken: bytes) -> None:
-    """A line that can't be read is one unreadable line, and those around it count."""
+def test_unreadable_line_is_counted(broken: bytes) -> None:
+    """An unreadable line counts as such, and its neighbours count as usual."""
     counted = tally(line(), broken, line())
 
-    assert counted.served.unreadable == 1
+    assert counted.metrics.unreadable == 1
     assert counted.downloads.total() == 2
 
 
 @given(st.binary())
-def test_no_line_does_harm(content: bytes) -> None:
-    """Law: whatever lies in a file, it is counted, as requests or as unreadable lines."""
+def test_any_line_is_counted(content: bytes) -> None:
+    """Law: any line counts, as a request or as unreadable."""
     lines = content.splitlines()
 
-    assert Tally.of(lines).served.unreadable == len(lines)
+    assert Tally.of(lines).metrics.unreadable == len(lines)
 
 
 @given(uri=st.text(), agent=st.text(), part=st.text(), status=st.sampled_from(["200", "206", "404", "000", ""]))
-def test_no_request_does_harm(uri: str, agent: str, part: str, status: str) -> None:
-    """Law: whatever a client sends, its request is counted, and what is kept of it is bounded."""
+def test_any_request_is_counted(uri: str, agent: str, part: str, status: str) -> None:
+    """Law: any request of a client counts, and the stored part is limited."""
     for route in ("package", "page", "new"):
         told = {"uri": f"/packages/ab/{uri}", "agent": agent, "range": part, "status": status, "route": route}
         counted = tally(line(**told))
-        assert sum(counted.served.requests.values()) == 1
+        assert sum(counted.metrics.requests.values()) == 1
         assert all(len(text) <= 255 for key in (*counted.downloads, *counted.misses) for text in key)

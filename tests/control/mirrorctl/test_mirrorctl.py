@@ -1,4 +1,4 @@
-"""The command line, against a running control."""
+"""The command line against a running control."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ Mirrorctl = Callable[..., Result]
 
 @pytest.fixture
 def mirrorctl(client: httpx2.Client) -> Mirrorctl:
-    """Run a command as control's container would, where the token's file is at hand."""
+    """Return a function that runs a command as in control's container, with the token file."""
 
     def run(*arguments: str, **environment: str | None) -> Result:
         return CliRunner(env={"MIRRORCTL_URL": str(client.base_url), **environment}).invoke(main, arguments)
@@ -51,7 +51,7 @@ def _lines(result: Result) -> list[Run]:
     return [Run.model_validate_json(line) for line in result.stdout.splitlines()]
 
 
-def test_status_is_for_programs(mirrorctl: Mirrorctl, client: httpx2.Client) -> None:
+def test_status_json_prints_the_answer(mirrorctl: Mirrorctl, client: httpx2.Client) -> None:
     """`status --json` prints the API's answer."""
     result = mirrorctl("status", "--json")
 
@@ -59,12 +59,12 @@ def test_status_is_for_programs(mirrorctl: Mirrorctl, client: httpx2.Client) -> 
     assert Status.model_validate_json(result.stdout) == Status.model_validate_json(client.get("/api/v1/status").content)
 
 
-def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
-    """`status` begins with what needs a person, what works and what to do; then freshness, projects, disk, failures."""
+def test_status_shows_issues_first(mirrorctl: Mirrorctl) -> None:
+    """`status` shows issues with remedies first, then freshness, projects, disk and failures."""
     result = mirrorctl("status")
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("! The volume needs a person\n  why    zope-interface fails: look upstream")
+    assert result.stdout.startswith("! The volume has a problem\n  detail  zope-interface fails: look upstream")
     for told in (
         "  works  ",
         "  to do  ",
@@ -85,8 +85,10 @@ def test_status_is_for_people(mirrorctl: Mirrorctl) -> None:
         ({"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}, 0),
     ],
 )
-def test_status_tells_a_script(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: dict[str, Any], code: int) -> None:
-    """With `--check` the exit code says whether somebody must act or should look; without it, that it was told."""
+def test_status_check_sets_the_exit_code(
+    mirrorctl: Mirrorctl, syncer: FakeSyncer, told: dict[str, Any], code: int
+) -> None:
+    """With `--check`, the exit code shows whether a person must act; otherwise it is 0."""
     now = datetime.now(UTC)
     syncer.told = told | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
     assert mirrorctl("status", "--check").exit_code == code
@@ -94,29 +96,29 @@ def test_status_tells_a_script(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: d
     assert mirrorctl("status").exit_code == 0
 
 
-def test_status_says_how_well_it_is(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """Where nothing needs a person `status` begins, as the page does, with how old it is and what can be installed."""
+def test_status_of_healthy_mirror_starts_with_freshness(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Without issues, `status` starts with the freshness and the number of installable projects."""
     now = datetime.now(UTC)
     well = {"problems": [], "projects": {ProjectState.CURRENT: 2}, "failing": []}
     syncer.told = well | {"last_run": ended(now), "last_success_at": now, "last_completed_at": now}
     told = mirrorctl("status").stdout
-    assert told.startswith("As upstream was ")
+    assert told.startswith("Matches upstream as of ")
     assert "1 project with 1 file can be installed." in told.splitlines()[0]
 
 
 @pytest.mark.proves("reliability/disk")
-def test_status_tells_what_waits_for_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """`status` says how many bytes still wait for their grace, until when, and what frees them at once."""
+def test_status_shows_pending_removal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """`status` shows how much waits for deletion, until when, and the command that deletes it now."""
     now = datetime.now(UTC)
     later = now + timedelta(hours=30, minutes=10)
     syncer.told = {"pending_removal": PendingRemoval(files=12, bytes=48_000_000, first_at=now, last_at=later)}
     told = " ".join(mirrorctl("status").stdout.replace("│", " ").split())
-    assert "12 files, 48.0 MB, to be deleted in 30 h at the latest" in told
+    assert "12 files, 48.0 MB, will be deleted in 30 h at the latest" in told
     assert "`mirrorctl collect --now` deletes them now" in told
 
 
 def ended(moment: datetime) -> Run:
-    """Return a sync of the whole mirror that went well."""
+    """Return a full sync that succeeded."""
     return Run(
         id="r1",
         request=RunRequest(kind=RunKind.SYNC),
@@ -128,28 +130,28 @@ def ended(moment: datetime) -> Run:
     )
 
 
-def test_status_says_when_upstream_last_had_news(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """Of an upstream that was changed, and has stood still since, the status says both."""
+def test_status_shows_upstream_change(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """`status` shows when upstream last changed, and the previous upstream."""
     news = datetime.now(UTC) - timedelta(days=3)
-    syncer.told = {"upstream_news_at": news, "upstream_before": "https://old.example.org"}
+    syncer.told = {"upstream_news_at": news, "previous_upstream": "https://old.example.org"}
     told = mirrorctl("status").stdout
 
-    assert re.search(r"news +upstream's last news: 3 d ago", told)
+    assert re.search(r"news +upstream last changed 3 d ago", told)
     assert "upstream was https://old.example.org" in told
 
 
-def test_status_says_that_the_syncer_is_away(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
-    """With the syncer dead, `status` tells so before what was last known."""
+def test_status_shows_that_syncer_is_down(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
+    """If the syncer is down, `status` says so before the last known state."""
     mirrorctl("status")
     background.run(syncer.stop())
 
     told = mirrorctl("status").stdout
-    assert "This is what it said" in told
-    assert "next run when the syncer is back" in told
+    assert "last known status" in told
+    assert "next run once the syncer answers" in told
 
 
-def test_words_from_upstream_do_not_steer_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """Escape sequences in errors, failures and refusals are shown as what they are not: characters."""
+def test_upstream_text_cannot_control_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """Escape sequences in errors, failures and problems are printed as harmless characters."""
     syncer.script = [RunState.INCOMPLETE]
     run_id = _lines(mirrorctl("sync"))[0].id
     shown = [
@@ -168,8 +170,8 @@ def test_words_from_upstream_do_not_steer_a_terminal(mirrorctl: Mirrorctl, synce
     ("end", "code"),
     [(RunState.SUCCEEDED, 0), (RunState.FAILED, 1), (RunState.CANCELLED, 1), (RunState.INCOMPLETE, 3)],
 )
-def test_following_ends_with_the_run(mirrorctl: Mirrorctl, syncer: FakeSyncer, end: RunState, code: int) -> None:
-    """`sync --follow` prints a line of JSON for every change, the end last, and exits as the run did."""
+def test_follow_ends_with_the_run(mirrorctl: Mirrorctl, syncer: FakeSyncer, end: RunState, code: int) -> None:
+    """`sync --follow` prints a JSON line per change, the final state last, and exits with the run's outcome."""
     syncer.script = [RunState.QUEUED, RunState.RUNNING, end]
     result = mirrorctl("sync", "six", "--follow")
 
@@ -179,8 +181,8 @@ def test_following_ends_with_the_run(mirrorctl: Mirrorctl, syncer: FakeSyncer, e
     assert _lines(result)[0].request.projects == ("six",)
 
 
-def test_following_ends_within_a_second(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
-    """The end of a run is seen less than a second after it came."""
+def test_follow_shows_the_end_within_a_second(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
+    """`--follow` shows the end of a run within a second."""
     ended: list[float] = []
 
     async def end_soon() -> None:
@@ -198,30 +200,28 @@ def test_following_ends_within_a_second(mirrorctl: Mirrorctl, syncer: FakeSyncer
     assert seen - ended[0] < 1
 
 
-def test_following_outlives_a_restart_of_the_syncer(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """A syncer that is away for some looks does not end the following."""
+def test_follow_survives_a_restart_of_the_syncer(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A syncer that fails for some polls does not end `--follow`."""
     syncer.script = [RunState.RUNNING, Mood.BROKEN, Mood.MISSHAPEN, RunState.SUCCEEDED]
 
     assert mirrorctl("sync", "--follow").exit_code == 0
 
 
-async def test_following_has_an_end_to_its_patience(
+async def test_follow_gives_up_on_a_dead_syncer(
     client: httpx2.Client, syncer: FakeSyncer, background: Background
 ) -> None:
-    """A syncer that stays away ends the following, and the stream that control keeps open does not prolong it."""
-    async with ApiClient(base=f"{client.base_url}/api/v1/", limit=5, token=TOKEN) as control:
-        run = await control.start(RunRequest(kind=RunKind.SYNC), trigger=Trigger.CLI)
-        following = asyncio.create_task(follow(control, run, patience=1))
+    """A syncer that stays down ends `--follow`, even while control keeps the stream open."""
+    async with ApiClient(base=f"{client.base_url}/api/v1/", timeout_seconds=5, token=TOKEN) as control:
+        run = await control.start_run(RunRequest(kind=RunKind.SYNC), trigger=Trigger.CLI)
+        following = asyncio.create_task(follow(control, run, max_outage_seconds=1))
         await asyncio.to_thread(background.run, syncer.stop())
         with pytest.raises(ApiError):
             async with asyncio.timeout(15):
                 await following
 
 
-def test_following_ends_with_a_run_that_is_gone(
-    mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background
-) -> None:
-    """A run that nobody knows any more is a failure, and no wait for ever."""
+def test_follow_fails_if_the_run_is_unknown(mirrorctl: Mirrorctl, syncer: FakeSyncer, background: Background) -> None:
+    """A run that has disappeared is a failure and does not block forever."""
 
     async def forget() -> None:
         await syncer.asked.wait()
@@ -235,10 +235,10 @@ def test_following_ends_with_a_run_that_is_gone(
     assert "There is no run" in result.stderr
 
 
-def test_a_terminal_sees_what_became_of_the_run(
+def test_follow_on_a_terminal_shows_failures(
     mirrorctl: Mirrorctl, syncer: FakeSyncer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal, following shows progress, and at the end what failed and why."""
+    """On a terminal, `--follow` shows progress and finally the failures."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     syncer.script = [RunState.RUNNING, RunState.INCOMPLETE]
     result = mirrorctl("sync", "--follow")
@@ -249,7 +249,7 @@ def test_a_terminal_sees_what_became_of_the_run(
 
 
 def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
-    """Every option of sync and verify becomes a field of the request, in the contract's words."""
+    """Every option of sync and verify becomes a field of the request."""
     sync = _lines(mirrorctl("sync", "A.b", "six", "--force", "--allow-removals", "5", "--confirm"))[0].request
     verify = _lines(mirrorctl("verify", "--repair"))[0].request
     collect = _lines(mirrorctl("collect", "--now"))[0].request
@@ -265,14 +265,14 @@ def test_options_reach_the_run(mirrorctl: Mirrorctl) -> None:
     assert collect.model_dump(exclude_defaults=True) == {"kind": "collect", "now": True}
 
 
-def test_no_removal_is_not_any(mirrorctl: Mirrorctl) -> None:
-    """`sync --allow-removals 0` asks for a run that removes nothing, not for as many removals as the guard allows."""
+def test_allow_removals_0_allows_none(mirrorctl: Mirrorctl) -> None:
+    """`sync --allow-removals 0` requests a run without removals, not one with the guard's default."""
     assert _lines(mirrorctl("sync", "--allow-removals", "0"))[0].request.allow_removals == 0
     assert _lines(mirrorctl("sync"))[0].request.allow_removals is None
 
 
-def test_lists_are_for_programs(mirrorctl: Mirrorctl) -> None:
-    """`runs --json` and `projects --json` print what the API answers."""
+def test_lists_print_json_for_programs(mirrorctl: Mirrorctl) -> None:
+    """`runs --json` and `projects --json` print the API's answer."""
     mirrorctl("sync")
 
     assert [run["state"] for run in json.loads(mirrorctl("runs", "--json").stdout)["items"]] == ["queued"]
@@ -283,8 +283,8 @@ def test_lists_are_for_programs(mirrorctl: Mirrorctl) -> None:
     assert json.loads(mirrorctl("projects", "six", "--json").stdout)["files"][0]["size"] == 11050
 
 
-def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
-    """`runs` and `projects` are tables; one of either shows all about it."""
+def test_lists_print_tables_for_people(mirrorctl: Mirrorctl) -> None:
+    """`runs` and `projects` print tables; with an id or name they show one in detail."""
     run_id = _lines(mirrorctl("sync"))[0].id
 
     assert run_id in mirrorctl("runs", "--state", "queued").stdout
@@ -295,11 +295,11 @@ def test_lists_are_for_people(mirrorctl: Mirrorctl) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_project_tells_which_files_have_no_upload_time(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """A project says how many of its files have no upload time, what that means to clients, and which they are."""
+def test_project_shows_files_without_upload_time(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A project shows the number, the effect and the names of files without an upload time."""
     syncer.projects["six"] = half_dated_project()
     told = mirrorctl("projects", "six").stdout
-    assert "1 files have no upload time; pip --uploaded-prior-to refuses the project" in " ".join(told.split())
+    assert "1 file without an upload time; pip --uploaded-prior-to refuses the project" in " ".join(told.split())
     [undated] = [line for line in told.splitlines() if "six-1.0.tar.gz" in line]
     [dated] = [line for line in told.splitlines() if "six-2.0.tar.gz" in line]
     assert ("unknown" in undated, "2026-01-02 03:04" in dated) == (True, True)
@@ -315,8 +315,8 @@ def test_project_shows_the_decision_about_every_file(mirrorctl: Mirrorctl, synce
     assert ("drop" in dropped, "its version does not match" in dropped) == (True, True)
 
 
-def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
-    """Where there is more than a list shows, it says in one line, to be copied, how to go on; and so it goes on."""
+def test_list_prints_how_to_continue(mirrorctl: Mirrorctl) -> None:
+    """A list with further pages prints the option for the next one on a single line."""
     run_ids = [_lines(mirrorctl("sync", name))[0].id for name in ("a", "b")]
     first = mirrorctl("runs", "--limit", "1", COLUMNS="20").stdout
     more = first.splitlines()[-1]
@@ -336,8 +336,8 @@ def test_lists_lead_on(mirrorctl: Mirrorctl) -> None:
         (("sync", "/etc/x"), "projects/0: '/etc/x' is not a project name"),
     ],
 )
-def test_a_wrong_option_is_a_line(mirrorctl: Mirrorctl, command: tuple[str, ...], told: str) -> None:
-    """What the API could not be asked is refused before it is, in a line, with exit code 2."""
+def test_invalid_option_is_one_line(mirrorctl: Mirrorctl, command: tuple[str, ...], told: str) -> None:
+    """An invalid option is refused in one line with exit code 2, before any call."""
     result = mirrorctl(*command)
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -345,16 +345,16 @@ def test_a_wrong_option_is_a_line(mirrorctl: Mirrorctl, command: tuple[str, ...]
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_help_tells_each_command_whole() -> None:
-    """At 80 columns no command's sentence is cut short, and exit codes are told."""
+def test_help_is_not_cut_at_80_columns() -> None:
+    """At 80 columns, the help text of each command is complete, and exit codes are listed."""
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(main, ["--help"]).stdout
 
     assert "..." not in shown.partition("Commands:")[2]
     assert "3 incomplete" in shown
 
 
-def test_runs_fit_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """At 80 columns a run is a line, also one of 890,000 projects of which some failed, with an id of real length."""
+def test_runs_fit_80_columns(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """At 80 columns, each run is one line, even with 890,000 projects and failures."""
     _lines(mirrorctl("sync"))
     (run,) = syncer.runs.values()
     counts = Counts(projects_planned=890_123, projects_done=890_123, projects_failed=12)
@@ -364,11 +364,11 @@ def test_runs_fit_a_terminal(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
 
     assert len(shown) == 2
     assert shown[1].startswith("20261122T161233905-3fa9c1 sync")
-    assert shown[1].rstrip().endswith("890,123, 12 bad")
+    assert shown[1].rstrip().endswith("890,123, 12 failed")
 
 
-def test_a_run_is_cancelled(mirrorctl: Mirrorctl) -> None:
-    """`cancel` ends a run, and says why it can't where the run has ended."""
+def test_cancel_ends_a_run(mirrorctl: Mirrorctl) -> None:
+    """`cancel` ends a run, and explains why an ended run cannot be cancelled."""
     run_id = _lines(mirrorctl("sync"))[0].id
     first, second = mirrorctl("cancel", run_id), mirrorctl("cancel", run_id)
 
@@ -376,8 +376,8 @@ def test_a_run_is_cancelled(mirrorctl: Mirrorctl) -> None:
     assert (second.exit_code, "has ended: cancelled" in second.stderr) == (1, True)
 
 
-def test_the_schedule_is_held(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`pause` and `resume` say how the schedule is then; so does `status`."""
+def test_pause_and_resume_show_the_schedule(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pause` and `resume` print the new schedule; `status` shows it, too."""
     paused = json.loads(mirrorctl("pause").stdout)["paused"]
     assert "the schedule is paused" in mirrorctl("status").stdout
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -387,13 +387,13 @@ def test_the_schedule_is_held(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPa
     assert "*/30 * * * *" in mirrorctl("resume").stdout
 
 
-def test_the_token_is_shown(mirrorctl: Mirrorctl) -> None:
-    """`token` prints the token, and nothing else."""
+def test_token_prints_only_the_token(mirrorctl: Mirrorctl) -> None:
+    """`token` prints the token and nothing else."""
     assert mirrorctl("token").stdout == f"{TOKEN}\n"
 
 
 def test_check_judges_a_candidate(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
-    """A right candidate is counted in numbers and names, with what the guard would hold back; 0, and nothing ran."""
+    """A valid candidate exits with 0 and shows the changes, including withheld removals; nothing runs."""
     candidate = tmp_path / "candidate.toml"
     candidate.write_text('[mirror]\nprojects = ["caf\u00e9"]\n', encoding="utf-8")
     result = mirrorctl("check", str(candidate))
@@ -402,7 +402,7 @@ def test_check_judges_a_candidate(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
         "valid: scope selected, 30 projects named",
         f"25 would be added: {', '.join(f'p{number}' for number in range(20))} and 5 more",
         "7 would be removed: six and 6 more",
-        "the deletion guard would hold back 7 of these removals; if they are meant: sync --allow-removals 7",
+        "the deletion guard would withhold 7 of these removals; to allow them, run sync --allow-removals 7",
     ]
     assert json.loads(mirrorctl("check", str(candidate), "--json").stdout)["withheld"] == 7
 
@@ -420,10 +420,10 @@ def test_check_names_mistakes_with_their_lines(mirrorctl: Mirrorctl, tmp_path: P
 
 
 @pytest.mark.parametrize("environment", [{"MIRROR_TOKEN": TOKEN}, {"MIRROR_TOKEN": ""}])
-def test_a_remote_control_takes_the_token_from_the_environment(
+def test_token_comes_from_the_environment(
     mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
-    """Elsewhere than in control's container MIRROR_TOKEN is the token; without it, the error says so."""
+    """Outside control's container, MIRROR_TOKEN is the token; without it, the error names the variable."""
     monkeypatch.setenv("MIRROR_CONTROL_STATE", "/nowhere")
     result = mirrorctl("sync", **environment)
 
@@ -449,10 +449,8 @@ def test_a_remote_control_takes_the_token_from_the_environment(
         (["--url", "nonsense", "status"], 2, "--url nonsense"),
     ],
 )
-def test_what_goes_wrong_is_one_line_that_says_what_to_do(
-    mirrorctl: Mirrorctl, arguments: list[str], code: int, told: str
-) -> None:
-    """Errors go to standard error, with the exit code for failure or for wrong usage, and without a traceback."""
+def test_error_is_one_line_with_the_remedy(mirrorctl: Mirrorctl, arguments: list[str], code: int, told: str) -> None:
+    """Errors go to standard error as one line, with an exit code and without a traceback."""
     result = mirrorctl(*arguments)
 
     assert result.exit_code == code
@@ -460,25 +458,25 @@ def test_what_goes_wrong_is_one_line_that_says_what_to_do(
     assert "Traceback" not in result.output
 
 
-def test_another_server_is_told_from_control(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """What answers, and is no control, is not believed."""
+def test_another_server_is_not_accepted_as_control(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """An answer of another server is an error."""
     result = mirrorctl("--url", syncer.url, "status")
 
     assert result.exit_code == 1
-    assert "is no mirror's control" in result.stderr
+    assert "is not a mirror's control" in result.stderr
 
 
-def test_a_proxy_without_a_control_is_told_from_another_server(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """A 502 in text, as nginx sends it while control is away, means that control is away."""
+def test_502_of_a_proxy_means_control_is_down(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """A plain-text 502, as nginx sends it, means that control is down."""
     syncer.mood = Mood.BEHIND_A_PROXY
     result = mirrorctl("--url", syncer.url, "status")
 
     assert result.exit_code == 1
-    assert "does not answer (HTTP 502): `docker compose ps control`" in result.stderr
+    assert "does not answer (HTTP 502); check `docker compose ps control`" in result.stderr
 
 
-def test_a_wrong_token_is_told(mirrorctl: Mirrorctl) -> None:
-    """A refused token names the command that shows the right one."""
+def test_wrong_token_names_the_command(mirrorctl: Mirrorctl) -> None:
+    """The error for a wrong token names the command that shows the right one."""
     result = mirrorctl("sync", MIRROR_TOKEN="a-wrong-token-0123456789")
 
     assert result.exit_code == 1
@@ -486,8 +484,8 @@ def test_a_wrong_token_is_told(mirrorctl: Mirrorctl) -> None:
 
 
 @pytest.mark.proves("reliability/status")
-def test_pipe_cuts_no_cell(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
-    """In a pipe each row is one line, with each cell whole, however narrow a terminal would be."""
+def test_piped_table_is_complete(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
+    """In a pipe, each row is one line with complete cells, whatever the terminal's width."""
     reason = "upstream says: " + "many words that go on and on " * 30
     name, file = "a" * 100, f"{'b' * 200}-1.0-py3-none-any.whl"
     syncer.projects[name] = Project(
@@ -512,8 +510,8 @@ def test_pipe_cuts_no_cell(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
         assert "…" not in listed + shown + failed + status
 
 
-def test_terminal_keeps_its_width(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal nothing is wider than that."""
+def test_table_fits_the_terminal(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, no line is wider than the terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", mirrorctl("projects", COLUMNS="60").stdout).splitlines()
     assert max(map(len, lines)) <= 60

@@ -1,4 +1,4 @@
-"""Clients of control's own port that take their time, and clients without number."""
+"""Slow clients and too many clients of control's own port."""
 
 import resource
 import socket
@@ -19,7 +19,7 @@ Connect = Callable[[], socket.socket]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let control wait for a fifth of a second where it waits for 10 to 60."""
+    """Shorten control's timeouts of 10 to 60 s to a fifth of a second."""
     for name in ("HEAD_SECONDS", "BODY_SECONDS", "UNREAD_SECONDS"):
         monkeypatch.setattr(connections, name, 0.2)
 
@@ -34,7 +34,7 @@ def connect(impatient: None, client: httpx2.Client) -> Iterator[Connect]:
 
 
 def closed(connection: socket.socket, *, drip: bytes = b"") -> bool:
-    """Wait until control closes a connection, sending a byte now and then if there are any."""
+    """Wait until control closes a connection, sending single bytes if there are any."""
     connection.settimeout(0.05 if drip else 20)
     for _ in range(400):
         try:
@@ -52,8 +52,8 @@ def closed(connection: socket.socket, *, drip: bytes = b"") -> bool:
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
-def test_head_has_a_time_limit(connect: Connect, sent: bytes) -> None:
-    """Who sends nothing, or half a head, is closed."""
+def test_slow_request_head_is_closed(connect: Connect, sent: bytes) -> None:
+    """A client that sends nothing, or half a head, is disconnected."""
     connection = connect()
     connection.sendall(sent)
     assert closed(connection)
@@ -61,8 +61,8 @@ def test_head_has_a_time_limit(connect: Connect, sent: bytes) -> None:
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("before", [b"", GET])
-def test_a_byte_now_and_then_does_not_prolong_it(connect: Connect, before: bytes) -> None:
-    """A head that comes byte by byte is closed all the same, as the first of a connection and after another request."""
+def test_single_bytes_do_not_extend_the_deadline(connect: Connect, before: bytes) -> None:
+    """A head sent byte by byte is disconnected in time, on a new and on a reused connection."""
     connection = connect()
     if before:
         connection.sendall(before)
@@ -74,8 +74,8 @@ def test_a_byte_now_and_then_does_not_prolong_it(connect: Connect, before: bytes
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("authorization", ["", f"Authorization: Bearer {TOKEN}\r\n"])
-def test_body_has_a_time_limit(connect: Connect, authorization: str) -> None:
-    """So is who sends a body byte by byte, a stranger whose answer is out and a token's holder alike."""
+def test_slow_request_body_is_closed(connect: Connect, authorization: str) -> None:
+    """A body sent byte by byte is disconnected in time, with and without a token."""
     connection = connect()
     head = f"POST /api/v1/runs HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Length: 100000\r\n\r\n"
     connection.sendall(head.encode())
@@ -84,7 +84,7 @@ def test_body_has_a_time_limit(connect: Connect, authorization: str) -> None:
 
 @pytest.mark.proves("security/clients")
 def test_client_that_does_not_read_is_closed(connect: Connect) -> None:
-    """An answer that its client does not take is not kept for ever."""
+    """A client that does not read its answer is disconnected."""
     connection = connect()
     asked = 0
     connection.settimeout(0.2)
@@ -106,8 +106,8 @@ def test_client_that_does_not_read_is_closed(connect: Connect) -> None:
     pytest.fail("the connection is still open")
 
 
-def test_stream_of_events_is_no_slow_client(impatient: None, client: httpx2.Client, holder: httpx2.Client) -> None:
-    """A client that listens for a run's events is slow in nothing: its stream stays."""
+def test_event_stream_stays_open(impatient: None, client: httpx2.Client, holder: httpx2.Client) -> None:
+    """A client of an event stream does not count as slow."""
     run_id = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
     with client.stream("GET", f"/api/v1/runs/{run_id}/events") as answer:
         lines = answer.iter_lines()
@@ -118,8 +118,10 @@ def test_stream_of_events_is_no_slow_client(impatient: None, client: httpx2.Clie
 
 
 @pytest.mark.proves("security/clients")
-def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch, client: httpx2.Client, holder: httpx2.Client) -> None:
-    """Of more than may be, the one goes that has waited longest; whoever asks is answered, and a stream stays."""
+def test_oldest_idle_connection_is_closed_first(
+    monkeypatch: pytest.MonkeyPatch, client: httpx2.Client, holder: httpx2.Client
+) -> None:
+    """At the limit, the oldest idle connection is closed; active ones and streams stay."""
     run_id = holder.post("/api/v1/runs", json={"kind": "sync"}).json()["id"]
     with client.stream("GET", f"/api/v1/runs/{run_id}/events") as answer, ExitStack() as opened:
         lines = answer.iter_lines()
@@ -136,8 +138,8 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch, client: httpx2
         assert any('"cancelled"' in line for line in lines)
 
 
-def test_where_all_are_of_use_one_more_is_refused(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
-    """Where every connection has a request under way, another is closed, and none of them is."""
+def test_connection_is_refused_if_all_are_active(monkeypatch: pytest.MonkeyPatch, serve: Serve) -> None:
+    """If all connections are active, a new one is refused."""
     with serve() as client:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         run_id = client.post("/api/v1/runs", json={"kind": "sync"}, headers=headers).json()["id"]
@@ -152,8 +154,8 @@ def test_where_all_are_of_use_one_more_is_refused(monkeypatch: pytest.MonkeyPatc
             assert any('"cancelled"' in line for line in lines)
 
 
-def test_descriptors_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A soft limit of 1,024 is raised to what connections take, and never above the hard one."""
+def test_descriptor_limit_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A soft limit of 1,024 descriptors is raised as needed, but never above the hard limit."""
     limits = {"is": (1_024, 4_096)}
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits["is"])
     monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.update({"is": wanted}))

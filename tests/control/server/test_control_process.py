@@ -1,4 +1,4 @@
-"""Control as its container runs it: a process, its environment, its signals and its log."""
+"""Control's process: environment, signals and log."""
 
 import json
 import os
@@ -18,7 +18,7 @@ CONTROL = Path(sys.executable).with_name("mirror-control")
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What a container would have, with nobody at the syncer's address."""
+    """Return a container's environment, with nothing at the syncer's address."""
     (tmp_path / "state").mkdir()
     return {
         "PATH": os.environ["PATH"],
@@ -41,8 +41,8 @@ def process(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str]
     process.communicate()
 
 
-def test_all_that_is_wrong_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
-    """A wrong environment ends with 2 and a plain line a problem, each with the variable's name and what is right."""
+def test_all_settings_errors_are_reported_together(environment: dict[str, str], tmp_path: Path) -> None:
+    """An invalid environment exits with 2 and a line per problem, each with the variable and the valid values."""
     (tmp_path / "token").write_text(" \n")
     wrong = environment | {
         "MIRROR_LOG_LEVEL": "loud",
@@ -61,8 +61,8 @@ def test_all_that_is_wrong_is_told_at_once(environment: dict[str, str], tmp_path
     assert "'debug', 'info', 'warning' or 'error'" in next(line for line in lines if "LEVEL" in line)
 
 
-def test_an_empty_variable_counts_as_unset(environment: dict[str, str]) -> None:
-    """Compose passes on every knob; one that nobody turned stops nothing."""
+def test_empty_variable_counts_as_unset(environment: dict[str, str]) -> None:
+    """Empty variables, as compose passes them, count as unset."""
     empty = environment | {"MIRROR_LOG_FORMAT": "", "MIRROR_CONTROL_TOKEN_FILE": "", "MIRROR_SYNCER_URL": ""}
     ended = subprocess.run([MIRRORCTL, "token"], env=empty, capture_output=True, text=True, timeout=20, check=False)
 
@@ -70,10 +70,8 @@ def test_an_empty_variable_counts_as_unset(environment: dict[str, str]) -> None:
     assert "No such file" in ended.stderr
 
 
-def test_control_makes_a_token_and_never_logs_it(
-    process: tuple[subprocess.Popen[str], str], environment: dict[str, str]
-) -> None:
-    """`mirrorctl token` shows what the server made; at level debug, used rightly and wrongly, no log line holds it."""
+def test_created_token_is_never_logged(process: tuple[subprocess.Popen[str], str], environment: dict[str, str]) -> None:
+    """`mirrorctl token` prints the created token; no log line contains it, even at level debug."""
     server, url = process
     shown = subprocess.run(
         [MIRRORCTL, "token"], env=environment, capture_output=True, text=True, timeout=20, check=True
@@ -86,11 +84,11 @@ def test_control_makes_a_token_and_never_logs_it(
 
     assert len(token) >= 43
     assert token not in log
-    assert "refused without the token" in log
+    assert "request without a valid token refused" in log
 
 
-def test_sigterm_ends_control_in_time(process: tuple[subprocess.Popen[str], str]) -> None:
-    """SIGTERM ends it well below compose's ten seconds, and every line of its log is JSON."""
+def test_sigterm_stops_control_in_time(process: tuple[subprocess.Popen[str], str]) -> None:
+    """SIGTERM stops control well before compose's ten seconds, and every log line is JSON."""
     server, url = process
     assert httpx2.get(f"{url}/healthz").status_code == 200
     server.send_signal(signal.SIGTERM)

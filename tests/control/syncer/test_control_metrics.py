@@ -26,8 +26,8 @@ def _scrape(client: httpx2.Client) -> dict[str, Metric]:
     return {family.name: family for family in families}
 
 
-def test_one_scrape_holds_both_services(client: httpx2.Client) -> None:
-    """With the syncer up: its families, whatever their type, and control's own."""
+def test_scrape_contains_both_services(client: httpx2.Client) -> None:
+    """With the syncer up, a scrape contains its families of every type and control's own."""
     families = _scrape(client)
 
     assert families["pypi_mirror_syncer_up"].samples[0].value == 1
@@ -37,16 +37,16 @@ def test_one_scrape_holds_both_services(client: httpx2.Client) -> None:
     assert families["pypi_mirror_projects"].documentation == "Projects by state."
 
 
-def test_no_process_is_measured_under_another_s_name(client: httpx2.Client) -> None:
-    """Every family is the mirror's: no process, platform or collector metrics."""
+def test_scrape_contains_only_the_mirrors_metrics(client: httpx2.Client) -> None:
+    """A scrape contains no process, platform or collector metrics."""
     assert all(name.startswith("pypi_mirror_") for name in _scrape(client))
 
 
 @pytest.mark.parametrize("mood", [None, Mood.HANGING, Mood.GARBLED, Mood.BROKEN, Mood.MISSHAPEN])
-def test_gauges_stay_and_counters_go(
+def test_only_gauges_repeat_without_the_syncer(
     client: httpx2.Client, syncer: FakeSyncer, background: Background, mood: Mood | None
 ) -> None:
-    """With the syncer away, within 3 s: syncer_up 0, gauges as they were, and neither counters nor histograms."""
+    """With the syncer down, within 3 s: syncer_up is 0, gauges repeat, counters and histograms are absent."""
     before = _scrape(client)
     if mood is None:
         background.run(syncer.stop())
@@ -64,8 +64,8 @@ def test_gauges_stay_and_counters_go(
     assert not any(name.endswith("_created") for name in after)
 
 
-def test_a_syncer_that_never_answered_is_down() -> None:
-    """With nothing known, the exposition says that the syncer is down, and which control says so."""
+def test_unknown_syncer_counts_as_down() -> None:
+    """Without any known metrics, the exposition has syncer_up 0 and control's version."""
     text = generate_latest(Exposition((), syncer_up=False, version="1.2.3")).decode()
 
     assert "pypi_mirror_syncer_up 0.0" in text
@@ -73,8 +73,8 @@ def test_a_syncer_that_never_answered_is_down() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\xff", b"other_metric 1\n", b'{"a": 1}', b"pypi_mirror_x{ 1"])
-def test_what_is_no_exposition_of_ours_is_refused(content: bytes) -> None:
-    """Nonsense is a ValueError, and never an empty exposition that looks like a healthy one."""
+def test_foreign_exposition_is_refused(content: bytes) -> None:
+    """Invalid or foreign input raises ValueError and never becomes an empty exposition."""
     with pytest.raises(ValueError, match="not an exposition"):
         parse_exposition(content)
 
@@ -84,8 +84,8 @@ def test_what_is_no_exposition_of_ours_is_refused(content: bytes) -> None:
         st.tuples(st.integers(0, 200), st.sampled_from(["", "{", "}", '"', ",", "=", "\\", "# ", "\n"])), max_size=6
     )
 )
-def test_a_broken_exposition_is_read_or_refused(cuts: list[tuple[int, str]]) -> None:
-    """Law: however an exposition is damaged, it is parsed or a ValueError, and no other failure."""
+def test_damaged_exposition_is_parsed_or_refused(cuts: list[tuple[int, str]]) -> None:
+    """Law: a damaged exposition is parsed or raises ValueError."""
     text = '# TYPE pypi_mirror_x gauge\npypi_mirror_x{a="b",c="\\n"} 1.0 123\npypi_mirror_y 2\n'
     for place, insertion in cuts:
         text = text[: place % len(text)] + insertion + text[place % len(text) + 1 :] + " "
@@ -98,7 +98,7 @@ LABELS = st.lists(st.text(max_size=8), min_size=1, max_size=3, unique=True)
 
 @given(labels=LABELS, value=st.floats(allow_nan=False), buckets=st.floats(min_value=0, max_value=20))
 def test_families_pass_unchanged(labels: Sequence[str], value: float, buckets: float) -> None:
-    """Law: what the syncer exposes, control exposes, sample by sample, whatever labels and values hold."""
+    """Law: control exposes the syncer's samples unchanged, with any labels and values."""
     registry = CollectorRegistry()
     gauge = Gauge("pypi_mirror_g", "G: \\ and\nnewline.", ["a"], registry=registry)
     counter = Counter("pypi_mirror_c", "C.", ["a"], registry=registry)

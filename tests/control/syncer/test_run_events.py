@@ -1,4 +1,4 @@
-"""Watching a run: what a client of its events is told, and what many, slow and lost clients cost."""
+"""Watching runs: events for clients, and the cost of many, slow and lost clients."""
 
 import asyncio
 import json
@@ -16,8 +16,8 @@ from control.fake_syncer import NOW, FakeSyncer
 from control.live import Background, control
 from mirror_contract import Counts, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_control.settings import Settings
-from mirror_control.syncer import watching
-from mirror_control.syncer.watching import MOST, Watches
+from mirror_control.syncer import run_watch
+from mirror_control.syncer.run_watch import MAX_WATCHERS, RunWatches
 
 RUN = Run(id="1", request=RunRequest(kind=RunKind.SYNC), trigger=Trigger.API, state=RunState.RUNNING, created_at=NOW)
 
@@ -56,8 +56,8 @@ def watch(client: httpx2.Client, run_id: str, **headers: str) -> Iterator[tuple[
         yield answer, parse(answer.iter_lines())
 
 
-def test_every_event_is_the_whole_run_until_its_end(client: httpx2.Client, run_id: str, syncer: FakeSyncer) -> None:
-    """A client hears each change as a whole run with an ascending id, the final state last, and then the end."""
+def test_each_event_is_the_whole_run(client: httpx2.Client, run_id: str, syncer: FakeSyncer) -> None:
+    """A client gets each change as a whole run with an ascending id; the final state comes last."""
     syncer.script = [RunState.QUEUED, RunState.RUNNING, RunState.RUNNING, RunState.INCOMPLETE]
     with watch(client, run_id) as (answer, events):
         heard = list(events)
@@ -71,17 +71,17 @@ def test_every_event_is_the_whole_run_until_its_end(client: httpx2.Client, run_i
     assert [event.id for event in heard] == sorted({event.id for event in heard})
 
 
-def test_nobody_watches_what_is_no_run(client: httpx2.Client) -> None:
-    """A run that nobody knows is a 404 with the syncer's words, and no stream."""
+def test_unknown_run_is_404(client: httpx2.Client) -> None:
+    """An unknown run is 404 with the syncer's message, without a stream."""
     answer = client.get("/api/v1/runs/none/events")
 
     assert (answer.status_code, answer.json()["detail"]) == (404, "There is no run none.")
 
 
-def test_who_comes_back_hears_what_is_new_and_no_more(
+def test_reconnecting_client_gets_only_changes(
     client: httpx2.Client, run_id: str, syncer: FakeSyncer, serve: Serve
 ) -> None:
-    """With Last-Event-ID nothing is told twice, also by another control; what was heard to its end is a 204."""
+    """With Last-Event-ID, no event repeats, even after a restart of control; a finished run is 204."""
     with watch(client, run_id) as (_, events):
         known = next(events).id
     with serve() as another, watch(another, run_id, **{"Last-Event-ID": known}) as (_, events):
@@ -94,10 +94,10 @@ def test_who_comes_back_hears_what_is_new_and_no_more(
     assert client.get(f"/api/v1/runs/{run_id}/events", headers={"Last-Event-ID": "nonsense"}).status_code == 200
 
 
-def test_a_silence_of_the_syncer_is_told_and_outlived(
+def test_stream_survives_an_outage_of_the_syncer(
     client: httpx2.Client, run_id: str, syncer: FakeSyncer, background: Background
 ) -> None:
-    """With the syncer away the stream stays and says so once; with it back, the run is told, changed or not."""
+    """With the syncer down, the stream stays open and sends one `away`; after recovery, it sends the run."""
     with watch(client, run_id) as (_, events):
         names = [next(events).name]
         background.run(syncer.stop())
@@ -110,17 +110,17 @@ def test_a_silence_of_the_syncer_is_told_and_outlived(
     assert names == ["run", "away", "run", "run"]
 
 
-def test_a_silent_stream_is_kept_open(client: httpx2.Client, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing changes a comment comes, before any proxy gives up."""
-    monkeypatch.setattr(watching, "_SILENCE", 0.05)
+def test_idle_stream_sends_comments(client: httpx2.Client, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without changes, the stream sends comments before a proxy times out."""
+    monkeypatch.setattr(run_watch, "_KEEPALIVE_SECONDS", 0.05)
     with client.stream("GET", f"/api/v1/runs/{run_id}/events") as answer:
         assert ": ping" in answer.iter_lines()
 
 
-def test_control_stops_at_once_under_open_streams(
+def test_control_stops_quickly_with_open_streams(
     settings: Settings, syncer: FakeSyncer, background: Background
 ) -> None:
-    """A stop ends streams in order, and waits for no client to leave: Uvicorn would for five seconds."""
+    """A stop ends event streams and does not wait for their clients."""
     syncer.runs["1"] = RUN
     with ExitStack() as running:
         url = running.enter_context(control(settings, background=background))
@@ -133,10 +133,8 @@ def test_control_stops_at_once_under_open_streams(
             assert list(events) == []
 
 
-def test_past_the_bound_is_503_and_who_leaves_makes_room(
-    client: httpx2.Client, run_id: str, background: Background
-) -> None:
-    """A thousand clients watch, one more is told when to come again; once one hung up, another can watch."""
+def test_watcher_beyond_the_limit_is_503(client: httpx2.Client, run_id: str, background: Background) -> None:
+    """Beyond a thousand watchers, the next is 503 with Retry-After, until one disconnects."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     request = f"GET /api/v1/runs/{run_id}/events HTTP/1.1\r\nHost: control\r\n\r\n".encode()
@@ -150,7 +148,9 @@ def test_past_the_bound_is_503_and_who_leaves_makes_room(
         return await reader.readuntil(b"\r\n\r\n"), writer
 
     async def scenario() -> tuple[set[bytes], bytes, bytes]:
-        crowd = [one for _ in range(MOST // 50) for one in await asyncio.gather(*(open_one() for _ in range(50)))]
+        crowd = [
+            one for _ in range(MAX_WATCHERS // 50) for one in await asyncio.gather(*(open_one() for _ in range(50)))
+        ]
         refused, _ = await open_one()
         crowd[0][1].close()
         while not (again := await open_one())[0].startswith(b"HTTP/1.1 200"):
@@ -173,7 +173,7 @@ def test_past_the_bound_is_503_and_who_leaves_makes_room(
 
 
 class Looks:
-    """A syncer's answers, counted."""
+    """A syncer's answers, with the number of calls."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -193,16 +193,16 @@ class Looks:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    """A syncer that is looked at without a pause."""
-    monkeypatch.setattr(watching, "_EVERY", 0)
+    """Return a syncer that is polled without a pause."""
+    monkeypatch.setattr(run_watch, "_POLL_SECONDS", 0)
     return Looks()
 
 
-async def test_however_many_watch_the_syncer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a hundred clients that come at once, and stay, one look goes to the syncer."""
-    monkeypatch.setattr(watching, "_EVERY", 60)
+async def test_all_watchers_share_one_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred watchers of a run share one poll of the syncer."""
+    monkeypatch.setattr(run_watch, "_POLL_SECONDS", 60)
     looks = Looks()
-    hub = Watches(looks.look)
+    hub = RunWatches(looks.look)
     async with AsyncExitStack() as clients:
         crowd = await asyncio.gather(*(clients.enter_async_context(hub.watch("1")) for _ in range(100)))
         heard = [await anext(one.events()) for one in crowd]
@@ -211,9 +211,9 @@ async def test_however_many_watch_the_syncer_is_asked_once(monkeypatch: pytest.M
     assert len(set(map(id, heard))) == 1, "encoded once, too"
 
 
-async def test_a_watch_ends_with_its_last_client(looks: Looks) -> None:
-    """Once nobody watches, nobody asks the syncer."""
-    hub = Watches(looks.look)
+async def test_watch_ends_with_its_last_client(looks: Looks) -> None:
+    """Without clients, polling stops."""
+    hub = RunWatches(looks.look)
     async with hub.watch("1"):
         async with hub.watch("1"):
             pass
@@ -227,9 +227,9 @@ async def test_a_watch_ends_with_its_last_client(looks: Looks) -> None:
     assert hub.clients == 0
 
 
-async def test_a_slow_client_misses_what_was_in_between(looks: Looks) -> None:
-    """Whoever takes its time hears the latest run next, and none of those before."""
-    hub = Watches(looks.look)
+async def test_slow_client_gets_only_the_latest_run(looks: Looks) -> None:
+    """A slow client gets the latest run next, without the intermediate ones."""
+    hub = RunWatches(looks.look)
     async with hub.watch("1") as one:
         events = one.events()
         await anext(events)
@@ -241,12 +241,12 @@ async def test_a_slow_client_misses_what_was_in_between(looks: Looks) -> None:
     assert b'"projects_done":49' in heard
 
 
-async def test_a_defect_ends_the_streams(looks: Looks) -> None:
-    """What control did not foresee ends a watch, and holds nobody for ever."""
+async def test_unexpected_error_ends_the_streams(looks: Looks) -> None:
+    """An unexpected error ends a watch and blocks no client."""
 
     async def defect(_: str) -> Run:
         raise ZeroDivisionError
 
-    hub = Watches(defect)
+    hub = RunWatches(defect)
     async with asyncio.timeout(5), hub.watch("1") as one:
         assert [event async for event in one.events()] == []

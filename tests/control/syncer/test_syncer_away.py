@@ -1,4 +1,4 @@
-"""What control says while the syncer is dead, hangs, or talks nonsense."""
+"""Control while the syncer is down, hangs, or returns invalid answers."""
 
 import shutil
 import time
@@ -34,10 +34,10 @@ TROUBLES = pytest.mark.parametrize("trouble", [_die, *map(_take, MOODS)], ids=["
 
 
 @TROUBLES
-def test_the_last_known_status_is_told(
+def test_last_known_status_is_returned(
     trouble: Trouble, client: httpx2.Client, syncer: FakeSyncer, background: Background
 ) -> None:
-    """With the syncer away, /status is 200 within 3 s: all as it was, and syncer_up false."""
+    """With the syncer down, /status is 200 within 3 s: the last known state with syncer_up false."""
     before = Status.model_validate_json(client.get("/api/v1/status").content)
     trouble(syncer, background)
     start = time.monotonic()
@@ -48,8 +48,8 @@ def test_the_last_known_status_is_told(
     assert Status.model_validate_json(answer.content) == before.model_copy(update={"syncer_up": False})
 
 
-def test_what_is_last_known_outlives_control(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
-    """A control that starts while the syncer is away tells what an earlier one knew, status and metrics."""
+def test_last_known_state_survives_a_restart(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
+    """A restarted control returns the last known status and metrics while the syncer is down."""
     with serve() as client:
         client.get("/metrics")
         client.get("/api/v1/status")
@@ -63,10 +63,10 @@ def test_what_is_last_known_outlives_control(serve: Serve, syncer: FakeSyncer, b
 
 
 @pytest.mark.parametrize("kept", [b"", b"{", b"\xff\xfe", b'{"syncer_up": true}'])
-def test_what_cannot_be_read_back_was_never_known(
+def test_unreadable_last_known_state_is_ignored(
     serve: Serve, settings: Settings, syncer: FakeSyncer, background: Background, kept: bytes
 ) -> None:
-    """Damage to what control wrote down, or another version's words, keeps it from nothing but remembering."""
+    """An unreadable saved state, or another version's, is ignored."""
     background.run(syncer.stop())
     for name in ("last-status.json", "last-metrics.txt"):
         (settings.control_state / name).write_bytes(kept)
@@ -76,15 +76,15 @@ def test_what_cannot_be_read_back_was_never_known(
         assert "pypi_mirror_syncer_up 0.0" in client.get("/metrics").text
 
 
-def test_a_state_directory_that_is_gone_stops_nothing(serve: Serve, settings: Settings) -> None:
-    """Control that can't write down what it knows goes on, and ends in order."""
+def test_missing_state_directory_stops_nothing(serve: Serve, settings: Settings) -> None:
+    """If the state directory disappears, control continues and stops in order."""
     with serve() as client:
         shutil.rmtree(settings.control_state)
         assert client.get("/api/v1/status").json()["syncer_up"] is True
 
 
-def test_a_status_that_was_never_known_is_a_problem(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
-    """With nothing to tell, /status is 503 with Retry-After, and names the remedy."""
+def test_unknown_status_is_503(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
+    """Without a known status, /status is 503 with Retry-After and the remedy."""
     background.run(syncer.stop())
     with serve() as client:
         answer = client.get("/api/v1/status")
@@ -95,8 +95,8 @@ def test_a_status_that_was_never_known_is_a_problem(serve: Serve, syncer: FakeSy
     assert "docker compose logs syncer" in answer.json()["detail"]
 
 
-def test_the_syncer_is_heard_again(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
-    """Once the syncer is back, so is everything, without a restart of control."""
+def test_recovered_syncer_needs_no_restart(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
+    """Once the syncer answers again, control works without a restart."""
     client.get("/api/v1/status")
     background.run(syncer.stop())
     away = client.get("/api/v1/status").json()["syncer_up"]
@@ -123,8 +123,8 @@ def _call_everything(client: httpx2.Client) -> Iterator[httpx2.Response]:
         yield client.request(method, f"/api/v1/{path}", json={"kind": "sync"} if path == "runs" else None)
 
 
-def test_a_call_to_a_dead_syncer_is_503(holder: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
-    """What needs the syncer is 503 without it: when to come again, and where to look."""
+def test_call_to_dead_syncer_is_503(holder: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
+    """Calls that need the syncer are 503 with Retry-After and the remedy."""
     background.run(syncer.stop())
     for answer in _call_everything(holder):
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json"), answer.url
@@ -132,8 +132,8 @@ def test_a_call_to_a_dead_syncer_is_503(holder: httpx2.Client, syncer: FakeSynce
         assert "docker compose logs syncer" in answer.json()["detail"]
 
 
-def test_a_call_to_a_hanging_syncer_ends(holder: httpx2.Client, syncer: FakeSyncer) -> None:
-    """A syncer that takes a request and never answers costs a caller five seconds, not forever."""
+def test_call_to_hanging_syncer_times_out(holder: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A syncer that never answers costs a caller five seconds."""
     syncer.mood = Mood.HANGING
     start = time.monotonic()
     answer = holder.get("/api/v1/runs")
@@ -143,8 +143,8 @@ def test_a_call_to_a_hanging_syncer_ends(holder: httpx2.Client, syncer: FakeSync
 
 
 @pytest.mark.parametrize("mood", [Mood.GARBLED, Mood.BROKEN, Mood.MISSHAPEN])
-def test_a_failing_syncer_shows_no_internals(holder: httpx2.Client, syncer: FakeSyncer, mood: Mood) -> None:
-    """Nonsense and internal errors are 502, and say where to look instead of what they hold."""
+def test_failing_syncer_is_502_without_details(holder: httpx2.Client, syncer: FakeSyncer, mood: Mood) -> None:
+    """Invalid answers and internal errors of the syncer are 502 with the remedy and without their content."""
     syncer.mood = mood
     for answer in _call_everything(holder):
         assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json"), answer.url
@@ -154,10 +154,10 @@ def test_a_failing_syncer_shows_no_internals(holder: httpx2.Client, syncer: Fake
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 @TROUBLES
-def test_readiness_tells_check_by_check(
+def test_readiness_lists_each_check(
     trouble: Trouble, client: httpx2.Client, syncer: FakeSyncer, background: Background, prefix: str
 ) -> None:
-    """/readyz is 200 with all checks, and 503 with the one that fails; /healthz is 200 always."""
+    """/readyz is 200 with all checks, or 503 with the failed one; /healthz is always 200."""
     well = client.get(f"{prefix}/readyz")
     trouble(syncer, background)
     ill = client.get(f"{prefix}/readyz")

@@ -1,4 +1,4 @@
-"""The page as it is sent: what it says, to whom, and what a browser may do with it. tests/page looks at it in one."""
+"""The page's HTML: its content and its security; tests/page tests it in a browser."""
 
 import json
 import re
@@ -29,15 +29,15 @@ from mirror_contract import (
     Trigger,
 )
 from mirror_control.api.address import Address
-from mirror_control.client.concerns import Level
-from mirror_control.client.verdict import judge
+from mirror_control.client.health import assess_health
+from mirror_control.client.issues import HealthLevel
 
 NOW = datetime.now(UTC)
 PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")
 
 
 def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
-    """Return a sync of the whole mirror that ended a quarter of an hour ago."""
+    """Return a full sync that ended a quarter of an hour ago."""
     begin = NOW - timedelta(minutes=20)
     fields = {
         "id": "20261122T161233-3fa9c1",
@@ -53,7 +53,7 @@ def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
 
 
 def status(**other: Any) -> Status:
-    """Return the status of a mirror in good health."""
+    """Return the status of a healthy mirror."""
     fields = {
         "syncer_up": True,
         "as_of": NOW,
@@ -87,84 +87,92 @@ FAILED = {"last_run": run(RunState.FAILED, message="upstream is away"), "failing
 
 
 def retry(**counts: int) -> Run:
-    """Return a full sync that is under way, and was started after those that ended."""
+    """Return a running full sync that started after the failed one."""
     return run(RunState.RUNNING, id="20261122T163233-3fa9c1", finished_at=None, counts=Counts(**counts))
 
 
-def test_full_volume_and_what_waits() -> None:
-    """On a nearly full volume the remedy tells what still waits for its grace, and how to free it now."""
+def test_full_volume_names_pending_removal() -> None:
+    """On a nearly full volume, the remedy names the files that wait for deletion and the command that deletes them."""
     waiting = PendingRemoval(files=3, bytes=2 * 10**9, first_at=NOW, last_at=NOW + timedelta(hours=20))
     told = status(disk=Disk(size_bytes=10**12, free_bytes=5 * 10**10), pending_removal=waiting)
-    (concern,) = judge(told, now=NOW).concerns
-    assert "free 2.0 GB in 20 h at the latest, or now:" in concern.remedy
-    assert "mirrorctl collect --now" in concern.remedy
+    (issue,) = assess_health(told, now=NOW).issues
+    assert "free 2.0 GB in 20 h at the latest, or now:" in issue.remedy
+    assert "mirrorctl collect --now" in issue.remedy
 
 
 @pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize(
     ("level", "title", "told"),
     [
-        (Level.GOOD, "Fresh and complete", {}),
+        (HealthLevel.GOOD, "Fresh and complete", {}),
         (
-            Level.GOOD,
+            HealthLevel.GOOD,
             "Fresh and complete",
             {"scope": "everything", "projects": {"current": 7, "behind": 3, "withdrawn": 2}},
         ),
         (
-            Level.GOOD,
-            "Fresh; upstream shows older pages of 3 projects",
+            HealthLevel.GOOD,
+            "Fresh; upstream serves older pages of 3 projects",
             {"projects": {"current": 7, "behind": 3, "withdrawn": 2}},
         ),
-        (Level.BUSY, "The first sync is under way", NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]}),
-        (Level.WARNING, "Nothing has been mirrored yet", NEVER),
-        (Level.WARNING, "No sync has run with this catalog yet", NEVER | {"installable": 5, "files": 9}),
         (
-            Level.BUSY,
-            "The first sync with this catalog is under way",
+            HealthLevel.BUSY,
+            "The first sync is running",
+            NEVER | {"running": [run(RunState.RUNNING, finished_at=None)]},
+        ),
+        (HealthLevel.WARNING, "Nothing has been mirrored yet", NEVER),
+        (HealthLevel.WARNING, "No sync has run with this catalog yet", NEVER | {"installable": 5, "files": 9}),
+        (
+            HealthLevel.BUSY,
+            "The first sync with this catalog is running",
             NEVER | {"installable": 5, "files": 9, "running": [run(RunState.RUNNING, finished_at=None)]},
         ),
         (
-            Level.BUSY,
-            "A sync is under way: 3 of 7 projects",
+            HealthLevel.BUSY,
+            "A sync is running: 3 of 7 projects",
             FAILED | {"running": [retry(projects_planned=7, projects_done=3)]},
         ),
-        (Level.ALARM, "The last sync failed", FAILED | {"running": [retry(projects_planned=7)]}),
+        (HealthLevel.ALARM, "The last sync failed", FAILED | {"running": [retry(projects_planned=7)]}),
         (
-            Level.ALARM,
+            HealthLevel.ALARM,
             "The last sync failed",
             FAILED | {"running": [retry(projects_planned=7, projects_done=3, projects_failed=3)]},
         ),
-        (Level.ALARM, "The syncer does not answer", {"syncer_up": False}),
-        (Level.ALARM, "The volume can't be read", {"problems": ["is the disk mounted?"], "disk": None}),
-        (Level.ALARM, "The last sync failed", {"last_run": run(RunState.FAILED, message="upstream is away")}),
-        (Level.WARNING, "The last sync was cancelled", {"last_run": run(RunState.CANCELLED)}),
+        (HealthLevel.ALARM, "The syncer does not answer", {"syncer_up": False}),
+        (HealthLevel.ALARM, "The volume can't be read", {"problems": ["is the disk mounted?"], "disk": None}),
+        (HealthLevel.ALARM, "The last sync failed", {"last_run": run(RunState.FAILED, message="upstream is away")}),
+        (HealthLevel.WARNING, "The last sync was cancelled", {"last_run": run(RunState.CANCELLED)}),
         (
-            Level.WARNING,
+            HealthLevel.WARNING,
             "No full sync has finished for more than a day",
             {"last_completed_at": WEEK_AGO, "running": [run(RunState.RUNNING, finished_at=None)]},
         ),
         (
-            Level.WARNING,
-            "51 removals are held back",
+            HealthLevel.WARNING,
+            "The deletion guard withholds 51 removals",
             {"last_run": run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))},
         ),
-        (Level.WARNING, "Not up to date: 3 of 10 projects", {"projects": {"current": 7, "failing": 1, "partial": 2}}),
-        (Level.WARNING, "A verify found 1 damaged file", {"damaged_files": 1, "damaged_since": WEEK_AGO}),
-        (Level.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
-        (Level.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
         (
-            Level.WARNING,
-            "The volume has room for 12,000 files more",
+            HealthLevel.WARNING,
+            "Not up to date: 3 of 10 projects",
+            {"projects": {"current": 7, "failing": 1, "partial": 2}},
+        ),
+        (HealthLevel.WARNING, "A verify found 1 damaged file", {"damaged_files": 1, "damaged_since": WEEK_AGO}),
+        (HealthLevel.WARNING, "The schedule is paused", {"schedule": Schedule(cron="0 3 * * *", paused=True)}),
+        (HealthLevel.WARNING, "The volume is 95% full", {"disk": Disk(size_bytes=10**12, free_bytes=5 * 10**10)}),
+        (
+            HealthLevel.WARNING,
+            "The volume has room for only 12,000 more files",
             {"disk": Disk(size_bytes=10**12, free_bytes=10**12, free_inodes=12_000)},
         ),
         (
-            Level.BUSY,
-            "A sync has been under way for 3 h",
+            HealthLevel.BUSY,
+            "A sync has been running for 3 h",
             {"running": [run(RunState.RUNNING, started_at=NOW - timedelta(hours=3), finished_at=None)]},
         ),
         (
-            Level.GOOD,
-            "Complete, as upstream was 7 d ago",
+            HealthLevel.GOOD,
+            "Complete as of 7 d ago",
             {
                 "last_completed_at": WEEK_AGO,
                 "schedule": Schedule(cron="0 3 * * 6", next_run_at=NOW + timedelta(hours=2)),
@@ -172,146 +180,151 @@ def test_full_volume_and_what_waits() -> None:
         ),
     ],
 )
-def test_verdict(level: Level, title: str, told: dict[str, Any]) -> None:
-    """The headline says what is wrong, and every concern what still works and what to do."""
-    verdict = judge(status(**told), now=NOW)
+def test_headline_states_the_main_issue(level: HealthLevel, title: str, told: dict[str, Any]) -> None:
+    """The headline states the main issue, and every issue has what still works and the remedy."""
+    verdict = assess_health(status(**told), now=NOW)
     assert (verdict.level, verdict.title) == (level, title)
-    assert all(concern.works and concern.remedy for concern in verdict.concerns)
-    assert not any("`mirrorctl" in concern.remedy for concern in verdict.concerns), "the host has no such command"
-    assert verdict.concerns or verdict.sentence
+    assert all(issue.still_works and issue.remedy for issue in verdict.issues)
+    assert not any("`mirrorctl" in issue.remedy for issue in verdict.issues), "the host has no such command"
+    assert verdict.issues or verdict.summary
 
 
-def test_the_gravest_comes_first() -> None:
-    """Of several things that are wrong the headline is the one that stops the mirror; the others follow."""
+def test_worst_issue_comes_first() -> None:
+    """Of several issues, the headline is the one that stops updates; the others follow."""
     told = {"projects": {"failing": 2}, "syncer_up": False, "as_of": WEEK_AGO, "problems": ["the disk is full"]}
-    verdict = judge(status(**told), now=NOW)
-    assert [concern.level for concern in verdict.concerns] == [Level.ALARM, Level.ALARM, Level.WARNING]
-    assert (verdict.concerns[0].title, verdict.concerns[0].since) == ("The syncer does not answer", WEEK_AGO)
+    verdict = assess_health(status(**told), now=NOW)
+    assert [issue.level for issue in verdict.issues] == [HealthLevel.ALARM, HealthLevel.ALARM, HealthLevel.WARNING]
+    assert (verdict.issues[0].title, verdict.issues[0].since) == ("The syncer does not answer", WEEK_AGO)
 
 
 @pytest.mark.proves("reliability/status")
-def test_failed_sync_tells_since_when_syncs_fail() -> None:
-    """What counts is when the first sync failed, not when the last one succeeded; a further attempt renews nothing."""
+def test_failed_sync_shows_first_failure() -> None:
+    """The issue counts from the first failed sync, and later attempts do not change that."""
     for completed in (None, WEEK_AGO - timedelta(days=7)):
         told = status(**NEVER | FAILED | {"last_completed_at": completed})
-        assert judge(told, now=NOW).concerns[0].since == WEEK_AGO
+        assert assess_health(told, now=NOW).issues[0].since == WEEK_AGO
 
 
 @pytest.mark.proves("reliability/status")
-def test_sync_under_way_hides_no_other_concern() -> None:
-    """A sync that mends the last failure is read first, and what a script is told is the gravest thing of all."""
+def test_running_sync_hides_no_other_issue() -> None:
+    """A recovering sync is the headline, but scripts still get the worst level."""
     told = FAILED | {"running": [retry(projects_planned=7, projects_done=3)], "projects": {"current": 6, "failing": 1}}
-    verdict = judge(status(**told), now=NOW)
-    assert [concern.level for concern in verdict.concerns] == [Level.BUSY, Level.WARNING]
-    assert verdict.gravest is Level.WARNING
-    assert "The sync before it failed: upstream is away" in (verdict.concerns[0].detail or "")
+    verdict = assess_health(status(**told), now=NOW)
+    assert [issue.level for issue in verdict.issues] == [HealthLevel.BUSY, HealthLevel.WARNING]
+    assert verdict.worst_level is HealthLevel.WARNING
+    assert "The previous sync failed: upstream is away" in (verdict.issues[0].detail or "")
 
 
-def test_removals_are_held_back_since_the_first_run_that_did() -> None:
-    """Each run holds them back again, so its own time would always be a new one; and it is told how to see them."""
+def test_removals_are_withheld_since_the_first_run() -> None:
+    """The issue counts from the first run that withheld removals, and names the command that lists them."""
     last = run(RunState.INCOMPLETE, counts=Counts(projects_withheld=51))
-    (concern,) = judge(status(last_run=last, withheld_since=WEEK_AGO), now=NOW).concerns
-    assert concern.since == WEEK_AGO
-    assert "syncer plan` says which they are" in concern.remedy
+    (issue,) = assess_health(status(last_run=last, withheld_since=WEEK_AGO), now=NOW).issues
+    assert issue.since == WEEK_AGO
+    assert "syncer plan` lists them" in issue.remedy
 
 
-def test_a_sync_that_has_nothing_done_is_told() -> None:
-    """A sync that hears nothing of upstream fails after minutes; until then nobody takes its beginning for progress."""
+def test_idle_sync_is_shown() -> None:
+    """A sync that gets nothing from upstream is shown after a minute."""
     hanging = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129))
-    verdict = judge(status(running=[hanging]), now=NOW)
-    assert (verdict.level, verdict.title) == (Level.BUSY, "A sync has been under way for 20 min")
-    assert "None of 129 is done: does upstream answer?" in verdict.sentence
+    verdict = assess_health(status(running=[hanging]), now=NOW)
+    assert (verdict.level, verdict.title) == (HealthLevel.BUSY, "A sync has been running for 20 min")
+    assert "None of 129 is done: does upstream answer?" in verdict.summary
     moving = run(RunState.RUNNING, finished_at=None, counts=Counts(projects_planned=129, projects_done=1))
-    assert judge(status(running=[moving]), now=NOW).level is Level.GOOD
+    assert assess_health(status(running=[moving]), now=NOW).level is HealthLevel.GOOD
 
 
-def test_an_upstream_that_is_away_needs_no_more_than_patience() -> None:
-    """Where to look for the way out is told, and that a run catches up by itself."""
-    (concern,) = judge(status(last_run=run(RunState.FAILED, message="upstream does not answer")), now=NOW).concerns
-    for told in ("`HTTPS_PROXY`", "`MIRROR_UPSTREAM`", "catches up by itself", "the next run comes in 10 min"):
-        assert told in concern.remedy
+def test_unreachable_upstream_names_the_settings() -> None:
+    """The issue names the network settings, and that the next run catches up."""
+    (issue,) = assess_health(status(last_run=run(RunState.FAILED, message="upstream does not answer")), now=NOW).issues
+    for told in (
+        "`HTTPS_PROXY`",
+        "`MIRROR_UPSTREAM`",
+        "the next run catches up",
+        "The next scheduled run starts in 10 min",
+    ):
+        assert told in issue.remedy
 
 
-def test_projects_fail_since_the_first_of_them_does() -> None:
-    """Since when projects fail is when the first of them began to, whatever other syncs did meanwhile."""
-    verdict = judge(status(projects={"current": 6, "failing": 1}, amiss_since=WEEK_AGO), now=NOW)
-    assert verdict.concerns[0].since == WEEK_AGO
+def test_projects_fail_since_the_first_failure() -> None:
+    """The issue counts from the first failing project, whatever later syncs did."""
+    verdict = assess_health(status(projects={"current": 6, "failing": 1}, needs_attention_since=WEEK_AGO), now=NOW)
+    assert verdict.issues[0].since == WEEK_AGO
 
 
-def test_a_full_disk_sends_nobody_to_look_for_upstream() -> None:
-    """What stopped the sync is told once, and what to do of it is the same in each thing that is wrong."""
+def test_full_disk_is_not_blamed_on_upstream() -> None:
+    """After a failure by a full disk, no remedy mentions upstream."""
     full = Disk(size_bytes=10**12, free_bytes=10**10)
-    told = judge(status(**FAILED | {"problems": ["the disk is full"], "disk": full}), now=NOW)
-    assert [concern.title for concern in told.concerns] == ["The volume needs a person", "The last sync failed"]
-    assert [concern.since for concern in told.concerns] == [told.concerns[1].since] * 2
-    assert "Mend the volume first" in told.concerns[1].remedy
+    told = assess_health(status(**FAILED | {"problems": ["the disk is full"], "disk": full}), now=NOW)
+    assert [issue.title for issue in told.issues] == ["The volume has a problem", "The last sync failed"]
+    assert [issue.since for issue in told.issues] == [told.issues[1].since] * 2
+    assert "Solve the problem with the volume first" in told.issues[1].remedy
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_upstream_without_news_is_not_fresh() -> None:
-    """Of many projects an upstream that answers and has no news for six hours is a warning; of few it is quiet."""
+def test_unchanged_upstream_is_a_warning() -> None:
+    """A large upstream without changes for six hours is a warning; a small one is not."""
     told = {"upstream_news_at": NOW - timedelta(days=3)}
-    many = judge(status(projects={"current": 900_000}, **told), now=NOW)
-    few = judge(status(**told), now=NOW)
-    lively = judge(status(projects={"current": 900_000}, upstream_news_at=NOW - timedelta(hours=1)), now=NOW)
+    many = assess_health(status(projects={"current": 900_000}, **told), now=NOW)
+    few = assess_health(status(**told), now=NOW)
+    lively = assess_health(status(projects={"current": 900_000}, upstream_news_at=NOW - timedelta(hours=1)), now=NOW)
 
-    assert (many.level, many.title) == (Level.WARNING, "Upstream answers, but has had no news for too long")
-    assert many.concerns[0].since == told["upstream_news_at"]
-    assert (few.level, lively.level) == (Level.GOOD, Level.GOOD)
+    assert (many.level, many.title) == (HealthLevel.WARNING, "Upstream answers, but has not changed for too long")
+    assert many.issues[0].since == told["upstream_news_at"]
+    assert (few.level, lively.level) == (HealthLevel.GOOD, HealthLevel.GOOD)
 
 
-def test_policy_that_cannot_be_used_is_a_concern(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """The page says with line and key why mirror.toml is not in force, since when, and what stays in force."""
+def test_invalid_policy_is_an_issue(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page shows the mistakes in mirror.toml with line and key, since when, and which policy is in force."""
     problem = {"line": 6, "key": "mirror.latest", "message": "mirror.latest = 0: must be a whole number <b>"}
     state = PolicyState.model_validate(
         {"file": "/etc/pypi-mirror/mirror.toml", "problems": [problem], "invalid_since": WEEK_AGO}
     )
-    told = judge(status(policy=state), now=NOW)
-    assert (told.level, told.title) == (Level.WARNING, "mirror.toml cannot be used")
-    assert told.concerns[0].detail == "line 6: mirror.latest = 0: must be a whole number <b>"
-    assert told.concerns[0].since == WEEK_AGO
+    told = assess_health(status(policy=state), now=NOW)
+    assert (told.level, told.title) == (HealthLevel.WARNING, "mirror.toml cannot be used")
+    assert told.issues[0].detail == "line 6: mirror.latest = 0: must be a whole number <b>"
+    assert told.issues[0].since == WEEK_AGO
     syncer.told = {"policy": state}
     shown = client.get("/ui/").raise_for_status().text
     assert "line 6: mirror.latest = 0: must be a whole number &lt;b&gt;" in shown
-    assert "the last good one, since mirror.toml cannot be used" in shown
+    assert "the last good one, because mirror.toml cannot be used" in shown
 
 
-def test_starter_selection_is_named_as_such(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """While there is no mirror.toml the page says that the example is in force, and how to choose; it is no concern."""
+def test_starter_selection_is_shown(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Without mirror.toml, the page says that the example is in force, and how to change it; this is no issue."""
     state = PolicyState(file="/etc/pypi-mirror/mirror.example.toml", starter=True)
-    assert judge(status(policy=state), now=NOW).level is Level.GOOD
+    assert assess_health(status(policy=state), now=NOW).level is HealthLevel.GOOD
     syncer.told = {"policy": state}
     assert "cp config/mirror.example.toml config/mirror.toml" in client.get("/ui/").raise_for_status().text
 
 
-def test_last_news_and_a_changed_upstream_are_shown(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """The page says when upstream last had news, and which one was mirrored before."""
-    syncer.told = {"upstream_news_at": WEEK_AGO, "upstream_before": "https://old.example.org"}
+def test_page_shows_last_change_and_previous_upstream(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page shows when upstream last changed, and the previous upstream."""
+    syncer.told = {"upstream_news_at": WEEK_AGO, "previous_upstream": "https://old.example.org"}
     shown = client.get("/ui/").raise_for_status().text
 
-    assert "Upstream’s last news" in shown
-    assert "before https://old.example.org" in shown
+    assert "Upstream last changed" in shown
+    assert "previously https://old.example.org" in shown
 
 
-def test_all_that_the_guard_keeps_are_one_click_away(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """Of many that are behind, which the first twenty are shown of, a link leads to all; of few there is none."""
+def test_many_projects_behind_have_a_link(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """If more than twenty projects are behind, a link leads to all of them."""
     syncer.projects["six"] = syncer.projects["six"].model_copy(update={"state": ProjectState.BEHIND})
     syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 70}}
-    assert ">All that are behind</a>" in client.get("/ui/").text
+    assert ">All projects that are behind</a>" in client.get("/ui/").text
     syncer.told = {"failing": [syncer.projects["six"]], "projects": {ProjectState.BEHIND: 1}}
-    assert "that are behind</a>" not in client.get("/ui/").text
+    assert "projects that are behind</a>" not in client.get("/ui/").text
 
 
-def test_nothing_comes_by_itself_while_the_syncer_is_away() -> None:
-    """No next run is announced that nobody would start."""
-    told = judge(status(syncer_up=False, last_run=run(RunState.FAILED)), now=NOW)
-    assert not any("By itself" in concern.remedy for concern in told.concerns)
+def test_no_next_run_is_shown_without_syncer() -> None:
+    """While the syncer is down, no next run is announced."""
+    told = assess_health(status(syncer_up=False, last_run=run(RunState.FAILED)), now=NOW)
+    assert not any("next scheduled run" in issue.remedy for issue in told.issues)
 
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("path", PAGES)
-def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -> None:
-    """Each page has a strict policy, and holds nothing that it forbids: no inline script or style, no other host."""
+def test_page_allows_only_its_own_scripts(client: httpx2.Client, path: str) -> None:
+    """Each page has a strict policy and follows it: no inline script or style, no other host."""
     answer = client.get(path)
     policy = answer.headers["Content-Security-Policy"]
     assert policy == (
@@ -326,8 +339,8 @@ def test_a_browser_may_run_our_scripts_alone(client: httpx2.Client, path: str) -
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_project_tells_which_files_have_no_upload_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """A project's page says how many files have no upload time, what that means to clients, and which they are."""
+def test_project_shows_files_without_upload_time(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """A project shows the number, the effect and the names of files without an upload time."""
     syncer.projects["six"] = half_dated_project()
     page = client.get("/ui/projects/six").text
     assert "1 files: pip --uploaded-prior-to refuses the project" in page
@@ -354,14 +367,14 @@ def test_project_shows_the_decision_about_every_file(client: httpx2.Client, sync
     assert "drop" in others
 
 
-def test_project_with_more_files_than_are_told_says_how_many(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """Of a project whose answer holds a part of its files, the page says how many more its index page has."""
+def test_project_page_shows_the_number_of_more_files(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """If the answer has only a part of a project's files, the page shows how many more the index page has."""
     syncer.projects["six"] = half_dated_project().model_copy(update={"file_count": 100_000})
-    assert "99,998 older ones are on" in client.get("/ui/projects/six").text
+    assert "99,998 older files are on" in client.get("/ui/projects/six").text
 
 
-def test_what_it_needs_is_here_for_good(client: httpx2.Client) -> None:
-    """Style and scripts come from here, by an address that changes with their content; any other is not there."""
+def test_assets_are_immutable(client: httpx2.Client) -> None:
+    """Styles and scripts come from the mirror under URLs with a digest; other URLs do not exist."""
     page = client.get("/ui/").text
     assets = set(re.findall(r'(?:src|href)="\.\.(/ui/static/[^"]+)"', page))
     assert {url.rpartition("/")[2] for url in assets} >= {"style.css", "page.js", "icon.svg"}
@@ -376,8 +389,8 @@ HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b]0;owned\x07\u2066{{7*7}}`r
 
 
 @pytest.mark.proves("security/upstream")
-def test_upstreams_words_do_nothing(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """Markup in upstream's words is text, and what turns a line around or steers a terminal is shown as a �."""
+def test_upstream_text_is_harmless(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """Markup from upstream is shown as text, and control characters as �."""
     syncer.projects["six"] = Project(
         name="six",
         state=ProjectState.FAILING,
@@ -396,22 +409,24 @@ def test_upstreams_words_do_nothing(client: httpx2.Client, syncer: FakeSyncer) -
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fetc", "%00", "ⅸ", "a" * 300, "-x"])
-def test_what_is_no_name_is_said_to_be_none(client: httpx2.Client, name: str) -> None:
-    """A project page of no project answers 404, as a page."""
+def test_invalid_project_name_is_404(client: httpx2.Client, name: str) -> None:
+    """The page of an invalid project name is a 404 in HTML."""
     answer = client.get(f"/ui/projects/{name}")
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
 
 
-def test_search_takes_names_as_people_write_them(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """What is looked for is normalized as names are; a state that is none counts as any."""
+def test_search_normalizes_names(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The search normalizes the name; an unknown state counts as any."""
     page = client.get("/ui/projects", params={"q": " Zope.Inter", "state": "purple"}).text
     assert "/ui/projects/zope-interface" in page
     assert "/ui/projects/six" not in page
     assert syncer.seen[-1].query == [("limit", "100"), ("q", "zope-inter")]
 
 
-def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Background) -> None:
-    """With the syncer away the page shows all that is last known, history included, and says so first."""
+def test_page_shows_last_known_state_without_syncer(
+    client: httpx2.Client, syncer: FakeSyncer, background: Background
+) -> None:
+    """With the syncer down, the page says so first and shows the last known state, history included."""
     syncer.runs["r1"] = run(id="r1")
     syncer.told = {"last_run": syncer.runs["r1"], "as_of": datetime.now(UTC) - timedelta(minutes=3)}
     assert "/ui/runs/r1" in client.get("/ui/").text
@@ -423,12 +438,12 @@ def test_syncer_away(client: httpx2.Client, syncer: FakeSyncer, background: Back
     for said in ("The syncer does not answer", "Since", "3 min ago", "can be installed", "docker compose logs syncer"):
         assert said in headline
     assert "/ui/runs/r1" in answer.text
-    assert "when the syncer is back" in answer.text, "a run that nobody starts does not come"
+    assert "once the syncer answers" in answer.text, "a run that nobody starts does not come"
     assert client.get("/ui/projects").status_code == 503
 
 
-def test_syncer_never_heard(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
-    """A control that never heard of the syncer says that, what works and what to do."""
+def test_page_without_known_state_shows_the_remedy(serve: Serve, syncer: FakeSyncer, background: Background) -> None:
+    """Without a known state, the page says so, with what still works and the remedy."""
     background.run(syncer.stop())
     with serve() as client:
         answer = client.get("/ui/")
@@ -436,8 +451,8 @@ def test_syncer_never_heard(serve: Serve, syncer: FakeSyncer, background: Backgr
     assert "docker compose logs syncer" in answer.text
 
 
-def test_history_is_whole_where_an_answer_holds_few_runs(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """The chart shows the last syncs, also where each has so many failures that they come in several answers."""
+def test_history_is_complete_over_several_pages(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The chart shows all last syncs, even if the syncer returns them in several pages."""
     syncer.runs_in_an_answer = 2
     syncer.runs = {f"r{number}": run(id=f"r{number}") for number in range(1, 6)}
     syncer.told = {"last_run": syncer.runs["r5"]}
@@ -445,8 +460,8 @@ def test_history_is_whole_where_an_answer_holds_few_runs(client: httpx2.Client, 
     assert all(f"/ui/runs/r{number}" in page for number in range(1, 6))
 
 
-def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSyncer) -> None:
-    """A page that is open all day costs the syncer its status, and the list of runs only when a sync has ended."""
+def test_history_is_requested_once_per_run(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """An open page requests the list of runs only after a sync has ended."""
     for state in ("r1", "r2"):
         syncer.runs[state] = run(id=state)
         syncer.told = {"last_run": syncer.runs[state]}
@@ -477,16 +492,16 @@ def test_history_is_asked_for_once_a_run(client: httpx2.Client, syncer: FakeSync
         ({}, "http://THIS-HOST/simple/", "THIS-HOST"),
     ],
 )
-def test_own_address(headers: dict[str, str], index: str, trusted: str | None) -> None:
-    """The address is the one that was asked, or a placeholder where that is no host and port."""
+def test_address_comes_from_the_request(headers: dict[str, str], index: str, trusted: str | None) -> None:
+    """The page shows the requested address, or a placeholder if it is invalid."""
     address = Address.of_request(headers)
-    assert (address.index_url, address.trusted) == (index, trusted)
+    assert (address.index_url, address.trusted_host) == (index, trusted)
 
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("path", [*PAGES, "/ui/runs/absent", "/ui/no/such/page", "/api/docs"])
-def test_links_hold_below_the_path_of_a_proxy(client: httpx2.Client, path: str) -> None:
-    """Every link, form, script and style is relative to the page, so a proxy may give the mirror a path of its own."""
+def test_links_work_below_a_proxys_path(client: httpx2.Client, path: str) -> None:
+    """Every link, form, script and style is relative, so a proxy may add a path prefix."""
     text = client.get(path).text
     links = set(re.findall(r'(?:href|src|action|data-hx-get)="([^"#]+)"', text))
     roots = set(re.findall(r'data-root="([^"]+)"', text))
@@ -498,8 +513,8 @@ def test_links_hold_below_the_path_of_a_proxy(client: httpx2.Client, path: str) 
     assert {urljoin(f"/proxy/path{path}", f"{root}/api/v1/runs") for root in roots} <= {"/proxy/path/api/v1/runs"}
 
 
-def test_snippets(client: httpx2.Client) -> None:
-    """Each client is told this host's own URL; to trust it only over plain HTTP."""
+def test_snippets_contain_the_mirrors_url(client: httpx2.Client) -> None:
+    """Each snippet contains the mirror's URL, and trusts the host only for plain HTTP."""
     plain = client.get("/ui/use", headers={"X-Forwarded-Host": "10.10.10.5:8080"}).text
     secure = client.get("/ui/use", headers={"X-Forwarded-Host": "pypi.corp", "X-Forwarded-Proto": "https"}).text
     for name in ("pip", "uv", "poetry", "pdm", "Dockerfile", "GitLab CI"):
@@ -512,8 +527,8 @@ def test_snippets(client: httpx2.Client) -> None:
     assert "ENV PIP_INDEX_URL=https://pypi.corp/simple/ \\\n    UV_DEFAULT_INDEX=https://pypi.corp/simple/<" in secure
 
 
-def test_retry_carries_what_the_api_takes(client: httpx2.Client) -> None:
-    """Buttons hold the body of ``POST /api/v1/runs`` and nothing else that is sent."""
+def test_buttons_contain_valid_requests(client: httpx2.Client) -> None:
+    """Buttons contain a valid body for ``POST /api/v1/runs``."""
     wishes = re.findall(r'data-run="([^"]+)"', client.get("/ui/").text)
     parsed = [json.loads(wish.replace("&#34;", '"')) for wish in wishes]
     assert {"kind": "sync", "projects": ["zope-interface"]} in parsed

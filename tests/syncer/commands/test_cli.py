@@ -203,7 +203,7 @@ async def test_check_counts_what_would_change(six: Site, pypi: fakepypi.FakePyPI
             "valid: scope selected, 3 projects named",
             "2 would be added: idna, six",
             f"4 would be removed: {', '.join(names[1:])}",
-            "the deletion guard would hold back 4 of these removals; if they are meant: sync --allow-removals 4",
+            "the deletion guard would withhold 4 of these removals; to allow them, run sync --allow-removals 4",
         ],
     )
     assert six.policy.read_text() == before

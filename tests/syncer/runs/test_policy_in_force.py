@@ -4,7 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import RunState
-from mirror_control.client.concerns import Level
+from mirror_control.client.issues import HealthLevel
 from syncer.observed import observe
 from syncer.site import Running, Site
 
@@ -39,7 +39,7 @@ async def test_starter_selection_is_replaced_without_the_guard(site: Site, pypi:
     assert (first.state, second.state) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
     assert shown.status.policy is not None
     assert shown.status.policy.starter
-    assert shown.verdict.level is Level.GOOD
+    assert shown.verdict.level is HealthLevel.GOOD
     assert (second.counts.projects_withdrawn, second.counts.projects_withheld) == (MANY - 1, 0)
     assert site.pages() == ["mine", starters[0]]
 
@@ -100,7 +100,7 @@ async def test_unusable_policy_is_told_everywhere_and_changes_nothing(site: Site
     assert "six-2.0.tar.gz" in site.filenames("six")
     assert shown.status.policy is not None
     assert [str(problem) for problem in shown.status.policy.problems] == [told]
-    assert (shown.verdict.level, shown.verdict.concerns[0].detail) == (Level.WARNING, told)
+    assert (shown.verdict.level, shown.verdict.issues[0].detail) == (HealthLevel.WARNING, told)
     assert gauge == 0
     assert mended.state is RunState.SUCCEEDED
     assert after.status.policy is not None

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState
-from mirror_control.client.concerns import Level
+from mirror_control.client.issues import HealthLevel
 from mirror_syncer.config.crontab import crontab
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
@@ -29,7 +29,7 @@ NAMES = ("ant", "bee", "cow")
 
 def claims(told: Observed) -> str:
     """Return all that the verdict says of what can be installed."""
-    return " ".join([told.verdict.sentence, *(concern.works for concern in told.verdict.concerns)])
+    return " ".join([told.verdict.summary, *(issue.still_works for issue in told.verdict.issues)])
 
 
 def installable(site: Site) -> tuple[int, int]:
@@ -155,7 +155,7 @@ async def tell(story: list[list[tuple[str, str]]]) -> None:
                     await running.sync()
                     told = observe(running)
                 check(told, site)
-                if told.verdict.level is Level.GOOD and told.verdict.title == "Fresh and complete":
+                if told.verdict.level is HealthLevel.GOOD and told.verdict.title == "Fresh and complete":
                     assert_fresh(told, site, pypi)
 
 
@@ -168,9 +168,9 @@ def check(told: Observed, site: Site) -> None:
     if "Nothing can be installed" in claims(told) or told.verdict.title == "Nothing has been mirrored yet":
         assert projects == 0
     amiss = sum(told.status.projects[state] for state in (ProjectState.FAILING, ProjectState.PARTIAL))
-    assert (told.status.amiss_since is not None) == (amiss > 0)
-    if told.status.amiss_since is not None:
-        assert told.status.amiss_since <= told.status.as_of
+    assert (told.status.needs_attention_since is not None) == (amiss > 0)
+    if told.status.needs_attention_since is not None:
+        assert told.status.needs_attention_since <= told.status.as_of
 
 
 def assert_fresh(told: Observed, site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -223,7 +223,7 @@ async def test_damage_stays_told_until_a_verify_finds_it_mended(site: Site, pypi
         mended = observe(running)
 
     assert well.verdict.title == "Fresh and complete"
-    assert (found.status.damaged_files, found.verdict.level) == (2, Level.WARNING)
+    assert (found.status.damaged_files, found.verdict.level) == (2, HealthLevel.WARNING)
     assert "damaged" in found.verdict.title
     assert (still.status.damaged_files, still.status.damaged_since) == (2, found.status.damaged_since)
     assert (mended.status.damaged_files, mended.status.damaged_since) == (0, None)

@@ -1,5 +1,5 @@
 """
-The words that syncer and control share: what a run, a project and the mirror's status are, on the wire.
+The data types that the syncer and control exchange: runs, projects and the mirror's status.
 
 No I/O and no settings: both services, the command lines and the tests may import all of it.
 """

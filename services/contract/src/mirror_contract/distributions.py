@@ -1,8 +1,8 @@
 """
-What the file name of a distribution says: its project, its version, its type, and which installers take it.
+A parser of distribution file names: project, version, type, and the installers that accept the file.
 
 Essential reading: PEP 427 (wheels), PEP 625 (source distributions), PEP 440 (versions). PyPI holds hundreds of
-thousands of files from before these, so names are also read as distutils and setuptools wrote them.
+thousands of files that are older than these, so the parser also reads the names that distutils and setuptools wrote.
 """
 
 import re
@@ -15,28 +15,28 @@ from packaging.version import InvalidVersion, Version
 
 from mirror_contract.names import parse_project_name
 
-_MAX_NAME_BYTES = 255  # no file system that we know holds a longer name
-# Files that accompany another one (PEP 658, PEP 740; signatures, which PyPI took until 2023).
+_MAX_NAME_BYTES = 255  # the limit of every common file system
+# Files that accompany a distribution (PEP 658, PEP 740; PyPI accepted signatures until 2023).
 _COMPANIONS = (".metadata", ".asc", ".provenance")
-# The endings that pip takes, in the order in which they must be tried; uv 0.13 takes the first two alone.
+# The extensions that pip accepts, in the order in which they must be tried; uv 0.13 accepts only the first two.
 _SDISTS = (".tar.gz", ".zip")
 _PIP_SDISTS = (".tar.bz2", ".tar.xz", ".tar.lzma", ".tar.lz", ".tgz", ".tbz", ".txz", ".tlz", ".tar")
 _ARCHIVES = (".tar.z", ".tar.zst", ".bz2")
 _INSTALLERS = (".exe", ".msi", ".rpm", ".dmg", ".deb")
 _EGG = ".egg"
 _WHEEL = ".whl"
-# What distutils and setuptools put behind the version of anything but a source distribution.
+# The tags that distutils and setuptools append to the version, except in source distributions.
 _TAG = (
     r"[.-](?:py\d(?:\.\d+)?|win32|win64|win-\w+|linux-\w+|macosx-?[\d.]+(?:-\w+)?"
     r"|(?:cygwin|darwin|freebsd|solaris)-[\d.]+(?:-\w+)?)"
 )
 _RPM = r"(?:-\w[\w.]*)?\.(?:noarch|src|nosrc|i[3-6]86|x86_64|amd64|aarch64|armv\w+|ppc\w*|s390x?|ia64)"
 _TAGGED = re.compile(rf"(?P<version>.+?)(?:(?:{_TAG}){{0,4}}|{_RPM})", re.ASCII)
-# A name whose project is not known ends before the first part that begins with a digit. Brackets and quotes may precede
-# it: scikit-highs-('0.6.0',).tar.gz. What follows the version, as in "pyfurby-0.1 (1)", is cut off.
+# If the project is unknown, its name ends before the first part that begins with a digit. Brackets and quotes may come
+# before the digit: scikit-highs-('0.6.0',).tar.gz. Text after the version is dropped: "pyfurby-0.1 (1)".
 _UNKNOWN = re.compile(r"(?P<project>.+?)-(?P<version>\W*\d[0-9A-Za-z.+!_]*)(?:\W.*)?", re.ASCII | re.DOTALL)
 _BEFORE_VERSION = re.compile(r"^\W+", re.ASCII)
-# setuptools and PyPI wrote a name with blanks or other characters with a dash for each run of them.
+# setuptools and PyPI replaced each run of blanks and other characters in a name by one dash.
 _NOT_IN_PROJECT = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 
 
@@ -50,7 +50,7 @@ class DistributionType(StrEnum):
 
 
 class Installers(StrEnum):
-    """Which installers take a file."""
+    """The installers that accept a file."""
 
     ALL = "pip and uv"
     PIP = "pip"
@@ -58,7 +58,7 @@ class Installers(StrEnum):
 
 
 class Distribution(NamedTuple):
-    """A distribution whose project is read from its name; the version is empty where the name has none."""
+    """A distribution as its file name describes it; the version is empty if the name has none."""
 
     project: str
     version: str
@@ -66,7 +66,7 @@ class Distribution(NamedTuple):
 
 
 def parse_version(text: str) -> Version | None:
-    """Return a version by PEP 440, or None for any other text."""
+    """Return the version that PEP 440 reads from a text, or None if it is not a version."""
     try:
         return Version(text)
     except ValueError:  # InvalidVersion, or a number with more digits than Python reads
@@ -74,16 +74,16 @@ def parse_version(text: str) -> Version | None:
 
 
 def read_version(project: NormalizedName, filename: str) -> Version | None:
-    """Return the version in the name of a project's file, or None where it has none by PEP 440."""
+    """Return the version in the file name of a known project, or None if PEP 440 finds none."""
     return read_release(project, filename)[0]
 
 
 def read_release(project: NormalizedName, filename: str) -> tuple[Version | None, Installers]:
     """
-    Return the version in the name of a project's file, and which installers take the file.
+    Return the version in the file name of a known project, and the installers that accept the file.
 
-    A source distribution's version is everything behind the project's name, as installers read it:
-    ``foo-1.2.public.tar.gz`` has none, and not 1.2, which foo may never have released.
+    The version of a source distribution is everything after the project's name, as installers read it. So
+    ``foo-1.2.public.tar.gz`` has no version; 1.2 would be wrong, because foo may never have released it.
     """
     if filename.endswith(_WHEEL):
         try:
@@ -102,13 +102,13 @@ def read_release(project: NormalizedName, filename: str) -> tuple[Version | None
 
 
 def is_companion(filename: str) -> bool:
-    """Return whether a file only accompanies a distribution."""
+    """Return whether a file accompanies a distribution, such as a signature or a metadata file."""
     return filename.endswith(_COMPANIONS)
 
 
 @lru_cache(maxsize=8192)
 def parse_distribution(filename: str) -> Distribution | None:
-    """Return what a file's name says where its project is not known; None where it names no project."""
+    """Return the distribution that a file name describes, or None if the name has no project."""
     if len(filename) > _MAX_NAME_BYTES or is_companion(filename) or (ending := _ending(filename)) is None:
         return None
     project, text = _split(filename[: -len(ending)], ending)
@@ -121,7 +121,7 @@ def parse_distribution(filename: str) -> Distribution | None:
 
 
 def _split(stem: str, ending: str) -> tuple[str, str]:
-    """Return project and version of a name without its ending."""
+    """Split a file name without its extension into project and version."""
     if ending == _WHEEL and stem.count("-") in (4, 5):  # PEP 427: name, version, perhaps a build tag, and three tags
         project, version, *_ = stem.split("-")
         if parse_version(version) is not None:
@@ -157,7 +157,7 @@ def _type(ending: str) -> DistributionType:
 
 def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, wheel: bool = False) -> Version | None:
     parts = stem.split("-")
-    # A name's own separators, and some to spare for doubled ones; a file's name may have 250 of them.
+    # The name's own separators plus 15 for doubled ones. A file name may have 250, so the loop needs a bound.
     for cut in range(1, min(len(parts), project.count("-") + 16)):
         prefix = canonicalize_name("-".join(parts[:cut]))
         if prefix == project:
@@ -166,5 +166,5 @@ def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, 
                 text = match["version"]
             return parse_version(text)
         if len(prefix) > len(project):
-            break  # and none that follows is shorter
+            break  # every later prefix is longer still
     return None

@@ -1,14 +1,14 @@
-"""A project's name, as PEP 503 normalizes it."""
+"""Project names, normalized by PEP 503."""
 
 from typing import Annotated
 
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from pydantic import AfterValidator
 
-# Of a spelling, before it is normalized: runs of separators count as one.
-_LONGEST_SPELLING = 4 * 214
-# The longest name on PyPI has 188 characters; a path component holds 255 bytes, less what we add to it.
-LONGEST = 214
+# Before normalization, which turns a run of separators into one.
+_MAX_SPELLING_LENGTH = 4 * 214
+# The longest name on PyPI has 188 characters. A path component holds 255 bytes, and the syncer appends to it.
+MAX_NAME_LENGTH = 214
 
 
 def parse_project_name(text: str) -> NormalizedName:
@@ -16,19 +16,23 @@ def parse_project_name(text: str) -> NormalizedName:
     Return the normalized name of a project, which is safe as a path component.
 
     Raises:
-        ValueError: it is no name by PEP 508 (ASCII letters, digits and, inside, ``.``, ``_`` and ``-``) or too long.
+        ValueError: it is too long, or not a name by PEP 508 (ASCII letters and digits; ``.``, ``_``, ``-`` inside).
     """
-    if len(text) > _LONGEST_SPELLING:
-        raise ValueError(f"{text[:40]!r}… is too long for a project name: {len(text)} characters, at most {LONGEST}")
+    if len(text) > _MAX_SPELLING_LENGTH:
+        raise ValueError(
+            f"{text[:40]!r}… is too long for a project name: {len(text)} characters, at most {MAX_NAME_LENGTH}"
+        )
     try:
-        # ASCII first: the Kelvin sign, lower-cased, is a k.
+        # Check for ASCII first: the Kelvin sign lower-cased is a k.
         name = canonicalize_name(text if text.isascii() else "", validate=True)
     except InvalidName:
-        raise ValueError(f"{text[:80]!r} is not a project name: a-z, 0-9 and, inside, '.', '_' and '-'") from None
-    if len(name) > LONGEST:
-        raise ValueError(f"{text[:40]!r}… is too long for a project name: {len(name)} characters, at most {LONGEST}")
+        raise ValueError(f"{text[:80]!r} is not a project name: use a-z and 0-9, and '.', '_' or '-' inside") from None
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(
+            f"{text[:40]!r}… is too long for a project name: {len(name)} characters, at most {MAX_NAME_LENGTH}"
+        )
     return name
 
 
 ProjectName = Annotated[str, AfterValidator(parse_project_name)]
-"""A field of this type parses what it is given; what it holds is normalized."""
+"""A pydantic field of this type parses a name and holds it normalized."""

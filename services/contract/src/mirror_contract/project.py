@@ -1,4 +1,4 @@
-"""A project as the mirror has it."""
+"""Projects and their published files."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,13 +7,13 @@ from pydantic import BaseModel, Field
 
 
 class ProjectState(StrEnum):
-    """How a project stands against upstream."""
+    """The state of a mirrored project compared with upstream."""
 
     CURRENT = "current"
-    PARTIAL = "partial"  # published without files that could not be had
-    BEHIND = "behind"  # changed upstream and not fetched yet, or upstream shows an older page than ours
-    FAILING = "failing"  # could not be refreshed; what was published before stays
-    WITHDRAWN = "withdrawn"  # no longer published: gone upstream, or no longer selected
+    PARTIAL = "partial"  # published, but some files could not be downloaded
+    BEHIND = "behind"  # upstream changed and the sync is pending, or upstream serves an older page than ours
+    FAILING = "failing"  # the last refresh failed; the previous version stays published
+    WITHDRAWN = "withdrawn"  # no longer published: deleted upstream or no longer selected
 
 
 class Choice(StrEnum):
@@ -51,27 +51,29 @@ class ProjectFile(BaseModel):
 
 
 class Project(BaseModel):
-    """What is mirrored of a project, or why it is not."""
+    """A project on the mirror: its state, its files, and its last error."""
 
     name: str = Field(description="Normalized (PEP 503).")
     state: ProjectState
     serial: int | None = None
     file_count: int = 0
     stored_bytes: int = 0
-    error: str | None = Field(default=None, description="Why it is not current.")
-    attempts: int = Field(default=0, description="Failed ones in a row.")
-    due_at: datetime | None = Field(default=None, description="When it is tried again.")
+    error: str | None = Field(default=None, description="Why the project is not current.")
+    attempts: int = Field(default=0, description="Consecutive failed attempts.")
+    due_at: datetime | None = Field(default=None, description="Time of the next attempt.")
     checked_at: datetime | None = None
     changed_at: datetime | None = None
-    selected: str | None = Field(default=None, description="The line of mirror.toml that selects it, if one does.")
-    withheld_files: int = Field(default=0, description="Files that upstream has and the policy leaves out.")
+    selected: str | None = Field(
+        default=None, description="The line of mirror.toml that selects the project; absent if none does."
+    )
+    withheld_files: int = Field(default=0, description="Files that upstream has and the policy excludes.")
     undated_files: int | None = Field(
         default=None,
-        description="Files without an upload time. One is enough for `pip --uploaded-prior-to` to refuse the project. "
-        "Only in the answer for one project.",
+        description="Files without an upload time. A single one makes `pip --uploaded-prior-to` refuse the project. "
+        "Present only in the response for a single project.",
     )
     files: list[ProjectFile] | None = Field(
         default=None,
-        description="Only in the answer for one project. What is published: the newest 500, after up to 100 older ones "
-        "without an upload time; the index page names all. Then at most 500 that upstream names and are not published.",
+        description="Present only in the response for a single project. First published files: the newest 500, after "
+        "up to 100 older ones without an upload time; the index page lists all. Then at most 500 unpublished files.",
     )

@@ -1,4 +1,4 @@
-"""A file that holds one secret, as operators write it and compose mounts it. Nothing here repeats what it holds."""
+"""Files that hold one secret, as compose mounts them. No message or log line repeats their content."""
 
 import os
 import stat
@@ -10,12 +10,12 @@ MAX_SECRET_BYTES = 4096
 
 
 class SecretFileError(Exception):
-    """A file holds no usable secret; the message names the file and the remedy."""
+    """A secret file is unusable; the message names the file and the remedy."""
 
 
 def read_secret_file(path: Path) -> bytes:
     """
-    Return the secret in a file, without a byte order mark (Notepad and PowerShell write one) and white space around it.
+    Return the secret in a file, without surrounding white space and byte order mark (Notepad and PowerShell write one).
 
     Raises:
         SecretFileError: the file cannot be read, is empty, or holds fewer than 16 or more than 4,096 bytes.
@@ -32,8 +32,8 @@ def read_secret_file(path: Path) -> bytes:
     return secret
 
 
-def is_null(path: Path) -> bool:
-    """Return whether a path is ``/dev/null``, compose's default for a secret, under whatever name it is mounted."""
+def is_dev_null(path: Path) -> bool:
+    """Return whether a path is ``/dev/null`` under any name; compose mounts it for an unset secret."""
     try:
         found, null = path.stat(), Path(os.devnull).stat()
     except OSError:

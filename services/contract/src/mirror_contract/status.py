@@ -1,4 +1,4 @@
-"""The mirror's status: fresh, complete, and with room to grow?"""
+"""The mirror's status: freshness, completeness and free disk space."""
 
 from datetime import datetime
 
@@ -14,76 +14,82 @@ class Disk(BaseModel):
 
     size_bytes: int
     free_bytes: int
-    free_inodes: int | None = Field(default=None, description="Absent where the file system counts none.")
+    free_inodes: int | None = Field(default=None, description="Absent if the file system reports none.")
 
 
 class PendingRemoval(BaseModel):
-    """Files that no page names any more, and that can still be had until their grace is over."""
+    """Files that no page lists any more; clients can download them until their grace period ends."""
 
     files: int
-    bytes: int = Field(description="What comes free when all of them are removed.")
-    first_at: datetime = Field(description="When the first may be removed; one that is due goes with the next run.")
-    last_at: datetime
+    bytes: int = Field(description="Disk space that their deletion frees, in bytes.")
+    first_at: datetime = Field(
+        description="When the first file may be deleted; the next run deletes files that are due."
+    )
+    last_at: datetime = Field(description="When the last file may be deleted.")
 
 
 class Schedule(BaseModel):
-    """When the next run comes by itself."""
+    """The schedule of automatic runs."""
 
-    cron: str | None = Field(description="Absent: off.")
+    cron: str | None = Field(description="Five cron fields; absent: the schedule is off.")
     paused: bool = False
-    paused_since: datetime | None = Field(default=None, description="Absent: it is not paused.")
+    paused_since: datetime | None = Field(default=None, description="Absent: the schedule is not paused.")
     next_run_at: datetime | None = None
 
 
 class Status(BaseModel):
-    """Everything one look should tell."""
+    """The state of the whole mirror."""
 
-    syncer_up: bool = Field(description="False: the syncer does not answer; all else is the last that it said.")
-    as_of: datetime = Field(description="When the syncer said it.")
+    syncer_up: bool = Field(
+        description="False: the syncer does not answer, and all other fields are its last known status."
+    )
+    as_of: datetime = Field(description="When the syncer reported this status.")
     version: str
     upstream: str
     scope: str
     started_at: datetime
     schedule: Schedule
-    last_run: Run | None = Field(default=None, description="The last whole sync that ended.")
-    last_success_at: datetime | None = Field(default=None, description="When a whole sync last succeeded.")
+    last_run: Run | None = Field(default=None, description="The last full sync that ended.")
+    last_success_at: datetime | None = Field(default=None, description="When a full sync last succeeded.")
     last_completed_at: datetime | None = Field(
-        default=None, description="When a whole sync last did all that it could: succeeded, or was incomplete."
+        default=None, description="When a full sync last ended as succeeded or incomplete."
     )
     failing_since: datetime | None = Field(
-        default=None, description="When a whole sync first failed, of those since one last did all that it could."
+        default=None, description="When the first full sync failed after the last one that succeeded or was incomplete."
     )
-    amiss_since: datetime | None = Field(
+    needs_attention_since: datetime | None = Field(
         default=None, description="Since when at least one project has been failing or partial; absent: none is."
     )
     damaged_files: int = Field(
-        default=0, description="Published files and pages that a verify found damaged and none has found mended."
+        default=0, description="Published files and pages that a verify found damaged and that are not repaired yet."
     )
-    damaged_since: datetime | None = Field(default=None, description="When the first of them was found.")
+    damaged_since: datetime | None = Field(default=None, description="When a verify found the first of them.")
     withheld_since: datetime | None = Field(
-        default=None, description="Since when the deletion guard has held removals back; absent: it holds none."
+        default=None, description="Since when the deletion guard has withheld removals; absent: it withholds none."
     )
     policy: PolicyState | None = Field(default=None, description="Absent: a syncer of before did not say.")
     running: list[Run] = []
     queued: list[Run] = []
-    serial: int | None = Field(default=None, description="Scope everything alone.")
-    upstream_serial: int | None = Field(default=None, description="Scope everything alone.")
+    serial: int | None = Field(default=None, description='Only with `scope = "everything"`.')
+    upstream_serial: int | None = Field(default=None, description='Only with `scope = "everything"`.')
     upstream_news_at: datetime | None = Field(
         default=None,
-        description="When upstream last had news: another list, another serial or another page than before.",
+        description="When upstream last changed: another project list, serial or page.",
     )
-    upstream_before: str | None = Field(
-        default=None, description="The upstream of before, until a whole sync has compared everything with this one."
+    previous_upstream: str | None = Field(
+        default=None,
+        description="The upstream before the last switch, until a full sync has compared all projects.",
     )
     projects: dict[ProjectState, int]
     installable: int = Field(description="Projects with at least one published file.")
     files: int
     stored_bytes: int
-    disk: Disk | None = Field(description="Absent: the volume cannot be asked.")
+    disk: Disk | None = Field(description="Absent: the volume cannot be read.")
     pending_removal: PendingRemoval | None = Field(
-        default=None, description="What a run of kind `collect` with `now` would free; absent: nothing waits."
+        default=None, description="Files that a run of kind `collect` with `now` would delete; absent: none."
     )
     failing: list[Project] = Field(
-        default=[], description="The first twenty that are failing, partial or, of a selection, behind."
+        default=[],
+        description="The first twenty projects that are failing or partial; of a selection, also those behind.",
     )
-    problems: list[str] = Field(default=[], description="What needs a person, each with what to do.")
+    problems: list[str] = Field(default=[], description="Problems that a person must solve, each with its remedy.")

@@ -1,4 +1,4 @@
-"""A run on a terminal: how far, how much, how fast, how long still, and what failed last. Needs rich."""
+"""The progress display of a run on a terminal: progress, size, speed, remaining time, last failures. Needs rich."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,19 +18,19 @@ from rich.progress import (
 from rich.text import Text
 
 from mirror_contract.run import Failure, Run, RunKind
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 
 _FAILURES_SHOWN = 5
 
 
 def failure_line(failure: Failure) -> str:
-    """Return a failure in one line; names and reasons are upstream's words."""
-    return ": ".join(plain(part) for part in (failure.project, failure.file, failure.reason) if part)
+    """Return a failure as one line, safe to print: names and reasons may come from upstream."""
+    return ": ".join(printable(part) for part in (failure.project, failure.file, failure.reason) if part)
 
 
 @contextmanager
 def run_progress(console: Console) -> Iterator[Callable[[Run], None]]:
-    """Yield a function that shows a run as it is now; at the end of the block the display vanishes."""
+    """Yield a function that displays a run's current state; the display disappears at the end of the block."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -41,7 +41,7 @@ def run_progress(console: Console) -> Iterator[Callable[[Run], None]]:
         TimeRemainingColumn(),
     )
     projects = bar.add_task("", total=None, size="")
-    size = bar.add_task("", total=None, visible=False, size="")  # rich measures its speed
+    size = bar.add_task("", total=None, visible=False, size="")  # not shown: rich measures its speed
     failed = Text(style="red")
 
     def show(run: Run) -> None:
@@ -58,7 +58,7 @@ def run_progress(console: Console) -> Iterator[Callable[[Run], None]]:
         )
         number = counts.projects_failed + counts.projects_partial
         failed.plain = "\n".join(
-            ([f"{number:,} failed or partial, the latest:"] if number else [])
+            ([f"{number:,} failed or partial; the latest:"] if number else [])
             + [failure_line(failure) for failure in run.failures[-_FAILURES_SHOWN:]]
         )
 

@@ -1,6 +1,6 @@
-"""Text from elsewhere, made safe to be shown."""
+"""Text from untrusted sources, made safe to print."""
 
 
-def plain(text: str | None) -> str:
-    """Return text without characters that would steer a terminal or reverse a line; each becomes U+FFFD."""
+def printable(text: str | None) -> str:
+    """Return a text with U+FFFD for each character that could control a terminal or reverse a line."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text or "")

@@ -1,1 +1,1 @@
-"""The mirror's thin edge: trigger, status and metrics over HTTP."""
+"""Control: triggers, status and metrics of the mirror over HTTP."""

@@ -1,4 +1,4 @@
-"""Logging: one line an event, JSON for machines, colour for people."""
+"""Logging: a line per event, as JSON for machines or coloured for people."""
 
 import io
 import logging
@@ -9,53 +9,53 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from mirror_contract.text import plain
-from mirror_control.access.audit import LOGGER, Sparing
+from mirror_contract.text import printable
+from mirror_control.access.audit import LOGGER_NAME, LogRateLimit
 from mirror_control.settings import LogFormat, LogLevel
 
 
-def _plain_values(_: object, __: str, line: EventDict) -> EventDict:
-    """Take from what strangers wrote what steers a terminal, and the line breaks that would begin a line of theirs."""
-    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+def _make_values_printable(_: object, __: str, line: EventDict) -> EventDict:
+    """Make values safe to print: clients could otherwise control a terminal, or forge lines by line breaks."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
-def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
-    """Write a traceback whose message may be a client's words, as ``_plain_values`` does for the rest."""
+def _print_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Write a traceback in printable form, because its message may contain a client's text."""
     written = io.StringIO()
     structlog.dev.plain_traceback(written, error)
-    stream.write("\n".join(map(plain, written.getvalue().split("\n"))))
+    stream.write("\n".join(map(printable, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: EventDict) -> EventDict:
     return {key: line[key] for key in ("time", "level", "message") if key in line} | dict(line)
 
 
-class _Invalid(logging.Filter):
-    """Passes one of Uvicorn's warnings of what is no HTTP each second: anybody could fill the log with them."""
+class _InvalidRequestFilter(logging.Filter):
+    """Passes one of Uvicorn's warnings about invalid HTTP per second: any client could fill the log with them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._sparing = Sparing()
+        self._rate_limit = LogRateLimit()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is written."""
-        return not record.getMessage().startswith("Invalid HTTP request") or self._sparing.unlogged() is not None
+        """Return whether to write a record."""
+        return not record.getMessage().startswith("Invalid HTTP request") or self._rate_limit.admit() is not None
 
 
 def configure(*, level: LogLevel, form: LogFormat) -> None:
-    """Send structlog's and the libraries' records to standard error, in one format."""
-    people = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and sys.stderr.isatty())
-    every: list[Processor] = [
+    """Send the records of structlog and of libraries to standard error, in one format."""
+    for_people = form is LogFormat.CONSOLE or (form is LogFormat.AUTO and sys.stderr.isatty())
+    common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     render: list[Processor] = (
         [
-            _plain_values,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback),
+            _make_values_printable,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_print_traceback),
         ]
-        if people
+        if for_people
         else [
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
@@ -65,15 +65,15 @@ def configure(*, level: LogLevel, form: LogFormat) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        ProcessorFormatter(foreign_pre_chain=every, processors=[ProcessorFormatter.remove_processors_meta, *render])
+        ProcessorFormatter(foreign_pre_chain=common, processors=[ProcessorFormatter.remove_processors_meta, *render])
     )
     logging.basicConfig(handlers=[handler], level=level.number, force=True)
-    logging.getLogger(LOGGER).setLevel(min(logging.INFO, level.number))
-    # Uvicorn tells of its start and stop in ten lines, control in one each.
-    logging.getLogger("uvicorn.error").addFilter(_Invalid())
+    logging.getLogger(LOGGER_NAME).setLevel(min(logging.INFO, level.number))
+    # Uvicorn logs its start and stop in ten lines; control logs one line each.
+    logging.getLogger("uvicorn.error").addFilter(_InvalidRequestFilter())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING if level is LogLevel.INFO else level.number)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *every, ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *common, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

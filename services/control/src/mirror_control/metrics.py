@@ -1,4 +1,4 @@
-"""One exposition for Prometheus: what the syncer counts, and whether it answers."""
+"""The exposition for Prometheus: the syncer's metrics, and whether the syncer answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,20 +14,20 @@ _UP = f"{PREFIX}syncer_up"
 
 def parse_exposition(content: bytes) -> Sequence[Metric]:
     """
-    Return our families of an exposition in Prometheus's text format.
+    Return the mirror's own families of an exposition in Prometheus's text format.
 
     Raises:
-        ValueError: it is none, or has nothing of ours.
+        ValueError: it is not an exposition, or has none of the mirror's families.
     """
     try:
         families = list(text_string_to_metric_families(content.decode()))
-    except (ValueError, IndexError) as error:  # the parser runs off the end of some broken lines
+    except (ValueError, IndexError) as error:  # the parser raises IndexError for some truncated lines
         raise ValueError(f"not an exposition: {error}") from error
-    # The syncer's process and platform would be taken for control's: the mirror's own families alone.
-    ours = [family for family in families if family.name.startswith(PREFIX)]
-    if not ours:
-        raise ValueError(f"not an exposition of ours: no metric begins with {PREFIX}")
-    return ours
+    # Only the mirror's families: the syncer's process and platform metrics would look like control's.
+    own = [family for family in families if family.name.startswith(PREFIX)]
+    if not own:
+        raise ValueError(f"not an exposition of the mirror: no metric begins with {PREFIX}")
+    return own
 
 
 class Exposition(Collector):
@@ -35,10 +35,10 @@ class Exposition(Collector):
     The syncer's families and control's own, for one scrape.
 
     Args:
-        families: the syncer's, or the last that it had.
-        syncer_up: whether they are fresh. Otherwise gauges are repeated, so that an alert on a timestamp still fires,
-            and counters and histograms are absent, so that no rate is made of standing still.
-        version: control's.
+        families: the syncer's current families, or its last known ones.
+        syncer_up: whether the families are current. If not, gauges repeat the last value, so that an alert on a
+            timestamp still fires; counters and histograms are absent, so that Prometheus computes no rate of zero.
+        version: control's version.
     """
 
     def __init__(self, families: Iterable[Metric], *, syncer_up: bool, version: str) -> None:
@@ -47,18 +47,20 @@ class Exposition(Collector):
         self._version = version
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families, each once: ``build_info`` has a sample of either service."""
-        build = GaugeMetricFamily(_BUILD, "What runs: 1 for each service.", labels=["service", "version"])
+        """Yield each family once; ``build_info`` has a sample for each of the two services."""
+        build = GaugeMetricFamily(
+            _BUILD, "Version of each service; the value is always 1.", labels=["service", "version"]
+        )
         for family in self._families:
             if family.name == _BUILD:
                 build.samples += family.samples
-            elif family.name != _UP and (self._syncer_up or _stands_still(family)):
+            elif family.name != _UP and (self._syncer_up or _may_repeat(family)):
                 yield family
         build.add_metric(["control", self._version], 1)
         yield build
-        yield GaugeMetricFamily(_UP, "Whether the syncer answers.", value=self._syncer_up)
+        yield GaugeMetricFamily(_UP, "1 if the syncer answers control, 0 otherwise.", value=self._syncer_up)
 
 
-def _stands_still(family: Metric) -> bool:
-    # `_created` is a counter's or histogram's birthday, and goes with it.
+def _may_repeat(family: Metric) -> bool:
+    # `_created` belongs to a counter or histogram.
     return family.type == "gauge" and not family.name.endswith("_created")

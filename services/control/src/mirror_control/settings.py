@@ -1,4 +1,4 @@
-"""Control's settings: environment variables, parsed once; every problem is told at once."""
+"""Control's settings: environment variables, parsed once. All problems are reported together."""
 
 import logging
 import os
@@ -12,17 +12,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mirror_contract.secret_file import is_null
+from mirror_contract.secret_file import is_dev_null
 from mirror_control.access.hosts import parse_hosts
 from mirror_control.access.named_tokens import NamedTokens, Tokens
 from mirror_control.access.token import TokenError, TokenFile
-from mirror_control.client.api_client import UNIX
+from mirror_control.client.api_client import UNIX_PREFIX
 
 PREFIX = "MIRROR_"
 
 
 class LogLevel(StrEnum):
-    """How much is logged."""
+    """The lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -31,20 +31,20 @@ class LogLevel(StrEnum):
 
     @property
     def number(self) -> int:
-        """As the standard library counts it."""
+        """The standard library's number for the level."""
         return logging.getLevelNamesMapping()[self.name]
 
 
 class LogFormat(StrEnum):
-    """How it is logged."""
+    """The format of log lines."""
 
-    AUTO = "auto"  # for people on a terminal, JSON elsewhere
+    AUTO = "auto"  # CONSOLE on a terminal, JSON elsewhere
     JSON = "json"
     CONSOLE = "console"
 
 
 class Address(NamedTuple):
-    """Where to listen."""
+    """A host and port to listen on."""
 
     host: str
     port: int
@@ -54,46 +54,48 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Parse ``host:port``, which an address also prints as; an IPv6 host stands in brackets."""
+        """Parse ``host:port``, the inverse of ``str``; an IPv6 host is in brackets."""
         parts = urlsplit(f"//{text}")
         if not parts.hostname or parts.port is None or parts.path:
             raise ValueError("must be host:port, such as 0.0.0.0:8081 or [::]:8081")
         return cls(host=parts.hostname, port=parts.port)
 
 
-def _syncer_address(text: str) -> str:
-    if text.startswith(UNIX):
-        if not Path(text.removeprefix(UNIX)).is_absolute():
-            raise ValueError(f"must be an absolute path after {UNIX}, such as {UNIX}/run/pypi-mirror/syncer.sock")
+def _check_syncer_url(text: str) -> str:
+    if text.startswith(UNIX_PREFIX):
+        if not Path(text.removeprefix(UNIX_PREFIX)).is_absolute():
+            raise ValueError(
+                f"must be an absolute path after {UNIX_PREFIX}, such as {UNIX_PREFIX}/run/pypi-mirror/syncer.sock"
+            )
         return text
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"must be {UNIX}/path or an http:// address, such as http://127.0.0.1:8090")
+        raise ValueError(f"must be {UNIX_PREFIX}/path or an http:// address, such as http://127.0.0.1:8090")
     return text.rstrip("/") + "/"
 
 
-def _hosts(value: object) -> object:
+def _parse_hosts(value: object) -> object:
     return parse_hosts(value) if isinstance(value, str) else value
 
 
-def _days(value: object) -> object:
-    """Read ``400d`` as 400 days."""
+def _parse_days(value: object) -> object:
+    """Parse a number of days such as ``400d``."""
     if isinstance(value, timedelta):
         return value  # the default
     if isinstance(value, str) and (match := re.fullmatch(r"([1-9]\d{0,3})d", value.strip(), re.ASCII)):
         return timedelta(days=int(match[1]))
-    raise ValueError("must be days, from 1d to 9999d, as in 400d")
+    raise ValueError("must be a number of days from 1d to 9999d, such as 400d")
 
 
-def _writable(path: Path) -> Path:
+def _check_writable(path: Path) -> Path:
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         owner = f"{os.geteuid()}:{os.getegid()}"
-        raise ValueError(f"must be a directory that {owner} can write (chown {owner} {path})")
+        raise ValueError(f"must be a directory that {owner} can write; run `chown {owner} {path}`")
     return path
 
 
-def _usable(path: Path | None) -> Path | None:
-    if path is None or is_null(path):
+def _check_token_file(path: Path | None) -> Path | None:
+    if path is None or is_dev_null(path):
         return None
     try:
         TokenFile(path).current()
@@ -103,7 +105,7 @@ def _usable(path: Path | None) -> Path | None:
 
 
 class SettingsError(Exception):
-    """The environment is wrong; a line a problem."""
+    """The environment is invalid; the message has a line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -112,33 +114,33 @@ class SettingsError(Exception):
 
 class Settings(BaseSettings):
     """
-    What control wants to know; a field ``x`` is the variable ``MIRROR_X``.
+    Control's settings; the field ``x`` is the variable ``MIRROR_X``.
 
-    An empty variable counts as unset: compose passes those on for knobs that nobody turned.
+    An empty variable counts as unset, because compose passes unset variables on as empty ones.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, validate_default=True
     )
 
-    control_token_file: Annotated[Path | None, AfterValidator(_usable)] = None
-    control_state: Annotated[Path, AfterValidator(_writable)] = Path("/var/lib/pypi-mirror-control")
-    control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 a container's own address
-    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)] = ()
+    control_token_file: Annotated[Path | None, AfterValidator(_check_token_file)] = None
+    control_state: Annotated[Path, AfterValidator(_check_writable)] = Path("/var/lib/pypi-mirror-control")
+    control_listen: Annotated[Address, NoDecode, BeforeValidator(Address.parse)] = Address("0.0.0.0", 8081)  # noqa: S104 the container's network is private
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_hosts)] = ()
     access_log: Path = Path("/logs")
-    downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_days)] = timedelta(days=400)
-    syncer_url: Annotated[str, AfterValidator(_syncer_address)] = "http://127.0.0.1:8090/"
+    downloads_kept: Annotated[timedelta, NoDecode, BeforeValidator(_parse_days)] = timedelta(days=400)
+    syncer_url: Annotated[str, AfterValidator(_check_syncer_url)] = "http://127.0.0.1:8090/"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.AUTO
 
     @property
     def token_file(self) -> TokenFile:
-        """The operator's, or else control's own."""
+        """The operator's token file, or else the one that control creates."""
         return TokenFile(self.control_token_file or self.control_state / "token")
 
     @property
     def tokens(self) -> Tokens:
-        """All tokens: the operator's, and those that `mirrorctl token create` made."""
+        """All tokens: the operator's, and those of `mirrorctl token create`."""
         return Tokens(self.token_file, NamedTokens(self.control_state / "tokens"))
 
     @classmethod
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
         Read the environment.
 
         Raises:
-            SettingsError: with all that is wrong.
+            SettingsError: with all problems.
         """
         try:
             return cls()

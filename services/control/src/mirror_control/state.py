@@ -1,4 +1,4 @@
-"""Control's own directory: what it remembers from one start to the next."""
+"""Control's state directory, which outlives a restart."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file that is seen whole or not at all, readable by its owner alone (``mkstemp`` makes it 0600)."""
+    """Replace a file atomically; only its owner can read it (``mkstemp`` creates it with mode 0600)."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -27,13 +27,13 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
-class LastKnown(Generic[Value]):
+class LastGoodAnswer(Generic[Value]):
     """
-    The last good answer of the syncer: in memory, and on disk for control's next start.
+    The last good answer of the syncer, in memory and on disk for control's next start.
 
     Args:
-        path: where it is kept.
-        parse: makes the value of an answer's bytes, or raises ValueError.
+        path: the file on disk.
+        parse: converts an answer's bytes to the value, or raises ValueError.
     """
 
     def __init__(self, path: Path, *, parse: Callable[[bytes], Value]) -> None:
@@ -43,19 +43,19 @@ class LastKnown(Generic[Value]):
         self._saved = b""
         self.value: Value | None = None
         try:
-            self.learn(path.read_bytes())
+            self.update(path.read_bytes())
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            log.warning("last known state not read", path=str(path), error=str(error))
+            log.warning("reading the last known state failed", path=str(path), error=str(error))
         self._saved = self._content
 
-    def learn(self, content: bytes) -> Value:
+    def update(self, content: bytes) -> Value:
         """
-        Keep an answer in memory and return what it says.
+        Store an answer in memory and return its value.
 
         Raises:
-            ValueError: it says nothing that can be understood; what was known stays.
+            ValueError: the answer is invalid; the previous one stays.
         """
         self.value = self._parse(content)
         self._content = content
@@ -63,10 +63,10 @@ class LastKnown(Generic[Value]):
 
     def save(self) -> None:
         """
-        Write what is known to disk, if it is news.
+        Write the answer to disk if it changed.
 
         Raises:
-            OSError: it can't be written.
+            OSError: the file can't be written.
         """
         if self._content != self._saved:
             content = self._content

@@ -1,6 +1,6 @@
 """
 ``mirrorctl``, the command line of a running mirror: each command calls control's API.
 
-Read ``cli`` first. ``conversation`` calls control and turns every error into one line and an exit code; ``follow``
-stays with a run, showing its progress; ``views`` shows answers to people.
+Read ``cli`` first. ``api_call`` calls control and turns every error into one line and an exit code; ``follow`` shows
+the progress of a run; ``views`` formats answers for people.
 """

@@ -1,4 +1,4 @@
-"""``mirrorctl``: the API for people and scripts, a command a call."""
+"""The commands of ``mirrorctl``, one for each call of the API."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -16,28 +16,28 @@ from mirror_contract import (
     Trigger,
     parse_project_name,
 )
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_control.client.api_client import ApiClient
-from mirror_control.client.concerns import Level
-from mirror_control.client.download_shapes import DownloadFilter, MissFilter
-from mirror_control.client.shapes import Item, Page, ProjectFilter, RunFilter
-from mirror_control.client.verdict import judge
+from mirror_control.client.download_schemas import DownloadFilter, MissFilter
+from mirror_control.client.health import assess_health
+from mirror_control.client.issues import HealthLevel
+from mirror_control.client.schemas import Item, Page, ProjectFilter, RunFilter
 from mirrorctl import views
-from mirrorctl.conversation import FAILED, INCOMPLETE, INTERRUPTED, USAGE, ask, fail, find_token, validated
+from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
 from mirrorctl.follow import follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.token_commands import token
 
-_CODES = {Level.ALARM: FAILED, Level.WARNING: INCOMPLETE}
+_EXIT_CODES = {HealthLevel.ALARM: FAILED, HealthLevel.WARNING: INCOMPLETE}
 
 main = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # an error is a line, not a box
-    help="Look at a mirror and steer it. Outside control's container, give the mirror's address (--url). Commands that "
-    "change something, and misses, also need a token there (the variable MIRROR_TOKEN). What changes something answers "
-    "in words on a terminal, and in the API's JSON in a pipe.",
+    rich_markup_mode=None,  # print errors as a line, not in a box
+    help="Inspect and control a mirror. Outside control's container, pass the mirror's address (--url). There, misses "
+    "and all commands that change something also need a token (environment variable MIRROR_TOKEN). Commands that "
+    "change something print text on a terminal and the API's JSON into a pipe.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
@@ -50,7 +50,7 @@ main.add_typer(token)
 def _remember_url(
     context: typer.Context,
     url: Annotated[
-        str, typer.Option(envvar="MIRRORCTL_URL", metavar="URL", help="The mirror's or control's address.")
+        str, typer.Option(envvar="MIRRORCTL_URL", metavar="URL", help="Address of the mirror or of control.")
     ] = "http://127.0.0.1:8081",
 ) -> None:
     context.obj = url
@@ -62,14 +62,14 @@ def status(
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Exit with 3 where someone should look, 1 where nothing new comes until then."),
+        typer.Option("--check", help="Exit with 3 if a person should look soon, with 1 if updates have stopped."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show whether the mirror is fresh, complete and has room."""
-    found = ask(context.obj, lambda control: control.status())
+    """Show whether the mirror is fresh, complete and has free space."""
+    found = call_control(context.obj, lambda control: control.get_status())
     _show(found, views.status(found), as_json=as_json)
-    if check and (code := _CODES.get(judge(found, now=datetime.now(UTC)).gravest)):
+    if check and (code := _EXIT_CODES.get(assess_health(found, now=datetime.now(UTC)).worst_level)):
         raise typer.Exit(code)
 
 
@@ -78,20 +78,22 @@ def sync(
     context: typer.Context,
     projects: Projects = None,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Fetch all pages anew, check that files are there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Request all pages again, and check that all files exist.")
+    ] = False,
     allow_removals: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Remove up to so many projects, whatever the guard says.")
+        int | None, typer.Option(min=0, metavar="N", help="Allow up to N removals, overriding the deletion guard.")
     ] = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force all that upstream lists.")] = False,
-    following: Follow = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm --force for the whole index.")] = False,
+    follow_run: Follow = False,
 ) -> None:
     """
-    Bring projects, or the whole mirror, to what upstream has.
+    Update projects, or the whole mirror, from upstream.
 
-    Without --follow it asks for a run, says its id, and is done. An equal run that waits already is taken instead.
+    Without --follow, it only queues a run and prints its id. If an equal run is already queued, it prints that one.
     """
     options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
-    _start(context, RunKind.SYNC, projects, options, following=following)
+    _start_run(context, RunKind.SYNC, projects, options, follow_run=follow_run)
 
 
 @main.command()
@@ -100,19 +102,17 @@ def verify(
     projects: Projects = None,
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Fetch again what is wrong or missing; let go what nothing names.")
+        bool, typer.Option("--repair", help="Re-download corrupt or missing files and remove orphaned ones.")
     ] = False,
-    upstream: Annotated[
-        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
-    ] = False,
-    following: Follow = False,
+    upstream: Annotated[bool, typer.Option("--upstream", help="Also compare each page with upstream.")] = False,
+    follow_run: Follow = False,
 ) -> None:
     """
-    Hash what is published, of projects or the whole mirror.
+    Hash the published files of projects, or of the whole mirror.
 
-    Of the whole mirror it also looks for files that nothing names.
+    For the whole mirror, it also searches for orphaned files, which no page lists.
     """
-    _start(context, RunKind.VERIFY, projects, {"repair": repair, "upstream": upstream}, following=following)
+    _start_run(context, RunKind.VERIFY, projects, {"repair": repair, "upstream": upstream}, follow_run=follow_run)
 
 
 @main.command()
@@ -120,84 +120,87 @@ def collect(
     context: typer.Context,
     *,
     now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False,
-    following: Follow = False,
+    follow_run: Follow = False,
 ) -> None:
     """
-    Delete files that no page names and whose grace period is over.
+    Delete files that no page lists and whose grace period is over.
 
-    Each sync does so as well. With --now the room is free at once, and clients can no longer download these files.
+    Each sync does so, too. With --now, the space is free at once, and clients can no longer download these files.
     """
-    _start(context, RunKind.COLLECT, None, {"now": now}, following=following)
+    _start_run(context, RunKind.COLLECT, None, {"now": now}, follow_run=follow_run)
 
 
 @main.command()
 def runs(
     context: typer.Context,
-    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="One, with its failures.")] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="Show only this run, with its failures.")] = None,
     *,
-    state: Annotated[list[RunState] | None, typer.Option(help="Any of these.")] = None,
-    kind: Annotated[RunKind | None, typer.Option(help="Of this kind alone.")] = None,
-    trigger: Annotated[list[Trigger] | None, typer.Option(help="Who asked for it: any of these.")] = None,
+    state: Annotated[list[RunState] | None, typer.Option(help="Only this state (repeatable).")] = None,
+    kind: Annotated[RunKind | None, typer.Option(help="Only this kind.")] = None,
+    trigger: Annotated[list[Trigger] | None, typer.Option(help="Only runs of this origin (repeatable).")] = None,
     since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="From this day on, in UTC.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Only runs created on or after this day, in UTC."),
     ] = None,
     limit: Limit = 20,
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, newest first, or look at one."""
+    """List runs, newest first, or show one."""
     if run_id is not None:
-        run = ask(context.obj, lambda control: control.run(run_id))
+        run = call_control(context.obj, lambda control: control.get_run(run_id))
         return _show(run, views.run(run), as_json=as_json)
-    asked = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
-    wanted = validated(RunFilter, **asked, limit=limit, after=after)
-    page = ask(context.obj, lambda control: control.runs(wanted))
-    return _show_part(page, views.runs(page.items), as_json=as_json)
+    filters = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
+    wanted = parse_options(RunFilter, **filters, limit=limit, after=after)
+    page = call_control(context.obj, lambda control: control.list_runs(wanted))
+    return _show_page(page, views.runs(page.items), as_json=as_json)
 
 
 @main.command()
 def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar="RUN")]) -> None:
     """
-    Let a run end early; what it has published stays.
+    Cancel a run; what it has already published stays.
 
-    It ends within seconds: what still waits for upstream after five is given up, and comes with the next run.
+    The run ends within seconds. After five seconds it aborts open requests; the next run repeats them.
     """
-    run = ask(context.obj, lambda control: control.cancel(run_id), token=find_token())
-    told = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends within seconds.")
-    _show(run, told, as_json=views.piped())
+    run = call_control(context.obj, lambda control: control.cancel_run(run_id), token=find_token())
+    text = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends within seconds.")
+    _show(run, text, as_json=views.is_piped())
 
 
 @main.command()
 def pause(context: typer.Context) -> None:
-    """Start no more runs by the clock; those asked for go on."""
-    _hold(context, "pause")
+    """Pause scheduled runs; runs that a person requests still start."""
+    _change_schedule(context, "pause")
 
 
 @main.command()
 def resume(context: typer.Context) -> None:
-    """Start runs by the clock again."""
-    _hold(context, "resume")
+    """Resume scheduled runs."""
+    _change_schedule(context, "resume")
 
 
 @main.command()
 def projects(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="PROJECT", help="One, with its files.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="PROJECT", help="Show only this project, with its files.")
+    ] = None,
     *,
-    state: Annotated[list[ProjectState] | None, typer.Option(help="Any of these.")] = None,
-    search: Annotated[str | None, typer.Option(help="What names begin with.")] = None,
+    state: Annotated[list[ProjectState] | None, typer.Option(help="Only this state (repeatable).")] = None,
+    search: Annotated[str | None, typer.Option(help="Prefix of the names.")] = None,
     limit: Limit = 50,
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what is mirrored, or say why a project is or isn't."""
+    """List projects, or show why one is or is not mirrored."""
     if name is not None:
-        known_as = _name(name)
-        project = ask(context.obj, lambda control: control.project(known_as))
+        normalized = _normalize(name)
+        project = call_control(context.obj, lambda control: control.get_project(normalized))
         return _show(project, views.project(project), as_json=as_json)
-    wanted = validated(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
-    page = ask(context.obj, lambda control: control.projects(wanted))
-    return _show_part(page, views.projects(page.items), as_json=as_json)
+    wanted = parse_options(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
+    page = call_control(context.obj, lambda control: control.list_projects(wanted))
+    return _show_page(page, views.projects(page.items), as_json=as_json)
 
 
 @main.command()
@@ -205,7 +208,7 @@ def check(
     context: typer.Context,
     file: Annotated[
         typer.FileText,
-        typer.Argument(metavar="FILE", encoding="utf-8", help="A candidate for mirror.toml; -: standard input."),
+        typer.Argument(metavar="FILE", encoding="utf-8", help="A candidate for mirror.toml; - reads standard input."),
     ],
     *,
     as_json: AsJson = False,
@@ -213,14 +216,14 @@ def check(
     """
     Check a candidate for mirror.toml; this changes nothing.
 
-    It names each mistake with its line, and how many projects would change. A token with the right read is enough.
+    It prints each mistake with its line, or how many projects would change. It needs a token with the right read.
     """
     try:
         candidate = PolicyCandidate(text=file.read())
     except UnicodeDecodeError:
         fail(f"{file.name} is not UTF-8; save it as UTF-8", code=USAGE)
-    found = ask(context.obj, lambda control: control.check_policy(candidate), token=find_token())
-    _show(found, "\n".join(map(plain, found.sentences())), as_json=as_json)
+    found = call_control(context.obj, lambda control: control.check_policy(candidate), token=find_token())
+    _show(found, "\n".join(map(printable, found.sentences())), as_json=as_json)
     if found.problems:
         raise typer.Exit(USAGE)
 
@@ -228,54 +231,53 @@ def check(
 @main.command()
 def downloads(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Of one, by version.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Only this project, by version.")] = None,
     *,
     since: Since = None,
     top: Top = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was downloaded from here, and by which clients."""
-    wanted = DownloadFilter(project=name and _name(name), since=since and since.date(), top=top)
-    found = ask(context.obj, lambda control: control.downloads(wanted))
+    """Show downloads by project, version and client."""
+    wanted = DownloadFilter(project=name and _normalize(name), since=since and since.date(), top=top)
+    found = call_control(context.obj, lambda control: control.get_downloads(wanted))
     _show(found, views.downloads(found), as_json=as_json)
 
 
 @main.command()
 def misses(context: typer.Context, *, since: Since = None, top: Top = 20, as_json: AsJson = False) -> None:
-    """Show what was asked for and is not here."""
+    """Show requests for projects and files that are not here."""
     wanted = MissFilter(since=since and since.date(), top=top)
-    found = ask(context.obj, lambda control: control.misses(wanted), token=find_token())
+    found = call_control(context.obj, lambda control: control.get_misses(wanted), token=find_token())
     _show(found, views.misses(found), as_json=as_json)
 
 
-@main.command()
-def _hold(context: typer.Context, action: Literal["pause", "resume"]) -> None:
-    schedule = ask(context.obj, lambda control: control.schedule(action), token=find_token())
-    _show(schedule, views.schedule(schedule), as_json=views.piped())
+def _change_schedule(context: typer.Context, action: Literal["pause", "resume"]) -> None:
+    schedule = call_control(context.obj, lambda control: control.change_schedule(action), token=find_token())
+    _show(schedule, views.schedule(schedule), as_json=views.is_piped())
 
 
-def _start(
+def _start_run(
     context: typer.Context,
     kind: RunKind,
     projects: list[str] | None,
     options: dict[str, bool | int | None],
     *,
-    following: bool,
+    follow_run: bool,
 ) -> None:
-    run_request = validated(RunRequest, kind=kind, projects=projects or None, **options)
+    run_request = parse_options(RunRequest, kind=kind, projects=projects or None, **options)
 
-    async def conversation(control: ApiClient) -> Run:
-        run = await control.start(run_request, trigger=Trigger.CLI)
-        return await follow(control, run) if following else run
+    async def start(control: ApiClient) -> Run:
+        run = await control.start_run(run_request, trigger=Trigger.CLI)
+        return await follow(control, run) if follow_run else run
 
     try:
-        run = ask(context.obj, conversation, token=find_token())
+        run = call_control(context.obj, start, token=find_token())
     except KeyboardInterrupt:
-        fail("the run goes on; `mirrorctl runs` shows it", code=INTERRUPTED)
-    if not following:
-        return _show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.piped())
-    if not views.piped():
-        views.show(views.run(run))
+        fail("the run continues; `mirrorctl runs` shows it", code=INTERRUPTED)
+    if not follow_run:
+        return _show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.is_piped())
+    if not views.is_piped():
+        views.print_view(views.run(run))
     match run.state:
         case RunState.SUCCEEDED:
             return None
@@ -285,7 +287,7 @@ def _start(
             raise typer.Exit(FAILED)
 
 
-def _name(spelling: str) -> str:
+def _normalize(spelling: str) -> str:
     try:
         return parse_project_name(spelling)
     except ValueError as error:
@@ -296,10 +298,10 @@ def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
     if as_json:
         typer.echo(answer.model_dump_json(exclude_none=True))
     else:
-        views.show(view)
+        views.print_view(view)
 
 
-def _show_part(page: Page[Item], view: views.View, *, as_json: bool) -> None:
+def _show_page(page: Page[Item], view: views.View, *, as_json: bool) -> None:
     _show(page, view, as_json=as_json)
     if page.next is not None and not as_json:
-        typer.echo(f"more: --after {plain(page.next)}")  # one line, which a terminal folds and a mouse copies whole
+        typer.echo(f"more: --after {printable(page.next)}")  # on one line, so that a mouse copies it whole

@@ -1,4 +1,4 @@
-"""Stay with a run until it ends: progress on a terminal, JSON lines elsewhere."""
+"""Following a run until it ends: a progress display on a terminal, JSON lines elsewhere."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -8,46 +8,46 @@ import typer
 
 from mirror_contract import Run
 from mirror_contract.terminal import run_progress
-from mirror_control.client.api_client import ApiClient, ApiError, Refused, Unreachable, parse
+from mirror_control.client.api_client import ApiClient, ApiError, RefusedError, UnreachableError, parse_response
 from mirrorctl import views
 
-# Between two tries to hear of it again.
-_PAUSE = 0.5
-# A run outlives a restart of the syncer or of control, and so does its follower.
-_PATIENCE = 120.0
+# Between two attempts to reconnect.
+_RETRY_SECONDS = 0.5
+# Long enough for a restart of the syncer or of control, which the run survives.
+_MAX_OUTAGE_SECONDS = 120.0
 
 
-async def follow(control: ApiClient, run: Run, *, patience: float = _PATIENCE) -> Run:
+async def follow(control: ApiClient, run: Run, *, max_outage_seconds: float = _MAX_OUTAGE_SECONDS) -> Run:
     """
-    Show a run as it changes; return it once it has ended.
+    Show a run whenever it changes; return it once it has ended.
 
     Raises:
-        ApiError: control, or the syncer behind it, was away for longer than ``patience`` seconds.
+        ApiError: control, or the syncer behind it, did not answer for ``max_outage_seconds``.
     """
     now = asyncio.get_running_loop().time
-    trouble: ApiError = Unreachable(f"nothing was heard of the run for {patience:g} s")
-    with _lines() if views.piped() else run_progress(views.console()) as show:
+    last_error: ApiError = UnreachableError(f"no news of the run for {max_outage_seconds:g} s")
+    with _lines() if views.is_piped() else run_progress(views.console()) as show:
         show(run)
         try:
             async with asyncio.timeout(None) as limit:
                 while not run.state.ended:
-                    limit.reschedule(limit.when() or now() + patience)
+                    limit.reschedule(limit.when() or now() + max_outage_seconds)
                     try:
-                        async for event in control.events(run.id):
+                        async for event in control.watch_run(run.id):
                             if event.name == "away":
-                                limit.reschedule(now() + patience)
+                                limit.reschedule(now() + max_outage_seconds)
                             elif event.name == "run":
                                 limit.reschedule(None)
-                                if (news := parse(Run, event.data.encode())) != run:
-                                    show(run := news)
+                                if (update := parse_response(Run, event.data.encode())) != run:
+                                    show(run := update)
                     except ApiError as error:
-                        if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 it is gone
+                        if isinstance(error, RefusedError) and error.problem.status < 500:  # noqa: PLR2004 the run is unknown
                             raise
-                        trouble = error
+                        last_error = error
                     if not run.state.ended:
-                        await asyncio.sleep(_PAUSE)
+                        await asyncio.sleep(_RETRY_SECONDS)
         except TimeoutError:
-            raise trouble from None
+            raise last_error from None
     return run
 
 

@@ -1,17 +1,19 @@
-"""Options that several of ``mirrorctl``'s commands have, each with its help."""
+"""Options that several commands of ``mirrorctl`` share, each with its help text."""
 
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT", help="These alone.", show_default=False)]
-Follow = Annotated[bool, typer.Option("--follow", help="Stay until it ends; its outcome is the exit code.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs: what the API answers.")]
-After = Annotated[str | None, typer.Option(help="Go on after the list before, by what that gave as next.")]
+Projects = Annotated[
+    list[str] | None, typer.Argument(metavar="PROJECT", help="Only these projects.", show_default=False)
+]
+Follow = Annotated[bool, typer.Option("--follow", help="Wait until the run ends, and exit with its outcome.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's JSON, for programs.")]
+After = Annotated[str | None, typer.Option(help="Continue a list: the value that the previous page printed.")]
 Since = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The first day, in UTC; without it 29 days ago."),
+    typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The first day, in UTC; 29 days ago by default."),
 ]
-Top = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many of each list, the largest.")]
-Limit = Annotated[int, typer.Option(min=1, max=200, metavar="N", help="At most so many.")]
+Top = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Maximum length of each list, largest first.")]
+Limit = Annotated[int, typer.Option(min=1, max=200, metavar="N", help="Maximum number of entries.")]

@@ -1,4 +1,4 @@
-"""``mirrorctl token``: the operator's token, and others with a name and a right."""
+"""The ``mirrorctl token`` commands: the operator's token, and named tokens with rights."""
 
 import json
 from datetime import UTC
@@ -11,36 +11,36 @@ from mirror_control.access.rights import Right
 from mirror_control.access.token import TokenError
 from mirror_control.settings import Settings, SettingsError
 from mirrorctl import views
-from mirrorctl.conversation import USAGE, fail, find_token
+from mirrorctl.api_call import USAGE, fail, find_token
 from mirrorctl.options import AsJson
 
 token = typer.Typer(
     name="token",
     invoke_without_command=True,
     rich_markup_mode=None,
-    help="Show the operator's token, or make, list and revoke others.",
+    help="Show the operator's token, or manage named tokens.",
 )
 
 
 @token.callback()
 def show(context: typer.Context) -> None:
-    """Show the operator's token, or make, list and revoke others."""
+    """Show the operator's token, or manage named tokens."""
     if context.invoked_subcommand is None:
         typer.echo(find_token())
 
 
 @token.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name in the audit log: a-z, 0-9 and -.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token in the audit log: a-z, 0-9 and -.")],
     *,
     right: Annotated[
         Right,
         typer.Option(
-            help="read: list misses. trigger: also start and cancel runs. remove: also what can delete files."
+            help="read: list misses. trigger: also start and cancel runs. remove: also runs that can delete files."
         ),
     ],
 ) -> None:
-    """Make a token and show it once: only its digest is kept. It is valid at once."""
+    """Create a token, valid at once. It is shown only now, because only its digest is stored."""
     try:
         typer.echo(_tokens().create(name, right))
     except TokenError as error:
@@ -49,19 +49,19 @@ def create(
 
 @token.command(name="list")
 def list_all(*, as_json: AsJson = False) -> None:
-    """List the tokens that were made, with their rights; the operator's is not among them."""
+    """List the named tokens with their rights. The operator's token is not listed."""
     tokens = _tokens()
     try:
         found = tokens.all()
     except TokenError as error:
         fail(str(error), code=USAGE)
     for name, reason in tokens.unusable.items():
-        typer.echo(f"mirrorctl: token {name!r} is unusable: {reason}; revoke it and create it again", err=True)
+        typer.echo(f"mirrorctl: token {name!r} is unusable: {reason}; revoke it and create a new one", err=True)
     if as_json:
         listed = [{"name": name} | one.model_dump(mode="json", exclude={"sha256"}) for name, one in found.items()]
         typer.echo(json.dumps(listed))
     else:
-        views.show(views.tokens((name, one.right, one.created_at.astimezone(UTC)) for name, one in found.items()))
+        views.print_view(views.tokens((name, one.right, one.created_at.astimezone(UTC)) for name, one in found.items()))
 
 
 @token.command()
@@ -77,4 +77,4 @@ def _tokens() -> NamedTokens:
     try:
         return Settings.load().tokens.named
     except SettingsError as error:
-        fail(f"no tokens here: run this in control's container ({error})", code=USAGE)
+        fail(f"no tokens found: run mirrorctl in control's container ({error})", code=USAGE)

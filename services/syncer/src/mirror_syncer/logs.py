@@ -8,18 +8,18 @@ from typing import Literal, TextIO
 import stamina.instrumentation
 import structlog
 
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 
 
 def _plain_values(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
-    return {key: plain(value) if isinstance(value, str) else value for key, value in line.items()}
+    return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
 def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     """Write a traceback whose message may be upstream's words, as ``_plain_values`` does for the rest."""
     written = io.StringIO()
     structlog.dev.plain_traceback(written, error)
-    stream.write("\n".join(map(plain, written.getvalue().split("\n"))))
+    stream.write("\n".join(map(printable, written.getvalue().split("\n"))))
 
 
 def _in_reading_order(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -1,6 +1,6 @@
 """
-Who may call what: ``auth`` checks the right that each call needs.
+Access control: ``auth`` checks that a request's token has the right that the call needs.
 
-``token`` is the operator's, ``named_tokens`` are others' with a right of their own (``rights``). ``hosts`` refuses
-calls by foreign host names, ``audit`` logs each changing call.
+``token`` holds the operator's token, ``named_tokens`` all others, each with its own right (``rights``). ``hosts``
+refuses requests with unknown host names. ``audit`` logs each call that changes something.
 """

@@ -1,4 +1,4 @@
-"""A line of the log for each changing call: when, from where, what, by whose token, and what came of it."""
+"""The audit log: a line for each changing call, with time, address, call, token, and outcome."""
 
 import time
 from typing import Any, Final
@@ -7,57 +7,57 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOGGER: Final = "mirror_control.access.audit"
-"""Its lines are written whatever MIRROR_LOG_LEVEL is."""
-READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_EVERY_SECONDS: Final = 1.0
-_MAX_CHARACTERS: Final = 200
+LOGGER_NAME: Final = "mirror_control.access.audit"
+"""This logger writes at any MIRROR_LOG_LEVEL."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_MIN_INTERVAL_SECONDS: Final = 1.0
+_MAX_FIELD_LENGTH: Final = 200
 
-log = structlog.get_logger(LOGGER)
+log = structlog.get_logger(LOGGER_NAME)
 
 
-def whereabouts(scope: Scope) -> dict[str, Any]:
+def describe_call(scope: Scope) -> dict[str, Any]:
     """
-    Return from where a call came, and what was called.
+    Return the origin and the target of a call, for the log.
 
-    ``address`` is who is connected, which nobody can choose: nginx's for calls through it. Then ``forwarded_for`` is
-    the client's, which nginx set; who calls control's own port may write anything there.
+    ``address`` is the peer's address, which a client cannot forge; for calls through nginx it is nginx's. In that case
+    nginx sets ``forwarded_for`` to the client's address. A client that calls control's port directly can forge it.
     """
     client = scope.get("client")
     forwarded = Headers(scope=scope).get("x-forwarded-for")
     return {
         "address": client[0] if client else None,
-        "forwarded_for": forwarded and forwarded[:_MAX_CHARACTERS],
-        "call": f"{scope['method']} {scope['path']}"[:_MAX_CHARACTERS],
+        "forwarded_for": forwarded and forwarded[:_MAX_FIELD_LENGTH],
+        "call": f"{scope['method']} {scope['path']}"[:_MAX_FIELD_LENGTH],
     }
 
 
 class Audit:
-    """Writes the line once a changing call of a token's holder was answered; of strangers RequireToken tells."""
+    """Logs each changing call of a token holder once it is answered; RequireToken logs calls without a valid token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and see how it is answered."""
-        if scope["type"] != "http" or scope["method"] in READING:
+        """Forward a request and record the status of its answer."""
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             return await self._app(scope, receive, send)
         state: dict[str, Any] = scope.setdefault("state", {})
-        status = 500  # of a defect, which is answered further out
+        status = 500  # if an exception escapes: an outer layer answers it
 
-        async def send_on(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            return await self._app(scope, receive, send_on)
+            return await self._app(scope, receive, record_status)
         finally:
             if (holder := state.get("holder")) is not None:
                 log.info(
                     "audit",
-                    **whereabouts(scope),
+                    **describe_call(scope),
                     token=holder.name,
                     right=state.get("right"),
                     run=state.get("run"),
@@ -65,19 +65,19 @@ class Audit:
                 )
 
 
-class Sparing:
-    """Says when a line that strangers can cause is due: once a second."""
+class LogRateLimit:
+    """A rate limit of one line a second, for log lines that any client can cause."""
 
     def __init__(self) -> None:
-        self._next = 0.0
-        self._unlogged = 0
+        self._admit_at = 0.0
+        self._suppressed = 0
 
-    def unlogged(self) -> int | None:
-        """Return how many lines were left out since the last, or None where this one is to be left out, too."""
+    def admit(self) -> int | None:
+        """Return how many lines were suppressed since the last admitted one, or None if this one is suppressed, too."""
         now = time.monotonic()
-        if now < self._next:
-            self._unlogged += 1
+        if now < self._admit_at:
+            self._suppressed += 1
             return None
-        self._next = now + _EVERY_SECONDS
-        unlogged, self._unlogged = self._unlogged, 0
-        return unlogged
+        self._admit_at = now + _MIN_INTERVAL_SECONDS
+        suppressed, self._suppressed = self._suppressed, 0
+        return suppressed

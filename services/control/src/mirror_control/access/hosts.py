@@ -1,8 +1,9 @@
 """
-By which names the mirror is called: a web page of another name must not read it through its reader's browser.
+Protection against DNS rebinding: requests must use one of the mirror's host names.
 
-DNS rebinding: a page of http://evil.example:8080 lets its name lead to the mirror's address, and reads what it likes,
-since to the browser that is the page's own host. It cannot choose ``Host``, which says evil.example.
+In this attack, the owner of evil.example points that name at the mirror's address. A page of http://evil.example:8080
+can then read the mirror, because the visitor's browser takes it for the page's own host. But ``Host`` still says
+evil.example, and the page cannot change it.
 """
 
 import re
@@ -16,55 +17,55 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mirror_control.access.audit import Sparing, whereabouts
+from mirror_control.access.audit import LogRateLimit, describe_call
 from mirror_control.problems import problem_response
 
 log = structlog.get_logger(__name__)
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_LISTED: Final = re.compile(rf"\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_LISTED_NAME: Final = re.compile(rf"\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,254})(?::\d{1,5})?", re.ASCII)
-# No public name server answers for these, so no page of the Internet has such a name: RFC 6761 and 8375, those that
-# RFC 6762, G, says people use, and those that ICANN keeps back for them.
-_PRIVATE: Final = frozenset(
+# Public DNS never resolves these, so no page of the Internet has such a name: RFC 6761, RFC 8375, the private names of
+# RFC 6762, appendix G, and those that ICANN reserves.
+_PRIVATE_SUFFIXES: Final = frozenset(
     {"localhost", "local", "home.arpa", "internal", "intranet", "private", "corp", "home", "lan", "test"}
 )
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
     """
-    Parse names that are separated by blanks or commas: ``mirror.example.org``, ``*.example.org``, or ``*``.
+    Parse host names separated by blanks or commas: ``mirror.example.org``, ``*.example.org`` or ``*``.
 
     Raises:
-        ValueError: one is none.
+        ValueError: a name is invalid.
     """
     found = tuple(name.lower().rstrip(".") for name in text.replace(",", " ").split())
     for name in found:
-        if not _LISTED.fullmatch(name):
+        if not _LISTED_NAME.fullmatch(name):
             raise ValueError(
-                f"{name[:80]!r} is no host's name: without scheme and port, as in mirror.example.org or *.example.org"
+                f"{name[:80]!r} is not a host name; write mirror.example.org or *.example.org, without scheme and port"
             )
     return found
 
 
 class Hosts:
     """
-    The names that the mirror is called by.
+    The host names of the mirror.
 
     Args:
-        listed: what the operator lists. Addresses, names without a dot, and names that the Internet does not have
-            always count: a page can have none of them, or is the operator's own.
+        listed: the operator's list. IP addresses, names without a dot and private names are always accepted: no page
+            of the Internet can have them.
     """
 
     def __init__(self, listed: Iterable[str] = ()) -> None:
         self._names = frozenset(listed)
         self._suffixes = tuple(name[1:] for name in self._names if name.startswith("*."))
 
-    def knows(self, name: str) -> bool:
-        """Return whether the mirror is called so."""
+    def includes(self, name: str) -> bool:
+        """Return whether a name is one of the mirror's."""
         if "." not in name or "*" in self._names or name in self._names or name.endswith(self._suffixes):
             return True
-        if any(name.endswith(f".{suffix}") for suffix in _PRIVATE):
+        if any(name.endswith(f".{suffix}") for suffix in _PRIVATE_SUFFIXES):
             return True
         try:
             ip_address(name)
@@ -75,40 +76,41 @@ class Hosts:
 
 class CheckHost:
     """
-    Answers 421 to who calls the mirror by a name that it is not known by.
+    Middleware that answers 421 to requests whose host name is not the mirror's.
 
-    Whoever brings a token is let through: no page has one. So is /healthz, which tells nothing.
+    It forwards requests with a valid token, which no attacking page has, and /healthz, which reveals nothing.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Hosts) -> None:
         self._app = app
         self._hosts = hosts
-        self._sparing = Sparing()
+        self._rate_limit = LogRateLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or refuse it."""
         if scope["type"] != "http" or scope["path"] == "/healthz" or scope["state"].get("holder") is not None:
             return await self._app(scope, receive, send)
-        given = Headers(scope=scope).get("host", "")
-        if not given:  # HTTP/1.0, which no browser speaks
+        host = Headers(scope=scope).get("host", "")
+        if not host:  # HTTP/1.0, which no browser speaks
             return await self._app(scope, receive, send)
-        found = _HOST.fullmatch(given.lower())
+        found = _HOST.fullmatch(host.lower())
         if found is None:
-            return await _refuse(scope, HTTPStatus.BAD_REQUEST, "The header Host is no host.")(scope, receive, send)
+            return await _refuse(scope, HTTPStatus.BAD_REQUEST, "The Host header is invalid.")(scope, receive, send)
         name = found["name"].strip("[]").rstrip(".")
-        if found["name"].startswith("[") or self._hosts.knows(name):
+        if found["name"].startswith("[") or self._hosts.includes(name):
             return await self._app(scope, receive, send)
-        if (unlogged := self._sparing.unlogged()) is not None:
-            log.warning("refused by the host's name", host=name, **whereabouts(scope), unlogged=unlogged)
-        told = (
-            f"This mirror is not known as {name}, and a name that nobody listed may be a web page's attack (DNS "
-            f"rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS={name}, then `docker compose up "
-            "-d`; or call the mirror by its address."
+        if (suppressed := self._rate_limit.admit()) is not None:
+            log.warning(
+                "request with an unknown host name refused", host=name, **describe_call(scope), suppressed=suppressed
+            )
+        detail = (
+            f"{name} is not a name of this mirror, so this request may be a DNS rebinding attack. If the name is "
+            f"yours, add it in .env (MIRROR_HOSTS={name}) and run `docker compose up -d`; or use the mirror's address."
         )
-        return await _refuse(scope, HTTPStatus.MISDIRECTED_REQUEST, told)(scope, receive, send)
+        return await _refuse(scope, HTTPStatus.MISDIRECTED_REQUEST, detail)(scope, receive, send)
 
 
-def _refuse(scope: Scope, status: HTTPStatus, told: str) -> Response:
+def _refuse(scope: Scope, status: HTTPStatus, detail: str) -> Response:
     if scope["path"].startswith("/ui"):
-        return PlainTextResponse(f"{status.value}: {told}\n", status.value)
-    return problem_response(status.value, told)
+        return PlainTextResponse(f"{status.value}: {detail}\n", status.value)
+    return problem_response(status.value, detail)

@@ -1,4 +1,4 @@
-"""Tokens with a name and a right, beside the operator's: a file each, which holds a digest and never the token."""
+"""Named tokens, each with its own right. A file per token stores only its digest."""
 
 import hashlib
 import hmac
@@ -15,21 +15,21 @@ from typing import Annotated, Final
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mirror_control.access.rights import Holder, Right
+from mirror_control.access.rights import Right, TokenHolder
 from mirror_control.access.token import TokenError, TokenFile
 
 log = structlog.get_logger(__name__)
 
 OPERATOR: Final = "operator"
-"""The name of the token in MIRROR_CONTROL_TOKEN_FILE, or of control's own; it has every right."""
+"""The name of the operator's token, which has every right."""
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-# Each request with a token looks at each file.
+# Each request with a token checks every file.
 _MAX_TOKENS: Final = 100
 _MAX_FILE_BYTES: Final = 4096
 
 
 class NamedToken(BaseModel):
-    """A token, as its file holds it. 256 random bits need no slow hash: nobody guesses them."""
+    """The stored form of a token. Nobody can guess 256 random bits, so a fast hash is enough."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,10 +40,10 @@ class NamedToken(BaseModel):
 
 class NamedTokens:
     """
-    The tokens of a directory, read again whenever one was added, changed or removed.
+    The tokens of a directory, read again after each change.
 
     Args:
-        directory: where they are, ``<name>.json`` each; it need not exist.
+        directory: holds a file ``<name>.json`` for each token; it need not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -51,11 +51,11 @@ class NamedTokens:
         self._version: tuple[tuple[str, int, int, int], ...] = ()
         self._tokens: dict[str, NamedToken] = {}
         self.unusable: dict[str, str] = {}
-        """Names of files that hold no token, and why not."""
+        """Names of unusable tokens, each with the reason."""
 
     def all(self) -> dict[str, NamedToken]:
         """
-        Return the tokens as the files hold them now; a file that cannot be read costs that token alone.
+        Return all usable tokens; an unreadable file affects only its own token.
 
         Raises:
             TokenError: the directory cannot be read.
@@ -67,9 +67,9 @@ class NamedTokens:
             self._version = version
         return self._tokens
 
-    def find(self, credential: bytes) -> Holder | None:
+    def find(self, credential: bytes) -> TokenHolder | None:
         """
-        Return whose token it is; whichever it is, it takes as long.
+        Return the holder of a token, or None; the time it takes does not depend on the token.
 
         Raises:
             TokenError: the directory cannot be read.
@@ -78,48 +78,48 @@ class NamedTokens:
         found = None
         for name, token in self.all().items():
             if hmac.compare_digest(token.sha256, digest):
-                found = Holder(name, token.right)
+                found = TokenHolder(name, token.right)
         return found
 
     def create(self, name: str, right: Right) -> str:
         """
-        Make a token and return it; only its digest is kept.
+        Create a token and return it; only its digest is stored.
 
         Raises:
-            TokenError: the name is taken or none, or the file cannot be written.
+            TokenError: the name is taken or invalid, or the file cannot be written.
         """
         if name == OPERATOR or not _NAME.fullmatch(name):
             raise TokenError(
-                f"{name[:40]!r} cannot be a token's name: 1 to 32 of a-z, 0-9 and, inside, -; not {OPERATOR!r}"
+                f"{name[:40]!r} is no valid token name: 1 to 32 of a-z, 0-9, and - inside; not {OPERATOR!r}"
             )
         if len(self.all()) >= _MAX_TOKENS:
-            raise TokenError(f"there are {_MAX_TOKENS} tokens already; revoke one first")
+            raise TokenError(f"there are already {_MAX_TOKENS} tokens; revoke one first")
         token = secrets.token_urlsafe(32)
         digest = hashlib.sha256(token.encode()).hexdigest()
         content = NamedToken(right=right, sha256=digest, created_at=datetime.now(UTC).replace(microsecond=0))
         try:
             self._write(name, content.model_dump_json().encode())
         except FileExistsError:
-            raise TokenError(f"there is a token {name!r} already; `mirrorctl token revoke {name}` first") from None
+            raise TokenError(f"token {name!r} already exists; run `mirrorctl token revoke {name}` first") from None
         except OSError as error:
             raise TokenError(f"{self._directory}: {error.strerror}") from error
         return token
 
     def revoke(self, name: str) -> None:
         """
-        Remove a token; it opens nothing from the next request on.
+        Revoke a token; the next request with it is refused.
 
         Raises:
-            TokenError: there is none of that name, or its file cannot be removed.
+            TokenError: no token has this name, or its file cannot be deleted.
         """
         if name == OPERATOR:
-            raise TokenError("the operator's token is revoked by writing another one into its file")
+            raise TokenError("to revoke the operator's token, write another one into its file")
         if not _NAME.fullmatch(name):
             raise TokenError(f"there is no token {name[:40]!r}")
         try:
             self._path(name).unlink()
         except FileNotFoundError:
-            raise TokenError(f"there is no token {name!r}; `mirrorctl token list` shows those there are") from None
+            raise TokenError(f"there is no token {name!r}; `mirrorctl token list` shows all tokens") from None
         except OSError as error:
             raise TokenError(f"{self._path(name)}: {error.strerror}") from error
 
@@ -135,7 +135,7 @@ class NamedTokens:
         for entry in entries:
             name = entry.name.removesuffix(".json")
             if name != entry.name and _NAME.fullmatch(name):
-                with suppress(OSError):  # revoked in this very moment
+                with suppress(OSError):  # revoked meanwhile
                     found = entry.stat(follow_symlinks=False)
                     yield name, found.st_mtime_ns, found.st_ino, found.st_size
 
@@ -144,11 +144,11 @@ class NamedTokens:
             with self._path(name).open("rb") as file:
                 return NamedToken.model_validate_json(file.read(_MAX_FILE_BYTES))
         except (OSError, ValidationError) as error:
-            self.unusable[name] = getattr(error, "strerror", None) or "its file is damaged"
+            self.unusable[name] = getattr(error, "strerror", None) or "its file is corrupt"
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        """Write a file that is seen whole or not at all, and replaces none."""
+        """Create a file atomically, without replacing an existing one."""
         self._directory.mkdir(mode=0o700, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self._directory, prefix=".")
         try:
@@ -166,11 +166,11 @@ class NamedTokens:
 
 class Tokens:
     """
-    All tokens that are in force.
+    All valid tokens.
 
     Args:
-        operator: the operator's, which has every right.
-        named: the others.
+        operator: the operator's token, which has every right.
+        named: all other tokens.
     """
 
     def __init__(self, operator: TokenFile, named: NamedTokens) -> None:
@@ -178,19 +178,19 @@ class Tokens:
         self.named = named
         self._known: dict[str, NamedToken] = {}
 
-    def find(self, credential: bytes) -> Holder | None:
+    def find(self, credential: bytes) -> TokenHolder | None:
         """
-        Return whose token it is, or None.
+        Return the holder of a token, or None.
 
         Raises:
-            TokenError: it is none that can be read, and not all can be read.
+            TokenError: no readable token matches, and some cannot be read.
         """
         try:
             named = self.named.find(credential)
-            self._tell()
+            self._log_changes()
         except TokenError:
             if hmac.compare_digest(credential, self.operator.current()):
-                return Holder(OPERATOR, Right.REMOVE)
+                return TokenHolder(OPERATOR, Right.REMOVE)
             raise
         try:
             expected = self.operator.current()
@@ -198,11 +198,11 @@ class Tokens:
             if named is not None:
                 return named
             raise
-        return Holder(OPERATOR, Right.REMOVE) if hmac.compare_digest(credential, expected) else named
+        return TokenHolder(OPERATOR, Right.REMOVE) if hmac.compare_digest(credential, expected) else named
 
-    def _tell(self) -> None:
-        """Log who may do what whenever that changed."""
+    def _log_changes(self) -> None:
+        """Log names and rights of all named tokens after a change."""
         if (now := self.named.all()) != self._known:
             self._known = now
             rights = {name: str(token.right) for name, token in now.items()}
-            log.info("named tokens in force", tokens=rights, unusable=self.named.unusable)
+            log.info("named tokens loaded", tokens=rights, unusable=self.named.unusable)

@@ -1,4 +1,4 @@
-"""What a token's holder may do, and which right a run needs."""
+"""The rights of tokens, and the right that a run needs."""
 
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -7,31 +7,31 @@ from mirror_contract import RunKind, RunRequest
 
 
 class Right(StrEnum):
-    """What a token allows; each right includes those before it."""
+    """What a token allows; each right includes the ones before it."""
 
-    READ = "read"  # what names nobody's secrets is open to all; this reads the rest: the misses
-    TRIGGER = "trigger"  # start and cancel runs, pause and resume the schedule; nothing published is removed
-    REMOVE = "remove"  # whatever can remove what is published or kept
+    READ = "read"  # the misses, which may contain private names; all other reading is open to everyone
+    TRIGGER = "trigger"  # start and cancel runs that remove nothing, pause and resume the schedule
+    REMOVE = "remove"  # everything that can delete published or stored files
 
     def includes(self, other: "Right") -> bool:
-        """Return whether this right is the other one, or more."""
+        """Return whether this right grants another one."""
         order = list(Right)
         return order.index(self) >= order.index(other)
 
 
-class Holder(NamedTuple):
-    """Whose token a request brought."""
+class TokenHolder(NamedTuple):
+    """The holder of a request's token."""
 
     name: str
     right: Right
 
 
-# Of these nothing is removed. Any other kind or option of a run, also one that is yet to come, needs more.
-_KINDS: Final = frozenset({RunKind.SYNC, RunKind.VERIFY})
-_OPTIONS: Final = frozenset({"kind", "projects", "force", "upstream"})
+# These delete nothing. Every other kind or option of a run, including future ones, needs the right REMOVE.
+_KEEPING_KINDS: Final = frozenset({RunKind.SYNC, RunKind.VERIFY})
+_KEEPING_OPTIONS: Final = frozenset({"kind", "projects", "force", "upstream"})
 
 
-def right_for(request: RunRequest) -> Right:
-    """Return the right that a run needs: to remove, where it may override a guard, repair, confirm or collect."""
-    asked = request.model_dump(exclude_defaults=True).keys() | {"kind"}
-    return Right.TRIGGER if request.kind in _KINDS and asked <= _OPTIONS else Right.REMOVE
+def required_right(request: RunRequest) -> Right:
+    """Return the right that a run needs: REMOVE if it may override the guard, repair, confirm or collect."""
+    options = request.model_dump(exclude_defaults=True).keys() | {"kind"}
+    return Right.TRIGGER if request.kind in _KEEPING_KINDS and options <= _KEEPING_OPTIONS else Right.REMOVE

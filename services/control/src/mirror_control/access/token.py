@@ -1,4 +1,4 @@
-"""The token that changing calls need: the operator's file, or one that control makes for itself."""
+"""The operator's token: a file of the operator, or one that control creates."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 from mirror_contract.secret_file import SecretFileError, read_secret_file
 from mirror_control.state import replace_file
 
-# RFC 6750, 2.1: what a Bearer header can carry.
-_BEARER = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
-# What stands in examples until somebody chooses: words of this kind, none of them hexadecimal, or a piece repeated, as
-# 16 hexadecimal digits are once in four thousand million times.
+# RFC 6750, 2.1: the characters of a bearer token.
+_BEARER_TOKEN = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
+# Placeholders from examples: such words, none of them hexadecimal, or a repeated piece. One in 4e9 random tokens of 16
+# hexadecimal digits looks like that.
 _PLACEHOLDER = re.compile(
     rb"(?:admin|an|bearer|change|control|default|enter|example|here|insert|it|me|mirror|my|now|password|please|put|pypi"
     rb"|replace|sample|secret|some|the|this|to|token|value|with|your)+"
@@ -20,15 +20,15 @@ _REPEATED = re.compile(rb"(.{1,8}?)\1+")
 
 
 class TokenError(Exception):
-    """There is no usable token; the message names the file and what to do."""
+    """A token is unusable; the message names the file and the remedy."""
 
 
 class TokenFile:
     """
-    A file that holds the token, read again whenever it changed, so that it can be replaced without a restart.
+    The file of the operator's token. It is read again after each change, so that replacing it needs no restart.
 
     Args:
-        path: where it is.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,22 +36,22 @@ class TokenFile:
         self._version: tuple[int, ...] | None = None
         self._token = b""
 
-    def make(self) -> None:
+    def create_if_missing(self) -> None:
         """
-        Make a token, unless there is a file already.
+        Write a random token, unless the file exists.
 
         Raises:
-            OSError: it can't be written.
+            OSError: the file can't be written.
         """
         if not self.path.exists():
             replace_file(self.path, f"{secrets.token_urlsafe(32)}\n".encode())
 
     def current(self) -> bytes:
         """
-        Return the token as the file holds it now.
+        Return the token that the file holds now.
 
         Raises:
-            TokenError: the file is missing, can't be read or holds no usable token.
+            TokenError: the file is missing or unreadable, or its token is unusable.
         """
         try:
             found = self.path.stat()
@@ -70,15 +70,15 @@ class TokenFile:
             token = read_secret_file(self.path)
         except SecretFileError as error:
             raise TokenError(
-                f"token file {error}; or leave MIRROR_CONTROL_TOKEN_FILE unset and control makes a token"
+                f"token file {error}; or unset MIRROR_CONTROL_TOKEN_FILE, and control creates a token"
             ) from error
-        if not _BEARER.fullmatch(token):
+        if not _BEARER_TOKEN.fullmatch(token):
             raise TokenError(
-                f"token file {self.path}: a token is one word of letters, digits and - . _ ~ + / (RFC 6750)"
+                f"token file {self.path}: a token may contain only letters, digits and - . _ ~ + / (RFC 6750)"
             )
         if _PLACEHOLDER.fullmatch(re.sub(rb"[^a-z]", b"", token.lower())) or _REPEATED.fullmatch(token):
             raise TokenError(
-                f"token file {self.path} holds a placeholder, which anybody can guess: write a token into it "
+                f"token file {self.path} holds a placeholder that anybody can guess; write a random token into it "
                 "(openssl rand -hex 32)"
             )
         return token

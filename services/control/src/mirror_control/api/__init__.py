@@ -1,6 +1,6 @@
 """
-The HTTP API, a module a noun: ``status``, ``runs``, ``projects``, ``schedule``, ``downloads``, ``health``, ``docs``.
+The HTTP API, a module per noun: ``status``, ``runs``, ``projects``, ``schedule``, ``downloads``, ``health``, ``docs``.
 
-``dependencies`` are what routes are given; ``paging`` links the parts of a list; ``address`` is the mirror's own
-address; ``examples`` illustrate the OpenAPI document.
+``dependencies`` injects objects into routes, ``paging`` links the pages of a list, ``address`` finds the mirror's own
+address, and ``examples`` adds examples to the OpenAPI document.
 """

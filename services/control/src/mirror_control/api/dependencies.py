@@ -1,4 +1,4 @@
-"""What routes are given."""
+"""Dependencies that FastAPI injects into routes."""
 
 from typing import Annotated, cast
 
@@ -7,9 +7,9 @@ from fastapi import Depends, Request
 from mirror_control.access.named_tokens import Tokens
 from mirror_control.downloads.intake import Intake
 from mirror_control.downloads.statistics import Statistics
-from mirror_control.syncer.connection import SyncerClient
-from mirror_control.syncer.history import History
-from mirror_control.syncer.watching import Watches
+from mirror_control.syncer.history import SyncHistory
+from mirror_control.syncer.run_watch import RunWatches
+from mirror_control.syncer.syncer_client import SyncerClient
 
 
 def _syncer(request: Request) -> SyncerClient:
@@ -20,8 +20,8 @@ def _tokens(request: Request) -> Tokens:
     return cast("Tokens", request.app.state.tokens)
 
 
-def _history(request: Request) -> History:
-    return cast("History", request.app.state.history)
+def _history(request: Request) -> SyncHistory:
+    return cast("SyncHistory", request.app.state.history)
 
 
 def _statistics(request: Request) -> Statistics:
@@ -32,13 +32,13 @@ def _intake(request: Request) -> Intake:
     return cast("Intake", request.app.state.intake)
 
 
-def _watches(request: Request) -> Watches:
-    return cast("Watches", request.app.state.watches)
+def _watches(request: Request) -> RunWatches:
+    return cast("RunWatches", request.app.state.watches)
 
 
 Syncer = Annotated[SyncerClient, Depends(_syncer)]
 AllTokens = Annotated[Tokens, Depends(_tokens)]
-SyncHistory = Annotated[History, Depends(_history)]
+FullSyncs = Annotated[SyncHistory, Depends(_history)]
 Counts = Annotated[Statistics, Depends(_statistics)]
 AccessLogIntake = Annotated[Intake, Depends(_intake)]
-AllWatches = Annotated[Watches, Depends(_watches)]
+AllWatches = Annotated[RunWatches, Depends(_watches)]

@@ -1,4 +1,4 @@
-"""The API's description as a page of its own: no script, nothing from elsewhere."""
+"""The API's documentation as a page without scripts and external resources."""
 
 import hashlib
 from base64 import b64encode
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from mirror_control.access.auth import everyone
+from mirror_control.access.auth import open_to_all
 
-router = APIRouter(dependencies=[everyone])
+router = APIRouter(dependencies=[open_to_all])
 
 _STYLE = files("mirror_control").joinpath("ui/docs.css").read_text()
 _DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -26,29 +26,29 @@ _HEADERS = {
 
 @router.get("/api/docs")
 async def page(request: Request) -> HTMLResponse:
-    """Show every call and every shape of the OpenAPI document, with examples for curl."""
+    """Show every call and every schema of the OpenAPI document, with examples for curl."""
     html = _pages.get_template("docs.html").render(api=request.app.openapi(), style=_STYLE)
     return HTMLResponse(html, headers=_HEADERS)
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:
-    """Return a JSON Schema as a reader would say it, such as ``list of Run`` or ``integer or null``."""
+    """Return a JSON Schema in words, such as ``list of Run`` or ``integer or null``."""
     match schema:
         case {"$ref": ref}:
-            said = str(ref).rpartition("/")[2]
+            text = str(ref).rpartition("/")[2]
         case {"anyOf": choices}:
-            said = " or ".join(_type_of(choice) for choice in choices)
-        case {"enum": words}:
-            said = " | ".join(words)
+            text = " or ".join(_type_of(choice) for choice in choices)
+        case {"enum": values}:
+            text = " | ".join(values)
         case {"type": "array", "items": items}:
-            said = f"list of {_type_of(items)}"
+            text = f"list of {_type_of(items)}"
         case {"type": "object", "additionalProperties": dict() as value}:
-            said = f"map to {_type_of(value)}"
+            text = f"map to {_type_of(value)}"
         case {"type": kind, "format": form}:
-            said = f"{kind} ({form})"
+            text = f"{kind} ({form})"
         case _:
-            said = str(schema.get("type", "anything"))
-    return said
+            text = str(schema.get("type", "anything"))
+    return text
 
 
 _pages = Environment(

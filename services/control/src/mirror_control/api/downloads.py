@@ -1,24 +1,24 @@
-"""Downloads: what is fetched from the mirror, and what was asked for in vain."""
+"""Calls for downloads from the mirror and for misses."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from mirror_control.access.auth import everyone, reads
+from mirror_control.access.auth import needs_read, open_to_all
 from mirror_control.api.dependencies import Counts
-from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses, MissFilter
-from mirror_control.problems import answers
+from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
+from mirror_control.problems import problem_responses
 
-router = APIRouter(tags=["downloads"], responses=answers(422, 429, 503))
+router = APIRouter(tags=["downloads"], responses=problem_responses(422, 429, 503))
 
 
-@router.get("/downloads", dependencies=[everyone])
+@router.get("/downloads", dependencies=[open_to_all])
 async def find(counts: Counts, wanted: Annotated[DownloadFilter, Query()]) -> Downloads:
-    """Count what was downloaded: by day, project, file type and client, or of one project by version."""
-    return await counts.downloads(wanted)
+    """Count downloads by day, project, file type and client; for one project, also by version."""
+    return await counts.get_downloads(wanted)
 
 
-@router.get("/misses", dependencies=[reads], responses=answers(401, 403))
+@router.get("/misses", dependencies=[needs_read], responses=problem_responses(401, 403))
 async def misses(counts: Counts, wanted: Annotated[MissFilter, Query()]) -> Misses:
-    """Count what was asked for and is not here: 404s of pages and files by project. Such names are often private."""
-    return await counts.misses(wanted)
+    """Count requests for missing pages and files (404) by project. Such names are often private."""
+    return await counts.get_misses(wanted)

@@ -1,7 +1,7 @@
 """
-What answers look like: an example for each answer of each call, put into the OpenAPI document by shape or status.
+Examples for the OpenAPI document: one for each answer of each call, found by schema or status.
 
-They are built of the shapes, so none can say what its shape does not.
+They are instances of the schemas, so each one is valid.
 """
 
 from collections.abc import Mapping
@@ -27,20 +27,20 @@ from mirror_contract import (
     Status,
     Trigger,
 )
-from mirror_control.client.download_shapes import ClientShare, Day, Downloads, MissedProject, Misses, Share
-from mirror_control.client.shapes import Check, Invalid, Problem, ProjectPage, Readiness, RunPage
-from mirror_control.problems import phrase
+from mirror_control.client.download_schemas import ClientShare, Day, Downloads, MissedProject, Misses, Share
+from mirror_control.client.schemas import Check, FieldError, Problem, ProjectPage, Readiness, RunPage
+from mirror_control.problems import reason_phrase
 
-_THEN: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
-_FIRST: Final = _THEN.date() - timedelta(days=29)
+_NOW: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
+_FIRST_DAY: Final = _NOW.date() - timedelta(days=29)
 _RUN: Final = Run(
     id="20261122T161233042-3fa9c1",
     request=RunRequest(kind=RunKind.SYNC, projects=("requests", "urllib3")),
     trigger=Trigger.API,
     state=RunState.SUCCEEDED,
-    created_at=_THEN,
-    started_at=_THEN,
-    finished_at=_THEN + timedelta(seconds=4),
+    created_at=_NOW,
+    started_at=_NOW,
+    finished_at=_NOW + timedelta(seconds=4),
     counts=Counts(projects_planned=2, projects_done=2, projects_changed=1, files_fetched=2, bytes_fetched=263_104),
 )
 _QUEUED: Final = _RUN.model_copy(
@@ -52,8 +52,8 @@ _SIX: Final = Project(
     serial=26_651_443,
     file_count=2,
     stored_bytes=45_081,
-    checked_at=_THEN,
-    changed_at=_THEN - timedelta(days=12),
+    checked_at=_NOW,
+    changed_at=_NOW - timedelta(days=12),
     selected="six",
 )
 _FAILING: Final = Project(
@@ -61,14 +61,14 @@ _FAILING: Final = Project(
     state=ProjectState.FAILING,
     error="upstream answers 500",
     attempts=3,
-    due_at=_THEN + timedelta(minutes=20),
-    checked_at=_THEN,
+    due_at=_NOW + timedelta(minutes=20),
+    checked_at=_NOW,
     selected="zope.interface",
 )
-_SCHEDULE: Final = Schedule(cron="*/30 * * * *", next_run_at=_THEN + timedelta(minutes=17, seconds=27))
+_SCHEDULE: Final = Schedule(cron="*/30 * * * *", next_run_at=_NOW + timedelta(minutes=17, seconds=27))
 _SYNCER: Final = Check(name="syncer", ok=True, detail="answers")
 
-_OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
+_BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
     "Run": _RUN,
     "RunPage": RunPage(items=[_RUN], next=_RUN.id),
     "Project": _SIX.model_copy(
@@ -90,17 +90,17 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
     "Schedule": _SCHEDULE,
     "Status": Status(
         syncer_up=True,
-        as_of=_THEN + timedelta(seconds=30),
+        as_of=_NOW + timedelta(seconds=30),
         version="0.1.0",
         upstream="https://pypi.org",
         scope="selected",
-        started_at=_THEN - timedelta(days=3),
+        started_at=_NOW - timedelta(days=3),
         schedule=_SCHEDULE,
         last_run=_RUN,
-        last_success_at=_THEN - timedelta(hours=6),
-        last_completed_at=_THEN + timedelta(seconds=4),
+        last_success_at=_NOW - timedelta(hours=6),
+        last_completed_at=_NOW + timedelta(seconds=4),
         projects=dict.fromkeys(ProjectState, 0) | {ProjectState.CURRENT: 41, ProjectState.FAILING: 1},
-        amiss_since=_THEN - timedelta(hours=2),
+        needs_attention_since=_NOW - timedelta(hours=2),
         installable=41,
         files=1_204,
         stored_bytes=3_918_214_511,
@@ -108,8 +108,8 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         pending_removal=PendingRemoval(
             files=12,
             bytes=48_118_002,
-            first_at=_THEN + timedelta(hours=2),
-            last_at=_THEN + timedelta(hours=24),
+            first_at=_NOW + timedelta(hours=2),
+            last_at=_NOW + timedelta(hours=24),
         ),
         policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
         failing=[_FAILING],
@@ -126,17 +126,17 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
     "Readiness": Readiness(
         checks=[
             _SYNCER,
-            Check(name="token", ok=True, detail="can be read"),
-            Check(name="access log", ok=True, detail="is counted"),
+            Check(name="token", ok=True, detail="readable"),
+            Check(name="access log", ok=True, detail="counted"),
         ]
     ),
     "Downloads": Downloads(
-        since=_FIRST,
-        until=_THEN.date(),
+        since=_FIRST_DAY,
+        until=_NOW.date(),
         downloads=4_711,
         days=[
-            Day(day=_THEN.date() - timedelta(days=1), downloads=4_000),
-            Day(day=_THEN.date(), downloads=711),
+            Day(day=_NOW.date() - timedelta(days=1), downloads=4_000),
+            Day(day=_NOW.date(), downloads=711),
         ],
         projects=[Share(name="requests", downloads=2_000), Share(name="urllib3", downloads=1_500)],
         file_types=[Share(name="wheel", downloads=4_600), Share(name="sdist", downloads=111)],
@@ -146,34 +146,34 @@ _OF_A_SHAPE: Final[Mapping[str, BaseModel]] = {
         ],
     ),
     "Misses": Misses(
-        since=_FIRST,
-        until=_THEN.date(),
+        since=_FIRST_DAY,
+        until=_NOW.date(),
         requests=57,
-        projects=[MissedProject(name="internal-lib", requests=40, pages=40, files=0, last_day=_THEN.date())],
+        projects=[MissedProject(name="internal-lib", requests=40, pages=40, files=0, last_day=_NOW.date())],
     ),
 }
 
 
 def _problem(status: int, detail: str, **more: object) -> Problem:
-    return Problem.model_validate({"title": phrase(status), "status": status, "detail": detail, **more})
+    return Problem.model_validate({"title": reason_phrase(status), "status": status, "detail": detail, **more})
 
 
-_WRONG_NAME: Final = Invalid(
-    pointer="#/projects/0", detail="'/etc/x' is not a project name: a-z, 0-9 and, inside, '.', '_' and '-'"
+_WRONG_NAME: Final = FieldError(
+    pointer="#/projects/0", detail="'/etc/x' is not a project name: use a-z and 0-9, and '.', '_' or '-' inside"
 )
-_WRONG_AFTER: Final = Invalid(
+_WRONG_AFTER: Final = FieldError(
     pointer="query/after", detail="'Six' is not a project's name; pass on what 'next' said, or follow the Link header"
 )
-_REMEDY: Final = "Look at `docker compose ps syncer` and `docker compose logs syncer`."
-_REFUSALS: Final[Mapping[str, Problem]] = {
+_REMEDY: Final = "Check `docker compose ps syncer` and `docker compose logs syncer`."
+_PROBLEMS: Final[Mapping[str, Problem]] = {
     "400": _problem(400, "There was an error parsing the body"),
     "401": _problem(
         401,
-        "This call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows one.",
+        "This call needs 'Authorization: Bearer <token>'; `docker compose exec control mirrorctl token` shows a token.",
     ),
     "403": _problem(
         403,
-        "The token 'ci' has the right 'trigger', and this needs 'remove': use another, or make one "
+        "The token 'ci' has the right 'trigger', but this call needs 'remove'. Use another token, or create one "
         "(`docker compose exec control mirrorctl token create NAME --right remove`).",
     ),
     "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
@@ -185,12 +185,12 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
         "To force only a few projects, name them.",
         requests=886_324,
     ),
-    "413": _problem(413, "A body may have 1,048,576 bytes; name fewer projects a run."),
+    "413": _problem(413, "The body is longer than 1,048,576 bytes; name fewer projects per run."),
     "421": _problem(
         421,
-        "This mirror is not known as mirror.example.org, and a name that nobody listed may be a web page's attack (DNS "
-        "rebinding). If it is yours, add it to those in .env, as in MIRROR_HOSTS=mirror.example.org, then `docker "
-        "compose up -d`; or call the mirror by its address.",
+        "mirror.example.org is not a name of this mirror, so this request may be a DNS rebinding attack. If the name "
+        "is yours, add it in .env (MIRROR_HOSTS=mirror.example.org) and run `docker compose up -d`; or use the "
+        "mirror's address.",
     ),
     "422": _problem(422, f"{_WRONG_AFTER.pointer}: {_WRONG_AFTER.detail}", errors=[_WRONG_AFTER]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
@@ -199,32 +199,32 @@ _REFUSALS: Final[Mapping[str, Problem]] = {
         "The run queue is full (100 runs): retry later, cancel runs that are not needed, or name all projects in one "
         "run.",
     ),
-    "502": _problem(502, f"The syncer failed at this. {_REMEDY}"),
+    "502": _problem(502, f"The syncer failed to process this call. {_REMEDY}"),
     "503": _problem(
         503,
-        f"The syncer does not answer (no answer within 5 s); files are served all the same. {_REMEDY}",
+        f"The syncer does not answer (no answer within 5 s); nginx still serves all files. {_REMEDY}",
     ),
 }
-_OF_A_CALL: Final[Mapping[str, Any]] = {
+_BY_CALL: Final[Mapping[str, Any]] = {
     "runs-start 202": _QUEUED.model_dump(mode="json"),
     "health-alive 200": {"status": "ok"},
 }
 
 
-def illustrate(document: dict[str, Any]) -> None:
-    """Give each answer in JSON an example: that of the call and its status, or of its shape, or of its status."""
+def add_examples(document: dict[str, Any]) -> None:
+    """Add an example to each JSON answer: that of its call and status, of its schema, or of its status."""
     for calls in document["paths"].values():
         for call in calls.values():
             for status, answer in call["responses"].items():
                 for content in answer.get("content", {}).values():
-                    said = _example(f"{call['operationId']} {status}", content.get("schema", {}), status)
-                    if said is not None:
-                        content.setdefault("example", said)
+                    example = _example(f"{call['operationId']} {status}", content.get("schema", {}), status)
+                    if example is not None:
+                        content.setdefault("example", example)
 
 
 def _example(answer: str, schema: Mapping[str, Any], status: str) -> Any:  # noqa: ANN401 - JSON
-    if answer in _OF_A_CALL:
-        return _OF_A_CALL[answer]
-    shape = str(schema.get("$ref", "")).rpartition("/")[2]
-    found = (_REFUSALS.get(answer) or _REFUSALS.get(status)) if shape == "Problem" else _OF_A_SHAPE.get(shape)
-    return None if found is None else found.model_dump(mode="json", exclude_none=shape == "Problem")
+    if answer in _BY_CALL:
+        return _BY_CALL[answer]
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    found = (_PROBLEMS.get(answer) or _PROBLEMS.get(status)) if name == "Problem" else _BY_SCHEMA.get(name)
+    return None if found is None else found.model_dump(mode="json", exclude_none=name == "Problem")

@@ -1,37 +1,37 @@
-"""Health: whether control lives, and whether it can do its work."""
+"""Calls for liveness and readiness."""
 
 from fastapi import APIRouter, Response
 
-from mirror_control.access.auth import everyone
+from mirror_control.access.auth import open_to_all
 from mirror_control.access.token import TokenError
 from mirror_control.api.dependencies import AccessLogIntake, AllTokens, Syncer
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.shapes import Check, Readiness
-from mirror_control.problems import answers, problem_response
+from mirror_control.client.schemas import Check, Readiness
+from mirror_control.problems import problem_response, problem_responses
 
-router = APIRouter(tags=["health"], dependencies=[everyone])
+router = APIRouter(tags=["health"], dependencies=[open_to_all])
 
 
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
-    """Say that control answers, and nothing else: whoever gets no answer should restart it."""
+    """Return ok while control answers at all; if it does not, restart it."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=Readiness, responses=answers(503))
+@router.get("/readyz", response_model=Readiness, responses=problem_responses(503))
 async def ready(syncer: Syncer, tokens: AllTokens, intake: AccessLogIntake) -> Readiness | Response:
-    """Say what is wrong, check by check. A stale mirror is no matter of readiness but of an alert."""
+    """Return the result of each readiness check. A stale mirror is ready: alerts cover staleness."""
     checks = [await _syncer(syncer), _token(tokens), _access_log(intake)]
-    wrong = [check for check in checks if not check.ok]
-    if not wrong:
+    failed = [check for check in checks if not check.ok]
+    if not failed:
         return Readiness(checks=checks)
-    told = "; ".join(f"{check.name}: {check.detail}" for check in wrong)
-    return problem_response(503, told, headers={"Retry-After": "5"}, checks=[check.model_dump() for check in checks])
+    detail = "; ".join(f"{check.name}: {check.detail}" for check in failed)
+    return problem_response(503, detail, headers={"Retry-After": "5"}, checks=[check.model_dump() for check in checks])
 
 
 async def _syncer(syncer: Syncer) -> Check:
     try:
-        await syncer.status()
+        await syncer.get_status()
     except ApiError as error:
         return Check(name="syncer", ok=False, detail=f"{error}; see `docker compose logs syncer`")
     return Check(name="syncer", ok=True, detail="answers")
@@ -42,8 +42,8 @@ def _token(tokens: AllTokens) -> Check:
         tokens.operator.current()
     except TokenError as error:
         return Check(name="token", ok=False, detail=str(error))
-    return Check(name="token", ok=True, detail="can be read")
+    return Check(name="token", ok=True, detail="readable")
 
 
 def _access_log(intake: AccessLogIntake) -> Check:
-    return Check(name="access log", ok=intake.trouble is None, detail=intake.trouble or "is counted")
+    return Check(name="access log", ok=intake.error is None, detail=intake.error or "counted")

@@ -1,17 +1,17 @@
-"""The way from one part of a list to the next, as a header: clients follow it without reading the answer (RFC 8288)."""
+"""Link headers (RFC 8288) to the next page of a list, so that clients need not read the body."""
 
 from typing import Any
 
 from fastapi import Request, Response
 
 from mirror_control.api.address import prefix_of
-from mirror_control.client.shapes import Item, Page
+from mirror_control.client.schemas import Item, Page
 
-LINKED: dict[int | str, dict[str, Any]] = {
+LINK_HEADER: dict[int | str, dict[str, Any]] = {
     200: {
         "headers": {
             "Link": {
-                "description": 'With `rel="next"`, the address of the part after this one; absent at the end.',
+                "description": 'The address of the next page, with `rel="next"`; absent on the last page.',
                 "schema": {"type": "string"},
                 "example": '</api/v1/projects?state=failing&after=six>; rel="next"',
             }
@@ -20,8 +20,8 @@ LINKED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def link(page: Page[Item], *, request: Request, response: Response) -> None:
-    """Let the answer's ``Link`` lead to the next part, by the same filters; the host is the proxy's to say."""
+def add_next_link(page: Page[Item], *, request: Request, response: Response) -> None:
+    """Set the ``Link`` header to the next page with the same filters, relative to the host."""
     if page.next is not None:
         url = request.url.include_query_params(after=page.next)
         response.headers["Link"] = f'<{prefix_of(request.headers)}{url.path}?{url.query}>; rel="next"'

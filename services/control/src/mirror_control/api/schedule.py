@@ -1,24 +1,24 @@
-"""The schedule: hold it, let it go on."""
+"""Calls to pause and resume the schedule."""
 
 from fastapi import APIRouter
 
 from mirror_contract import Schedule
-from mirror_control.access.auth import triggers
+from mirror_control.access.auth import needs_trigger
 from mirror_control.api.dependencies import Syncer
-from mirror_control.problems import answers
+from mirror_control.problems import problem_responses
 
 router = APIRouter(
-    prefix="/schedule", tags=["schedule"], dependencies=[triggers], responses=answers(401, 403, 502, 503)
+    prefix="/schedule", tags=["schedule"], dependencies=[needs_trigger], responses=problem_responses(401, 403, 502, 503)
 )
 
 
 @router.post("/pause")
 async def pause(syncer: Syncer) -> Schedule:
-    """Start no more runs by the clock; those asked for go on."""
-    return await syncer.schedule("pause")
+    """Pause scheduled runs; runs that a person requests still start."""
+    return await syncer.change_schedule("pause")
 
 
 @router.post("/resume")
 async def resume(syncer: Syncer) -> Schedule:
-    """Start runs by the clock again."""
-    return await syncer.schedule("resume")
+    """Resume scheduled runs."""
+    return await syncer.change_schedule("resume")

@@ -1,26 +1,26 @@
-"""The mirror's status, for people and programs, and its metrics, for Prometheus."""
+"""Calls for the mirror's status and for its metrics."""
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from mirror_contract import Status
-from mirror_control.access.auth import everyone
+from mirror_control.access.auth import open_to_all
 from mirror_control.api.dependencies import AccessLogIntake, Syncer
-from mirror_control.problems import answers
+from mirror_control.problems import problem_responses
 
-router = APIRouter(prefix="/status", tags=["status"], dependencies=[everyone])
-metrics = APIRouter(prefix="/metrics", dependencies=[everyone])
+router = APIRouter(prefix="/status", tags=["status"], dependencies=[open_to_all])
+metrics = APIRouter(prefix="/metrics", dependencies=[open_to_all])
 
 
-@router.get("", responses=answers(502, 503))
+@router.get("", responses=problem_responses(502, 503))
 async def show(syncer: Syncer) -> Status:
-    """Look at the mirror: fresh, complete, and with room to grow? With the syncer away, the last known answer."""
-    return await syncer.look()
+    """Return the mirror's status; if the syncer does not answer, the last known one."""
+    return await syncer.get_status_or_last_known()
 
 
 @metrics.get("")
 async def scrape(syncer: Syncer, intake: AccessLogIntake) -> Response:
-    """Return the syncer's families and control's own, in one scrape."""
-    exposition = await syncer.exposition()
-    text = generate_latest(exposition) + generate_latest(intake.served)
+    """Return the metrics of the syncer and of control in one scrape."""
+    exposition = await syncer.get_exposition()
+    text = generate_latest(exposition) + generate_latest(intake.metrics)
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,6 +1,6 @@
 """
-What a client of the API knows: the page, ``mirrorctl``, and control itself towards the syncer.
+The API client, which ``mirrorctl``, the page and control itself share.
 
-``api_client`` makes the calls; ``shapes`` and ``download_shapes`` are what they say beyond the contract. ``concerns``
-and ``verdict`` judge what a status means for a person, ``words`` puts times and numbers into words.
+``api_client`` makes the calls; ``schemas`` and ``download_schemas`` are the API's types beyond the contract. ``issues``
+and ``health`` judge a status, ``formatting`` writes times and numbers for people.
 """

@@ -1,12 +1,12 @@
 """
-A client of the API's calls, which have the same shapes at the syncer (private) and at control (``/api/v1``).
+A client of the API, which the syncer (private) and control (``/api/v1``) serve with the same schemas.
 
-Control uses it towards the syncer, ``mirrorctl`` towards control, which alone knows downloads and misses. Its errors::
+Control calls the syncer with it, and ``mirrorctl`` calls control. Only control has downloads and misses. Its errors::
 
     ApiError
-    ├── Unreachable   no answer in time
-    ├── Refused       an answer that says no: a problem
-    └── Garbled       an answer that is none of ours
+    ├── UnreachableError       no answer in time
+    ├── RefusedError           the server refused the call with a problem
+    └── InvalidResponseError   the answer does not follow the API
 """
 
 from collections.abc import AsyncIterator
@@ -17,39 +17,38 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyCandidate, PolicyCheck, Project, Run, RunRequest, Schedule, Status, Trigger
-from mirror_control.client.download_shapes import DownloadFilter, Downloads, Misses, MissFilter
+from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
-from mirror_control.client.shapes import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
+from mirror_control.client.schemas import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
 
-Shape = TypeVar("Shape", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
+UNIX_PREFIX = "unix:"
+"""Begins a base that is the path of a Unix socket."""
 
-UNIX = "unix:"
-"""What a base begins with that is the path of a Unix socket."""
+# A proxy answers these while the server behind it is down.
+_GATEWAY_STATUSES = (502, 503, 504)
 
-# What a proxy says when what it stands for is away.
-_GATEWAY = (502, 503, 504)
-
-# Three of the comments that keep a stream of events open.
-_SILENCE = 45.0
-# A run with a hundred failures of a thousand characters each is an event of one line.
-_LONGEST_LINE = 2**20
+# Three intervals between the comments that keep an event stream open.
+_EVENT_TIMEOUT_SECONDS = 45.0
+# An event is one line; a run with a hundred failures of 1,000 characters each fits.
+_MAX_LINE_BYTES = 2**20
 
 
 class ApiError(Exception):
-    """A call was not answered as wished."""
+    """A call failed."""
 
 
-class Unreachable(ApiError):
-    """Nothing answers, or not in time."""
+class UnreachableError(ApiError):
+    """The server did not answer in time."""
 
 
-class Garbled(ApiError, ValueError):
-    """What answers does not speak our API."""
+class InvalidResponseError(ApiError, ValueError):
+    """The answer does not follow the API."""
 
 
-class Refused(ApiError):
-    """The answer is a problem."""
+class RefusedError(ApiError):
+    """The server refused the call with a problem (RFC 9457)."""
 
     def __init__(self, problem: Problem, *, retry_after: str | None = None) -> None:
         super().__init__(problem.detail or problem.title)
@@ -59,21 +58,21 @@ class Refused(ApiError):
 
 class ApiClient:
     """
-    The calls, as methods that return the contract's types.
+    A client with a method for each call; methods return the contract's types.
 
     Args:
-        base: what all paths are relative to, and ends with a slash; or ``unix:`` and the path of a socket.
-        limit: seconds for a whole call.
-        token: sent with every call, if there is one.
+        base: the base URL, which ends with a slash; or ``unix:`` and the path of a socket.
+        timeout_seconds: limit for a whole call.
+        token: bearer token for every call, if any.
     """
 
-    def __init__(self, *, base: str, limit: float, token: str | None = None) -> None:
-        self._limit = limit
-        socket = base.removeprefix(UNIX) if base.startswith(UNIX) else None
+    def __init__(self, *, base: str, timeout_seconds: float, token: str | None = None) -> None:
+        self._timeout_seconds = timeout_seconds
+        socket = base.removeprefix(UNIX_PREFIX) if base.startswith(UNIX_PREFIX) else None
         self._session = aiohttp.ClientSession(
             base_url="http://localhost/" if socket else base,
             headers={"Authorization": f"Bearer {token}"} if token else None,
-            # A container that was made anew has another address; Docker's resolver is at hand.
+            # A recreated container has another address; asking Docker's resolver each time is cheap.
             connector=aiohttp.UnixConnector(socket) if socket else aiohttp.TCPConnector(use_dns_cache=False),
         )
 
@@ -87,56 +86,56 @@ class ApiClient:
         """Close all connections."""
         await self._session.close()
 
-    async def status(self) -> Status:
+    async def get_status(self) -> Status:
         """Return the mirror's status."""
-        return parse(Status, await self.call("GET", "status"))
+        return parse_response(Status, await self.call("GET", "status"))
 
-    async def start(self, request: RunRequest, *, trigger: Trigger, idempotency_key: str | None = None) -> Run:
-        """Ask for a run; return it as it was queued."""
+    async def start_run(self, request: RunRequest, *, trigger: Trigger, idempotency_key: str | None = None) -> Run:
+        """Queue a run and return it; an equal queued run is returned instead."""
         headers = {"Content-Type": "application/json", "X-Trigger": trigger}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
         body = request.model_dump_json(exclude_defaults=True)
-        return parse(Run, await self.call("POST", "runs", body=body, headers=headers))
+        return parse_response(Run, await self.call("POST", "runs", body=body, headers=headers))
 
-    async def runs(self, wanted: RunFilter) -> RunPage:
-        """Return a part of the list of runs."""
-        return parse(RunPage, await self.call("GET", "runs", query=wanted))
+    async def list_runs(self, wanted: RunFilter) -> RunPage:
+        """Return a page of runs."""
+        return parse_response(RunPage, await self.call("GET", "runs", query=wanted))
 
-    async def run(self, run_id: str) -> Run:
-        """Return a run as it is now."""
-        return parse(Run, await self.call("GET", f"runs/{run_id}"))
+    async def get_run(self, run_id: str) -> Run:
+        """Return a run in its current state."""
+        return parse_response(Run, await self.call("GET", f"runs/{run_id}"))
 
-    async def cancel(self, run_id: str) -> Run:
-        """Ask a run to end; return it as it is now."""
-        return parse(Run, await self.call("POST", f"runs/{run_id}/cancel"))
+    async def cancel_run(self, run_id: str) -> Run:
+        """Request the cancellation of a run; return its current state."""
+        return parse_response(Run, await self.call("POST", f"runs/{run_id}/cancel"))
 
-    async def projects(self, wanted: ProjectFilter) -> ProjectPage:
-        """Return a part of the list of projects."""
-        return parse(ProjectPage, await self.call("GET", "projects", query=wanted))
+    async def list_projects(self, wanted: ProjectFilter) -> ProjectPage:
+        """Return a page of projects."""
+        return parse_response(ProjectPage, await self.call("GET", "projects", query=wanted))
 
-    async def project(self, name: str) -> Project:
+    async def get_project(self, name: str) -> Project:
         """Return a project with its files."""
-        return parse(Project, await self.call("GET", f"projects/{name}"))
+        return parse_response(Project, await self.call("GET", f"projects/{name}"))
 
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
-        """Return the judgement of a candidate for mirror.toml."""
+        """Check a candidate for mirror.toml."""
         headers = {"Content-Type": "application/json"}
-        return parse(
+        return parse_response(
             PolicyCheck, await self.call("POST", "policy/check", body=candidate.model_dump_json(), headers=headers)
         )
 
-    async def downloads(self, wanted: DownloadFilter) -> Downloads:
-        """Return what was downloaded."""
-        return parse(Downloads, await self.call("GET", "downloads", query=wanted))
+    async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
+        """Return download statistics."""
+        return parse_response(Downloads, await self.call("GET", "downloads", query=wanted))
 
-    async def misses(self, wanted: MissFilter) -> Misses:
-        """Return what was asked for and is not there."""
-        return parse(Misses, await self.call("GET", "misses", query=wanted))
+    async def get_misses(self, wanted: MissFilter) -> Misses:
+        """Return the requests that the mirror answered with 404."""
+        return parse_response(Misses, await self.call("GET", "misses", query=wanted))
 
-    async def schedule(self, action: Literal["pause", "resume"]) -> Schedule:
-        """Pause or resume the schedule; return it as it is then."""
-        return parse(Schedule, await self.call("POST", f"schedule/{action}"))
+    async def change_schedule(self, action: Literal["pause", "resume"]) -> Schedule:
+        """Pause or resume the schedule; return its new state."""
+        return parse_response(Schedule, await self.call("POST", f"schedule/{action}"))
 
     async def call(
         self,
@@ -146,30 +145,29 @@ class ApiClient:
         query: BaseModel | None = None,
         body: str | None = None,
         headers: dict[str, str] | None = None,
-        limit: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> bytes:
         """
         Return the body of a successful answer.
 
         Raises:
-            Unreachable: no answer in time.
-            Refused: a problem.
-            Garbled: neither success nor a problem.
+            UnreachableError: the server did not answer in time.
+            RefusedError: the server answered with a problem.
+            InvalidResponseError: the answer is neither a success nor a problem.
         """
-        limit = limit or self._limit
-        timeout = aiohttp.ClientTimeout(total=limit)
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds or self._timeout_seconds)
         async with self._answer(method, path, timeout, query=query, body=body, headers=headers) as answer:
             return await answer.read()
 
-    async def events(self, run_id: str) -> AsyncIterator[Event]:
+    async def watch_run(self, run_id: str) -> AsyncIterator[Event]:
         """
-        Yield a run's events until the stream ends; the first tells how it is now.
+        Yield a run's events until the stream ends; the first one carries the current state.
 
         Raises:
-            Unreachable: no answer, the stream broke, or is silent for longer than its comments allow.
-            Refused, Garbled: as for ``call``.
+            UnreachableError: no answer, the stream broke, or nothing arrived for 45 s.
+            RefusedError, InvalidResponseError: as for ``call``.
         """
-        timeout = aiohttp.ClientTimeout(sock_connect=self._limit, sock_read=_SILENCE)
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout_seconds, sock_read=_EVENT_TIMEOUT_SECONDS)
         async with self._answer("GET", f"runs/{run_id}/events", timeout) as answer:
             async for event in read_events(answer.content):
                 yield event
@@ -179,13 +177,13 @@ class ApiClient:
         self,
         method: str,
         path: str,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 it is aiohttp's to keep
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 aiohttp enforces it
         *,
         query: BaseModel | None = None,
         body: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Yield a successful answer; what goes wrong here, or while it is read, is an ApiError."""
+        """Yield a successful answer; any failure, also while the answer is read, raises an ApiError."""
         try:
             async with self._session.request(
                 method,
@@ -195,37 +193,37 @@ class ApiClient:
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
-                read_bufsize=_LONGEST_LINE,
+                read_bufsize=_MAX_LINE_BYTES,
             ) as response:
-                if not 200 <= response.status < 300:  # noqa: PLR2004 a redirect is none of our API's answers
-                    await _refuse(response, call=f"{method} {path}")
+                if not 200 <= response.status < 300:  # noqa: PLR2004 the API never redirects
+                    await _raise_refusal(response, call=f"{method} {path}")
                 yield response
         except TimeoutError:
-            raise Unreachable(f"no answer within {timeout.total or timeout.sock_read:g} s") from None
+            raise UnreachableError(f"no answer within {timeout.total or timeout.sock_read:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            # aiohttp's own words name hosts and TLS; the system's say what happened.
-            raise Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+            # Prefer the system's message; aiohttp's mentions hosts and TLS settings.
+            raise UnreachableError(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
 
 
-async def _refuse(response: aiohttp.ClientResponse, *, call: str) -> NoReturn:
+async def _raise_refusal(response: aiohttp.ClientResponse, *, call: str) -> NoReturn:
     content = await response.read()
     if response.content_type == "application/problem+json":
-        raise Refused(parse(Problem, content), retry_after=response.headers.get("Retry-After"))
-    if response.status in _GATEWAY:
-        raise Unreachable(f"HTTP {response.status}")
-    raise Garbled(f"{call}: HTTP {response.status}, {response.content_type}")
+        raise RefusedError(parse_response(Problem, content), retry_after=response.headers.get("Retry-After"))
+    if response.status in _GATEWAY_STATUSES:
+        raise UnreachableError(f"HTTP {response.status}")
+    raise InvalidResponseError(f"{call}: HTTP {response.status}, {response.content_type}")
 
 
-def parse(shape: type[Shape], content: bytes) -> Shape:
+def parse_response(model: type[Model], content: bytes) -> Model:
     """
-    Return what an answer says.
+    Parse an answer.
 
     Raises:
-        Garbled: it is not of that shape; the message says where, in a line.
+        InvalidResponseError: it does not match the model; the message names the first mismatch.
     """
     try:
-        return shape.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Garbled(f"not a {shape.__name__}: {where}: {first['msg']}".replace(": :", ":")) from None
+        raise InvalidResponseError(f"not a {model.__name__}: {where}: {first['msg']}".replace(": :", ":")) from None

@@ -1,18 +1,18 @@
-"""Server-sent events as a client hears them (HTML standard, 9.2.6), as far as control's go."""
+"""A parser of server-sent events (HTML standard, 9.2.6), limited to the fields that control sends."""
 
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """One event."""
+    """A server-sent event."""
 
     name: str
     data: str
 
 
 async def read_events(lines: AsyncIterable[bytes]) -> AsyncIterator[Event]:
-    """Yield the events of a stream; comments and fields that we have no use for are passed over."""
+    """Yield the events of a stream; skip comments and unused fields."""
     fields: dict[str, list[str]] = {}
     async for line in lines:
         name, _, value = line.decode().rstrip("\r\n").partition(":")

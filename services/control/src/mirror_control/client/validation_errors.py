@@ -1,38 +1,41 @@
-"""What pydantic finds wrong with a request, in the words of whoever sent it."""
+"""Validation errors of a request, phrased for its sender instead of for a Python programmer."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
-from mirror_contract.run import MAX_FAULTS
-from mirror_control.client.shapes import Invalid
+from mirror_contract.run import MAX_REPORTED_ERRORS
+from mirror_control.client.schemas import FieldError
 
-# A key that is none of ours may be as long as a body.
-_LONGEST_STEP: Final = 100
-_AS_JSON: Final = 'send a JSON object with \'Content-Type: application/json\', such as {"kind": "sync"}'
+# An unknown key may be as long as a whole body.
+_MAX_STEP_LENGTH: Final = 100
+_SEND_JSON: Final = 'send a JSON object with \'Content-Type: application/json\', such as {"kind": "sync"}'
 
 
-def faults(errors: Iterable[Mapping[str, Any]]) -> Iterator[Invalid]:
+def explain_errors(errors: Iterable[Mapping[str, Any]]) -> Iterator[FieldError]:
     """
-    Yield the first faults with their places: of ``errors()``, FastAPI's of which begin with body or query.
+    Yield the first errors with their locations, from pydantic's or FastAPI's ``errors()``.
 
-    What was sent is not repeated: it may be long, and it may be a secret in the wrong place.
+    FastAPI's locations begin with ``body`` or ``query``. The input is not repeated: it may be long, or a secret in the
+    wrong place.
     """
-    found = list(islice(errors, MAX_FAULTS))
-    for one in found:
-        match one:
+    found = list(islice(errors, MAX_REPORTED_ERRORS))
+    for error in found:
+        match error:
             case {"type": "json_invalid", "loc": (place, int(at)), "ctx": {"error": why}}:
-                yield Invalid(pointer=_pointer(place), detail=f"is no JSON: {why}, at character {at}")
+                yield FieldError(pointer=_pointer(place), detail=f"is not JSON: {why}, at character {at}")
             case {"type": "missing" | "model_attributes_type" | "model_type", "loc": ("body",)}:
-                yield Invalid(pointer=_pointer("body"), detail=_AS_JSON)
+                yield FieldError(pointer=_pointer("body"), detail=_SEND_JSON)
             case {"type": "too_short", "loc": loc} if any(_within(other["loc"], loc) for other in found):
-                pass  # too few are right; that others are wrong is told
-            case {"type": "tuple_type" | "too_short" | "too_long", "loc": loc, "msg": told}:
-                # JSON has lists; that ours can't change is Python's business.
-                yield Invalid(pointer=_pointer(*loc), detail=told.replace("tuple", "list").replace("Tuple", "List"))
-            case {"loc": loc, "msg": told}:
-                yield Invalid(pointer=_pointer(*loc), detail=told.removeprefix("Value error, "))
+                pass  # a consequence: too few items are valid, and the invalid ones are listed
+            case {"type": "tuple_type" | "too_short" | "too_long", "loc": loc, "msg": message}:
+                # JSON has lists; tuples are an implementation detail.
+                yield FieldError(
+                    pointer=_pointer(*loc), detail=message.replace("tuple", "list").replace("Tuple", "List")
+                )
+            case {"loc": loc, "msg": message}:
+                yield FieldError(pointer=_pointer(*loc), detail=message.removeprefix("Value error, "))
 
 
 def _within(place: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
@@ -41,7 +44,7 @@ def _within(place: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
 
 def _pointer(place: str = "", *path: str | int) -> str:
     if place != "body":
-        return "/".join([place, *(str(step)[:_LONGEST_STEP] for step in path)])
+        return "/".join([place, *(str(step)[:_MAX_STEP_LENGTH] for step in path)])
     # RFC 6901, 3 and 6: ~ and / are escaped, and a fragment is percent-encoded.
-    steps = (str(step)[:_LONGEST_STEP].replace("~", "~0").replace("/", "~1") for step in path)
+    steps = (str(step)[:_MAX_STEP_LENGTH].replace("~", "~0").replace("/", "~1") for step in path)
     return "#" + "".join(f"/{quote(step, safe='~')}" for step in steps)

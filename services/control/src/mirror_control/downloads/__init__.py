@@ -1,6 +1,6 @@
 """
-Who downloaded what: nginx's access log, counted.
+Download statistics from nginx's access log.
 
-``access_log`` finds the files, ``intake`` drives them through ``line`` → ``tally`` (by ``client`` and by
-the file's name) → ``store``. ``statistics`` answers the API, ``served`` Prometheus.
+``access_log`` finds the log files; ``intake`` passes their lines through ``line`` → ``tally`` (which uses ``client``)
+→ ``store``. ``statistics`` answers the API, ``serving_metrics`` answers Prometheus.
 """

@@ -1,4 +1,4 @@
-"""nginx's access log: a file a minute on a small volume, which nginx writes, and control counts and removes."""
+"""nginx's access log: a file per minute on a small volume. nginx writes the files; control counts and deletes them."""
 
 import os
 import re
@@ -6,41 +6,41 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Self
 
-# How long a file is written to, from the begin of its minute: a worker that waits for a disk logs late, and nginx holds
-# a file for 10 s after its last line (open_log_file_cache).
-_OPEN = timedelta(seconds=90)
+# nginx writes to a file for this long after the start of its minute: a worker that waits for the disk logs late, and
+# nginx keeps a file open for 10 s after its last line (open_log_file_cache).
+_WRITTEN_FOR = timedelta(seconds=90)
 
-# strptime alone would take 2026-1-2 as well, and digits of other scripts.
+# strptime alone would also accept 2026-1-2 and digits of other scripts.
 _NAME = re.compile(r"access-(\d{4}-\d\d-\d\dT\d{4})\.jsonl", re.ASCII)
 
 
 class MinuteFile(NamedTuple):
-    """The lines of one minute."""
+    """The log file of one minute."""
 
     minute: datetime
     path: Path
 
     @classmethod
     def parse(cls, path: Path) -> Self | None:
-        """Parse the name that nginx gives (nginx/http/access_log.conf); None is no file of its."""
+        """Parse a file name by nginx/http/access_log.conf; return None for any other file."""
         name = _NAME.fullmatch(path.name)
         try:
-            # $time_iso8601 is nginx's local time, and its container knows no zone but UTC.
+            # $time_iso8601 is local time, and nginx's container runs in UTC.
             return cls(datetime.strptime(f"{name[1]}Z", "%Y-%m-%dT%H%M%z"), path) if name else None
-        except ValueError:  # a thirteenth month
+        except ValueError:  # such as a thirteenth month
             return None
 
-    def closed(self, now: datetime) -> bool:
-        """Whether nginx writes no more to it."""
-        return now - self.minute > _OPEN
+    def is_closed(self, now: datetime) -> bool:
+        """Return whether nginx has finished writing the file."""
+        return now - self.minute > _WRITTEN_FOR
 
 
 class AccessLog:
     """
-    The files of the last minutes.
+    The log files that control has not deleted yet.
 
     Args:
-        directory: where nginx writes them; it need not be there.
+        directory: where nginx writes them; it need not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,7 +48,7 @@ class AccessLog:
 
     def files(self) -> list[MinuteFile]:
         """
-        Return the files that are there, oldest first; what is no regular file is none of nginx's.
+        Return the log files, oldest first; only regular files are nginx's.
 
         Raises:
             OSError: the directory can't be read.
@@ -60,9 +60,9 @@ class AccessLog:
             return []
         return sorted(file for path in paths if (file := MinuteFile.parse(path)))
 
-    def full(self) -> bool:
-        """Return whether its volume has no room left, so that nginx loses lines."""
+    def is_full(self) -> bool:
+        """Return whether the volume is full, so that nginx loses lines."""
         try:
             return os.statvfs(self._directory).f_bavail == 0
-        except OSError:  # `files` says so
+        except OSError:  # `files` raises it
             return False

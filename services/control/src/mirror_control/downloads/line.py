@@ -1,34 +1,34 @@
-"""A line of nginx's access log, parsed at the border; nginx/http/access_log.conf writes them."""
+"""Lines of nginx's access log, which nginx/http/access_log.conf defines."""
 
 from typing import Annotated
 
 import msgspec
 
-# A broken-off request and its like still have all of these: nginx fills in what it does not know with "".
-_MOMENT = r"^\d{4}-\d\d-\d\dT"
+# Aborted and invalid requests also have all fields: nginx writes "" for unknown values.
+_TIME_PATTERN = r"^\d{4}-\d\d-\d\dT"
 
 
-class Request(msgspec.Struct, frozen=True, gc=False, rename={"size": "bytes", "part": "range"}):
-    """A request that nginx answered. What the client sent (uri, range, agent) is whatever a client sends."""
+class Request(msgspec.Struct, frozen=True, gc=False, rename={"size": "bytes", "byte_range": "range"}):
+    """A request that nginx answered. The client controls uri, range and agent: do not trust them."""
 
-    time: Annotated[str, msgspec.Meta(pattern=_MOMENT)]
+    time: Annotated[str, msgspec.Meta(pattern=_TIME_PATTERN)]
     method: str
     uri: str
     route: str
     status: str
     size: Annotated[int, msgspec.Meta(ge=0)]
     seconds: Annotated[float, msgspec.Meta(ge=0)]
-    part: str
+    byte_range: str
     agent: str
 
     @property
     def day(self) -> str:
-        """When, in UTC: nginx's container knows no other zone."""
+        """The day in UTC, in which nginx's container runs."""
         return self.time[:10]
 
     @property
     def path(self) -> str:
-        """What was asked for, still percent-encoded, without the query."""
+        """The path without the query, still percent-encoded."""
         return self.uri.partition("?")[0]
 
 
@@ -36,11 +36,11 @@ _decoder = msgspec.json.Decoder(Request)
 
 
 def parse_line(line: bytes) -> Request | None:
-    """Return the request; None where the line is torn, or no line of nginx's."""
+    """Parse a line; return None if it is truncated or not nginx's."""
     try:
         return _decoder.decode(line)
     except UnicodeDecodeError:
-        # escape=json passes bytes that are no UTF-8, which any client can put into a header.
+        # escape=json passes on invalid UTF-8, which any client can put into a header.
         return parse_line(line.decode(errors="replace").encode())
     except msgspec.DecodeError:
         return None

@@ -1,4 +1,4 @@
-"""The counts as the API tells them."""
+"""Download statistics and misses, as the API returns them."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from mirror_control.client.download_shapes import (
+from mirror_control.client.download_schemas import (
     ClientShare,
     Day,
     DownloadFilter,
@@ -26,14 +26,12 @@ from mirror_control.problems import problem_response
 
 Answer = TypeVar("Answer")
 
-_SHOWN = timedelta(days=29)
-_REMEDY = "Look at `docker compose logs control`, and at the room that Docker's disk has left."
-
-
-# A day may have 10,000 rows, so a question about a year looks at millions for many seconds. Without a bound a few
-# callers would hold all of control's threads, and nothing would be counted meanwhile.
-_QUESTIONS_AT_ONCE = 2
-_PATIENCE_SECONDS = 4
+_DEFAULT_PERIOD = timedelta(days=29)
+_REMEDY = "Check `docker compose logs control` and the free space on Docker's disk."
+# A day may have 10,000 rows, so a query for a year reads millions for many seconds. Without a limit, a few callers
+# would occupy all of control's threads, and counting would stop.
+_MAX_QUERIES = 2
+_MAX_WAIT_SECONDS = 4
 
 
 class StatisticsError(Exception):
@@ -41,12 +39,12 @@ class StatisticsError(Exception):
 
 
 class StatisticsBusyError(StatisticsError):
-    """Too many ask at once."""
+    """Too many queries at once."""
 
 
 class Statistics:
     """
-    Questions to the store, each in a thread and by a connection of its own: none waits for another, or for the intake.
+    Queries to the store. Each has its own thread and connection, so none waits for another or for the intake.
 
     Args:
         path: the store's file.
@@ -54,57 +52,57 @@ class Statistics:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._turn = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
-        self._asked: dict[MissFilter, asyncio.Task[Any]] = {}
+        self._free_queries = asyncio.Semaphore(_MAX_QUERIES)
+        self._running: dict[MissFilter, asyncio.Task[Any]] = {}
 
-    async def downloads(self, wanted: DownloadFilter) -> Downloads:
+    async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """
-        Return what was downloaded.
+        Return download statistics.
 
         Raises:
             StatisticsError: the store can't be read.
         """
         return await self._answer(wanted, lambda store: _downloads(store, wanted))
 
-    async def misses(self, wanted: MissFilter) -> Misses:
+    async def get_misses(self, wanted: MissFilter) -> Misses:
         """
-        Return what was asked for and is not here.
+        Return the requests that the mirror answered with 404.
 
         Raises:
             StatisticsError: the store can't be read.
         """
         return await self._answer(wanted, lambda store: _misses(store, wanted))
 
-    async def _answer(self, wanted: MissFilter, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Return a question's answer; who asks the same meanwhile gets it, too."""
-        if (task := self._asked.get(wanted)) is None:
-            task = self._asked[wanted] = asyncio.create_task(self._ask_in_turn(question))
-            task.add_done_callback(lambda _: self._asked.pop(wanted))
+    async def _answer(self, wanted: MissFilter, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return the result of a query; identical concurrent requests share it."""
+        if (task := self._running.get(wanted)) is None:
+            task = self._running[wanted] = asyncio.create_task(self._run_in_turn(query))
+            task.add_done_callback(lambda _: self._running.pop(wanted))
         answer: Answer = await asyncio.shield(task)
         return answer
 
-    async def _ask_in_turn(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    async def _run_in_turn(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._turn.acquire()
+            async with asyncio.timeout(_MAX_WAIT_SECONDS):
+                await self._free_queries.acquire()
         except TimeoutError:
-            raise StatisticsBusyError("too many ask at once") from None
+            raise StatisticsBusyError("too many requests for statistics") from None
         try:
-            return await asyncio.to_thread(self._ask, question)
+            return await asyncio.to_thread(self._run_query, query)
         finally:
-            self._turn.release()
+            self._free_queries.release()
 
-    def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _run_query(self, query: Callable[[sqlite3.Connection], Answer]) -> Answer:
         try:
             with closing(connect(self._path)) as store:
-                store.execute("BEGIN")  # one state for all parts of the answer
-                return question(store)
+                store.execute("BEGIN")  # one snapshot for all queries of an answer
+                return query(store)
         except (sqlite3.Error, StoreError) as error:
             raise StatisticsError(str(error)) from error
 
 
 def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
-    since, until = _window(wanted)
+    since, until = _period(wanted)
     where, values = "day >= ?", [since.isoformat()]
     if wanted.project is not None:
         where, values = f"{where} AND project = ?", [*values, wanted.project]
@@ -112,7 +110,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
     def top(*columns: str, where: str = where) -> Sequence[tuple[str, ...]]:
         names = ", ".join(columns)
         return store.execute(
-            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are our own
+            f"SELECT {names}, sum(count) AS downloads FROM download WHERE {where}"  # noqa: S608 the names are constants
             f" GROUP BY {names} ORDER BY downloads DESC, {names} LIMIT ?",
             [*values, wanted.top],
         ).fetchall()
@@ -128,7 +126,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
         project=wanted.project,
         downloads=sum(day.downloads for day in days),
         days=days,
-        # What was folded has no project.
+        # Aggregated rows have no project.
         projects=shares("project", where=f"{where} AND project != ''") if wanted.project is None else None,
         versions=None if wanted.project is None else shares("version"),
         file_types=shares("file_type"),
@@ -140,7 +138,7 @@ def _downloads(store: sqlite3.Connection, wanted: DownloadFilter) -> Downloads:
 
 
 def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
-    since, until = _window(wanted)
+    since, until = _period(wanted)
     (total,) = store.execute("SELECT total(count) FROM miss WHERE day >= ?", [since.isoformat()]).fetchone()
     rows = store.execute(
         "SELECT project, sum(count) AS requests, sum(count) FILTER (WHERE kind = 'page'), max(day) FROM miss"
@@ -160,18 +158,18 @@ def _misses(store: sqlite3.Connection, wanted: MissFilter) -> Misses:
     return Misses(since=since, until=until, requests=int(total), projects=found)
 
 
-def _window(wanted: MissFilter) -> tuple[date, date]:
+def _period(wanted: MissFilter) -> tuple[date, date]:
     today = datetime.now(UTC).date()
-    return wanted.since or today - _SHOWN, today
+    return wanted.since or today - _DEFAULT_PERIOD, today
 
 
-def install(app: FastAPI) -> None:
-    """Turn statistics that can't be read into a problem."""
+def install_handlers(app: FastAPI) -> None:
+    """Turn unreadable statistics into a problem."""
     app.add_exception_handler(StatisticsError, _as_problem)
 
 
 def _as_problem(_: Request, error: Exception) -> Response:
     if isinstance(error, StatisticsBusyError):
-        return problem_response(429, "Too many ask for statistics at once.", headers={"Retry-After": "5"})
-    told = f"The download statistics can't be read ({error}); files are served all the same. {_REMEDY}"
-    return problem_response(503, told, headers={"Retry-After": "5"})
+        return problem_response(429, "Too many requests for statistics; retry later.", headers={"Retry-After": "5"})
+    detail = f"The download statistics can't be read ({error}); nginx still serves all files. {_REMEDY}"
+    return problem_response(503, detail, headers={"Retry-After": "5"})

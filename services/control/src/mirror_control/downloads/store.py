@@ -1,8 +1,8 @@
 """
-Where downloads and misses are kept: SQLite in control's state directory.
+The store of downloads and misses: SQLite in control's state directory.
 
-Plain ``sqlite3``: one writer, three tables and no other database in sight. SQLAlchemy would add 20 MB to a process of
-256 MB for a portability that a tally does not need.
+``sqlite3`` is enough for one writer and three tables. SQLAlchemy would add 20 MB to a process of 256 MB, for a
+portability that counts do not need.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ CREATE INDEX download_by_project ON download (project, day);
 CREATE TABLE miss (
     day TEXT, project TEXT, kind TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, project, kind)
 ) WITHOUT ROWID;
--- How far a file of the access log was counted, and what it begins with.
+-- How far a file of the access log was counted, and its first bytes.
 CREATE TABLE place (file TEXT PRIMARY KEY, offset INTEGER NOT NULL, head BLOB NOT NULL) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 5.0
@@ -34,28 +34,28 @@ class StoreError(Exception):
     """The store can't be used; the message names its file and the remedy."""
 
 
-class Place(NamedTuple):
-    """How far a file of the access log was counted."""
+class Position(NamedTuple):
+    """The position up to which a file of the access log was counted."""
 
     offset: int
     head: bytes
-    """What it begins with: the name alone could be that of another file of the same minute, on a new volume."""
+    """The file's first bytes. On a new volume, another file of the same minute may have the same name."""
 
 
 class _Table(NamedTuple):
-    """Counts by day and what else is counted by."""
+    """The SQL of a table that counts by day and other columns."""
 
     limit: int
-    """Rows that a day may have."""
+    """The most rows of a day."""
     add: str
     size: str
     fold: str
-    """Removes the smallest rows of a day, and returns them without names: added again, the sums are what they were."""
+    """Deletes the smallest rows of a day and returns them without names. Adding them again keeps the totals."""
     expire: str
 
 
-# A day of a thousand developers has some thousand rows of 90 bytes. The limits bound what a scanner, or another mirror
-# that fetches everything, leaves behind: 400 days of that are 500 MB.
+# A day of a thousand developers makes about a thousand rows of 90 bytes. Scanners, or mirrors that download everything,
+# make more; with these limits, 400 such days take 500 MB.
 _DOWNLOADS = _Table(
     limit=10_000,
     add="INSERT INTO download VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -83,16 +83,16 @@ _MISSES = _Table(
 
 def connect(path: Path) -> sqlite3.Connection:
     """
-    Return a connection without transactions of its own, to a store that is made if there is none.
+    Return a connection without implicit transactions; create the store if it does not exist.
 
     Raises:
-        StoreError: there is none to be had, or it is that of a newer control.
+        StoreError: the store can't be opened, or a newer control wrote it.
     """
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            _make(connection, path)
-            # A file of the log is removed once it is counted, so that has to be on the disk.
+            _create_tables(connection, path)
+            # A log file is deleted once it is counted, so the counts must be on the disk before.
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
             connection.close()
@@ -102,14 +102,16 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _make(connection: sqlite3.Connection, path: Path) -> None:
+def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) == _VERSION:
         return
     connection.execute("PRAGMA journal_mode = WAL")
     with _transaction(connection):
-        version = _version(connection)  # somebody may have been faster
+        version = _version(connection)  # another connection may have created them meanwhile
         if version > _VERSION:
-            raise StoreError(f"{path} is a newer control's: start that one, or remove the file to count anew")
+            raise StoreError(
+                f"{path} was written by a newer control: start that one, or delete the file to restart the counts"
+            )
         if version < _VERSION:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
@@ -128,21 +130,21 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     finally:
-        if connection.in_transaction:  # a full disk may have ended it
+        if connection.in_transaction:  # a full disk may have rolled it back
             connection.execute("ROLLBACK")
 
 
 class Store:
     """
-    The counts, and how far the log was counted: always both, or neither.
+    The counts and the positions in the log, which always change together.
 
     Args:
-        path: its file; made if it is not there.
-        downloads: how many rows of downloads a day may have.
-        misses: the same, of misses.
+        path: the file; created if it does not exist.
+        downloads: the most rows of downloads per day.
+        misses: the most rows of misses per day.
 
     Raises:
-        sqlite3.Error: from every method, when the disk is full, the file damaged or held by somebody else.
+        sqlite3.Error: from every method, if the disk is full, or the file is corrupt or locked.
     """
 
     def __init__(self, path: Path, *, downloads: int = _DOWNLOADS.limit, misses: int = _MISSES.limit) -> None:
@@ -157,31 +159,31 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
-    def place(self, file: str) -> Place | None:
-        """Return how far a file was counted; None if nothing of it was."""
+    def get_position(self, file: str) -> Position | None:
+        """Return the position in a file, or None if nothing of it is counted."""
         row = self._connection.execute("SELECT offset, head FROM place WHERE file = ?", (file,)).fetchone()
-        return Place(*row) if row else None
+        return Position(*row) if row else None
 
-    def add(self, tally: Tally, *, file: str, place: Place) -> None:
-        """Add what a slice of a file holds, and remember that it was counted, in one transaction."""
+    def add(self, tally: Tally, *, file: str, position: Position) -> None:
+        """Add the tally of a slice and store the new position, in one transaction."""
         with _transaction(self._connection):
             self._count(self._downloads, tally.downloads)
             self._count(self._misses, tally.misses)
-            self._connection.execute("REPLACE INTO place VALUES (?, ?, ?)", (file, *place))
+            self._connection.execute("REPLACE INTO place VALUES (?, ?, ?)", (file, *position))
 
-    def forget(self, *, but: Iterable[str]) -> None:
-        """Forget the places of files that are gone."""
-        there = set(but)
+    def delete_positions(self, *, except_for: Iterable[str]) -> None:
+        """Delete the positions of files that no longer exist."""
+        existing = set(except_for)
         known = {name for (name,) in self._connection.execute("SELECT file FROM place")}
-        if gone := known - there:
+        if gone := known - existing:
             with _transaction(self._connection):
                 self._connection.executemany("DELETE FROM place WHERE file = ?", [(name,) for name in gone])
 
     def expire(self, *, today: date, kept: timedelta) -> None:
-        """Remove the days that are older than what is kept."""
+        """Delete the counts of days that are too old."""
         oldest = today - kept
         with _transaction(self._connection):
             for table in (self._downloads, self._misses):

@@ -1,6 +1,6 @@
 """
-Control's process: ``process`` starts Uvicorn, ``application`` puts the ASGI application together.
+Control's process: ``process`` starts Uvicorn, ``application`` assembles the ASGI application.
 
-``connections`` limits how many clients there are and how long each may take; ``body_limit`` how much a request may
-send; ``head`` answers HEAD wherever there is a GET.
+``connections`` limits the number of clients and the time that each may take, ``body_limit`` the size of a request.
+``head`` answers HEAD for every GET.
 """

@@ -1,4 +1,4 @@
-"""How long a client may take, and how many there may be: control's own port has no nginx before it."""
+"""Limits on connections and on the time that a client may take: no nginx protects control's own port."""
 
 import asyncio
 from typing import Any, Final, cast
@@ -7,24 +7,24 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_CONNECTIONS: Final = 1_500
-"""Above the thousand that may watch runs; each holds some 30 kB of 256 MB."""
-# As nginx; a request's head is one packet.
+"""More than the 1,000 clients that may watch runs. Each connection takes about 30 kB of 256 MB."""
+# As in nginx: a request's head fits into one packet.
 HEAD_SECONDS: Final = 10.0
-# All of it, since the head: 1 MiB at 280 kbit/s.
+# For the whole body, after the head: 1 MiB at 280 kbit/s.
 BODY_SECONDS: Final = 30.0
-# Without taking anything of what is sent; also as nginx.
+# Without reading any of the answer; as in nginx.
 UNREAD_SECONDS: Final = 60.0
 
 
 class BoundedProtocol(H11Protocol):
     """
-    One connection, which is closed when its client takes too long.
+    A connection that is closed if its client takes too long.
 
-    Uvicorn bounds the pause between two requests alone, and that only until the next byte. Where there are too many
-    connections, the one that has waited longest for a request to come goes first.
+    Uvicorn itself only limits the pause between two requests, up to the first byte. If there are too many connections,
+    the oldest idle one is closed.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 uvicorn's own
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 uvicorn's signature
         super().__init__(*arguments, **options)
         self._opened = self.loop.time()
         self._awaited: object = None
@@ -32,38 +32,38 @@ class BoundedProtocol(H11Protocol):
         self._writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or refuse it where there are too many that are all of use."""
+        """Accept a connection; if there are too many and none is idle, refuse it."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS and not self._make_room():
+        if len(self.connections) > MAX_CONNECTIONS and not self._close_idle_connection():
             transport.abort()
             return
-        self._await_client()
+        self._set_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget all deadlines."""
+        """Cancel all deadlines."""
         for timer in (self._reading, self._writing):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and see what is to come."""
+        """Process data, and set the deadline for the next part of the request."""
         super().data_received(data)
-        self._await_client()
+        self._set_deadline()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Set the deadline for the next request."""
         super().on_response_complete()
-        self._await_client()
+        self._set_deadline()
 
     def pause_writing(self) -> None:
-        """Wait for a client that does not read."""
+        """Set a deadline for a client that does not read."""
         super().pause_writing()
         if self._writing is None:
             self._writing = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on: the client reads."""
+        """Cancel the deadline: the client reads again."""
         super().resume_writing()
         if self._writing is not None:
             self._writing.cancel()
@@ -71,11 +71,11 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is under way, and the connection is not being closed."""
+        """Whether no request is active and the connection is open."""
         return self.conn.their_state is h11.IDLE and not self.transport.is_closing()
 
-    def _await_client(self) -> None:
-        """Set a deadline for the head or the body, whichever is to come: not with each byte, but once."""
+    def _set_deadline(self) -> None:
+        """Set a deadline for the next head or body, once and not again with each byte."""
         awaited = self.conn.their_state
         if awaited is self._awaited:
             return
@@ -87,13 +87,13 @@ class BoundedProtocol(H11Protocol):
         if seconds is not None:
             self._reading = self.loop.call_later(seconds, self.transport.abort)
 
-    def _make_room(self) -> bool:
+    def _close_idle_connection(self) -> bool:
         others = (cast("BoundedProtocol", one) for one in self.connections if one is not self)
         idle = [one for one in others if one.is_idle]
         if not idle:
             return False
-        min(idle, key=lambda one: one._opened).transport.abort()  # noqa: SLF001 of the same class
+        min(idle, key=lambda one: one._opened).transport.abort()  # noqa: SLF001 same class
         return True
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: anybody could fill the log with it."""
+        """Log nothing: any client could fill the log."""

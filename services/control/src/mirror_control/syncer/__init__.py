@@ -1,5 +1,5 @@
 """
-The syncer as control sees it: ``connection`` calls its private API and remembers its last good answers.
+Access to the syncer: ``syncer_client`` calls its private API and remembers its last good answers.
 
-``watching`` follows runs on behalf of any number of clients; ``history`` holds the last whole syncs for the chart.
+``run_watch`` polls runs on behalf of any number of clients; ``history`` holds the last full syncs for the charts.
 """

@@ -1,49 +1,49 @@
-"""The mirror's last whole syncs, for the chart."""
+"""The last full syncs, for the charts."""
 
 from mirror_contract import Run, RunKind, RunState, Status
 from mirror_control.client.api_client import ApiError
-from mirror_control.client.shapes import RunFilter
-from mirror_control.syncer.connection import SyncerClient
+from mirror_control.client.schemas import RunFilter
+from mirror_control.syncer.syncer_client import SyncerClient
 
-# Two days of a sync every half an hour are 96. Each may tell a hundred failures, so an answer may hold fewer.
-_LOOKED_AT = 100
-_ANSWERS_MOST = 50
+# A sync every half hour makes 96 in two days. With many failures, a page may hold fewer.
+_MAX_SYNCS = 100
+_MAX_PAGES = 50
 _ENDED = [state for state in RunState if state.ended]
 
 
-class History:
+class SyncHistory:
     """
-    The last whole syncs, oldest first, as long as they are the last: the page is asked for every few seconds.
+    A cache of the last full syncs, oldest first, because browsers reload the page every few seconds.
 
-    While the syncer is away they are what was known before.
+    While the syncer does not answer, it returns the last known syncs.
     """
 
     def __init__(self) -> None:
         self._newest: str | None = None
         self._runs: list[Run] = []
 
-    async def look(self, syncer: SyncerClient, status: Status) -> list[Run]:
-        """Return them without their failures."""
+    async def get_syncs(self, syncer: SyncerClient, status: Status) -> list[Run]:
+        """Return the last full syncs, without their failures; request them only after a new one has ended."""
         newest = status.last_run.id if status.last_run else None
         if newest != self._newest and status.syncer_up:
             try:
                 ended = await _last_syncs(syncer)
             except ApiError:
                 return self._runs
-            whole = [run for run in ended if run.request.projects is None and run.started_at and run.finished_at]
-            self._runs = list(reversed(whole))
+            full = [run for run in ended if run.request.projects is None and run.started_at and run.finished_at]
+            self._runs = list(reversed(full))
             self._newest = newest
         return self._runs
 
 
 async def _last_syncs(syncer: SyncerClient) -> list[Run]:
-    """Return the last syncs that ended, newest first, without their failures."""
+    """Return the last finished syncs, newest first, without their failures."""
     found, after = list[Run](), None
-    for _ in range(_ANSWERS_MOST):
-        wanted = RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_LOOKED_AT - len(found), after=after)
-        page = await syncer.runs(wanted)
+    for _ in range(_MAX_PAGES):
+        wanted = RunFilter(kind=RunKind.SYNC, state=_ENDED, limit=_MAX_SYNCS - len(found), after=after)
+        page = await syncer.list_runs(wanted)
         found += (run.model_copy(update={"failures": []}) for run in page.items)
         after = page.next
-        if after is None or len(found) >= _LOOKED_AT:
+        if after is None or len(found) >= _MAX_SYNCS:
             break
     return found

@@ -1,5 +1,5 @@
 """
-The page for people.
+The web page.
 
-Read ``pages`` first: its routes; ``rendering`` fills the templates beside it, ``assets`` serves scripts and style.
+Read ``pages`` first: it has the routes. ``rendering`` renders the templates, ``assets`` loads scripts and styles.
 """

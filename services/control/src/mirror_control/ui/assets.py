@@ -1,35 +1,34 @@
-"""What the page's browser is sent besides HTML: style, scripts, an icon; all of it from here, none from elsewhere."""
+"""The page's styles, scripts and icon, all served by the mirror itself."""
 
 import hashlib
 from importlib.resources import files
 from typing import NamedTuple
 
-_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-_OURS = ("style.css", "page.js", "icon.svg")
-# Taken from npm by services/control/assets/fetch. A checkout that has not run it has a page without them: it is read
-# all the same, as without JavaScript.
-_VENDORS = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")
+_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_OWN_FILES = ("style.css", "page.js", "icon.svg")
+# services/control/assets/fetch downloads these from npm. Without them, the page works as without JavaScript.
+_VENDORED_FILES = ("htmx.min.js", "uPlot.iife.min.js", "uPlot.min.css")
 
 
 class Asset(NamedTuple):
-    """A file, whole in memory: all of them are 110 KB."""
+    """A file in memory; all of them have 110 KB."""
 
     name: str
     content: bytes
 
     @property
     def media_type(self) -> str:
-        """What it is."""
-        return _TYPES[self.name.rpartition(".")[2]]
+        """The media type."""
+        return _MEDIA_TYPES[self.name.rpartition(".")[2]]
 
     @property
     def url(self) -> str:
-        """Where it is: another content has another address, so no browser ever asks for it twice."""
+        """The URL, which contains a digest of the content, so that browsers can cache it forever."""
         return f"/ui/static/{hashlib.sha256(self.content).hexdigest()[:12]}/{self.name}"
 
 
-def load() -> dict[str, Asset]:
-    """Return the files that are there, by name."""
+def load_assets() -> dict[str, Asset]:
+    """Return the existing files by name."""
     place = files("mirror_control").joinpath("ui")
-    paths = [place.joinpath(name) for name in _OURS] + [place.joinpath("vendor", name) for name in _VENDORS]
+    paths = [place.joinpath(name) for name in _OWN_FILES] + [place.joinpath("vendor", name) for name in _VENDORED_FILES]
     return {path.name: Asset(path.name, path.read_bytes()) for path in paths if path.is_file()}

@@ -1,35 +1,35 @@
-// What the page can do beyond being read: charts, changes by the API, copying, and telling when control is silent.
+// Features of the page that need JavaScript: charts, changes through the API, copying, and a warning on lost contact.
 "use strict";
 
 document.documentElement.classList.add("scripted");
 
 const element = (id) => document.getElementById(id);
 
-// Where the mirror's root is, relative to this page: a proxy in front may give it a path of its own.
+// The mirror's root relative to this page; a proxy may serve the mirror under a path prefix.
 const root = document.documentElement.dataset.root;
 
-// --- Changes: by the API, with the token, which is kept in memory alone. Storage and cookies belong to the whole origin,
-// which other mirrors' files share: a script among them could read the token there at any time.
+// --- Changes through the API. The token stays in memory: storage and cookies belong to the whole origin, so a script
+// among the mirrored files could read it there at any time.
 
 let knownToken = "";
 
 function askForToken(error) {
-  const dialog = element("ask");
-  element("ask-error").textContent = error ?? "";
-  element("ask-error").hidden = !error;
+  const dialog = element("token-dialog");
+  element("token-error").textContent = error ?? "";
+  element("token-error").hidden = !error;
   element("token").value = "";
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
-      const given = element("token").value.trim();
+      const token = element("token").value.trim();
       element("token").value = "";
-      resolve(dialog.returnValue === "go" ? given : "");
+      resolve(dialog.returnValue === "go" ? token : "");
     }, { once: true });
   });
 }
 
-async function change(wish) {
+async function startRun(request) {
   let error = null;
   for (;;) {
     const token = (!error && knownToken) || (await askForToken(error));
@@ -37,45 +37,45 @@ async function change(wish) {
     const answer = await fetch(`${root}/api/v1/runs`, {
       method: "POST",
       headers: { "Authorization": "Bearer " + token, "Content-Type": "application/json" },
-      body: wish,
+      body: request,
     });
-    const said = await answer.json().catch(() => ({ detail: `Control is away (${answer.status}).` }));
+    const body = await answer.json().catch(() => ({ detail: `Control does not answer (HTTP ${answer.status}).` }));
     if (answer.status === 401) {
       knownToken = "";
-      error = said.detail;
+      error = body.detail;
       continue;
     }
     knownToken = token;
-    if (!answer.ok) throw new Error(said.detail ?? `Refused (${answer.status}).`);
-    return said;
+    if (!answer.ok) throw new Error(body.detail ?? `Control refused the request (HTTP ${answer.status}).`);
+    return body;
   }
 }
 
-function tell(text, run) {
-  const told = element("told");
-  told.textContent = text;
+function notify(text, run) {
+  const notice = element("notice");
+  notice.textContent = text;
   if (run) {
     const link = document.createElement("a");
     link.href = `${root}/ui/runs/${encodeURIComponent(run.id)}`;
     link.textContent = run.id;
-    told.append(" ", link);
+    notice.append(" ", link);
   }
 }
 
-async function act(button) {
+async function handleRunButton(button) {
   button.disabled = true;
   try {
-    const run = await change(button.dataset.run);
-    if (run) tell(`The run is ${run.state}:`, run);
+    const run = await startRun(button.dataset.run);
+    if (run) notify(`The run is ${run.state}:`, run);
   } catch (error) {
-    tell(error instanceof TypeError ? "Control does not answer." : error.message);
+    notify(error instanceof TypeError ? "Control does not answer." : error.message);
   } finally {
     button.disabled = false;
     button.focus();
   }
 }
 
-// --- Copying: over plain HTTP browsers have no clipboard for pages; what is selected can be copied all the same.
+// --- Copying: over plain HTTP, browsers offer pages no clipboard, but the page can copy a selection.
 
 async function copy(button) {
   const text = element(button.dataset.copy);
@@ -84,25 +84,25 @@ async function copy(button) {
     getSelection().selectAllChildren(text);
     document.execCommand("copy");
   }
-  tell("Copied.");
+  notify("Copied.");
 }
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("button");
-  if (button?.dataset.run) act(button);
-  if (button?.dataset.copy) copy(button).catch(() => tell("Not copied: select it by hand."));
+  if (button?.dataset.run) handleRunButton(button);
+  if (button?.dataset.copy) copy(button).catch(() => notify("Copying failed; select the text and copy it."));
 });
 
-// --- Charts: drawn from the table of the page.
+// --- Charts, drawn from the table on the page.
 
-let drawn = null;
+let drawnNewest = null;
 
 function draw(force) {
   const place = element("charts");
   const rows = [...document.querySelectorAll("tr[data-at]")].reverse();
   const newest = rows.at(-1)?.dataset.at;
-  if (!place || !window.uPlot || rows.length < 2 || (newest === drawn && !force && place.childElementCount)) return;
-  drawn = newest;
+  if (!place || !window.uPlot || rows.length < 2 || (newest === drawnNewest && !force && place.childElementCount)) return;
+  drawnNewest = newest;
   place.replaceChildren();
   const colour = (name) => {
     const probe = document.createElement("span");
@@ -115,8 +115,8 @@ function draw(force) {
   const column = (name) => rows.map((row) => Number(row.dataset[name]));
   const span = (seconds) => (seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`);
   const moment = (_, ticks, __, ___, step) => ticks.map((seconds) => {
-    const told = new Date(seconds * 1000).toISOString();
-    return step >= 86400 || told.slice(11, 16) === "00:00" ? told.slice(5, 10) : told.slice(11, 16);
+    const iso = new Date(seconds * 1000).toISOString();
+    return step >= 86400 || iso.slice(11, 16) === "00:00" ? iso.slice(5, 10) : iso.slice(11, 16);
   });
   const figure = (...caption) => {
     const made = document.createElement("figure");
@@ -142,8 +142,8 @@ function draw(force) {
     made.lastElementChild.setAttribute("aria-hidden", "true");
   };
   const word = (name) => Object.assign(document.createElement("b"), { textContent: name, className: `${name}-line` });
-  // Both figures first: how wide one is depends on the other.
-  const took = figure("How long each took");
+  // Create both figures first: the width of each depends on the other.
+  const took = figure("Duration of each sync");
   const counts = figure("Projects ", word("changed"), " and ", word("failed"));
   chart(took, ["took"], span);
   chart(counts, ["changed", "failed"], (count) => (Number.isInteger(count) ? count.toLocaleString("en") : ""));
@@ -153,22 +153,22 @@ addEventListener("DOMContentLoaded", () => draw());
 addEventListener("resize", () => draw(true));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
 
-// --- Live: htmx asks again; what it shows must not look fresh when nobody answers any more.
+// --- Live updates by htmx: if control stops answering, the page must say that it is outdated.
 
-let heard = new Date();
+let updatedAt = new Date();
 
-function silent(reason) {
-  const banner = element("silent");
+function showConnectionLost(reason) {
+  const banner = element("connection-lost");
   banner.hidden = !reason;
-  banner.textContent = reason && `${reason} What you see is as of ${heard.toLocaleTimeString()}. Packages are served all the same.`;
+  banner.textContent = reason && `${reason} This page shows the state at ${updatedAt.toLocaleTimeString()}. nginx still serves packages.`;
 }
 
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
-  if (ctx.response.status >= 400) silent("Control or the syncer does not answer.");
+  if (ctx.response.status >= 400) showConnectionLost("Control or the syncer does not answer.");
   else {
-    heard = new Date();
-    silent("");
+    updatedAt = new Date();
+    showConnectionLost("");
   }
 });
-document.addEventListener("htmx:error", () => silent("Control does not answer."));
+document.addEventListener("htmx:error", () => showConnectionLost("Control does not answer."));
 document.addEventListener("htmx:after:swap", () => draw());

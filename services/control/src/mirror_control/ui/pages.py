@@ -1,4 +1,4 @@
-"""The page for people: all of it is read without JavaScript, and changes go through the API."""
+"""The routes of the web page, which works without JavaScript; only changes need it, and use the API."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,140 +8,142 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from mirror_contract import ProjectState, parse_project_name
-from mirror_control.access.auth import everyone
+from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
-from mirror_control.api.dependencies import Counts, Syncer, SyncHistory
+from mirror_control.api.dependencies import Counts, FullSyncs, Syncer
 from mirror_control.api.runs import RunId
-from mirror_control.client import verdict
-from mirror_control.client.api_client import ApiError, Refused
-from mirror_control.client.download_shapes import DownloadFilter, MissFilter
-from mirror_control.client.shapes import ProjectFilter
-from mirror_control.client.words import UNDATED
+from mirror_control.client.api_client import ApiError, RefusedError
+from mirror_control.client.download_schemas import DownloadFilter, MissFilter
+from mirror_control.client.formatting import UNDATED_EFFECT
+from mirror_control.client.health import assess_health, assess_unknown_status
+from mirror_control.client.schemas import ProjectFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.ui.rendering import ASSETS, render
 
-router = APIRouter(dependencies=[everyone])
+router = APIRouter(dependencies=[open_to_all])
 
-_TOP = 50
-# As many as the syncer tells of, after older ones without an upload time; the index page has them all.
-_FILES = 500
-_UNDATED = 100
-_FOUND = 100
-_LONGEST = 214
+_MAX_DOWNLOAD_ROWS = 50
+# As many as the syncer returns, after older ones without an upload time; the index page lists all.
+_MAX_FILES = 500
+_MAX_UNDATED_FILES = 100
+_PAGE_SIZE = 100
+_MAX_QUERY_LENGTH = 214
 
 Text = Annotated[str, Query(max_length=4096)]
 
 
 @router.get("/ui")
-async def enter() -> Response:
-    """Lead to the page, relative to what was asked: only the client knows the address it used."""
+async def redirect() -> Response:
+    """Redirect to the page by a relative URL, because only the client knows the address that it used."""
     return RedirectResponse("ui/", status_code=302)
 
 
 @router.get("/ui/")
-async def status(request: Request, syncer: Syncer, history: SyncHistory) -> Response:
-    """Show what is wrong, since when, what still works and what to do; then all else."""
+async def status(request: Request, syncer: Syncer, history: FullSyncs) -> Response:
+    """Show issues first: since when, what still works, and what to do; then the facts."""
     try:
-        found = await syncer.look()
+        found = await syncer.get_status_or_last_known()
     except ApiError as error:
-        told = verdict.silence(str(error))
-        return render(request, "status.html", verdict=told, status=None, runs=[], status_code=503)
-    told = verdict.judge(found, now=datetime.now(UTC))
-    runs = await history.look(syncer, found)
-    return render(request, "status.html", verdict=told, status=found, runs=runs)
+        verdict = assess_unknown_status(str(error))
+        return render(request, "status.html", verdict=verdict, status=None, runs=[], status_code=503)
+    verdict = assess_health(found, now=datetime.now(UTC))
+    runs = await history.get_syncs(syncer, found)
+    return render(request, "status.html", verdict=verdict, status=found, runs=runs)
 
 
 @router.get("/ui/runs/{run_id}")
 async def run(request: Request, syncer: Syncer, run_id: RunId) -> Response:
-    """Show a run: how far it is, and what went wrong in it."""
+    """Show the progress and the failures of a run."""
     try:
-        found = await syncer.run(run_id)
+        found = await syncer.get_run(run_id)
     except ApiError as error:
-        return _refusal(request, error, title=f"Run {run_id}")
+        return _render_api_error(request, error, title=f"Run {run_id}")
     return render(request, "run.html", run=found)
 
 
 @router.get("/ui/projects")
 async def projects(request: Request, syncer: Syncer, q: Text = "", state: Text = "", after: Text = "") -> Response:
-    """Find projects by what their name begins with and by their state."""
-    # As people write names: PEP 503's dashes for all that separates, of which a prefix may end in one.
-    prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_LONGEST]
+    """Find projects by the prefix of their name and by their state."""
+    # Normalize as PEP 503 does, except that a prefix may end in a dash.
+    prefix = "-".join(q.strip().lower().replace("_", "-").replace(".", "-").split())[:_MAX_QUERY_LENGTH]
     states = [ProjectState(state)] if state in list(ProjectState) else []
-    wanted = ProjectFilter(q=prefix or None, state=states, after=after[:_LONGEST] or None, limit=_FOUND)
+    wanted = ProjectFilter(q=prefix or None, state=states, after=after[:_MAX_QUERY_LENGTH] or None, limit=_PAGE_SIZE)
     try:
-        found = await syncer.projects(wanted)
+        found = await syncer.list_projects(wanted)
     except ApiError as error:
-        return _refusal(request, error, title="Projects")
-    return render(request, "projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATES)
+        return _render_api_error(request, error, title="Projects")
+    return render(request, "projects.html", found=found, q=q, prefix=prefix, state=state, states=_STATE_DESCRIPTIONS)
 
 
 @router.get("/ui/projects/{name}")
 async def project(
     request: Request, syncer: Syncer, counts: Counts, name: Annotated[str, Path(max_length=4096)]
 ) -> Response:
-    """Show why a project is mirrored or isn't, its files, and how often it is downloaded."""
+    """Show why a project is or is not mirrored, its files, and its downloads."""
     try:
         normalized = parse_project_name(name)
     except ValueError as error:
-        return render(request, "refusal.html", title=name[:80], detail=str(error), status_code=404)
+        return render(request, "error.html", title=name[:80], detail=str(error), status_code=404)
     try:
-        versions = (await counts.downloads(DownloadFilter(project=normalized, top=_TOP))).versions
+        versions = (await counts.get_downloads(DownloadFilter(project=normalized, top=_MAX_DOWNLOAD_ROWS))).versions
     except StatisticsError:
         versions = None
     try:
-        # Last, so that no call waits while it holds some hundred files in memory.
-        found = await syncer.project(normalized)
+        # Last, so that no call waits while it holds hundreds of files in memory.
+        found = await syncer.get_project(normalized)
     except ApiError as error:
-        return _refusal(request, error, title=normalized)
-    # The newest files are the last of a page.
+        return _render_api_error(request, error, title=normalized)
+    # The newest files come last on the index page.
     files = [file for file in reversed(found.files or []) if file.url]
     unpublished = [file for file in reversed(found.files or []) if not file.url]
     return render(
         request,
         "project.html",
         project=found,
-        means=_STATES[found.state],
-        files=files[:_FILES],
-        undated=[file.filename for file in files[_FILES:] if file.upload_time is None][:_UNDATED],
-        undated_means=UNDATED,
-        more=max(found.file_count - len(files[:_FILES]), 0),
-        unpublished=unpublished[:_FILES],
+        description=_STATE_DESCRIPTIONS[found.state],
+        files=files[:_MAX_FILES],
+        undated=[file.filename for file in files[_MAX_FILES:] if file.upload_time is None][:_MAX_UNDATED_FILES],
+        undated_effect=UNDATED_EFFECT,
+        more=max(found.file_count - len(files[:_MAX_FILES]), 0),
+        unpublished=unpublished[:_MAX_FILES],
         versions=versions,
     )
 
 
 @router.get("/ui/downloads")
-async def most_wanted(request: Request, counts: Counts) -> Response:
+async def downloads(request: Request, counts: Counts) -> Response:
     """
-    Show what is downloaded most, and how much was asked for in vain.
+    Show the most downloaded projects, and the number of misses.
 
-    Not what that was: a name that is not here is often the name of something private, and this page asks for no token.
+    Names of misses are omitted: they are often private, and this page needs no token.
     """
     try:
-        found = await counts.downloads(DownloadFilter(top=_TOP))
-        misses = await counts.misses(MissFilter(top=1))
+        found = await counts.get_downloads(DownloadFilter(top=_MAX_DOWNLOAD_ROWS))
+        misses = await counts.get_misses(MissFilter(top=1))
     except StatisticsError as error:
-        told = f"They can't be read ({error}); files are served all the same. Look at `docker compose logs control`."
-        return render(request, "refusal.html", title="Downloads", detail=told, status_code=503)
+        detail = (
+            f"The statistics can't be read ({error}); nginx still serves all files. See `docker compose logs control`."
+        )
+        return render(request, "error.html", title="Downloads", detail=detail, status_code=503)
     return render(
         request,
         "downloads.html",
         found=found,
         missed=misses.requests,
-        projects=[(one.name, one.downloads, _page_of(one.name)) for one in found.projects or ()],
+        projects=[(one.name, one.downloads, _project_link(one.name)) for one in found.projects or ()],
         clients=[(f"{one.name} {one.version}".rstrip(), one.downloads, None) for one in found.clients],
     )
 
 
 @router.get("/ui/use")
 async def use(request: Request) -> Response:
-    """Show what clients are to be told, with the address that this request was sent to."""
+    """Show the configuration of clients, with the address that this request was sent to."""
     return render(request, "use.html", mirror=Address.of_request(request.headers))
 
 
 @router.get("/ui/static/{digest}/{name}")
 async def asset(digest: str, name: str) -> Response:
-    """Return style, script or icon: for good, since another content has another address."""
+    """Return a style, script or icon; browsers may cache it forever, because its URL contains a digest."""
     found = ASSETS.get(name)
     if found is None or found.url != f"/ui/static/{digest}/{name}":
         return Response("404: not on this mirror\n", 404, media_type="text/plain")
@@ -150,29 +152,29 @@ async def asset(digest: str, name: str) -> Response:
 
 
 @router.get("/ui/{path:path}")
-async def nothing(request: Request, path: str) -> Response:
-    """Say that there is no such page."""
-    told = f"There is no page /ui/{path[:80]}."
-    return render(request, "refusal.html", title="Not here", detail=told, status_code=404)
+async def not_found(request: Request, path: str) -> Response:
+    """Answer that the page does not exist."""
+    detail = f"There is no page /ui/{path[:80]}."
+    return render(request, "error.html", title="Page not found", detail=detail, status_code=404)
 
 
-def _page_of(project: str) -> str:
+def _project_link(project: str) -> str:
     return f"projects/{quote(project, safe='')}"
 
 
-def _refusal(request: Request, error: ApiError, *, title: str) -> Response:
-    if isinstance(error, Refused) and error.problem.status < 500:  # noqa: PLR2004 what the caller can mend is passed on
+def _render_api_error(request: Request, error: ApiError, *, title: str) -> Response:
+    if isinstance(error, RefusedError) and error.problem.status < 500:  # noqa: PLR2004 the caller can correct it
         status_code, detail = error.problem.status, str(error)
     else:
         status_code = 503
-        detail = f"The syncer does not answer ({error}). What is mirrored is served all the same."
-    return render(request, "refusal.html", title=title, detail=detail, status_code=status_code)
+        detail = f"The syncer does not answer ({error}). nginx still serves all mirrored files."
+    return render(request, "error.html", title=title, detail=detail, status_code=status_code)
 
 
-_STATES = {
-    ProjectState.CURRENT: "as upstream has it",
-    ProjectState.PARTIAL: "published, without files that could not be had",
-    ProjectState.BEHIND: "changed upstream, and not fetched yet",
-    ProjectState.FAILING: "could not be refreshed; what was published before is still served",
-    ProjectState.WITHDRAWN: "not published any more: gone upstream, or no longer selected",
+_STATE_DESCRIPTIONS = {
+    ProjectState.CURRENT: "up to date with upstream",
+    ProjectState.PARTIAL: "published, but some files could not be downloaded",
+    ProjectState.BEHIND: "changed upstream, not synced yet",
+    ProjectState.FAILING: "the last refresh failed; the previous version is still served",
+    ProjectState.WITHDRAWN: "no longer published: deleted upstream or no longer selected",
 }

@@ -1,4 +1,4 @@
-"""Templates become answers: escaped, harmless, and under a policy that lets a browser run our own scripts alone."""
+"""Rendering of templates: escaped, printable, and with a policy that only allows the mirror's own scripts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from mirror_contract import Run
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_control.api.address import root_of
-from mirror_control.client import words
+from mirror_control.client import formatting
 from mirror_control.ui import assets
 
 HEADERS = {
@@ -21,60 +21,62 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # It tells what is now, to who asks: the snippets name the host as the request did.
+    # The page shows the current state, and its snippets contain the host of the request.
     "Cache-Control": "no-store",
 }
 
 
-def render(request: Request, template: str, *, status_code: int = 200, **given: object) -> HTMLResponse:
-    """Return the page for a request; a template that names what it was not given fails."""
+def render(request: Request, template: str, *, status_code: int = 200, **context: object) -> HTMLResponse:
+    """Render a template for a request; an undefined variable is an error."""
     root = root_of(request.scope["raw_path"].decode("latin-1"))
-    html = _pages.get_template(template).render(given, now=datetime.now(UTC), root=root)
+    html = _pages.get_template(template).render(context, now=datetime.now(UTC), root=root)
     return HTMLResponse(html, status_code=status_code, headers=HEADERS)
 
 
-def _harmless(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
-    """Take from every text that is printed what steers a terminal or turns a line around; markup is our own."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _make_printable(value: Any) -> Any:  # noqa: ANN401 - templates print any type
+    """Make each printed text printable; markup comes from the templates and stays."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _prose(text: str) -> Markup:
-    """Show what stands in backquotes as code."""
-    said, code = Markup("{}"), Markup("<code>{}</code>")
-    parts = enumerate(plain(text).split("`"))
-    return Markup().join((code if odd % 2 else said).format(part) for odd, part in parts)
+    """Return a text with its backquoted parts as code."""
+    text_part, code = Markup("{}"), Markup("<code>{}</code>")
+    parts = enumerate(printable(text).split("`"))
+    return Markup().join((code if odd % 2 else text_part).format(part) for odd, part in parts)
 
 
-def _time(moment: datetime | None) -> Markup:
-    """Show how long ago something was; the moment itself is behind it."""
-    if moment is None:
+def _time(time: datetime | None) -> Markup:
+    """Return a relative time whose tooltip has the exact one."""
+    if time is None:
         return Markup("never")
-    told = moment.astimezone(UTC)
+    utc = time.astimezone(UTC)
     markup = Markup('<time datetime="{}" title="{}">{}</time>')
-    return markup.format(told.isoformat(timespec="seconds"), f"{told:%Y-%m-%d %H:%M:%S} UTC", words.ago(moment))
+    return markup.format(
+        utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC", formatting.format_time(time)
+    )
 
 
 def _seconds(run: Run) -> float:
-    """Return how long a run took, or takes so far."""
+    """Return how long a run took, or has taken so far."""
     if run.started_at is None:
         return 0
     return ((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds()
 
 
 def _remaining(run: Run) -> str:
-    """Return when a run will be done if it goes on as it went so far; nothing while that would be a guess."""
+    """Return the estimated rest of a run; empty before 2 % are done, when it would be a guess."""
     counts = run.counts
     if counts.projects_done * 50 < counts.projects_planned or not counts.projects_done:
         return ""
     left = _seconds(run) / counts.projects_done * (counts.projects_planned - counts.projects_done)
-    return f"about {words.span(left)} left"
+    return f"about {formatting.format_duration(left)} left"
 
 
 def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
     pages = Environment(
         loader=PackageLoader("mirror_control", "ui"),
         autoescape=True,
-        finalize=_harmless,
+        finalize=_make_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -84,12 +86,12 @@ def _environment(loaded: Mapping[str, assets.Asset]) -> Environment:
         "prose": _prose,
         "remaining": _remaining,
         "seconds": _seconds,
-        "span": words.span,
+        "span": formatting.format_duration,
         "time": _time,
     }
     pages.globals["assets"] = {name: asset.url for name, asset in loaded.items()}
     return pages
 
 
-ASSETS = assets.load()
+ASSETS = assets.load_assets()
 _pages = _environment(ASSETS)

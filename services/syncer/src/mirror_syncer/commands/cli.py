@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mirror_contract import RunKind, RunRequest, RunState
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_here_or_there
 from mirror_syncer.config import PolicySource
@@ -150,7 +150,7 @@ def check(
         found = check_file(settings, file)
     except MirrorError as error:
         _fail(error)
-    typer.echo(found.model_dump_json() if as_json else "\n".join(map(plain, found.sentences())))
+    typer.echo(found.model_dump_json() if as_json else "\n".join(map(printable, found.sentences())))
     raise typer.Exit(2 if found.problems else 0)
 
 
@@ -261,7 +261,7 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 
 def _fail(error: MirrorError) -> NoReturn:
     # Upstream's words may be among it, and are not to steer a terminal.
-    typer.echo("\n".join(map(plain, f"error: {error}".splitlines())), err=True)
+    typer.echo("\n".join(map(printable, f"error: {error}".splitlines())), err=True)
     raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mirror_contract import Run, RunRequest, Trigger
 from mirror_contract.terminal import failure_line, run_progress
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidRequestError, MirrorError, VolumeInUseError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
@@ -114,4 +114,4 @@ def _summarize(run: Run, *, console: Console) -> None:
         for failure in run.failures:
             console.print(Text(failure_line(failure), style="red"))
         colour = {"succeeded": "green", "incomplete": "yellow"}.get(run.state, "red")
-        console.print(Text(run.state, style=colour), Text(plain(run.message or "")))
+        console.print(Text(run.state, style=colour), Text(printable(run.message or "")))

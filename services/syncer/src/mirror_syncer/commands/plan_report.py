@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mirror_contract import Choice, Disk, RunRequest, parse_project_name
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.estimate import MAX_ESTIMATED_PROJECTS, Estimator, ProjectEstimate, Sums, open_index
 from mirror_syncer.config import Policy
@@ -76,7 +76,7 @@ class Report:
             sums = project.sums
             files, size = ("", "") if sums is None else (str(sums.fetch_files), _size(sums))
             reason = "; ".join((project.reason, *project.warnings))
-            table.add_row(project.name, project.action, files, size, Text(plain(reason)))
+            table.add_row(project.name, project.action, files, size, Text(printable(reason)))
         console.print(table)
         for project in self.projects:
             if project.files:
@@ -187,7 +187,7 @@ def _files(project: ProjectEstimate) -> Table:
     for file in project.files or ():
         size = "unknown" if file.size is None else decimal(file.size)
         choice = "download" if _is_downloaded(project, file) else file.choice
-        table.add_row(Text(plain(file.filename)), choice, size, Text(plain(file.reason)))
+        table.add_row(Text(printable(file.filename)), choice, size, Text(printable(file.reason)))
     return table
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from mirror_contract.secret_file import is_null
+from mirror_contract.secret_file import is_dev_null
 from mirror_syncer.config.crontab import Crontab, crontab
 from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
 from mirror_syncer.errors import ConfigurationError
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     @field_validator("ca_file", "upstream_netrc", "webhook_secret_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
-        if value is None or is_null(value):
+        if value is None or is_dev_null(value):
             return None
         if not os.access(value, os.R_OK):
             raise ValueError(f"{value} cannot be read")

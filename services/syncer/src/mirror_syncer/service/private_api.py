@@ -30,7 +30,7 @@ from mirror_contract import (
     Trigger,
     parse_project_name,
 )
-from mirror_contract.run import MAX_FAULTS
+from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import check_policy
@@ -147,7 +147,7 @@ class PrivateApi:
             # By the file as it is now: a line that was just added need not wait for the next whole sync.
             policy = await asyncio.to_thread(mirror.policy.on_disk)
             if unselected := names_not_selected(run_request, policy=policy):
-                wrong = list(unselected.items())[:MAX_FAULTS]
+                wrong = list(unselected.items())[:MAX_REPORTED_ERRORS]
                 errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
@@ -324,7 +324,7 @@ def _parse(shape: type[M], body: bytes) -> M:
     except ValidationError as error:
         errors = [
             {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-            for item in error.errors(include_input=False)[:MAX_FAULTS]
+            for item in error.errors(include_input=False)[:MAX_REPORTED_ERRORS]
         ]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is no {shape.__name__}.", errors=errors) from None
 

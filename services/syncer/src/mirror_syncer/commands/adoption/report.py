@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mirror_contract.text import plain
+from mirror_contract.text import printable
 from mirror_syncer.commands.adoption.project import Fate, Outcome
 
 log = structlog.get_logger()
@@ -124,4 +124,4 @@ class Teller:
             (report.files_withheld, "files that the policy leaves out, left alone"),
         ):
             if number:
-                self._console.print(Text(plain(f"{number:>12,} {what}")))
+                self._console.print(Text(printable(f"{number:>12,} {what}")))

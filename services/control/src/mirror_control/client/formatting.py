@@ -1,0 +1,30 @@
+"""Times and numbers, formatted for people on a terminal and on the page."""
+
+from datetime import UTC, datetime
+
+_MINUTE_SECONDS, _HOUR_SECONDS, _DAY_SECONDS = 60, 3600, 86400
+
+UNDATED_EFFECT = "pip --uploaded-prior-to refuses the project; uv --exclude-newer refuses these files"
+"""How clients treat files whose upload time is missing or unreadable."""
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes a regular plural."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in the largest unit of which it has at least two."""
+    size = round(abs(seconds))
+    for unit, length in (("d", _DAY_SECONDS), ("h", _HOUR_SECONDS), ("min", _MINUTE_SECONDS)):
+        if size >= 2 * length:
+            return f"{size // length} {unit}"
+    return f"{size} s"
+
+
+def format_time(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """Return a time relative to now, such as ``5 min ago`` or ``in 2 h``; ``never`` for None."""
+    if moment is None:
+        return "never"
+    seconds = round(((now or datetime.now(UTC)) - moment).total_seconds())
+    return f"{format_duration(seconds)} ago" if seconds >= 0 else f"in {format_duration(seconds)}"
