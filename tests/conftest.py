@@ -1,4 +1,4 @@
-"""What holds for all tests: property tests draw the same examples each time, and each stack runs in one process."""
+"""Settings of all tests: property tests draw the same examples each time, and each stack runs in one process."""
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -1,4 +1,4 @@
-"""docs/tests.md: the tests that prove what docs/reliability.md and SECURITY.md promise, from the tests themselves."""
+"""docs/tests.md, generated from the tests that prove docs/reliability.md and SECURITY.md."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ _HEAD = """\
 # What the tests prove
 
 ```sh
-.venv/bin/pytest -k test_killed_at_every_step tests
+.venv/bin/pytest -k test_syncer_killed_at_every_step_recovers tests
 ```
 
 Each test proves the sentence beside it. The sections follow [reliability.md](reliability.md) and
@@ -37,7 +37,7 @@ class Section:
 
     @property
     def key(self) -> str:
-        """Return what the marker ``proves`` calls it, as in ``reliability/power-loss``."""
+        """Return its name in the marker ``proves``, such as ``reliability/power-loss``."""
         return f"{self.page}/{slug(self.title)}"
 
     @property
@@ -48,7 +48,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Proof:
-    """A test that proves something of a section."""
+    """A test that proves a promise of a section."""
 
     section: str
     file: str
@@ -58,12 +58,12 @@ class Proof:
 
 
 def slug(heading: str) -> str:
-    """Return the anchor that a heading has."""
+    """Return a heading's anchor."""
     return re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-"))
 
 
 def sections() -> list[Section]:
-    """Return the sections of both pages, in their order."""
+    """Return the sections of both pages, in order."""
     return [
         Section(page, title)
         for page, path in PAGES.items()
@@ -72,7 +72,7 @@ def sections() -> list[Section]:
 
 
 def proofs() -> list[Proof]:
-    """Return each test with a marker ``proves``, once for each section that it names, by file and place."""
+    """Return each test with a marker ``proves``, once for each section that it names, by file and position."""
     return [proof for path in sorted(TESTS.rglob("test_*.py"), key=lambda path: path.name) for proof in _of_file(path)]
 
 
@@ -112,7 +112,7 @@ def _of_file(path: Path) -> Iterator[Proof]:
 
 
 def _proven(markers: list[ast.expr]) -> Iterator[str]:
-    """Yield what the markers ``proves`` among these name."""
+    """Yield the sections that the markers ``proves`` name."""
     for marker in markers:
         if isinstance(marker, ast.Call) and ast.unparse(marker.func) == "pytest.mark.proves":
             yield from (str(ast.literal_eval(argument)) for argument in marker.args)

@@ -1,4 +1,4 @@
-"""The documents: their width, links, commands and quotes, the proofs of their promises; the repository's secrets."""
+"""The documents: their width, links, commands, quotes and proofs; and secrets in the repository."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ import proofs
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
-# All pages but one are of a task: how the parts fit together is nothing that anybody does.
+# Each page but the architecture is about a task.
 TASKS = sorted({*REPOSITORY.glob("docs/*.md")} - {REPOSITORY / "docs" / "architecture.md"})
 WIDTH = 120
 
@@ -46,7 +46,7 @@ def anchors(path: Path) -> set[str]:
 
 @cache
 def typed() -> dict[tuple[str, str], set[str]]:
-    """Return the commands that documents show, by program, and the options that they show with each."""
+    """Return the commands that documents show, by program, each with the options shown."""
     found: dict[tuple[str, str], set[str]] = {}
     for path in DOCUMENTS:
         text = path.read_text()
@@ -60,32 +60,32 @@ def typed() -> dict[tuple[str, str], set[str]]:
 
 @cache
 def quoted() -> list[str]:
-    """Return the log's messages that docs/troubleshooting.md explains."""
+    """Return the log messages that docs/troubleshooting.md explains."""
     document = (REPOSITORY / "docs" / "troubleshooting.md").read_text()
     return re.findall(r"^### `(.+)`$", document.partition("\n## What the log says\n")[2], re.MULTILINE)
 
 
 @cache
 def sources() -> str:
-    """Return the services' sources; a text that goes on in the next line is in one piece."""
+    """Return the services' sources, with implicitly joined strings in one piece."""
     source = "\n".join(path.read_text() for path in (REPOSITORY / "services").glob("*/src/**/*.py"))
     return re.sub(r'"\s*\n\s*f?"', "", source)
 
 
-def test_each_section_is_proved() -> None:
-    """Each section of promises and threats has a test, and each marker ``proves`` names such a section."""
+def test_each_section_of_promises_is_proved() -> None:
+    """Each section of promises and threats has a test, and each marker ``proves`` names an existing section."""
     known = {section.key for section in proofs.sections()}
     assert known == {proof.section for proof in proofs.proofs()}
     assert len(known) > 15
 
 
 def test_page_of_tests_is_current() -> None:
-    """docs/tests.md lists the tests that prove something; if not, scripts/generate writes it again."""
+    """docs/tests.md lists the tests that prove promises; if it is outdated, scripts/generate writes it again."""
     assert proofs.DOCUMENT.read_text() == proofs.document()
 
 
 @pytest.mark.parametrize("section", proofs.sections(), ids=lambda section: section.key)
-def test_section_leads_to_its_tests(section: proofs.Section) -> None:
+def test_section_of_promises_links_its_tests(section: proofs.Section) -> None:
     """Each section of promises and threats links its tests."""
     after = proofs.PAGES[section.page].read_text().partition(f"\n### {section.title}\n")[2]
     assert f"tests.md#{proofs.slug(section.heading)})" in re.split(r"^##+ ", after, flags=re.MULTILINE)[0]
@@ -93,7 +93,7 @@ def test_section_leads_to_its_tests(section: proofs.Section) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_document_fits_a_page(path: Path) -> None:
-    """No line has more than 120 columns, and no cell of a table more than 120 characters; each row has each cell."""
+    """No line has more than 120 columns, no table cell more than 120 characters; all rows have the same cells."""
     lines = path.read_text().splitlines()
     assert [line for line in lines if columns(line) > WIDTH] == []
     width = 0
@@ -112,15 +112,15 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("path", TASKS, ids=name)
-def test_example_comes_first(path: Path) -> None:
-    """A page of a task begins with a command or an example, before any prose."""
+def test_page_of_a_task_starts_with_an_example(path: Path) -> None:
+    """A page about a task begins with a command or an example, before any prose."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0].startswith("```"), lines[0]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Each relative link leads to a file of the repository, and each anchor to a heading of it."""
+def test_relative_links_have_a_target(path: Path) -> None:
+    """Each relative link leads to a file of the repository, and each anchor to one of its headings."""
     for target in LINK.findall(FENCE.sub("", path.read_text())):
         file, _, anchor = target.partition("#")
         there = (path.parent / file).resolve() if file else path
@@ -128,17 +128,17 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(there), target
 
 
-def test_readme_leads_to_every_page() -> None:
-    """The README links every page of docs/ but the page of tests, which docs/reliability.md links."""
+def test_readme_links_every_page() -> None:
+    """The README links every page of docs/ except the page of tests, which docs/reliability.md links."""
     linked = set(LINK.findall((REPOSITORY / "README.md").read_text()))
     assert {f"docs/{path.name}" for path in REPOSITORY.glob("docs/*.md")} - linked == {"docs/tests.md"}
 
 
 @pytest.mark.parametrize(("program", "command"), sorted(typed()))
-def test_commands_are_real(
+def test_documented_commands_exist(
     program: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each command that the documents show is one of the program's, with these options."""
+    """Each command that the documents show exists in the program, with the shown options."""
     (entry,) = entry_points(group="console_scripts", name=program)
     monkeypatch.setattr(sys, "argv", [program, *command.split(), "--help"])
     with pytest.raises(SystemExit) as ended:
@@ -149,13 +149,13 @@ def test_commands_are_real(
 
 
 @pytest.mark.parametrize("said", quoted())
-def test_quoted_messages_are_real(said: str) -> None:
-    """What docs/troubleshooting.md quotes of the log, a service says in these words."""
+def test_quoted_messages_exist(said: str) -> None:
+    """A service contains each log message that docs/troubleshooting.md quotes."""
     assert said in sources()
 
 
 def defines(path: Path, name: str) -> bool:
-    """Whether there is this file, and in it this function or class."""
+    """Return whether a file exists and defines this function or class."""
     if not path.is_file():
         return False
     tree = ast.parse(path.read_text())
@@ -170,8 +170,8 @@ def names(node: ast.Assign) -> list[ast.Name]:
 
 
 @pytest.mark.parametrize(("service", "heading"), [("syncer", "Inside the syncer,"), ("control", "Inside control:")])
-def test_the_map_has_every_room(service: str, heading: str) -> None:
-    """docs/architecture.md names each module and folder of a service once, and none that is not there."""
+def test_architecture_names_every_module(service: str, heading: str) -> None:
+    """docs/architecture.md names each module and folder of a service exactly once, and no other."""
     inside = (REPOSITORY / "docs/architecture.md").read_text().partition(f"\n{heading}")[2].partition("\n\n")[2]
     named = [room for row in inside.partition("\n\n")[0].splitlines() for room in ROOM.findall(row.split("|")[1])]
     package = REPOSITORY / "services" / service / "src" / f"mirror_{service}"
@@ -182,10 +182,10 @@ def test_the_map_has_every_room(service: str, heading: str) -> None:
 
 @pytest.mark.proves("security/tokens-and-secrets")
 def test_repository_holds_no_secret() -> None:
-    """Git has no private key and no file of an operator's, and takes none of those that the documentation has made."""
+    """Git tracks no private key and no operator's file, and ignores the secret files that the documents create."""
     git = ("git", "-C", str(REPOSITORY))
     if subprocess.run((*git, "rev-parse"), capture_output=True, check=False).returncode:
-        pytest.skip("this is no checkout")
+        pytest.skip("not a Git checkout")
     tracked = subprocess.run((*git, "ls-files"), capture_output=True, text=True, check=True).stdout.splitlines()
     assert not [path for path in tracked if Path(path).name in (".env", ".netrc", "netrc", "token", "htpasswd")]
     keys = ("grep", "-lE", "-----BEGIN [A-Z ]*PRIVATE KEY-----")

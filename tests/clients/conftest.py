@@ -1,4 +1,4 @@
-"""A mirror that the syncer filled, the real nginx over it, and other people's clients and servers beside it."""
+"""A mirror filled by the syncer and served by the real nginx, and other people's clients and servers beside it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 import fakepypi
 from clients.lab import Client, Lab, lab, readable
-from fakepypi.corpus import ECOSYSTEM, plant
+from fakepypi.corpus import ECOSYSTEM, upload_ecosystem
 from mirror_contract import RunState
 from nginx.conftest import image
 from nginx.containers import docker
@@ -19,13 +19,13 @@ __all__ = ["image"]
 
 @pytest.fixture(scope="session")
 def clients_image() -> str:
-    """Return the image with all clients. It keeps its name, so that it is built once and then found in the cache."""
+    """Return the image with all clients. It keeps its name, so later builds come from the cache."""
     return docker("build", "--quiet", "--tag=pypi-mirror-test-clients", str(Path(__file__).parent)).splitlines()[-1]
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Return a mirror host whose syncer has mirrored a small ecosystem, legacy JSON included."""
+    """Return a mirror host whose syncer has mirrored a small ecosystem, including legacy JSON."""
     return asyncio.run(filled(tmp_path_factory.mktemp("clients")))
 
 
@@ -33,7 +33,7 @@ async def filled(directory: Path) -> Site:
     """Return a mirror host after its first sync."""
     readable(directory)
     async with fakepypi.serve() as pypi:
-        plant(pypi.index)
+        upload_ecosystem(pypi.index)
         host = Site(directory, upstream=pypi.url)
         host.select(*ECOSYSTEM, legacy_json=True)
         assert (await host.sync()).state is RunState.SUCCEEDED

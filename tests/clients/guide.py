@@ -1,4 +1,4 @@
-"""The snippets of docs/clients.md, so that tests run what people copy."""
+"""The snippets of docs/clients.md, so that tests run the text that people copy."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Snippet:
 
 
 def snippets() -> list[Snippet]:
-    """Return every fenced block of the guide, in its order."""
+    """Return every fenced block of the guide, in order."""
     found: list[Snippet] = []
     for part in re.split(r"^## ", GUIDE.read_text(), flags=re.MULTILINE)[1:]:
         section, _, body = part.partition("\n")
@@ -34,7 +34,7 @@ def snippets() -> list[Snippet]:
 
 
 def snippet(section: str, language: str, number: int = 0) -> str:
-    """Return one fenced block of the guide; fail if it is not there."""
+    """Return one fenced block of the guide; fail if it is missing."""
     wanted = (section, language, number)
     [text] = [one.text for one in snippets() if (one.section, one.language, one.number) == wanted]
     return text

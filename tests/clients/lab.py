@@ -1,4 +1,4 @@
-"""A mirror and a machine of a user on one network that leads nowhere else."""
+"""A mirror and a user's machine on one network that leads nowhere else."""
 
 import json
 import secrets
@@ -21,14 +21,14 @@ PATH = "/opt/bin:/opt/pip/bin:/usr/bin:/bin"  # as in the Dockerfile
 
 @dataclass(frozen=True)
 class Client:
-    """A user's machine: a container with all the tools, and a home of its own for each test."""
+    """A user's machine: a container with all the tools, and a fresh home for each test."""
 
     container: Container
     home: str = field(default_factory=lambda: f"/tmp/{secrets.token_hex(4)}")
 
     def run(self, script: str, *, status: int = 0, environment: Mapping[str, str] | None = None) -> str:
-        """Run a shell script that ends with the status, and return what it printed on either stream."""
-        # Only what a test sets: a base image may have settings of its own for pip, uv and their certificates.
+        """Run a shell script that must end with this status, and return its output on both streams."""
+        # Only a test's own settings: a base image may have settings for pip, uv and their certificates.
         variables = {"HOME": self.home, "PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
         settings = [f"{name}={value}" for name, value in variables.items()]
         inside = f'mkdir -p "$HOME" && cd "$HOME"\n{script}'
@@ -39,12 +39,12 @@ class Client:
         self.run(f"mkdir -p $(dirname {shlex.quote(path)}) && printf %s {shlex.quote(content)} > {shlex.quote(path)}")
 
     def installed(self, directory: str) -> dict[str, str]:
-        """Return the versions that are installed in a directory below the home."""
+        """Return the versions of the packages in a directory below the home."""
         listed: dict[str, str] = json.loads(self.run(f"python3 -c {shlex.quote(_INSTALLED)} {shlex.quote(directory)}"))
         return listed
 
     def start(self, command: str, *, port: int) -> None:
-        """Start a server in the background, and return when it listens on a port of the machine's loopback."""
+        """Start a server in the background, and wait until it listens on a port of the machine's loopback."""
         self.run(f"({command}) > server.log 2>&1 &")
         listens = f"(: < /dev/tcp/127.0.0.1/{port}) 2>/dev/null"
         self.run(f"for _ in $(seq 900); do {listens} && exit 0; sleep 0.1; done; cat server.log; exit 1")
@@ -52,7 +52,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Lab:
-    """A mirror, the machine of a user, and what the mirror was asked for."""
+    """A mirror, a user's machine, and the mirror's access log."""
 
     mirror: Container
     client: Client
@@ -94,7 +94,7 @@ def lab(
 
 
 def certify(directory: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Issue the mirror a certificate; return Docker's options for it, and those for a machine that trusts it."""
+    """Issue a certificate to the mirror; return Docker's options for it, and those for a machine that trusts it."""
     readable(directory)
     authority = trustme.CA()
     certificate = authority.issue_cert(HOST)
@@ -112,7 +112,7 @@ def certify(directory: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def readable(directory: Path) -> None:
-    """Let nginx's user into a temporary directory of pytest's."""
+    """Give nginx's user access to a temporary directory of pytest."""
     for path in (directory, *directory.parents[:2]):
         path.chmod(0o755)
 

@@ -1,4 +1,4 @@
-"""Clients before a mirror with HTTPS under an authority of its own, and with a password."""
+"""Clients before a mirror with HTTPS by its own authority, and with a password."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.proves("reliability/clients"),
 ]
 
-# Of ci with the guide's word PASSWORD, by `openssl passwd -6`.
+# The line of ci with the guide's word PASSWORD, by `openssl passwd -6`.
 HTPASSWD = (
     "ci:$6$rounds=1000$pypimirror$"
     "KEzjlYo1PZf.G/vZJC2mXhZx4H./ziqznxo47vrBMBryjytvOzEcj8T3KoHwKHZKKLrPAcsUD65bcUPEZXjCx1\n"
@@ -27,7 +27,7 @@ HTTPS = f"https://{HOST}:8443/simple/"
 
 @pytest.fixture(scope="module")
 def closed_lab(image: str, clients_image: str, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Return the mirror with HTTPS and a password, and a user's machine that has the authority's certificate."""
+    """Return the mirror with HTTPS and a password, and a user's machine with the authority's certificate."""
     directory = tmp_path_factory.mktemp("closed")
     served, trusted = certify(directory)
     (directory / "htpasswd").write_text(HTPASSWD)
@@ -44,7 +44,7 @@ def closed_lab(image: str, clients_image: str, site: Site, tmp_path_factory: pyt
 
 @pytest.fixture
 def client(closed_lab: Lab) -> Client:
-    """Return the user's machine, which knows neither the authority nor the password yet."""
+    """Return the user's machine, which does not use the authority or the password yet."""
     return closed_lab.renewed().client
 
 
@@ -72,7 +72,7 @@ def test_pip_trusts_an_authority(known: Client) -> None:
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_bundle_in_the_environment_beats_pips_cert(known: Client, variable: str) -> None:
-    """Where a variable names a bundle, pip's cert has no effect; with the authority in that bundle pip installs."""
+    """A bundle in an environment variable overrides pip's cert; if the bundle has the authority, pip installs."""
     known.write(".config/pip/pip.conf", snippet("Your own certificate authority", "ini"))
     install = f"pip install --cert={AUTHORITY} --retries=0 --target=packages six"
     assert "certificate verify failed" in known.run(install, status=1, environment={variable: DEBIANS})
@@ -108,7 +108,7 @@ def test_poetry_trusts_an_authority(known: Client) -> None:
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_password_in_the_url_is_lost_on_a_redirect(client: Client, tool: str) -> None:
-    """By HTTP, which leads to HTTPS, a password in the URL is not sent again; directly by HTTPS it is."""
+    """pip loses a password in the URL on the redirect from HTTP to HTTPS, and sends it directly to HTTPS."""
     install = {
         "pip": f"pip install --no-input --cert={AUTHORITY} --trusted-host={HOST} --target=packages six --index-url",
         "uv": "uv pip install --target=packages six --default-index",
@@ -121,7 +121,7 @@ def test_password_in_the_url_is_lost_on_a_redirect(client: Client, tool: str) ->
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_netrc_survives_a_redirect(known: Client, tool: str) -> None:
-    """~/.netrc is read again after the redirect from HTTP to HTTPS."""
+    """pip reads ~/.netrc again after the redirect from HTTP to HTTPS."""
     install = {
         "pip": f"pip install --cert={AUTHORITY} --trusted-host={HOST} --target=packages six --index-url",
         "uv": "uv pip install --target=packages six --default-index",

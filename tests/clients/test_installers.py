@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.proves("reliability/clients"),
 ]
 
-# What `install requests` must end in: the newest of each that upstream has.
+# The result of `install requests`: the newest version of each that upstream has.
 NEWEST = {
     "certifi": "2025.4.26",
     "charset-normalizer": "3.4.1",
@@ -41,46 +41,46 @@ def uv(client: Client) -> Client:
     return client
 
 
-def test_line_that_tests_the_mirror(client: Client) -> None:
+def test_first_line_of_the_guide_downloads_a_file(client: Client) -> None:
     """Without any setting, the guide's first line downloads a file from the mirror."""
     client.run(snippet("Test the mirror", "sh"))
     assert client.run("ls packages").startswith("six-")
 
 
-def test_pip(pip: Client) -> None:
-    """pip installs requests and what it needs."""
+def test_pip_installs_requests(pip: Client) -> None:
+    """pip installs requests and its dependencies."""
     pip.run("pip install --target=packages requests")
     assert pip.installed("packages") == NEWEST
 
 
-def test_uv(uv: Client) -> None:
-    """uv locks and installs requests and what it needs."""
+def test_uv_installs_requests(uv: Client) -> None:
+    """uv locks and installs requests and its dependencies."""
     uv.run("uv init --quiet --bare --name=project && uv add --quiet requests")
     assert uv.installed(VENV) == NEWEST
 
 
-def test_uv_without_a_python(uv: Client) -> None:
-    """Where no Python fits, uv says so, and does not try to download one."""
+def test_uv_without_a_python_downloads_none(uv: Client) -> None:
+    """If no Python fits, uv says so, and does not try to download one."""
     said = uv.run("uv venv --python=3.9", status=2)
     assert "No interpreter found for Python 3.9" in said
     assert "github.com" not in said
 
 
-def test_poetry(client: Client) -> None:
+def test_poetry_installs_requests(client: Client) -> None:
     """Poetry adds requests to a project and installs it."""
     client.write("pyproject.toml", PROJECT + settings("poetry"))
     client.run("POETRY_VIRTUALENVS_IN_PROJECT=true poetry add --no-interaction requests")
     assert client.installed(VENV).items() >= NEWEST.items()
 
 
-def test_poetry_after_a_change_of_url(open_lab: Lab) -> None:
-    """Poetry asks a source's new URL for a release that it knows only once that source's cache is cleared."""
+def test_poetry_after_a_change_of_url_needs_a_cleared_cache(open_lab: Lab) -> None:
+    """Poetry requests a known release from a source's new URL only after its cache for that source is cleared."""
     lab = open_lab.renewed()
     before = PROJECT.replace("[]", '["six"]') + settings("poetry")
     after = before.replace("/simple/", "/pypi/web/simple/")
 
     def read() -> list[str]:
-        """Return the files that a new lock reads by the new URL."""
+        """Return the files that a new lock reads from the new URL."""
         lab.client.run("rm -f poetry.lock && poetry lock")
         return [path for path, _ in lab.asked("package") if path.startswith("/pypi/web/packages/")]
 
@@ -92,14 +92,14 @@ def test_poetry_after_a_change_of_url(open_lab: Lab) -> None:
     assert read() != []
 
 
-def test_pdm(client: Client) -> None:
+def test_pdm_installs_requests(client: Client) -> None:
     """PDM adds requests to a project and installs it."""
     client.write("pyproject.toml", PROJECT + settings("pdm"))
     client.run("pdm config check_update false && pdm add requests")
     assert client.installed(VENV).items() >= NEWEST.items()
 
 
-def test_pipenv(client: Client) -> None:
+def test_pipenv_installs_requests(client: Client) -> None:
     """Pipenv locks requests with the hashes of the mirror's page and installs it."""
     client.write("Pipfile", snippet("pipenv", "toml"))
     client.run("PIPENV_VENV_IN_PROJECT=1 pipenv install requests")
@@ -107,8 +107,8 @@ def test_pipenv(client: Client) -> None:
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_hatch(client: Client, installer: str) -> None:
-    """Hatch makes an environment with requests, by pip's settings or by uv's."""
+def test_hatch_installs_requests(client: Client, installer: str) -> None:
+    """Hatch creates an environment with requests, by pip's settings or by uv's."""
     environment = "[tool.hatch.envs.default]\n" if installer == "pip" else snippet("hatch", "toml")
     client.write("pyproject.toml", PROJECT + environment + 'skip-install = true\ndependencies = ["requests"]\n')
     if installer == "pip":
@@ -119,8 +119,8 @@ def test_hatch(client: Client, installer: str) -> None:
     assert said.splitlines()[-1] == NEWEST["requests"]
 
 
-def test_hashes_without_downloads(open_lab: Lab) -> None:
-    """Uv takes the hashes of a locked release from its page; pip-compile downloads each of its files for them."""
+def test_hashes_come_without_downloads_in_uv(open_lab: Lab) -> None:
+    """Uv reads a locked release's hashes from its page; pip-compile downloads each of its files for them."""
     lab = open_lab.renewed()
     lab.client.write(".config/uv/uv.toml", snippet("uv", "toml"))
     lab.client.write(".config/pip/pip.conf", snippet("pip", "ini"))
@@ -141,18 +141,18 @@ def test_hashes_without_downloads(open_lab: Lab) -> None:
 
 
 def settings(tool: str) -> str:
-    """Return the guide's block for a project of poetry or pdm that is no package itself."""
+    """Return the guide's block for a project of poetry or pdm that is not a package itself."""
     own = {"poetry": "[tool.poetry]\npackage-mode = false\n", "pdm": "[tool.pdm]\ndistribution = false\n"}
     return own[tool] + snippet(tool, "toml")
 
 
 def hashes(text: str) -> set[str]:
-    """Return the sha256 that a requirements file or a lock names."""
+    """Return the sha256 hashes in a requirements file or a lock."""
     return set(re.findall(r"[0-9a-f]{64}", text))
 
 
-def test_github_actions(client: Client) -> None:
-    """A workflow's steps install by the environment that the guide gives them."""
+def test_github_actions_steps_install(client: Client) -> None:
+    """A workflow's steps install with the environment from the guide."""
     workflow = yaml.safe_load(snippet("GitHub Actions", "yaml"))
     for step in workflow["jobs"]["test"]["steps"]:
         client.run(step["run"], environment=workflow["env"])
@@ -178,8 +178,10 @@ LOCKS = {
         ("pdm.lock", False, False),
     ],
 )
-def test_lock_file(client: Client, lock: str, *, names_files: bool, names_index: bool) -> None:
-    """A lock holds hashes of each file, and of the mirror's URLs what the guide's table says."""
+def test_lock_file_contains_the_documented_urls(
+    client: Client, lock: str, *, names_files: bool, names_index: bool
+) -> None:
+    """A lock holds hashes of each file, and the mirror's URLs only where the guide's table says so."""
     tool = {"poetry.lock": "poetry", "pdm.lock": "pdm"}.get(lock)
     client.write(".config/pip/pip.conf", snippet("pip", "ini"))
     client.write(".config/uv/uv.toml", snippet("uv", "toml"))

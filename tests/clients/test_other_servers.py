@@ -1,4 +1,4 @@
-"""Other people's indexes and mirrors, filled through the mirror by the commands of docs/clients.md."""
+"""Other index servers and mirrors, filled through the mirror by the commands of docs/clients.md."""
 
 import asyncio
 import os
@@ -28,13 +28,13 @@ SECTION = "Other servers"
 
 
 def install(client: Client, index: str) -> None:
-    """Install requests from a server on the machine's own loopback, which may lead to the mirror."""
+    """Install requests from a server on the machine's own loopback, which may redirect to the mirror."""
     client.run(f"pip install --index-url={index} --trusted-host=mirror.example --target=packages requests")
     assert client.installed("packages") == NEWEST
 
 
 @pytest.mark.slow
-def test_devpi(client: Client) -> None:
+def test_devpi_serves_the_mirror(client: Client) -> None:
     """devpi serves the mirror's projects as an index of type mirror."""
     client.run("devpi-init --serverdir server")
     client.start("devpi-server --serverdir server", port=3141)
@@ -42,27 +42,27 @@ def test_devpi(client: Client) -> None:
     install(client, "http://localhost:3141/root/mirror/+simple/")
 
 
-def test_proxpi(client: Client) -> None:
-    """Proxpi serves and keeps what it asked the mirror for."""
+def test_proxpi_caches_the_mirror(client: Client) -> None:
+    """Proxpi serves and caches the mirror's files."""
     client.start(snippet(SECTION, "sh", 1), port=5000)
     install(client, "http://127.0.0.1:5000/index/")
 
 
-def test_pypiserver(client: Client) -> None:
-    """pypiserver leads clients to the mirror for a project that it has not."""
+def test_pypiserver_redirects_to_the_mirror(client: Client) -> None:
+    """pypiserver redirects clients to the mirror for a project that it lacks."""
     client.run("mkdir packages")
     client.start(snippet(SECTION, "sh", 2), port=8081)
     install(client, "http://127.0.0.1:8081/simple/")
 
 
-def test_simple_repository_server(client: Client) -> None:
-    """simple-repository-server serves the mirror's projects and leads to its files."""
+def test_simple_repository_server_serves_the_mirror(client: Client) -> None:
+    """simple-repository-server serves the mirror's projects and links its files."""
     client.start(snippet(SECTION, "sh", 3), port=8000)
     install(client, "http://127.0.0.1:8000/simple/")
 
 
-def test_morgan(client: Client) -> None:
-    """Morgan copies a release with all that it needs, and pip installs from the copy."""
+def test_morgan_copies_from_the_mirror(client: Client) -> None:
+    """Morgan copies a release with all its dependencies, and pip installs from the copy."""
     client.run("morgan generate_env > morgan.ini && printf '\\n[requirements]\\nrequests =\\n' >> morgan.ini")
     client.run(snippet(SECTION, "sh", 4))
     client.start("morgan serve --index-path=index --host=127.0.0.1 --port=8082", port=8082)
@@ -78,8 +78,8 @@ def https_lab(image: str, clients_image: str, site: Site, tmp_path_factory: pyte
         yield opened
 
 
-def test_bandersnatch_verify(https_lab: Lab) -> None:
-    """By HTTPS bandersnatch mirrors, and its verify fetches what its disk lost."""
+def test_bandersnatch_verifies_by_https(https_lab: Lab) -> None:
+    """By HTTPS bandersnatch mirrors, and its verify downloads a lost file again."""
     client = https_lab.renewed().client
     client.write("bandersnatch.conf", snippet(SECTION, "ini").replace("/srv/bandersnatch", client.home))
     trusting = {"SSL_CERT_FILE": AUTHORITY}
@@ -90,7 +90,7 @@ def test_bandersnatch_verify(https_lab: Lab) -> None:
     assert client.run("find web/packages -name 'six-1.17.0-*.whl'") == wheel
 
 
-def test_bandersnatch_verify_by_http(client: Client) -> None:
+def test_bandersnatch_refuses_to_verify_by_http(client: Client) -> None:
     """Over plain HTTP bandersnatch mirrors, but refuses to verify."""
     plain = snippet(SECTION, "ini").replace("/srv/bandersnatch", client.home).replace("https:", "http:")
     client.write("bandersnatch.conf", plain.replace("8443", "8080") + "allow-non-https = true\n")
@@ -100,7 +100,9 @@ def test_bandersnatch_verify_by_http(client: Client) -> None:
 
 
 @pytest.mark.parametrize("links", [True, False])
-async def test_rsync_while_an_adoption_lasts(tmp_path: Path, clients_image: str, *, links: bool) -> None:
+async def test_rsync_during_an_adoption_keeps_each_file_once(
+    tmp_path: Path, clients_image: str, *, links: bool
+) -> None:
     """The guide's rsync keeps each adopted file once, under both of its names; without -H it keeps it twice."""
     readable(tmp_path)
     async with fakepypi.serve() as pypi:

@@ -1,4 +1,4 @@
-"""What a client does not see for ten minutes, and the option that shows it at once."""
+"""Clients cache a page for ten minutes, and an option refreshes it at once."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(300)
 @pytest.mark.proves("reliability/clients")
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 async def test_new_release_shows_after_a_refresh(tmp_path: Path, image: str, clients_image: str, tool: str) -> None:
-    """pip and uv keep a page for its max-age, and the guide's command installs what the mirror got meanwhile."""
+    """pip and uv cache a page for its max-age, and the guide's command installs the mirror's newer release."""
     readable(tmp_path)
     async with fakepypi.serve() as pypi:
         site = Site(tmp_path, upstream=pypi.url)

@@ -1,4 +1,4 @@
-"""podman-compose tells Podman what Docker Compose tells Docker, by the shipped compose.yaml."""
+"""podman-compose requests the same from Podman as Docker Compose from Docker, with the shipped compose.yaml."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ FILES = ("compose.yaml", "compose.data.yaml", "podman-compose.yaml", "config")
 SERVICES = ("syncer", "nginx", "control")
 DOCKERFILES = ("services/syncer/Dockerfile", "nginx/Dockerfile", "services/control/Dockerfile")
 
-# It writes down what Podman is asked, a call a line. What was created is there, and nothing else.
+# It records Podman's calls, one a line. Created objects exist, and nothing else.
 PODMAN = """#!/usr/bin/env python3
 import json, pathlib, sys
 
@@ -42,8 +42,8 @@ elif call[1] in ("exists", "inspect"):
     sys.exit(0 if created else 1)
 """
 
-# Every kind of setting that decides about more than an environment: paths, ports, users, secrets, HTTPS. The paths are
-# there in the clients' image, since podman-compose looks for what is to be mounted.
+# Every kind of setting that affects more than an environment: paths, ports, users, secrets, HTTPS. The paths exist in
+# the clients' image, since podman-compose checks the sources of mounts.
 EVERYTHING = {
     "MIRROR_DATA": "/srv",
     "MIRROR_CONFIG": "/media",
@@ -73,7 +73,7 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module")
 def machine(clients_image: str) -> Iterator[Client]:
-    """Return a machine with podman-compose, the shipped files, and a Podman that only listens."""
+    """Return a machine with podman-compose, the shipped files, and a Podman that only records its calls."""
     volumes = [f"--volume={REPOSITORY / name}:/src/{name}:ro" for name in (*FILES, *DOCKERFILES)]
     with started(clients_image, "--init", "--network=none", *volumes) as container:
         yield Client(container)
@@ -84,10 +84,10 @@ def machine(clients_image: str) -> Iterator[Client]:
     [{}, {"MIRROR_DATA": "/srv"}, {"MIRROR_TLS_DIR": "/opt"}, EVERYTHING],
     ids=["nothing", "disk", "https", "everything"],
 )
-def test_podman_compose_reads_the_file_as_compose_does(
+def test_podman_compose_reads_the_file_like_docker_compose(
     machine: Client, settings: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever .env sets, podman-compose mounts, publishes, builds and passes on what Docker Compose does."""
+    """Whatever .env sets, podman-compose mounts, publishes, builds and passes the same as Docker Compose."""
     for name in ("HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     clone = Path(Client(machine.container).home)
@@ -101,7 +101,7 @@ def test_podman_compose_reads_the_file_as_compose_does(
     config = json.loads(shipped("config", "--format=json", directory=tmp_path).replace(str(tmp_path), str(clone)))
     calls = podman_calls(machine, clone, dotenv)
     for service in SERVICES:
-        assert told_podman(calls, service) == told_docker(config, service)
+        assert podman_service(calls, service) == docker_service(config, service)
     created = {call[-1]: options(call)["--opt"] for call in calls if call[:2] == ["volume", "create"]}
     for name, volume in config["volumes"].items():
         if name not in ("prometheus", "grafana"):
@@ -110,7 +110,7 @@ def test_podman_compose_reads_the_file_as_compose_does(
 
 
 def podman_calls(machine: Client, clone: Path, dotenv: str) -> list[list[str]]:
-    """Start the stack of a clone by podman-compose, and return what it asked of Podman."""
+    """Start the stack of a clone by podman-compose, and return its calls of Podman."""
     user = Client(machine.container, home=str(clone))
     user.write("bin/podman", PODMAN)
     user.write(".env", dotenv)
@@ -130,7 +130,7 @@ def options(call: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def told_podman(calls: list[list[str]], service: str) -> dict[str, Any]:
+def podman_service(calls: list[list[str]], service: str) -> dict[str, Any]:
     """Return what Podman would do for a service."""
     create = options(next(call for call in calls if call[0] == "create" and call[-1] == f"pypi-mirror_{service}"))
     build = options(next(call for call in calls if call[0] == "build" and f"pypi-mirror_{service}" in call))
@@ -155,8 +155,8 @@ def told_podman(calls: list[list[str]], service: str) -> dict[str, Any]:
     }
 
 
-def told_docker(config: dict[str, Any], service: str) -> dict[str, Any]:
-    """Return the same of Docker, by what Compose made of the file."""
+def docker_service(config: dict[str, Any], service: str) -> dict[str, Any]:
+    """Return what Docker would do for a service, from Compose's resolved file."""
     told = config["services"][service]
     build = told["build"]
     secrets = {name: secret["file"] for name, secret in config["secrets"].items()}

@@ -19,10 +19,10 @@ LOOKUP = "renovate --platform=local --dry-run=lookup --report-type=file --report
 
 
 def looked_up(client: Client) -> Any:
-    """Run Renovate over a project that pins an old release, and return what it found for it."""
+    """Run Renovate over a project that pins an old release, and return its findings."""
     client.write("project/requirements.txt", "requests==2.30.0\n")
     environment = {
-        "RENOVATE_BASE_DIR": f"{client.home}/renovate",  # else its cache answers for a mirror that another test asked
+        "RENOVATE_BASE_DIR": f"{client.home}/renovate",  # otherwise its cache answers for a mirror of another test
         "RENOVATE_CONFIG_FILE": f"{client.home}/config.json",
         "RENOVATE_INTERNAL_HOST_ACCESS": "block",
     }
@@ -33,8 +33,8 @@ def looked_up(client: Client) -> Any:
     return dependency
 
 
-def test_renovate(client: Client) -> None:
-    """Renovate proposes the newest release, with the upload time that the page tells."""
+def test_renovate_proposes_the_newest_release(client: Client) -> None:
+    """Renovate proposes the newest release, with the page's upload time."""
     client.write("project/renovate.json", snippet("Renovate", "json"))
     client.write("config.json", snippet("Renovate", "json", 1))
     [update] = looked_up(client)["updates"]
@@ -42,8 +42,8 @@ def test_renovate(client: Client) -> None:
     assert update["releaseTimestamp"].startswith("2026-")
 
 
-def test_renovate_that_may_not_ask_internal_hosts(client: Client) -> None:
-    """Without its administrator's leave, a Renovate that blocks internal hosts finds nothing."""
+def test_renovate_without_access_to_internal_hosts_finds_nothing(client: Client) -> None:
+    """A Renovate that blocks internal hosts finds nothing unless its administrator allows the mirror."""
     client.write("project/renovate.json", snippet("Renovate", "json"))
     client.write("config.json", "{}")
     assert looked_up(client).get("updates", []) == []

@@ -1,5 +1,5 @@
 """
-Real file systems on disks that are files, in a container that may mount them, and what their faults do to a mirror.
+What faulty disks do to a mirror: real file systems in files, mounted in a container.
 
 Modules that begin with ``test_`` run on the host and start the others in the container.
 """

@@ -1,4 +1,4 @@
-"""What every test of disks stands on."""
+"""Fixtures for all tests of disks."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from disks.container import build
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """Return the image that may break disks."""
+    """Return the image of the container that breaks disks."""
     return build()

@@ -1,4 +1,4 @@
-"""The container that may mount, and break, disks which are files of its own."""
+"""The container that mounts and breaks disks made of its own files."""
 
 import json
 from typing import Any
@@ -20,6 +20,6 @@ def build() -> str:
 def run(image: str, module: str, *options: str) -> dict[str, Any]:
     """Run one of this folder's modules to its end; return the JSON in its last line."""
     rights = ("--rm", "--init", "--privileged", "--user=0", "--network=none", "--volume=/dev:/dev")
-    said = docker("run", *rights, "--tmpfs=/disks:size=1g", image, "-m", module, *options)
-    told: dict[str, Any] = json.loads(said.splitlines()[-1])
-    return told
+    output = docker("run", *rights, "--tmpfs=/disks:size=1g", image, "-m", module, *options)
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result

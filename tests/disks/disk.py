@@ -1,4 +1,4 @@
-"""A disk of one's own: a file system in a file, whose power can be cut. Runs as root, in the container."""
+"""A file system in a file, whose power can be cut. Runs as root, in the container."""
 
 import fcntl
 import os
@@ -17,19 +17,19 @@ _MAKE = {
     "exfat": ("mkfs.exfat", "-q"),
     "ntfs": ("mkntfs", "--force", "--quick", "--quiet"),
 }
-_MOUNT = {"exfat": "mount.exfat-fuse", "ntfs": "lowntfs-3g"}  # by FUSE: kernels without these file systems do, too
-# ext4's heuristics write a file's data before the rename that shows it. Nobody promises that, so they are off.
+_MOUNT = {"exfat": "mount.exfat-fuse", "ntfs": "lowntfs-3g"}  # through FUSE, for kernels without these file systems
+# ext4's heuristics write a file's data before the rename that shows it. Nothing guarantees that, so they are off.
 _OPTIONS = {"ext4": "noauto_da_alloc", "xfs": "rw", "btrfs": "rw", "exfat": "rw", "ntfs": "ignore_case"}
-_SIZE = 320 * 2**20  # XFS's smallest
+_SIZE = 320 * 2**20  # XFS's minimum
 
 
 class Disk:
     """
-    A file system, mounted.
+    A mounted file system.
 
     Args:
-        directory: where it is mounted; the file that it is made of lies beside.
-        options: more of mkfs's.
+        directory: the mount point; the file that holds it lies beside.
+        options: further options of mkfs.
     """
 
     def __init__(self, directory: Path, *, file_system: str, options: Sequence[str] = (), size: int = _SIZE) -> None:
@@ -44,7 +44,7 @@ class Disk:
         self.mount()
 
     def mount(self, *options: str) -> None:
-        """Mount it, as a boot would: what its journal holds is done first."""
+        """Mount it as a boot does: the kernel replays its journal first."""
         find = subprocess.run(["losetup", "--find", "--show", self.image], check=True, capture_output=True, text=True)
         device = find.stdout.strip()
         try:
@@ -55,11 +55,11 @@ class Disk:
 
     def unmount(self) -> None:
         """
-        Unmount it, once the last process has let go of it.
+        Unmount it, once the last process has closed it.
 
         Raises:
-            AssertionError: none has in ten seconds. It is hidden then: a FUSE that is mounted while its container ends
-                waits for itself for ever.
+            AssertionError: a process still had it open after ten seconds. It is detached then: a FUSE file system that
+                is mounted when its container ends never unmounts.
         """
         deadline = time.monotonic() + 10
         while (done := subprocess.run(["umount", self.directory], capture_output=True, check=False)).returncode:
@@ -71,11 +71,11 @@ class Disk:
 
 def cut(directory: Path, *, log_flushed: bool = False) -> None:
     """
-    Cut the power of the disk that a directory is on: what was not synced is lost.
+    Cut the power of a directory's disk: what was not synced is lost.
 
     Args:
         log_flushed: the cut comes just after some other program's fsync: the journal with all names is on disk, and
-            the content of files that were not synced is not. Without, neither is.
+            the content of files that were not synced is not. If false, neither is on disk.
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
 """
-A disk that a neighbour has filled to the last byte, and what the syncer makes of it.
+The syncer on a disk that another program has filled to the last byte.
 
-``python -m disks.full --file-system xfs`` prints how commands ended, and what came free, as JSON.
+``python -m disks.full --file-system xfs`` prints how the commands ended, and the freed bytes, as JSON.
 """
 
 import argparse
@@ -23,8 +23,8 @@ WANTED = NAMES[:2]
 FILE_BYTES = 4 * 2**20
 
 
-async def empty(file_system: str) -> dict[str, object]:
-    """Fill such a disk, start on it, select less and sync; return how that ends."""
+async def fill_and_empty(file_system: str) -> dict[str, object]:
+    """Fill a disk, start the syncer on it, select less and sync; return the result."""
     with TemporaryDirectory(dir="/disks") as directory:
         async with fakepypi.serve() as pypi:
             for name in NAMES:
@@ -38,7 +38,7 @@ async def empty(file_system: str) -> dict[str, object]:
                 _fill(disk.directory)
                 before = _free(disk.directory)
                 served = await _serves(site)
-                # Fewer projects, and of these fewer files: their pages are written anew.
+                # Fewer projects with fewer files: their pages are written again.
                 site.select(*WANTED, latest=1, grace="0m", guard="100%")
                 ends = [await _end_of(site, "sync"), await _end_of(site, "sync")]
                 freed = _free(disk.directory) - before
@@ -50,15 +50,15 @@ async def empty(file_system: str) -> dict[str, object]:
 
 
 def _fill(directory: Path) -> None:
-    """Take all bytes, and then all that is left of blocks and inodes."""
-    with contextlib.suppress(OSError), (directory / "neighbour").open("wb", buffering=0) as file:
+    """Take all bytes, then all remaining blocks and inodes."""
+    with contextlib.suppress(OSError), (directory / "filling").open("wb", buffering=0) as file:
         for size in (2**20, 4096, 1):
             with contextlib.suppress(OSError):
                 while file.write(b"n" * size):
                     pass
     for number in range(3_000):
         try:
-            (directory / f"neighbour-{number}").write_bytes(b"n")
+            (directory / f"filling-{number}").write_bytes(b"n")
         except OSError:
             break
     os.sync()
@@ -70,7 +70,7 @@ def _free(directory: Path) -> int:
 
 
 async def _serves(site: Site) -> bool:
-    """Start the service; return whether its API answers, and end it."""
+    """Start the service; return whether its API answers, and stop it."""
     process = await _start(site, "serve", MIRROR_SCHEDULE="off", MIRROR_LISTEN="127.0.0.1:8090")
     try:
         async with asyncio.timeout(60):
@@ -89,8 +89,8 @@ async def _serves(site: Site) -> bool:
 
 async def _end_of(site: Site, command: str) -> tuple[int | None, str]:
     process = await _start(site, command)
-    _, said = await process.communicate()
-    return process.returncode, said.decode()[-2000:]
+    _, output = await process.communicate()
+    return process.returncode, output.decode()[-2000:]
 
 
 async def _start(site: Site, command: str, **more: str) -> asyncio.subprocess.Process:
@@ -101,11 +101,11 @@ async def _start(site: Site, command: str, **more: str) -> asyncio.subprocess.Pr
 
 
 def main() -> None:
-    """Try it, and tell."""
+    """Run it, and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--file-system", choices=["ext4", "xfs", "btrfs"], required=True)
-    told = asyncio.run(empty(parser.parse_args().file_system))
-    print(json.dumps(told))  # noqa: T201 - it is what it is for
+    result = asyncio.run(fill_and_empty(parser.parse_args().file_system))
+    print(json.dumps(result))  # noqa: T201 - the caller reads it
 
 
 if __name__ == "__main__":

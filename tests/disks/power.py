@@ -1,7 +1,7 @@
 """
-Power cuts, one after the other: what each left is looked at, and the next sync must mend it.
+Repeated power cuts: after each one the disk is checked, and the next sync must repair it.
 
-``python -m disks.power --file-system ext4 --state same --cuts 20`` prints what was found as JSON.
+``python -m disks.power --file-system ext4 --state same --cuts 20`` prints the broken promises as JSON.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urljoin
 
 import fakepypi
+from disks.cut_sync import STEPS
 from disks.disk import Disk, cut
-from disks.victim import STEPS
 from mirror_contract import RunState
 from mirror_syncer.logs import configure_logging
 from mirror_syncer.volume import durability
@@ -41,7 +41,7 @@ class Host:
     A mirror host whose power is cut.
 
     Args:
-        state: where the catalog is: on the ``same`` disk, on ``another`` that loses its power, too, or ``safe``.
+        state: the catalog's disk: the ``same``, ``another`` that loses its power too, or ``safe``.
     """
 
     def __init__(self, directory: Path, *, upstream: str, file_system: str, state: str) -> None:
@@ -55,7 +55,7 @@ class Host:
         self.select(*NAMES)
 
     def select(self, *names: str) -> None:
-        """Want these projects; what they drop leaves at once."""
+        """Select these projects; what is dropped leaves at once."""
         self.site.select(*names, grace="0h", guard="100%", legacy_json=True)
 
     def cut(self, *, log_flushed: bool) -> None:
@@ -64,7 +64,7 @@ class Host:
             cut(disk.directory, log_flushed=log_flushed)
 
     def boot(self) -> None:
-        """Start up again."""
+        """Start again."""
         for disk in self.disks:
             disk.unmount()
             disk.mount()
@@ -72,15 +72,15 @@ class Host:
     # What must hold after a cut
 
     def broken_promises(self, *, wanted: AbstractSet[str]) -> Iterator[str]:
-        """Yield what clients, or the next sync, would find wrong, where these projects are to be published."""
+        """Yield what clients or the next sync would find wrong, if these projects should be published."""
         pages = self.site.web / "simple"
         for page in sorted(pages.glob("[!.]*/index.*")) + sorted(self.site.web.glob("pypi/*/json*")):
             yield from self._broken(page)
         if (self.site.state / "catalog.sqlite").exists():
             yield from self._broken_rows(wanted)
 
-    def waiting(self) -> set[Path]:
-        """Return the files that no page names, and whose time will come."""
+    def due_files(self) -> set[Path]:
+        """Return the files that no page names and that will be removed."""
         with contextlib.closing(sqlite3.connect(self.site.state / "catalog.sqlite")) as catalog:
             due = catalog.execute("SELECT place FROM retired WHERE due_at IS NOT NULL").fetchall()
         return {self.site.web / place for (place,) in due}
@@ -91,7 +91,7 @@ class Host:
             text = (gzip.decompress(body) if page.suffix == ".gz" else body).decode()
             named = _named(text, form=page.name)
         except (OSError, EOFError, ValueError) as error:
-            yield f"{page} is no whole page: {error!r}"
+            yield f"{page} is not a complete page: {error!r}"
             return
         base = f"{self.site.web}/" if page.name.startswith("json") else f"{page}"
         for url, sha256 in named:
@@ -99,7 +99,7 @@ class Host:
             if not place.is_file():
                 yield f"{page} names {place.name}, which is missing"
             elif hashlib.sha256(place.read_bytes()).hexdigest() != sha256:
-                yield f"{page} names {place.name}, which is wrong: {place.stat().st_size} bytes"
+                yield f"{page} names {place.name}, which is corrupt: {place.stat().st_size} bytes"
 
     def _broken_rows(self, wanted: AbstractSet[str]) -> Iterator[str]:
         with contextlib.closing(sqlite3.connect(self.site.state / "catalog.sqlite")) as catalog:
@@ -113,19 +113,19 @@ class Host:
                 try:
                     shown = json.loads(page.read_bytes())["meta"]["_last-serial"]
                 except FileNotFoundError:
-                    if name in wanted:  # otherwise it left, and its row goes after it
+                    if name in wanted:  # otherwise it was removed, and its row follows
                         yield f"the catalog has {name} at serial {serial}, which has no page"
                 except ValueError:
-                    continue  # no whole page, as was told
+                    continue  # no complete page, as reported
                 else:
                     if shown < serial:
-                        yield f"the catalog has {name} at serial {serial}, its page is of {shown}"
+                        yield f"the catalog has {name} at serial {serial}, its page at {shown}"
 
 
 def _named(text: str, *, form: str) -> list[tuple[str, str]]:
     if form.startswith("index.html"):
         if not text.rstrip().endswith(("</html>", "-->")):
-            raise ValueError("it has no end")
+            raise ValueError("the page is truncated")
         return _LINK.findall(text)
     document = json.loads(text)
     if form.startswith("json"):
@@ -134,7 +134,7 @@ def _named(text: str, *, form: str) -> list[tuple[str, str]]:
 
 
 class Upstream:
-    """An index where something happens between two cuts."""
+    """An index that changes between two cuts."""
 
     def __init__(self, index: fakepypi.Index, dice: random.Random) -> None:
         self._index = index
@@ -143,8 +143,8 @@ class Upstream:
         for name in NAMES:
             self._upload(name)
 
-    def go_on(self) -> None:
-        """Let files and projects come and go, and come again with other content."""
+    def change(self) -> None:
+        """Upload, delete, and upload again with other content."""
         absent = [name for name in NAMES if not self._index.project(name).files]
         for name in NAMES:
             project = self._index.project(name)
@@ -164,7 +164,7 @@ class Upstream:
                     self._upload(name)
 
     def wanted(self, selected: Collection[str]) -> dict[str, set[str]]:
-        """Return the projects that are to be published of those selected, and their files."""
+        """Return the selected projects that should be published, and their files."""
         found = ((name, self._index.project(name)) for name in selected)
         return {
             name: set() if project.status is fakepypi.Status.QUARANTINED else {file.filename for file in project.files}
@@ -173,10 +173,15 @@ class Upstream:
         }
 
     def quarantined(self) -> set[bytes]:
-        """Return the contents of the files of projects that are in quarantine."""
+        """Return the contents of the files of quarantined projects."""
         projects = (self._index.project(name) for name in NAMES)
-        ill = (project for project in projects if project.status is fakepypi.Status.QUARANTINED)
-        return {f.content for project in ill for release in project.releases.values() for f in release.files.values()}
+        quarantined = (project for project in projects if project.status is fakepypi.Status.QUARANTINED)
+        return {
+            f.content
+            for project in quarantined
+            for release in project.releases.values()
+            for f in release.files.values()
+        }
 
     def _upload(self, name: str) -> None:
         self._versions += 1
@@ -187,12 +192,12 @@ class Upstream:
 async def _sync_until_cut(
     host: Host, pypi: fakepypi.FakePyPI, dice: random.Random, *, by_file: bool, lying: bool
 ) -> str:
-    """Sync; return when the power was cut, or what came instead."""
+    """Sync; return when the power was cut, or how the sync ended instead."""
     step = dice.choice((*STEPS, *(_AT_ANY_MOMENT,) * 3))
     times = dice.randint(1, 3 if "sync" in step or "rows" in step else 6)
     log_flushed = dice.random() < 0.5
     disks = [str(disk.directory) for disk in host.disks]
-    told = {
+    options = {
         "step": step,
         "times": times,
         "disks": disks,
@@ -201,31 +206,31 @@ async def _sync_until_cut(
         "lying": lying,
     }
     if step == _AT_ANY_MOMENT:
-        told["step"] = ""
+        options["step"] = ""
     environment = {"PATH": "", "PYTHONPATH": ":".join(sys.path), **host.site.environment(MIRROR_WORKERS="1")}
     pypi.log.forget()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "disks.victim", json.dumps(told), "sync", env=environment, stdout=PIPE, stderr=PIPE
+        sys.executable, "-m", "disks.cut_sync", json.dumps(options), "sync", env=environment, stdout=PIPE, stderr=PIPE
     )
     ending = asyncio.create_task(process.communicate())
     if step == _AT_ANY_MOMENT:
-        while not pypi.log.paths() and not ending.done():  # noqa: ASYNC110 - the log tells nobody
+        while not pypi.log.paths() and not ending.done():  # noqa: ASYNC110 - the log has no events
             await asyncio.sleep(0.005)
         await asyncio.sleep(dice.random() * 0.4)
         host.cut(log_flushed=log_flushed)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    _, said = await ending
+    _, output = await ending
     if process.returncode not in (-9, 0, 3):
-        raise AssertionError(said.decode())
+        raise AssertionError(output.decode())
     if process.returncode != -9 and step != _AT_ANY_MOMENT:
         host.cut(log_flushed=log_flushed)
         return f"after the sync ({step})"
     return step
 
 
-async def _mended(host: Host, wanted: dict[str, set[str]], *, quarantined: set[bytes]) -> list[str]:
-    """Sync and verify; return what is not as upstream has it."""
+async def _check_repair(host: Host, wanted: dict[str, set[str]], *, quarantined: set[bytes]) -> list[str]:
+    """Sync and verify; return what differs from upstream."""
     site = host.site
     async with site.running() as running:
         run = await running.sync()
@@ -234,13 +239,13 @@ async def _mended(host: Host, wanted: dict[str, set[str]], *, quarantined: set[b
     if run.state is RunState.FAILED:
         wrong.append(f"the next sync failed: {run.message}")
     if (found := {name: site.filenames(name) for name in site.pages()}) != wanted:
-        wrong.append(f"the next sync brought {found}, not {wanted}")
+        wrong.append(f"the next sync published {found}, not {wanted}")
     listed = json.loads((site.web / "simple/index.v1_json").read_bytes())["projects"]
     if (names := {entry["name"] for entry in listed}) != set(wanted):
         wrong.append(f"the project list names {names}")
     served = [path for path in site.web.glob("packages/**/*") if path.is_file() and path.read_bytes() in quarantined]
-    # What its page had dropped before, waits for the end of its grace period.
-    wrong += [f"{path} is quarantined, and served" for path in served if path not in host.waiting()]
+    # Files that its page dropped before wait for the end of their grace period.
+    wrong += [f"{path} is quarantined but served" for path in served if path not in host.due_files()]
     try:
         site.assert_whole()
     except AssertionError as error:
@@ -250,10 +255,10 @@ async def _mended(host: Host, wanted: dict[str, set[str]], *, quarantined: set[b
     return wrong + [_ORPHAN] * verified.counts.files_orphaned
 
 
-async def cut_again_and_again(
+async def cut_repeatedly(
     *, file_system: str, state: str, cuts: int, seed: int, by_file: bool, lying: bool
 ) -> dict[str, object]:
-    """Cut the power so many times; return when, and what was broken."""
+    """Cut the power this many times; return the moments, and the broken promises."""
     dice = random.Random(seed)
     if by_file:
         durability._SYNCFS_FILE_SYSTEMS = frozenset()
@@ -275,12 +280,14 @@ async def cut_again_and_again(
                     host.select(*NAMES)
                     due = upstream.wanted(selected)
                     found = [f"after a cut: {problem}" for problem in host.broken_promises(wanted=due.keys())]
-                    found = found or await _mended(host, upstream.wanted(NAMES), quarantined=upstream.quarantined())
+                    found = found or await _check_repair(
+                        host, upstream.wanted(NAMES), quarantined=upstream.quarantined()
+                    )
                     orphans += found.count(_ORPHAN)
                     broken += [f"{number}, {moment}: {problem}" for problem in found if problem != _ORPHAN]
                     if broken:
                         break
-                    upstream.go_on()
+                    upstream.change()
             finally:
                 for disk in host.disks:
                     disk.unmount()
@@ -288,16 +295,16 @@ async def cut_again_and_again(
 
 
 def main() -> None:
-    """Print what came of it."""
+    """Print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--file-system", default="ext4")
     parser.add_argument("--state", choices=["same", "another", "safe"], default="same")
     parser.add_argument("--cuts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--by-file", action="store_true", help="as on file systems that syncfs is not trusted on")
-    parser.add_argument("--lying", action="store_true", help="nothing is ever synced, whatever the syncer thinks")
+    parser.add_argument("--by-file", action="store_true", help="sync file by file, without syncfs")
+    parser.add_argument("--lying", action="store_true", help="make every sync do nothing")
     configure_logging(level="error", form="json")
-    print(json.dumps(asyncio.run(cut_again_and_again(**vars(parser.parse_args())))))  # noqa: T201
+    print(json.dumps(asyncio.run(cut_repeatedly(**vars(parser.parse_args())))))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-A published file rots on a disk that finds that out by itself: reading it is an error, and no wrong bytes.
+A published file rots on a disk that detects it: reading fails instead of returning wrong bytes.
 
-``python -m disks.rot`` prints what verifies made of it, as JSON.
+``python -m disks.rot`` prints the results of the verifies as JSON.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from mirror_contract import Run
 from mirror_syncer.logs import configure_logging
 from syncer.site import Site
 
-ROTTEN, SOUND = "six-1.0.tar.gz", "idna-1.0.tar.gz"
+ROTTEN, GOOD = "six-1.0.tar.gz", "idna-1.0.tar.gz"
 _BLOCK = 4096
 
 
 async def rot() -> dict[str, object]:
-    """Sync, let a file rot on btrfs, which keeps a checksum of each block, and verify; return how that ends."""
+    """Sync, corrupt a file on btrfs, which keeps a checksum of each block, and verify; return the results."""
     with TemporaryDirectory(dir="/disks") as directory:
         async with fakepypi.serve() as pypi:
             for name in ("idna", "six"):
@@ -31,24 +31,24 @@ async def rot() -> dict[str, object]:
             await site.sync()
             content = site.content("six", ROTTEN)
             disk.unmount()
-            _spoil(disk.image, content)
+            _corrupt(disk.image, content)
             disk.mount()
             pypi.log.forget()
             async with site.running() as running:
                 found = await running.verify()
-                mended = await running.verify(repair=True)
+                repaired = await running.verify(repair=True)
                 again = await running.verify()
             fetched = [path for path in pypi.log.paths() if path.endswith(".tar.gz")]
             site.assert_whole()
             disk.unmount()
             return {
-                "runs": [_told(run) for run in (found, mended, again)],
+                "runs": [_summary(run) for run in (found, repaired, again)],
                 "fetched": [path.rpartition("/")[2] for path in fetched],
             }
 
 
-def _spoil(image: Path, content: bytes) -> None:
-    """Turn over a bit of a file, wherever it lies."""
+def _corrupt(image: Path, content: bytes) -> None:
+    """Flip a bit of a file, wherever it is stored."""
     with image.open("r+b") as disk:
         for offset in range(0, image.stat().st_size, _BLOCK):
             disk.seek(offset)
@@ -56,18 +56,18 @@ def _spoil(image: Path, content: bytes) -> None:
                 disk.seek(offset)
                 disk.write(bytes([content[0] ^ 1]))
                 return
-    raise AssertionError("it is not to be found")
+    raise AssertionError("the file's content is not on the disk image")
 
 
-def _told(run: Run) -> dict[str, object]:
+def _summary(run: Run) -> dict[str, object]:
     failures = [[failure.file, failure.reason] for failure in run.failures]
     return {"state": run.state, "damaged": run.counts.files_damaged, "failures": failures}
 
 
 def main() -> None:
-    """Try it, and tell."""
+    """Run it, and print the result."""
     configure_logging(level="error", form="json")
-    print(json.dumps(asyncio.run(rot())))  # noqa: T201 - it is what it is for
+    print(json.dumps(asyncio.run(rot())))  # noqa: T201 - the caller reads it
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """
-A PyPI that speaks like warehouse, and misbehaves on demand.
+A PyPI that answers like warehouse, and fails on demand.
 
     async with fakepypi.serve() as pypi:
         pypi.index.project("foo").upload("1.0")

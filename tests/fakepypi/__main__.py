@@ -1,11 +1,11 @@
-"""``python -m fakepypi``: the server by itself, with a small corpus."""
+"""``python -m fakepypi``: the server with a small corpus."""
 
 import argparse
 
 from aiohttp import web
 
 from fakepypi.control import Control
-from fakepypi.corpus import fill, plant
+from fakepypi.corpus import fill, upload_ecosystem
 from fakepypi.faults import Faults
 from fakepypi.index import Index
 from fakepypi.log import RequestLog
@@ -26,7 +26,7 @@ def main() -> None:
     )
     parser.add_argument("--file-origin", metavar="URL", help="name files there: http://host:port")
     options = parser.parse_args()
-    index, faults, log = plant(Index(seed=options.seed)), Faults(), RequestLog()
+    index, faults, log = upload_ecosystem(Index(seed=options.seed)), Faults(), RequestLog()
     fill(index, options.filler)
     if options.large:
         index.project("large").upload("1.0", sdist=False, padding=options.large * _MIB)

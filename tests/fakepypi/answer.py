@@ -1,4 +1,4 @@
-"""An answer before it is sent, and the HTTP that all of warehouse's read APIs have in common."""
+"""An answer before it is sent, and the HTTP that all read APIs of warehouse share."""
 
 import base64
 import gzip
@@ -65,7 +65,7 @@ def cached(
     encoding = {}
     if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
         body, encoding = gzip.compress(body, mtime=0), {hdrs.CONTENT_ENCODING: "gzip"}
-    # Strong, and of the bytes as sent: identity and gzip have different ones.
+    # Strong, and computed from the bytes as sent: identity and gzip have different ones.
     etag = '"' + base64.b64encode(md5(body).digest()).rstrip(b"=").decode() + '"'
     headers[hdrs.ETAG] = etag
     if any(tag.strip().removeprefix("W/") in (etag, "*") for tag in _if_none_match(request)):
@@ -80,7 +80,7 @@ def _if_none_match(request: web.Request) -> list[str]:
 
 
 def not_found() -> Answer:
-    """Answer 404 as warehouse does: in plain text, whatever was asked for."""
+    """Answer 404 as warehouse does: in plain text, whatever Accept says."""
     return Answer(HTTPStatus.NOT_FOUND, CIMultiDict({hdrs.CONTENT_TYPE: "text/plain"}), b"404 Not Found")
 
 

@@ -1,12 +1,12 @@
 """
-``/_control``: the test's hand on a server that runs in a container.
+``/_control``: how a test controls a server in a container.
 
 ``POST`` takes a verb and its arguments as one JSON object, and answers with JSON:
 
 * a project's verb, as ``{"verb": "upload", "project": "foo", "version": "1.0"}``
 * ``{"verb": "fault", "on": "file", "filename": "foo-1.0.tar.gz", "do": {"status": {"code": 503}}, "times": 2}``,
   which answers with the rule's number; ``"do": {"gate": {}}`` holds requests until ``{"verb": "open", "rule": 0}``
-* ``{"verb": "clear"}`` ends all faults, ``{"verb": "fill", "count": 1000}`` uploads filling
+* ``{"verb": "clear"}`` ends all faults, ``{"verb": "fill", "count": 1000}`` uploads fillers
 * ``{"verb": "requests"}`` answers with the request log, ``{"verb": "forget"}`` empties it
 
 ``GET`` answers with the serial: the server is up.

@@ -1,4 +1,4 @@
-"""How an answer goes over the wire: whole, or not."""
+"""How an answer is sent: complete or broken."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 async def whole(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Send all of it."""
+    """Send the whole body."""
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
 
@@ -37,7 +37,7 @@ def _broken(at: float, *, reset: bool) -> Delivery:
         transport = request.transport
         if transport is None:
             return response
-        transport.set_write_buffer_limits(0)  # so that write() returns when the kernel has it all
+        transport.set_write_buffer_limits(0)  # so that write() returns when the kernel has all bytes
         await response.write(answer.body[: int(len(answer.body) * at)])
         if reset:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -50,7 +50,7 @@ def _broken(at: float, *, reset: bool) -> Delivery:
 
 
 def wrong_length(more: int) -> Delivery:
-    """Promise so many bytes more than are sent, and close; below 0 send what nobody was promised."""
+    """Promise this many bytes more than are sent, and close; below 0, send bytes beyond the promise."""
 
     async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
         promised = len(answer.body) + more
@@ -65,11 +65,11 @@ def wrong_length(more: int) -> Delivery:
 
 
 def drip(*, size: int, every: float) -> Delivery:
-    """Send so many bytes at a time, with a pause after each."""
+    """Send this many bytes at a time, with a pause after each."""
 
     async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
         response = await _begin(request, answer, length=len(answer.body))
-        with suppress(ConnectionResetError):  # the client has had enough
+        with suppress(ConnectionResetError):  # the client has disconnected
             for start in range(0, len(answer.body), size):
                 await response.write(answer.body[start : start + size])
                 await asyncio.sleep(every)
@@ -79,7 +79,7 @@ def drip(*, size: int, every: float) -> Delivery:
 
 
 def endless(*, limit: int) -> Delivery:
-    """Send the body, and zeros after it until the client goes; no length is promised, and no test sends more."""
+    """Send the body, then zeros until the client disconnects; promise no length, and close after the limit."""
 
     async def deliver(request: web.Request, answer: Answer) -> web.StreamResponse:
         response = await _begin(request, answer, length=None)

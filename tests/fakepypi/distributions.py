@@ -1,4 +1,4 @@
-"""Real wheels and source distributions, small and the same bytes every time."""
+"""Real wheels and source distributions, small and reproducible."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
-# An in-tree backend needs no download, so that pip builds our source distributions without an Internet.
+# An in-tree backend needs no download, so pip builds our source distributions without Internet access.
 _BUILD_SYSTEM = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 _BACKEND = b'''"""Builds the wheel by handing out the one that is packed beside it."""
 
@@ -28,16 +28,16 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """What a build leaves in ``dist/``."""
+    """A built distribution."""
 
     filename: str
     content: bytes
-    metadata: bytes | None = None  # what PEP 658 offers beside it; PyPI does so for wheels alone
+    metadata: bytes | None = None  # the metadata file beside it (PEP 658); PyPI has one for wheels only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a distribution is built from: equal recipes give equal bytes."""
+    """The input of a build: equal recipes give equal bytes."""
 
     name: str
     version: str
@@ -60,7 +60,7 @@ class Recipe:
         return ("\n".join(lines) + "\n").encode()
 
     def sources(self) -> dict[str, bytes]:
-        """Return the package itself, by path."""
+        """Return the package's files, by path."""
         files = {f"{self.stem}/__init__.py": f'__version__ = "{self.version}"\n'.encode()}
         if self.padding:
             noise = random.Random(f"{self.seed} {self.stem} {self.version}")

@@ -1,4 +1,4 @@
-"""The registry of what goes wrong."""
+"""The registry of faults."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ class Faults:
     """
     All rules: ``faults.on_file("foo-1.0.tar.gz").status(503, retry_after=1).times(2)``.
 
-    A request meets all rules for it, in the order in which they were made; a rule that is used up is passed over.
+    A request meets all rules for it, in the order in which they were made, except rules that are used up.
     """
 
     def __init__(self) -> None:
@@ -49,17 +49,17 @@ class Faults:
         return self.on(Target(endpoint=Endpoint.XMLRPC))
 
     def on(self, target: Target) -> Rule:
-        """Make a rule; it holds from now on."""
+        """Make a rule; it applies from now on."""
         rule = Rule(target)
         self.rules.append(rule)
         return rule
 
     def take(self, target: Target) -> Sequence[Rule]:
         """Return the rules that a request meets, and count it."""
-        return [rule for rule in self.rules if rule.target.covers(target) and rule.strikes()]
+        return [rule for rule in self.rules if rule.target.covers(target) and rule.applies()]
 
     def clear(self) -> None:
-        """Let all go well again, and whoever stands at a gate go on."""
+        """Remove all rules, and open all gates."""
         for gate in (gate for rule in self.rules for gate in rule.gates):
             gate.open()
         self.rules.clear()

@@ -1,13 +1,13 @@
-"""A gate: order without sleeping."""
+"""A gate, which orders events without sleeping."""
 
 import asyncio
 
 
 class Gate:
     """
-    Holds requests until the test lets them go on.
+    Holds requests until the test opens it.
 
-    ``gate = faults.on_page("foo").gate()``, then ``await gate.arrival()``, look, ``gate.open()``.
+    ``gate = faults.on_page("foo").gate()``, then ``await gate.arrival()``, check, ``gate.open()``.
     """
 
     def __init__(self) -> None:
@@ -15,14 +15,14 @@ class Gate:
         self._opened = asyncio.Event()
 
     async def arrival(self) -> None:
-        """Wait until one more request stands here."""
+        """Wait until one more request is held here."""
         await self._arrivals.acquire()
 
     def open(self) -> None:
-        """Let all go on, those to come too."""
+        """Let all held and future requests continue."""
         self._opened.set()
 
     async def hold(self) -> None:
-        """Stand here until the gate is open."""
+        """Wait here until the gate is open."""
         self._arrivals.release()
         await self._opened.wait()

@@ -41,11 +41,11 @@ class Index:
         self._random = random.Random(seed)
 
     def __iter__(self) -> Iterator[Project]:
-        """Go through the projects that there are, in the root page's order."""
+        """Yield the existing projects, in the root page's order."""
         return (project for _, project in sorted(self._projects.items()) if project.status is not Status.ABSENT)
 
     def project(self, name: str) -> Project:
-        """Return the project of that name; if there is none, its first upload creates it."""
+        """Return the project of that name; its first upload creates it if needed."""
         return self._projects.setdefault(canonicalize_name(name), Project(self, name))
 
     def find(self, name: str) -> Project | None:
@@ -53,7 +53,7 @@ class Index:
         return self._projects.get(canonicalize_name(name))
 
     def blob(self, path: str) -> File | None:
-        """Return what the file host has at a path: deleted files too, since PyPI keeps their bytes."""
+        """Return the file host's content at a path, deleted files included, since PyPI keeps their bytes."""
         return self._blobs.get(path)
 
     def listings(self, *, stale: bool = False) -> tuple[int, list[Listing]]:
@@ -63,22 +63,22 @@ class Index:
         return serial, [listing for listing in listings if listing.status in (Status.ACTIVE, Status.ARCHIVED)]
 
     def record(self, name: str, *actions: str, version: str | None = None) -> int:
-        """Write one change into the journal, a line an action, and return the serial after it."""
+        """Write a change into the journal, one line per action, and return the serial after it."""
         for action in actions:
-            self.serial += self._random.randint(1, 3)  # gaps are normal: a transaction rolled back has used its serial
+            self.serial += self._random.randint(1, 3)  # gaps are normal: a rolled-back transaction has used its serial
             self.journal.append(JournalEntry(name, version, int(self.now().timestamp()), action, self.serial))
         if actions:
             self._edition = self._edition[1], self.serial
         return self.serial
 
     def store(self, file: File, *, replacing: bool) -> None:
-        """Keep a file's bytes; a file name is used once and never again, unless ``replacing``."""
+        """Store a file's bytes; a file name is used only once, unless ``replacing``."""
         if file.filename in self._filenames and not replacing:
             raise ValueError(f"{file.filename} was uploaded before; PyPI never takes a file name twice (replace=True?)")
         self._filenames.add(file.filename)
         self._blobs[file.path] = file
 
     def now(self) -> datetime:
-        """Return the time on the index's own clock, which a serial moves on; one in five falls on a whole second."""
+        """Return the time of the index's own clock, which a serial advances; one in five is a whole second."""
         fraction = 0 if self.serial % 5 == 0 else self.serial * 7919 % 1_000_000
         return _EPOCH + timedelta(seconds=self.serial % 10_000_000, microseconds=fraction)

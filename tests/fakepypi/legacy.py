@@ -89,7 +89,7 @@ def _file(file: File, release: Release, file_origin: str) -> Document:
 
 
 def call_xmlrpc(index: Index, body: bytes) -> bytes:
-    """Answer an XML-RPC call: the three methods for mirrors work, all others are warehouse's fault."""
+    """Answer an XML-RPC call: the three methods for mirrors work, all others return warehouse's fault."""
     arguments, method = xmlrpc.client.loads(body)
     result: Any
     match method:
@@ -98,7 +98,7 @@ def call_xmlrpc(index: Index, body: bytes) -> bytes:
         case "changelog_since_serial":
             since = int(str(arguments[0]))
             result = [list(entry) for entry in index.journal if entry.serial > since][:_CHANGELOG_LIMIT]
-        case "list_packages_with_serial":  # with the quarantined, whom the root page leaves out
+        case "list_packages_with_serial":  # including the quarantined projects, which the root page omits
             result = {project.display_name: project.serial for project in index}
         case _:
             result = xmlrpc.client.Fault(-32500, f"RuntimeError: PyPI no longer supports the XMLRPC method {method!r}")

@@ -1,4 +1,4 @@
-"""What was asked of the server, for a test's assertions."""
+"""The server's request log, for assertions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """A request and the status that it got."""
+    """A request and its status."""
 
     method: str
     path: str  # as sent: quoted, without the query
@@ -21,7 +21,7 @@ class RequestLog:
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
-        self.peak = 0  # the most requests that were under way at once
+        self.peak = 0  # the most concurrent requests
         self._under_way = 0
 
     def __iter__(self) -> Iterator[Exchange]:
@@ -31,19 +31,19 @@ class RequestLog:
         return len(self.exchanges)
 
     def to(self, path: str) -> list[Exchange]:
-        """Return the exchanges whose path ends so: ``log.to("foo-1.0.tar.gz")``, ``log.to("/simple/foo/")``."""
+        """Return the exchanges whose path ends with this: ``log.to("foo-1.0.tar.gz")``, ``log.to("/simple/foo/")``."""
         return [exchange for exchange in self.exchanges if exchange.path.endswith(path)]
 
     def paths(self) -> list[str]:
-        """Return what was asked for."""
+        """Return the requested paths."""
         return [exchange.path for exchange in self.exchanges]
 
     def statuses(self) -> list[int]:
-        """Return what was answered."""
+        """Return the statuses."""
         return [exchange.status for exchange in self.exchanges]
 
     def forget(self) -> None:
-        """Begin anew: a test looks at its second sync alone."""
+        """Clear the log, so that a test sees only its second sync."""
         self.exchanges.clear()
         self.peak = self._under_way
 

@@ -37,7 +37,7 @@ def project_document(listing: Listing, *, file_origin: str) -> Document:
         "meta": {"_last-serial": listing.serial, "api-version": API_VERSION},
         "name": listing.name,
         "project-status": {"status": str(listing.status)},
-        # PEP 700 asks for the versions of all files; warehouse knows no others.
+        # PEP 700 asks for the versions of all files; warehouse lists exactly those.
         "versions": list(dict.fromkeys(listed.file.version for listed in listing.files)),
     }
 
@@ -65,24 +65,24 @@ def file_url(file: File, origin: str) -> str:
 
 
 def provenance_url(file: File) -> str:
-    """Return the URL of a file's attestations: PyPI's own, since PEP 740 wants https."""
+    """Return the URL of a file's attestations: PyPI's own, since PEP 740 requires https."""
     filename = quote(file.filename, safe=_UNQUOTED)
     return f"https://pypi.org/integrity/{file.project}/{file.version}/{filename}/provenance"
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a time as warehouse does: six digits of a second, or none at all on a whole one."""
+    """Write a time as warehouse does: six digits of a second, or none on a whole second."""
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def to_json(document: Document) -> bytes:
-    """Write a document as JSON, with warehouse's renderer's options."""
+    """Write a document as JSON, with the options of warehouse's renderer."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
 
 def to_html(document: Document) -> bytes:
-    """Write a document as HTML, with warehouse's templates' white space (frozen by PEP 833)."""
+    """Write a document as HTML, with the white space of warehouse's templates (frozen by PEP 833)."""
     text = _root_html(document) if "projects" in document else _project_html(document)
     return text.encode()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Project:
-    """A project and what can happen to it; each verb leaves a listing, so that a stale page can be shown."""
+    """A project and its changes; each verb keeps the earlier listing, so that a stale page can be shown."""
 
     def __init__(self, index: "Index", display_name: str) -> None:
         self.display_name = display_name
@@ -25,7 +25,7 @@ class Project:
 
     @property
     def name(self) -> str:
-        """Normalized."""
+        """The normalized name."""
         return canonicalize_name(self.display_name)
 
     @property
@@ -34,15 +34,15 @@ class Project:
         return [listed.file for listed in self.listing().files]
 
     def listing(self, *, stale: bool = False) -> Listing:
-        """Return what the page says: now, or as it was before the last change."""
+        """Return the page's content: now, or before the last change."""
         return self._history[-2] if stale and len(self._history) > 1 else self._history[-1]
 
     def as_of(self, serial: int) -> Listing:
-        """Return what the page said at a serial."""
+        """Return the page's content at a serial."""
         return next(listing for listing in reversed(self._history) if listing.serial <= serial)
 
     def create(self) -> Self:
-        """Begin, or begin again after a deletion, without a file; the first upload does as much."""
+        """Create the project, or recreate it after a deletion, without a file; the first upload does so too."""
         self.status = Status.ACTIVE
         self._changed("create")
         return self
@@ -59,7 +59,7 @@ class Project:
         uploaded_at: datetime | None = None,
         provenance: bool = False,
     ) -> Release:
-        """Build and upload a release: a wheel and a source distribution, unless one of them is not wanted."""
+        """Build and upload a release: a wheel and a source distribution, unless one of them is turned off."""
         recipe = Recipe(
             name=self.display_name,
             version=version,
@@ -94,12 +94,12 @@ class Project:
         self._changed("yank release", version=version)
 
     def unyank(self, version: str) -> None:
-        """Take a yank back."""
+        """Undo a yank."""
         self.releases[version].yanked = False
         self._changed("unyank release", version=version)
 
     def delete_file(self, filename: str) -> None:
-        """Delete a file: its entry goes, its URL goes on working."""
+        """Delete a file: its entry disappears, its URL still works."""
         release = next(release for release in self.releases.values() if filename in release.files)
         del release.files[filename]
         self._changed(f"remove file {filename}", version=release.version)
@@ -110,28 +110,28 @@ class Project:
         self._changed("remove release", version=version)
 
     def delete(self) -> None:
-        """Delete the project: its page is a 404, the root does not list it."""
+        """Delete the project: its page is a 404, and the root does not list it."""
         self.releases.clear()
         self.status = Status.ABSENT
         self._changed("remove project")
 
     def quarantine(self) -> None:
-        """Quarantine the project: an empty page with 200, not listed in the root."""
+        """Quarantine the project: its page is empty with 200, and the root does not list it."""
         self.status = Status.QUARANTINED
         self._changed("project quarantined")
 
     def clear_quarantine(self) -> None:
-        """Let the project out of quarantine."""
+        """End the project's quarantine."""
         self.status = Status.ACTIVE
         self._changed("project quarantine cleared")
 
     def quarantine_release(self, version: str) -> None:
-        """Quarantine one release: its files vanish, and may return."""
+        """Quarantine one release: its files disappear, and may return."""
         self.releases[version].quarantined = True
         self._changed("release quarantined", version=version)
 
     def clear_release_quarantine(self, version: str) -> None:
-        """Let a release out of quarantine."""
+        """End a release's quarantine."""
         self.releases[version].quarantined = False
         self._changed("release quarantine cleared", version=version)
 
@@ -141,7 +141,7 @@ class Project:
         self._changed()
 
     def unarchive(self) -> None:
-        """Take the archiving back, without a serial too."""
+        """Undo the archiving, also without a serial."""
         self.status = Status.ACTIVE
         self._changed()
 

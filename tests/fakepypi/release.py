@@ -1,4 +1,4 @@
-"""What a project's page is made of: files, their release, and the listing of both at one serial."""
+"""The content of a project's page: files, their releases, and the listing of both at one serial."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 
 class Status(StrEnum):
-    """A project's status (PEP 792), and one for what has no page to say so."""
+    """A project's status (PEP 792), or one for a project without a page."""
 
     ACTIVE = "active"
     ARCHIVED = "archived"
@@ -39,7 +39,7 @@ class File:
 
     @cached_property
     def metadata_sha256(self) -> str | None:
-        """The hash of the metadata that is offered beside it."""
+        """The hash of the separate metadata file."""
         return None if self.metadata is None else sha256(self.metadata).hexdigest()
 
     @cached_property
@@ -49,18 +49,18 @@ class File:
 
     @cached_property
     def blake2b_256(self) -> str:
-        """The hash that the path is made of."""
+        """The hash that makes the path."""
         return blake2b(self.content, digest_size=32).hexdigest()
 
     @property
     def path(self) -> str:
-        """Where the file host keeps it, unquoted."""
+        """Its unquoted path on the file host."""
         digits = self.blake2b_256
         return f"packages/{digits[:2]}/{digits[2:4]}/{digits[4:]}/{self.filename}"
 
     @property
     def python_version(self) -> str:
-        """The journal's and the legacy API's word for what it runs on."""
+        """The word for its Python version in journal and legacy API."""
         return self.filename.split("-")[-3] if self.is_wheel else "source"
 
     @property
@@ -71,7 +71,7 @@ class File:
 
 @dataclass(kw_only=True)
 class Release:
-    """A version, and what is said of all its files at once."""
+    """A version, and the fields that its files share."""
 
     version: str
     requires_python: str | None = None
@@ -101,7 +101,7 @@ class ListedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a project's page says at one serial; nothing that happens later changes it."""
+    """A project's page at one serial; later changes do not alter it."""
 
     display_name: str
     serial: int
@@ -110,12 +110,12 @@ class Listing:
 
     @property
     def name(self) -> str:
-        """Normalized."""
+        """The normalized name."""
         return canonicalize_name(self.display_name)
 
 
 def list_files(releases: Iterable[Release]) -> tuple[ListedFile, ...]:
-    """Return the files of all releases in warehouse's order, without those in quarantine."""
+    """Return the files of all releases in warehouse's order, without quarantined ones."""
     files = (
         ListedFile(file=file, requires_python=release.requires_python, yanked=release.yanked)
         for release in releases
@@ -126,7 +126,7 @@ def list_files(releases: Iterable[Release]) -> tuple[ListedFile, ...]:
 
 
 def version_key(version: str) -> tuple[bool, Version, str]:
-    """Order versions as warehouse does: those that PEP 440 does not know come first."""
+    """Order versions as warehouse does: versions that PEP 440 does not know come first."""
     try:
         return True, Version(version), ""
     except InvalidVersion:

@@ -1,4 +1,4 @@
-"""A rule: which requests it is for, how often, and what goes wrong with them."""
+"""A rule: its target, its number of requests, and its faults."""
 
 import asyncio
 import gzip
@@ -23,14 +23,14 @@ _LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><f
 
 class Rule:
     """
-    What goes wrong with the requests for a target; verbs can be chained, and all of them happen.
+    Faults for the requests of a target; verbs can be chained, and all of them apply.
 
-    A request passes its rules in this order: waiting, what the page says, what is answered, how it is sent.
+    Rules act in this order: waiting, the page's content, the answer, how it is sent.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.left: int | None = None  # None: for ever
+        self.left: int | None = None  # None: no limit
         self.met = 0
         self._share = 1.0
         self._dice = random.Random()
@@ -44,17 +44,17 @@ class Rule:
         self.gates: list[Gate] = []
 
     def times(self, count: int) -> Self:
-        """Go wrong so many times, and then no more."""
+        """Apply this many times, then no longer."""
         self.left = count
         return self
 
     def sometimes(self, share: float, *, dice: random.Random) -> Self:
-        """Go wrong with that share of the requests alone, as the dice fall."""
+        """Apply to this share of the requests, at random."""
         self._share, self._dice = share, dice
         return self
 
-    def strikes(self) -> bool:
-        """Whether a request that it is for meets it, which counts."""
+    def applies(self) -> bool:
+        """Whether the rule applies to a request, which it counts."""
         if self.left == 0 or self._dice.random() >= self._share:
             return False
         if self.left is not None:
@@ -70,21 +70,21 @@ class Rule:
         return self
 
     def gate(self) -> Gate:
-        """Hold requests until the gate, which is returned, is opened."""
+        """Hold requests until the returned gate is opened."""
         gate = Gate()
         self.gates.append(gate)
         self.waits.append(gate.hold)
         return gate
 
-    # What the page says
+    # The page's content
 
     def stale(self) -> Self:
-        """Show the page, with its serial, as it was before the last change: a cache that was not purged yet."""
+        """Show the page and its serial from before the last change, like a cache that was not purged yet."""
         self.is_stale = True
         return self
 
     def html_only(self) -> Self:
-        """Answer HTML, whatever was asked for: an upstream without PEP 691."""
+        """Answer HTML, whatever Accept says: an upstream without PEP 691."""
         self.is_html_only = True
         return self
 
@@ -111,15 +111,15 @@ class Rule:
         return self.edit_files(size=7)
 
     def file_url(self, url: str) -> Self:
-        """Have all files at this URL: ``../../../etc/passwd``, or another host's."""
+        """Give all files this URL: ``../../../etc/passwd``, or another host's."""
         return self.edit_files(url=url)
 
     def named(self, name: str) -> Self:
-        """Say that the page is another project's: ``/etc/x``."""
+        """Give the page another project's name: ``/etc/x``."""
         return self.edit(partial(dict.update, name=name))
 
     def without_serials(self) -> Self:
-        """Know no serials, as upstreams other than PyPI: neither in the header nor in the document."""
+        """Omit serials, like upstreams other than PyPI: neither in the header nor in the document."""
 
         def change(document: Document) -> None:
             document.pop("last_serial", None)  # the legacy JSON's
@@ -128,7 +128,7 @@ class Rule:
 
         return self.edit(change).without("X-PyPI-Last-Serial")
 
-    # What is answered
+    # The answer
 
     def change(self, change: Callable[[web.Request, Answer], None]) -> Self:
         """Change the answer when it is complete."""
@@ -136,16 +136,16 @@ class Rule:
         return self
 
     def status(self, code: int, *, retry_after: int | str | None = None) -> Self:
-        """Answer with a status, and with Retry-After if given: seconds, or an HTTP date."""
+        """Answer with a status and, if given, Retry-After: seconds, or an HTTP date."""
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return self._instead(code, headers, HTTPStatus(code).phrase.encode())
 
     def redirect(self, location: str, *, code: int = HTTPStatus.FOUND) -> Self:
-        """Redirect to another place."""
+        """Redirect to another URL."""
         return self._instead(code, {hdrs.LOCATION: location})
 
     def redirect_loop(self) -> Self:
-        """Redirect to where the request already is."""
+        """Redirect to the requested URL."""
 
         def change(request: web.Request, answer: Answer) -> None:
             _replace(answer, HTTPStatus.FOUND, {hdrs.LOCATION: request.raw_path})
@@ -157,7 +157,7 @@ class Rule:
         return self._instead(HTTPStatus.OK, {hdrs.CONTENT_TYPE: "text/html; charset=utf-8"}, _LOGIN_PAGE)
 
     def require_login(self, user: str, password: str) -> Self:
-        """Answer 401 to whoever does not bring these credentials."""
+        """Answer 401 to requests without these credentials."""
         wanted = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
         def change(request: web.Request, answer: Answer) -> None:
@@ -167,7 +167,7 @@ class Rule:
         return self.change(change)
 
     def without(self, *headers: str) -> Self:
-        """Leave headers out."""
+        """Omit headers."""
 
         def change(_request: web.Request, answer: Answer) -> None:
             for header in headers:
@@ -176,7 +176,7 @@ class Rule:
         return self.change(change)
 
     def corrupt(self) -> Self:
-        """Send as many bytes, the last one another."""
+        """Send the right length with another last byte."""
 
         def change(_request: web.Request, answer: Answer) -> None:
             if answer.body:
@@ -185,7 +185,7 @@ class Rule:
         return self.change(change)
 
     def shortened(self, at: float = 0.5) -> Self:
-        """Send a part and promise no more: only size and hash can tell."""
+        """Send a part and promise only that: only size and hash can reveal it."""
 
         def change(_request: web.Request, answer: Answer) -> None:
             answer.body = answer.body[: int(len(answer.body) * at)]
@@ -193,7 +193,7 @@ class Rule:
         return self.change(change)
 
     def broken_gzip(self) -> Self:
-        """Send what begins as gzip and cannot be unpacked, with a Content-Length that is right for it."""
+        """Send bytes that begin as gzip and cannot be unpacked, with the right Content-Length."""
 
         def change(_request: web.Request, answer: Answer) -> None:
             answer.headers[hdrs.CONTENT_ENCODING] = "gzip"
@@ -206,7 +206,7 @@ class Rule:
         self.ignores_ranges = True
         return self
 
-    # How it is sent
+    # How the answer is sent
 
     def cut(self, at: float = 0.5) -> Self:
         """Promise the whole body, send a part of it, and close."""
@@ -219,17 +219,17 @@ class Rule:
         return self
 
     def wrong_length(self, more: int) -> Self:
-        """Promise so many bytes more than are sent, or fewer where that is below 0."""
+        """Promise this many bytes more than are sent, or fewer if below 0."""
         self.delivery = delivery.wrong_length(more)
         return self
 
     def drip(self, *, size: int = 1, every: float = 0.05) -> Self:
-        """Send so few bytes at a time, with a pause after each."""
+        """Send this many bytes at a time, with a pause after each."""
         self.delivery = delivery.drip(size=size, every=every)
         return self
 
     def endless(self, *, limit: int = 256 * 1024 * 1024) -> Self:
-        """Send the body and go on with zeros until the client has had enough, or the limit is reached."""
+        """Send the body, then zeros until the client disconnects or the limit is reached."""
         self.delivery = delivery.endless(limit=limit)
         return self
 

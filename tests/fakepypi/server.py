@@ -16,7 +16,7 @@ from fakepypi.warehouse import Warehouse
 
 @dataclass(frozen=True, kw_only=True)
 class FakePyPI:
-    """A running server, and all that a test wants of it."""
+    """A running server, with its index, faults and request log."""
 
     url: str
     index: Index
@@ -47,7 +47,7 @@ async def serve(
     origins = ["{}://{}:{}".format(scheme, *listening.getsockname()) for listening in sockets]
     pypi = FakePyPI(url=origins[0], index=index or Index(), faults=Faults(), log=RequestLog())
     app = create_app(pypi.index, pypi.faults, log=pypi.log, file_origin=origins[1] if files_elsewhere else None)
-    # A client that goes takes its request along: nobody waits for a slow answer that nobody reads.
+    # Cancel the request of a client that disconnects: nobody waits for a slow answer that nobody reads.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()
     try:

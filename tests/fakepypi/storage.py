@@ -1,4 +1,4 @@
-"""The file host's answers: whole files, ranges of them, and the metadata beside."""
+"""The file host's answers: whole files, ranges, and separate metadata."""
 
 import gzip
 from email.utils import format_datetime
@@ -15,7 +15,7 @@ _CACHE_CONTROL = "max-age=365000000, immutable, public"
 
 
 def stored_file(request: web.Request, file: File, *, ranges: bool) -> Answer:
-    """Answer with a file, whole or a range of it; never with 304, since PyPI's edge drops the conditions."""
+    """Answer with a file, whole or a range; never with 304, since PyPI's edge drops the conditions."""
     headers = _headers(file, etag=file.md5)
     size = len(file.content)
     wanted = _range(request, headers, size) if ranges else None
@@ -31,7 +31,7 @@ def stored_file(request: web.Request, file: File, *, ranges: bool) -> Answer:
 
 
 def stored_metadata(request: web.Request, file: File) -> Answer:
-    """Answer with a wheel's metadata (PEP 658), compressed for a client that accepts gzip and nothing else."""
+    """Answer with a wheel's metadata (PEP 658), compressed for a client that accepts only gzip."""
     body = file.metadata or b""
     headers = _headers(file, etag=md5(body).hexdigest())
     headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
@@ -44,7 +44,7 @@ def stored_metadata(request: web.Request, file: File) -> Answer:
 def _headers(file: File, *, etag: str) -> CIMultiDict[str]:
     return CIMultiDict(
         {
-            hdrs.CONTENT_TYPE: "binary/octet-stream",  # S3's default; clients must not care
+            hdrs.CONTENT_TYPE: "binary/octet-stream",  # S3's default; clients must ignore it
             hdrs.CACHE_CONTROL: _CACHE_CONTROL,
             hdrs.ETAG: f'"{etag}"',
             hdrs.LAST_MODIFIED: format_datetime(file.uploaded_at, usegmt=True),
@@ -55,10 +55,10 @@ def _headers(file: File, *, etag: str) -> CIMultiDict[str]:
 
 
 def _range(request: web.Request, headers: CIMultiDict[str], size: int) -> range | None:
-    """Return the bytes that are asked for: empty where there are none such, None where all are."""
+    """Return the requested bytes: empty if the range is beyond the end, None for the whole file."""
     unit, _, wanted = request.headers.get(hdrs.RANGE, "").partition("=")
     condition = request.headers.get(hdrs.IF_RANGE)
-    # Several ranges at once were refused until 2026-08; the whole file is an answer that every client must take.
+    # Several ranges at once were refused until 2026-08; every client must accept the whole file as an answer.
     if unit != "bytes" or "," in wanted or condition not in (None, headers[hdrs.ETAG], headers[hdrs.LAST_MODIFIED]):
         return None
     first, _, last = wanted.partition("-")

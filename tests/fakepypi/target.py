@@ -1,11 +1,11 @@
-"""What a request is for, as rules see it."""
+"""The target of a request, as rules see it."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
 
 class Endpoint(StrEnum):
-    """The kinds of request that a fault can be for."""
+    """The kinds of request that a fault can have."""
 
     ROOT = auto()
     PAGE = auto()
@@ -18,14 +18,14 @@ class Endpoint(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A request, or which requests a rule is for: there, None stands for any."""
+    """A request's target, or the targets of a rule: there, None matches any."""
 
     endpoint: Endpoint | None = None
     project: str | None = None  # normalized
     filename: str | None = None
 
     def covers(self, request: "Target") -> bool:
-        """Whether a rule with this target is for that request."""
+        """Whether a rule with this target applies to that request."""
         return (
             self.endpoint in (None, request.endpoint)
             and self.project in (None, request.project)

@@ -1,4 +1,4 @@
-"""Warehouse's read APIs and the file host over one index: from a request through its faults to the answer."""
+"""Warehouse's read APIs and the file host for one index: from a request through its faults to the answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -27,7 +27,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Warehouse:
-    """The routes, and what each answers."""
+    """The routes and their answers."""
 
     def __init__(self, *, index: Index, faults: Faults, log: RequestLog, file_origin: str | None) -> None:
         self._index = index

@@ -1,4 +1,4 @@
-"""A PostgreSQL of Debian's in a container: a new, empty database for each test that asks for one."""
+"""A PostgreSQL of Debian in a container: each test gets a new, empty database."""
 
 import itertools
 import time
@@ -15,7 +15,7 @@ _HERE = Path(__file__).parent
 
 class Server:
     """
-    A server that answers.
+    A running server.
 
     Args:
         address: its host and port.
@@ -34,7 +34,7 @@ class Server:
         return self._url(name)
 
     def wait(self) -> None:
-        """Return when it takes connections; fail after 20 s."""
+        """Wait until it accepts connections; fail after 20 s."""
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -46,7 +46,7 @@ class Server:
                 return
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection to it."""
         self._engine.dispose()
 
     def _url(self, database: str) -> str:
@@ -55,7 +55,7 @@ class Server:
 
 @contextmanager
 def serve() -> Iterator[Server]:
-    """Build the image, which is kept for the next time, and run it on a free port of the loopback."""
+    """Build the image, which is cached, and run it on a free port of the loopback."""
     image = docker("build", "--quiet", "--tag=pypi-mirror-test-postgres", str(_HERE)).splitlines()[-1]
     with started(image, "--publish=127.0.0.1::5432") as container:
         server = Server(docker("port", container.id, "5432/tcp"))

@@ -1,1 +1,1 @@
-"""A long time of changes and faults, and what the syncer has become after it: ``scripts/soak --help``."""
+"""A long run under changes and faults, to see whether the syncer loses, delays or leaks: ``scripts/soak --help``."""

@@ -1,4 +1,4 @@
-"""What happens upstream, all the time: uploads for the most part, and all that makes a mirror remove something."""
+"""Continuous changes upstream: mostly uploads, and everything that makes a mirror remove something."""
 
 import asyncio
 import random
@@ -13,9 +13,9 @@ from soak.rates import Rates
 _TICK_SECONDS = 0.1
 _PADDINGS = (0, 20_000, 400_000)  # the last is more than the 256 KiB up to which the syncer gathers a file in memory
 _PADDING_WEIGHTS = (50, 45, 5)
-_HOT = 20  # nightlies: projects that get one release in ten
-# What else happens, and how often. Nobody publishes such shares; removals are frequent here, since they are what a
-# mirror gets wrong. To a project of a status:
+_NIGHTLY = 20  # projects with nightly builds, which get one release in ten
+# The other changes, and their weights. Removals are more frequent than on PyPI, since mirrors get them wrong. Changes
+# of a project with a status:
 _TO_PROJECTS: dict[str, tuple[int, Status, Callable[[Project], object]]] = {
     "invite": (25, Status.ACTIVE, lambda project: project.invite("ann")),
     "quarantine": (4, Status.ACTIVE, Project.quarantine),
@@ -24,7 +24,7 @@ _TO_PROJECTS: dict[str, tuple[int, Status, Callable[[Project], object]]] = {
     "unarchive": (1, Status.ARCHIVED, Project.unarchive),
     "delete": (6, Status.ACTIVE, Project.delete),
 }
-# To a release of an active project, where it may:
+# Changes of a release of an active project, where they are possible:
 _TO_RELEASES: dict[str, tuple[int, Callable[[Release], object], Callable[[Project, Release], object]]] = {
     "yank": (20, lambda release: not release.yanked, lambda project, release: project.yank(release.version)),
     "unyank": (10, lambda release: release.yanked, lambda project, release: project.unyank(release.version)),
@@ -47,7 +47,7 @@ _TO_RELEASES: dict[str, tuple[int, Callable[[Release], object], Callable[[Projec
 }
 _RECREATE = "recreate"
 _WEIGHTS = {verb: first for verb, (first, *_) in (*_TO_PROJECTS.items(), *_TO_RELEASES.items())} | {_RECREATE: 6}
-_UNTOLD = ("archive", "unarchive")  # these move no serial
+_WITHOUT_SERIAL = ("archive", "unarchive")  # these move no serial
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +64,31 @@ class Changes:
     The people who use PyPI.
 
     Args:
-        index: what they change.
+        index: the index that they change.
 
     Attributes:
-        counts: what happened, and how often.
-        tell: is told of each change that has a serial; archiving has none.
+        counts: the number of changes of each kind.
+        on_change: called with each change that has a serial; archiving has none.
     """
 
     def __init__(self, index: Index, *, seed: int) -> None:
         self.counts: Counter[str] = Counter()
-        self.tell: Callable[[Change], None] = lambda _: None
+        self.on_change: Callable[[Change], None] = lambda _: None
         self._index = index
         self._dice = random.Random(f"changes {seed}")
         self._names: list[str] = []
         self._versions: Counter[str] = Counter()
         self._filenames: dict[str, str] = {}
-        """A file of each project that may have been deleted: whoever takes its name over may use the file's, too."""
+        """A file of each project that may have been deleted: its next owner may use the same file name."""
 
     def populate(self, projects: int) -> None:
-        """Have so many projects there before anybody looks."""
+        """Create this many projects before the first sync."""
         for _ in range(projects):
             self._create()
         self.counts.clear()
 
     async def run(self, rates: Rates) -> None:
-        """Go on until cancelled, at these rates on average."""
+        """Make changes at these average rates until cancelled."""
         verbs = {self._create: rates.projects, self._release: rates.releases, self._other: rates.others}
         began, done = time.monotonic(), 0
         while True:
@@ -99,7 +99,7 @@ class Changes:
             done = due
 
     def any_name(self) -> str:
-        """Return the name of a project that there is or was."""
+        """Return the name of a project that exists or existed."""
         return random.choice(self._names)
 
     def _create(self) -> None:
@@ -107,7 +107,7 @@ class Changes:
         self._release(self._index.project(name))
 
     def _release(self, project: Project | None = None) -> None:
-        names = self._names[:_HOT] if self._dice.random() < 1 / 10 else self._names
+        names = self._names[:_NIGHTLY] if self._dice.random() < 1 / 10 else self._names
         project = project or self._index.project(self._dice.choice(names))
         if project.status not in (Status.ACTIVE, Status.ABSENT):
             project = self._index.project(self._names[-1])
@@ -125,7 +125,7 @@ class Changes:
                 return
 
     def _do(self, verb: str, project: Project) -> bool:
-        """Have it happen to a project; return False where it cannot."""
+        """Change a project; return False if this change is impossible."""
         if verb == _RECREATE:
             return self._recreate(project)
         if verb in _TO_PROJECTS:
@@ -144,7 +144,7 @@ class Changes:
         return True
 
     def _recreate(self, project: Project) -> bool:
-        """Have another owner take a deleted project's name, with a file of the same name and other bytes."""
+        """Let another owner take a deleted project's name, with a file of the same name and other bytes."""
         if project.status is not Status.ABSENT or project.name not in self._filenames:
             return False
         content = self._dice.randbytes(3_000)
@@ -153,5 +153,5 @@ class Changes:
 
     def _happened(self, what: str, project: Project) -> None:
         self.counts[what] += 1
-        if what not in _UNTOLD:
-            self.tell(Change(project.name, project.serial, time.monotonic()))
+        if what not in _WITHOUT_SERIAL:
+            self.on_change(Change(project.name, project.serial, time.monotonic()))

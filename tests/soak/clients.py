@@ -1,4 +1,4 @@
-"""Clients of the tree, who hold what they find against what they were told, and against what they found before."""
+"""Clients of the tree, which compare each file with its page and with earlier downloads."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from mirror_syncer.model.page import PublishedPage
 from mirror_syncer.publish import parse_published
 
 _PAUSE_SECONDS = 0.1  # three of them: 80 files a second, which leaves the processors to the syncer
-_FILES_A_LOOK = 4
+_FILES_A_PAGE = 4
 
 
 class Clients:
@@ -21,13 +21,13 @@ class Clients:
 
     Args:
         web: what nginx serves.
-        any_name: says which project to look at next.
+        any_name: returns the next project to read.
 
     Attributes:
-        looks: files that were read and hashed.
-        wrong: files that were not what their page says.
+        looks: the number of files read and hashed.
+        wrong: files that differed from their page.
         changed: URLs that had other bytes before.
-        lost: files that a page names and nobody has.
+        lost: files that a page names and that are missing.
     """
 
     def __init__(self, web: Path, *, any_name: Callable[[], str]) -> None:
@@ -40,26 +40,26 @@ class Clients:
         self._known: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Read until cancelled."""
         while True:
-            await asyncio.to_thread(self.look, NormalizedName(self._any_name()))
+            await asyncio.to_thread(self.read_page, NormalizedName(self._any_name()))
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    def look(self, name: NormalizedName) -> None:
+    def read_page(self, name: NormalizedName) -> None:
         """Read a project's page and a few of its files."""
         if (published := self._page(name)) is None:
             return
-        for filename in random.sample(sorted(published.files), min(_FILES_A_LOOK, len(published.files))):
+        for filename in random.sample(sorted(published.files), min(_FILES_A_PAGE, len(published.files))):
             place, file = published.places[filename], published.files[filename]
-            self._hold(name, filename, place, file.sha256)
+            self._compare(name, filename, place, file.sha256)
             if isinstance(file.core_metadata, str):
-                self._hold(name, filename, f"{place}.metadata", file.core_metadata)
+                self._compare(name, filename, f"{place}.metadata", file.core_metadata)
 
-    def _hold(self, name: NormalizedName, filename: str, place: str, sha256: str) -> None:
+    def _compare(self, name: NormalizedName, filename: str, place: str, sha256: str) -> None:
         try:
             found = hashlib.sha256((self._web / place).read_bytes()).hexdigest()
         except FileNotFoundError:
-            # What was quarantined since the page was read leaves at once, and its page did so before.
+            # A file quarantined after the page was read leaves at once, but its page changed before.
             now = self._page(name)
             if now is not None and now.places.get(filename) in (place, place.removesuffix(".metadata")):
                 self.lost.append(place)

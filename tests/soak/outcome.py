@@ -1,4 +1,4 @@
-"""What was seen in a soak."""
+"""The observations of a soak."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from soak.samples import Sample
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """All of it; ``verdict`` says what it is worth."""
+    """All observations; ``verdict`` judges them."""
 
     minutes: float
     projects: int
@@ -18,46 +18,46 @@ class Outcome:
     before: Sample
     """At rest, after the first sync."""
     samples: list[Sample] = field(default_factory=list)
-    """One look after another, while all went on."""
+    """In order, during the load."""
     changes: Counter[str] = field(default_factory=Counter)
-    """Upstream, by what happened."""
+    """Upstream, by kind."""
     requests: int = 0
     """The syncer's."""
     faults: int = 0
-    """How often one of them met something that goes wrong."""
+    """How many of them met a fault."""
     runs: Counter[str] = field(default_factory=Counter)
-    """By kind and outcome."""
+    """By kind and state."""
     exits: list[int] = field(default_factory=list)
-    """Of the syncer, stopped as Docker does it."""
+    """Exit codes of the syncer, stopped as Docker stops it."""
     seen: list[float] = field(default_factory=list)
     """Seconds from each change until a client could see it."""
     looks: int = 0
     """Files that clients read."""
     wrong: list[str] = field(default_factory=list)
-    """Of them, those that were not what their page said."""
+    """Files that differed from their page."""
     changed: list[str] = field(default_factory=list)
-    """URLs that had had other bytes."""
+    """URLs whose bytes changed."""
     lost: list[str] = field(default_factory=list)
-    """Files that a page named and nobody had."""
+    """Files that a page named and that were missing."""
     tracebacks: list[str] = field(default_factory=list)
-    """The log's."""
+    """In the log."""
 
-    # And in the calm after it:
+    # After all faults have ended:
 
     retried: int = 0
-    """Projects that faults had put off, and that were asked for by name."""
+    """Projects that faults had delayed, and that were then synced by name."""
     converged: float | None = None
-    """Seconds from the last fault until the tree was what upstream had; None: it never was."""
+    """Seconds from the last fault until the tree equalled upstream; None: it never did."""
     differences: list[str] = field(default_factory=list)
     unseen: int = 0
-    """Changes that nobody could see even then."""
+    """Changes that were not visible even then."""
     unnamed: list[str] = field(default_factory=list)
     """Files in the tree that no page names."""
     damaged: int = 0
     orphaned: int = 0
-    """Files that a whole verify found amiss."""
+    """Files that a full verify found damaged or orphaned."""
     temporaries: int = 0
     pending: int = 0
-    """Rows of the catalog that say what is about to be touched."""
+    """The catalog's rows of unfinished changes."""
     after: Sample | None = None
     """At rest again."""

@@ -1,4 +1,4 @@
-"""How fast PyPI changes, and so how fast fifty of it would."""
+"""PyPI's rate of change, and multiples of it."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ _LINES_A_RELEASE = 1 + _FILES_A_RELEASE  # "new release", and a line a file
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What happens upstream in a minute."""
+    """Changes upstream per minute."""
 
     projects: float
     """New ones, each with its first release."""
     releases: float
     """Further ones."""
     others: float
-    """Everything else that the journal tells of: yanks, removals, quarantine, invitations."""
+    """All other journal lines: yanks, removals, quarantine, invitations."""
 
     @property
     def changes(self) -> float:
-        """All of it."""
+        """All changes."""
         return self.projects + self.releases + self.others
 
     @property
@@ -35,7 +35,7 @@ class Rates:
 
 
 def pypi_times(factor: float) -> Rates:
-    """Return PyPI's rates so many times: 7.4 files, 0.25 projects and 14.8 lines of the journal a minute."""
+    """Return a multiple of PyPI's rates: 7.4 files, 0.25 projects and 14.8 journal lines a minute."""
     releases = _FILES / _FILES_A_RELEASE
     others = _LINES - releases * _LINES_A_RELEASE - _PROJECTS  # a new project has one line more, "create"
     return Rates(_PROJECTS * factor, (releases - _PROJECTS) * factor, others * factor)

@@ -1,4 +1,4 @@
-"""What the syncer holds, looked at from outside: memory, descriptors, threads, tasks, files, serials."""
+"""Samples of the syncer's resources, from outside: memory, descriptors, threads, tasks, files, serials."""
 
 import asyncio
 import math
@@ -11,16 +11,16 @@ from typing import Any
 from soak.service import Service
 from syncer.site import Site
 
-_LOOKS_AT_REST = 10
+_SAMPLES_AT_REST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """What a process holds."""
+class ProcessResources:
+    """The resources of a process."""
 
     process: int
     memory: int
-    """Bytes, resident; its part of what it shares (PSS) would grow where neighbours leave."""
+    """Resident bytes; PSS, its part of shared memory, would grow when other processes end."""
     descriptors: int
     threads: int
     tasks: int
@@ -28,39 +28,39 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look."""
+    """One sample."""
 
     seconds: float
     """Since the soak began."""
-    parent: Held | None
-    worker: Held | None
+    parent: ProcessResources | None
+    worker: ProcessResources | None
     temporaries: int
     catalog: int
     """Bytes of the database."""
     wal: int
     """Bytes of its write-ahead log."""
     lag: int | None
-    """Upstream's serial less ours, as its status tells."""
+    """Upstream's serial minus ours, from the status."""
 
 
 class Sampler:
-    """Looks now and then."""
+    """Takes samples."""
 
     def __init__(self, service: Service, site: Site) -> None:
         self._service = service
         self._site = site
         self.began = time.monotonic()
 
-    async def look_at_rest(self) -> Sample:
-        """Look until it is seen at rest: the re-check, and the schedule, may have something to do at any time."""
+    async def sample_at_rest(self) -> Sample:
+        """Sample until the syncer is at rest: the re-check and the schedule may have work at any time."""
         looks = []
-        for _ in range(_LOOKS_AT_REST):
+        for _ in range(_SAMPLES_AT_REST):
             await asyncio.sleep(1)  # as often as tasks are counted
-            looks.append(await self.look())
+            looks.append(await self.sample())
         return min(looks, key=lambda sample: sample.parent.tasks if sample.parent else math.inf)
 
-    async def look(self) -> Sample:
-        """Look once; what reads metrics and status, as control does, is part of the load."""
+    async def sample(self) -> Sample:
+        """Take a sample; it reads metrics and status as control does, which is part of the load."""
         await self._service.get("/metrics")
         status = await self._service.get("/status")
         return await asyncio.to_thread(self._sample, status)
@@ -70,8 +70,8 @@ class Sampler:
         workers = self._service.workers()
         return Sample(
             seconds=round(time.monotonic() - self.began, 1),
-            parent=self._held(self._service.parent),
-            worker=self._held(workers[0]) if workers else None,
+            parent=self._resources(self._service.parent),
+            worker=self._resources(workers[0]) if workers else None,
             temporaries=self._temporaries(),
             catalog=catalog.stat().st_size,
             wal=_size(catalog.with_name("catalog.sqlite-wal")),
@@ -79,23 +79,23 @@ class Sampler:
         )
 
     def _temporaries(self) -> int:
-        """Count what is under way; ``os.walk`` does not mind what goes meanwhile."""
+        """Count temporary files; ``os.walk`` ignores files that disappear meanwhile."""
         walk = os.walk(self._site.web)
         hidden = sum(name.startswith(".") for _, folders, files in walk for name in folders + files)
         return hidden + sum(1 for _ in (self._site.data / "pypi" / ".staging").iterdir())
 
-    def _held(self, process: int) -> Held | None:
+    def _resources(self, process: int) -> ProcessResources | None:
         home = Path(f"/proc/{process}")
         try:
             status = _fields(home / "status")
-            return Held(
+            return ProcessResources(
                 process=process,
                 memory=status["VmRSS"] * 1024,
                 descriptors=sum(1 for _ in (home / "fd").iterdir()),
                 threads=status["Threads"],
                 tasks=int((self._service.tasks / str(process)).read_text() or 0),
             )
-        except (OSError, KeyError):  # it has ended, or only begun
+        except (OSError, KeyError):  # it has ended, or just started
             return None
 
 

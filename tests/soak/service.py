@@ -1,4 +1,4 @@
-"""The syncer as it runs all day, in processes of its own, and what is told it from outside."""
+"""The syncer as a long-running service in its own processes, and the calls that steer it."""
 
 import asyncio
 import os
@@ -17,16 +17,16 @@ _OBSERVED = Path(__file__).with_name("observed")
 _START_SECONDS = 60
 _STOP_SECONDS = 120
 _RUN_SECONDS = 600
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 class Service:
     """
-    ``mirror-syncer serve`` with two workers, one of them in a process of its own.
+    ``mirror-syncer serve`` with two workers, one of them in its own process.
 
     Args:
-        directory: for its log, and for what is observed of it.
-        recheck_seconds: how long the week of the re-check is.
+        directory: for its log and the observations.
+        recheck_seconds: replaces the re-check's week.
     """
 
     def __init__(self, site: Site, directory: Path, *, recheck_seconds: int) -> None:
@@ -50,16 +50,16 @@ class Service:
 
     @property
     def parent(self) -> int:
-        """Its process."""
+        """The syncer's process."""
         assert self._process is not None
         return self._process.pid
 
     def workers(self) -> list[int]:
-        """Return its workers' processes."""
+        """Return the worker processes."""
         return list(_children(self.parent))
 
     async def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the syncer, and wait until it answers."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mirror_syncer", "serve", env=self._environment, stdout=log, stderr=log
@@ -68,45 +68,45 @@ class Service:
             while await self.get("/healthz") is None:
                 if self._process.returncode is not None:
                     raise RuntimeError(f"the syncer ended with {self._process.returncode}; see {self.log}")
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def stop(self) -> int:
-        """Stop it as Docker does; return its exit code."""
+        """Stop the syncer as Docker does; return its exit code."""
         assert self._process is not None
         self._process.terminate()
         async with asyncio.timeout(_STOP_SECONDS):
             return await self._process.wait()
 
     async def kill(self) -> None:
-        """Kill it, which takes its workers along."""
+        """Kill the syncer, which also ends its workers."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
 
     def kill_workers(self) -> None:
-        """Kill its workers alone."""
+        """Kill only the workers."""
         for worker in self.workers():
             os.kill(worker, signal.SIGKILL)
 
     async def ask(self, kind: str, **options: Any) -> dict[str, Any]:
         """
-        Have a run done, and return it when it has ended: a restart of the syncer does not end it.
+        Request a run, and return it once it has ended, even across a restart of the syncer.
 
         Raises:
-            TimeoutError: it takes too long.
+            TimeoutError: the run takes too long.
         """
         async with asyncio.timeout(_RUN_SECONDS):
             while (asked := await self._call("POST", "/runs", {"kind": kind, **options})) is None:  # noqa: ASYNC110 - away
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
             run: dict[str, Any] | None = asked
             while run is None or run["finished_at"] is None:
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
                 run = await self.get(f"/runs/{asked['id']}")
             return run
 
     async def names(self, *states: str) -> AsyncIterator[str]:
-        """Go through the projects of these states."""
+        """Yield the projects in these states."""
         query = "&".join(["limit=200", *(f"state={state}" for state in states)])
         following: str | None = query
         while following is not None:
@@ -116,11 +116,11 @@ class Service:
             following = page["next"] and f"{query}&after={page['next']}"
 
     async def get(self, path: str) -> Any:
-        """Return an answer of the private API; None where the syncer is away."""
+        """Return an answer of the private API; None if the syncer is down."""
         return await self._call("GET", path)
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        # A connection that is kept is a task of the syncer's, and so would be counted.
+        # A kept connection is a task of the syncer, and would be counted.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
             try:
                 async with session.request(method, self._url + path, json=body) as answer:

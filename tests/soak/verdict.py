@@ -1,4 +1,4 @@
-"""What a soak is worth: each figure beside its bar."""
+"""The verdict on a soak: each figure beside its limit."""
 
 import os
 import statistics
@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from bench.figures import Figures
 from bench.machine import machine
 from soak.outcome import Outcome
-from soak.samples import Held, Sample
+from soak.samples import ProcessResources, Sample
 
-_LONG_ENOUGH_MINUTES = 10  # before, caches are filled and arenas made: growth that ends
+_LONG_ENOUGH_MINUTES = 10  # before, caches and memory arenas still grow
 _GROWTH_PERCENT = 5
-_KEPT_OPEN = 10  # descriptors: connections to upstream, and to the catalog, that the first load opens
-# Pools are filled thread by thread, and last for ever: the event loop's own, and that of looks. The parent has one
-# thread more for orphans, and one that waits for the worker's end.
+_KEPT_OPEN = 10  # descriptors: connections to upstream and to the catalog, which the first load opens
+# Thread pools grow thread by thread and never shrink: the event loop's own, and the inspections'. The parent has one
+# more thread for orphans, and one that waits for the worker's end.
 _POOLS = 1 + min(32, (os.cpu_count() or 1) + 4) + len(os.sched_getaffinity(0))
 _THREADS = {"parent": _POOLS + 2, "worker": _POOLS}
 _MB = 1_000_000
-InspectionJob = Callable[[Sample], Held | None]
+Select = Callable[[Sample], ProcessResources | None]
 
 
 def judge(outcome: Outcome) -> Figures:
-    """Return all figures; ``Figure.met`` says of each whether it is as promised."""
+    """Return all figures; ``Figure.met`` says whether each is within its limit."""
     sheet = Figures(
         scenario="soak",
         what=f"{outcome.minutes:g} minutes of changes at 50 times PyPI's rate, with faults and deaths",
@@ -36,12 +36,12 @@ def judge(outcome: Outcome) -> Figures:
         + ", ".join(f"{what} {count:,}" for what, count in happened.most_common()),
         f"{outcome.requests:,} requests, {outcome.faults:,} faults",
         "runs: " + ", ".join(f"{what} {count}" for what, count in sorted(outcome.runs.items())),
-        f"{outcome.retried} projects asked for by name in the end",
+        f"{outcome.retried} projects synced by name at the end",
     ]
     _promise_truth(sheet, outcome)
     _promise_speed(sheet, outcome)
-    for who, look in (("parent", _parent), ("worker", _worker)):
-        _promise_flatness(sheet, outcome, who, look)
+    for who, select in (("parent", _parent), ("worker", _worker)):
+        _promise_flatness(sheet, outcome, who, select)
     _promise_tidiness(sheet, outcome)
     return sheet
 
@@ -49,15 +49,15 @@ def judge(outcome: Outcome) -> Figures:
 def _promise_truth(sheet: Figures, outcome: Outcome) -> None:
     sheet.add("files read and hashed", "clients", outcome.looks, unit="", at_least=outcome.minutes * 60)
     for what, found in (
-        ("files that were not what their page said", outcome.wrong),
+        ("files that differed from their page", outcome.wrong),
         ("URLs that changed their bytes", outcome.changed),
-        ("files that a page named and nobody had", outcome.lost),
+        ("files that a page named and that were missing", outcome.lost),
     ):
         sheet.add(what, "clients", len(found), unit="", at_most=0)
     sheet.add("differences from upstream, faults off", "tree", len(outcome.differences), unit="", at_most=0)
     sheet.add("files that no page names, grace over", "tree", len(outcome.unnamed), unit="", at_most=0)
-    sheet.add("found damaged by a whole verify", "tree", outcome.damaged, unit="", at_most=0)
-    sheet.add("found orphaned by it", "tree", outcome.orphaned, unit="", at_most=0)
+    sheet.add("found damaged by a full verify", "tree", outcome.damaged, unit="", at_most=0)
+    sheet.add("found orphaned by a full verify", "tree", outcome.orphaned, unit="", at_most=0)
 
 
 def _promise_speed(sheet: Figures, outcome: Outcome) -> None:
@@ -65,7 +65,7 @@ def _promise_speed(sheet: Figures, outcome: Outcome) -> None:
     sheet.add("from change to visible, median", "tree", share[49], unit="s", at_most=20)
     sheet.add("from change to visible, 95 of 100", "tree", share[94], unit="s", at_most=90)
     sheet.add("from change to visible, 99 of 100", "tree", share[98], unit="s")
-    # What failed five times in a row waits for five minutes, and after that for ten.
+    # What failed five times in a row waits five minutes, then ten.
     sheet.add("from change to visible, the longest", "tree", max(outcome.seen), unit="s", at_most=960)
     sheet.add("changes never seen", "tree", outcome.unseen, unit="", at_most=0)
     if outcome.converged is not None:
@@ -73,28 +73,26 @@ def _promise_speed(sheet: Figures, outcome: Outcome) -> None:
     sheet.add("lag behind upstream", "serials", *_seen(outcome.samples, lambda sample: sample.lag), unit="")
 
 
-def _promise_flatness(sheet: Figures, outcome: Outcome, who: str, look: InspectionJob) -> None:
+def _promise_flatness(sheet: Figures, outcome: Outcome, who: str, select: Select) -> None:
     """
-    Nothing grows: memory by a straight line through the second half, the rest by its floor.
+    Assert that nothing grows: memory by a line fitted through the second half, the rest by its minimum.
 
-    What is leaked is there when nothing goes on, too; how much goes on at a time is chance.
+    A leak also shows at rest; the load at any one moment is random.
     """
     half = outcome.samples[len(outcome.samples) // 2 :]
-    held = [(sample.seconds, one) for sample in half if (one := look(sample))]
-    if sheet.quick and not held and look is _worker:
-        return  # killed in the first half, and not started anew: a minute's changes may be little enough for the parent
-    if len(held) < 4:
-        raise RuntimeError(
-            f"{who} was looked at {len(held)} times in the second half; a soak of a minute is the shortest"
-        )
-    memory = [(seconds, one.memory / _MB) for seconds, one in held]
+    resources = [(sample.seconds, one) for sample in half if (one := select(sample))]
+    if sheet.quick and not resources and select is _worker:
+        return  # killed in the first half and not started again: the parent may handle a minute's changes alone
+    if len(resources) < 4:
+        raise RuntimeError(f"{who} has {len(resources)} samples in the second half; a soak needs at least one minute")
+    memory = [(seconds, one.memory / _MB) for seconds, one in resources]
     sheet.add("resident memory", who, *(size for _, size in memory), unit="MB")
     most = None if sheet.quick else _GROWTH_PERCENT
     sheet.add("resident memory, growth in the second half", who, _growth(memory), unit="%", at_most=most)
-    before, after = look(outcome.before), look(outcome.after) if outcome.after else None
-    sheet.add("threads, most", who, max(one.threads for _, one in held), unit="", at_most=_THREADS[who])
+    before, after = select(outcome.before), select(outcome.after) if outcome.after else None
+    sheet.add("threads, most", who, max(one.threads for _, one in resources), unit="", at_most=_THREADS[who])
     for what, allowed in (("descriptors", _KEPT_OPEN), ("tasks", 0)):
-        numbers = [getattr(one, what) for _, one in held]
+        numbers = [getattr(one, what) for _, one in resources]
         sheet.add(what, who, *numbers, unit="")
         middle = len(numbers) // 2
         drift = min(numbers[middle:]) - min(numbers[:middle])
@@ -107,9 +105,9 @@ def _promise_flatness(sheet: Figures, outcome: Outcome, who: str, look: Inspecti
 
 def _promise_tidiness(sheet: Figures, outcome: Outcome) -> None:
     looks = outcome.samples
-    sheet.add("temporaries under way", "tree", *_seen(looks, lambda sample: sample.temporaries), unit="")
-    sheet.add("temporaries left", "tree", outcome.temporaries, unit="", at_most=0)
-    sheet.add("rows of what is in hand, left", "catalog", outcome.pending, unit="", at_most=0)
+    sheet.add("temporary files during the load", "tree", *_seen(looks, lambda sample: sample.temporaries), unit="")
+    sheet.add("temporary files left", "tree", outcome.temporaries, unit="", at_most=0)
+    sheet.add("rows of unfinished changes left", "catalog", outcome.pending, unit="", at_most=0)
     sheet.add("database", "catalog", *(sample.catalog / _MB for sample in looks), unit="MB")
     sheet.add("write-ahead log, largest", "catalog", max(sample.wal for sample in looks) / _MB, unit="MB", at_most=32)
     sheet.add("tracebacks", "log", len(outcome.tracebacks), unit="", at_most=0)
@@ -117,18 +115,18 @@ def _promise_tidiness(sheet: Figures, outcome: Outcome) -> None:
 
 
 def _growth(line: Sequence[tuple[float, float]]) -> float:
-    """Return by how much of its mean a value grows along a straight line through it, in percent."""
+    """Return by how many percent of its mean a value grows along a line fitted through it."""
     fit = statistics.linear_regression(*zip(*line, strict=True))
     return 100 * fit.slope * (line[-1][0] - line[0][0]) / statistics.fmean(value for _, value in line)
 
 
-def _seen(samples: Sequence[Sample], look: Callable[[Sample], int | None]) -> list[int]:
-    return [value for sample in samples if (value := look(sample)) is not None]
+def _seen(samples: Sequence[Sample], select: Callable[[Sample], int | None]) -> list[int]:
+    return [value for sample in samples if (value := select(sample)) is not None]
 
 
-def _parent(sample: Sample) -> Held | None:
+def _parent(sample: Sample) -> ProcessResources | None:
     return sample.parent
 
 
-def _worker(sample: Sample) -> Held | None:
+def _worker(sample: Sample) -> ProcessResources | None:
     return sample.worker

@@ -1,4 +1,4 @@
-"""The real compose.yaml under a project name of its own, and Docker as far as these tests need it."""
+"""The shipped compose.yaml under its own project name, and the Docker calls of these tests."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ SYNCER_IMAGE = "pypi-mirror-test-syncer"
 CLIENT_IMAGE = "pypi-mirror-test-client"
 SERVICES = ("syncer", "nginx", "control")
 
-# Ports that are free, on the loopback alone.
+# Free ports, on the loopback only.
 _PRIVATE = {
     f"{service}_{key}": value
     for service in ("MIRROR", "CONTROL", "PROMETHEUS", "GRAFANA")
@@ -32,12 +32,12 @@ def shipped(*arguments: str, directory: Path = REPOSITORY, status: int = 0) -> s
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what a developer may have set for a mirror of their own."""
+    """Return the environment without the developer's own mirror settings."""
     return {key: value for key, value in os.environ.items() if not key.startswith(_OPERATORS)}
 
 
 def run(*command: str, status: int = 0, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a command that ends with the status; return its standard output, and with it what a failure says."""
+    """Run a command that must end with this status; return its output, and after a failure its errors too."""
     done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == status, f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     return (done.stdout + done.stderr if status else done.stdout).strip()
@@ -54,7 +54,7 @@ def until(condition: Callable[[], T], *, seconds: float) -> T:
 
 @contextmanager
 def container(*options: str) -> Iterator[str]:
-    """Start a container beside the stack, yield its id, and remove it whatever became of it."""
+    """Start a container beside the stack, yield its id, and remove it at the end."""
     started = run("docker", "run", "--detach", *options)
     try:
         yield started
@@ -63,7 +63,7 @@ def container(*options: str) -> Iterator[str]:
 
 
 def build() -> None:
-    """Build all images under one name: compose labels them with the project's, and each other one made them anew."""
+    """Build all images under one name, because compose labels them by project and would rebuild them for another."""
     Stack(project="pypi-mirror-test").compose("build", "--quiet")
 
 
@@ -73,8 +73,8 @@ class Stack:
     The shipped services, and the tests' own beside them.
 
     Args:
-        settings: what an operator would have in ``.env``.
-        overrides: further compose files, which have the last word.
+        settings: what an operator would set in ``.env``.
+        overrides: further compose files, which take precedence.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -82,18 +82,18 @@ class Stack:
     project: str = field(default_factory=lambda: f"pypi-mirror-test-{secrets.token_hex(3)}")
 
     def compose(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
-        """Run ``docker compose``; the developer's own environment and .env do not reach it."""
+        """Run ``docker compose`` without the developer's environment and .env."""
         shipped_and_ours = (REPOSITORY / "compose.yaml", REPOSITORY / "tests/stack/compose.yaml")
         files = (f"--file={path}" for path in (*shipped_and_ours, *self.overrides))
         command = ("docker", "compose", "--env-file=/dev/null", f"--project-name={self.project}", *files, *arguments)
         return run(*command, status=status, stdin=stdin, env=_environment() | _PRIVATE | dict(self.settings))
 
     def up(self, *services: str) -> None:
-        """Start services, or all, and return when they are healthy."""
+        """Start services, or all, and wait until they are healthy."""
         self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout=60", *services)
 
     def down(self) -> None:
-        """Remove whatever there is of it, data included."""
+        """Remove all of it, data included."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout=0")
 
     def execute(self, service: str, *command: str, status: int = 0, stdin: str | None = None) -> str:
@@ -101,7 +101,7 @@ class Stack:
         return self.compose("exec", "--no-TTY", service, *command, status=status, stdin=stdin)
 
     def url(self, service: str, port: int) -> str:
-        """Return where the host reaches a service; a restart changes it."""
+        """Return the URL of a service on the host; a restart changes it."""
         return f"http://{self.compose('port', service, str(port))}"
 
     def logs(self, service: str) -> list[str]:

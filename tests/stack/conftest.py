@@ -11,12 +11,12 @@ from stack.compose import Stack, build, until
 from stack.fake import Upstream
 from stack.mirror import Mirror
 
-# Filled by the upstream's own command line, and by `planted`.
+# Uploaded by the upstream's own command line, and by `prepared`.
 FILLERS = tuple(f"filler-{number:05}" for number in range(40))
 VICTIMS = ("climber", "impostor", "truncated", "wrong-hash")
 PROJECTS = (*ECOSYSTEM, *FILLERS, "large", *VICTIMS)
 
-# It syncs when it starts for the first time, and then when a test says so.
+# It syncs at its first start, and then only when a test requests it.
 YEARLY = "0 0 1 1 *"
 
 
@@ -31,13 +31,13 @@ def write_policy(path: Path, *projects: str) -> Path:
 
 @pytest.fixture(scope="session")
 def images() -> None:
-    """Build what the stacks run, from this checkout."""
+    """Build the stack's images from this checkout."""
     build()
 
 
 @pytest.fixture(scope="session")
-def planted(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return the stack when its upstream is up and all else is still to be started."""
+def prepared(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return the stack with its upstream running, before all other services start."""
     policy = write_policy(tmp_path_factory.mktemp("policy") / "config/mirror.toml", *PROJECTS)
     stack = Stack(
         settings={
@@ -55,9 +55,9 @@ def planted(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def faults(planted: Stack) -> Iterator[Upstream]:
+def faults(prepared: Stack) -> Iterator[Upstream]:
     """Return the upstream's control endpoint."""
-    with httpx2.Client(base_url=planted.url("fakepypi", 8000), trust_env=False, timeout=10) as client:
+    with httpx2.Client(base_url=prepared.url("fakepypi", 8000), trust_env=False, timeout=10) as client:
         upstream = Upstream(client)
         for victim in VICTIMS:
             upstream.upload(victim, "1.0")
@@ -65,10 +65,10 @@ def faults(planted: Stack) -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def stack(planted: Stack, faults: Upstream) -> Stack:
+def stack(prepared: Stack, faults: Upstream) -> Stack:
     """Return the whole stack, healthy."""
-    planted.up()
-    return planted
+    prepared.up()
+    return prepared
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,7 @@ def synced(stack: Stack) -> Iterator[Mirror]:
 
 @pytest.fixture
 def upstream(faults: Upstream, synced: Mirror) -> Iterator[Upstream]:
-    """Return the upstream, which behaves again when the test has ended, whatever became of it."""
+    """Return the upstream; all its faults end after the test."""
     yield faults
     faults.do("clear")
     until(synced.idle, seconds=60)
@@ -91,5 +91,5 @@ def upstream(faults: Upstream, synced: Mirror) -> Iterator[Upstream]:
 
 @pytest.fixture
 def mirror(synced: Mirror, upstream: Upstream) -> Mirror:
-    """Return the mirror, with no run under way."""
+    """Return the mirror, with no run active."""
     return synced

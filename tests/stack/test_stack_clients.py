@@ -1,4 +1,4 @@
-"""pip, uv and poetry install, from a container that reaches nginx and nothing else."""
+"""pip, uv and poetry install in a container that reaches only nginx."""
 
 import json
 
@@ -10,7 +10,7 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-# What `pip install requests` must end in; the newest of each that the fake upstream has.
+# The result of `pip install requests`: the newest version of each that the fake upstream has.
 NEWEST = {
     "certifi": "2025.4.26",
     "charset-normalizer": "3.4.1",
@@ -39,7 +39,7 @@ print(json.dumps(reached))
 
 @pytest.fixture
 def requirements(stack: Stack, upstream: Upstream) -> str:
-    """Put a requirements file into the client that pins all files by the hashes that upstream itself names."""
+    """Write a requirements file in the client that pins all files by upstream's hashes."""
     lines = []
     for project, version in NEWEST.items():
         hashes = [sha256 for name, sha256 in upstream.files(project).items() if f"-{version}" in name]
@@ -49,15 +49,15 @@ def requirements(stack: Stack, upstream: Upstream) -> str:
 
 
 def installed(stack: Stack, directory: str) -> dict[str, str]:
-    """Return what is installed in a directory of the client, and empty it."""
+    """Return the packages in a directory of the client, and empty it."""
     found: dict[str, str] = json.loads(stack.execute("client", "python3", "-c", INSTALLED, directory))
     stack.execute("client", "rm", "-rf", directory)
     return found
 
 
 @pytest.mark.parametrize("root", ["/simple/", "/pypi/web/simple"])
-def test_pip(stack: Stack, mirror: Mirror, requirements: str, root: str) -> None:
-    """pip installs requests with all that it needs, from PyPI's path and from the story's, byte for byte upstream's."""
+def test_pip_installs_upstreams_bytes(stack: Stack, mirror: Mirror, requirements: str, root: str) -> None:
+    """pip installs requests and its dependencies by both index paths, and gets upstream's bytes."""
     index = (f"--index-url=http://nginx:8080{root}", "--trusted-host=nginx", "--target=/tmp/pip")
     stack.execute("client", "pip", "install", *index, "--require-hashes", "--requirement", requirements)
     assert installed(stack, "/tmp/pip") == NEWEST
@@ -65,21 +65,21 @@ def test_pip(stack: Stack, mirror: Mirror, requirements: str, root: str) -> None
     assert installed(stack, "/tmp/pip") == NEWEST
 
 
-def test_pip_wants_trust(stack: Stack, mirror: Mirror) -> None:
+def test_pip_requires_trusted_host_for_http(stack: Stack, mirror: Mirror) -> None:
     """Without --trusted-host pip refuses plain HTTP from another host, so the README must name the option."""
     said = stack.execute("client", "pip", "install", "--index-url=http://nginx:8080/simple/", "six", status=1)
     assert "not a trusted or secure host" in said
 
 
-def test_uv(stack: Stack, mirror: Mirror, requirements: str) -> None:
-    """uv installs the same, hashes required."""
+def test_uv_installs_with_hashes(stack: Stack, mirror: Mirror, requirements: str) -> None:
+    """uv installs the same with required hashes."""
     index = ("--index-url=http://nginx:8080/simple/", "--target=/tmp/uv")
     stack.execute("client", "uv", "pip", "install", *index, "--require-hashes", "--requirement", requirements)
     assert installed(stack, "/tmp/uv") == NEWEST
 
 
-def test_poetry(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
-    """Poetry adds requests to a project, and locks it with the hashes that upstream names."""
+def test_poetry_locks_upstreams_hashes(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
+    """Poetry adds requests to a project, and locks it with upstream's hashes."""
     steps = (
         "rm -rf /tmp/project && mkdir /tmp/project && cd /tmp/project",
         "export POETRY_VIRTUALENVS_IN_PROJECT=true",
@@ -95,8 +95,8 @@ def test_poetry(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     assert installed(stack, "/tmp/project/.venv/lib/python3.13/site-packages").items() >= NEWEST.items()
 
 
-def test_no_way_out(stack: Stack, mirror: Mirror) -> None:
-    """From the clients' network nginx answers; upstream and the syncer do not, by whatever address they have."""
+def test_client_network_reaches_only_nginx_and_control(stack: Stack, mirror: Mirror) -> None:
+    """Clients cannot reach upstream or the syncer by any address, only nginx."""
     every = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
     forbidden = [[address, 8000] for address in stack.inspect("fakepypi", every).split()]
     forbidden += [[address, 8090] for address in stack.inspect("syncer", every).split()]
@@ -104,5 +104,5 @@ def test_no_way_out(stack: Stack, mirror: Mirror) -> None:
     tried = json.dumps([["nginx", 8080], *forbidden])
     assert json.loads(stack.execute("client", "python3", "-c", REACHABLE, tried)) == [["nginx", 8080]]
     tried = json.dumps(forbidden)
-    # Upstream is what the syncer is there to reach; its own API listens on no network at all.
+    # The syncer must reach upstream; its own API listens on no network at all.
     assert json.loads(stack.execute("syncer", "python3", "-c", REACHABLE, tried)) == forbidden[:1]

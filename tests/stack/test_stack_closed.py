@@ -1,4 +1,4 @@
-"""HTTPS and a password, as compose sets them up: pip and uv install with the authority given, and nothing trusted."""
+"""HTTPS and a password, as compose sets them up: pip and uv install with its authority, without --trusted-host."""
 
 import ssl
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ INSIDE = "nginx:8443/simple/"
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Return whom the clients trust."""
+    """Return the authority that clients trust."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="module")
 def closed(images: None, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return a stack of its own with MIRROR_NGINX="tls htpasswd", whose mirror has one project."""
+    """Return a separate stack with MIRROR_NGINX="tls htpasswd", whose mirror has one project."""
     directory = tmp_path_factory.mktemp("closed")
     (directory / "tls").mkdir()
     certificate = authority.issue_cert("nginx", "127.0.0.1")
@@ -68,7 +68,7 @@ def closed(images: None, authority: trustme.CA, tmp_path_factory: pytest.TempPat
 
 
 def reader(stack: Stack, authority: trustme.CA, *, auth: tuple[str, str] | None = (USER, PASSWORD)) -> httpx2.Client:
-    """Return a client that has the password, unless told otherwise."""
+    """Return a client with the password, unless another is given."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     url = stack.url("nginx", 8443).replace("http://", "https://")
@@ -83,7 +83,7 @@ def reader(stack: Stack, authority: trustme.CA, *, auth: tuple[str, str] | None 
     ],
 )
 @pytest.mark.parametrize("place", ["url", "netrc"])
-def test_install(closed: Stack, command: str, place: str) -> None:
+def test_clients_install_by_https_with_a_password(closed: Stack, command: str, place: str) -> None:
     """pip and uv install by HTTPS with the password in the URL or in a netrc, and without --trusted-host."""
     index = f"https://{USER}:{PASSWORD}@{INSIDE}" if place == "url" else f"https://{INSIDE}"
     netrc = NETRC if place == "netrc" else ""
@@ -94,7 +94,7 @@ def test_install(closed: Stack, command: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("login", ["", f"{USER}:wrong@"])
-def test_without_the_password(closed: Stack, login: str) -> None:
+def test_client_without_the_password_installs_nothing(closed: Stack, login: str) -> None:
     """Without the password, or with a wrong one, pip finds nothing to install."""
     closed.execute("client", "rm", "-f", "/tmp/.netrc")
     index = f"--index-url=https://{login}{INSIDE}"
@@ -103,14 +103,14 @@ def test_without_the_password(closed: Stack, login: str) -> None:
     assert "six" not in closed.execute("client", "ls", "/tmp").split()
 
 
-def test_without_the_authority(closed: Stack) -> None:
-    """Who was not given the authority does not install from somebody who might be another."""
+def test_client_without_the_authority_refuses_the_mirror(closed: Stack) -> None:
+    """A client without the authority's certificate refuses to install."""
     command = ("pip", "install", "--retries=0", "--target=/tmp/six", f"--index-url=https://{USER}:{PASSWORD}@{INSIDE}")
     assert "CERTIFICATE_VERIFY_FAILED" in closed.execute("client", *command, "six", status=1)
 
 
-def test_token_or_password(closed: Stack, authority: trustme.CA) -> None:
-    """The API is read with the password or with control's token, and steered with the token alone."""
+def test_api_is_read_with_password_or_token(closed: Stack, authority: trustme.CA) -> None:
+    """The password or control's token gives read access to the API; only the token allows changes."""
     token = {"Authorization": f"Bearer {closed.execute('control', 'mirrorctl', 'token')}"}
     with reader(closed, authority) as client:
         assert client.get("/api/v1/status").status_code == 200
@@ -125,8 +125,8 @@ def test_token_or_password(closed: Stack, authority: trustme.CA) -> None:
         assert client.get("/simple/six/", headers=token).status_code == 401
 
 
-def test_renewal(closed: Stack, authority: trustme.CA) -> None:
-    """The documented command takes another certificate into use, and clients go on."""
+def test_renewed_certificate_is_used(closed: Stack, authority: trustme.CA) -> None:
+    """The documented command activates another certificate, and clients continue."""
     directory = Path(closed.settings["MIRROR_TLS_DIR"])
     certificate = authority.issue_cert("nginx", "127.0.0.1")
     (directory / "privkey.pem").write_bytes(certificate.private_key_pem.bytes())
@@ -136,8 +136,8 @@ def test_renewal(closed: Stack, authority: trustme.CA) -> None:
         assert client.get("/simple/six/").status_code == 200
 
 
-def test_no_secret_is_told(closed: Stack) -> None:
-    """Neither the key nor a hash nor a password is in the container's description or its log."""
+def test_container_description_and_log_hold_no_secret(closed: Stack) -> None:
+    """Neither the container's description nor its log contains the key, a hash or a password."""
     told = closed.inspect("nginx", "{{json .}}") + "\n".join(closed.logs("nginx"))
     assert "PRIVATE KEY" not in told
     assert HASH not in told

@@ -1,4 +1,4 @@
-"""How little the containers may do, as the engine itself tells it."""
+"""The restrictions of the containers, as the engine reports them."""
 
 import json
 import re
@@ -17,12 +17,12 @@ WRITABLE = {
     "nginx": {"/logs"},
     "control": {"/var/lib/pypi-mirror-control", "/logs"},
 }
-# SELinux': two categories, which a container of Docker's own choosing has by a chance of one in 500,000.
+# SELinux' two categories; a container of Docker's own choice has them with a chance of one in 500,000.
 LEVEL = "label=level:s0:c90,c91"
-# nginx is another user than the syncer, in its group.
+# nginx runs as another user than the syncer, in its group.
 USERS = {"syncer": "10001", "nginx": "10002", "control": "10001"}
 GROUP = "10001"
-# What root alone may do, or whoever has its capabilities.
+# Privileged actions, for root or a process with its capabilities.
 ROOTS = (
     "chown 0 /tmp",
     "chroot / true",
@@ -43,13 +43,13 @@ def service(request: pytest.FixtureRequest) -> str:
 
 
 def inspected(stack: Stack, service: str) -> dict[str, Any]:
-    """Return all that the engine knows of a service's container."""
+    """Return the engine's full description of a service's container."""
     found: dict[str, Any] = json.loads(stack.inspect(service, "{{json .}}"))
     return found
 
 
-def test_privileges(stack: Stack, service: str) -> None:
-    """Each service is nobody's root, on a read-only root, without capabilities and with a bound on processes."""
+def test_service_runs_without_privileges(stack: Stack, service: str) -> None:
+    """Each service runs as non-root on a read-only root, without capabilities and with a process limit."""
     found = inspected(stack, service)
     host = found["HostConfig"]
     assert found["Config"]["User"] == f"{USERS[service]}:{GROUP}"
@@ -63,7 +63,7 @@ def test_privileges(stack: Stack, service: str) -> None:
 
 @pytest.mark.proves("security/containers")
 def test_every_service_is_hardened() -> None:
-    """Whatever compose.yaml starts, under any profile, is nobody's root, on a read-only root, and can gain nothing."""
+    """Each service of compose.yaml, under any profile, runs as non-root on a read-only root and gains no privileges."""
     services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
     assert set(SERVICES) <= set(services)
     for name, service in services.items():
@@ -77,15 +77,15 @@ def test_every_service_is_hardened() -> None:
         assert not [volume for volume in service.get("volumes", []) if "docker.sock" in str(volume)], name
 
 
-def test_socket_can_be_reached_under_selinux() -> None:
-    """Syncer and control, and no others, share a level: SELinux else keeps one from the other's socket."""
+def test_socket_is_shared_under_selinux() -> None:
+    """Only syncer and control share an SELinux level, which lets control connect to the syncer's socket."""
     services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
     assert {name for name, service in services.items() if LEVEL in service["security_opt"]} == {"syncer", "control"}
 
 
 @pytest.mark.proves("security/containers")
-def test_powerless_inside(stack: Stack, service: str) -> None:
-    """The kernel says of each process: not root, no capability in any set, none to gain, system calls filtered."""
+def test_process_in_a_container_has_no_privileges(stack: Stack, service: str) -> None:
+    """The kernel shows each process as non-root, without any capability, unable to gain one, with seccomp filters."""
     told = stack.execute(service, "sh", "-c", "cat /proc/[0-9]*/status")
     lines = dict.fromkeys(
         line for line in told.splitlines() if line.startswith(("Uid", "Gid", "Cap", "NoNew", "Seccomp:"))
@@ -103,28 +103,28 @@ def test_powerless_inside(stack: Stack, service: str) -> None:
 
 
 @pytest.mark.proves("security/containers")
-def test_nothing_to_gain(stack: Stack, service: str) -> None:
-    """What a process needs root for is refused it, by whatever means it tries."""
+def test_privileged_action_in_a_container_fails(stack: Stack, service: str) -> None:
+    """A container refuses each action that needs root."""
     tools = "command -v chown chroot mknod mount unshare >/dev/null || echo 'a tool is missing'"
     script = "; ".join((tools, *(f"({attempt}) >/dev/null 2>&1 && echo '{attempt}'" for attempt in ROOTS)))
     assert stack.execute(service, "sh", "-c", f"{script}; true") == ""
 
 
 @pytest.mark.proves("security/containers")
-def test_writable_places(stack: Stack, service: str) -> None:
-    """All that a service can write is /tmp and its own volumes: the rest, secrets included, is fixed."""
+def test_service_writes_only_to_tmp_and_its_volumes(stack: Stack, service: str) -> None:
+    """A service can write only to /tmp and its own volumes; all other paths, secrets included, are read-only."""
     aside = "\\( -path /proc -o -path /sys -o -path /dev \\) -prune"
-    # Where there is no secret, compose mounts /dev/null, which is nobody's to change; find looks beneath the mount.
+    # Without a secret compose mounts /dev/null, which nobody can change; find looks beneath the mount.
     kept = 'while read -r path; do [ -c "$path" ] || echo "$path"; done'
     search = f"find / {aside} -o -writable ! -type l -print -prune 2>/dev/null | {kept}"
     found = stack.execute(service, "sh", "-c", search)
-    # To connect to a socket is to write to it, also where its directory is mounted read-only.
+    # Connecting to a socket is a write to it, even if its directory is mounted read-only.
     connected = {f"{SOCKETS}/syncer.sock"} if service == "control" else set()
     assert set(found.split()) == WRITABLE[service] | connected | {"/tmp"}
 
 
-def test_lifecycle(stack: Stack, service: str) -> None:
-    """Each service comes back by itself, says whether it is well, has time to stop, and bounds its logs."""
+def test_service_restarts_and_reports_its_health(stack: Stack, service: str) -> None:
+    """Each service restarts automatically, reports its health, has time to stop, and bounds its logs."""
     found = inspected(stack, service)
     host, healthcheck = found["HostConfig"], found["Config"]["Healthcheck"]
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
@@ -134,15 +134,15 @@ def test_lifecycle(stack: Stack, service: str) -> None:
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 
 
-def test_memory(stack: Stack) -> None:
-    """Only control's memory is bounded: against the others the page cache of the files they handle would count."""
+def test_only_control_has_a_memory_limit(stack: Stack) -> None:
+    """Only control's memory is limited, because the page cache of files would count for the other services."""
     bounded = {name for name in SERVICES if inspected(stack, name)["HostConfig"]["Memory"]}
     assert bounded == {"control"}
 
 
 @pytest.mark.proves("security/containers")
-def test_mounts(stack: Stack) -> None:
-    """The syncer alone can write to the tree; nginx and control share the access log's, and control has its own."""
+def test_only_the_syncer_writes_to_the_tree(stack: Stack) -> None:
+    """Only the syncer can write to the tree; nginx and control share the access log's volume; control has its own."""
     writable = {
         name: {mount["Destination"] for mount in inspected(stack, name)["Mounts"] if mount["RW"]} for name in SERVICES
     }
@@ -151,8 +151,8 @@ def test_mounts(stack: Stack) -> None:
 
 
 @pytest.mark.proves("security/neighbours")
-def test_hidden_files_are_the_syncer_s_alone(stack: Stack) -> None:
-    """What was withdrawn and what is half-downloaded nginx's own user cannot read, whatever its configuration says."""
+def test_nginx_cannot_read_hidden_files(stack: Stack) -> None:
+    """nginx's user cannot read withdrawn or partially downloaded files, whatever its configuration says."""
     for hidden in ("/srv/mirror/pypi/.withdrawn", "/srv/mirror/pypi/.staging"):
         stack.execute("syncer", "ls", hidden)
         assert "Permission denied" in stack.execute("nginx", "ls", hidden, status=2)
@@ -163,8 +163,8 @@ def test_hidden_files_are_the_syncer_s_alone(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("bind", "addresses"), [("", {"0.0.0.0", "::"}), ("127.0.0.1", {"127.0.0.1"}), ("[::1]", {"::1"})]
 )
-def test_ipv4_and_ipv6(images: None, bind: str, addresses: set[str]) -> None:
-    """Without MIRROR_BIND the mirror is reached by IPv4 and by IPv6; an address of either family is that one alone."""
+def test_mirror_listens_on_ipv4_and_ipv6(images: None, bind: str, addresses: set[str]) -> None:
+    """Without MIRROR_BIND the mirror listens on IPv4 and IPv6; an address limits it to that one."""
     alone = Stack(settings={"MIRROR_BIND": bind})
     try:
         alone.up("nginx")
@@ -178,8 +178,8 @@ def test_ipv4_and_ipv6(images: None, bind: str, addresses: set[str]) -> None:
 
 
 @pytest.mark.proves("security/containers")
-def test_networks(stack: Stack) -> None:
-    """Clients meet nginx and control; the syncer shares a network with nobody, and alone has a way out."""
+def test_networks_separate_clients_from_the_syncer(stack: Stack) -> None:
+    """Clients share a network with nginx and control; the syncer shares none, and only it has a route out."""
     attached = {name: set(inspected(stack, name)["NetworkSettings"]["Networks"]) for name in SERVICES}
     own = {name: f"{stack.project}_{name}" for name in ("front", "out")}
     assert attached == {"syncer": {own["out"]}, "nginx": {own["front"]}, "control": {own["front"]}}
@@ -192,7 +192,7 @@ def test_networks(stack: Stack) -> None:
 
 @pytest.mark.proves("security/containers", "security/clients")
 def test_syncer_listens_on_no_network(stack: Stack) -> None:
-    """The syncer has no TCP or UDP socket that listens, so neither its network nor the host's users reach its API."""
+    """The syncer has no listening TCP or UDP socket, so neither its network nor the host's users reach its API."""
     listening = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 2>/dev/null || true"
     rows = [line.split() for line in stack.execute("syncer", "sh", "-c", listening).splitlines()]
     # 0A is LISTEN; 127.0.0.11 (0B00007F) is Docker's own resolver, which the engine puts into each container.
@@ -209,8 +209,8 @@ def test_syncer_listens_on_no_network(stack: Stack) -> None:
 
 
 @pytest.mark.proves("security/clients")
-def test_socket_is_for_control_alone(stack: Stack) -> None:
-    """The private API's socket is its owner's alone; control may use it and not replace it; nginx has none."""
+def test_only_control_uses_the_syncers_socket(stack: Stack) -> None:
+    """Only the owner can use the private API's socket; control can use it but not replace it; nginx has none."""
     assert stack.execute("syncer", "stat", "-c", "%a %u %F", f"{SOCKETS}/syncer.sock") == "600 10001 socket"
     assert stack.execute("syncer", "stat", "-c", "%a %u", SOCKETS) == "700 10001"
     ask = f"import socket as s; c = s.socket(s.AF_UNIX); c.connect('{SOCKETS}/syncer.sock'); print('open')"
@@ -220,8 +220,8 @@ def test_socket_is_for_control_alone(stack: Stack) -> None:
 
 
 @pytest.mark.proves("reliability/crash")
-def test_socket_outlives_a_kill(stack: Stack, synced: Mirror) -> None:
-    """A syncer that was killed leaves its socket; the next one replaces it, and control finds it without a restart."""
+def test_socket_survives_a_kill(stack: Stack, synced: Mirror) -> None:
+    """A killed syncer leaves its socket; the next one replaces it, and control finds it without a restart."""
     before = stack.execute("syncer", "stat", "-c", "%z", f"{SOCKETS}/syncer.sock")
     stack.compose("kill", "--signal=KILL", "syncer")
     assert stack.execute("control", "ls", SOCKETS) == "syncer.sock"
@@ -234,23 +234,23 @@ def test_socket_outlives_a_kill(stack: Stack, synced: Mirror) -> None:
 
 
 @pytest.mark.proves("security/containers", "security/clients")
-def test_published_ports(stack: Stack) -> None:
-    """nginx's port is published, control's on the loopback, and the syncer's not at all."""
+def test_published_ports_match_the_documentation(stack: Stack) -> None:
+    """nginx's port is published, control's only on the loopback, and the syncer's not at all."""
     published = {name: set(inspected(stack, name)["HostConfig"]["PortBindings"] or {}) for name in SERVICES}
     assert published == {"syncer": set(), "nginx": {"8080/tcp"}, "control": {"8081/tcp"}}
     services = json.loads(shipped("--env-file=/dev/null", "--profile=*", "config", "--format=json"))["services"]
     ports = {name: service.get("ports", []) for name, service in services.items()}
-    # Without an address the engine publishes on all, of IPv4 and of IPv6.
+    # Without an address the engine publishes on all addresses, of IPv4 and IPv6.
     assert [(port.get("host_ip"), port["published"]) for port in ports["nginx"]] == [(None, "8080")]
     assert [(port["host_ip"], port["published"]) for port in ports["control"]] == [("127.0.0.1", "8081")]
     assert ports["syncer"] == []
-    # Of any other service, such as a profile's, the documentation knows the port.
+    # The documentation names the port of each other service, such as a profile's.
     documented = (REPOSITORY / "README.md").read_text() + (REPOSITORY / ".env.example").read_text()
     assert all(f"{port['published']}" in documented for several in ports.values() for port in several)
 
 
-def test_secrets_stay_outside(stack: Stack, service: str) -> None:
-    """No image carries a word of what an operator set, and no environment carries the token."""
+def test_images_and_environments_hold_no_secret(stack: Stack, service: str) -> None:
+    """No image contains a value that an operator set, and no environment contains the token."""
     token = stack.execute("control", "mirrorctl", "token")
     assert token not in json.dumps(inspected(stack, service)["Config"])
     history = run("docker", "history", "--no-trunc", f"pypi-mirror-test-{service}")
@@ -261,16 +261,16 @@ def test_secrets_stay_outside(stack: Stack, service: str) -> None:
 MONITORING = ("prometheus", "grafana")
 
 
-def test_monitoring_is_asked_for() -> None:
-    """Without the profile "monitoring" neither of its services is there."""
+def test_monitoring_needs_its_profile() -> None:
+    """Without the profile "monitoring" neither of its services exists."""
     assert set(shipped("--env-file=/dev/null", "config", "--services").split()) == set(SERVICES)
     with_it = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--services").split()
     assert set(with_it) == {*SERVICES, *MONITORING}
 
 
 @pytest.mark.parametrize("name", MONITORING)
-def test_monitoring_may_do_as_little(name: str) -> None:
-    """Prometheus and Grafana are as bound as the others, listen on the loopback, and write to one volume each."""
+def test_monitoring_is_restricted(name: str) -> None:
+    """Prometheus and Grafana are as restricted as the others, listen on the loopback, and write to one volume each."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     service = json.loads(configured)["services"][name]
     user, group = service["user"].split(":")
@@ -282,31 +282,31 @@ def test_monitoring_may_do_as_little(name: str) -> None:
     assert service["logging"]["options"]["max-size"]
     assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
     assert [volume["source"] for volume in service["volumes"] if not volume.get("read_only")] == [name]
-    # Grafana meets Prometheus alone; Prometheus, control.
+    # Grafana reaches only Prometheus; Prometheus reaches control.
     assert set(service["networks"]) == {"prometheus": {"front", "monitor"}, "grafana": {"monitor"}}[name]
     (base,) = re.findall(r"^FROM (.+)", (REPOSITORY / "monitoring" / name / "Dockerfile").read_text(), re.MULTILINE)
-    assert base[-1].isdigit(), "a version, so that a pull brings no surprise"
+    assert base[-1].isdigit(), "the image must be pinned to a version"
 
 
 @pytest.mark.proves("reliability/host")
 def test_only_the_policy_is_mounted_from_the_clone() -> None:
-    """No container mounts more of the clone than config/, since its mode depends on the clone's umask."""
+    """Containers mount only config/ from the clone, since the modes of files depend on the clone's umask."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     services = json.loads(configured)["services"].values()
     mounted = {volume["source"] for service in services for volume in service["volumes"] if volume["type"] == "bind"}
     assert mounted == {str(REPOSITORY / "config")}
 
 
-def test_monitoring_has_no_way_out() -> None:
-    """The network of Prometheus and Grafana rewrites no address, so that no connection leaves the host from it."""
+def test_monitoring_has_no_route_out() -> None:
+    """The network of Prometheus and Grafana does not masquerade, so their connections cannot leave the host."""
     configured = shipped("--env-file=/dev/null", "--profile=monitoring", "config", "--format=json")
     network = json.loads(configured)["networks"]["monitor"]
     assert network["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
     assert network["enable_ipv6"] is False
 
 
-def test_administrator_only_with_a_password(tmp_path: Path) -> None:
-    """Grafana has an administrator where a file has the password; otherwise grafana.ini's "no" stands."""
+def test_grafana_administrator_needs_a_password_file(tmp_path: Path) -> None:
+    """Grafana has an administrator only if a file has the password; otherwise grafana.ini disables it."""
 
     def environment(env: Path) -> dict[str, str]:
         found = json.loads(shipped(f"--env-file={env}", "--profile=monitoring", "config", "--format=json"))

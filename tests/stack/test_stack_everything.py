@@ -1,7 +1,7 @@
 """
-Everything that upstream lists, by worker processes; and a second stack that mirrors the first one's nginx.
+A mirror of the whole index with worker processes, and a second stack that mirrors the first one's nginx.
 
-The tests tell one story, in their order: a first sync that is stopped, overtaken and bereft of a worker; its mirror.
+The tests depend on each other, in order: a first sync is stopped, overtaken, and loses a worker; then comes its mirror.
 """
 
 import json
@@ -22,12 +22,12 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-# Upstream's oldest, so the last of a first sync.
+# Upstream's oldest projects, so the last of a first sync.
 HELD = ("certifi", "charset-normalizer", "idna", "packaging")
 NAMED = ("filler-00010", "filler-00011", "filler-00012")
 OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballast"}
 PROCESSES = 2  # and one worker in the syncer itself
-CONNECTIONS = 16  # five for each worker, so that whoever has all of HELD in hand has one left
+CONNECTIONS = 16  # five for each worker, so that a worker with all of HELD still has one more
 POLICY = '[mirror]\nscope = "everything"\n[serve]\nlegacy_json = true\n'
 
 WORKERS = """
@@ -39,7 +39,7 @@ print(json.dumps(sorted(int(number) for number, line in words.items() if b"mirro
 
 @dataclass(frozen=True)
 class First:
-    """The first stack, and who is upstream of it."""
+    """The first stack, and its upstream."""
 
     stack: Stack
     mirror: Mirror
@@ -47,7 +47,7 @@ class First:
 
 
 def whole(path: Path, upstream: str) -> Stack:
-    """Return a stack that mirrors everything, by three workers."""
+    """Return a stack that mirrors the whole index with three workers."""
     policy = path / "config" / "mirror.toml"
     policy.parent.mkdir(mode=0o755)
     policy.write_text(POLICY)
@@ -79,7 +79,7 @@ def workers(stack: Stack) -> list[int]:
 
 
 def temporary(stack: Stack) -> set[str]:
-    """Return what a publication leaves behind that broke off, as the syncer's user sees it, running or not."""
+    """Return the files of interrupted publications, as the syncer's user sees them, running or not."""
     once = ("run", "--rm", "--no-deps", "--no-TTY", "--entrypoint=find", "syncer")
     hidden = stack.compose(*once, "/srv/mirror", "-name", ".*", "-printf", "%f\\n").splitlines()
     staged = stack.compose(*once, "/srv/mirror/pypi/.staging", "-type", "f").splitlines()
@@ -87,21 +87,21 @@ def temporary(stack: Stack) -> set[str]:
 
 
 def tree(stack: Stack) -> dict[str, str]:
-    """Return the sha256 of all that is served, pages, twins, legacy JSON and files, by path."""
+    """Return the sha256 of each served page, compressed copy, legacy JSON and file, by path."""
     command = "cd /srv/mirror/pypi/web && find . -type f ! -name status.json -exec sha256sum {} +"
     lines = stack.execute("nginx", "sh", "-c", command).splitlines()
     return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
 
 
 def served(stack: Stack) -> Counter[tuple[str, str]]:
-    """Return how often nginx answered a mirror, by path and status, as far as its log is still there."""
+    """Return how often nginx answered a mirror, by path and status, as far back as its log goes."""
     lines = map(json.loads, stack.execute("nginx", "sh", "-c", "cat /logs/*.jsonl").splitlines())
     return Counter((line["uri"], line["status"]) for line in lines if line["agent"].startswith("pypi-mirror/"))
 
 
 @contextmanager
 def asked(stack: Stack) -> Iterator[set[tuple[str, str]]]:
-    """Yield what will be paths and statuses of a mirror's requests within the block."""
+    """Yield the paths and statuses of a mirror's requests within the block, once it ends."""
     before = served(stack)
     during: set[tuple[str, str]] = set()
     yield during
@@ -110,7 +110,7 @@ def asked(stack: Stack) -> Iterator[set[tuple[str, str]]]:
 
 @pytest.fixture(scope="module")
 def beginning(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[First]:
-    """Return a stack in the middle of its first sync, of 151 projects whose pages come slowly."""
+    """Return a stack during its first sync, of 151 projects whose pages arrive slowly."""
     stack = whole(tmp_path_factory.mktemp("first"), "http://fakepypi:8000")
     try:
         stack.up("fakepypi")
@@ -130,7 +130,7 @@ def beginning(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def held(beginning: First) -> str:
-    """Return the first sync's id, when all is done of it but a few projects whose pages upstream holds back."""
+    """Return the first sync's id, once only the projects whose pages upstream holds back are left."""
     stack, mirror, upstream = beginning.stack, beginning.mirror, beginning.upstream
     upstream.do("clear")
     for project in HELD:
@@ -149,7 +149,7 @@ def _left(mirror: Mirror, identifier: str) -> int:
 
 @pytest.fixture(scope="module")
 def first(beginning: First, held: str) -> First:
-    """Return the first stack when it has everything."""
+    """Return the first stack after its sync."""
     beginning.upstream.do("clear")
     beginning.mirror.wait(held)
     assert beginning.mirror.sync(*HELD)["state"] == "succeeded"
@@ -159,7 +159,7 @@ def first(beginning: First, held: str) -> First:
 @pytest.fixture(scope="module")
 def second(first: First, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Mirror]]:
     """Return a second stack, whose upstream is the first one's nginx, after its first sync."""
-    # A page that says so, of a project whose files are gone.
+    # A quarantined page, for a project without files.
     first.upstream.do("quarantine", project="filler-00003")
     assert first.mirror.sync("filler-00003")["state"] == "succeeded"
     stack = whole(tmp_path_factory.mktemp("second"), "http://nginx:8080")
@@ -175,8 +175,8 @@ def second(first: First, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
         stack.down()
 
 
-def test_stopped_in_a_first_sync(beginning: First) -> None:
-    """`docker compose stop` in a first sync ends by itself, with all its processes, and leaves nothing temporary."""
+def test_stop_in_a_first_sync_leaves_nothing_temporary(beginning: First) -> None:
+    """`docker compose stop` during a first sync ends all its processes in time and leaves nothing temporary."""
     stack, mirror = beginning.stack, beginning.mirror
     identifier = first_run(mirror)
     until(lambda: mirror.run(identifier)["counts"]["projects_done"] > 0, seconds=20)
@@ -189,7 +189,7 @@ def test_stopped_in_a_first_sync(beginning: First) -> None:
 
 
 def test_named_sync_overtakes_a_first_sync(beginning: First, held: str) -> None:
-    """A first sync goes on after a restart, and within it a sync of one project ends within ten seconds."""
+    """A first sync continues after a restart, and a sync of one project ends within ten seconds meanwhile."""
     mirror, upstream = beginning.mirror, beginning.upstream
     upstream.upload("requests", "3.0")
     began = time.monotonic()
@@ -199,12 +199,12 @@ def test_named_sync_overtakes_a_first_sync(beginning: First, held: str) -> None:
     assert mirror.run(held)["state"] == "running"
 
 
-def test_killed_worker(beginning: First, held: str) -> None:
-    """A worker process that is killed costs what it had in hand; another takes its place, and the sync goes on."""
+def test_killed_worker_is_replaced(beginning: First, held: str) -> None:
+    """A killed worker process costs only its current projects; another replaces it, and the sync continues."""
     stack, mirror, upstream = beginning.stack, beginning.mirror, beginning.upstream
     for project in NAMED:
         upstream.fault("page", {"gate": {}}, project=project)
-    # Each goes to the worker with the fewest in hand, so that all three have some; once six is done, they were given.
+    # Each project goes to the worker with the fewest, so all three have some; once six is done, they were assigned.
     named = mirror.start(kind="sync", projects=NAMED)
     assert mirror.sync("six")["state"] == "succeeded"
     killed, other = workers(stack)
@@ -226,13 +226,13 @@ def test_killed_worker(beginning: First, held: str) -> None:
 
 
 def newest(mirror: Mirror) -> str:
-    """Return the path of the page that the published list gives its highest serial."""
+    """Return the path of the page with the highest serial of the published list."""
     projects = mirror.client.get("/simple/", headers={"Accept": JSON}).json()["projects"]
     return f"/simple/{max(projects, key=lambda project: project['_last-serial'])['name']}/"
 
 
-def test_mirror_of_the_mirror(first: First, second: tuple[Stack, Mirror]) -> None:
-    """A second stack whose upstream is the first one's nginx has the same to the byte, and its validators hold."""
+def test_mirror_of_the_mirror_is_identical(first: First, second: tuple[Stack, Mirror]) -> None:
+    """A second stack whose upstream is the first one's nginx has the same bytes, and its validators work."""
     stack, mirror = second
     assert mirror.run(first_run(mirror))["state"] == "succeeded"
     assert mirror.client.get("/simple/filler-00003/", headers={"Accept": JSON}).json()["project-status"] == {
@@ -249,11 +249,11 @@ def test_mirror_of_the_mirror(first: First, second: tuple[Stack, Mirror]) -> Non
     assert ("/simple/six/", "304") in requests
 
 
-def test_mirror_of_the_mirror_stays_in_step(first: First, second: tuple[Stack, Mirror]) -> None:
+def test_mirror_of_the_mirror_follows_changes(first: First, second: tuple[Stack, Mirror]) -> None:
     """
-    After upstream changed, the second stack asks the first for the list and the pages that changed, and is the same.
+    After changes the second stack requests only the list and the changed pages, and equals the first again.
 
-    What upstream deleted leaves both at once; a page that is still there, and says "quarantined", stays.
+    Both remove what upstream deleted at once; a quarantined project keeps its page.
     """
     stack, mirror = second
     upstream = first.upstream
@@ -267,14 +267,14 @@ def test_mirror_of_the_mirror_stays_in_step(first: First, second: tuple[Stack, M
     with asked(first.stack) as requests:
         assert mirror.sync()["state"] == "succeeded"
 
-    # What was the newest may have changed once more under its serial.
+    # The newest project may have changed again under its serial.
     requests.discard((latest, "304"))
     changed = {f"/simple/{project}/" for project in ("six", "idna", "urllib3", "brand-new", "filler-00007")}
     assert {path for path, _ in requests if path.startswith("/simple/")} == {"/simple/", *changed}
     names = {path.rpartition("/")[2] for path, _ in requests if "/packages/" in path}
     assert {name.partition("-")[0] for name in names} == {"six", "brand_new"}
     assert len(names) == 4
-    # What a page loses is judged at the end of a run, and then the page is asked for once more.
+    # Removed files are judged at the end of a run, which requests the page once more.
     assert {one for one in requests if one[1] != "200"} == {("/simple/filler-00007/", "404"), ("/simple/idna/", "304")}
     assert tree(stack) == tree(first.stack)
 
@@ -292,8 +292,8 @@ def _left_of(mirror: Mirror) -> dict[str, int]:
     return {name: mirror.client.get(f"/simple/{name}/").status_code for name in names}
 
 
-def test_verify_in_the_container(second: tuple[Stack, Mirror]) -> None:
-    """A whole verify, with its own processes and its scratch on the state volume, finds all right and no orphan."""
+def test_verify_in_the_container_finds_no_fault(second: tuple[Stack, Mirror]) -> None:
+    """A full verify, with its own processes and its scratch on the state volume, finds no damage and no orphan."""
     _, mirror = second
     ended = mirror.wait(mirror.start(kind="verify"))
 

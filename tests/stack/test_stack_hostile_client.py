@@ -1,4 +1,4 @@
-"""Clients that mean harm, in front of the real nginx with the real control and syncer behind it."""
+"""Hostile clients, in front of the real nginx, control and syncer."""
 
 import re
 import socket
@@ -17,14 +17,14 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-# Only control's inner paths say these.
+# Only control's internal paths return these.
 INSIDE = re.compile(rb'pypi_mirror_|"status":"ok"|"checks"')
 REFUSED = re.compile(r"\d{3}: [^\n]+\n")
 
 
 @pytest.fixture
 def settled(mirror: Mirror) -> Iterator[Mirror]:
-    """Return the mirror, and leave it as it was: nothing under way, and the schedule in force."""
+    """Return the mirror, and restore it afterwards: no run active, and the schedule on."""
     yield mirror
     headers = {"Authorization": f"Bearer {mirror.token}"}
     for run in mirror.client.get("/api/v1/runs", params={"state": "running"}).json()["items"]:
@@ -34,7 +34,7 @@ def settled(mirror: Mirror) -> Iterator[Mirror]:
 
 
 def send(mirror: Mirror, sent: bytes) -> bytes:
-    """Send bytes as they are, which no client would, and return all that comes until the connection is closed."""
+    """Send raw bytes, and return all that comes until the connection closes."""
     url = mirror.client.base_url
     with socket.create_connection((url.host, url.port or 80), timeout=15) as connection:
         connection.sendall(sent)
@@ -42,8 +42,8 @@ def send(mirror: Mirror, sent: bytes) -> bytes:
 
 
 @pytest.mark.proves("security/clients")
-def test_every_call(settled: Mirror) -> None:
-    """Whatever is sent to any call, control answers as its document says, or nginx refuses it in one line; no 5xx."""
+def test_every_call_answers_as_documented(settled: Mirror) -> None:
+    """Whatever a call receives, control answers as its document says, or nginx refuses it in one line; no 5xx."""
     document = schemathesis.openapi.from_url(f"{settled.client.base_url}/api/openapi.json")
     operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == 14
@@ -103,8 +103,8 @@ def test_every_call(settled: Mirror) -> None:
     ],
 )
 @pytest.mark.parametrize("inside", ["metrics", "healthz", "readyz"])
-def test_path_tricks(mirror: Mirror, path: str, inside: str) -> None:
-    """No spelling of a path brings out what control says only inside."""
+def test_path_tricks_reach_no_internal_path(mirror: Mirror, path: str, inside: str) -> None:
+    """No spelling of a path reaches control's internal paths."""
     answer = send(mirror, f"GET {path.format(inside)} HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n".encode())
     assert re.match(rb"HTTP/1.1 [234]\d\d ", answer)
     assert not INSIDE.search(answer)
@@ -143,8 +143,8 @@ CHUNKED = b"0\r\n\r\n" + HIDDEN
         (b"Host: control\r\nContent-Length: 0", HIDDEN),
     ],
 )
-def test_smuggling(mirror: Mirror, headers: bytes, body: bytes) -> None:
-    """A request of which two readers could disagree where it ends is refused, and the connection with it."""
+def test_ambiguous_request_is_refused(mirror: Mirror, headers: bytes, body: bytes) -> None:
+    """nginx refuses a request whose end two parsers could place differently, and closes the connection."""
     answer = send(mirror, b"POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\n" + headers + b"\r\n\r\n" + body)
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
     assert statuses in ([b"400"], [b"501"])
@@ -153,11 +153,11 @@ def test_smuggling(mirror: Mirror, headers: bytes, body: bytes) -> None:
 
 
 @pytest.mark.proves("security/clients")
-def test_end_of_chunks(mirror: Mirror) -> None:
-    """Where nginx is lenient about the end of a body, it tells control its own reading of it."""
+def test_lenient_chunks_are_forwarded_unambiguously(mirror: Mirror) -> None:
+    """Where nginx is lenient about the end of a body, it forwards its own reading to control."""
     head = b"POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = send(mirror, head + b"0;\n\r\n\r\n" + HIDDEN)
-    # So the rest is a request to nginx, which has no such thing.
+    # So the rest is a request to nginx, for a path that does not exist.
     assert re.findall(rb"HTTP/1\.1 (\d+) ", answer) == [b"401", b"404"]
     assert answer.endswith(b"404: not on this mirror\n")
 
@@ -175,20 +175,20 @@ def test_end_of_chunks(mirror: Mirror) -> None:
         b"X-HTTP-Method-Override: GET",
     ],
 )
-def test_what_is_hidden_in_a_body_stays_there(mirror: Mirror, headers: bytes) -> None:
-    """Headers that one reader might take for others change neither where a body ends nor what is asked."""
+def test_headers_hidden_in_a_body_have_no_effect(mirror: Mirror, headers: bytes) -> None:
+    """Text in a body that looks like headers changes neither the body's end nor the request."""
     length = b"Content-Length: %d" % len(HIDDEN)
     head = b"POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\n" + headers + b"\r\n" + length + b"\r\n\r\n"
     answer = send(mirror, head + HIDDEN + b"GET /absent HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n")
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
-    # Without the token; what follows is answered where the connection is kept.
+    # Without the token; the rest is answered if the connection is kept.
     assert [status for status in statuses if status != b"100"] in ([b"401"], [b"401", b"404"])
     assert not INSIDE.search(answer)
 
 
 @pytest.mark.proves("security/clients")
-def test_bodies(stack: Stack, mirror: Mirror) -> None:
-    """A body that is too long is refused before it is sent, and of a stranger's body nothing is kept at all."""
+def test_long_body_is_refused_early(stack: Stack, mirror: Mirror) -> None:
+    """nginx refuses a body that is too long before it is sent, and buffers no body of an unknown client."""
     head = "POST /api/v1/runs HTTP/1.1\r\nHost: mirror\r\nContent-Length: {}\r\n{}\r\n"
     token = f"Authorization: Bearer {mirror.token}\r\n"
     assert first_answer(mirror, head.format(2 << 20, token)) == (413, "text/plain")
@@ -200,7 +200,7 @@ def test_bodies(stack: Stack, mirror: Mirror) -> None:
 
 
 def first_answer(mirror: Mirror, sent: str) -> tuple[int, str]:
-    """Send this, and return status and type of what is answered before anything else is sent."""
+    """Send this, and return status and type of the answer that comes before anything else is sent."""
     url = mirror.client.base_url
     with socket.create_connection((url.host, url.port or 80), timeout=15) as connection:
         connection.sendall(sent.encode())
@@ -211,8 +211,8 @@ def first_answer(mirror: Mirror, sent: str) -> tuple[int, str]:
 
 @pytest.mark.proves("security/clients")
 @pytest.mark.parametrize("ranges", ["0-0,2-2,4-4", "0-", "-1", "0-99999,0-99999"])
-def test_ranges(mirror: Mirror, ranges: str) -> None:
-    """However many parts of a file are asked for, the answer is no longer than the file and its head."""
+def test_many_ranges_make_no_long_answer(mirror: Mirror, ranges: str) -> None:
+    """However many ranges a request has, the answer is no longer than the file and its headers."""
     path = mirror.files("large")[next(iter(mirror.files("large")))]
     size = int(mirror.client.head(path).headers["Content-Length"])
     many = ",".join([ranges] * (7_000 // (len(ranges) + 1)))
@@ -221,8 +221,8 @@ def test_ranges(mirror: Mirror, ranges: str) -> None:
 
 
 @pytest.mark.proves("security/clients")
-def test_forwarded_headers(mirror: Mirror) -> None:
-    """Nobody's word for an address, a host or a scheme changes an answer."""
+def test_forwarded_headers_of_clients_have_no_effect(mirror: Mirror) -> None:
+    """No header of a client about its address, host or scheme changes an answer."""
     lies = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "evil.example", "Host": "mirror"}
     for path in ("/api/v1/status", "/simple/Six", "/api/v1/runs/none"):
         plain = mirror.client.get(path)
@@ -232,8 +232,8 @@ def test_forwarded_headers(mirror: Mirror) -> None:
 
 
 @pytest.mark.proves("security/web-pages")
-def test_foreign_host(mirror: Mirror) -> None:
-    """By a name that nobody listed no word of API and page comes out of nginx, which serves pages and files by any."""
+def test_foreign_host_gets_no_api(mirror: Mirror) -> None:
+    """A host name that is not listed gets neither API nor page from nginx, but gets packages."""
     lied = {"Host": "evil.example"}
     for path in ("/api/v1/status", "/api/v1/runs", "/api/openapi.json", "/ui/", "/ui/downloads"):
         answer = mirror.client.get(path, headers=lied)

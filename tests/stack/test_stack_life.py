@@ -1,4 +1,4 @@
-"""What happens to a mirror between its first start and its end: it moves, it is watched, it is removed."""
+"""The life of a mirror after its first start: it is moved, checked and removed."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from stack.mirror import Mirror
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-# What a stack is made of, as `docker KIND ls` lists it.
+# A stack's objects, as `docker KIND ls` lists them.
 KINDS = (("container", "--all"), ("network",), ("volume",))
 NOBODY = "http://192.0.2.10:3128"  # TEST-NET-1
 
@@ -31,8 +31,8 @@ def disk(images: None, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def young(images: None, tmp_path: Path) -> Iterator[Stack]:
-    """Return a stack of its own, not started."""
+def unstarted(images: None, tmp_path: Path) -> Iterator[Stack]:
+    """Return a separate stack, not started."""
     policy = write_policy(tmp_path / "config/mirror.toml", "six")
     settings = {
         "MIRROR_CONFIG": str(policy.parent),
@@ -45,14 +45,14 @@ def young(images: None, tmp_path: Path) -> Iterator[Stack]:
 
 
 def documented(page: str, command: str) -> str:
-    """Return the documented command that begins so, as one line."""
+    """Return the documented command that begins with this, as one line."""
     found = re.search(rf"^{re.escape(command)}(?:.*\\\n)*.*", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE)
     assert found, f"docs/{page} has no command that begins with: {command}"
     return found[0].replace("\\\n", " ").partition(" #")[0]
 
 
 def installs(stack: Stack) -> list[str]:
-    """Return the files of six that the mirror serves, each of which was read."""
+    """Return the files of six that the mirror serves, after reading each."""
     with httpx2.Client(base_url=stack.url("nginx", 8080), trust_env=False) as client:
         mirror = Mirror(client, stack.execute("control", "mirrorctl", "token"))
         until(mirror.idle, seconds=30)
@@ -62,17 +62,17 @@ def installs(stack: Stack) -> list[str]:
 
 
 @pytest.mark.proves("reliability/host")
-def test_move_to_another_disk_downloads_nothing(young: Stack, disk: Path) -> None:
-    """The documented steps move the tree; the mirror serves the same files from there without asking for one again."""
-    young.up("fakepypi")
-    young.up("syncer", "nginx", "control")
-    served = installs(young)
-    young.compose("stop", "syncer")
+def test_move_to_another_disk_downloads_nothing(unstarted: Stack, disk: Path) -> None:
+    """The documented steps move the tree; the mirror serves the same files from there without a download."""
+    unstarted.up("fakepypi")
+    unstarted.up("syncer", "nginx", "control")
+    served = installs(unstarted)
+    unstarted.compose("stop", "syncer")
     copy = documented("disk-and-move.md", "docker run --rm --network none -v pypi-mirror_mirror:")
-    here = copy.replace("pypi-mirror_mirror", f"{young.project}_mirror").replace("/data/mirror", str(disk))
+    here = copy.replace("pypi-mirror_mirror", f"{unstarted.project}_mirror").replace("/data/mirror", str(disk))
     run("sh", "-ec", here)
-    moved = Stack(settings={**young.settings, "MIRROR_DATA": str(disk)}, project=young.project)
-    with httpx2.Client(base_url=young.url("fakepypi", 8000), trust_env=False) as client:
+    moved = Stack(settings={**unstarted.settings, "MIRROR_DATA": str(disk)}, project=unstarted.project)
+    with httpx2.Client(base_url=unstarted.url("fakepypi", 8000), trust_env=False) as client:
         upstream = Upstream(client)
         upstream.do("forget")
         moved.up("syncer", "nginx", "control")
@@ -82,28 +82,28 @@ def test_move_to_another_disk_downloads_nothing(young: Stack, disk: Path) -> Non
 
 
 @pytest.mark.proves("reliability/host")
-def test_uninstall_leaves_nothing(young: Stack) -> None:
+def test_uninstall_leaves_nothing(unstarted: Stack) -> None:
     """The documented command removes every container, network and volume of the stack."""
-    young.up("fakepypi")
-    young.up("syncer", "nginx", "control")
+    unstarted.up("fakepypi")
+    unstarted.up("syncer", "nginx", "control")
     command = documented("upgrade-and-uninstall.md", "docker compose --profile monitoring down")
-    young.compose(*command.removeprefix("docker compose ").split())
-    ours = f"--filter=label=com.docker.compose.project={young.project}"
+    unstarted.compose(*command.removeprefix("docker compose ").split())
+    ours = f"--filter=label=com.docker.compose.project={unstarted.project}"
     assert [run("docker", kind, "ls", "--quiet", *more, ours) for kind, *more in KINDS] == ["", "", ""]
 
 
 @pytest.mark.proves("reliability/host")
 @pytest.mark.parametrize("service", SERVICES)
-def test_health_check_goes_through_no_proxy(stack: Stack, service: str) -> None:
-    """A container that was given a proxy, by .env or by Docker's configuration, is healthy all the same."""
+def test_health_check_ignores_proxies(stack: Stack, service: str) -> None:
+    """A container with a proxy, set by .env or by Docker's configuration, is healthy."""
     configured = json.loads(shipped("--env-file=/dev/null", "config", "--format=json"))["services"][service]
     proxies = [f"--env={key}={NOBODY}" for key in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY")]
     stack.compose("exec", "--no-TTY", *proxies, service, *configured["healthcheck"]["test"][1:])
 
 
 @pytest.mark.proves("reliability/host")
-def test_image_that_cannot_be_pulled_costs_itself(stack: Stack, mirror: Mirror, tmp_path: Path) -> None:
-    """Where Grafana's image cannot be had, its own command fails; the mirror was started before, and runs on."""
+def test_missing_grafana_image_does_not_stop_the_mirror(stack: Stack, mirror: Mirror, tmp_path: Path) -> None:
+    """If Grafana's image cannot be pulled, only its own command fails; the mirror keeps running."""
     (tmp_path / "Dockerfile").write_text("FROM 127.0.0.1:1/none:1\n")
     override = tmp_path / "grafana.yaml"
     override.write_text(f"services: {{ grafana: {{ build: {tmp_path} }} }}\n")
@@ -117,8 +117,8 @@ def test_image_that_cannot_be_pulled_costs_itself(stack: Stack, mirror: Mirror, 
 
 
 @pytest.mark.proves("reliability/host")
-def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
-    """The settings that are documented for a second clone share no container, network or volume with the first."""
+def test_second_clone_shares_nothing(tmp_path: Path) -> None:
+    """The documented settings for a second clone share no container, network or volume with the first."""
     text = (REPOSITORY / "docs/second-mirror.md").read_text()
     (tmp_path / "env").write_text(text.partition("<<'END'\n")[2].partition("END\n")[0])
 
@@ -134,23 +134,23 @@ def test_second_clone_has_a_stack_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("reliability/host")
-def test_policy_that_cannot_be_read_names_the_remedy(young: Stack) -> None:
-    """A mirror.toml from a clone under umask 077 stops the start with the chmod that mends it."""
-    Path(young.settings["MIRROR_CONFIG"], "mirror.toml").chmod(0o600)
-    said = young.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=2)
+def test_unreadable_policy_names_the_remedy(unstarted: Stack) -> None:
+    """A mirror.toml from a clone under umask 077 stops the start with the chmod that fixes it."""
+    Path(unstarted.settings["MIRROR_CONFIG"], "mirror.toml").chmod(0o600)
+    said = unstarted.compose("run", "--rm", "--no-deps", "--no-TTY", "syncer", status=2)
     assert "chmod o+r mirror.toml" in said
     assert "Traceback" not in said
 
 
-def test_policy_that_an_editor_replaces_is_in_force_without_a_restart(young: Stack) -> None:
-    """A clone starts with the example; a mirror.toml that is renamed in is noticed, a wrong one harms nothing."""
-    directory = Path(young.settings["MIRROR_CONFIG"])
+def test_policy_replaced_by_an_editor_applies_without_a_restart(unstarted: Stack) -> None:
+    """The syncer starts with the example, applies a mirror.toml renamed into place, and rejects a wrong one safely."""
+    directory = Path(unstarted.settings["MIRROR_CONFIG"])
     policy = directory / "mirror.toml"
     example = policy.rename(directory / "mirror.example.toml")
-    young.up("fakepypi")
-    young.up("syncer", "nginx", "control")
-    assert installs(young)
-    assert "mirror.example.toml, the starter selection" in young.execute("control", "mirrorctl", "status")
+    unstarted.up("fakepypi")
+    unstarted.up("syncer", "nginx", "control")
+    assert installs(unstarted)
+    assert "mirror.example.toml, the starter selection" in unstarted.execute("control", "mirrorctl", "status")
 
     def replace(text: str) -> None:
         other = directory / "mirror.toml~"
@@ -159,14 +159,14 @@ def test_policy_that_an_editor_replaces_is_in_force_without_a_restart(young: Sta
         other.rename(policy)
 
     replace(example.read_text() + "latest = 0\n")
-    until(lambda: any("line 3: mirror.latest = 0" in line for line in young.logs("syncer")), seconds=20)
-    young.execute("syncer", "mirror-syncer", "check", status=2)
-    young.execute("control", "mirrorctl", "sync", "--follow", status=3)
-    young.compose("restart", "syncer")
-    until(lambda: "line 3: mirror.latest = 0" in young.execute("control", "mirrorctl", "status"), seconds=30)
+    until(lambda: any("line 3: mirror.latest = 0" in line for line in unstarted.logs("syncer")), seconds=20)
+    unstarted.execute("syncer", "mirror-syncer", "check", status=2)
+    unstarted.execute("control", "mirrorctl", "sync", "--follow", status=3)
+    unstarted.compose("restart", "syncer")
+    until(lambda: "line 3: mirror.latest = 0" in unstarted.execute("control", "mirrorctl", "status"), seconds=30)
     replace('[mirror]\nprojects = ["idna"]\n')
-    until(lambda: any("policy read" in line for line in young.logs("syncer")), seconds=20)
-    young.execute("control", "mirrorctl", "sync", "--follow")
-    with httpx2.Client(base_url=young.url("nginx", 8080), trust_env=False) as client:
+    until(lambda: any("policy read" in line for line in unstarted.logs("syncer")), seconds=20)
+    unstarted.execute("control", "mirrorctl", "sync", "--follow")
+    with httpx2.Client(base_url=unstarted.url("nginx", 8080), trust_env=False) as client:
         answers = {name: client.get(f"/simple/{name}/").status_code for name in ("idna", "six")}
     assert answers == {"idna": 200, "six": 404}

@@ -1,8 +1,8 @@
 """
 The real Prometheus of the profile "monitoring", before the real stack.
 
-It scrapes every three seconds, judges every second, and alerts wait for two: that much is the test's, the rules are the
-shipped ones. (Control waits two seconds for a syncer that is away, and no scrape may take longer than their interval.)
+The tests scrape every three seconds, evaluate every second, and alerts wait for two; the rules are the shipped ones.
+(Control waits two seconds for an absent syncer, and no scrape may take longer than the interval.)
 """
 
 import re
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Watched:
-    """A mirror, its upstream, and who watches it."""
+    """A mirror, its upstream, and its Prometheus."""
 
     stack: Stack
     mirror: Mirror
@@ -45,19 +45,19 @@ class Watched:
         return found
 
     def value(self, expression: str) -> float | None:
-        """Return what an expression with one series is now."""
+        """Return the current value of an expression with one series."""
         found = self.query(expression)
         return float(found[0]["value"][1]) if found else None
 
     def firing(self) -> set[tuple[str, str]]:
-        """Return the alerts that fire, each with the service that it is of, if it is of one."""
+        """Return the firing alerts, each with its service, if it has one."""
         alerts = self.prometheus.get("/api/v1/alerts").raise_for_status().json()["data"]["alerts"]
         labels = [alert["labels"] for alert in alerts if alert["state"] == "firing"]
         return {(label["alertname"], label.get("service", "")) for label in labels}
 
 
 def hurried(directory: Path) -> Path:
-    """Return a compose file that builds Prometheus from a hurried copy of the configuration, made under umask 077."""
+    """Return a compose file that builds Prometheus with short intervals, from files copied under umask 077."""
     shutil.copytree(REPOSITORY / "monitoring" / "prometheus", directory / "prometheus")
     for path in (directory / "prometheus").rglob("*"):
         if path.suffix == ".yml":
@@ -73,7 +73,7 @@ def hurried(directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return a mirror of everything that synced twice before Prometheus' eyes, with clients that were served."""
+    """Return a mirror of the whole index that Prometheus saw sync twice, and that served clients."""
     directory = tmp_path_factory.mktemp("monitoring")
     policy = directory / "config" / "mirror.toml"
     policy.parent.mkdir(mode=0o755)
@@ -104,7 +104,7 @@ def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             assert run["state"] == "succeeded"
             assert watched.mirror.missing(["six"]) == []
             until(lambda: watched.value("job:pypi_mirror_upstream_errors_per_request:ratio_rate5m") == 0, seconds=30)
-            # What was just served is counted, and scraped, some seconds later.
+            # Served requests are counted and scraped some seconds later.
             served = 'max(job_route:pypi_mirror_served_5xx_per_request:ratio_rate5m{route!="control"})'
             until(lambda: watched.value(served) == 0, seconds=30)
             yield watched
@@ -112,8 +112,8 @@ def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         stack.down()
 
 
-def test_target_is_up(watched: Watched) -> None:
-    """Prometheus, in its network, reaches control, and control the syncer."""
+def test_prometheus_reaches_its_target(watched: Watched) -> None:
+    """Prometheus reaches control in its network, and control reaches the syncer."""
     assert watched.value('up{job="pypi-mirror"}') == 1
     assert watched.value("pypi_mirror_syncer_up") == 1
     assert watched.value('pypi_mirror_last_completion_timestamp_seconds{kind="sync"} > time() - 600') is not None
@@ -121,27 +121,27 @@ def test_target_is_up(watched: Watched) -> None:
     assert watched.firing() == set()
 
 
-def test_few_series(watched: Watched) -> None:
-    """The whole mirror is some hundred series."""
+def test_mirror_has_few_series(watched: Watched) -> None:
+    """The whole mirror has some hundred series."""
     assert 100 < (watched.value('count({__name__=~"pypi_mirror_.*"})') or 0) < 400
 
 
 @pytest.mark.proves("reliability/host")
-def test_users_are_nobody(watched: Watched) -> None:
-    """Prometheus runs as the user whose volume it is, and can write nothing else."""
+def test_prometheus_runs_unprivileged(watched: Watched) -> None:
+    """Prometheus runs as the user that owns its volume, and can write nowhere else."""
     assert watched.stack.execute("prometheus", "id", "-u") == "65534"
     watched.stack.execute("prometheus", "touch", "/etc/prometheus/x", status=1)
     assert watched.stack.inspect("prometheus", "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}") == "true [ALL]"
 
 
 @pytest.mark.parametrize("query", [pytest.param(query, id=query.panel) for query in queries()])
-def test_no_panel_is_empty(watched: Watched, query: Query) -> None:
-    """Every query of every dashboard, asked as Grafana asks it, has something to show."""
+def test_every_panel_shows_data(watched: Watched, query: Query) -> None:
+    """Every query of every dashboard, sent as Grafana sends it, returns data."""
     assert watched.query(query.over(rate="15s", shown="5m"), seconds=120), query.expression
 
 
-def test_broken_upstream_is_told(watched: Watched) -> None:
-    """When upstream breaks, MirrorSyncFailing fires, which the Overview tells, and ends with the next good sync."""
+def test_broken_upstream_fires_an_alert(watched: Watched) -> None:
+    """MirrorSyncFailing fires when upstream breaks, the Overview shows it, and it ends with the next good sync."""
     for target in ("root", "page"):
         watched.upstream.fault(target, {"status": {"code": 503, "retry_after": 3600}})
     assert watched.mirror.sync()["state"] == "failed"
@@ -154,8 +154,8 @@ def test_broken_upstream_is_told(watched: Watched) -> None:
     until(lambda: watched.firing() == set(), seconds=30)
 
 
-def test_stopped_syncer_is_told(watched: Watched) -> None:
-    """When the syncer is stopped, MirrorTargetDown names it and its last state stays; started again, all is well."""
+def test_stopped_syncer_fires_an_alert(watched: Watched) -> None:
+    """MirrorTargetDown fires when the syncer stops, its last state stays visible, and a restart ends the alert."""
     projects = watched.value("sum(pypi_mirror_projects)")
     watched.stack.compose("stop", "syncer")
     try:

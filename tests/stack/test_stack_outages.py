@@ -1,4 +1,4 @@
-"""Whatever dies, what is published stays whole."""
+"""Published content stays complete, whatever stops."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ OURS = {".mirror-id", ".lock", ".staging", ".withdrawn", ".generation", ".ballas
 
 @contextmanager
 def watched(stack: Stack, *projects: str) -> Iterator[Mirror]:
-    """Read pages and ask for all files that they name, over and over, and fail if one was ever missing."""
+    """Read pages and request all files that they name, repeatedly; fail if one was ever missing."""
     missing: list[str] = []
     rounds = 0
     ended = threading.Event()
@@ -44,8 +44,8 @@ def watched(stack: Stack, *projects: str) -> Iterator[Mirror]:
     assert missing == []
 
 
-def test_serving_alone(stack: Stack, mirror: Mirror) -> None:
-    """With syncer and control killed, installs still work, the API is a 502, and both come back."""
+def test_nginx_serves_while_other_services_are_down(stack: Stack, mirror: Mirror) -> None:
+    """With syncer and control killed, installs still work, the API is a 502, and both services return."""
     stack.compose("kill", "syncer", "control")
     try:
         index = ("--index-url=http://nginx:8080/simple/", "--trusted-host=nginx")
@@ -59,11 +59,11 @@ def test_serving_alone(stack: Stack, mirror: Mirror) -> None:
     assert mirror.sync("six")["state"] == "succeeded"
 
 
-def test_killed_in_the_middle(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
+def test_killed_sync_continues_after_a_restart(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     """
-    A syncer killed in the middle of a sync goes on with the same run when it is back.
+    A syncer killed during a sync continues the same run once it is back.
 
-    At no moment does a page name a file that is not there, and nothing temporary or nameless is left in the end.
+    Meanwhile no page names a missing file; at the end no temporary and no unnamed file is left.
     """
     with watched(stack, *FILLERS, "large"):
         for filler in FILLERS:
@@ -92,8 +92,8 @@ def test_killed_in_the_middle(stack: Stack, mirror: Mirror, upstream: Upstream) 
     assert stack.execute("syncer", "find", "/srv/mirror/pypi/.staging", "-type", "f") == ""
 
 
-def test_stopped_in_the_middle(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
-    """`docker compose stop` in the middle of a sync ends by itself, without a kill, and the run goes on afterwards."""
+def test_stopped_sync_continues_after_a_restart(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
+    """`docker compose stop` ends a sync in time without a kill, and the run continues afterwards."""
     upstream.upload("six", "1.18.0")
     upstream.fault("page", {"delay": {"seconds": 0.5}})
     identifier = mirror.start(kind="sync")

@@ -1,4 +1,4 @@
-"""The tree needs none of us: whatever can send or mount files serves it."""
+"""The tree needs none of our services: anything that sends or mounts files can serve it."""
 
 import pytest
 
@@ -10,11 +10,11 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 INSTALL = ("pip", "install", "--target=/tmp/plain", "--no-cache-dir")
 
 
-def test_plain_http_server(stack: Stack, mirror: Mirror) -> None:
-    """A static file server that knows nothing of Python, with the volume as document root, serves pip."""
+def test_plain_http_server_serves_pip(stack: Stack, mirror: Mirror) -> None:
+    """A static file server with the volume as document root serves pip."""
     server = ("webfsd", "-F", "-p", "8000", "-r", "/mirror", "-f", "index.html")
     volume = f"--volume={stack.project}_mirror:/mirror:ro"
-    # webfsd wants a user that has a name.
+    # webfsd requires a user with a name.
     with container(volume, f"--network={stack.project}_front", "--user=www-data", CLIENT_IMAGE, *server) as started:
         address = run("docker", "inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", started)
         index = (f"--index-url=http://{address}:8000/pypi/web/simple", f"--trusted-host={address}")
@@ -24,16 +24,16 @@ def test_plain_http_server(stack: Stack, mirror: Mirror) -> None:
     assert "requests-2.32.3" in said
 
 
-def test_read_only_mount(stack: Stack, mirror: Mirror) -> None:
-    """A read-only mount of the tree, as of an NFS export, serves pip by file://, with no network at all."""
+def test_read_only_mount_serves_pip(stack: Stack, mirror: Mirror) -> None:
+    """A read-only mount of the tree, such as an NFS export, serves pip by file://, without a network."""
     mount = ("--network=none", f"--volume={stack.project}_mirror:/mnt/mirror:ro")
     index = "--index-url=file:///mnt/mirror/pypi/web/simple"
     said = run("docker", "run", "--rm", *mount, CLIENT_IMAGE, *INSTALL, index, "requests")
     assert "requests-2.32.3" in said
 
 
-def test_other_mirrors(stack: Stack, mirror: Mirror) -> None:
-    """Files that lie beside pypi/ on the volume, as another mirror's do, are served under their own path."""
+def test_other_mirrors_are_served_beside_pypi(stack: Stack, mirror: Mirror) -> None:
+    """nginx serves files beside pypi/ on the volume, such as another mirror's, under their own path."""
     write = "mkdir -p /srv/mirror/ubuntu/dists && echo 'Codename: noble' > /srv/mirror/ubuntu/dists/Release"
     stack.execute("syncer", "sh", "-c", write)
     until(lambda: mirror.client.get("/ubuntu/dists/Release").status_code == 200, seconds=5)

@@ -1,4 +1,4 @@
-"""The shipped stack against PyPI itself."""
+"""The shipped stack with PyPI as its upstream."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from stack.conftest import write_policy
 pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.timeout(900)]
 
 
-def test_three_real_projects(images: None, tmp_path: Path) -> None:
-    """With no .env at all, a client without a way out installs what the mirror got from PyPI a moment ago."""
+def test_three_real_projects_are_installed(images: None, tmp_path: Path) -> None:
+    """Without an .env, a client without Internet access installs what the mirror just downloaded from PyPI."""
     policy = write_policy(tmp_path / "config/mirror.toml", "six", "idna", "packaging")
     policy.write_text(policy.read_text() + "latest = 1\n")
     stack = Stack(settings={"MIRROR_CONFIG": str(policy.parent)})

@@ -1,4 +1,4 @@
-"""The stack behind Debian's nginx and Apache, set up as docs/reverse-proxy.md shows, under a path of their own."""
+"""The stack behind Debian's nginx and Apache under a path, set up as docs/reverse-proxy.md shows."""
 
 import re
 import secrets
@@ -33,7 +33,7 @@ http {{
 
 
 def shown(language: str) -> str:
-    """Return the configuration that the documentation shows for a proxy, with this stack's nginx behind it."""
+    """Return the documented configuration of a proxy, with this stack's nginx behind it."""
     (block,) = re.findall(rf"```{language}\n(.*?)```", SHOWN, re.DOTALL)
     assert "http://mirror:8080/" in block
     return str(block).replace("http://mirror:8080/", "http://nginx:8080/")
@@ -50,7 +50,7 @@ def apache() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["nginx", "apache"])
 def proxy(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of the mirror behind a proxy; in the stack's network the proxy's name is what it is."""
+    """Return the URL of the mirror behind a proxy; in the stack's network the host name is the proxy's."""
     configuration = tmp_path_factory.mktemp("proxy") / "proxy.conf"
     if request.param == "nginx":
         configuration.write_text(NGINX.format(shown=shown("nginx")))
@@ -71,7 +71,7 @@ def proxy(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest
 
 
 def answers(url: str) -> bool:
-    """Return whether something answers there, and well."""
+    """Return whether the URL answers with success."""
     try:
         return httpx2.get(url, trust_env=False, timeout=5).status_code == 200
     except httpx2.TransportError:
@@ -99,7 +99,7 @@ def client(proxy: str, mirror: Mirror) -> Iterator[httpx2.Client]:
     ],
 )
 def test_redirects_stay_below_the_path(client: httpx2.Client, proxy: str, path: str, end: str) -> None:
-    """Whatever is redirected ends below the proxy's path, at a page whose files are there."""
+    """Every redirect ends below the proxy's path, at a page whose files exist."""
     answer = client.get(proxy + path, headers={"Accept": "text/html"})
     assert (answer.status_code, str(answer.url)) == (200, proxy + end)
     files = re.findall(r'href="([^"#]*packages/[^"#]+)', answer.text)
@@ -108,7 +108,7 @@ def test_redirects_stay_below_the_path(client: httpx2.Client, proxy: str, path: 
 
 
 def test_page_works_below_the_path(client: httpx2.Client, proxy: str) -> None:
-    """A browser at the proxy's path gets the operator's page, all that it loads and links, and the right index URL."""
+    """A browser at the proxy's path gets the operator's page, all its assets, and the right index URL."""
     home = client.get(f"{proxy}/", headers={"Accept": "text/html"})
     assert str(home.url) == f"{proxy}/ui/"
     for page in ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/downloads", "/ui/use", "/api/docs"):
@@ -121,7 +121,7 @@ def test_page_works_below_the_path(client: httpx2.Client, proxy: str) -> None:
     assert f"{proxy}/simple/" in client.get(f"{proxy}/ui/use").text
 
 
-def test_api_leads_on_below_the_path(client: httpx2.Client, proxy: str, mirror: Mirror) -> None:
+def test_api_links_stay_below_the_path(client: httpx2.Client, proxy: str, mirror: Mirror) -> None:
     """The API's ``Link`` and ``Location`` lead below the proxy's path."""
     first = client.get(f"{proxy}/api/v1/projects?limit=1")
     second = client.get(urljoin(str(first.url), first.links["next"]["url"]))
@@ -137,7 +137,7 @@ def test_api_leads_on_below_the_path(client: httpx2.Client, proxy: str, mirror: 
 def test_clients_install_below_the_path(
     proxy: str, stack: Stack, mirror: Mirror, tool: str, request: pytest.FixtureRequest
 ) -> None:
-    """pip and uv install through the proxy, also by an index URL with a slash too many."""
+    """pip and uv install through the proxy, also by an index URL with an extra slash."""
     host = f"proxy-{request.node.callspec.params['proxy']}"
     for index in (f"http://{host}{PREFIX}/simple/", f"http://{host}{PREFIX}/simple//"):
         install = {

@@ -18,7 +18,7 @@ FORCE = {"kind": "sync", "force": True}
 
 @pytest.fixture
 def held(mirror: Mirror, upstream: Upstream) -> str:
-    """Return a sync of everything that upstream holds up for as long as the test lasts."""
+    """Return a sync of the whole index that upstream delays for as long as the test lasts."""
     upstream.fault("page", {"gate": {}}, project="large")
     upstream.do("forget")
     identifier = mirror.start(kind="sync")
@@ -28,7 +28,7 @@ def held(mirror: Mirror, upstream: Upstream) -> str:
 
 @pytest.mark.parametrize("by", ["api", "mirrorctl", "mirror-syncer"])
 def test_named_sync_overtakes(stack: Stack, mirror: Mirror, upstream: Upstream, held: str, by: str) -> None:
-    """While a long sync runs, `sync requests` ends within ten seconds with what is new, and the long one goes on."""
+    """`sync requests` ends within ten seconds during a long sync, with the new release, and the long sync continues."""
     version = {"api": "3.0", "mirrorctl": "3.1", "mirror-syncer": "3.2"}[by]
     upstream.upload("requests", version)
     began = time.monotonic()
@@ -46,8 +46,8 @@ def test_named_sync_overtakes(stack: Stack, mirror: Mirror, upstream: Upstream, 
     assert mirror.wait(held)["state"] == "succeeded"
 
 
-def test_force(stack: Stack, mirror: Mirror) -> None:
-    """A forced sync by one POST is accepted with its place, ends well, and is counted in /metrics."""
+def test_forced_sync_is_accepted_and_counted(stack: Stack, mirror: Mirror) -> None:
+    """A forced sync by one POST is accepted with its location, succeeds, and is counted in /metrics."""
     pattern = re.compile(r'^pypi_mirror_runs_total\{kind="sync",outcome="succeeded"\} (\S+)$', re.MULTILINE)
 
     def succeeded() -> float:
@@ -64,8 +64,8 @@ def test_force(stack: Stack, mirror: Mirror) -> None:
     assert succeeded() == before + 1
 
 
-def test_events_pass_nginx(mirror: Mirror, upstream: Upstream, held: str) -> None:
-    """A run's events come through nginx as they happen: the first while the run is held up, the last with its end."""
+def test_events_arrive_through_nginx_at_once(mirror: Mirror, upstream: Upstream, held: str) -> None:
+    """A run's events arrive through nginx at once: the first while the run is held, the last at its end."""
     with mirror.client.stream("GET", f"/api/v1/runs/{held}/events") as answer:
         documents = (json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line.startswith("data"))
         assert next(documents)["state"] == "running"
@@ -75,8 +75,8 @@ def test_events_pass_nginx(mirror: Mirror, upstream: Upstream, held: str) -> Non
 
 
 @pytest.mark.proves("security/clients")
-def test_without_token(mirror: Mirror) -> None:
-    """Without the token, or with another, nobody starts a run, and the answer says how to authenticate."""
+def test_run_without_the_token_is_refused(mirror: Mirror) -> None:
+    """Without the right token nobody starts a run, and the answer says how to authenticate."""
     for headers in ({}, {"Authorization": "Bearer not-the-token-at-all"}):
         answer = mirror.client.post("/api/v1/runs", json=FORCE, headers=headers)
         assert answer.status_code == 401
@@ -85,16 +85,16 @@ def test_without_token(mirror: Mirror) -> None:
     assert mirror.idle()
 
 
-def test_equal_requests(mirror: Mirror, upstream: Upstream, held: str) -> None:
-    """A second equal POST while the first one waits returns the same run."""
+def test_equal_request_returns_the_queued_run(mirror: Mirror, upstream: Upstream, held: str) -> None:
+    """A second equal POST returns the same run while the first one is queued."""
     first, second = (mirror.ask(**FORCE).json() for _ in range(2))
     assert (first["state"], second["id"]) == ("queued", first["id"])
     upstream.do("clear")
     assert mirror.wait(first["id"])["state"] == "succeeded"
 
 
-def test_plan(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
-    """`mirror-syncer plan` tells beside a running service what a sync would do, and why, project by project."""
+def test_plan_beside_a_running_service_shows_actions(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
+    """`mirror-syncer plan` shows beside a running service what a sync would do and why, by project."""
     upstream.upload("six", "9.0")
     plan = json.loads(stack.execute("syncer", "mirror-syncer", "plan", "--json", "six", "large"))
     upstream.do("delete_release", project="six", version="9.0")
@@ -102,8 +102,8 @@ def test_plan(stack: Stack, mirror: Mirror, upstream: Upstream) -> None:
     assert all(line["reason"] for line in plan["projects"])
 
 
-def test_page(mirror: Mirror) -> None:
-    """A browser that opens the host gets the page, all that it loads, this host's URL, and links that lead on."""
+def test_browser_gets_the_operators_page(mirror: Mirror) -> None:
+    """A browser that opens the host gets the page, all its assets, this host's URL, and working links."""
     page = mirror.client.get("/", headers={"Accept": "text/html,application/xhtml+xml"}, follow_redirects=True)
     assert (page.status_code, page.url.path) == (200, "/ui/")
     assets = set(re.findall(r'(?:src|href)="\.\.(/ui/static/[^"]+)"', page.text))

@@ -1,4 +1,4 @@
-"""Where the operator's secrets go, on the shipped stack at its most talkative: to whom they are for alone."""
+"""The shipped stack, at its most verbose log level, shows the operator's secrets to nobody else."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ TOKEN, PASSWORD, OF_PROXY = secrets.token_hex(32), f"pw-{secrets.token_hex(8)}",
 
 
 def hidden(*words: str) -> list[str]:
-    """Return the words, and what Basic makes of them, with or without a user."""
+    """Return the words, and their Basic encodings, with or without a user."""
     users = ("", "operator:", "doorman:")
     return [*words, *(base64.b64encode(f"{user}{word}".encode()).decode() for word in words for user in users)]
 
@@ -34,10 +34,10 @@ SECRETS = hidden(TOKEN, PASSWORD, OF_PROXY)
 @dataclass
 class Guarded:
     """
-    A stack that was told a token, a login for its upstream and one for its proxy.
+    A stack with a token, a login for its upstream and one for its proxy.
 
     Attributes:
-        said: all that its callers were answered.
+        said: all answers to its callers.
     """
 
     stack: Stack
@@ -49,9 +49,9 @@ class Guarded:
     urls: dict[int, str] = field(default_factory=dict)
 
     def call(self, method: str, path: str, *, token: str | None = None, port: int = 8080, **more: object) -> int:
-        """Call nginx or, on its own port, control; keep what is answered, and return its status."""
+        """Call nginx or, on its own port, control; keep the answer, and return its status."""
         headers = {"Authorization": token} if token is not None else {}
-        if port not in self.urls:  # asked once: an answer takes a third of a second
+        if port not in self.urls:  # requested once: an answer takes a third of a second
             self.urls[port] = self.stack.url({8080: "nginx", 8081: "control"}[port], port)
         with httpx2.Client(base_url=self.urls[port], trust_env=False, timeout=10) as client:
             answer = client.request(method, path, headers=headers, **more)  # type: ignore[arg-type]
@@ -60,14 +60,14 @@ class Guarded:
 
 
 def let_in(upstream: Upstream, password: str) -> None:
-    """Have upstream let in whoever knows this password, and nobody else."""
+    """Let upstream accept only this password."""
     upstream.do("clear")
     for on in ("page", "file", "metadata"):
         upstream.fault(on, {"require_login": {"user": "operator", "password": password}})
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a file in place, as whoever replaces a secret does, readable by the services."""
+    """Write a file in place, as an operator replaces a secret, readable by the services."""
     path.write_text(text)
     path.chmod(0o644)
     return path
@@ -111,8 +111,8 @@ def guarded(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         stack.down()
 
 
-def ways_in(guarded: Guarded) -> None:
-    """Call all that can be called, with the token, with what looks like it, and without."""
+def call_everything(guarded: Guarded) -> None:
+    """Make every call, with the token, with similar ones, and without."""
     tokens = [
         None,
         f"Bearer {TOKEN}",
@@ -139,24 +139,24 @@ def ways_in(guarded: Guarded) -> None:
         guarded.call("GET", path, token=right)
 
 
-def test_login_reaches_its_upstream(guarded: Guarded) -> None:
-    """What is searched for below was in use: the upstream, which wants the login, was mirrored with it."""
+def test_login_is_used_for_its_upstream(guarded: Guarded) -> None:
+    """The mirror used the login that the next test searches for: upstream requires it."""
     assert guarded.mirror.missing(["six", "idna"]) == []
     asked = guarded.upstream.do("requests")["requests"]
     assert base64.b64encode(f"operator:{PASSWORD}".encode()).decode() in json.dumps(asked)
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
+def test_secrets_appear_only_in_their_files(guarded: Guarded) -> None:
     """
-    After every call, right and wrong, with the services on and off, no secret is anywhere but in its file.
+    After every call, right and wrong, with services up and down, each secret is only in its file.
 
-    Not in a log at level debug, an answer, `docker inspect`, a command line, an environment, the tree or a state.
+    It is in no debug log, answer, `docker inspect`, command line, environment, tree or state.
     """
     stack = guarded.stack
-    ways_in(guarded)
+    call_everything(guarded)
     until(guarded.mirror.idle, seconds=60)
-    # What a sync, a plan and a failing proxy say on a terminal.
+    # The terminal output of a sync, a plan and a failing proxy.
     for command in (("sync", "six"), ("plan", "six"), ("plan", "--json"), ("verify",)):
         guarded.said.append(stack.execute("syncer", "mirror-syncer", *command))
     https = ("--env=MIRROR_UPSTREAM=https://pypi.invalid", "--entrypoint=sh", "syncer", "-c")
@@ -197,7 +197,7 @@ def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
         "control": "/var/lib/pypi-mirror-control /logs",
     }
     for service, place in places.items():
-        # The pattern comes by stdin, so that it stands in no command line that is searched.
+        # The pattern comes by stdin, so it is in no searched command line.
         grep = "grep --files-with-matches --recursive --no-messages --fixed-strings --file=-"
         script = f"{grep} {place} /tmp /run /proc/[0-9]*/environ; true"
         found[service] = stack.execute(service, "sh", "-c", script, stdin=patterns).split()
@@ -206,8 +206,8 @@ def test_secrets_are_told_to_nobody(guarded: Guarded) -> None:
 
 
 @pytest.mark.proves("security/tokens-and-secrets")
-def test_rotation(guarded: Guarded) -> None:
-    """Another token and another upstream's password, written into their files, are in force at once: no restart."""
+def test_rotated_secrets_work_without_a_restart(guarded: Guarded) -> None:
+    """A new token and a new upstream password, written into their files, work at once without a restart."""
     stack = guarded.stack
     until(guarded.mirror.idle, seconds=60)
     started = [stack.inspect(service, "{{.Id}} {{.State.StartedAt}}") for service in SERVICES]
@@ -235,7 +235,7 @@ def test_rotation(guarded: Guarded) -> None:
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("content", ["", "changeme", "change-me-change-me", "0000000000000000"])
 def test_worthless_token_stops_control(guarded: Guarded, tmp_path: Path, content: str) -> None:
-    """With a token that is empty, too short or a placeholder control does not start, and says why without it."""
+    """Control refuses to start with a token that is empty, too short or a placeholder, and says why without it."""
     path = write(tmp_path / "token", content)
     settings = {**guarded.stack.settings, "MIRROR_CONTROL_TOKEN_FILE": str(path)}
     stack = Stack(settings=settings, project=guarded.stack.project)
@@ -246,10 +246,10 @@ def test_worthless_token_stops_control(guarded: Guarded, tmp_path: Path, content
 
 @pytest.mark.proves("security/tokens-and-secrets")
 @pytest.mark.parametrize("service", SERVICES)
-def test_images_hold_nothing(images: None, service: str) -> None:
-    """A build that was given a proxy's password leaves it in no layer, history or property; and no secret's file."""
+def test_images_hold_no_secret(images: None, service: str) -> None:
+    """A build with a proxy's password leaves it in no layer, history or property, and no secret's file either."""
     proxy = f"http://doorman:{OF_PROXY}@127.0.0.1:9"
-    # All of it is in the cache, which goes by everything but a proxy.
+    # All of it is in the cache, whose key contains everything except a proxy.
     Stack(project="pypi-mirror-test", settings={"HTTPS_PROXY": proxy}).compose("build", "--quiet", service)
     image = f"pypi-mirror-test-{service}"
     told = run("docker", "history", "--no-trunc", image) + run("docker", "image", "inspect", image)

@@ -1,4 +1,4 @@
-"""What an operator can set, where it lies on the host, and what a wrong one is told."""
+"""Operators' settings, their paths on the host, and the messages about wrong ones."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def directory(stack: Stack, tmp_path: Path) -> Iterator[Path]:
-    """Return a directory that the services can write, and take their files out of it in the end."""
+    """Return a directory that the services can write, and take over their files at the end."""
     path = tmp_path / "mirror"
     path.mkdir()
     path.chmod(0o777)
@@ -47,11 +47,11 @@ def at(stack: Stack, path: Path) -> Stack:
     return Stack(settings={**stack.settings, "MIRROR_DATA": str(path)}, project=stack.project)
 
 
-def test_first_start(stack: Stack, tmp_path: Path) -> None:
-    """A start with nothing set says in one line that defaults are in force, and names the two files to edit."""
+def test_first_start_names_the_files_to_edit(stack: Stack, tmp_path: Path) -> None:
+    """A start without settings logs in one line that defaults apply, and names the two files to edit."""
     policy = write_policy(tmp_path / "config/mirror.toml", "six")
     mount = f"--volume={policy.parent}:/etc/pypi-mirror:ro"
-    # As compose.yaml sets it without an .env; without a network, so that it asks nobody.
+    # As compose.yaml sets it without an .env; without a network, so it sends no request.
     environment = stack.inspect("syncer", "{{range .Config.Env}}{{println .}}{{end}}").split("\n")
     fixed = [f"--env={line}" for line in environment if line.startswith(("MIRROR_POLICY=", "MIRROR_CA_FILE="))]
     assert len(fixed) == 2
@@ -65,8 +65,8 @@ def test_first_start(stack: Stack, tmp_path: Path) -> None:
     assert "mirror.toml" in told[0]
 
 
-def test_log_of_a_first_sync(stack: Stack, mirror: Mirror) -> None:
-    """A first sync is logged in forty lines at most: what is planned, how it goes, what failed, and one summary."""
+def test_log_of_a_first_sync_is_short(stack: Stack, mirror: Mirror) -> None:
+    """A first sync logs at most forty lines: the plan, the progress, the failures, and one summary."""
     log = stack.logs("syncer")
     ended = next(number for number, line in enumerate(log) if "run ended" in line)
     first = log[: ended + 1]
@@ -75,8 +75,8 @@ def test_log_of_a_first_sync(stack: Stack, mirror: Mirror) -> None:
     assert not [line for line in log if "Traceback" in line]
 
 
-def test_tree_at_a_path(other: Stack, directory: Path) -> None:
-    """With an absolute path in MIRROR_DATA the tree is made there, served from there, and there is no volume."""
+def test_tree_at_an_absolute_path_is_used(other: Stack, directory: Path) -> None:
+    """With an absolute path in MIRROR_DATA the tree is created and served there, and no volume exists."""
     there = at(other, directory)
     there.up("fakepypi")
     there.up("syncer", "nginx", "control")
@@ -93,8 +93,8 @@ def test_tree_at_a_path(other: Stack, directory: Path) -> None:
 
 
 @pytest.mark.proves("reliability/disk")
-def test_absent_path(other: Stack, tmp_path: Path) -> None:
-    """A path that is not there, such as a disk that is not mounted, is refused by name and not made."""
+def test_missing_path_is_refused(other: Stack, tmp_path: Path) -> None:
+    """The start refuses a missing path, such as a disk that is not mounted, by name, and does not create it."""
     absent = tmp_path / "absent"
     said = at(other, absent).compose("up", "--detach", "--no-build", "nginx", "syncer", status=1)
     assert str(absent) in said
@@ -102,7 +102,7 @@ def test_absent_path(other: Stack, tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("reliability/disk")
-def test_unwritable_path(other: Stack, tmp_path: Path) -> None:
+def test_unwritable_path_names_the_remedy(other: Stack, tmp_path: Path) -> None:
     """A directory that the syncer cannot write stops it with the command that would change that."""
     directory = tmp_path / "locked"
     directory.mkdir(mode=0o755)
@@ -112,8 +112,8 @@ def test_unwritable_path(other: Stack, tmp_path: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
-def test_own_secrets(other: Stack, tmp_path: Path) -> None:
-    """The operator's own token is control's; the operator's own certificate authorities and netrc are the syncer's."""
+def test_operators_secrets_reach_their_services(other: Stack, tmp_path: Path) -> None:
+    """Control gets the operator's token; the syncer gets the operator's certificate authorities and netrc."""
     token, authority, netrc = tmp_path / "token", tmp_path / "authority.pem", tmp_path / "netrc"
     token.write_text("0123456789abcdef0123456789abcdef\n")
     authority.write_text("not read before the syncer trusts it\n")
@@ -129,8 +129,8 @@ def test_own_secrets(other: Stack, tmp_path: Path) -> None:
     assert printed == f"{authority.read_text()}{netrc.read_text()}".strip()
 
 
-def test_example_uncommented(tmp_path: Path) -> None:
-    """compose.yaml understands every line of .env.example: uncommented they change nothing but what is passed on."""
+def test_uncommented_example_changes_nothing(tmp_path: Path) -> None:
+    """compose.yaml accepts every line of .env.example; uncommented, they change only the passed variables."""
     example = (REPOSITORY / ".env.example").read_text()
     (tmp_path / ".env").write_text(re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE))
     configurations = [
@@ -144,8 +144,8 @@ def test_example_uncommented(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("security/mistakes")
-def test_misspelt_key(other: Stack, tmp_path: Path) -> None:
-    """A key in .env that does not exist stops the start, and the message names the one that was meant."""
+def test_misspelt_key_is_refused(other: Stack, tmp_path: Path) -> None:
+    """An unknown key in .env stops the start, and the message suggests the intended one."""
     for name in ("compose.yaml", "compose.data.yaml"):
         shutil.copy(REPOSITORY / name, tmp_path)
     shutil.copytree(REPOSITORY / "config", tmp_path / "config", dirs_exist_ok=True)
@@ -157,7 +157,7 @@ def test_misspelt_key(other: Stack, tmp_path: Path) -> None:
     assert "MIRROR_UPSTRAEM is no setting; did you mean MIRROR_UPSTREAM?" in said
 
 
-def test_wrong_value_is_not_waited_for(other: Stack) -> None:
+def test_wrong_value_fails_the_start_quickly(other: Stack) -> None:
     """`up --wait` with a wrong value fails within seconds by the container's name, whose log has key and remedy."""
     wrong = Stack(settings={**other.settings, "MIRROR_SCHEDULE": "hourly"}, project=other.project)
     began = time.monotonic()

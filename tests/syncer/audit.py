@@ -1,4 +1,4 @@
-"""What this process does to the file system, seen by an audit hook of the interpreter's own (PEP 578)."""
+"""What this process changes in the file system, as Python's audit hook reports it (PEP 578)."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# How many of an event's arguments are paths. libcurl and SQLite write in C; what these are told to open is ours.
+# How many of an event's arguments are paths. libcurl and SQLite write in C, to paths that we pass to them.
 _PATHS = {
     "os.chmod": 1,
     "os.chown": 1,
@@ -28,7 +28,7 @@ _listeners: list[set[str]] = []
 
 @contextmanager
 def touched() -> Iterator[set[str]]:
-    """Collect the paths that are written, made, moved or removed within the block, and programs that are started."""
+    """Collect the paths that the block writes, creates, moves or removes, and the programs that it starts."""
     _install()
     paths: set[str] = set()
     _listeners.append(paths)

@@ -1,4 +1,4 @@
-"""A mirror host in a temporary directory, before a PyPI that misbehaves on demand."""
+"""A mirror host in a temporary directory, before a PyPI with faults on demand."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import fakepypi
 import postgres
 from mirror_syncer.catalog import Catalog
-from syncer.dying import Nursery, nursery
+from syncer.crash_injection import ForkServer, start_fork_server
 from syncer.site import Site
 
 
@@ -27,33 +27,33 @@ def site(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Return what tells the log so far: the syncer's own, which is printed, and that of Python's, such as asyncio's."""
+    """Return the log so far: the syncer's own, which is printed, and Python's, such as asyncio's."""
     return lambda: caplog.text + capsys.readouterr().out
 
 
 @pytest.fixture(scope="session")
-def two_nurseries() -> Iterator[tuple[Nursery, Nursery]]:
-    """Two warm processes, from which others are forked that die at a step. To warm one up takes two seconds."""
-    with nursery() as one, nursery() as other:
+def two_fork_servers() -> Iterator[tuple[ForkServer, ForkServer]]:
+    """Two fork servers, for processes that are killed at a step. Starting one takes two seconds."""
+    with start_fork_server() as one, start_fork_server() as other:
         yield one, other
 
 
 @pytest.fixture(scope="session")
-def warm(two_nurseries: tuple[Nursery, Nursery]) -> Nursery:
-    """Where processes come from that die at a step, one at a time."""
-    return two_nurseries[0]
+def fork_server(two_fork_servers: tuple[ForkServer, ForkServer]) -> ForkServer:
+    """A fork server, for processes that are killed at a step, one at a time."""
+    return two_fork_servers[0]
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.Server]:
-    """A PostgreSQL, started for the first test that wants it."""
+    """A PostgreSQL, started for the first test that uses it."""
     with postgres.serve() as server:
         yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.docker)])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where an empty database is, of each kind in turn."""
+    """The URL of an empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'catalog.sqlite'}"
     server: postgres.Server = request.getfixturevalue("postgres_server")
@@ -62,7 +62,7 @@ def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def catalog(catalog_url: str) -> Iterator[Catalog]:
-    """An empty catalog, on each kind of database in turn; the same one opens again by ``catalog_url``."""
+    """An empty catalog, on each kind of database in turn; ``catalog_url`` opens the same one again."""
     opened = Catalog(catalog_url)
     yield opened
     opened.close()
@@ -70,7 +70,7 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without proxies, to put some in."""
+    """An environment without proxies, to which tests add some."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

@@ -1,4 +1,4 @@
-"""Disks of a few megabytes, mounted for a test; it needs root, or sudo."""
+"""Disks of a few megabytes, mounted for a test; this needs root or sudo."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(directory: Path, *, size: int, inodes: int = 0) -> Iterator[None]:
-    """Mount a tmpfs of so many bytes and, where it is said, inodes."""
+    """Mount a tmpfs of this many bytes and, if given, inodes."""
     options = f"size={size},nr_inodes={inodes},uid={os.getuid()},gid={os.getgid()},mode=0755"
     _as_root("mount", "-t", "tmpfs", "-o", options, "tmpfs", directory)
     try:
@@ -21,7 +21,7 @@ def small_disk(directory: Path, *, size: int, inodes: int = 0) -> Iterator[None]
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """Let nobody write to a disk in the meantime; a view of it on top, since what is open keeps it from a remount."""
+    """Make a disk read-only within the block, by a bind mount on top: open files would prevent a remount."""
     _as_root("mount", "-o", "bind,ro", directory, directory)
     try:
         yield
@@ -31,7 +31,7 @@ def read_only(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def fill(directory: Path, *, leaving: int = 0) -> Iterator[None]:
-    """Fill a disk with somebody else's data until so many bytes are free; they go in the end."""
+    """Fill a disk with other data until this many bytes are free; remove the data at the end."""
     other = directory / "ubuntu"
     other.write_bytes(bytes(shutil.disk_usage(directory).free - leaving))
     try:

@@ -1,4 +1,4 @@
-"""What a mirror tells of itself, as control asks for it and shows it."""
+"""The state of a mirror as control requests and shows it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from syncer.site import Running
 
 @dataclass(frozen=True)
 class Observed:
-    """A status, and what a person is told of it."""
+    """A status, and the lines that a person reads about it."""
 
     observer: StatusReader
     status: Status
@@ -21,7 +21,7 @@ class Observed:
 
 
 def observe(running: Running) -> Observed:
-    """Look at a mirror as control does."""
+    """Request a mirror's state as control does."""
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
     observer = StatusReader(running.mirror, timetable)
     status = observer.status()

@@ -1,4 +1,4 @@
-"""A tree as another program left it, and a client that goes on installing from it, whatever happens to it."""
+"""A tree that another program left, and a client that keeps installing from it."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ class OldMirror:
     def write_page(
         self, name: str, entries: list[dict[str, Any]], *, json_too: bool = True, directory: str | None = None
     ) -> Path:
-        """Write a page, whatever it says."""
+        """Write a page with this content."""
         page = self.web / "simple" / (directory or name)
         page.mkdir(parents=True, exist_ok=True)
         html = f"<!DOCTYPE html><html><head><title>Links for {name}</title></head><body><h1>Links for {name}</h1>\n"
@@ -104,13 +104,13 @@ def _anchor(entry: dict[str, Any]) -> str:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:  # pytest shows what failed, not what was asked
+    def log_message(self, *_: object) -> None:  # pytest shows the failure, not the requests
         pass
 
 
 @dataclass
 class Client:
-    """Installs in a circle: reads each page in each of its files, and gets every file that it names."""
+    """Installs in a loop: reads every form of each page, and downloads every file that it names."""
 
     base: str
     projects: list[str]

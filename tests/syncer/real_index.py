@@ -1,4 +1,4 @@
-"""Other people's index servers, each as its project releases it, over a handful of packages of our own making."""
+"""Released versions of other index servers, with a few packages of ours."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ _START_SECONDS = 60
 
 
 def environment_of(name: str) -> Path:
-    """Return the directory of the server's programs, installed from PyPI where they are not there yet."""
+    """Return the directory of the server's programs; install them from PyPI if they are missing."""
     pins = PINS[name]
     place = _BUILD / f"index-{name}-{hashlib.sha256(repr((pins, sys.version)).encode()).hexdigest()[:12]}"
     marker = place / "installed"
@@ -47,7 +47,7 @@ def free_port() -> int:
 @contextmanager
 def running(command: list[str | Path], *, url: str, log: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """Run a server until the block ends; it answers when the block begins."""
-    # They are asked on this host, and must not look for a proxy of the host's.
+    # They run on this host, and must not use its proxy.
     inherited = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -66,7 +66,7 @@ def running(command: list[str | Path], *, url: str, log: Path, env: Mapping[str,
 
 
 def _await_answer(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for a server's first answer; there is no event to wait for instead."""
+    """Wait for a server's first answer; there is no event to wait for."""
     latest = time.monotonic() + _START_SECONDS
     while True:
         try:
@@ -106,7 +106,7 @@ def proxpi(index_url: str, directory: Path) -> Iterator[str]:
 
 @contextmanager
 def devpi(directory: Path, packages: list[Path]) -> Iterator[str]:
-    """Run devpi with an index of its own that holds these packages; yield its URL as pip takes it."""
+    """Run devpi with an index of these packages; yield its URL as pip takes it."""
     port = free_port()
     root = f"http://127.0.0.1:{port}"
     programs = environment_of("devpi")

@@ -1,4 +1,4 @@
-"""The rights of an ordinary user, for a test that may run as root."""
+"""The rights of an ordinary user, for a test that root may run."""
 
 import ctypes
 import os
@@ -13,9 +13,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @contextmanager
 def ordinary() -> Iterator[None]:
     """
-    Let file permissions hold for this thread, and for those that it starts, also where it is root's.
+    Enforce file permissions for this thread and the threads that it starts, even for root.
 
-    The process stays the owner of what it makes, and may change modes again.
+    The process stays the owner of its files, and may change their modes again.
     """
     header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
     held = (

@@ -1,4 +1,4 @@
-"""A mirror host, as tests see it: its policy, its runs, and what clients would find."""
+"""A mirror host as tests see it: its policy, its runs, and what clients would find."""
 
 import asyncio
 import gzip
@@ -19,7 +19,7 @@ from mirror_syncer.publish import parse_published
 from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.upstream import Limits
 
-# Patience for a test: three attempts within a tenth of a second, and two seconds of silence.
+# Short timeouts for tests: three attempts within a tenth of a second, and two seconds of silence.
 IMPATIENT = Limits(
     attempts=3,
     connect_seconds=2,
@@ -33,7 +33,7 @@ STALE_WAITS = (0.01, 0.01)
 
 @contextmanager
 def memory_below(limit: int) -> Iterator[None]:
-    """Assert that no more memory than that is ever held at once within the block."""
+    """Assert that the block never holds more memory than this at once."""
     tracemalloc.start()
     try:
         yield
@@ -44,7 +44,7 @@ def memory_below(limit: int) -> Iterator[None]:
 
 
 def same_directory(content: bytes) -> bytes:
-    """Return other content, of the same length, whose short path is in the same of the 256 directories."""
+    """Return other content of the same length whose short path is in the same of the 256 directories."""
     wanted, length = _digits(content), len(content)
     candidates = (f"{number:0{length}}".encode() for number in itertools.count())
     return next(other for other in candidates if other != content and _digits(other) == wanted)
@@ -56,17 +56,17 @@ def _digits(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Running:
-    """A mirror whose engine works."""
+    """A mirror whose engine is running."""
 
     mirror: Mirror
 
     def ask(self, kind: RunKind, *projects: str, **options: object) -> Run:
-        """Ask for a run, and do not wait for it."""
+        """Request a run, and do not wait for it."""
         request = RunRequest.model_validate({"kind": kind, "projects": projects or None, **options})
         return self.mirror.runs.request(request, trigger=Trigger.API)
 
     async def ended(self, run: Run) -> Run:
-        """Return a run when it has ended."""
+        """Return a run once it has ended."""
         if active := self.mirror.runs.active(run.id):
             async with asyncio.timeout(30):
                 await active.ended.wait()
@@ -75,19 +75,19 @@ class Running:
         return found
 
     async def sync(self, *projects: str, **options: object) -> Run:
-        """Sync, and return the run when it has ended."""
+        """Sync, and return the run once it has ended."""
         return await self.ended(self.ask(RunKind.SYNC, *projects, **options))
 
     async def verify(self, *projects: str, **options: object) -> Run:
-        """Verify, and return the run when it has ended."""
+        """Verify, and return the run once it has ended."""
         return await self.ended(self.ask(RunKind.VERIFY, *projects, **options))
 
     async def collect(self) -> Run:
-        """Collect, and return the run when it has ended."""
+        """Collect, and return the run once it has ended."""
         return await self.ended(self.ask(RunKind.COLLECT))
 
     def row(self, name: str) -> ProjectRow:
-        """Return what the catalog knows of a project."""
+        """Return the catalog's row of a project."""
         row = self.mirror.catalog.projects.get(parse_project_name(name))
         assert row is not None
         return row
@@ -106,7 +106,7 @@ class Site:
 
     @property
     def web(self) -> Path:
-        """What nginx serves."""
+        """The directory that nginx serves."""
         return self.data / "pypi" / "web"
 
     def select(
@@ -117,7 +117,7 @@ class Site:
         guard: str = "1%",
         legacy_json: bool = False,
     ) -> None:
-        """Write mirror.toml."""
+        """Write a mirror.toml that selects these projects."""
         projects = ", ".join(f'"{line}"' for line in lines)
         newest = "" if latest is None else f"latest = {latest}\n"
         serve = f"[serve]\nlegacy_json = {str(legacy_json).lower()}\n"
@@ -125,7 +125,7 @@ class Site:
         self.policy.write_text(f"[mirror]\nprojects = [{projects}]\n{newest}{removal}{serve}")
 
     def everything(self, *lines: str, latest: int | None = None, grace: str = "24h", guard: str = "1%") -> None:
-        """Write a mirror.toml that wants all that upstream lists."""
+        """Write a mirror.toml that selects the whole index."""
         projects = ", ".join(f'"{line}"' for line in lines)
         newest = "" if latest is None else f"latest = {latest}\n"
         self.policy.write_text(
@@ -134,7 +134,7 @@ class Site:
         )
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return what the syncer is told."""
+        """Return the syncer's environment."""
         return {
             "MIRROR_DATA": str(self.data),
             "MIRROR_STATE": str(self.state),
@@ -195,7 +195,7 @@ class Site:
             return await running.sync(*projects, **options)
 
     def sql(self, statement: str) -> None:
-        """Change the catalog behind the mirror's back."""
+        """Change the catalog without the mirror's knowledge."""
         with closing(sqlite3.connect(self.state / "catalog.sqlite")) as catalog, catalog:
             catalog.execute(statement)
 
@@ -211,9 +211,9 @@ class Site:
         return set(self.published(name).files)
 
     async def pages_become(self, expected: list[str]) -> None:
-        """Wait until these projects have a page; the tree tells nobody, so it is looked at."""
+        """Wait until exactly these projects have a page; the tree sends no events, so poll it."""
         async with asyncio.timeout(10):
-            while self.pages() != expected:  # noqa: ASYNC110 - as said
+            while self.pages() != expected:  # noqa: ASYNC110 - polls, as above
                 await asyncio.sleep(0.01)
 
     def pages(self) -> list[str]:
@@ -225,12 +225,12 @@ class Site:
         return (self.web / self.published(name).places[filename]).read_bytes()
 
     def assert_whole(self) -> None:
-        """Every page names files that are there and right, in all formats; nothing temporary is left."""
+        """Assert that each form of each page names only correct files, and that nothing temporary is left."""
         self.assert_right()
         assert list(self.temporaries()) == []
 
     def assert_right(self) -> None:
-        """Every page names files that are there and right, in all formats."""
+        """Assert that each form of each page names only correct files."""
         for name in self.pages():
             published = self.published(name)
             for filename, file in published.files.items():
@@ -246,6 +246,6 @@ class Site:
             assert gzip.decompress(twin.read_bytes()) == twin.with_suffix("").read_bytes()
 
     def temporaries(self) -> Iterator[Path]:
-        """Yield what must not be left behind."""
+        """Yield the files that must not be left behind."""
         yield from (path for path in self.web.rglob(".*") if path.name != ".gone")  # marks stay: see volume/vacancy.py
         yield from (self.data / "pypi" / ".staging").iterdir()

@@ -1,4 +1,4 @@
-"""The log: lines for machines, as docs/logs.md says they are."""
+"""The log's lines for machines match docs/logs.md."""
 
 import json
 import re
@@ -28,8 +28,8 @@ async def lines(site: Site, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.err.splitlines()]
 
 
-async def test_the_document_tells_what_is_logged(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Each line of a run begins with time, level, message, run and kind, and has the fields that are documented."""
+async def test_log_lines_match_the_document(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Each line of a run begins with time, level, message, run and kind, and has the documented fields."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     pypi.faults.on_page("idna").status(500)
@@ -52,8 +52,8 @@ async def test_the_document_tells_what_is_logged(site: Site, pypi: fakepypi.Fake
     assert "plan" in end["phases"]
 
 
-async def test_what_fails_alike_is_told_by_number(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of 30 projects that fail by one cause the log names five, and has one line for all; run and catalog have each."""
+async def test_failures_with_one_cause_are_summarized(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If 30 projects fail for one cause, the log names five and counts the rest; run and catalog name all."""
     names = [f"project-{number:02}" for number in range(30)]
     for name in [*names, "other"]:
         pypi.index.project(name).upload("1.0")
@@ -75,8 +75,8 @@ async def test_what_fails_alike_is_told_by_number(site: Site, pypi: fakepypi.Fak
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_bad_files_of_one_project_hide_no_other_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of a project with 300 bad files a run and its log name twenty, and how many more; all others have theirs."""
+async def test_many_bad_files_of_one_project_hide_no_other_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Run and log name twenty of a project's 300 bad files and count the rest; every other project has its line."""
     for name in ("aaa", "six"):
         pypi.index.project(name).upload("1.0")
 
@@ -98,8 +98,8 @@ async def test_bad_files_of_one_project_hide_no_other_project(site: Site, pypi: 
     assert (told.count("six"), told.count("aaa") <= 21) == (1, True)
 
 
-def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails alike is told again when five minutes are over, if there is more by then."""
+def test_long_run_repeats_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log repeats the summary of a cause after five minutes if more projects have failed."""
     lines = FailureLog()
     counts = []
     for more, passed in ((7, 0.0), (2, 300.0), (0, 600.0), (1, 900.0)):
@@ -113,8 +113,8 @@ def test_long_runs_tell_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts == [[], [9], [], [10]]
 
 
-def test_hostile_reasons_do_not_fill_the_log() -> None:
-    """Failures of which each has words of its own are told by number from the hundredth on."""
+def test_failures_with_different_reasons_do_not_fill_the_log() -> None:
+    """From the hundredth failure with its own reason on, the log only counts them."""
     lines = FailureLog()
     with capture_logs() as logged:
         for number in range(5_000):
@@ -125,8 +125,8 @@ def test_hostile_reasons_do_not_fill_the_log() -> None:
     assert [line["count"] for line in logged if line["reason"] == "other causes"][-1] > 4_000
 
 
-def test_a_verify_names_all(site: Site) -> None:
-    """What a verify finds is in no other place, so each has its line."""
+def test_verify_logs_every_finding(site: Site) -> None:
+    """Each finding of a verify has its line, since it is recorded nowhere else."""
     lines = FailureLog(fold=False)
     with capture_logs() as logged:
         for number in range(20):
@@ -152,13 +152,13 @@ def test_a_verify_names_all(site: Site) -> None:
         (("",), ""),
     ],
 )
-def test_causes(reasons: tuple[str, ...], told: str) -> None:
-    """Reasons that differ in paths, names and numbers alone are one cause; hosts and statuses are others."""
+def test_reasons_are_grouped_by_cause(reasons: tuple[str, ...], told: str) -> None:
+    """Reasons that differ only in paths, names and numbers are one cause; other hosts or statuses are another."""
     assert {cause(reason) for reason in reasons} == {told}
 
 
-async def test_a_run_that_never_began_is_told_by_its_id(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """One that is cancelled while it waits has its line, with its id, too."""
+async def test_run_cancelled_in_the_queue_is_logged(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run that is cancelled while it is queued has its line, with its id."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     gate = pypi.faults.on_page("six").gate()
@@ -178,8 +178,10 @@ async def test_a_run_that_never_began_is_told_by_its_id(site: Site, pypi: fakepy
 
 
 @pytest.mark.parametrize(("level", "told"), [("info", True), ("error", False)])
-async def test_a_level_is_where_the_log_begins(site: Site, pypi: fakepypi.FakePyPI, level: str, *, told: bool) -> None:
-    """What is below MIRROR_LOG_LEVEL is not there."""
+async def test_lines_below_the_log_level_are_omitted(
+    site: Site, pypi: fakepypi.FakePyPI, level: str, *, told: bool
+) -> None:
+    """The log contains no line below MIRROR_LOG_LEVEL."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     done = await mirror_syncer(site, "sync", MIRROR_LOG_LEVEL=level)
@@ -188,8 +190,8 @@ async def test_a_level_is_where_the_log_begins(site: Site, pypi: fakepypi.FakePy
 
 
 @pytest.mark.proves("security/project-owners")
-def test_traceback_steers_no_terminal() -> None:
-    """A defect's traceback, whose message may be upstream's words, is shown without what a terminal would obey."""
+def test_traceback_contains_no_terminal_controls() -> None:
+    """The traceback of a defect, whose message may come from upstream, contains no terminal control."""
     script = """
 from mirror_syncer.logs import configure_logging
 import structlog

@@ -1,4 +1,4 @@
-"""What the syncer counts and shows, at first hand."""
+"""The syncer's metrics, read directly."""
 
 import time
 
@@ -25,8 +25,8 @@ def shown(running: Running) -> dict[tuple[str, ...], float]:
     return samples(running.mirror.metrics)
 
 
-async def test_phases_of_a_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A whole sync tells how long it and each of its phases took; a sync of named projects is counted, and no more."""
+async def test_run_duration_is_shown_by_phase(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A full sync shows its duration and each phase's; a sync of named projects is only counted."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -44,8 +44,8 @@ async def test_phases_of_a_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
     assert sum(took) <= whole["run_duration_seconds", "sync"]
 
 
-async def test_completion_is_no_success(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that upstream lacks keeps a sync from success; it is complete all the same, having done all else."""
+async def test_incomplete_sync_counts_as_completed_without_success(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync with a project that upstream lacks counts as completed, but not as a success."""
     pypi.index.project("six").upload("1.0")
     site.select("six", "no-such-project")
     before = time.time()
@@ -59,8 +59,8 @@ async def test_completion_is_no_success(site: Site, pypi: fakepypi.FakePyPI) -> 
     assert after["last_attempt_timestamp_seconds", "sync"] == after["last_completion_timestamp_seconds", "sync"]
 
 
-async def test_timestamps_outlive_a_restart(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """After a restart it is known when a sync last succeeded, however many did not since."""
+async def test_timestamps_survive_a_restart(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """After a restart the metrics still show when a sync last succeeded, however many failed since."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -80,8 +80,8 @@ async def test_timestamps_outlive_a_restart(site: Site, pypi: fakepypi.FakePyPI)
     )
 
 
-async def test_disk_that_is_gone(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """With the volume gone, its size is absent and every other number is still told."""
+async def test_missing_volume_hides_only_its_size(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If the volume is missing, its size is absent and all other metrics are still shown."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -111,8 +111,8 @@ async def test_disk_that_is_gone(site: Site, pypi: fakepypi.FakePyPI) -> None:
         ("timeout", "timeout"),
     ],
 )
-def test_codes_are_few(outcome: str, code: str) -> None:
-    """Whatever an upstream answers, no series is made for it that was not there from the start."""
+def test_http_status_adds_no_series(outcome: str, code: str) -> None:
+    """No HTTP status from upstream adds a series that did not exist from the start."""
     metrics = Metrics(version="1", snapshot=Snapshot)
     before = samples(metrics)
     metrics.observe_request("page", outcome, 0.1)

@@ -1,4 +1,4 @@
-"""An upstream by the byte, for answers that no HTTP library would send."""
+"""A raw TCP server, for answers that no HTTP library would send."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 class Wire:
     """
-    Serves one request a connection.
+    Serves one request per connection.
 
     Attributes:
-        url: where it listens.
-        answers: by path; anything else is a 404.
-        heads: what was asked, in order.
+        url: its address.
+        answers: by path; any other path is a 404.
+        heads: the request heads, in order.
     """
 
     def __init__(self, server: asyncio.Server) -> None:
@@ -24,7 +24,7 @@ class Wire:
         self.heads: list[str] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer a request; a client that has had enough ends that."""
+        """Answer a request; a client that disconnects ends it."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
@@ -37,7 +37,7 @@ class Wire:
 
 @asynccontextmanager
 async def wire() -> AsyncIterator[Wire]:
-    """Serve on a free port of 127.0.0.1; in the end, wait for whoever is being answered."""
+    """Serve on a free port of 127.0.0.1; at the end, wait for open answers."""
     answering: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ def send(answer: bytes) -> Answer:
 
 
 def drip(beginning: bytes, drop: bytes, *, every: float = 0.05) -> Answer:
-    """Send a beginning, and then a drop at a time until the client has had enough."""
+    """Send a beginning, then a drop at a time until the client disconnects."""
 
     async def dripping(writer: asyncio.StreamWriter) -> None:
         writer.write(beginning)

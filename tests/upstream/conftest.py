@@ -1,4 +1,4 @@
-"""An empty fake PyPI, what is in it to begin with, and a client that changes no byte."""
+"""An empty fake PyPI, its first content, and a client that changes no byte."""
 
 import json
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 @pytest.fixture
 async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
-    """An empty index, served."""
+    """A served, empty index."""
     async with fakepypi.serve() as pypi:
         yield pypi
 
 
 @pytest.fixture
 def wheel(pypi: fakepypi.FakePyPI) -> fakepypi.File:
-    """A wheel, of ``foo`` 1.0, beside its source distribution: all that there is."""
+    """A wheel of ``foo`` 1.0, beside its source distribution: the only files."""
     return pypi.index.project("foo").upload("1.0", padding=10_000).wheel
 
 

@@ -1,4 +1,4 @@
-"""The fake PyPI speaks like warehouse: what these tests say of it, the syncer's tests rely on."""
+"""The fake PyPI answers like warehouse; the syncer's tests rely on this."""
 
 import base64
 import hashlib
@@ -14,8 +14,8 @@ from upstream.conftest import JSON, json_page
 HTML = "application/vnd.pypi.simple.v1+html"
 
 
-async def test_html_has_warehouses_bytes(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A project's HTML page is, byte for byte, what warehouse's frozen templates make of it."""
+async def test_html_page_equals_warehouses_template(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A project's HTML page equals the output of warehouse's frozen templates, byte for byte."""
     project = pypi.index.project("Foo.Bar")
     release = project.upload("1.0", requires_python=">=3.9", provenance=True)
     project.yank("1.0", reason='a "b" <c>')
@@ -50,8 +50,8 @@ async def test_html_has_warehouses_bytes(pypi: fakepypi.FakePyPI, client: aiohtt
         )
 
 
-async def test_json_has_warehouses_form(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A JSON page is compact, sorted, ends in a newline, and holds the keys that PyPI sends."""
+async def test_json_page_has_warehouses_form(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A JSON page is compact, sorted, ends in a newline, and has the keys that PyPI sends."""
     file = pypi.index.project("Foo.Bar").upload("1.0", sdist=False).wheel
     async with client.get("/simple/foo-bar/", headers={"Accept": JSON}) as response:
         assert response.headers["Content-Type"] == JSON
@@ -94,10 +94,10 @@ async def test_json_has_warehouses_form(pypi: fakepypi.FakePyPI, client: aiohttp
         ("text/html", f"?format={JSON}".replace("+", "%2B"), JSON),
     ],
 )
-async def test_negotiation(
+async def test_page_form_is_negotiated_like_on_pypi(
     pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, accept: str | None, query: str, answered: str
 ) -> None:
-    """A page comes in the form that PyPI's edge would choose, and never as a 406."""
+    """A page has the form that PyPI's edge would choose, and never is a 406."""
     pypi.index.project("foo").upload("1.0")
     headers = {} if accept is None else {"Accept": accept}
     skipped = [] if accept else ["Accept"]
@@ -107,8 +107,8 @@ async def test_negotiation(
 
 
 @pytest.mark.parametrize("path", ["/simple/", "/simple/foo/", "/pypi/foo/json"])
-async def test_etag_law(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, path: str) -> None:
-    """An ETag is the md5 of the bytes as sent, answers 304 while they are the same, and 200 when they are not."""
+async def test_etag_is_md5_of_the_sent_bytes(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, path: str) -> None:
+    """An ETag is the md5 of the sent bytes; it gets 304 while they are the same, and 200 when they differ."""
     foo = pypi.index.project("foo")
     foo.upload("1.0")
     tags = {}
@@ -136,14 +136,14 @@ async def test_etag_law(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, 
         ("/simple/Foo_Bar/", "/simple/foo-bar/"),
     ],
 )
-async def test_redirects(client: aiohttp.ClientSession, path: str, location: str) -> None:
-    """A missing slash and a name that is not normalized are answered with 301."""
+async def test_unnormalized_url_is_redirected(client: aiohttp.ClientSession, path: str, location: str) -> None:
+    """A missing slash or a name that is not normalized gets a 301."""
     async with client.get(path, allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (301, location)
 
 
-async def test_range_law(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A range is the slice of the file that it names; If-Range guards it, and beyond the end is 416."""
+async def test_range_is_a_slice_of_the_file(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A range is a slice of its file; If-Range guards it, and a range beyond the end is a 416."""
     file = pypi.index.project("foo").upload("1.0", sdist=False, padding=5000).wheel
     size, choose = len(file.content), random.Random(7)
     for _ in range(25):
@@ -164,8 +164,8 @@ async def test_range_law(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession)
         assert response.status == 200, "PyPI's edge drops conditions on files"
 
 
-async def test_paths_are_the_contents_hash(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A file's URL is made of its blake2b, odd names are quoted, and a wheel's METADATA lies beside it."""
+async def test_file_path_contains_its_hash(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A file's URL contains its blake2b, quotes odd names, and has a wheel's METADATA beside it."""
     foo = pypi.index.project("foo")
     odd = foo.upload_file("foo 1#0+x.tar.gz", b"odd", version="1")
     wheel = foo.upload("1.0", sdist=False).wheel
@@ -179,8 +179,8 @@ async def test_paths_are_the_contents_hash(pypi: fakepypi.FakePyPI, client: aioh
     assert hashlib.sha256(beside).hexdigest() == wheel.metadata_sha256
 
 
-async def test_head_is_get_without_a_body(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """HEAD has the headers of GET, Content-Length too, on pages and on files."""
+async def test_head_has_the_headers_of_get(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """HEAD has the headers of GET, including Content-Length, on pages and on files."""
     file = pypi.index.project("foo").upload("1.0", sdist=False).wheel
     for path in ("/simple/", "/simple/foo/", f"/{file.path}", f"/{file.path}.metadata", "/pypi/foo/json"):
         async with client.get(path) as got, client.head(path) as head:
@@ -189,8 +189,8 @@ async def test_head_is_get_without_a_body(pypi: fakepypi.FakePyPI, client: aioht
             assert int(head.headers["Content-Length"]) == len(await got.read())
 
 
-async def test_provenance(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """Attestations are there for files that have some, in two media types and no other (PEP 740)."""
+async def test_attestations_are_served(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """Files with attestations serve them in two media types and no other (PEP 740)."""
     foo = pypi.index.project("foo")
     foo.upload("1.0", sdist=False, provenance=True)
     foo.upload("1.1", sdist=False)
@@ -201,8 +201,8 @@ async def test_provenance(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
             assert response.status == status
 
 
-async def test_legacy_json(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """The legacy JSON describes the newest version and lists all, or one version alone and no releases."""
+async def test_legacy_json_describes_the_newest_version(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """The legacy JSON describes the newest version and lists all, or describes one version without the list."""
     foo = pypi.index.project("Foo")
     old, new = foo.upload("1.9", wheel=False).sdist, foo.upload("1.10", wheel=False).sdist
     foo.yank("1.9", reason="old")

@@ -1,4 +1,4 @@
-"""Real clients read the fake PyPI: what serves pip here is what the mirror copies in the other tests."""
+"""Real clients read the fake PyPI, so the other tests mirror what pip accepts."""
 
 import asyncio
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from pypi_simple import ACCEPT_JSON_ONLY, PyPISimple
 
 import fakepypi
-from fakepypi.corpus import plant
+from fakepypi.corpus import upload_ecosystem
 
 _REQUIRED_BY_REQUESTS = ("certifi", "charset_normalizer", "idna", "urllib3")
 
@@ -19,31 +19,31 @@ _REQUIRED_BY_REQUESTS = ("certifi", "charset_normalizer", "idna", "urllib3")
 @pytest.fixture
 async def pypi() -> AsyncIterator[fakepypi.FakePyPI]:
     """The ecosystem, served."""
-    async with fakepypi.serve(plant(fakepypi.Index())) as pypi:
+    async with fakepypi.serve(upload_ecosystem(fakepypi.Index())) as pypi:
         yield pypi
 
 
 async def run(*command: str | Path) -> None:
-    """Run a program to its end without stopping the server, and show what it said if it fails."""
+    """Run a program to its end without blocking the server, and show its output if it fails."""
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def names_in(folder: Path) -> set[str]:
-    """List a folder."""
+    """Return the names in a folder."""
     return {path.name for path in folder.iterdir()}
 
 
-async def test_equal_seeds_give_equal_indexes() -> None:
-    """Two indexes with one seed have the same bytes, serials and times; with another they have not."""
-    one, same, another = (plant(fakepypi.Index(seed=seed)) for seed in (1, 1, 2))
+async def test_indexes_with_equal_seeds_are_equal() -> None:
+    """Two indexes with one seed have the same bytes, serials and times; another seed gives others."""
+    one, same, another = (upload_ecosystem(fakepypi.Index(seed=seed)) for seed in (1, 1, 2))
     assert one.journal == same.journal
     assert [project.files for project in one] == [project.files for project in same]
     assert one.journal != another.journal
 
 
-async def test_pip_installs_from_it(pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
-    """Real pip resolves the ecosystem's dependencies, and takes a wheel and a source distribution."""
+async def test_pip_installs_from_the_fake_pypi(pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """Real pip resolves the ecosystem's dependencies, and installs a wheel and a source distribution."""
     pip = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "download")
     options = ("--no-cache-dir", "--index-url", f"{pypi.url}/simple/", "--dest", tmp_path)
     await run(*pip, *options, "requests")
@@ -55,8 +55,8 @@ async def test_pip_installs_from_it(pypi: fakepypi.FakePyPI, tmp_path: Path) -> 
         assert wheel.testzip() is None
 
 
-async def test_pypi_simple_reads_it(pypi: fakepypi.FakePyPI) -> None:
-    """An independent reader finds the same in HTML as in JSON, but for what HTML cannot say."""
+async def test_pypi_simple_reads_the_fake_pypi(pypi: fakepypi.FakePyPI) -> None:
+    """An independent reader finds the same in HTML as in JSON, except for fields that HTML lacks."""
     with PyPISimple(f"{pypi.url}/simple/") as html, PyPISimple(f"{pypi.url}/simple/", accept=ACCEPT_JSON_ONLY) as json:
         pages = [await asyncio.to_thread(reader.get_project_page, "requests") for reader in (html, json)]
         index = await asyncio.to_thread(json.get_index_page)

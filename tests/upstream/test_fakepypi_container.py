@@ -1,4 +1,4 @@
-"""The fake PyPI in a container, driven through its control endpoint: what the stack's tests stand on."""
+"""The fake PyPI in a container, driven through its control endpoint: the basis of the stack's tests."""
 
 import json
 import subprocess
@@ -17,14 +17,14 @@ TESTS = Path(__file__).parents[1]
 
 
 def docker(*arguments: str | Path) -> str:
-    """Run docker, and return what it says."""
+    """Run docker, and return its output."""
     done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A container with the ecosystem and ten fillers, once its healthcheck is content."""
+    """A healthy container with the ecosystem and ten fillers."""
     image = docker("build", "--quiet", "--file", TESTS / "fakepypi" / "Dockerfile", TESTS)
     hardened = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
     container = docker("run", "--detach", "--rm", "--publish", "127.0.0.1::8000", *hardened, image, "--filler", "10")
@@ -51,7 +51,7 @@ def control(url: str) -> Callable[..., Any]:
 
 
 def status(url: str) -> int:
-    """Ask for a URL, and return the answer's status."""
+    """Request a URL, and return the answer's status."""
     try:
         with urllib.request.urlopen(url) as response:
             code: int = response.status
@@ -61,8 +61,8 @@ def status(url: str) -> int:
             return error.code
 
 
-def test_corpus(url: str) -> None:
-    """The container serves the ecosystem, the fillers, and files from the address that it was asked at."""
+def test_container_serves_its_corpus(url: str) -> None:
+    """The container serves the ecosystem, the fillers, and files at the requested address."""
     with urllib.request.urlopen(f"{url}/simple/") as response:
         root = response.read().decode()
     with urllib.request.urlopen(f"{url}/simple/requests/") as response:
@@ -72,8 +72,8 @@ def test_corpus(url: str) -> None:
     assert page.count(f'<a href="{url}/packages/') == 8
 
 
-def test_verbs(url: str, control: Callable[..., Any]) -> None:
-    """A test uploads, makes faults, lets them go and reads the request log from outside."""
+def test_control_verbs_upload_fault_and_log(url: str, control: Callable[..., Any]) -> None:
+    """A test outside uploads, adds and clears faults, and reads the request log."""
     before = control(verb="fill", count=0)["serial"]
     assert (
         control(verb="upload", project="New", version="1.0", uploaded_at="2026-01-02T03:04:05+00:00")["serial"] > before
@@ -92,8 +92,8 @@ def test_verbs(url: str, control: Callable[..., Any]) -> None:
     ]
 
 
-def test_what_it_does_not_know(control: Callable[..., Any]) -> None:
-    """An unknown verb, fault or place is refused with 400, and the answer names it."""
+def test_unknown_control_verb_is_refused(control: Callable[..., Any]) -> None:
+    """An unknown verb, fault or path gets a 400 that names it."""
     for arguments in (
         {"verb": "explode"},
         {"verb": "fault", "on": "root", "do": {"explode": {}}},

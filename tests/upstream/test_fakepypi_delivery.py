@@ -1,4 +1,4 @@
-"""Bodies that do not arrive as promised, looked at over a bare connection."""
+"""Bodies that do not arrive as promised, read over a bare connection."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ import fakepypi
 
 
 async def connect(pypi: fakepypi.FakePyPI, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
-    """Ask for a path over a bare connection; return it after the headers, with the length that they promise."""
+    """Request a path over a bare connection; return it after the headers, with the length that they promise."""
     host, _, port = pypi.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
@@ -18,8 +18,8 @@ async def connect(pypi: fakepypi.FakePyPI, path: str) -> tuple[asyncio.StreamRea
     return reader, writer, int(promised.removeprefix("content-length: "))
 
 
-async def test_reset(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
-    """A reset comes after half of the body, where the whole was promised."""
+async def test_reset_comes_after_half_of_the_body(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A reset comes after half of the body, although the headers promise all of it."""
     pypi.faults.on_file().reset()
     reader, writer, promised = await connect(pypi, f"/{wheel.path}")
     half = await reader.readexactly(promised // 2)
@@ -29,7 +29,7 @@ async def test_reset(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
     assert (promised, half) == (len(wheel.content), wheel.content[: promised // 2])
 
 
-async def test_cut(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+async def test_cut_body_ends_in_an_orderly_close(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
     """A cut body ends early in a connection that closes in order."""
     pypi.faults.on_file(project="foo").cut(at=0.25)
     reader, writer, promised = await connect(pypi, f"/{wheel.path}")
@@ -37,8 +37,8 @@ async def test_cut(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
     writer.close()
 
 
-async def test_shortened_and_corrupt(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
-    """A shortened body keeps its false promise, a corrupt one has the right length: HTTP finds nothing wrong."""
+async def test_shortened_and_corrupt_bodies_look_right_to_http(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A shortened body keeps its false promise, a corrupt one has the right length: HTTP detects neither."""
     pypi.faults.on_file().shortened()
     pypi.faults.on_metadata().corrupt()
     metadata = wheel.metadata or b""
@@ -52,8 +52,8 @@ async def test_shortened_and_corrupt(pypi: fakepypi.FakePyPI, wheel: fakepypi.Fi
     writer.close()
 
 
-async def test_drip(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
-    """A dripping body has a first drop, and then nothing for as long as was said."""
+async def test_dripping_body_pauses_after_a_drop(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """A dripping body sends a first drop, then nothing for the given time."""
     pypi.faults.on_file().drip(size=10, every=3600)
     reader, writer, promised = await connect(pypi, f"/{wheel.path}")
     assert await reader.readexactly(10) == wheel.content[:10]
@@ -63,8 +63,8 @@ async def test_drip(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
     writer.close()
 
 
-async def test_endless(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
-    """An endless body promises no length and goes on long after the file's end."""
+async def test_endless_body_promises_no_length(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
+    """An endless body promises no length and continues long after the file's end."""
     pypi.faults.on_file().endless()
     reader, writer, promised = await connect(pypi, f"/{wheel.path}")
     await reader.readexactly(len(wheel.content) + 1_000_000)
@@ -72,8 +72,8 @@ async def test_endless(pypi: fakepypi.FakePyPI, wheel: fakepypi.File) -> None:
     writer.close()
 
 
-async def test_broken_gzip(pypi: fakepypi.FakePyPI) -> None:
-    """Broken gzip arrives whole and cannot be unpacked."""
+async def test_broken_gzip_arrives_complete(pypi: fakepypi.FakePyPI) -> None:
+    """Broken gzip arrives complete and cannot be unpacked."""
     pypi.faults.on_page().broken_gzip()
     async with aiohttp.ClientSession(pypi.url) as client:
         with pytest.raises(aiohttp.ClientPayloadError):

@@ -1,4 +1,4 @@
-"""What happens to projects is told by the fake PyPI as PyPI tells it: serials, journal, quarantine, deletion."""
+"""The fake PyPI reports changes of projects like PyPI: serials, journal, quarantine, deletion."""
 
 import asyncio
 import xmlrpc.client
@@ -26,10 +26,10 @@ Verb = Callable[[fakepypi.Project], object]
         pytest.param(lambda foo: foo.archive(), None, id="archive"),
     ],
 )
-async def test_serial_law(
+async def test_every_change_moves_the_serial(
     pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, verb: Verb, action: str | None
 ) -> None:
-    """Every change but archiving moves the serial, and page, header, root and journal agree on it."""
+    """Every change except archiving moves the serial, and page, header, root and journal agree on it."""
     foo, other = pypi.index.project("foo"), pypi.index.project("other")
     foo.upload("1.0")
     other.upload("1.0")
@@ -48,8 +48,8 @@ async def test_serial_law(
     assert root["meta"]["_last-serial"] == max(foo.serial, before)
 
 
-async def test_quarantine(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A quarantined project's page is there and empty; root and legacy JSON know nothing of it, XML-RPC does."""
+async def test_quarantined_project_has_an_empty_page(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A quarantined project has an empty page; root and legacy JSON omit it, XML-RPC does not."""
     bad = pypi.index.project("Bad")
     bad.upload("1.0")
     bad.quarantine()
@@ -63,8 +63,8 @@ async def test_quarantine(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
     assert len((await json_page(client, "/simple/bad/"))["files"]) == 2
 
 
-async def test_deletion(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A deleted project's page is a 404, its files' URLs go on working, and its file names are used up."""
+async def test_deleted_project_has_no_page(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A deleted project's page is a 404, its file URLs still work, and its file names stay reserved."""
     foo = pypi.index.project("foo")
     file = foo.upload("1.0", sdist=False).wheel
     foo.delete()
@@ -77,8 +77,8 @@ async def test_deletion(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) 
         foo.upload("1.0")
 
 
-async def test_changelog(pypi: fakepypi.FakePyPI) -> None:
-    """XML-RPC tells all that happened after a serial, in order, up to the last serial."""
+async def test_changelog_lists_changes_since_a_serial(pypi: fakepypi.FakePyPI) -> None:
+    """XML-RPC lists all changes after a serial, in order, up to the last serial."""
     pypi.index.project("foo").upload("1.0", sdist=False)
     since = pypi.index.serial
     pypi.index.project("foo").yank("1.0")
@@ -94,8 +94,8 @@ async def test_changelog(pypi: fakepypi.FakePyPI) -> None:
     assert entries[-1][4] == last == pypi.index.serial
 
 
-async def test_archiving(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """An archived project keeps its files and its serial: only the page tells, by its status and ETag."""
+async def test_archived_project_keeps_its_serial(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """An archived project keeps its files and its serial: only the page changes, by its status and ETag."""
     foo = pypi.index.project("foo")
     foo.upload("1.0")
     active = await json_page(client, "/simple/foo/")
@@ -106,7 +106,7 @@ async def test_archiving(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession)
     assert await json_page(client, "/simple/foo/") == active
 
 
-async def test_a_name_may_be_replaced(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+async def test_file_name_can_be_reused_on_request(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
     """On request a file name gets other bytes, as upstreams other than PyPI allow, and both URLs work."""
     foo = pypi.index.project("foo")
     old = foo.upload_file("foo-1.tar.gz", b"old", version="1")

@@ -1,4 +1,4 @@
-"""Each fault does what it says: a fault that does nothing would let every test of the mirror's patience pass."""
+"""Each fault has its effect: a fault without one would let every test of the syncer's retries pass."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("wheel")
 
 @pytest.fixture
 async def client(pypi: fakepypi.FakePyPI) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client as the syncer's."""
+    """A client like the syncer's."""
     async with aiohttp.ClientSession(pypi.url, headers={"Accept": JSON, "Accept-Encoding": "gzip"}) as session:
         yield session
 
@@ -31,10 +31,10 @@ async def page(client: aiohttp.ClientSession, path: str = "/simple/foo/") -> dic
         return document
 
 
-async def test_status_a_number_of_times(
+async def test_status_fault_applies_a_number_of_times(
     pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, wheel: fakepypi.File
 ) -> None:
-    """A status with Retry-After comes as often as it was asked for, to its file alone, and then all is well."""
+    """A status with Retry-After applies as often as requested, to its file alone, and then no longer."""
     pypi.faults.on_file(wheel.filename).status(503, retry_after=1).times(2)
     for _ in range(2):
         async with client.get(f"/{wheel.path}") as response:
@@ -44,8 +44,10 @@ async def test_status_a_number_of_times(
     assert [exchange.status for exchange in pypi.log.to(wheel.filename)] == [503, 503, 200]
 
 
-async def test_status_for_a_share_of_the_requests(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A rule for a share of the requests meets about as many, the same ones with the same seed, and counts them."""
+async def test_status_fault_applies_to_a_share_of_requests(
+    pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
+) -> None:
+    """A rule for a share of the requests applies to about as many, the same ones for the same seed, and counts them."""
     seen = []
     for _ in range(2):
         rule = pypi.faults.on_page("foo").sometimes(0.2, dice=random.Random(1)).status(503)
@@ -56,21 +58,21 @@ async def test_status_for_a_share_of_the_requests(pypi: fakepypi.FakePyPI, clien
     assert 10 <= seen[0].count(503) <= 30
 
 
-async def test_gate(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A gate holds requests until it is opened, and the log knows how many were under way at once."""
+async def test_gate_holds_requests_until_opened(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A gate holds requests until it is opened, and the log shows the most concurrent requests."""
     gate = pypi.faults.on_page("foo").gate()
     held = [asyncio.create_task(client.get("/simple/foo/")) for _ in range(2)]
     for _ in held:
         await gate.arrival()
-    assert (await client.get("/simple/")).status == 200, "others pass"
+    assert (await client.get("/simple/")).status == 200, "other requests pass"
     assert not any(task.done() for task in held)
     gate.open()
     assert [(await task).status for task in held] == [200, 200]
     assert pypi.log.peak == 3
 
 
-async def test_delay(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A delayed answer comes no earlier than was said."""
+async def test_delay_postpones_the_answer(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A delayed answer comes no earlier than requested."""
     pypi.faults.on_root().delay(0.1)
     clock = asyncio.get_running_loop()
     started = clock.time()
@@ -78,7 +80,9 @@ async def test_delay(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> 
     assert clock.time() - started >= 0.1
 
 
-async def test_stale(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+async def test_stale_page_is_from_before_the_last_change(
+    pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
+) -> None:
     """Stale pages are those from before the last change: serial, body and ETag."""
     before = [await page(client, path) for path in ("/simple/foo/", "/simple/")]
     etag = (await client.get("/simple/foo/")).headers["ETag"]
@@ -91,8 +95,10 @@ async def test_stale(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> 
     assert (await page(client))["versions"] == ["1.0", "2.0"]
 
 
-async def test_a_deleted_projects_page_may_linger(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A stale page of a deleted project is the last that it had, with 200."""
+async def test_stale_page_of_a_deleted_project_is_its_last(
+    pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
+) -> None:
+    """A stale page of a deleted project is its last one, with 200."""
     before = await page(client)
     pypi.index.project("foo").delete()
     pypi.faults.on_page("foo").stale().times(1)
@@ -109,14 +115,14 @@ async def test_a_deleted_projects_page_may_linger(pypi: fakepypi.FakePyPI, clien
         pytest.param(lambda rule: rule.edit_files(filename="../x.whl"), "filename", "../x.whl", id="edit_files"),
     ],
 )
-async def test_false_pages(
+async def test_false_page_has_its_own_etag(
     pypi: fakepypi.FakePyPI,
     client: aiohttp.ClientSession,
     fault: Callable[[fakepypi.Rule], object],
     field: str,
     told: object,
 ) -> None:
-    """A page tells the untruth that was asked for about all its files, in HTML too, with an ETag of its own."""
+    """A page shows the requested false value for all its files, also in HTML, with its own ETag."""
     honest = (await client.get("/simple/foo/")).headers["ETag"]
     fault(pypi.faults.on_page("foo"))
     assert [file[field] for file in (await page(client))["files"]] == [told, told]
@@ -127,16 +133,16 @@ async def test_false_pages(
         assert in_html[field] in await response.text()
 
 
-async def test_named(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A page may claim to be another project's."""
+async def test_page_can_name_another_project(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A page can claim to be another project's."""
     pypi.faults.on_page().named("/etc/x")
     assert (await page(client))["name"] == "/etc/x"
 
 
-async def test_upstream_without_serials_and_validators(
+async def test_upstream_can_lack_serials_and_validators(
     pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession, wheel: fakepypi.File
 ) -> None:
-    """An upstream can be made that knows no serials, no ETags, no ranges and no JSON."""
+    """An upstream can lack serials, ETags, ranges and JSON."""
     pypi.faults.everywhere().without_serials().without("ETag", "Last-Modified").ignore_ranges()
     assert "_last-serial" not in str([await page(client), await page(client, "/simple/")])
     pypi.faults.on_root().html_only()
@@ -148,8 +154,8 @@ async def test_upstream_without_serials_and_validators(
         assert response.content_type == "text/html"
 
 
-async def test_login_page(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A captive portal answers 200 with HTML to whatever is asked."""
+async def test_login_page_answers_every_request(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A captive portal answers every request with 200 and HTML."""
     pypi.faults.everywhere().login_page()
     for path in ("/simple/", "/simple/foo/", "/simple/unknown/"):
         async with client.get(path) as response:
@@ -157,8 +163,8 @@ async def test_login_page(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession
             assert "Sign in" in await response.text()
 
 
-async def test_redirects(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
-    """A redirect goes where it was told to, and a loop never ends."""
+async def test_redirect_leads_to_its_target(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+    """A redirect leads to its target, and a loop never ends."""
     pypi.faults.on_page().redirect("http://elsewhere.invalid/", code=307)
     pypi.faults.on_root().redirect_loop()
     async with client.get("/simple/foo/", allow_redirects=False) as response:
@@ -167,7 +173,7 @@ async def test_redirects(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession)
         await client.get("/simple/")
 
 
-async def test_login_is_required(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
+async def test_required_login_refuses_wrong_credentials(pypi: fakepypi.FakePyPI, client: aiohttp.ClientSession) -> None:
     """Only the right credentials get an answer."""
     pypi.faults.everywhere().require_login("ann", "secret")
     assert (await client.get("/simple/foo/")).status == 401
@@ -176,8 +182,8 @@ async def test_login_is_required(pypi: fakepypi.FakePyPI, client: aiohttp.Client
         assert (await client.get("/simple/foo/", headers=login)).status == status
 
 
-async def test_files_elsewhere() -> None:
-    """Pages can name files on another host than their own, and only there does the log see them asked for."""
+async def test_files_can_be_on_another_host() -> None:
+    """Pages can name files on another host, and the log shows requests for files only there."""
     async with fakepypi.serve(files_elsewhere=True) as pypi, aiohttp.ClientSession(pypi.url) as client:
         pypi.index.project("foo").upload("1.0", sdist=False)
         async with client.get("/simple/foo/", headers={"Accept": JSON}) as response:

@@ -1,7 +1,7 @@
 """
-Python imports this in the observed processes, since PYTHONPATH leads here: the product itself is not changed for it.
+Python imports this in the observed processes, since PYTHONPATH leads here: the product itself is unchanged.
 
-It writes down how many tasks the event loop has, once a second, and shortens the week of the re-check.
+It records the number of the event loop's tasks once a second, and shortens the re-check's week.
 """
 
 import asyncio

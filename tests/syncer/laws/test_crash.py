@@ -1,4 +1,4 @@
-"""A kill at any moment leaves no page that names a missing file, and nothing that the next start does not put right."""
+"""A kill at any moment leaves no page that names a missing file, and the next start repairs the rest."""
 
 import asyncio
 import os
@@ -13,22 +13,24 @@ import fakepypi
 from mirror_contract import RunState
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.volume.tree import _temporary_name
-from syncer.dying import Fate, Nursery
+from syncer.checker import MirrorChecker, retired_places, upstream_of
+from syncer.crash_injection import CrashPoint, ForkServer
 from syncer.site import Site
-from syncer.witness import Witness, retiring, upstream_of
 
 NAMES = [f"project{number}" for number in range(8)]
 
 
-async def die(site: Site, warm: Nursery, *, at: str) -> None:
-    """Sync, and die just before that step."""
-    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment(), fate=Fate(at=at))
-    assert life.killed, life.steps
-    Witness().look(site)
+async def crash(site: Site, fork_server: ForkServer, *, at: str) -> None:
+    """Sync, and get killed just before that step."""
+    result = await asyncio.to_thread(
+        fork_server.run, "sync", environment=site.environment(), crash_point=CrashPoint(at=at)
+    )
+    assert result.killed, result.steps
+    MirrorChecker().check(site)
 
 
 async def start(site: Site) -> Process:
-    """Start a sync in a process of its own."""
+    """Start a sync in its own process."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -40,14 +42,14 @@ async def start(site: Site) -> Process:
     )
 
 
-async def test_file_in_place_without_its_page_is_not_fetched_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that was complete when the process died is hashed and used; it is not fetched a second time."""
+async def test_complete_file_of_a_killed_sync_is_not_downloaded_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The next sync hashes and keeps a file that was complete when the process died; it does not download it again."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     pypi.faults.on_file("six-1.0.tar.gz").times(1).gate()
     process = await start(site)
     async with asyncio.timeout(20):
-        while not list(site.web.glob("packages/*/*.whl")):  # noqa: ASYNC110 - the tree tells nobody
+        while not list(site.web.glob("packages/*/*.whl")):  # noqa: ASYNC110 - the tree has no events
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     await process.wait()
@@ -60,8 +62,8 @@ async def test_file_in_place_without_its_page_is_not_fetched_again(site: Site, p
     site.assert_whole()
 
 
-async def test_damaged_leftover_is_never_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What lies at a file's place after a power cut is hashed before it is believed."""
+async def test_damaged_leftover_after_a_power_cut_is_never_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The syncer hashes a file that a power cut left behind before it publishes it."""
     release = pypi.index.project("six").upload("1.0", sdist=False)
     site.select("six")
     (file,) = release.files.values()
@@ -77,7 +79,7 @@ async def test_damaged_leftover_is_never_published(site: Site, pypi: fakepypi.Fa
 
 
 async def test_terminated_sync_leaves_nothing_temporary(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """SIGTERM lets the current projects finish, or abandons them cleanly: no temporary is left, and no half page."""
+    """SIGTERM lets the current projects finish or cancels them cleanly: no temporary file and no partial page stays."""
     for name in NAMES:
         pypi.index.project(name).upload("1.0")
     site.select(*NAMES)
@@ -93,8 +95,8 @@ async def test_terminated_sync_leaves_nothing_temporary(site: Site, pypi: fakepy
 
 
 @pytest.mark.proves("reliability/disk", "security/mistakes")
-async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A catalog lost over a full tree is rebuilt from its pages: nothing is deleted, nothing fetched twice."""
+async def test_lost_catalog_is_rebuilt_from_the_tree(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The syncer rebuilds a lost catalog from the pages of the tree; it deletes nothing and downloads nothing twice."""
     for name in NAMES:
         pypi.index.project(name).upload("1.0")
     site.select(*NAMES)
@@ -112,34 +114,36 @@ async def test_lost_catalog_is_made_anew(site: Site, pypi: fakepypi.FakePyPI) ->
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_half_a_catalog_is_made_whole(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
-    """A schema is made in one transaction: killed in the middle of a first start, the next one begins anew."""
+async def test_schema_of_a_killed_first_start_is_created_again(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
+) -> None:
+    """One transaction creates the schema, so the start after a killed first start creates it again from scratch."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
-    await die(site, warm, at="commit INSERT INTO alembic_version")
+    await crash(site, fork_server, at="commit INSERT INTO alembic_version")
 
     run = await site.sync()
 
     assert run.state is RunState.SUCCEEDED
-    Witness().settled(site, upstream_of(pypi))
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_quarantine_that_the_list_told_of_is_asked_after(
-    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+async def test_quarantine_seen_only_by_a_killed_sync_is_checked(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
-    """A sync of everything that died after it had read a list asks after what that list was the first to lack."""
+    """A sync killed after it read the list does not hide a quarantine: the next sync checks the missing project."""
     for name in ("six", "idna", "toml"):
         pypi.index.project(name).upload("1.0")
     site.everything(grace="0m", guard="50%")
     await site.sync()
     pypi.index.project("six").quarantine()
-    await die(site, warm, at="open /data/pypi/web/simple/six/.index.html.new")
+    await crash(site, fork_server, at="open /data/pypi/web/simple/six/.index.html.new")
 
-    life = await asyncio.to_thread(warm.live, "sync", environment=site.environment())
+    result = await asyncio.to_thread(fork_server.run, "sync", environment=site.environment())
 
-    assert life.code == 0
-    Witness().settled(site, upstream_of(pypi))
+    assert result.code == 0
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/crash")
@@ -155,10 +159,10 @@ async def test_quarantine_that_the_list_told_of_is_asked_after(
     ],
     ids=["list", "page", "half", "row", "end"],
 )
-async def test_quarantine_outlives_newer_lists(
-    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, at: str, serials: bool
+async def test_quarantine_of_a_killed_sync_keeps_its_empty_page(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer, *, at: str, serials: bool
 ) -> None:
-    """A sync that died over a quarantine, and a newer list after it, leave the empty page: only a 404 takes it."""
+    """The empty page of a quarantine survives a killed sync and a newer list; only a 404 removes it."""
     for name in ("six", "idna", "toml"):
         pypi.index.project(name).upload("1.0")
     if not serials:
@@ -166,103 +170,107 @@ async def test_quarantine_outlives_newer_lists(
     site.everything(grace="0m", guard="100%")
     await site.sync()
     pypi.index.project("six").quarantine()
-    await die(site, warm, at=at)
+    await crash(site, fork_server, at=at)
     pypi.index.project("toml").upload("1.1")
 
     for _ in range(2):
         await site.sync()
 
-    Witness().settled(site, upstream_of(pypi))
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_leftovers_leave_though_upstream_lists_nothing(
-    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+async def test_unpublished_leftovers_are_removed_though_upstream_lists_nothing(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
-    """Files that were brought and never published leave in their time, though upstream lists no project any more."""
+    """Downloaded files that were never published are removed when due, even if upstream lists no projects any more."""
     six = pypi.index.project("six")
     six.upload("1.0")
     pypi.faults.everywhere().without_serials()
     site.everything(grace="0m", guard="100%")
-    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+    await crash(site, fork_server, at="os.mkdir /data/pypi/web/simple/.six.new")
     six.delete()
     await site.sync()
-    assert retiring(site)
+    assert retired_places(site)
     site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
 
     run = await site.sync()
 
-    assert (run.state, retiring(site)) == (RunState.FAILED, set())
+    assert (run.state, retired_places(site)) == (RunState.FAILED, set())
     assert not [path for path in site.web.rglob("packages/*/*") if path.is_file()]
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_leftovers_outlive_a_policy_without_grace(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
-    """Files that were brought and not published when it died are there for the next sync, whatever the grace."""
+async def test_unpublished_leftovers_survive_a_policy_without_grace(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
+) -> None:
+    """The next sync reuses files that a killed sync downloaded but did not publish, even with a grace period of 0."""
     pypi.index.project("six").upload("1.0")
     site.select("six", grace="0m")
-    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
+    await crash(site, fork_server, at="os.mkdir /data/pypi/web/simple/.six.new")
 
     run = await site.sync()
 
     assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
-    Witness().settled(site, upstream_of(pypi))
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
-async def test_leftovers_that_were_published_stay(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
-    """What one death left to go, and the page names that the next one left without its row, is to go no more."""
+async def test_leftovers_that_a_page_names_stay(site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer) -> None:
+    """A file marked for removal after one kill stays if the next killed sync has published a page that names it."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
-    await die(site, warm, at="os.mkdir /data/pypi/web/simple/.six.new")
-    await die(site, warm, at="commit UPDATE retired")
+    await crash(site, fork_server, at="os.mkdir /data/pypi/web/simple/.six.new")
+    await crash(site, fork_server, at="commit UPDATE retired")
     assert site.pages() == ["six"]
 
     await site.sync()
 
-    Witness().settled(site, upstream_of(pypi))
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_first_page_of_what_nobody_wants_any_more_leaves(
-    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery
+async def test_first_page_of_a_deselected_project_is_withdrawn(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
 ) -> None:
-    """A page that became visible just before a kill is known, though its row never was, and so can be withdrawn."""
+    """The syncer knows of a page published just before a kill, without its catalog row, and can withdraw it."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna", grace="0m")
-    await die(site, warm, at="commit DELETE FROM pending")
+    await crash(site, fork_server, at="commit DELETE FROM pending")
     assert site.pages() == ["idna", "six"]
     site.select("idna", grace="0m")
 
     run = await site.sync(allow_removals=1)
 
     assert (run.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
-    Witness().settled(site, upstream_of(pypi, "idna"))
+    MirrorChecker().check_final_state(site, upstream_of(pypi, "idna"))
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_change_that_was_taken_back_is_taken_back(site: Site, pypi: fakepypi.FakePyPI, warm: Nursery) -> None:
-    """A page half published when it died goes back to what upstream has again, byte by byte as the validators say."""
+async def test_half_published_change_that_upstream_reverts_is_reverted(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer
+) -> None:
+    """A page half published at a kill returns to upstream's content, byte for byte, and its validators match it."""
     six = pypi.index.project("six")
     six.upload("1.0")
     pypi.faults.everywhere().without_serials()
     site.select("six", grace="0m")
     await site.sync()
     six.yank("1.0")
-    await die(site, warm, at="os.rename /data/pypi/web/simple/six/.index.v1_json.new")
+    await crash(site, fork_server, at="os.rename /data/pypi/web/simple/six/.index.v1_json.new")
     six.unyank("1.0")
 
     await site.sync()
 
-    Witness().settled(site, upstream_of(pypi))
+    MirrorChecker().check_final_state(site, upstream_of(pypi))
 
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("uploads", [True, False], ids=["metadata", "empty"])
-async def test_beginnings_of_what_is_no_more_leave(
-    site: Site, pypi: fakepypi.FakePyPI, warm: Nursery, *, uploads: bool
+async def test_unfinished_first_publication_of_a_deleted_project_is_removed(
+    site: Site, pypi: fakepypi.FakePyPI, fork_server: ForkServer, *, uploads: bool
 ) -> None:
-    """Metadata whose file never came, and a first page without a file, go, though upstream has the project no more."""
+    """Metadata without its file and a first page without files are removed if upstream has deleted the project."""
     pypi.index.project("idna").upload("1.0")
     six = pypi.index.project("six").create()
     if uploads:
@@ -272,12 +280,12 @@ async def test_beginnings_of_what_is_no_more_leave(
     else:
         at = "open /data/pypi/web/simple/.six.new/index.v1_json"
     site.select("six", "idna", grace="0m")
-    await die(site, warm, at=at)
+    await crash(site, fork_server, at=at)
     six.delete()
 
     await site.sync()
 
-    Witness().settled(site, upstream_of(pypi, "idna"))
+    MirrorChecker().check_final_state(site, upstream_of(pypi, "idna"))
 
 
 def _temporary(file: fakepypi.File) -> str:

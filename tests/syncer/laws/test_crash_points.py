@@ -1,4 +1,4 @@
-"""Killed at any step, and started again, the syncer has lost nothing, published nothing half, and left nothing over."""
+"""A syncer killed at any step and started again has lost nothing, published nothing partial, and left nothing over."""
 
 import asyncio
 import random
@@ -17,26 +17,26 @@ from alembic.command import upgrade
 from alembic.config import Config
 
 import fakepypi
-from syncer.dying import LIVES, Fate, Life, Nursery
+from syncer.checker import MirrorChecker, downloaded, retired_places, upstream_of, whole_files
+from syncer.crash_injection import NO_CRASH, CrashPoint, ForkServer, ProcessResult
 from syncer.old_mirror import OldMirror
 from syncer.site import Site, same_directory
-from syncer.witness import Witness, fetched, retiring, upstream_of, whole_files
 
-LARGE = 300_000  # bytes: too many to be gathered in memory
-_LONG_SECONDS = 600  # eighty lives of a second take one minute and a half, and twice that where the cores are busy
+LARGE = 300_000  # bytes: too many to collect in memory
+_LONG_SECONDS = 600  # eighty processes of one second take 90 seconds, and twice that on busy cores
 
 
 @dataclass
-class Scene:
+class Scenario:
     """
-    What dies, and what must come of it.
+    What a process is killed in, and the expected final state.
 
     Attributes:
-        command: what is run, and run again, and then a sync.
-        names: the projects that must be mirrored in the end; all, where none is named.
-        legacy: with their legacy JSON.
-        codes: how a run may end that nobody kills: a project that is gone makes it incomplete.
-        damaged: files and pages whose content is wrong from the beginning.
+        command: the command to kill; it runs again, and then a sync.
+        names: the projects that must be mirrored in the end; empty: all.
+        legacy: whether the legacy JSON is mirrored too.
+        codes: the allowed exit codes of a run that is not killed: a deleted project makes it incomplete.
+        damaged: files and pages whose content is wrong from the start.
     """
 
     site: Site
@@ -48,62 +48,66 @@ class Scene:
     damaged: frozenset[str] = frozenset()
     workers: int = 1
 
-    async def die(self, warm: Nursery, directory: Path, *fates: Fate) -> Life:
-        """Die of each fate in turn, end as if nothing had happened, and return the last death."""
+    async def crash(self, fork_server: ForkServer, directory: Path, *crash_points: CrashPoint) -> ProcessResult:
+        """Run the command once for each crash point, then without one; return the last result that was killed."""
         shutil.copytree(self.site.data.parent, directory)
-        site, witness = Site(directory, upstream=self.pypi.url), Witness(damaged=self.damaged)
-        witness.look(site)
-        for fate in fates:
-            life = await self._live(warm, site, *self.command, fate=fate)
-            witness.look(site)
-        await self._recover(warm, site, witness)
-        return life
+        site, checker = Site(directory, upstream=self.pypi.url), MirrorChecker(damaged=self.damaged)
+        checker.check(site)
+        for crash_point in crash_points:
+            result = await self._run_command(fork_server, site, *self.command, crash_point=crash_point)
+            checker.check(site)
+        await self._recover(fork_server, site, checker)
+        return result
 
-    async def stop(self, warm: Nursery, copies: Path) -> Life:
-        """Live, and leave a copy of the disk as it was before each step, and one as it is at the end."""
-        return await self._live(warm, self.site, *self.command, fate=Fate(copies=str(copies)))
+    async def copy_every_step(self, fork_server: ForkServer, copies: Path) -> ProcessResult:
+        """Run the command, and copy the disk as it was before each step and at the end."""
+        return await self._run_command(
+            fork_server, self.site, *self.command, crash_point=CrashPoint(copies=str(copies))
+        )
 
-    async def rise(self, warm: Nursery, directory: Path, *, seen: Witness) -> Life:
-        """End as if nothing had happened, from such a copy; return the life that was cut there."""
-        trail = (directory / "trail").read_text().splitlines()
-        site, witness = Site(directory, upstream=self.pypi.url), replace(seen, seen=dict(seen.seen))
-        witness.look(site)
-        await self._recover(warm, site, witness)
-        return Life(-signal.SIGKILL, trail)
+    async def recover_copy(self, fork_server: ForkServer, directory: Path, *, seen: MirrorChecker) -> ProcessResult:
+        """Run the command to its end on such a copy; return the result of the process that was cut off there."""
+        step_log = (directory / "steps").read_text().splitlines()
+        site, checker = Site(directory, upstream=self.pypi.url), replace(seen, seen=dict(seen.seen))
+        checker.check(site)
+        await self._recover(fork_server, site, checker)
+        return ProcessResult(-signal.SIGKILL, step_log)
 
-    async def _recover(self, warm: Nursery, site: Site, witness: Witness) -> None:
+    async def _recover(self, fork_server: ForkServer, site: Site, checker: MirrorChecker) -> None:
         for command in dict.fromkeys((self.command, ("sync",))):
-            last = await self._live(warm, site, *command)
-            assert last.code in self.codes, site.state.with_name("trail.log").read_text()
+            last = await self._run_command(fork_server, site, *command)
+            assert last.code in self.codes, site.state.with_name("steps.log").read_text()
         expected = upstream_of(self.pypi, *self.names)
-        witness.settled(site, expected, legacy=self.legacy)
-        if retiring(site):  # what a death left over stays for an hour
+        checker.check_final_state(site, expected, legacy=self.legacy)
+        if retired_places(site):  # what a crash left over stays for an hour
             site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
-            await self._live(warm, site, "sync")
-            witness.settled(site, expected, legacy=self.legacy)
-        assert retiring(site) == set()
+            await self._run_command(fork_server, site, "sync")
+            checker.check_final_state(site, expected, legacy=self.legacy)
+        assert retired_places(site) == set()
         shutil.rmtree(site.data.parent)
 
-    async def _live(self, warm: Nursery, site: Site, *argv: str, fate: Fate = LIVES) -> Life:
+    async def _run_command(
+        self, fork_server: ForkServer, site: Site, *argv: str, crash_point: CrashPoint = NO_CRASH
+    ) -> ProcessResult:
         contact = f"https://mirror.example{site.data.parent}/"
         environment = site.environment(MIRROR_CONTACT=contact, MIRROR_WORKERS=str(self.workers))
         there, before = whole_files(site), len(self.pypi.log)
-        life = await asyncio.to_thread(warm.live, *argv, environment=environment, fate=fate)
-        assert not there & fetched(self.pypi, by=contact, since=before), "fetched again"
-        return life
+        result = await asyncio.to_thread(fork_server.run, *argv, environment=environment, crash_point=crash_point)
+        assert not there & downloaded(self.pypi, by=contact, since=before), "downloaded again"
+        return result
 
 
-async def first_sync(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """Nothing is there yet: neither tree nor catalog."""
+async def first_sync(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Start with neither tree nor catalog."""
     pypi.index.project("six").upload("1.0", padding=LARGE)
     pypi.index.project("idna").upload("3.0")
     pypi.index.project("void").create()
     site.select("six", "idna", "void", grace="0m")
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def change(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """Files come, and go without a grace, one is yanked; another project has only its page changed."""
+async def change(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Upload, delete and yank files of one project without a grace period; change only the page of another."""
     six, idna = pypi.index.project("six"), pypi.index.project("idna")
     for version in ("1.0", "1.1", "1.2"):
         six.upload(version)
@@ -114,11 +118,11 @@ async def change(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     six.delete_release("1.0")
     six.yank("1.1", reason="no")
     idna.yank("3.0")
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def shorter_page(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A page that had twins is too short for any."""
+async def shorter_page(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Shorten a page so much that it needs no compressed copies any more."""
     six = pypi.index.project("six")
     for number in range(5):
         six.upload(f"1.{number}")
@@ -126,11 +130,11 @@ async def shorter_page(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     await site.sync()
     for number in range(4):
         six.delete_release(f"1.{number}")
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def quarantine(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A project is quarantined, and a release of another: their files leave the document root at once."""
+async def quarantine(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Quarantine a project, and a release of another: their files leave the document root at once."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     pypi.index.project("idna").upload("1.1")
@@ -138,22 +142,22 @@ async def quarantine(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     await site.sync()
     pypi.index.project("six").quarantine()
     pypi.index.project("idna").quarantine_release("1.0")
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def restoration(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A quarantine is over: the files that were put aside come back, and are not fetched again."""
+async def restoration(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """End a quarantine: the files set aside come back, without another download."""
     pypi.index.project("six").upload("1.0", padding=LARGE)
     site.select("six", grace="0m")
     await site.sync()
     pypi.index.project("six").quarantine()
     await site.sync()
     pypi.index.project("six").clear_quarantine()
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def deletion(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A project is deleted upstream, another is no longer selected."""
+async def deletion(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Delete a project upstream, and deselect another."""
     for name in ("six", "idna", "toml"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna", "toml", grace="0m")
@@ -161,11 +165,11 @@ async def deletion(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     pypi.index.project("six").delete()
     site.select("six", "toml", grace="0m")
     pypi.index.project("toml").upload("1.1")
-    return Scene(site, pypi, command=("sync", "--allow-removals", "2"), names=("six", "toml"), codes=(0, 3))
+    return Scenario(site, pypi, command=("sync", "--allow-removals", "2"), names=("six", "toml"), codes=(0, 3))
 
 
-async def other_owner(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A project is made again by somebody else, its file names with other bytes in the same directory."""
+async def other_owner(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Give a project's name to another owner, who uploads other bytes with the same file names and directory."""
     six = pypi.index.project("six")
     before = b"as it was"
     six.upload_file("six-1.0.tar.gz", before, version="1.0")
@@ -173,11 +177,11 @@ async def other_owner(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     await site.sync()
     six.delete()
     six.upload_file("six-1.0.tar.gz", same_directory(before), version="1.0", replace=True)
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def long_names(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """Files whose names have no room for `.metadata` come, leave without a grace, and are quarantined."""
+async def long_names(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Upload, delete and quarantine files whose names have no room for `.metadata`, without a grace period."""
     six, idna = pypi.index.project("six"), pypi.index.project("idna")
     for number, length in enumerate((246, 247, 255)):
         six.upload(long_version(f"1.{number}", of="six", length=length))
@@ -188,16 +192,16 @@ async def long_names(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     six.delete_release(long_version("1.2", of="six", length=255))
     six.upload(long_version("1.3", of="six", length=254), padding=LARGE)
     idna.quarantine()
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
 def long_version(version: str, *, of: str, length: int) -> str:
-    """Return a version whose wheel has a name of so many bytes."""
+    """Return a version whose wheel has a name of this many bytes."""
     return f"{version}+{'b' * (length - len(f'{of}-{version}+-py3-none-any.whl'))}"
 
 
-async def everything(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """All that upstream lists: one comes, one changes, one is quarantined, one leaves."""
+async def everything(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Mirror the whole index: one project is new, one changes, and one is deleted."""
     for name in ("six", "idna", "toml"):
         pypi.index.project(name).upload("1.0")
     site.everything(grace="0m", guard="50%")
@@ -205,11 +209,11 @@ async def everything(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     pypi.index.project("attrs").upload("1.0")
     pypi.index.project("idna").upload("1.1")
     pypi.index.project("six").delete()
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def legacy_json(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """The legacy JSON changes with its page, comes with a new one, and goes where no file is left."""
+async def legacy_json(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Change the legacy JSON with its page, add one with a new page, and remove one that has no files left."""
     for name in ("six", "idna"):
         for number in range(6):
             pypi.index.project(name).upload(f"1.{number}")
@@ -219,11 +223,11 @@ async def legacy_json(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     pypi.index.project("toml").upload("1.0")
     pypi.index.project("six").delete_release("1.0")
     pypi.index.project("idna").quarantine()
-    return Scene(site, pypi, legacy=True)
+    return Scenario(site, pypi, legacy=True)
 
 
-async def repair(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A verify finds a file that rotted, one that is gone, a page that is damaged and a file that nobody knows."""
+async def repair(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Verify finds a corrupt file, a missing one, a damaged page and an orphan."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0", padding=LARGE)
         pypi.index.project(name).upload("1.1")
@@ -239,21 +243,21 @@ async def repair(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     stray = site.web / "packages" / "ab" / "idna-0.1.tar.gz"
     stray.write_bytes(b"stray")
     damaged.add("packages/ab/idna-0.1.tar.gz")
-    return Scene(site, pypi, command=("verify", "--repair"), damaged=frozenset(damaged))
+    return Scenario(site, pypi, command=("verify", "--repair"), damaged=frozenset(damaged))
 
 
-async def adoption(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """Another program's tree becomes the mirror's own, where it lies."""
+async def adoption(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Adopt another program's tree in place."""
     old = OldMirror(site.web)
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0", provenance=True)
         old.write(pypi.index.project(name), json_too=name == "six")
     site.select("six", "idna", grace="0m")
-    return Scene(site, pypi, command=("adopt",))
+    return Scenario(site, pypi, command=("adopt",))
 
 
-async def lost_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """The catalog is gone, and is made anew from the pages; one of them has changed meanwhile."""
+async def lost_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Rebuild a lost catalog from the pages, one of which has changed upstream."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna", grace="0m")
@@ -261,19 +265,19 @@ async def lost_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     for path in site.state.iterdir():
         path.unlink()
     pypi.index.project("six").upload("1.1")
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def older_tree(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A tree is restored from before a release, a quarantine and a deletion that its catalog knows of."""
+async def older_tree(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Restore a tree from before a release, a quarantine and a deletion that its catalog knows."""
     await _go_back(site, pypi, site.data)
-    return Scene(site, pypi, names=("six", "toml"), codes=(0, 3))
+    return Scenario(site, pypi, names=("six", "toml"), codes=(0, 3))
 
 
-async def older_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A catalog is restored from before a release, a quarantine and a deletion that its tree shows."""
+async def older_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Restore a catalog from before a release, a quarantine and a deletion that its tree shows."""
     await _go_back(site, pypi, site.state)
-    return Scene(site, pypi, names=("six", "toml"), codes=(0, 3))
+    return Scenario(site, pypi, names=("six", "toml"), codes=(0, 3))
 
 
 async def _go_back(site: Site, pypi: fakepypi.FakePyPI, directory: Path) -> None:
@@ -291,8 +295,8 @@ async def _go_back(site: Site, pypi: fakepypi.FakePyPI, directory: Path) -> None
     kept.rename(directory)
 
 
-async def old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """An earlier version's catalog is brought to today's schema, with a publication of its that broke off."""
+async def old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Upgrade the catalog of an earlier version, with an unfinished publication in it."""
     pypi.index.project("six").upload("1.0")
     site.select("six", grace="0m")
     await site.sync()
@@ -300,20 +304,20 @@ async def old_catalog(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
     for path in site.state.iterdir():
         path.unlink()
     make_first_catalog(site.state / "catalog.sqlite", identity)
-    return Scene(site, pypi)
+    return Scenario(site, pypi)
 
 
-async def two_processes(site: Site, pypi: fakepypi.FakePyPI) -> Scene:
-    """A second process has the time to come up, and the first nobody's projects alone."""
+async def two_processes(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Give a second worker process the time to start, while the first one has projects left."""
     for number in range(24):
         pypi.index.project(f"project{number}").upload("1.0")
     pypi.faults.on_page().delay(0.2)
     site.select(*(f"project{number}" for number in range(24)), grace="0m")
-    return Scene(site, pypi, workers=2)
+    return Scenario(site, pypi, workers=2)
 
 
-Direct = Callable[[Site, fakepypi.FakePyPI], Awaitable[Scene]]
-SCENES: tuple[Direct, ...] = (
+MakeScenario = Callable[[Site, fakepypi.FakePyPI], Awaitable[Scenario]]
+SCENARIOS: tuple[MakeScenario, ...] = (
     first_sync,
     change,
     shorter_page,
@@ -334,7 +338,7 @@ SCENES: tuple[Direct, ...] = (
 
 
 def make_first_catalog(path: Path, identity: str) -> None:
-    """Make a catalog as the first version did, with a publication in hand."""
+    """Make a catalog as the first version did, with an unfinished publication."""
     config = Config()
     config.set_main_option("script_location", str(files("mirror_syncer.catalog") / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -349,128 +353,149 @@ def make_first_catalog(path: Path, identity: str) -> None:
 
 
 @pytest.fixture
-def nurseries(two_nurseries: tuple[Nursery, Nursery]) -> asyncio.Queue[Nursery]:
-    """Where processes come from, two at a time."""
-    queue = asyncio.Queue[Nursery]()
-    for one in two_nurseries:
+def fork_servers(two_fork_servers: tuple[ForkServer, ForkServer]) -> asyncio.Queue[ForkServer]:
+    """Return a queue of two fork servers."""
+    queue = asyncio.Queue[ForkServer]()
+    for one in two_fork_servers:
         queue.put_nowait(one)
     return queue
 
 
-async def each(
-    nurseries: asyncio.Queue[Nursery], directory: Path, work: Mapping[str, Callable[[Nursery, Path], Awaitable[Life]]]
-) -> list[Life]:
-    """Have lives lived, each by itself in a directory of its own, and tell of all that went wrong."""
+async def run_each(
+    fork_servers: asyncio.Queue[ForkServer],
+    directory: Path,
+    work: Mapping[str, Callable[[ForkServer, Path], Awaitable[ProcessResult]]],
+) -> list[ProcessResult]:
+    """Run each job in its own directory, and report all failures together."""
     wrong: list[str] = []
-    lives: list[Life] = []
+    results: list[ProcessResult] = []
 
-    async def one(name: str, live: Callable[[Nursery, Path], Awaitable[Life]]) -> None:
+    async def one(name: str, run: Callable[[ForkServer, Path], Awaitable[ProcessResult]]) -> None:
         home = directory / name
-        warm = await nurseries.get()
+        fork_server = await fork_servers.get()
         try:
-            lives.append(await live(warm, home))
+            results.append(await run(fork_server, home))
         except AssertionError as error:
             line = traceback.extract_tb(error.__traceback__)[-1].line
-            wrong.append(f"{name}, at last {(home / 'trail').read_text().splitlines()[-1:]}: {line}: {error}")
+            wrong.append(f"{name}, last step {(home / 'steps').read_text().splitlines()[-1:]}: {line}: {error}")
         finally:
-            nurseries.put_nowait(warm)
+            fork_servers.put_nowait(fork_server)
 
-    await asyncio.gather(*(one(name, live) for name, live in work.items()))
+    await asyncio.gather(*(one(name, run) for name, run in work.items()))
     assert not wrong, "\n".join(wrong)
-    return lives
+    return results
 
 
-async def all_die(
-    scene: Scene, nurseries: asyncio.Queue[Nursery], directory: Path, *, deaths: Iterable[Sequence[Fate]]
-) -> list[Life]:
-    """Let a scene end in each of these ways."""
+async def crash_each(
+    scenario: Scenario,
+    fork_servers: asyncio.Queue[ForkServer],
+    directory: Path,
+    *,
+    crashes: Iterable[Sequence[CrashPoint]],
+) -> list[ProcessResult]:
+    """Run the scenario once for each list of crash points."""
 
-    def ending(fates: Sequence[Fate]) -> Callable[[Nursery, Path], Awaitable[Life]]:
-        return lambda warm, home: scene.die(warm, home, *fates)
+    def ending(crash_points: Sequence[CrashPoint]) -> Callable[[ForkServer, Path], Awaitable[ProcessResult]]:
+        return lambda fork_server, home: scenario.crash(fork_server, home, *crash_points)
 
-    named = {"-".join([str(number), *map(str, fates)]): ending(fates) for number, fates in enumerate(deaths)}
-    return await each(nurseries, directory, named)
+    named = {
+        "-".join([str(number), *map(str, crash_points)]): ending(crash_points)
+        for number, crash_points in enumerate(crashes)
+    }
+    return await run_each(fork_servers, directory, named)
 
 
-async def set_up(direct: Direct, pypi: fakepypi.FakePyPI, directory: Path) -> Scene:
-    """Return a scene."""
+async def set_up(make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, directory: Path) -> Scenario:
+    """Return a scenario."""
     (home := directory / "before").mkdir()
-    return await direct(Site(home, upstream=pypi.url), pypi)
+    return await make_scenario(Site(home, upstream=pypi.url), pypi)
 
 
-async def rehearse(
-    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], directory: Path
-) -> tuple[Scene, int]:
-    """Return a scene, and how many steps it has when nobody dies."""
-    scene = await set_up(direct, pypi, directory)
-    [whole] = await all_die(scene, nurseries, directory / "whole", deaths=[[LIVES]])
-    assert whole.code in scene.codes
-    return scene, len(whole.steps)
+async def set_up_and_count_steps(
+    make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], directory: Path
+) -> tuple[Scenario, int]:
+    """Return a scenario, and how many steps it has when nothing kills it."""
+    scenario = await set_up(make_scenario, pypi, directory)
+    [whole] = await crash_each(scenario, fork_servers, directory / "whole", crashes=[[NO_CRASH]])
+    assert whole.code in scenario.codes
+    return scenario, len(whole.steps)
 
 
 @pytest.mark.proves("reliability/crash")
-@pytest.mark.parametrize("direct", [change, quarantine, long_names])
-async def test_killed_at_some_steps(
-    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+@pytest.mark.parametrize("make_scenario", [change, quarantine, long_names])
+async def test_syncer_killed_at_some_steps_recovers(
+    make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], tmp_path: Path
 ) -> None:
-    """A syncer killed at a step loses nothing, shows nothing half, fetches nothing twice, and leaves nothing over."""
-    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
+    """A syncer killed at a step loses nothing, publishes nothing partial, and downloads nothing twice."""
+    scenario, steps = await set_up_and_count_steps(make_scenario, pypi, fork_servers, tmp_path)
 
-    lives = await all_die(scene, nurseries, tmp_path, deaths=[[Fate(step=step)] for step in range(5, steps, 6)])
+    results = await crash_each(
+        scenario, fork_servers, tmp_path, crashes=[[CrashPoint(step=step)] for step in range(5, steps, 6)]
+    )
 
-    assert any(life.killed for life in lives)
+    assert any(result.killed for result in results)
 
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
-@pytest.mark.parametrize("direct", SCENES)
-async def test_killed_at_every_step(
-    direct: Direct, pypi: fakepypi.FakePyPI, warm: Nursery, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+@pytest.mark.parametrize("make_scenario", SCENARIOS)
+async def test_syncer_killed_at_every_step_recovers(
+    make_scenario: MakeScenario,
+    pypi: fakepypi.FakePyPI,
+    fork_server: ForkServer,
+    fork_servers: asyncio.Queue[ForkServer],
+    tmp_path: Path,
 ) -> None:
-    """As above, at each step of a life, on every way on which something is published, withdrawn or put right."""
-    scene = await set_up(direct, pypi, tmp_path)
-    (seen := Witness(damaged=scene.damaged)).look(scene.site)
+    """A syncer killed at any step of publishing, withdrawing, repairing or adopting recovers completely."""
+    scenario = await set_up(make_scenario, pypi, tmp_path)
+    (seen := MirrorChecker(damaged=scenario.damaged)).check(scenario.site)
     copies = tmp_path / "copies"
 
-    whole = await scene.stop(warm, copies)
-    names = [str(number) for number in range(1, len(whole.steps) + 2)]  # the last one is of the end
-    lives = await each(nurseries, copies, dict.fromkeys(names, partial(scene.rise, seen=seen)))
+    whole = await scenario.copy_every_step(fork_server, copies)
+    names = [str(number) for number in range(1, len(whole.steps) + 2)]  # the last copy shows the end
+    results = await run_each(fork_servers, copies, dict.fromkeys(names, partial(scenario.recover_copy, seen=seen)))
 
-    assert whole.code in scene.codes
-    assert sorted(len(life.steps) for life in lives) == [*range(1, len(whole.steps) + 1), len(whole.steps)]
+    assert whole.code in scenario.codes
+    assert sorted(len(result.steps) for result in results) == [*range(1, len(whole.steps) + 1), len(whole.steps)]
 
 
 @pytest.mark.proves("reliability/crash", "reliability/disk")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
-@pytest.mark.parametrize("direct", SCENES)
-async def test_killed_again_and_again(
-    direct: Direct, pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path
+@pytest.mark.parametrize("make_scenario", SCENARIOS)
+async def test_syncer_killed_repeatedly_recovers(
+    make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], tmp_path: Path
 ) -> None:
-    """As above, at random moments, up to four times before anybody gets to an end: in recovery, too."""
-    scene, steps = await rehearse(direct, pypi, nurseries, tmp_path)
-    dice = random.Random(direct.__name__)
+    """A syncer killed up to four times in a row at random moments, even while it recovers, recovers completely."""
+    scenario, steps = await set_up_and_count_steps(make_scenario, pypi, fork_servers, tmp_path)
+    dice = random.Random(make_scenario.__name__)
 
-    def fate() -> Fate:
-        return Fate(step=dice.randint(1, steps)) if dice.random() < 0.5 else Fate(seconds=dice.uniform(0.02, 0.3))
+    def crash_point() -> CrashPoint:
+        return (
+            CrashPoint(step=dice.randint(1, steps))
+            if dice.random() < 0.5
+            else CrashPoint(seconds=dice.uniform(0.02, 0.3))
+        )
 
-    await all_die(scene, nurseries, tmp_path, deaths=[[fate() for _ in range(dice.randint(2, 4))] for _ in range(5)])
+    await crash_each(
+        scenario, fork_servers, tmp_path, crashes=[[crash_point() for _ in range(dice.randint(2, 4))] for _ in range(5)]
+    )
 
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.slow
 @pytest.mark.timeout(_LONG_SECONDS)
 @pytest.mark.parametrize("worker", [False, True], ids=["parent", "worker"])
-async def test_killed_among_processes(
-    pypi: fakepypi.FakePyPI, nurseries: asyncio.Queue[Nursery], tmp_path: Path, *, worker: bool
+async def test_syncer_with_workers_killed_at_random_recovers(
+    pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], tmp_path: Path, *, worker: bool
 ) -> None:
-    """As above, with worker processes: those of a parent that is killed go with it; one that is killed goes alone."""
-    scene, _ = await rehearse(two_processes, pypi, nurseries, tmp_path)
+    """Worker processes end with a killed syncer; the syncer survives a killed worker process; both recover."""
+    scenario, _ = await set_up_and_count_steps(two_processes, pypi, fork_servers, tmp_path)
     dice = random.Random(7)
-    deaths = [Fate(seconds=dice.uniform(0.3, 2.5), worker=worker) for _ in range(8)]
+    crashes = [CrashPoint(seconds=dice.uniform(0.3, 2.5), worker=worker) for _ in range(8)]
 
-    lives = await all_die(scene, nurseries, tmp_path, deaths=[[death] for death in deaths])
+    results = await crash_each(scenario, fork_servers, tmp_path, crashes=[[death] for death in crashes])
 
-    assert {life.code for life in lives if not life.killed} <= {0, 3}
-    assert worker or any(life.killed for life in lives)
+    assert {result.code for result in results if not result.killed} <= {0, 3}
+    assert worker or any(result.killed for result in results)

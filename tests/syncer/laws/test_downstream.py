@@ -1,4 +1,4 @@
-"""A mirror of this mirror, by a server that knows nothing but files."""
+"""A mirror of this mirror, behind a server that knows only files."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ Log = list[tuple[str, int]]
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """Sends files, and of a directory the index; it has Last-Modified, and neither ETags nor serials."""
+    """Sends files, and a directory's index file; it sends Last-Modified, but neither ETags nor serials."""
 
     protocol_version = "HTTP/1.1"
 
@@ -39,7 +39,7 @@ class _Files(SimpleHTTPRequestHandler):
 
 @contextmanager
 def plain_server(root: Path, *, index: str) -> Iterator[tuple[str, Log]]:
-    """Serve a directory; yield the URL, and what was asked for."""
+    """Serve a directory; yield the URL and the requests."""
     log: Log = []
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=root, index=index, log=log)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -53,7 +53,7 @@ def plain_server(root: Path, *, index: str) -> Iterator[tuple[str, Log]]:
 
 @pytest.fixture
 async def first(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
-    """A mirror of everything that upstream can say of a project."""
+    """A mirror with every status and field that upstream can give a project."""
     for name in ("alpha", "beta", "gamma", "Zeta.One"):
         pypi.index.project(name).upload("1.0", requires_python=">=3.8")
     pypi.index.project("beta").upload("1.1", provenance=True)
@@ -71,7 +71,7 @@ async def first(tmp_path: Path, pypi: fakepypi.FakePyPI) -> Site:
 
 
 def second(tmp_path: Path, url: str) -> Site:
-    """Return a mirror of what is served there."""
+    """Return a mirror of the files that the URL serves."""
     (tmp_path / "second").mkdir()
     site = Site(tmp_path / "second", upstream=f"{url}/pypi/web")
     site.everything()
@@ -85,17 +85,18 @@ def pages(site: Site, form: str) -> dict[str, bytes]:
 
 
 def files(site: Site) -> dict[str, bytes]:
-    """Return the content of everything in packages/, by path."""
+    """Return the content of every file in packages/, by path."""
     root = site.web / "packages"
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("index", [JSON, HTML])
-async def test_mirror_of_the_mirror_is_the_same(tmp_path: Path, first: Site, index: str) -> None:
+async def test_mirror_of_the_mirror_has_the_same_pages_and_files(tmp_path: Path, first: Site, index: str) -> None:
     """
-    A mirror of what plain files of this one are served has the same files in the same places, and the same pages.
+    A second mirror, of this one's files on a plain web server, has the same files, paths and pages.
 
-    By JSON to the byte, in both forms; by HTML in HTML alone, which tells no sizes and times, nor the list's serials.
+    The JSON pages match byte for byte, in both forms. An HTML upstream gives HTML pages alone, since it has no sizes,
+    upload times or serials.
     """
     with plain_server(first.data, index=index) as (url, _):
         site = second(tmp_path, url)
@@ -104,7 +105,7 @@ async def test_mirror_of_the_mirror_is_the_same(tmp_path: Path, first: Site, ind
     assert (run.state, run.failures) == (RunState.SUCCEEDED, [])
     assert site.pages() == ["alpha", "beta", "gamma", "stub", "zeta-one"]
     assert site.published("alpha").page.status == "quarantined"
-    # Of the quarantined project the first has its files no more, where clients could get at them.
+    # Clients cannot reach the quarantined project's files on the first mirror.
     assert files(site) == files(first)
     assert pages(site, HTML) == pages(first, HTML)
     if index == JSON:
@@ -112,10 +113,10 @@ async def test_mirror_of_the_mirror_is_the_same(tmp_path: Path, first: Site, ind
     site.assert_whole()
 
 
-async def test_mirror_of_the_mirror_asks_for_changes_alone(
+async def test_mirror_of_the_mirror_requests_only_changed_pages(
     tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
 ) -> None:
-    """By the serials of our list, without a header that tells any, a sync asks for what changed and the newest."""
+    """By the list's serials alone, a second mirror requests the changed pages and the newest one."""
     with plain_server(first.data, index=JSON) as (url, log):
         site = second(tmp_path, url)
         async with site.running() as running, first.running() as ours:
@@ -129,7 +130,7 @@ async def test_mirror_of_the_mirror_asks_for_changes_alone(
             await running.sync()
         changed = {path for path, _ in log}
 
-    # alpha is the newest of the list, and may change once more under its serial.
+    # alpha is the newest of the list, and may change again under its serial.
     assert unchanged == [("/simple/", 304), ("/simple/alpha/", 304)]
     assert {path for path in changed if path.startswith("/simple/")} == {
         "/simple/",
@@ -144,10 +145,10 @@ async def test_mirror_of_the_mirror_asks_for_changes_alone(
     assert pages(site, JSON) == pages(first, JSON)
 
 
-async def test_mirror_of_the_mirror_loses_what_the_mirror_loses(
+async def test_mirror_of_the_mirror_removes_what_the_mirror_removes(
     tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
 ) -> None:
-    """What upstream deletes leaves both mirrors, each in its next sync; of what it quarantines, the files do."""
+    """Both mirrors remove what upstream deletes, each in its next sync; of quarantined projects, only the files."""
     pypi.index.project("newest").upload("1.0")
     with plain_server(first.data, index=JSON) as (url, _):
         site = second(tmp_path, url)
@@ -167,10 +168,10 @@ async def test_mirror_of_the_mirror_loses_what_the_mirror_loses(
     assert pages(site, JSON) == pages(first, JSON)
 
 
-async def test_mirror_without_its_newest_project_still_has_news(
+async def test_mirror_of_the_mirror_follows_a_changed_selection(
     tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
 ) -> None:
-    """A mirror that gives up its newest project, and takes an older one instead, is followed in both."""
+    """When a mirror drops its newest project and selects an older one, a second mirror follows both changes."""
     first.select("beta", "gamma")
     await first.sync(allow_removals=3)
     with plain_server(first.data, index=JSON) as (url, _):
@@ -185,8 +186,10 @@ async def test_mirror_without_its_newest_project_still_has_news(
     assert pages(site, JSON) == pages(first, JSON)
 
 
-async def test_mirror_of_the_mirror_sees_a_page_shrink(tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site) -> None:
-    """A page that loses a file moves its serial in the end to upstream's, in both mirrors alike."""
+async def test_mirror_of_the_mirror_follows_a_removed_file(
+    tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
+) -> None:
+    """A page that loses a file ends with upstream's serial in both mirrors."""
     first.everything(guard="100%")
     with plain_server(first.data, index=JSON) as (url, _):
         site = second(tmp_path, url)
@@ -203,10 +206,10 @@ async def test_mirror_of_the_mirror_sees_a_page_shrink(tmp_path: Path, pypi: fak
     assert pages(site, JSON) == pages(first, JSON)
 
 
-async def test_mirror_of_the_mirror_has_its_list_whatever_leaves(
+async def test_mirror_of_the_mirror_has_the_same_list_after_each_sync(
     tmp_path: Path, pypi: fakepypi.FakePyPI, first: Site
 ) -> None:
-    """Uploads, removals, yanks and deletions of one day give both mirrors one list, to the byte, sync after sync."""
+    """After each sync of uploads, removals, yanks and deletions, both mirrors have the same list, byte for byte."""
     pypi.index.project("beta").upload("1.2")
     with plain_server(first.data, index=JSON) as (url, _):
         site = second(tmp_path, url)

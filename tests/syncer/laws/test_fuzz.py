@@ -1,4 +1,4 @@
-"""Documents spoiled at random go all the way through a sync, which touches nothing but its own tree and state."""
+"""Randomly corrupted documents go through a whole sync, which changes nothing but its own tree and state."""
 
 import asyncio
 import json
@@ -64,7 +64,7 @@ ATTRIBUTES = {"lang", "charset", "name", "content", "href"}
 
 @dataclass
 class Project:
-    """What upstream answers for one project: its own origin is ORIGIN there, and the project's name NAME."""
+    """Upstream's answers for one project; they contain ORIGIN for its origin and NAME for the project's name."""
 
     media: str
     page: bytes
@@ -76,20 +76,20 @@ class Project:
 
 
 class Chance(random.Random):
-    """Chance by a seed, which brings back whatever it brought about."""
+    """Reproducible random choices from a seed."""
 
     def yes(self) -> bool:
-        """Return either."""
+        """Return True or False."""
         return self.random() < 0.5
 
     def word(self) -> str:
-        """Return a word made to be taken for something else, or noise."""
+        """Return a word that looks like something else, or noise."""
         if self.random() < 0.8:
             return self.choice(WORDS)
         return "".join(chr(self.choice((self.randrange(128), self.randrange(0x11_0000)))) for _ in range(12))
 
     def value(self, depth: int = 3) -> Any:
-        """Return anything that JSON can say."""
+        """Return any value that JSON can hold."""
         match self.randrange(6 if depth else 4):
             case 0:
                 return self.choice(LEAVES)
@@ -101,7 +101,7 @@ class Chance(random.Random):
                 return self.word()
 
     def spoil(self, document: Any) -> None:
-        """Put something else into up to three places of a document."""
+        """Replace up to three values of a document."""
         for _ in range(self.randrange(4)):
             holder, key = self.choice(list(inside(document)))
             holder[key] = self.value()
@@ -115,7 +115,7 @@ class Chance(random.Random):
 
 
 def inside(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every place in a document: what holds it, and its key there."""
+    """Yield each place in a document: its container and its key there."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in list(items):
         yield value, key
@@ -123,7 +123,7 @@ def inside(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def make_project(chance: Chance, name: str) -> Project:
-    """Make a project's page in JSON or HTML, its one wheel, and what is said of both elsewhere."""
+    """Make a project's page in JSON or HTML, its one wheel, its metadata and its legacy JSON."""
     built = build_wheel(Recipe(name=name, version="1.0"))
     wheel = chance.damaged(built.content)
     metadata = chance.damaged(built.metadata or b"")
@@ -202,10 +202,10 @@ def make_list(chance: Chance) -> tuple[str, bytes]:
 
 
 class Tags(HTMLParser):
-    """What a browser would make of a page of ours: only what belongs there, and links that stay inside."""
+    """Parses one of our pages as a browser does: it may hold only known tags, and links that stay inside."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at a tag."""
+        """Check a tag."""
         assert tag in MARKUP
         for attribute, value in attrs:
             assert attribute in ATTRIBUTES or (tag == "a" and attribute.startswith("data-")), attribute
@@ -214,7 +214,7 @@ class Tags(HTMLParser):
 
 
 def assert_inside(url: str) -> None:
-    """A URL on a page leads to a place below the mirror's own packages, however it is unquoted."""
+    """Assert that a URL on a page leads to a path below the mirror's own packages, however it is unquoted."""
     parts = urlsplit(urljoin("http://mirror/web/simple/bad/", url))
     assert (parts.scheme, parts.netloc) == ("http", "mirror")
     assert parts.path.startswith("/web/packages/")
@@ -222,7 +222,7 @@ def assert_inside(url: str) -> None:
 
 
 def assert_published_well(site: Site) -> None:
-    """Every page and document says only what may be said, and everything in the tree is a plain file of ours."""
+    """Assert that each page and document holds only valid values, and that the tree holds only our plain files."""
     site.assert_whole()
     for path in site.web.rglob("*"):
         assert path.is_dir() or path.is_file()
@@ -245,7 +245,7 @@ def assert_published_well(site: Site) -> None:
 
 
 def assert_harmless(document: Any, *, allowed: str = "") -> None:
-    """No text of a document has what a terminal obeys, what turns text around, or half a surrogate pair."""
+    """Assert that a document has no terminal control, bidirectional control or lone surrogate."""
     for holder, key in inside([document]):
         for text in (key, holder[key]):
             for char in {*text} - {*allowed} if isinstance(text, str) else ():
@@ -254,7 +254,7 @@ def assert_harmless(document: Any, *, allowed: str = "") -> None:
 
 
 def answers(origin: str, name: str, project: Project) -> dict[str, Answer]:
-    """Return what upstream answers."""
+    """Return upstream's answers."""
 
     def answer(media: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
         body = body.replace(b"ORIGIN", f"{origin}/{name}".encode()).replace(b"NAME", name.encode())
@@ -272,7 +272,7 @@ def answers(origin: str, name: str, project: Project) -> dict[str, Answer]:
 
 
 class World:
-    """A directory with a mirror in it and other things around it, and an upstream of bytes."""
+    """A directory with a mirror and unrelated files around it, and an upstream of raw bytes."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -283,20 +283,20 @@ class World:
             path.write_text(other)
 
     def around(self) -> dict[str, str]:
-        """Return all that is neither tree nor state."""
+        """Return each file that is neither in the tree nor in the state."""
         own = (self.site.data / "pypi", self.site.state)
         paths = (path for path in self.directory.rglob("*") if not any(path.is_relative_to(mine) for mine in own))
         return {str(path): path.read_text() if path.is_file() else "" for path in paths}
 
     def assert_only_own(self, paths: set[str]) -> None:
-        """Assert that what was touched is the tree or the state."""
+        """Assert that the syncer touched only its tree and its state."""
         own = (self.site.data / "pypi", self.site.state)
         strange = {path for path in paths if not any(Path(path).resolve().is_relative_to(mine) for mine in own)}
         assert strange == set()
 
 
 async def sync_each(world: World, rounds: list[Callable[[Wire], None]]) -> list[Run]:
-    """Sync against one upstream after the other; nobody else may hear of us."""
+    """Sync from one upstream after the other; no other host may receive a request."""
     heard = 0
 
     async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -322,7 +322,7 @@ async def sync_each(world: World, rounds: list[Callable[[Wire], None]]) -> list[
 def through_a_sync(
     rounds: list[Callable[[Wire], None]], *, select: Callable[[Site], None]
 ) -> tuple[set[RunState], list[str]]:
-    """Sync in a new world, look at all that came of it, and return how the runs ended and who has a page."""
+    """Sync in a new world, check the result, and return how the runs ended and which projects have a page."""
     with TemporaryDirectory() as directory:
         world = World(Path(directory).resolve())
         select(world.site)
@@ -337,7 +337,7 @@ def through_a_sync(
 
 
 def law(examples: int) -> settings:
-    """Return how a law is tried."""
+    """Return the settings of a property test."""
     return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
@@ -349,11 +349,11 @@ NAMES = [f"bad{number}" for number in range(10)]
 
 @pytest.mark.proves("security/project-owners")
 @profiles
-def test_any_page(examples: int) -> None:
+def test_random_pages_cost_only_their_project(examples: int) -> None:
     """
-    Whatever pages, wheels, metadata and legacy documents an upstream sends, twice over, another project is current.
+    Whatever pages, wheels, metadata and legacy JSON an upstream sends, another project stays current.
 
-    Nothing outside is touched, no page names an outside path or says what was not said, and nothing is unforeseen.
+    The syncer touches nothing outside, publishes no outside path and no invalid value, and raises no unforeseen error.
     """
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -379,7 +379,7 @@ def test_any_page(examples: int) -> None:
 
 
 @profiles
-def test_any_list(examples: int) -> None:
+def test_random_lists_never_lead_out_of_the_tree(examples: int) -> None:
     """Whatever lists of projects an upstream sends, one after the other, no name on them leads out of the tree."""
 
     @law(examples)

@@ -1,4 +1,4 @@
-"""What an upstream may send to hurt: it costs its own project, a bounded time and a bounded memory."""
+"""A hostile upstream answer costs only its own project, and a bounded time and memory."""
 
 import contextlib
 import zlib
@@ -41,14 +41,14 @@ DRIPS = {
 
 @pytest.fixture
 async def raw() -> AsyncIterator[Wire]:
-    """An upstream by the byte."""
+    """A raw upstream."""
     async with wire() as upstream:
         yield upstream
 
 
 @pytest.fixture
 def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
-    """A project that will be hostile, before one that must not care."""
+    """A project that will be hostile, before one that must not be affected."""
     for name in ("bad", "good"):
         pypi.index.project(name).upload("1.0")
     site.select("bad", "good")
@@ -57,9 +57,11 @@ def neighbours(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("dripping", DRIPS)
-async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch, dripping: str) -> None:
-    """Whatever is dripped, an attempt ends within the patience for it, and the project after its attempts."""
-    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._RATE_GRACE_SECONDS", 0.5)
+async def test_dripping_answer_ends_after_its_timeout(
+    tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch, dripping: str
+) -> None:
+    """A dripping answer ends at its timeout, and its project fails after its last attempt."""
+    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._PATIENCE_SECONDS", 0.5)
     raw.answers["/simple/bad/"] = DRIPS[dripping]
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
@@ -75,8 +77,8 @@ async def test_drip_ends(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
-    """A page that comes fast enough, and has no end, is given up when its time is over, and not asked for at once."""
+async def test_page_without_end_fails_at_its_time_limit(tmp_path: Path, raw: Wire) -> None:
+    """A page that arrives fast enough but never ends fails at its time limit, and is retried later."""
     raw.answers["/simple/bad/"] = drip(JSON + b"\r\n", b" " * 5_000)
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
@@ -91,8 +93,8 @@ async def test_page_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
-    """A list of projects that comes fast enough, and has no end, fails the run when its time is over."""
+async def test_list_without_end_fails_the_run_at_its_time_limit(tmp_path: Path, raw: Wire) -> None:
+    """A list of projects that arrives fast enough but never ends fails the run at its time limit."""
     raw.answers["/simple/"] = drip(JSON + b"\r\n", b" " * 5_000)
     site = Site(tmp_path, upstream=raw.url)
     site.everything()
@@ -104,10 +106,10 @@ async def test_list_that_takes_for_ever(tmp_path: Path, raw: Wire) -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_file_that_takes_for_ever(
+async def test_slow_large_file_resumes_in_its_next_turn(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A large file that comes fast enough, and would take for ever, ends its turn; in its next ones it goes on."""
+    """A large file that takes too long for one turn continues in the next ones."""
     monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 100_000)
     neighbours.index.project("bad").upload("2.0", wheel=False, padding=400_000)
     slow = neighbours.faults.on_file("bad-2.0.tar.gz").drip(size=10_000, every=0.1)
@@ -141,8 +143,8 @@ async def test_file_that_takes_for_ever(
         "tomorrow",
     ],
 )
-async def test_absurd_retry_after(site: Site, neighbours: fakepypi.FakePyPI, value: str) -> None:
-    """A Retry-After that is no time, or none that anybody could wait for, is one project's failure."""
+async def test_absurd_retry_after_fails_one_project(site: Site, neighbours: fakepypi.FakePyPI, value: str) -> None:
+    """A Retry-After that is invalid or unbearably long fails only its own project."""
     neighbours.faults.on_page("bad").status(503, retry_after=value)
 
     run = await site.sync()
@@ -151,8 +153,8 @@ async def test_absurd_retry_after(site: Site, neighbours: fakepypi.FakePyPI, val
     assert "503" in run.failures[0].reason
 
 
-async def test_304_that_nobody_asked_for(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A 304 to a request without a condition speaks of no page that is known: the project is failing."""
+async def test_304_without_a_condition_fails_the_project(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """A 304 to an unconditional request stands for no known page, so the project fails."""
     neighbours.faults.on_page("bad").status(304)
     async with site.running() as running:
         run = await running.sync()
@@ -170,8 +172,8 @@ async def test_304_that_nobody_asked_for(site: Site, neighbours: fakepypi.FakePy
     [b'"x"\nX-Evil: yes', b'"\x1b[31m"', b'"\x7f"', b'"\xe9"', b'"%s"' % (b"x" * 60_000)],
     ids=lambda e: repr(e[:9]),
 )
-async def test_etag_that_says_more(tmp_path: Path, raw: Wire, etag: bytes, line: bytes) -> None:
-    """Nothing that upstream puts into an ETag becomes a header of ours, or makes it refuse what we ask for later."""
+async def test_etag_with_line_breaks_adds_no_header(tmp_path: Path, raw: Wire, etag: bytes, line: bytes) -> None:
+    """No ETag from upstream adds a header to the syncer's requests or makes them fail."""
     head = line.join((b"HTTP/1.1 200 OK", JSON_TYPE, b"Content-Length: %d" % len(EMPTY), b"ETag: " + etag, b"", b""))
     raw.answers["/simple/bad/"] = send(head + EMPTY)
     raw.answers["/simple/good/"] = page("good")
@@ -188,8 +190,8 @@ async def test_etag_that_says_more(tmp_path: Path, raw: Wire, etag: bytes, line:
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("location", [b"/\xff/", b"http://\xff/", b"/a b", b"http://[::1", b"//user:p%40@/"])
-async def test_absurd_redirect(tmp_path: Path, raw: Wire, location: bytes) -> None:
-    """A redirect to what is no URL, or to bytes that are no text, is its project's failure, told as one."""
+async def test_absurd_redirect_fails_one_project(tmp_path: Path, raw: Wire, location: bytes) -> None:
+    """A redirect to an invalid URL, or to bytes that are no text, fails only its own project, by name."""
     raw.answers["/simple/bad/"] = send(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location)
     raw.answers["/simple/good/"] = page("good")
     site = Site(tmp_path, upstream=raw.url)
@@ -201,8 +203,8 @@ async def test_absurd_redirect(tmp_path: Path, raw: Wire, location: bytes) -> No
     assert (run.state, row.state) == (RunState.INCOMPLETE, ProjectState.FAILING)
 
 
-async def test_host_that_only_begins_like_ours() -> None:
-    """A URL without a path is asked for of its own host, however much that is like one asked before."""
+async def test_host_with_a_similar_name_gets_its_own_request() -> None:
+    """A URL without a path goes to its own host, even if that looks like a host requested before."""
     hosts = frozenset({"127.0.0.1:80"})
     options = ClientOptions(user_agent="test", hosts=hosts, connections=2, limits=Limits(attempts=1))
     async with Client(options) as client:
@@ -213,8 +215,8 @@ async def test_host_that_only_begins_like_ours() -> None:
                 await client.get(url, endpoint="page", headers={}, priority=Priority.NAMED)
 
 
-async def test_url_of_five_megabytes(site: Site, neighbours: fakepypi.FakePyPI) -> None:
-    """A file's URL past all bounds is refused, and neither the run's document nor the row repeats it."""
+async def test_file_url_of_five_megabytes_is_refused(site: Site, neighbours: fakepypi.FakePyPI) -> None:
+    """The syncer refuses a file URL of five megabytes, and neither run nor catalog repeats it."""
     neighbours.faults.on_page("bad").file_url(f"{neighbours.url}/{'a' * 5_000_000}")
     async with site.running() as running:
         run = await running.sync()
@@ -227,8 +229,8 @@ async def test_url_of_five_megabytes(site: Site, neighbours: fakepypi.FakePyPI) 
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("size", [4_200_000, 1_100])
-def test_page_of_junk_entries(size: int) -> None:
-    """A page of nothing but zeros, eight megabytes of them, is refused before anything is made of it."""
+def test_page_of_junk_entries_is_refused(size: int) -> None:
+    """The syncer refuses a page of eight megabytes of zeros before it builds anything from it."""
     body = b'{"meta":{},"name":"bad","files":[' + b"0," * size + b"0]}"
 
     with memory_below(MIB), pytest.raises(InvalidPageError, match="more than"):
@@ -236,8 +238,8 @@ def test_page_of_junk_entries(size: int) -> None:
 
 
 @pytest.mark.proves("security/upstream")
-def test_page_of_junk_versions() -> None:
-    """Versions of more releases than any project has files are none: of each, PEP 440 would have to be asked."""
+def test_page_of_junk_versions_is_refused() -> None:
+    """A page with more versions than any project has files is refused before any version is parsed."""
     body = b'{"meta":{},"name":"bad","files":[],"versions":[' + b'"1",' * 200_000 + b'"1"]}'
 
     with pytest.raises(InvalidPageError, match="200,001 versions"):
@@ -245,10 +247,10 @@ def test_page_of_junk_versions() -> None:
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_oversize_body_leaves_nothing(
+async def test_oversize_body_is_not_kept_for_a_resume(
     site: Site, neighbours: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A body that is larger than its page says is not kept to go on with, where large files are."""
+    """A body larger than its page declares is not kept for a resume, unlike other large files."""
     monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
     neighbours.faults.on_file(project="bad").endless()
 

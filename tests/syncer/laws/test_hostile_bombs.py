@@ -1,4 +1,4 @@
-"""Little that becomes much: what a page unpacks to, and what is made of it, is bounded in memory and in time."""
+"""Decompression bombs: what a page unpacks to, and what the syncer builds from it, is bounded in memory and time."""
 
 import asyncio
 import gzip
@@ -21,25 +21,25 @@ pytestmark = pytest.mark.proves("security/upstream")
 
 MIB = 2**20
 JSON = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/vnd.pypi.simple.v1+json\r\n"
-# Patient with each other: on busy cores the last of nine connections comes seconds after the first.
+# Generous timeouts: on busy cores the last of nine connections opens seconds after the first.
 SMALL = replace(IMPATIENT, max_page_bytes=16 * MIB, silence_seconds=10)
 
 
 @pytest.fixture
 async def raw() -> AsyncIterator[Wire]:
-    """An upstream by the byte."""
+    """A raw upstream."""
     async with wire() as upstream:
         yield upstream
 
 
 def empty_page(name: str, *, spaces: int) -> bytes:
-    """Return a page without files, which is as long as you like."""
+    """Return a page without files, of this length."""
     body = {"meta": {"api-version": "1.1"}, "name": name, "files": [], "versions": []}
     return json.dumps(body).encode().replace(b"{", b"{" + b" " * spaces, 1)
 
 
 def bomb(name: str, *, together: asyncio.Barrier) -> Answer:
-    """Send a page of 15 MiB in 15 kB: ten of them first, and the rest when all others are as far."""
+    """Send a page of 15 MiB in 15 kB: ten of them first, and the rest once all other answers are as far."""
     packer = zlib.compressobj(9, wbits=31)
     body = empty_page(name, spaces=15 * MIB)
     first = packer.compress(body[: 10 * MIB]) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -54,8 +54,8 @@ def bomb(name: str, *, together: asyncio.Barrier) -> Answer:
     return answer
 
 
-async def test_bombs_at_once(tmp_path: Path, raw: Wire) -> None:
-    """Nine pages that unpack to a thousand times their size take no more than all may have together, and its copies."""
+async def test_bombs_at_once_share_one_memory_limit(tmp_path: Path, raw: Wire) -> None:
+    """Nine pages that unpack to a thousand times their size together stay below the shared memory limit."""
     names = [f"bad-{number}" for number in range(9)]
     together = asyncio.Barrier(len(names))
     for name in names:
@@ -73,8 +73,8 @@ async def test_bombs_at_once(tmp_path: Path, raw: Wire) -> None:
     assert "good" in site.pages()
 
 
-async def test_bombs_one_by_one(tmp_path: Path, raw: Wire) -> None:
-    """Pages that come one after the other, and whose files never come, take no more memory than one may have."""
+async def test_bombs_in_turn_take_the_memory_of_one(tmp_path: Path, raw: Wire) -> None:
+    """Bombs that arrive in turn, and whose files never arrive, take no more memory than one of them."""
     names = [f"bad-{number}" for number in range(9)]
     told = [asyncio.Event() for _ in range(len(names) + 1)]
     told[0].set()
@@ -87,7 +87,7 @@ async def test_bombs_one_by_one(tmp_path: Path, raw: Wire) -> None:
         async def answer(writer: asyncio.StreamWriter) -> None:
             await told[number].wait()
             writer.write(JSON + b"Content-Encoding: gzip\r\n\r\n" + body)
-            if number:  # refused, so that its file is never asked for
+            if number:  # refused, so its file is never requested
                 told[number + 1].set()
 
         return answer
@@ -109,8 +109,8 @@ async def test_bombs_one_by_one(tmp_path: Path, raw: Wire) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip, gzip, gzip"])
-async def test_bomb_in_a_bomb(tmp_path: Path, raw: Wire, encoding: str) -> None:
-    """However often a page is packed, what counts is what comes out of it."""
+async def test_nested_bomb_counts_by_its_final_size(tmp_path: Path, raw: Wire, encoding: str) -> None:
+    """A page compressed several times counts by the size of what comes out at the end."""
     body = empty_page("bad", spaces=100 * MIB)
     for _ in encoding.split(","):
         body = gzip.compress(body, 9, mtime=0)
@@ -129,8 +129,8 @@ async def test_bomb_in_a_bomb(tmp_path: Path, raw: Wire, encoding: str) -> None:
     assert site.pages() == ["good"]
 
 
-async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list that unpacks to more than any has fails its run, takes no memory, and leaves nothing on the disk."""
+async def test_list_bomb_fails_the_run(tmp_path: Path, raw: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that unpacks to more than the limit fails its run, takes little memory, and leaves nothing on the disk."""
     monkeypatch.setattr("mirror_syncer.upstream.index._MAX_LIST_BYTES", 16 * MIB)
     body = gzip.compress(b'{"meta":{"api-version":"1.1"},"projects":[' + b" " * 100 * MIB, 9, mtime=0)
     head = JSON + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -147,7 +147,7 @@ async def test_list_that_is_a_bomb(tmp_path: Path, raw: Wire, monkeypatch: pytes
 
 @asynccontextmanager
 async def never_still_for(seconds: float) -> AsyncIterator[None]:
-    """Assert that the event loop never does one thing for so long."""
+    """Assert that the event loop never blocks for this long."""
     longest = 0.0
 
     async def watch() -> None:
@@ -165,8 +165,8 @@ async def never_still_for(seconds: float) -> AsyncIterator[None]:
     assert longest < seconds
 
 
-async def test_names_made_to_be_slow(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Five thousand names of 200 dots, of which none is a version, keep the event loop from nothing."""
+async def test_slow_names_do_not_block_the_event_loop(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Five thousand names of 200 dots, none of them a version, never block the event loop."""
     for name in ("bad", "good"):
         pypi.index.project(name).upload("1.0")
     site.select("bad", "good", latest=1)

@@ -1,4 +1,4 @@
-"""Archives made to hurt: what is read of a wheel is bounded, whatever it says of itself."""
+"""Hostile archives: the syncer reads a bounded part of a wheel, whatever the wheel declares."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ WHEEL = "bad-1.0-py3-none-any.whl"
 
 
 def bomb(method: int) -> bytes:
-    """Return a wheel whose METADATA claims a thousand bytes and has 64 MiB."""
+    """Return a wheel whose METADATA declares a thousand bytes and has 64 MiB."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", method) as wheel:
         wheel.writestr("bad-1.0.dist-info/METADATA", bytes(64 * MIB))
@@ -31,13 +31,13 @@ def bomb(method: int) -> bytes:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-async def test_wheel_that_is_a_bomb(site: Site, pypi: fakepypi.FakePyPI, method: int) -> None:
-    """A wheel whose METADATA explodes is published with the metadata that upstream has beside it."""
+async def test_wheel_with_a_metadata_bomb_is_published(site: Site, pypi: fakepypi.FakePyPI, method: int) -> None:
+    """A wheel whose METADATA unpacks without end is published with upstream's separate metadata."""
     metadata = b"Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n"
     pypi.index.project("bad").upload_file(WHEEL, bomb(method), version="1.0", metadata=metadata)
     site.select("bad")
     async with site.running() as running:
-        with memory_below(40 * MIB):  # deflate is unpacked by the 16 MiB that any METADATA may have
+        with memory_below(40 * MIB):  # deflate is unpacked up to the 16 MiB that any METADATA may have
             run = await running.sync()
 
     assert run.state is RunState.SUCCEEDED
@@ -46,7 +46,7 @@ async def test_wheel_that_is_a_bomb(site: Site, pypi: fakepypi.FakePyPI, method:
 
 
 def end_record(*, directory: int) -> bytes:
-    """Return a ZIP archive's end record that claims a directory of so many bytes."""
+    """Return a ZIP archive's end record that declares a directory of this many bytes."""
     return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, directory, 0, 0)
 
 
@@ -61,11 +61,13 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_directory_past_all_bounds_is_not_read(tmp_path: Path, end: str) -> None:
-    """An archive with a directory of millions of entries, however it says so, is no wheel that anything is read of."""
+def test_archive_with_an_oversize_directory_is_not_read(tmp_path: Path, end: str) -> None:
+    """The syncer reads nothing from an archive that declares a directory of millions of entries."""
     path = tmp_path / WHEEL
     with path.open("wb") as file:
-        file.truncate(LARGE if "looks" in end else 200 * MIB)  # a hole; an entry's absence is found after reading
+        file.truncate(
+            LARGE if "looks" in end else 200 * MIB
+        )  # a hole; an entry is known to be missing only after a read
         file.seek(0, io.SEEK_END)
         file.write(ENDS[end])
 
@@ -73,8 +75,8 @@ def test_directory_past_all_bounds_is_not_read(tmp_path: Path, end: str) -> None
         assert wheel_metadata(path) is None
 
 
-def test_large_wheel_is_read(tmp_path: Path) -> None:
-    """A wheel that is large, and whose directory is not, has its METADATA read."""
+def test_large_wheel_with_a_small_directory_is_read(tmp_path: Path) -> None:
+    """The syncer reads the METADATA of a large wheel whose directory is small."""
     path = tmp_path / WHEEL
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("bad/data.bin", bytes(20 * MIB))
@@ -83,10 +85,10 @@ def test_large_wheel_is_read(tmp_path: Path) -> None:
     assert wheel_metadata(path) == b"Name: bad\n"
 
 
-async def test_bomb_is_unpacked_beside_the_event_loop(
+async def test_wheel_bomb_is_unpacked_off_the_event_loop(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a small wheel the event loop's thread unpacks a megabyte at most, whatever the archive claims of itself."""
+    """The event loop's thread unpacks at most a megabyte of a small wheel, whatever the archive declares."""
     main, unpacked = threading.main_thread(), [0]
 
     def read(member: zipfile.ZipExtFile, most: int = -1) -> bytes:

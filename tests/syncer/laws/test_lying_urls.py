@@ -1,4 +1,4 @@
-"""URLs that bear the digest of other content: what a page claims takes no place that belongs to another file."""
+"""URLs with the digest of other content: a page cannot claim a path that belongs to another file."""
 
 import re
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from mirror_syncer.model.names import content_digest
 from syncer.commands.test_cli import mirror_syncer
 from syncer.site import Site, same_directory
 
-# A name that fits each of three projects, so that each may have a file of it.
+# A file name that fits each of three projects, so that each may have a file of that name.
 SDIST = "six-evil-worse-1.0.zip"
 EVIL, WORSE = "six-evil", "six-evil-worse"
 GENUINE = b"what its owner uploaded"
 
 
 class FileHost:
-    """Upstream's host of files, which serves other content by a file's URL for a while."""
+    """Upstream's file host, which serves other content by a file's URL for a while."""
 
     def __init__(self, index: fakepypi.Index, monkeypatch: pytest.MonkeyPatch) -> None:
         self._contents: dict[str, bytes] = {}
@@ -35,7 +35,7 @@ class FileHost:
         monkeypatch.setattr(index, "blob", blob)
 
     def lie(self, victim: fakepypi.File, content: bytes) -> Callable[[Document], None]:
-        """Serve content by another file's URL, and return what makes a page name it there."""
+        """Serve content by another file's URL, and return an edit that makes a page name it there."""
         self._contents[victim.path] = content
 
         def change(document: Document) -> None:
@@ -46,19 +46,19 @@ class FileHost:
         return change
 
     def stop(self) -> None:
-        """Serve what is right."""
+        """Serve the right content again."""
         self._contents.clear()
 
 
 @pytest.fixture
 def host(pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> FileHost:
-    """Such a host."""
+    """A file host."""
     return FileHost(pypi.index, monkeypatch)
 
 
 @pytest.fixture
 def victim(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
-    """A genuine file; two other projects are mirrored before it, whose pages name it by its own URL."""
+    """A genuine file; two projects mirrored before it have pages that name it by its own URL."""
     site.select("six", EVIL, WORSE)
     for name in (EVIL, WORSE):
         pypi.index.project(name).upload_file(SDIST, name.encode(), version="1.0", replace=True)
@@ -76,10 +76,10 @@ async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
     *,
     large: bool,
 ) -> None:
-    """Other content by a genuine file's URL goes where its own digest says; the file gets its place, and no other."""
+    """Other content at a genuine file's URL is stored by its own digest; the genuine file gets its own path."""
     if large:
         monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
-    # One of them is made to fit the short place, which holds any content of the same two digits.
+    # One of them is made to fit the short path, which holds any content with the same two digits.
     for name, content in ((EVIL, same_directory(GENUINE)), (WORSE, b"and this is nothing like it")):
         pypi.faults.on_page(name).edit(host.lie(victim, content))
         await site.sync(name)
@@ -91,15 +91,15 @@ async def test_two_lying_pages_do_not_lock_a_genuine_file_out(
     assert site.content("six", SDIST) == GENUINE
     places = {name: site.published(name).places[SDIST] for name in ("six", EVIL, WORSE)}
     assert len(set(places.values())) == 3
-    assert content_digest(f"/{places['six']}") == victim.blake2b_256  # the full one: the short one is evil's
+    assert content_digest(f"/{places['six']}") == victim.blake2b_256  # the full path: the short one is evil's
     site.assert_whole()
     assert [path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir())] == []
 
 
-async def test_lying_url_takes_no_other_place(
+async def test_lying_url_that_harms_nobody_is_published_at_its_own_path(
     site: Site, pypi: fakepypi.FakePyPI, host: FileHost, victim: fakepypi.File
 ) -> None:
-    """Where nobody is harmed, content by a URL with another digest is still published, at its own place."""
+    """Content at a URL with another digest is published at its own path if no other file is affected."""
     pypi.faults.on_page(EVIL).edit(host.lie(victim, b"nothing like it"))
     await site.sync(EVIL)
     host.stop()
@@ -111,14 +111,14 @@ async def test_lying_url_takes_no_other_place(
 
 
 async def cleared(site: Site, place: str) -> tuple[int, str]:
-    """Run ``mirror-syncer clear``, and return its exit code and what it said."""
+    """Run ``mirror-syncer clear``, and return its exit code and its output."""
     done = await mirror_syncer(site, "clear", place)
     return done.code, done.out + done.err
 
 
 @pytest.mark.proves("security/upstream")
-async def test_retired_place_is_cleared_by_an_operator(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A place that wrong content took is free again after `clear`, which refuses while a page names it."""
+async def test_retired_path_is_free_after_clear(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An operator frees a path that wrong content took with `clear`, which refuses while a page names it."""
     six = pypi.index.project("six")
     wrong = six.upload_file(SDIST, same_directory(GENUINE), version="1.0")
     short = f"packages/{wrong.blake2b_256[:2]}/{SDIST}"
@@ -143,8 +143,8 @@ async def test_retired_place_is_cleared_by_an_operator(site: Site, pypi: fakepyp
     site.assert_whole()
 
 
-async def test_clear_refuses_what_is_no_place(site: Site, tmp_path: Path) -> None:
-    """A path that climbs out of the tree, or a page's, is refused, and the running service's tree is left to it."""
+async def test_clear_refuses_what_is_no_file_path(site: Site, tmp_path: Path) -> None:
+    """`clear` refuses paths outside the tree and pages, and leaves a running service's tree alone."""
     site.select("six")
     outside = tmp_path / "outside"
     outside.write_text("theirs")

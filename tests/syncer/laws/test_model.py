@@ -1,4 +1,4 @@
-"""Whatever happens upstream, whatever goes wrong, whatever dies: nothing is lost, and in the end all is as upstream."""
+"""Whatever happens upstream, fails or crashes, the mirror loses nothing and ends equal to upstream."""
 
 import asyncio
 import itertools
@@ -17,29 +17,29 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import fakepypi
 from fakepypi.pages import Document
 from mirror_syncer.model.names import MAX_NAME_BYTES
-from syncer.dying import LIVES, Fate, Life, Nursery
+from syncer.checker import MirrorChecker, downloaded, pending_places, retired_places, upstream_of
+from syncer.crash_injection import NO_CRASH, CrashPoint, ForkServer, ProcessResult
 from syncer.site import Site, same_directory
-from syncer.witness import Witness, fetched, in_hand, retiring, upstream_of
 
 NAMES = ("six", "idna", "toml")
 CONTACT = "https://mirror.example/"
 FAULTS: dict[str, Callable[[fakepypi.Faults, str], fakepypi.Rule]] = {
-    "no answer to its page": lambda faults, name: faults.on_page(name).status(503),
-    "no such page": lambda faults, name: faults.on_page(name).status(404),
+    "a page with status 503": lambda faults, name: faults.on_page(name).status(503),
+    "a page with status 404": lambda faults, name: faults.on_page(name).status(404),
     "an older page": lambda faults, name: faults.on_page(name).stale(),
     "a page cut off": lambda faults, name: faults.on_page(name).cut(),
     "a page with a wrong hash": lambda faults, name: faults.on_page(name).wrong_hash(),
     "a page with a wrong size": lambda faults, name: faults.on_page(name).wrong_size(),
-    "no such file": lambda faults, name: faults.on_file(project=name).status(404),
-    "a file reset": lambda faults, name: faults.on_file(project=name).reset(),
-    "a file that is another": lambda faults, name: faults.on_file(project=name).corrupt(),
-    "a file that is shorter": lambda faults, name: faults.on_file(project=name).shortened(),
-    "no metadata": lambda faults, name: faults.on_metadata(project=name).status(404),
-    "no list": lambda faults, _: faults.on_root().status(500),
+    "a file with status 404": lambda faults, name: faults.on_file(project=name).status(404),
+    "a file with a reset": lambda faults, name: faults.on_file(project=name).reset(),
+    "a corrupt file": lambda faults, name: faults.on_file(project=name).corrupt(),
+    "a shortened file": lambda faults, name: faults.on_file(project=name).shortened(),
+    "metadata with status 404": lambda faults, name: faults.on_metadata(project=name).status(404),
+    "a list with status 500": lambda faults, _: faults.on_root().status(500),
     "an older list": lambda faults, _: faults.on_root().stale(),
-    "no legacy JSON": lambda faults, name: faults.on_legacy(name).status(500),
+    "a legacy JSON with status 500": lambda faults, name: faults.on_legacy(name).status(500),
 }
-# What an index may send instead of a counter of changes: of the right serial of a list or page, or of a part of it.
+# What an index may send instead of a change counter: a function of the right serial of a list, a page or an entry.
 SERIALS: dict[str, Callable[[int], int]] = {
     "constant": lambda _: 1_000_000_000,
     "coarse": lambda serial: serial // 50,
@@ -48,27 +48,27 @@ SERIALS: dict[str, Callable[[int], int]] = {
     "far behind": lambda serial: serial - 900_000,
 }
 names = st.sampled_from(NAMES)
-picks = st.integers(0, 20)
-toss = st.booleans()
+indexes = st.integers(0, 20)
+booleans = st.booleans()
 
 
-class Story(RuleBasedStateMachine):
+class MirrorMachine(RuleBasedStateMachine):
     """
-    An upstream, a mirror, and what happens to both.
+    An upstream, a mirror, and random events on both.
 
     Args:
-        warm: where processes come from.
-        kind: whether everything is mirrored, and whether upstream has serials; left to chance where it is not said.
+        fork_server: starts the syncer's processes.
+        kind: whether the whole index is mirrored, and whether upstream has serials; None: random.
     """
 
-    def __init__(self, warm: Nursery, kind: tuple[bool, bool] | None) -> None:
+    def __init__(self, fork_server: ForkServer, kind: tuple[bool, bool] | None) -> None:
         super().__init__()
-        self._warm = warm
+        self._fork_server = fork_server
         self._kind = kind
-        self._open = ExitStack()
-        self._pypi = self._open.enter_context(serving())
-        self._site = Site(Path(self._open.enter_context(TemporaryDirectory())), upstream=self._pypi.url)
-        self._witness = Witness()
+        self._exit_stack = ExitStack()
+        self._pypi = self._exit_stack.enter_context(serving())
+        self._site = Site(Path(self._exit_stack.enter_context(TemporaryDirectory())), upstream=self._pypi.url)
+        self._checker = MirrorChecker()
         self._numbers = itertools.count()
         self._bytes: dict[str, bytes] = {}
         self._selected: tuple[str, ...] = ()
@@ -78,40 +78,40 @@ class Story(RuleBasedStateMachine):
         everything=st.booleans(), serials=st.booleans(), legacy=st.booleans(), chosen=st.sets(names, min_size=1)
     )
     def begin(self, *, everything: bool, serials: bool, legacy: bool, chosen: set[str]) -> None:
-        """Choose a policy, and an upstream."""
+        """Choose a policy and an upstream."""
         self._everything, self._serials = self._kind or (everything, serials)
         self._legacy = legacy
-        self._heal()
-        self._choose(chosen, grace="0m")
+        self._clear_faults()
+        self._select(chosen, grace="0m")
 
     # Upstream
 
-    @rule(name=names, large=toss, length=st.sampled_from([0, 0, 246, 247, 255]))
+    @rule(name=names, large=booleans, length=st.sampled_from([0, 0, 246, 247, 255]))
     def upload(self, name: str, *, large: bool, length: int) -> None:
-        """A release of a wheel and a source distribution; the wheel's name may leave no room for `.metadata`."""
+        """Upload a wheel and a source distribution; the wheel's name may leave no room for `.metadata`."""
         if self._project(name).status is not fakepypi.Status.QUARANTINED:
             version = f"1.{next(self._numbers)}"
             if length:
                 version += f"+{'b' * (length - len(f'{name}-{version}+-py3-none-any.whl'))}"
             self._project(name).upload(version, padding=300_000 if large else 0)
 
-    @rule(name=names, pick=picks)
-    def delete_file(self, name: str, pick: int) -> None:
-        """A file is deleted."""
+    @rule(name=names, index=indexes)
+    def delete_file(self, name: str, index: int) -> None:
+        """Delete a file."""
         if files := self._project(name).files:
-            self._project(name).delete_file(files[pick % len(files)].filename)
+            self._project(name).delete_file(files[index % len(files)].filename)
 
-    @rule(name=names, pick=picks)
-    def yank(self, name: str, pick: int) -> None:
-        """A release is yanked, or no longer."""
+    @rule(name=names, index=indexes)
+    def yank(self, name: str, index: int) -> None:
+        """Yank a release, or take the yank back."""
         project = self._project(name)
         if releases := list(project.releases.values()):
-            release = releases[pick % len(releases)]
+            release = releases[index % len(releases)]
             (project.unyank if release.yanked else project.yank)(release.version)
 
     @rule(name=names)
     def quarantine(self, name: str) -> None:
-        """A project is quarantined, or no longer."""
+        """Quarantine a project, or end its quarantine."""
         match self._project(name).status:
             case fakepypi.Status.ACTIVE:
                 self._project(name).quarantine()
@@ -120,13 +120,13 @@ class Story(RuleBasedStateMachine):
 
     @rule(name=names)
     def delete(self, name: str) -> None:
-        """A project is deleted."""
+        """Delete a project."""
         if self._project(name).status is not fakepypi.Status.ABSENT:
             self._project(name).delete()
 
     @rule(name=names)
     def other_owner(self, name: str) -> None:
-        """A project is made anew by somebody else: its file names are the same, and their bytes are not."""
+        """Recreate a project by another owner, with the same file names and other bytes."""
         project = self._project(name)
         project.releases.clear()
         project.status = fakepypi.Status.ABSENT
@@ -136,126 +136,130 @@ class Story(RuleBasedStateMachine):
             self._bytes[filename] = same_directory(self._bytes.get(filename, filename.encode()))
             project.upload_file(filename, self._bytes[filename], version="0.1", replace=True)
 
-    @rule(name=names, kind=st.sampled_from(sorted(SERIALS)), whole=toss, times=st.integers(1, 8))
+    @rule(name=names, kind=st.sampled_from(sorted(SERIALS)), whole=booleans, times=st.integers(1, 8))
     def odd_serials(self, name: str, kind: str, *, whole: bool, times: int) -> None:
-        """A page, or everything, has serials that are no counter of changes, a few times."""
+        """Send serials that are no change counter on one page or everywhere, a few times."""
         faults, self._odd = self._pypi.faults, True
         for target in (faults.on_root(), faults.on_page()) if whole else (faults.on_page(name),):
             target.edit(renumbering(SERIALS[kind])).without("X-PyPI-Last-Serial").times(times)
 
     @rule()
     def switch_upstream(self) -> None:
-        """MIRROR_UPSTREAM names another index, which has the same projects under serials of its own."""
-        other = self._open.enter_context(serving())
+        """Point MIRROR_UPSTREAM at another index with the same projects and its own serials."""
+        other = self._exit_stack.enter_context(serving())
         for name in NAMES:
             copy_project(self._project(name), other.index.project(name))
         self._pypi, self._site.upstream = other, other.url
-        self._heal()
+        self._clear_faults()
 
     @rule(name=names, fault=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 8))
-    def go_wrong(self, name: str, fault: str, times: int) -> None:
-        """Something will go wrong, a few times."""
+    def add_fault(self, name: str, fault: str, times: int) -> None:
+        """Add a fault for a few requests."""
         FAULTS[fault](self._pypi.faults, name).times(times)
 
     # The mirror
 
     @rule(chosen=st.sets(names, min_size=1), grace=st.sampled_from(["0m", "24h"]))
     def change_policy(self, chosen: set[str], grace: str) -> None:
-        """A person edits mirror.toml."""
-        self._choose(chosen, grace=grace)
+        """Edit mirror.toml."""
+        self._select(chosen, grace=grace)
 
     @rule()
     def sync(self) -> None:
-        """A sync runs to its end."""
-        self._live("sync")
+        """Sync to the end."""
+        self._run_command("sync")
 
     @rule(step=st.integers(1, 70))
-    def die_in_sync(self, step: int) -> None:
-        """A sync dies at some step."""
-        self._live("sync", fate=Fate(step=step))
+    def crash_in_sync(self, step: int) -> None:
+        """Kill a sync at some step."""
+        self._run_command("sync", crash_point=CrashPoint(step=step))
 
     @precondition(lambda self: self._site.pages())
     @rule(step=st.integers(1, 30))
-    def die_in_verify(self, step: int) -> None:
-        """A verify that repairs dies at some step."""
-        self._live("verify", "--repair", fate=Fate(step=step))
+    def crash_in_verify(self, step: int) -> None:
+        """Kill a repairing verify at some step."""
+        self._run_command("verify", "--repair", crash_point=CrashPoint(step=step))
 
     @precondition(lambda self: self._site.pages())
     @rule()
     def back_up(self) -> None:
-        """Tree and catalog are copied, as a snapshot would."""
+        """Copy tree and catalog as a snapshot does."""
         for directory in (self._site.data, self._site.state):
-            shutil.rmtree(self._copy(directory), ignore_errors=True)
-            shutil.copytree(directory, self._copy(directory))
+            shutil.rmtree(self._backup(directory), ignore_errors=True)
+            shutil.copytree(directory, self._backup(directory))
 
-    @precondition(lambda self: self._copy(self._site.data).exists())
+    @precondition(lambda self: self._backup(self._site.data).exists())
     @rule()
     def restore_tree(self) -> None:
-        """The tree is restored, and its catalog is newer."""
+        """Restore the tree; its catalog is newer."""
         self._restore(self._site.data)
-        self._live("sync")
+        self._run_command("sync")
 
     @precondition(
-        lambda self: self._copy(self._site.state).exists() and not in_hand(self._site) and not retiring(self._site)
+        lambda self: (
+            self._backup(self._site.state).exists()
+            and not pending_places(self._site)
+            and not retired_places(self._site)
+        )
     )
     @rule()
     def restore_catalog(self) -> None:
-        """The catalog is restored, and its tree is newer: it does not know which places were emptied since."""
+        """Restore the catalog; its tree is newer, and the catalog does not know which paths were freed since."""
         self._restore(self._site.state)
-        self._witness.seen.clear()
-        self._live("sync")
+        self._checker.seen.clear()
+        self._run_command("sync")
 
     def _restore(self, directory: Path) -> None:
         shutil.rmtree(directory)
-        shutil.copytree(self._copy(directory), directory)
+        shutil.copytree(self._backup(directory), directory)
 
-    def _copy(self, directory: Path) -> Path:
+    def _backup(self, directory: Path) -> Path:
         return directory.with_name(f"{directory.name}.kept")
 
     def teardown(self) -> None:
-        """Let all go well again: the mirror has exactly what upstream has, and nothing more to fetch."""
-        with self._open:
+        """End all faults: the mirror becomes equal to upstream and has nothing left to download."""
+        with self._exit_stack:
             if self._selected:
-                self._heal()
+                self._clear_faults()
                 self._converge()
 
     def _converge(self) -> None:
         mirrored = NAMES if self._everything else self._selected
-        known = sorted(
-            {*self._site.pages(), *(name for name in mirrored if self._is_there(name))}.intersection(mirrored)
-        )
-        # A serial that was too high, and could have been right, holds a page back for a day, or until a person says so.
+        known = sorted({*self._site.pages(), *(name for name in mirrored if self._exists(name))}.intersection(mirrored))
+        # A serial that was too high but possible holds a page back for a day, or until an operator forces a sync.
         force = ("--force", "--confirm") if self._odd else ()
-        self._live("sync", "--allow-removals", "9", *force)
-        # What failed waits for its time, unless a person names it.
+        self._run_command("sync", "--allow-removals", "9", *force)
+        # A failed project waits for its retry, unless an operator names it.
         if known:
-            self._live("sync", *known, "--allow-removals", "9")
+            self._run_command("sync", *known, "--allow-removals", "9")
         self._site.sql("UPDATE retired SET due_at = 1 WHERE due_at IS NOT NULL")
-        self._live("sync", "--allow-removals", "9")
+        self._run_command("sync", "--allow-removals", "9")
         self._pypi.log.forget()
-        self._live("sync")
-        assert fetched(self._pypi, by=CONTACT) == set()
-        there = [name for name in mirrored if self._is_there(name)]
+        self._run_command("sync")
+        assert downloaded(self._pypi, by=CONTACT) == set()
+        there = [name for name in mirrored if self._exists(name)]
         legacy = self._legacy and not self._everything
-        self._witness.settled(self._site, upstream_of(self._pypi, *there) if there else {}, legacy=legacy)
-        assert retiring(self._site) == set()
+        self._checker.check_final_state(self._site, upstream_of(self._pypi, *there) if there else {}, legacy=legacy)
+        assert retired_places(self._site) == set()
 
-    def _live(self, *argv: str, fate: Fate = LIVES) -> Life:
-        life = self._warm.live(*argv, environment=self._site.environment(MIRROR_CONTACT=CONTACT), fate=fate)
-        log = Path(f"{self._site.state.parent}/trail.log").read_text()
-        assert life.killed or life.code in (0, 1, 3), log
+    def _run_command(self, *argv: str, crash_point: CrashPoint = NO_CRASH) -> ProcessResult:
+        result = self._fork_server.run(
+            *argv, environment=self._site.environment(MIRROR_CONTACT=CONTACT), crash_point=crash_point
+        )
+        log = Path(f"{self._site.state.parent}/steps.log").read_text()
+        assert result.killed or result.code in (0, 1, 3), log
         assert "Traceback" not in log, log
-        self._witness.look(self._site)
-        return life
+        self._checker.check(self._site)
+        return result
 
-    def _choose(self, chosen: set[str], *, grace: str) -> None:
+    def _select(self, chosen: set[str], *, grace: str) -> None:
         self._selected = tuple(sorted(chosen))
         if self._everything:
             self._site.everything(grace=grace, guard="100%")
         else:
             self._site.select(*self._selected, grace=grace, guard="100%", legacy_json=self._legacy)
 
-    def _heal(self) -> None:
+    def _clear_faults(self) -> None:
         self._pypi.faults.clear()
         if not self._serials:
             self._pypi.faults.everywhere().without_serials()
@@ -263,12 +267,12 @@ class Story(RuleBasedStateMachine):
     def _project(self, name: str) -> fakepypi.Project:
         return self._pypi.index.project(name)
 
-    def _is_there(self, name: str) -> bool:
+    def _exists(self, name: str) -> bool:
         return self._project(name).status is not fakepypi.Status.ABSENT
 
 
 def renumbering(serial: Callable[[int], int]) -> Callable[[Document], None]:
-    """Return a change of a list or page that gives it other serials."""
+    """Return an edit that gives a list or page other serials."""
 
     def change(document: Document) -> None:
         for part in (document["meta"], *document.get("projects", ())):
@@ -279,7 +283,7 @@ def renumbering(serial: Callable[[int], int]) -> Callable[[Document], None]:
 
 
 def copy_project(project: fakepypi.Project, copy: fakepypi.Project) -> None:
-    """Give another index's project what this one has: the same files, yanks and status."""
+    """Give another index's project the same files, yanks and status."""
     if project.status is fakepypi.Status.ABSENT:
         return
     copy.create()
@@ -294,7 +298,7 @@ def copy_project(project: fakepypi.Project, copy: fakepypi.Project) -> None:
 
 @contextmanager
 def serving() -> Iterator[fakepypi.FakePyPI]:
-    """Serve an empty index from a thread: hypothesis knows no event loop."""
+    """Serve an empty index from a thread, since hypothesis has no event loop."""
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
     served: list[fakepypi.FakePyPI] = []
 
@@ -315,10 +319,10 @@ def serving() -> Iterator[fakepypi.FakePyPI]:
         loop.close()
 
 
-def tell(warm: Nursery, *, examples: int, steps: int, kind: tuple[bool, bool] | None = None) -> None:
-    """Tell so many stories, the same ones each time."""
+def run_examples(fork_server: ForkServer, *, examples: int, steps: int, kind: tuple[bool, bool] | None = None) -> None:
+    """Run this many examples, the same ones each time."""
     run_state_machine_as_test(
-        lambda: Story(warm, kind),  # type: ignore[arg-type]
+        lambda: MirrorMachine(fork_server, kind),  # type: ignore[arg-type]
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -328,9 +332,9 @@ def tell(warm: Nursery, *, examples: int, steps: int, kind: tuple[bool, bool] | 
 
 
 @pytest.mark.proves("reliability/crash")
-def test_a_few_stories(warm: Nursery) -> None:
-    """Random events, faults and deaths leave no moment at which a client would get something wrong, and no trace."""
-    tell(warm, examples=3, steps=10)
+def test_random_events_in_few_examples_leave_a_correct_mirror(fork_server: ForkServer) -> None:
+    """Random events, faults and crashes never show a client anything wrong, and leave a mirror equal to upstream."""
+    run_examples(fork_server, examples=3, steps=10)
 
 
 @pytest.mark.proves("reliability/crash")
@@ -338,6 +342,8 @@ def test_a_few_stories(warm: Nursery) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
 @pytest.mark.parametrize("everything", [True, False], ids=["everything", "selected"])
-def test_many_stories(warm: Nursery, *, everything: bool, serials: bool) -> None:
-    """As above, many times over, on each kind of mirror: in pieces, which several processes share."""
-    tell(warm, examples=15, steps=25, kind=(everything, serials))
+def test_random_events_in_many_examples_leave_a_correct_mirror(
+    fork_server: ForkServer, *, everything: bool, serials: bool
+) -> None:
+    """Many long sequences of random events, faults and crashes leave each kind of mirror equal to upstream."""
+    run_examples(fork_server, examples=15, steps=25, kind=(everything, serials))

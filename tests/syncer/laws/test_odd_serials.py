@@ -1,4 +1,4 @@
-"""Upstreams whose serials are no counters: constants, dates, impossible numbers, numbers that vanish or go back."""
+"""Upstreams whose serials are no counters: constants, dates, impossible numbers, and numbers that vanish or go back."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ POISON = [2**63 - 1, 2**53, 2**53 - 1]
 
 
 def renumber(pypi: fakepypi.FakePyPI, serial: Callable[[str, int], int]) -> None:
-    """Give the list, its projects and their pages other serials, of their name and right one; none in headers."""
+    """Give list, projects and pages other serials, computed from name and right serial; none in headers."""
 
     def change(document: Document) -> None:
         meta = document["meta"]
@@ -32,14 +32,14 @@ def renumber(pypi: fakepypi.FakePyPI, serial: Callable[[str, int], int]) -> None
 
 
 def list_serials(site: Site) -> list[int]:
-    """Return the published list's own serial, and then those of its projects."""
+    """Return the published list's own serial, then its projects' serials."""
     document = json.loads((site.web / "simple" / "index.v1_json").read_text())
     return [document["meta"]["_last-serial"], *(project["_last-serial"] for project in document["projects"])]
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_constant_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of an index that sends one serial for everything, each sync finds what changed, and our list's serial moves."""
+async def test_index_with_constant_serials_is_updated(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Each sync finds the changes of an index with one serial for everything, and our list's serial increases."""
     publish(pypi, "alpha", "beta")
     renumber(pypi, lambda _name, _serial: 1_000_000_000)
     site.everything()
@@ -57,8 +57,8 @@ async def test_constant_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI)
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_daily_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A second change under the day's serial is seen, and so is one just before the day is over."""
+async def test_index_with_daily_serials_is_updated(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync finds a second change under the day's serial, and a change just before the day ends."""
     publish(pypi, "alpha", "beta")
     days = {"alpha": 20261129, "beta": 20261129}
     renumber(pypi, lambda name, _serial: days.get(name, max(days.values())))
@@ -80,8 +80,8 @@ async def test_daily_serials_get_updates(site: Site, pypi: fakepypi.FakePyPI) ->
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where serials stood still while files changed, each sync asks for the project until its serial moves."""
+async def test_serial_that_stands_still_is_detected(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If a project's files changed under the same serial, each sync requests its page until the serial moves."""
     publish(pypi, "alpha", "beta", "gamma", "delta")
     still = {"alpha": 11, "beta": 12, "gamma": 13, "delta": 14}
     renumber(pypi, lambda name, serial: still.get(name, 20))
@@ -89,7 +89,7 @@ async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.
     async with site.running() as running:
         await running.sync()
         pypi.index.project("alpha").upload("2.0")
-        await running.sync("alpha")  # as the weekly look does
+        await running.sync("alpha")  # as the weekly re-check does
         doubted = running.row("alpha").doubted
         pypi.index.project("alpha").upload("3.0")
         await running.sync()
@@ -110,7 +110,7 @@ async def test_serials_that_never_move_are_found_out(site: Site, pypi: fakepypi.
 async def test_impossible_serial_hides_no_quarantine(
     site: Site, pypi: fakepypi.FakePyPI, *, wrong: int, everything: bool
 ) -> None:
-    """After one page and list with a serial that no counter reaches, the next release and the quarantine arrive."""
+    """After a page and a list with an impossible serial, the next release and the quarantine still arrive."""
     publish(pypi, "alpha", "bad", "beta")
     if everything:
         site.everything(guard="100%")
@@ -137,8 +137,8 @@ async def test_impossible_serial_hides_no_quarantine(
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("wrong", POISON)
-async def test_impossible_list_serial_stops_nothing(site: Site, pypi: fakepypi.FakePyPI, wrong: int) -> None:
-    """One list whose own serial no counter reaches is read like any other, and the next is not older than it."""
+async def test_impossible_list_serial_is_ignored(site: Site, pypi: fakepypi.FakePyPI, wrong: int) -> None:
+    """The syncer reads a list with an impossible serial like any other, and does not take the next one for older."""
     publish(pypi, "alpha")
     site.everything()
     once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": wrong}))
@@ -154,7 +154,7 @@ async def test_impossible_list_serial_stops_nothing(site: Site, pypi: fakepypi.F
 
 @pytest.mark.proves("reliability/upstream")
 async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page without the serial that it had is checked against going back by its content; what is new is taken."""
+    """If a page loses its serial, the syncer compares its content: it keeps newer content and accepts new files."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six")
@@ -181,7 +181,7 @@ async def test_serial_that_vanishes_takes_nothing_back(site: Site, pypi: fakepyp
 @pytest.mark.proves("reliability/upstream", "security/upstream")
 @pytest.mark.parametrize("how", ["quarantine", "yank", "fewer files"])
 async def test_older_page_restricts_at_once(site: Site, pypi: fakepypi.FakePyPI, how: str) -> None:
-    """What a page with a lower serial quarantines, yanks or no longer names holds at once; a file less by the guard."""
+    """Quarantines, yanks and removals on a page with a lower serial apply at once; the guard limits removals."""
     project = pypi.index.project("six")
     project.upload("1.0")
     project.upload("2.0")
@@ -236,7 +236,7 @@ async def test_older_page_frees_nothing(site: Site, pypi: fakepypi.FakePyPI) -> 
 async def test_upstream_restored_from_a_backup_is_followed(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where all serials are suddenly lower, releases arrive at once, and a day later all is as usual."""
+    """If all serials suddenly drop, releases still arrive at once, and a day later syncs are normal again."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -264,8 +264,8 @@ async def test_upstream_restored_from_a_backup_is_followed(
 
 
 @pytest.mark.proves("reliability/upstream", "security/upstream")
-async def test_mirror_of_a_poisoned_mirror_heals(tmp_path: Path, site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A mirror whose list and page say what no counter reaches poisons no mirror of it; healed by force, both go on."""
+async def test_mirror_of_a_poisoned_mirror_recovers(tmp_path: Path, site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Impossible serials in one mirror's list and page do not spread to its mirror; a forced sync repairs the first."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as ours:

@@ -1,4 +1,4 @@
-"""One judgement: every file has one decision and a reason, and a sync does what the plan before it said."""
+"""One judgement: every file has one decision with a reason, and a sync does what its plan said."""
 
 import asyncio
 import hashlib
@@ -41,7 +41,7 @@ def file(version: str, content: int, day: int, *, yanked: bool = False) -> File:
 
 
 def place(filename: str) -> PackagePath:
-    """Return where a file of these tests lies."""
+    """Return the path of a file of these tests."""
     return PackagePath(f"packages/00/{filename}")
 
 
@@ -83,7 +83,7 @@ def contents(found: Iterable[File]) -> set[tuple[str, str]]:
 
 
 def is_ours(one: File, published: PublishedPage | None) -> bool:
-    """Return whether a file's name is published, with whatever content."""
+    """Return whether a file's name is published, with any content."""
     return published is not None and one.filename in published.files
 
 
@@ -118,7 +118,7 @@ def test_every_file_has_one_decision_and_a_reason(
 def test_decisions_agree_with_what_is_published(
     page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
 ) -> None:
-    """Only what is published is lost or leaves, only what is not is dropped, and only what is kept is downloaded."""
+    """Only published files are lost or removed, only unpublished ones dropped, and only kept ones downloaded."""
     decision = decide(page, published, selection, condition=condition, now=NOW)
     found, ours = by_choice(decision), contents(published.page.files if published else ())
 
@@ -135,10 +135,10 @@ def test_decisions_agree_with_what_is_published(
 
 @law
 @given(pages, published_pages, selections, conditions)
-def test_what_upstream_took_is_for_the_guard(
+def test_file_that_upstream_removed_waits_for_the_guard(
     page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
 ) -> None:
-    """A file that only upstream took never leaves before the guard allows it, unless it is damaged."""
+    """A file that only upstream removed stays until the guard allows its removal, unless it is damaged."""
     if page.status is ProjectStatus.QUARANTINED or condition.allow_loss or condition.altered or published is None:
         return
     decision = decide(page, published, selection, condition=condition, now=NOW)
@@ -152,10 +152,10 @@ def test_what_upstream_took_is_for_the_guard(
 def test_applied_decision_leaves_nothing_to_do(
     page: Page, published: PublishedPage | None, selection: Selection
 ) -> None:
-    """What was decided and carried out is decided again in the same way, with nothing to download or remove."""
+    """After a decision is applied, the next decision is the same, with nothing to download or remove."""
     first = decide(page, published, selection, now=NOW)
     served = {one.filename for one in first.served}
-    # Where the policy drops ours, whose yank may differ, upstream's other content of that name is judged a sync later.
+    # If the policy drops our file, whose yank may differ, upstream's other content of that name is judged a sync later.
     if first.problem is not None or any(one.filename not in served for one, _ in first.drop if is_ours(one, published)):
         return
     after = publish(Page(FOO, first.served))
@@ -170,7 +170,7 @@ def test_applied_decision_leaves_nothing_to_do(
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that happens upstream after the first sync."""
+    """A change upstream after the first sync."""
 
     kind: str
     project: str
@@ -178,8 +178,8 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A policy, its successor, and what happens upstream between two syncs."""
+class Scenario:
+    """A policy, its successor, and the changes upstream between two syncs."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]
@@ -204,7 +204,7 @@ def policies(draw: st.DrawFn) -> tuple[str, ...]:
 
 changes = st.builds(Change, st.sampled_from(KINDS), st.sampled_from(NAMES), st.integers(0, 5))
 scenes = st.builds(
-    Scene,
+    Scenario,
     before=policies(),
     after=policies(),
     latest=st.none() | st.just(1),
@@ -215,8 +215,8 @@ scenes = st.builds(
 )
 
 
-def happen(pypi: fakepypi.FakePyPI, change: Change, number: int) -> None:
-    """Let it happen upstream; a file's name is never taken twice."""
+def apply_change(pypi: fakepypi.FakePyPI, change: Change, number: int) -> None:
+    """Apply the change upstream; a file name is never used twice."""
     project, faults, pick = pypi.index.project(change.project), pypi.faults.on_page(change.project), change.pick
     files, versions = project.files, list(project.releases)
     picked, version = files[pick % len(files)], versions[pick % len(versions)]
@@ -236,13 +236,13 @@ def happen(pypi: fakepypi.FakePyPI, change: Change, number: int) -> None:
 
 
 def spoil(page: dict[str, Any], pick: int) -> None:
-    """Give an entry of a page a hash that is none."""
+    """Give an entry of a page an invalid hash."""
     if page["files"]:
         page["files"][pick % len(page["files"])]["hashes"] = {"sha256": "none"}
 
 
-async def play(scene: Scene, directory: Path) -> None:
-    """Sync, let things happen, plan, sync again, and compare the two."""
+async def run_scenario(scene: Scenario, directory: Path) -> None:
+    """Sync, apply the changes, plan, sync again, and compare the two."""
     async with fakepypi.serve() as pypi:
         site = Site(directory, upstream=pypi.url)
         write = site.everything if scene.everything else site.select
@@ -252,8 +252,8 @@ async def play(scene: Scene, directory: Path) -> None:
         write(*scene.before, latest=scene.latest, grace="0h")
         await site.sync()
         for number, change in enumerate(scene.changes):
-            if pypi.index.project(change.project).files:  # of what is gone or quarantined there are none
-                happen(pypi, change, number)
+            if pypi.index.project(change.project).files:  # deleted and quarantined projects have none
+                apply_change(pypi, change, number)
         write(*scene.after, latest=scene.latest, grace="0h", guard="1%" if scene.strict else "100%")
         names = sorted({line.rstrip("=<>.0129") for line in scene.after})
         only = names if scene.named or scene.everything else []
@@ -268,7 +268,7 @@ async def play(scene: Scene, directory: Path) -> None:
 
 
 def compare(plan: Report, run: Run, rows: dict[NormalizedName, ProjectState]) -> None:
-    """Hold a plan's sums and actions against what the sync did."""
+    """Compare a plan's totals and actions with the sync's."""
     sums, counts = plan.sums, run.counts
     assert (counts.files_fetched, counts.bytes_fetched) == (sums.fetch_files, sums.fetch_bytes)
     assert counts.files_removed == sums.leaving_files
@@ -288,7 +288,7 @@ def compare(plan: Report, run: Run, rows: dict[NormalizedName, ProjectState]) ->
 
 
 def compare_files(site: Site, plan: Report, before: dict[str, PublishedPage]) -> None:
-    """Hold a plan's decisions about files against the pages that the sync published."""
+    """Compare a plan's decisions about files with the pages that the sync published."""
     for one in plan.projects:
         decided = {(d.filename, d.file.sha256): d.choice for d in one.files or () if d.file}
         served = {content for content, choice in decided.items() if choice in (Choice.KEEP, Choice.LOST)}
@@ -298,25 +298,25 @@ def compare_files(site: Site, plan: Report, before: dict[str, PublishedPage]) ->
         assert leaving == contents(before[one.name].page.files if one.name in before else ()) - there, one.name
 
 
-def tell(*, examples: int) -> None:
-    """Play so many scenes, the same ones each time."""
+def run_examples(*, examples: int) -> None:
+    """Run this many scenarios, the same ones each time."""
 
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(scenes)
-    def scene(found: Scene) -> None:
+    def scene(found: Scenario) -> None:
         with TemporaryDirectory() as directory:
-            asyncio.run(play(found, Path(directory)))
+            asyncio.run(run_scenario(found, Path(directory)))
 
     scene()
 
 
 def test_sync_does_what_the_plan_said() -> None:
     """For any page, policy and published state, a sync downloads, keeps and removes what the plan before it said."""
-    tell(examples=8)
+    run_examples(examples=8)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_sync_does_what_the_plan_said_many_times() -> None:
-    """As above, many times over."""
-    tell(examples=100)
+    """Many random scenarios give the same result in plan and sync."""
+    run_examples(examples=100)

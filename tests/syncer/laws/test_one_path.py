@@ -1,4 +1,4 @@
-"""What one path says costs what it is of, and nothing else: neither the run, nor the next start, nor the neighbours."""
+"""A fault of one path costs only its own project: neither the run, nor the next start, nor other projects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ WHEEL = "six-1.0-py3-none-any.whl"
 
 @pytest.fixture(autouse=True)
 def nobody_special() -> Iterator[None]:
-    """A syncer that permissions hold back, also where tests are root's; before the loop starts any thread."""
+    """A syncer that file permissions restrict, even if root runs the tests; set before the loop starts any thread."""
     with ordinary():
         yield
 
 
 @contextmanager
 def in_place_of(path: Path) -> Iterator[None]:
-    """Let a directory that holds something stand where a file was: to read it is EISDIR, and so is to remove it."""
+    """Replace a file by a directory that is not empty: reading it is EISDIR, and so is removing it."""
     aside = path.parent.parent / "aside"
     path.rename(aside)
     path.mkdir()
@@ -42,8 +42,8 @@ def in_place_of(path: Path) -> Iterator[None]:
         aside.rename(path)
 
 
-async def test_file_that_cannot_be_removed(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that cannot be removed is named by each run, the others leave, and it follows when it can."""
+async def test_file_that_cannot_be_removed_costs_only_itself(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Each run names a file that it cannot remove and removes the others; it removes that file once it can."""
     six = pypi.index.project("six")
     for version in ("1.0", "2.0"):
         six.upload(version)
@@ -68,8 +68,8 @@ async def test_file_that_cannot_be_removed(site: Site, pypi: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
-async def test_recovery_of_what_cannot_be_read(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What cannot be read of what a crash left in hand keeps no start from its work; it leaves when it can."""
+async def test_start_continues_past_unreadable_leftovers(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Unreadable files that a crash left behind do not stop the next start, which removes them once it can."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six", grace="0m")
@@ -92,8 +92,8 @@ async def test_recovery_of_what_cannot_be_read(site: Site, pypi: fakepypi.FakePy
 
 
 @pytest.mark.parametrize("action", ["refresh", "withdraw", "recover", "rebuild"])
-async def test_page_that_cannot_be_read(site: Site, pypi: fakepypi.FakePyPI, action: str) -> None:
-    """A project whose page cannot be read is failing and stays as it is; its neighbours go on; then it is as it was."""
+async def test_page_that_cannot_be_read_fails_its_project(site: Site, pypi: fakepypi.FakePyPI, action: str) -> None:
+    """A project whose page cannot be read fails and stays as it is, others continue, and it recovers with its page."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six", grace="0m", guard="100%")
@@ -127,8 +127,8 @@ async def test_page_that_cannot_be_read(site: Site, pypi: fakepypi.FakePyPI, act
     site.assert_whole()
 
 
-async def test_directory_in_a_files_place(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file whose place is a directory costs itself: its project is partial, another is current."""
+async def test_directory_at_a_files_path_costs_only_that_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A directory at a file's path costs only that file: its project is partial, another is current."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     (wheel,) = (file for file in pypi.index.project("six").files if file.filename == WHEEL)
@@ -144,8 +144,8 @@ async def test_directory_in_a_files_place(site: Site, pypi: fakepypi.FakePyPI) -
     assert site.pages() == ["idna", "six"]
 
 
-async def test_damaged_page_that_cannot_be_read_is_repaired(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A verify tells of a page that cannot be read as damaged, and a repair writes it anew without fetching a file."""
+async def test_unreadable_page_is_repaired(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Verify reports an unreadable page as damaged, and a repair rewrites it without downloading a file."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six")
@@ -163,8 +163,8 @@ async def test_damaged_page_that_cannot_be_read_is_repaired(site: Site, pypi: fa
     site.assert_whole()
 
 
-async def test_directory_that_orphans_cannot_be_looked_for_in(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A directory that cannot be listed is named, and orphans are found in the others."""
+async def test_directory_that_cannot_be_listed_hides_no_other_orphans(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Verify names a directory that it cannot list, and finds the orphans in the others."""
     pypi.index.project("six").upload("1.0")
     site.select("six", grace="0m")
     await site.sync()
@@ -180,8 +180,8 @@ async def test_directory_that_orphans_cannot_be_looked_for_in(site: Site, pypi: 
     assert f"{empty} cannot be read" in run.failures[0].reason
 
 
-async def test_adoption_of_what_may_not_be_linked(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that may not be linked costs itself: the rest is adopted, and the next sync fetches it."""
+async def test_file_that_cannot_be_linked_costs_only_itself(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that cannot be linked costs only itself: adoption takes the rest, and the next sync downloads the file."""
     old = OldMirror(site.web)
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0", wheel=False)
@@ -198,10 +198,10 @@ async def test_adoption_of_what_may_not_be_linked(site: Site, pypi: fakepypi.Fak
     assert site.filenames("idna") == {"idna-1.0.tar.gz"}
 
 
-async def test_disk_that_goes_away_within_a_verify(
+async def test_verify_whose_disk_disappears_fails(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that are missing because the tree is are no damage: the run fails, and says that the disk is gone."""
+    """If the tree disappears during a verify, the run fails and says so, and reports no file as damaged."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -212,7 +212,7 @@ async def test_disk_that_goes_away_within_a_verify(
             trim()
             (site.data / "pypi").rename(away)
 
-        monkeypatch.setattr(running.mirror.volume, "trim_ballast", unmount)  # after the look at the start of a run
+        monkeypatch.setattr(running.mirror.volume, "trim_ballast", unmount)  # after the check at the start of a run
         ended = await running.verify()
         away.rename(site.data / "pypi")
 

@@ -1,4 +1,4 @@
-"""A thousand projects, some of them poisoned: all others are current after one run, which tells of each that is not."""
+"""A thousand projects, some of them poisoned: one run makes all others current, and names each poisoned one."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.proves("reliability/upstream")
 MANY = 1_000
 BAD = "project-500"
 NEXT_CENTURY = "Fri, 31 Dec 2100 23:59:59 GMT"
-# Two attempts, and patience that a busy machine does not try.
+# Two attempts, and timeouts that a busy machine does not reach.
 LIMITS = replace(IMPATIENT, attempts=2)
 
 
@@ -39,7 +39,7 @@ def body(content: bytes) -> Callable[[object, Answer], None]:
 
 
 def nested(document: Document) -> None:
-    """Nest an entry as deeply as no parser can follow."""
+    """Nest an entry deeper than any parser can follow."""
     deep: list[object] = []
     for _ in range(900):
         deep = [deep]
@@ -47,7 +47,7 @@ def nested(document: Document) -> None:
 
 
 Poison = Callable[[Faults, str], object]
-# What a page or a file may be; each costs its own project, and no other.
+# What a page or a file may be; each costs only its own project.
 POISONS: dict[str, Poison] = {
     "answers 401": lambda faults, name: faults.on_page(name).status(401),
     "answers 403": lambda faults, name: faults.on_page(name).status(403),
@@ -88,7 +88,7 @@ POISONS: dict[str, Poison] = {
 
 
 def thousand(site: Site, pypi: fakepypi.FakePyPI) -> list[str]:
-    """Upload a thousand projects, and want all of them."""
+    """Upload a thousand projects, and select all of them."""
     names = [f"project-{number:03}" for number in range(MANY)]
     for name in names:
         pypi.index.project(name).upload("1.0", wheel=False)
@@ -96,8 +96,8 @@ def thousand(site: Site, pypi: fakepypi.FakePyPI) -> list[str]:
     return names
 
 
-async def told(running: Running) -> tuple[Status, str]:
-    """Return what control is told: the status, and the metrics."""
+async def published_status(running: Running) -> tuple[Status, str]:
+    """Return what control receives: the status and the metrics."""
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
     timetable.start()
     api = PrivateApi(running.mirror, StatusReader(running.mirror, timetable))
@@ -109,9 +109,11 @@ async def told(running: Running) -> tuple[Status, str]:
 
 
 @pytest.mark.slow
-async def test_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of poison at once leaves all other projects current, and run, status and metrics tell of each."""
-    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._RATE_GRACE_SECONDS", 3)
+async def test_all_poisons_among_a_thousand_projects_cost_only_their_own(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All kinds of poison at once leave every other project current; run, status and metrics name each poisoned one."""
+    monkeypatch.setattr("mirror_syncer.upstream.http.exchange._PATIENCE_SECONDS", 3)
     names = thousand(site, pypi)
     poisoned = dict(zip(names[7 :: MANY // len(POISONS)], POISONS.items(), strict=False))
     assert len(poisoned) == len(POISONS)
@@ -120,7 +122,7 @@ async def test_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI, mo
     async with site.running(limits=LIMITS) as running:
         run = await running.sync()
         rows = {name: running.row(name) for name in names}
-        status, metrics = await told(running)
+        status, metrics = await published_status(running)
 
     surviving = {kind for name, (kind, _) in poisoned.items() if rows[name].state is ProjectState.CURRENT}
     assert surviving == set()
@@ -135,14 +137,14 @@ async def test_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI, mo
 
 
 @pytest.mark.proves("security/upstream")
-async def test_one_poisoned_among_a_thousand(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """One bad file makes `sync` end with 3 and name it; 999 projects are current, and status and metrics tell of it."""
+async def test_one_bad_file_among_a_thousand_projects_is_named(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """One bad file makes `sync` exit with 3 and name it; 999 projects are current; status and metrics show it."""
     names = thousand(site, pypi)
     pypi.faults.on_file(project=BAD).corrupt()
 
     done = await mirror_syncer(site, "sync")
     async with site.running() as running:
-        status, metrics = await told(running)
+        status, metrics = await published_status(running)
 
     run = json.loads(done.out)
     assert (done.code, run["state"]) == (3, "incomplete")

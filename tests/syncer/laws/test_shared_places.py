@@ -1,4 +1,4 @@
-"""A place in the tree is one project's at a time, and keeps its bytes, whatever another project's page claims."""
+"""A path in the tree belongs to one project at a time and keeps its bytes, whatever another project's page claims."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ PAIRS = 12
 
 @pytest.fixture
 def six(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
-    """A file of six's, on a host that mirrors evil, too; evil's page can name it by uploading it again."""
+    """A file of six, on a host that mirrors evil too; evil's page can name it by uploading it again."""
     site.select("six", EVIL)
     pypi.index.project(EVIL).upload("1.0", wheel=False)
     built = build_wheel(Recipe(name=EVIL, version="1.0"))
@@ -27,14 +27,16 @@ def six(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.File:
 
 
 def name_it_too(pypi: fakepypi.FakePyPI, file: fakepypi.File, content: bytes | None = None) -> None:
-    """Let evil's page name six's file: the very same, or other content by its name."""
+    """Let evil's page name six's file: the same content, or other content with its name."""
     pypi.index.project(EVIL).upload_file(
         file.filename, content or file.content, version="1.0", metadata=file.metadata, replace=True
     )
 
 
-async def test_same_file_of_two_projects_at_once(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
-    """Two projects that bring the very same file at the same time both publish it, whole."""
+async def test_same_file_of_two_projects_is_published_by_both(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
+) -> None:
+    """Two projects that download the same file at the same time both publish it, complete."""
     name_it_too(pypi, six)
     gate = pypi.faults.on_file(WHEEL).gate()
     async with site.running() as running:
@@ -49,24 +51,24 @@ async def test_same_file_of_two_projects_at_once(site: Site, pypi: fakepypi.Fake
     site.assert_whole()
 
 
-def tell_no_digest(document: Document) -> None:
-    """Have files at URLs that do not tell, to us, what their content is."""
+def hide_digests(document: Document) -> None:
+    """Have files at URLs that do not show us their digest."""
     for file in document["files"]:
         file["url"] = file["url"].replace("/packages/", "/%70ackages/")
 
 
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("is_large", [True, False], ids=["large", "of no known place"])
-async def test_same_staged_file_of_two_projects_at_once(
+async def test_same_staged_file_of_two_projects_is_published_by_both(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
 ) -> None:
-    """So do they where it is staged, since it is large, or since its place is known only when it is whole."""
+    """Two projects that stage the same file, large or without a known path, both publish it."""
     monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
     name_it_too(pypi, six)
     if is_large:
         monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
     else:
-        pypi.faults.on_page().edit(tell_no_digest)
+        pypi.faults.on_page().edit(hide_digests)
     gate = pypi.faults.on_file(WHEEL).gate()
     async with site.running() as running:
         run = running.ask(RunKind.SYNC)
@@ -81,8 +83,8 @@ async def test_same_staged_file_of_two_projects_at_once(
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_two_contents_for_one_place_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of two contents that want one short path at the same time, each ends at a place of its own."""
+async def test_two_contents_for_one_path_get_a_path_each(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Two contents that need the same short path at the same time each get their own path."""
     names = [kind.format(number) for number in range(PAIRS) for kind in ("six{}", "six{}-evil")]
     for number in range(PAIRS):
         file = pypi.index.project(f"six{number}").upload_file(f"six{number}-evil-1.0.zip", b"six" * 9, version="1.0")
@@ -120,7 +122,7 @@ async def test_file_that_another_page_drops_stays(site: Site, pypi: fakepypi.Fak
 
 
 async def test_file_of_another_quarantined_page_stays(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
-    """A quarantine takes the project's own files out of the document root, and none that another's page names."""
+    """A quarantine removes the project's own files from the document root, and no file that another page names."""
     name_it_too(pypi, six)
     await site.sync("six")
     await site.sync(EVIL)
@@ -133,8 +135,8 @@ async def test_file_of_another_quarantined_page_stays(site: Site, pypi: fakepypi
     site.assert_whole()
 
 
-async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
-    """A stop while evil claims six's place with other content leaves six's file where it is, and its place six's."""
+async def test_interrupted_claim_leaves_the_file(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """A stop while evil claims six's path with other content leaves six's file and path as they are."""
     await site.sync("six")
     place = site.published("six").places[WHEEL]
     site.select("six", EVIL, grace="0h")
@@ -147,7 +149,7 @@ async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.F
 
     async with site.running() as running:
         await running.collect()
-        await running.ended(stopped)  # it goes on by itself
+        await running.ended(stopped)  # it continues by itself
         site.assert_whole()
         (site.web / place).unlink()
         await running.verify("six", repair=True)
@@ -156,10 +158,10 @@ async def test_claim_that_broke_off_leaves_the_file(site: Site, pypi: fakepypi.F
     site.assert_whole()
 
 
-async def test_metadata_of_another_page_is_not_written_over(
+async def test_metadata_of_another_page_is_not_overwritten(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
 ) -> None:
-    """The metadata beside a published file keeps its bytes, whatever another page says that they should be."""
+    """The metadata of a published file keeps its bytes, whatever another page says they should be."""
     await site.sync("six")
     other = b"Metadata-Version: 2.1\nName: six\nVersion: 1.0\nRequires-Dist: evil\n"
     pypi.index.project(EVIL).upload_file(WHEEL, six.content, version="1.0", metadata=other, replace=True)
@@ -172,8 +174,8 @@ async def test_metadata_of_another_page_is_not_written_over(
     site.assert_whole()
 
 
-async def test_repair_never_changes_a_url(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
-    """A lost file that upstream has replaced meanwhile is not mended by other bytes under its URL."""
+async def test_repair_never_changes_the_bytes_of_a_url(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File) -> None:
+    """Repair does not replace a lost file by other bytes under its URL, even if upstream has replaced it."""
     await site.sync("six")
     place = site.published("six").places[WHEEL]
     (site.web / place).unlink()
@@ -188,8 +190,8 @@ async def test_repair_never_changes_a_url(site: Site, pypi: fakepypi.FakePyPI, s
     assert not (site.web / place).exists()
 
 
-async def test_collection_waits_for_a_file_that_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that is due, and that a refresh under way brings back, is not removed by another run's collection."""
+async def test_collection_spares_a_file_that_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A collection does not remove a due file that a refresh in progress is bringing back."""
     project = pypi.index.project("six")
     file = project.upload("1.0").files[SDIST]
     pypi.index.project("idna").upload("1.0")
@@ -216,10 +218,10 @@ async def test_collection_waits_for_a_file_that_returns(site: Site, pypi: fakepy
     site.assert_whole()
 
 
-async def test_collection_spares_what_another_project_has_in_hand(
+async def test_collection_spares_a_file_that_another_project_is_publishing(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
 ) -> None:
-    """A file that evil dropped, and that six's refresh is about to publish, is not removed between the two."""
+    """A collection does not remove a file that evil dropped and six is about to publish."""
     site.select("six", EVIL, grace="0h")
     name_it_too(pypi, six)
     await site.sync(EVIL)

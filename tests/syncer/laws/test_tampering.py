@@ -1,4 +1,4 @@
-"""Pages and files that somebody else changed on disk, so that each fits the other."""
+"""Pages and files that somebody changed together on disk, so that they match."""
 
 import hashlib
 from pathlib import Path
@@ -24,7 +24,7 @@ async def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
 
 
 def tamper(site: Site, *, content: bytes = EVIL) -> Path:
-    """Change a file, and the page in all its forms, as who can write to the volume would; return where the file is."""
+    """Change a file and all forms of its page, as somebody with write access would; return the file's path."""
     before = site.published("six")
     file = before.files[WHEEL]
     path = site.web / before.places[WHEEL]
@@ -47,7 +47,7 @@ def damages(running: Running) -> float | None:
 
 @pytest.mark.proves("security/neighbours")
 async def test_verify_of_page_and_file_altered_together_alarms_and_repairs(six: Site) -> None:
-    """A verify finds a page that was changed with its file, by a reason and a metric; repair restores both."""
+    """Verify finds a page altered together with its file and counts it in a metric; repair restores both."""
     before = six.content("six", WHEEL)
     path = tamper(six)
     async with six.running() as running:
@@ -68,7 +68,7 @@ async def test_verify_of_page_and_file_altered_together_alarms_and_repairs(six: 
 @pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("force", [False, True])
 async def test_sync_of_page_and_file_altered_together_alarms_and_repairs(six: Site, *, force: bool) -> None:
-    """A sync does not believe a 304 beside an altered page: it restores page and file, and ends incomplete."""
+    """A sync does not trust a 304 for an altered page: it restores page and file, and ends incomplete."""
     before = six.content("six", WHEEL)
     path = tamper(six)
     async with six.running() as running:
@@ -85,7 +85,7 @@ async def test_sync_of_page_and_file_altered_together_alarms_and_repairs(six: Si
 
 
 @pytest.mark.proves("security/neighbours")
-async def test_sync_of_altered_page_sets_aside_files_that_upstream_lacks(six: Site) -> None:
+async def test_sync_of_altered_page_removes_files_that_upstream_lacks(six: Site) -> None:
     """A file that only an altered page names leaves the document root in the same run, without a grace period."""
     stray = six.web / "packages" / "ab" / "six-9.0.tar.gz"
     stray.write_bytes(EVIL)
@@ -110,7 +110,7 @@ async def test_sync_of_altered_page_sets_aside_files_that_upstream_lacks(six: Si
 
 @pytest.mark.proves("security/neighbours")
 async def test_script_added_to_html_is_an_alarm(six: Site) -> None:
-    """HTML that names the same files and has more in it than we wrote is found, too."""
+    """Verify also finds HTML that names the same files but contains more than we wrote."""
     page = six.web / "simple" / "six" / "index.html"
     page.write_text(page.read_text().replace("</body>", "<script>1</script></body>"))
     async with six.running() as running:
@@ -123,7 +123,7 @@ async def test_script_added_to_html_is_an_alarm(six: Site) -> None:
 
 
 async def test_catalog_without_digests_gets_them_in_the_next_sync(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where an earlier version kept no digest, the page is asked for without validators once, and then has one."""
+    """If the catalog has no digest of a page, the next sync requests the page without validators and stores one."""
     six.sql("UPDATE project SET page_sha256 = NULL, due_at = NULL")
     pypi.log.forget()
     first = await six.sync()

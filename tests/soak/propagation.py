@@ -1,4 +1,4 @@
-"""When what changed upstream can be seen in the tree."""
+"""How long a change upstream takes to become visible in the tree."""
 
 import asyncio
 import re
@@ -9,16 +9,16 @@ from pathlib import Path
 from fakepypi import Index, Status
 from soak.changes import Change
 
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 _SERIAL = re.compile(rb'"_last-serial":(\d+)')
 
 
-class Sightings:
+class Propagation:
     """
-    Waits for each change to be seen.
+    Measures when each change becomes visible.
 
     Attributes:
-        seconds: from a change until a client could see it.
+        seconds: how long each change took to become visible to clients.
     """
 
     def __init__(self, web: Path, index: Index) -> None:
@@ -28,21 +28,21 @@ class Sightings:
         self._waiting: defaultdict[str, list[Change]] = defaultdict(list)
 
     def expect(self, change: Change) -> None:
-        """Wait for one more."""
+        """Wait for another change."""
         self._waiting[change.name].append(change)
 
     @property
     def waiting(self) -> int:
-        """How many are not seen yet."""
+        """The number of changes that are not visible yet."""
         return sum(map(len, self._waiting.values()))
 
     async def run(self) -> None:
-        """Look until cancelled; the tree tells nobody."""
+        """Check the tree until cancelled; it sends no events."""
         while True:
             names = list(self._waiting)
             for name, serial in await asyncio.to_thread(lambda names: [(n, self._serial(n)) for n in names], names):
                 self._seen(name, serial)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _seen(self, name: str, serial: int | None) -> None:
         now, left = time.monotonic(), []
@@ -57,11 +57,11 @@ class Sightings:
     def _is_shown(self, change: Change, serial: int | None) -> bool:
         if serial is not None:
             return serial >= change.serial
-        # What is deleted or in quarantine has no page; nor will what happened to it before ever have one.
+        # A deleted or quarantined project has no page, and its earlier changes will never be visible.
         return self._index.project(change.name).status in (Status.ABSENT, Status.QUARANTINED)
 
     def _serial(self, name: str) -> int | None:
-        """Return the serial of a project's published page, or None where it has none."""
+        """Return the serial of a project's published page, or None if it has no page."""
         try:
             found = _SERIAL.search((self._web / "simple" / name / "index.v1_json").read_bytes())
         except FileNotFoundError:

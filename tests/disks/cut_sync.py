@@ -1,4 +1,4 @@
-"""``mirror-syncer``, whose power is cut at a step of the publication: ``python -m disks.victim '<json>' sync``."""
+"""``mirror-syncer``, whose power is cut at a step of a publication: ``python -m disks.cut_sync '<json>' sync``."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ from mirror_syncer.commands import cli
 from mirror_syncer.publish.commit_group import CommitGroup
 from mirror_syncer.volume import BufferedIncoming, Incoming, Volume, durability
 
-# A step is the moment before, or after, a call.
+# A step is the moment before or after a call.
 _CALLS: dict[str, tuple[type, str]] = {
     "file named": (BufferedIncoming, "publish_file"),
     "large file named": (Incoming, "publish_file"),
@@ -27,12 +27,12 @@ _CALLS: dict[str, tuple[type, str]] = {
 STEPS = tuple(f"{when} {call}" for call in _CALLS for when in ("before", "after"))
 
 
-class Fuse:
+class PowerSwitch:
     """
-    Cuts the power when a step is taken for so many a time.
+    Cuts the power the nth time that a step is taken.
 
     Args:
-        disks: directories on what loses its power.
+        disks: directories on the disks that lose their power.
     """
 
     def __init__(self, *, step: str, times: int, disks: list[str], log_flushed: bool) -> None:
@@ -48,10 +48,10 @@ class Fuse:
         def fused(*arguments: Any, **options: Any) -> Any:
             if before:
                 self._burn()
-            result = function(*arguments, **options)
+            options = function(*arguments, **options)
             if not before:
                 self._burn()
-            return result
+            return options
 
         return fused
 
@@ -64,15 +64,17 @@ class Fuse:
 
 
 def main() -> None:
-    """Sync until the power goes."""
-    told = json.loads(sys.argv.pop(1))
-    if told["by_file"]:
+    """Sync until the power is cut."""
+    options = json.loads(sys.argv.pop(1))
+    if options["by_file"]:
         durability._SYNCFS_FILE_SYSTEMS = frozenset()
-    if told["lying"]:
+    if options["lying"]:
         durability.Durability.sync = lambda self: None  # type: ignore[method-assign]
         durability.Durability.file_written = lambda *_: None  # type: ignore[method-assign]
-    if told["step"]:
-        Fuse(step=told["step"], times=told["times"], disks=told["disks"], log_flushed=told["log_flushed"])
+    if options["step"]:
+        PowerSwitch(
+            step=options["step"], times=options["times"], disks=options["disks"], log_flushed=options["log_flushed"]
+        )
     cli.main()
 
 

@@ -1,7 +1,7 @@
 """
-A tree on a file system that ignores case, and what the syncer makes of it.
+The syncer on a file system that ignores case.
 
-``python -m disks.letters --file-system exfat`` prints what was said, and what was left, as JSON.
+``python -m disks.case --file-system exfat`` prints the messages and the remaining files as JSON.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from syncer.site import Site
 
 
 async def start_on(file_system: str) -> dict[str, object]:
-    """Start the syncer on such a disk, in every way that writes; return how that ends."""
+    """Start the syncer on such a disk with each command that writes; return the results."""
     with TemporaryDirectory(dir="/disks") as directory:
         async with fakepypi.serve() as pypi:
             pypi.index.project("six").upload("1.0")
@@ -27,19 +27,19 @@ async def start_on(file_system: str) -> dict[str, object]:
             site = Site(Path(directory), upstream=pypi.url)
             site.select("six")
             try:
-                (disk.directory / "Letters").touch()
-                ignored = (disk.directory / "lETTERS").exists()
-                (disk.directory / "Letters").unlink()
+                (disk.directory / "Case").touch()
+                ignored = (disk.directory / "cASE").exists()
+                (disk.directory / "Case").unlink()
                 ends = [await _end_of(site, command) for command in ("sync", "serve", "verify")]
-                said = await _said(site)
+                output = await _output(site)
                 left = sorted(str(path.relative_to(site.data)) for path in site.data.rglob("*") if path.is_file())
             finally:
                 disk.unmount()
-            return {"ignored": ignored, "ends": ends, "said": said, "left": left, "asked": pypi.log.paths()}
+            return {"ignored": ignored, "ends": ends, "message": output, "left": left, "asked": pypi.log.paths()}
 
 
-async def _said(site: Site) -> str:
-    """Return what is said in this process, which then has let go of the disk, or it could not be unmounted."""
+async def _output(site: Site) -> str:
+    """Run a command in this process; return its output. It must close the disk, or that cannot be unmounted."""
     try:
         await site.sync()
     except VolumeError as error:
@@ -52,16 +52,16 @@ async def _end_of(site: Site, command: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "mirror_syncer", command, env=environment, stdout=PIPE, stderr=PIPE
     )
-    _, said = await process.communicate()
-    return process.returncode, said.decode()
+    _, output = await process.communicate()
+    return process.returncode, output.decode()
 
 
 def main() -> None:
-    """Try it, and tell."""
+    """Run it, and print the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--file-system", choices=["exfat", "ntfs"], required=True)
-    told = asyncio.run(start_on(parser.parse_args().file_system))
-    print(json.dumps(told))  # noqa: T201 - it is what it is for
+    result = asyncio.run(start_on(parser.parse_args().file_system))
+    print(json.dumps(result))  # noqa: T201 - the caller reads it
 
 
 if __name__ == "__main__":

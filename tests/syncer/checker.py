@@ -1,4 +1,4 @@
-"""What a client and an operator see of a mirror, and must see at every moment, whatever died; and what in the end."""
+"""The invariants of a mirror for clients and operators: at every moment, and in the end."""
 
 import gzip
 import hashlib
@@ -21,28 +21,28 @@ from syncer.site import Site
 FORMS = ("index.html", "index.html.gz", "index.v1_json", "index.v1_json.gz")
 _ROOT = "http://mirror/"
 _TEMPORARY = re.compile(r"(^|/)\.")
-_STATE = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "policy.json"}
+_STATE_FILES = {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "policy.json"}
 
 
 @dataclass
-class Witness:
+class MirrorChecker:
     """
-    Looks at a mirror from outside, with readers that are not the product's own.
+    Checks a mirror from outside, with readers that are not the product's own.
 
     Attributes:
-        seen: what any URL of a file ever answered, by sha256. No URL may ever change its bytes.
+        seen: the sha256 that each file URL ever returned. No URL may ever change its bytes.
         damaged: files and pages whose content the test has changed.
     """
 
     seen: dict[str, str] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
 
-    def look(self, site: Site) -> None:
+    def check(self, site: Site) -> None:
         """Assert what must hold at every moment."""
         files = self._files(site)
         for place in files.keys() - self.damaged:
             digest = files[place]
-            assert self.seen.setdefault(place, digest) == digest, f"{place} has changed its bytes"
+            assert self.seen.setdefault(place, digest) == digest, f"{place} changed its bytes"
         named: set[str] = set()
         for path in pages(site):
             if str(path.relative_to(site.web)) in self.damaged:
@@ -56,20 +56,20 @@ class Witness:
         for form in FORMS:
             for name in listed(site.web / "simple" / form):
                 assert (site.web / "simple" / name / form.removesuffix(".gz")).is_file(), f"{form} names {name}"
-        known = in_hand(site) | retiring(site)
+        known = pending_places(site) | retired_places(site)
         lost = {place for place in files if place.removesuffix(".metadata") not in named | known}
-        assert not lost - self.damaged, f"known to nobody: {lost}"
+        assert not lost - self.damaged, f"orphans: {lost}"
 
-    def settled(self, site: Site, upstream: dict[str, list[ListedFile]], *, legacy: bool = False) -> None:
+    def check_final_state(self, site: Site, upstream: dict[str, list[ListedFile]], *, legacy: bool = False) -> None:
         """
-        Assert what must hold when nothing is left to do: what upstream has, and nothing else.
+        Assert that the tree equals upstream once no work is left.
 
         Args:
-            upstream: the projects that are mirrored, and what their pages list.
-            legacy: the legacy JSON is served, too.
+            upstream: the mirrored projects, and the files that their pages list.
+            legacy: whether the legacy JSON is served too.
         """
         self.damaged = frozenset()
-        self.look(site)
+        self.check(site)
         assert sorted(path.name for path in (site.web / "simple").iterdir() if path.is_dir()) == sorted(upstream)
         named: set[str] = set()
         for name, files in upstream.items():
@@ -83,7 +83,7 @@ class Witness:
             assert gzip.decompress(twin.read_bytes()) == twin.with_suffix("").read_bytes(), twin
         for form in FORMS[::2]:
             assert listed(site.web / "simple" / form) == sorted(upstream), form
-        leaving = retiring(site)
+        leaving = retired_places(site)
         assert {file for file in self._files(site) if file.removesuffix(".metadata") not in leaving} == named
         documents = {path.name for path in (site.web / "pypi").glob("*")}
         assert documents == {name for name, files in upstream.items() if legacy and files}
@@ -91,36 +91,36 @@ class Witness:
         with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
             rows = dict(catalog.execute("SELECT name, file_count FROM project WHERE published"))
         assert rows == {name: len(files) for name, files in upstream.items()}
-        assert in_hand(site) == set()
+        assert pending_places(site) == set()
 
     def _tidy(self, site: Site) -> None:
-        # The mark of a full path that is empty stays: no other file may ever answer for it.
+        # An empty mark of a full path stays: no other file may ever take that path.
         left = [path for path in site.web.rglob("*") if path.name.startswith(".") and path.name != ".gone"]
         left += (mark for mark in site.web.glob("packages/**/.gone/*") if mark.stat().st_size)
         left += (site.data / "pypi" / ".staging").iterdir()
-        left += (path for path in site.state.iterdir() if path.name not in _STATE)
+        left += (path for path in site.state.iterdir() if path.name not in _STATE_FILES)
         left += (path for path in site.web.glob("packages/??/??/*") if not any(path.iterdir()))
         assert not left, left
 
     def _files(self, site: Site) -> dict[str, str]:
-        """Return the sha256 of what any URL of a file answers."""
+        """Return the sha256 of the content at each file's URL."""
         return dict(_digests(site.web, "packages"))
 
 
 def whole_files(site: Site) -> set[str]:
-    """Return the sha256 of each file that is here, withdrawn ones included: none of them may be fetched again."""
+    """Return the sha256 of each local file, withdrawn ones included: the syncer may download none of them again."""
     aside = site.data / "pypi" / ".withdrawn"
     return {digest for root in (site.web, aside) for _, digest in _digests(root, "packages")}
 
 
 def pages(site: Site) -> Iterator[Path]:
-    """Yield all forms of all pages that are visible."""
+    """Yield all forms of all visible pages."""
     for form in FORMS:
         yield from site.web.glob(f"simple/[!.]*/{form}")
 
 
 def read_page(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the places that a page names, metadata included, each with the sha256 that it promises."""
+    """Yield the paths that a page names, metadata included, each with its declared sha256."""
     body, url = _body(path), f"{_ROOT}simple/{path.parent.name}/"
     if ".v1_json" in path.name:
         page = ProjectPage.from_json_data(json.loads(body), url)
@@ -135,7 +135,7 @@ def read_page(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_legacy(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the places that a legacy document names, each with its sha256."""
+    """Yield the paths that a legacy document names, each with its sha256."""
     document = json.loads(_body(path))
     for files in document["releases"].values():
         for file in files:
@@ -143,7 +143,7 @@ def read_legacy(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def listed(path: Path) -> list[str]:
-    """Return the projects that a form of the list names; none where there is no list."""
+    """Return the projects that a form of the list names; none if there is no list."""
     if not path.is_file():
         return []
     body = _body(path)
@@ -153,25 +153,25 @@ def listed(path: Path) -> list[str]:
     return re.findall(r'<a href="([^"/]+)/">', body.decode())
 
 
-def in_hand(site: Site) -> set[str]:
-    """Return the places that the catalog says are being touched."""
+def pending_places(site: Site) -> set[str]:
+    """Return the paths of the catalog's unfinished changes."""
     return {place for (files,) in _rows(site, "pending", "files") for place, *_ in json.loads(files)}
 
 
-def retiring(site: Site) -> set[str]:
-    """Return the places that the catalog says will leave."""
+def retired_places(site: Site) -> set[str]:
+    """Return the paths that the catalog marks for removal."""
     return {place for place, due in _rows(site, "retired", "place", "due_at") if due is not None}
 
 
 def upstream_of(pypi: fakepypi.FakePyPI, *names: str) -> dict[str, list[ListedFile]]:
-    """Return what upstream's pages list of these projects, or of all that there are."""
+    """Return the files that upstream's pages list for these projects, or for all."""
     projects = [pypi.index.project(name) for name in names] if names else list(pypi.index)
     absent = fakepypi.Status.ABSENT
     return {project.name: list(project.listing().files) for project in projects if project.status is not absent}
 
 
-def fetched(pypi: fakepypi.FakePyPI, *, by: str, since: int = 0) -> set[str]:
-    """Return the sha256 of each file of which some was sent, after so many requests, to who bears this contact."""
+def downloaded(pypi: fakepypi.FakePyPI, *, by: str, since: int = 0) -> set[str]:
+    """Return the sha256 of each file sent, after this many requests, to the client with this contact."""
     ours = (exchange for exchange in pypi.log.exchanges[since:] if by in exchange.headers["user-agent"])
     sent = (exchange.path for exchange in ours if exchange.status in (200, 206))
     blobs = (pypi.index.blob(unquote(path).lstrip("/")) for path in sent if "/packages/" in path)
@@ -197,5 +197,5 @@ def _place(url: str) -> str:
 def _rows(site: Site, table: str, *columns: str) -> list[Any]:
     with closing(sqlite3.connect(site.state / "catalog.sqlite")) as catalog:
         there = {name for (name,) in catalog.execute("SELECT name FROM pragma_table_info(?)", (table,))}
-        # An earlier version's table is another one.
+        # An earlier version's table has other columns.
         return catalog.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall() if there >= set(columns) else []

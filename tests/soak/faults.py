@@ -1,4 +1,4 @@
-"""What goes wrong between upstream and us, all the time, for a share of the requests of each kind."""
+"""Faults between upstream and the syncer, all the time, for a share of the requests of each kind."""
 
 import random
 from collections.abc import Callable
@@ -38,10 +38,10 @@ _LISTS: tuple[tuple[float, Callable[[Rule], object]], ...] = (
 )
 
 
-def set_in(faults: Faults, *, seed: int) -> None:
-    """Let it go wrong from now on: six pages in a hundred, five files, twelve project lists."""
+def add_faults(faults: Faults, *, seed: int) -> None:
+    """Add faults from now on: to six pages in a hundred, five files, twelve project lists."""
     dice = random.Random(f"weather {seed}")
     kinds = {Endpoint.PAGE: _PAGES, Endpoint.FILE: _FILES, Endpoint.METADATA: _FILES, Endpoint.ROOT: _LISTS}
-    for endpoint, ills in kinds.items():
-        for share, ill in ills:
-            ill(faults.on(Target(endpoint=endpoint)).sometimes(share, dice=dice))
+    for endpoint, kinds_of_faults in kinds.items():
+        for share, add in kinds_of_faults:
+            add(faults.on(Target(endpoint=endpoint)).sometimes(share, dice=dice))

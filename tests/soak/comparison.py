@@ -1,4 +1,4 @@
-"""Is the tree what upstream has? Every project, every file, and nothing besides."""
+"""Compares the tree with upstream: every project, every file, and nothing else."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from syncer.site import Site
 def differences(index: Index, site: Site) -> Iterator[str]:
     """Yield each difference between upstream and the tree, in words."""
     listed = {project.name: project for project in index if project.status is not Status.QUARANTINED}
-    # No list names them. One that was here stays as an empty page; one that came and was quarantined never was.
+    # No list names them. A mirrored one stays as an empty page; one that was quarantined before its first sync never
+    # had one.
     aside = {project.name: project for project in index if project.status is Status.QUARANTINED}
     shown, may_be = set(site.pages()), listed | aside
     for what, names in (("is not published", listed.keys() - shown), ("should be gone", shown - may_be.keys())):
@@ -24,7 +25,7 @@ def differences(index: Index, site: Site) -> Iterator[str]:
 
 
 def damages(site: Site) -> Iterator[str]:
-    """Yield what makes the tree less than whole: files by their hashes, all forms of the pages, and temporaries."""
+    """Yield damage of the tree: wrong hashes, wrong or missing forms of pages, and temporary files."""
     try:
         site.assert_whole()
     except (AssertionError, OSError) as error:
@@ -32,7 +33,7 @@ def damages(site: Site) -> Iterator[str]:
 
 
 def unnamed(site: Site) -> set[str]:
-    """Return the files that no page names; for a while after a removal there are such."""
+    """Return the files that no page names; some remain for a while after a removal."""
     named = set[str]()
     for name in site.pages():
         published = site.published(name)
@@ -47,7 +48,7 @@ def unnamed(site: Site) -> set[str]:
 def _differences(project: Project, site: Site) -> Iterator[str]:
     published, listing = site.published(project.name), project.listing()
     ours_is, theirs_is = (f"{page.status} at {page.serial}" for page in (published.page, listing))
-    # Ours moves with the content also where upstream's did not, so it may be ahead; never behind.
+    # Our serial also moves where upstream's does not, so it may be ahead, but never behind.
     if str(published.page.status) != str(listing.status) or (published.page.serial or 0) < listing.serial:
         yield f"is {ours_is}, not {theirs_is}"
     theirs = {one.file.filename: (one.file.sha256, one.requires_python, one.yanked) for one in listing.files}
