@@ -69,7 +69,7 @@ def test_status_shows_issues_first(mirrorctl: Mirrorctl) -> None:
         "  works  ",
         "  to do  ",
         "  since  ",
-        "last sync done",
+        "last sync finished",
         "1 current, 1 failing",
         "400.0 GB free (40%)",
         "upstream sends [red]",

@@ -69,7 +69,7 @@ async def test_bombs_at_once_share_one_memory_limit(tmp_path: Path, raw: Wire) -
 
     assert run.state is RunState.INCOMPLETE
     assert run.counts.projects_failed >= 8
-    assert all("larger than 16,777,216 bytes together" in failure.reason for failure in run.failures)
+    assert all("together are larger than 16,777,216 bytes" in failure.reason for failure in run.failures)
     assert "good" in site.pages()
 
 
@@ -105,7 +105,7 @@ async def test_bombs_in_turn_take_the_memory_of_one(tmp_path: Path, raw: Wire) -
         with memory_below(64 * MIB):
             run = await running.sync()
 
-    assert sum("larger than 16,777,216 bytes together" in failure.reason for failure in run.failures) >= 7
+    assert sum("together are larger than 16,777,216 bytes" in failure.reason for failure in run.failures) >= 7
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip, gzip, gzip"])

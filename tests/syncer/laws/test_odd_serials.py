@@ -256,7 +256,7 @@ async def test_upstream_restored_from_a_backup_is_followed(
 
     assert "beta-2.0.tar.gz" in released
     assert first.state is RunState.SUCCEEDED
-    assert "taken as it is" in (day_later.message or "")
+    assert "accepted as it is" in (day_later.message or "")
     assert usual.state is not RunState.FAILED
     assert "alpha-3.0.tar.gz" in site.filenames("alpha")
     assert known is not None

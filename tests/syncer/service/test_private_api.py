@@ -527,6 +527,6 @@ async def test_run_that_cannot_be_read_fails_no_list(service: Service) -> None:
     assert [item["id"] for item in first["items"] + rest["items"]] == [runs[2].id, runs[0].id]
     assert rest["next"] is None
     assert (gone.status, status.status) == (404, 200)
-    told = [line["run"] for line in logged if "cannot be read" in line["event"]]
+    told = [line["run"] for line in logged if "unreadable run" in line["event"]]
     assert sorted(told) == sorted(broken.id for broken in (runs[1], runs[3], runs[4]))
     assert (await service.running.sync("six")).state is RunState.SUCCEEDED

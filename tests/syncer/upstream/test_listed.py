@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
@@ -103,6 +103,8 @@ BAD_ENTRIES = (
 @pytest.mark.proves("reliability/upstream")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(bad=st.lists(st.sampled_from(BAD_ENTRIES), max_size=3), places=st.lists(st.integers(0, 20), min_size=3))
+@example(bad=[b"1e400"], places=[20, 0, 0])
+@example(bad=[b"1e400", b"null"], places=[0, 0, 0])
 def test_invalid_list_entry_is_reported_alone(
     tmp_path: Path, small_blocks: None, *, bad: list[bytes], places: list[int]
 ) -> None:

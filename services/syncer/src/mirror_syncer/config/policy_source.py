@@ -71,8 +71,10 @@ class PolicySource:
         self._invalid_since: datetime | None = None
         self._starter_projects: frozenset[str] = frozenset()
         self._has_own = False
+        self._is_open = False
         last = self._recall()
         self._found = self._in_force = self._look_first(last)
+        self._is_open = True
 
     @property
     def current(self) -> Policy:
@@ -192,6 +194,8 @@ class PolicySource:
                 os.fsync(file.fileno())
             temporary.replace(self._kept_in)
         except OSError as error:
+            if not self._is_open:
+                return  # at a start the catalog, on the same disk, fails next, and its error names the remedy
             log.warning("the policy is not kept for the next start", path=str(self._kept_in), reason=error.strerror)
 
     def _recall(self) -> _LastGood | None:

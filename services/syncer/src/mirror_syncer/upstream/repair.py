@@ -14,6 +14,7 @@ import msgspec
 
 _MAX_BODY_BYTES = 32 * 2**20  # a page of 50,000 files, repaired within a second
 _MAX_VALUES = 1_000_000  # each takes 64 to 232 bytes
+_OUT_OF_RANGE = "Number out of range"  # msgspec's words for 1e400, which it takes for an error of shape
 _MAX_DIGITS = 4_000  # of a number; Python refuses a document for more
 T = TypeVar("T")
 
@@ -27,9 +28,9 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError:
-        raise  # valid JSON of another shape
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError) and not str(error).startswith(_OUT_OF_RANGE):
+            raise  # valid JSON of another shape
         try:
             repaired = _repair(body)
         except (ValueError, RecursionError):

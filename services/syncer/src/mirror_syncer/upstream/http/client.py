@@ -117,7 +117,7 @@ class Client:
                 self._memory.check_size(url, len(body))
                 if time.monotonic() > latest:
                     raise RefusedError(
-                        f"{url}: {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s, and no end"
+                        f"{url}: only {len(body):,} bytes in {self._limits.max_page_seconds:,.0f} s; giving up"
                     )
 
             try:
@@ -233,7 +233,7 @@ class Client:
     def _check_time(self, url: str, sink: Sink, *, latest: float) -> None:
         if time.monotonic() > latest:
             raise RefusedError(
-                f"{url}: {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h, and no end"
+                f"{url}: only {sink.position:,} bytes in {self._limits.max_file_seconds / 3_600:,.0f} h; giving up"
             )
 
 
