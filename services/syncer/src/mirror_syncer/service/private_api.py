@@ -7,18 +7,13 @@ It listens on a Unix socket that both share, or on the loopback. Control handles
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from enum import StrEnum
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import structlog
 from aiohttp import web
-from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from mirror_contract import (
     PolicyCandidate,
@@ -35,14 +30,20 @@ from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
+from mirror_syncer.service.queries import (
+    parse_after,
+    parse_body,
+    parse_limit,
+    parse_member,
+    parse_name_prefix,
+    parse_time,
+)
 from mirror_syncer.service.status import StatusReader
-
-log = structlog.get_logger()
 
 MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
 _MAX_BODY_BYTES = 2**20
-_MAX_PAGE_ITEMS = 200
 # A run may have a hundred failures: 200 such runs would take 25 MB, and a few responses all of control's memory.
 _MAX_PAGE_BYTES = 2**18
 # Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
@@ -50,31 +51,11 @@ _MAX_PAGE_BYTES = 2**18
 _MAX_READERS = 2
 _MAX_WAITING_READERS = 256  # as many calls as nginx passes on at once
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
-_NAME_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
-E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Problem(Exception):
-    """An error response, as RFC 9457 defines it."""
-
-    def __init__(
-        self,
-        status: HTTPStatus,
-        detail: str,
-        *,
-        retry_after: int | None = None,
-        **more: Any,  # noqa: ANN401 - JSON
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        self.more = more
 
 
 class PrivateApi:
@@ -88,7 +69,7 @@ class PrivateApi:
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
-        application = web.Application(middlewares=[_problems, _no_browsers], client_max_size=_MAX_BODY_BYTES)
+        application = web.Application(middlewares=[answer_problems, refuse_browsers], client_max_size=_MAX_BODY_BYTES)
         application.add_routes(
             [
                 web.get("/healthz", self.healthz),
@@ -117,18 +98,18 @@ class PrivateApi:
 
     async def runs(self, request: web.Request) -> web.Response:
         """Runs, newest first."""
-        states = [_member(RunState, value, "state") for value in request.query.getall("state", [])]
-        kind = _member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
-        triggers = [_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
-        since = _time(request, "since")
-        limit = _limit(request)
+        states = [parse_member(RunState, value, "state") for value in request.query.getall("state", [])]
+        kind = parse_member(RunKind, request.query["kind"], "kind") if "kind" in request.query else None
+        triggers = [parse_member(Trigger, value, "trigger") for value in request.query.getall("trigger", [])]
+        since = parse_time(request, "since")
+        limit = parse_limit(request)
         page = partial(
             self._mirror.catalog.runs.page,
             states=states,
             kind=kind,
             triggers=triggers,
             since=since,
-            before=_after(request, _RUN_ID, "a run's id"),
+            before=parse_after(request, _RUN_ID, "a run's id"),
             limit=limit + 1,
         )
         found = await self._read(request, page)
@@ -137,11 +118,11 @@ class PrivateApi:
 
     async def request_run(self, request: web.Request) -> web.Response:
         """Request a run; 202 and the run that serves the request, which may be an earlier one."""
-        run_request = _parse(RunRequest, await request.read())
+        run_request = parse_body(RunRequest, await request.read())
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
-            raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key must have 1 to 255 characters.")
-        trigger = _member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
+            raise ProblemError(HTTPStatus.BAD_REQUEST, "Idempotency-Key must have 1 to 255 characters.")
+        trigger = parse_member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
         mirror = self._mirror
         if names_not_selected(run_request, policy=mirror.policy.current):
             # By the file as it is now: a line that was just added need not wait for the next whole sync.
@@ -149,18 +130,18 @@ class PrivateApi:
             if unselected := names_not_selected(run_request, policy=policy):
                 wrong = list(unselected.items())[:MAX_REPORTED_ERRORS]
                 errors = [{"pointer": f"#/projects/{place}", "detail": not_selected(name)} for place, name in wrong]
-                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
+                raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, not_selected(*unselected.values()), errors=errors)
         requests = await asyncio.to_thread(
             requests_to_confirm, run_request, policy=mirror.policy.current, catalog=mirror.catalog
         )
         if requests is not None:
-            raise Problem(HTTPStatus.CONFLICT, question(requests), requests=requests)
+            raise ProblemError(HTTPStatus.CONFLICT, question(requests), requests=requests)
         try:
             run = self._mirror.runs.request(run_request, trigger=trigger, idempotency_key=key)
         except KeyReusedError as error:
-            raise _wrong("header/Idempotency-Key", str(error)) from None
+            raise invalid_request("header/Idempotency-Key", str(error)) from None
         except TooManyRunsError as error:
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_AFTER_SECONDS) from None
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_AFTER_SECONDS) from None
         return _json(run, status=HTTPStatus.ACCEPTED)
 
     async def run(self, request: web.Request) -> web.Response:
@@ -172,20 +153,20 @@ class PrivateApi:
         run = self._run(request)
         active = self._mirror.runs.active(run.id)
         if active is None:
-            raise Problem(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
+            raise ProblemError(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
         await self._mirror.engine.cancel(active)
         return _json(active.document, status=HTTPStatus.ACCEPTED)
 
     async def projects(self, request: web.Request) -> web.Response:
         """Projects in the order of their names, filtered by state or by the beginning of the name."""
-        states = [_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
-        prefix = _name_prefix(request)
-        limit = _limit(request)
+        states = [parse_member(ProjectState, value, "state") for value in request.query.getall("state", [])]
+        prefix = parse_name_prefix(request)
+        limit = parse_limit(request)
         page = partial(
             self._mirror.catalog.projects.page,
             states=states,
             prefix=prefix,
-            after=_after(request, _PROJECT_NAME, "a project's name") or "",
+            after=parse_after(request, _PROJECT_NAME, "a project's name") or "",
             limit=limit + 1,
         )
         projects = [self._status_reader.project(row) for row in await self._read(request, page)]
@@ -196,15 +177,15 @@ class PrivateApi:
         try:
             name = parse_project_name(request.match_info["name"])
         except ValueError as error:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         found = await self._read(request, partial(self._status_reader.whole_project, name))
         if found is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
         return _json(found)
 
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""
-        candidate, mirror = _parse(PolicyCandidate, await request.read()), self._mirror
+        candidate, mirror = parse_body(PolicyCandidate, await request.read()), self._mirror
         content = candidate.text.encode(errors="surrogatepass")
         return _json(await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog))
 
@@ -226,9 +207,9 @@ class PrivateApi:
         Read from catalog or disk in a thread; only a few callers read at a time, the others wait.
 
         Raises:
-            Problem: too many callers wait, or this one has gone.
+            ProblemError: too many callers wait, or this one has gone.
         """
-        full = Problem(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
+        full = ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Too many callers read at once.", retry_after=1)
         if self._readers_waiting == _MAX_WAITING_READERS:
             raise full
         self._readers_waiting += 1
@@ -241,7 +222,7 @@ class PrivateApi:
             self._readers_waiting -= 1
         try:
             if request.transport is None or request.transport.is_closing():
-                raise Problem(HTTPStatus.REQUEST_TIMEOUT, "The caller went away.")
+                raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "The caller went away.")
             return await asyncio.to_thread(read)
         finally:
             self._readers.release()
@@ -249,54 +230,8 @@ class PrivateApi:
     def _run(self, request: web.Request) -> Run:
         run = self._mirror.runs.get(request.match_info["id"])
         if run is None:
-            raise Problem(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
         return run
-
-
-@web.middleware
-async def _problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn errors into application/problem+json, as RFC 9457 defines it."""
-    try:
-        return await handler(request)
-    except Problem as problem:
-        answer = _problem(problem.status, str(problem), **problem.more)
-        answer.headers.update(problem.headers)
-        return answer
-    except web.HTTPException as error:
-        return _problem(HTTPStatus(error.status), error.reason)
-    except Exception as error:
-        log.exception("request failed", method=request.method, path=request.path, reason=str(error))
-        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The syncer failed; its log has the error.")
-
-
-@web.middleware
-async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """
-    Refuse requests of browsers: the API needs no token, and a web page could call it on its reader's own host.
-
-    A page of another origin sends ``Origin`` with each changing request. A page that reaches this host by DNS rebinding
-    sends its own name as ``Host``.
-    """
-    host = request.headers.get("Host", "localhost")
-    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers or not _is_this_host(host):
-        raise Problem(HTTPStatus.FORBIDDEN, "This API is for programs on this host; use control's API in a browser.")
-    return await handler(request)
-
-
-def _is_this_host(host: str) -> bool:
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) and not host.endswith("]") else host
-    name = name.removeprefix("[").removesuffix("]")
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _problem(status: HTTPStatus, detail: str, **more: Any) -> web.Response:  # noqa: ANN401 - JSON
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **more}
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/problem+json")
 
 
 def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -315,65 +250,3 @@ def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Respons
     next_key = key(found[len(items) - 1]) if len(items) < len(found) else None
     body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(next_key).encode())
     return web.Response(body=body, content_type="application/json")
-
-
-def _parse(shape: type[M], body: bytes) -> M:
-    """Return what a body says; of one that says something else, the first faults."""
-    try:
-        return shape.model_validate_json(body)
-    except ValidationError as error:
-        errors = [
-            {"pointer": "/" + "/".join(map(str, item["loc"]))[:200], "detail": item["msg"]}
-            for item in error.errors(include_input=False)[:MAX_REPORTED_ERRORS]
-        ]
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is no {shape.__name__}.", errors=errors) from None
-
-
-def _member(enumeration: type[E], value: str, name: str) -> E:
-    try:
-        return enumeration(value)
-    except ValueError:
-        known = ", ".join(enumeration)
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} must be one of {known}.") from None
-
-
-def _time(request: web.Request, name: str) -> datetime | None:
-    """Return a time, such as 2026-11-22T16:12:33Z; without a zone it is UTC."""
-    if (text := request.query.get(name)) is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _wrong(f"query/{name}", f"{text[:80]!r} is not a time such as 2026-11-22T16:12:33Z") from None
-
-
-def _name_prefix(request: web.Request) -> str:
-    """Return the normalized beginning of the names to list."""
-    text = request.query.get("q", "")
-    if text and not _NAME_PREFIX.fullmatch(text):
-        problem = f"{text[:80]!r} cannot begin a project's name: a-z, 0-9 and, inside, '.', '_' and '-'"
-        raise _wrong("query/q", problem)
-    return canonicalize_name(text)
-
-
-def _after(request: web.Request, item: re.Pattern[str], noun: str) -> str | None:
-    """Return the item that the requested part of a list comes after: what the part before gave as ``next``."""
-    if (after := request.query.get("after")) is not None and not item.fullmatch(after):
-        raise _wrong(
-            "query/after", f"{after[:80]!r} is not {noun}; pass on what 'next' said, or follow the Link header"
-        )
-    return after
-
-
-def _wrong(pointer: str, detail: str) -> Problem:
-    """Return the problem of a request with one error."""
-    errors = [{"pointer": pointer, "detail": detail}]
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{pointer}: {detail}", errors=errors)
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_PAGE_ITEMS):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"limit {text!r} must be a number from 1 to {_MAX_PAGE_ITEMS}.")
-    return int(text)
