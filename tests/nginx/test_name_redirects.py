@@ -141,10 +141,18 @@ def test_normalization_matches_packaging(client: httpx2.Client) -> None:
             assert answer.headers["Location"] == f"../{normalized}/", spelling
 
 
-@pytest.mark.parametrize("name", ["-", "--", "_foo", "foo-", "foo%0d%0aX:1", "foo%20bar", "f%C3%B6%C3%B6", "foo/bar"])
+@pytest.mark.parametrize("name", ["-", "--", "_foo", "foo-", "foo%20bar", "f%C3%B6%C3%B6", "foo/bar"])
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_invalid_name_is_404(client: httpx2.Client, name: str, slash: str) -> None:
     """An invalid name is a 404, never a redirect loop or a split header."""
     answer = client.get(f"/simple/{name}{slash}")
     assert answer.status_code == 404
+    assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_name_with_a_line_break_is_400(client: httpx2.Client, slash: str) -> None:
+    """A name with a line break splits no header and reaches no log: it is a 400."""
+    answer = client.get(f"/simple/foo%0d%0aX:1{slash}")
+    assert answer.status_code == 400
     assert not {"Location", "X"} & set(answer.headers)
