@@ -131,9 +131,9 @@ def test_documentation_names_real_settings() -> None:
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
     assert documents
     for path in documents:
-        # docs/troubleshooting.md quotes a misspelt key as the syncer reports it: "… is no setting".
+        # docs/troubleshooting.md quotes a misspelt key as the syncer reports it: "… is not a setting".
         named = set(
-            re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b(?! is no setting)", path.read_text())
+            re.findall(r"\b(?:MIRROR|CONTROL|PROMETHEUS|GRAFANA)_[A-Z_]*[A-Z]\b(?! is not a setting)", path.read_text())
         )
         assert named <= known, path
 

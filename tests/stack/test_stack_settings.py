@@ -154,7 +154,7 @@ def test_misspelt_key_is_refused(other: Stack, tmp_path: Path) -> None:
     images.write_text(f"services: {{syncer: {{image: {SYNCER_IMAGE}}}}}\n")
     command = (f"--file={images}", f"--project-name={other.project}", "run", "--rm", "--no-deps", "--no-TTY", "syncer")
     said = shipped(*command, directory=tmp_path, status=2)
-    assert "MIRROR_UPSTRAEM is no setting; did you mean MIRROR_UPSTREAM?" in said
+    assert "MIRROR_UPSTRAEM is not a setting; did you mean MIRROR_UPSTREAM?" in said
 
 
 def test_wrong_value_fails_the_start_quickly(other: Stack) -> None:

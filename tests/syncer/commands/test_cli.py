@@ -150,7 +150,9 @@ async def test_every_wrong_setting_is_told_at_once(six: Site) -> None:
     )
 
     assert done.code == 2
-    assert [key for key in ("MIRROR_CONNECTIONS =", "MIRROR_CONNECTION is no setting", "MIRROR_TZ") if key in done.err]
+    assert [
+        key for key in ("MIRROR_CONNECTIONS =", "MIRROR_CONNECTION is not a setting", "MIRROR_TZ") if key in done.err
+    ]
     assert "did you mean MIRROR_CONNECTIONS?" in done.err
     assert not list(six.data.iterdir())
 

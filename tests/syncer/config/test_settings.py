@@ -69,15 +69,15 @@ def test_every_problem_at_once(setting: Set) -> None:
     )
     text = "\n".join(found)
     assert len(found) == 12
-    assert "CONTROL_PROT is no setting; did you mean CONTROL_PORT?" in found
-    assert "MIRROR_COLOUR is no setting; " in text
-    assert "MIRROR_UPSTREM is no setting; did you mean MIRROR_UPSTREAM?" in found
+    assert "CONTROL_PROT is not a setting; did you mean CONTROL_PORT?" in found
+    assert "MIRROR_COLOUR is not a setting; " in text
+    assert "MIRROR_UPSTREM is not a setting; did you mean MIRROR_UPSTREAM?" in found
     assert "MIRROR_CONNECTIONS = '0': " in text
     assert "MIRROR_SCHEDULE = 'hourly': 'hourly' is not a crontab's five fields" in text
-    assert "MIRROR_TZ = 'Mars/Olympus': a time zone, as in Europe/Berlin" in found
-    assert "MIRROR_UPSTREAM = 'pypi.org': the URL of an index, as in https://pypi.org" in found
+    assert "MIRROR_TZ = 'Mars/Olympus': must be a time zone, as in Europe/Berlin" in found
+    assert "MIRROR_UPSTREAM = 'pypi.org': must be the URL of an index, as in https://pypi.org" in found
     assert "MIRROR_LISTEN = '8090': a socket's path or an address and a port, as in unix:/" in text
-    assert "MIRROR_DISK_RESERVE = '5': a share of the disk from 0% to 99%, as in 5%" in found
+    assert "MIRROR_DISK_RESERVE = '5': must be a share of the disk from 0% to 99%, as in 5%" in found
     assert "MIRROR_LOG_LEVEL = 'loud': " in text
     assert "'http://x' is not a host" in text
     assert "/nowhere/ca.pem cannot be read" in text
@@ -86,7 +86,7 @@ def test_every_problem_at_once(setting: Set) -> None:
 def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
     """User and password do not belong into the URL, and the refusal, which logs show, leaves them out."""
     [problem] = problems(setting, MIRROR_UPSTREAM="https://operator:secret@pypi.org/simple")
-    assert problem.startswith("MIRROR_UPSTREAM = 'https://…@pypi.org/simple': no user or password in the URL")
+    assert problem.startswith("MIRROR_UPSTREAM = 'https://…@pypi.org/simple': must have no user or password")
     assert "MIRROR_UPSTREAM_NETRC" in problem
 
 
@@ -216,7 +216,7 @@ def test_kubernetes_variables_stop_no_start(setting: Set) -> None:
     assert is_default(services)
     found = problems(setting, **services, MIRROR_LISTEN_PORT="8080", MIRROR_SERVICE_HOSTS="10.0.0.1")
     assert len(found) == 2
-    assert found[0].startswith("MIRROR_LISTEN_PORT is no setting")
+    assert found[0].startswith("MIRROR_LISTEN_PORT is not a setting")
 
 
 def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
@@ -256,7 +256,8 @@ def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
     [problem] = problems(setting, MIRROR_VERIFY_BANDWIDTH=said)
     assert (
         problem
-        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit"
+        == f"MIRROR_VERIFY_BANDWIDTH = {said!r}: must be bytes per second, at least 64kB, as in 50MB or 200MiB; "
+        "empty: no limit"
     )
 
 

@@ -1,4 +1,4 @@
-"""``mirror-syncer``: for whatever touches the tree."""
+"""``mirror-syncer``: the commands that read or change the tree."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ app = typer.Typer(
 _PIPE_COLUMNS = 20_000  # more than the longest line
 _EXIT = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
 
-Projects = Annotated[list[str] | None, typer.Argument(help="These projects alone; all that are selected where absent.")]
+Projects = Annotated[list[str] | None, typer.Argument(help="Only these projects; default: every selected project.")]
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own call
@@ -51,7 +51,7 @@ def _options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Take what stands before the command."""
+    """Take the options before the command."""
 
 
 @app.command()
@@ -67,13 +67,13 @@ def serve() -> None:
 def sync(
     projects: Projects = None,
     *,
-    force: Annotated[bool, typer.Option(help="Forget validators; check that files are there.")] = False,
+    force: Annotated[bool, typer.Option(help="Ignore validators; check that files exist.")] = False,
     allow_removals: Annotated[
-        int | None, typer.Option(min=0, help="Remove up to so many projects, whatever the guard says.")
+        int | None, typer.Option(min=0, help="Allow up to N removals, overriding the deletion guard.", metavar="N")
     ] = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Yes, force everything.")] = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm --force for the whole index.")] = False,
 ) -> None:
-    """Bring the mirror, or the named projects, to what upstream has. Beside a running service, the service does it."""
+    """Make the mirror, or the named projects, equal to upstream. If the service runs, it does the work."""
     options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
     _run({"kind": RunKind.SYNC, "projects": projects or None, **options})
 
@@ -82,18 +82,18 @@ def sync(
 def verify(
     projects: Projects = None,
     *,
-    repair: Annotated[bool, typer.Option(help="Fetch what is wrong or missing; let go what nothing names.")] = False,
-    upstream: Annotated[
-        bool, typer.Option("--upstream", help="Also compare each page with what upstream promises.")
+    repair: Annotated[
+        bool, typer.Option(help="Re-download corrupt or missing files and remove orphaned ones.")
     ] = False,
+    upstream: Annotated[bool, typer.Option("--upstream", help="Also compare each page with upstream.")] = False,
 ) -> None:
-    """Hash published files, compare them with their pages, and look for files that nothing names."""
+    """Hash published files, compare them with their pages, and look for orphaned files."""
     _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
 
 
 @app.command()
 def collect(
-    *, now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over yet.")] = False
+    *, now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over.")] = False
 ) -> None:
     """Delete files that no page names and whose grace period is over."""
     _run({"kind": RunKind.COLLECT, "now": now})
@@ -106,7 +106,7 @@ def plan(
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not ask upstream, so do not estimate downloads.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a sync would do, why, and how much it would download. Name projects to list their files."""
     settings = _settings()
@@ -137,12 +137,12 @@ def plan(
 @app.command()
 def check(
     file: Annotated[
-        Path | None, typer.Argument(help="A candidate for mirror.toml; -: standard input. Default: the file in use.")
+        Path | None, typer.Argument(help="The file to check; - for standard input. Default: the file in use.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a policy's file: each mistake with its line, and how many projects it would change. Changes nothing."""
+    """Check a policy file: each mistake with its line, and how many projects it would change."""
     from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -159,14 +159,14 @@ def adopt(
     *,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="The old tree, on the same file system; without it, the one at MIRROR_DATA."),
+        typer.Option("--from", help="The old tree, on the same file system; default: the tree at MIRROR_DATA."),
     ] = None,
     hashing: Annotated[
-        bool, typer.Option("--hash", help="Hash each file before it is adopted, instead of in a verify afterwards.")
+        bool, typer.Option("--hash", help="Hash each file before adopting it, instead of in a verify afterwards.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be done, and touch nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show what would be done; change nothing.")] = False,
 ) -> None:
-    """Make a tree of bandersnatch's, shadowmire's or another mirror like this one this mirror's, by hard links."""
+    """Take over the tree of bandersnatch, shadowmire or another pypi-mirror, by hard links."""
     from mirror_syncer.commands.adoption import adopt as adopt_tree  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -176,9 +176,9 @@ def adopt(
 
 @app.command()
 def clear(
-    place: Annotated[str, typer.Argument(help="Below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
+    place: Annotated[str, typer.Argument(help="A path below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
 ) -> None:
-    """Free a place that wrong content took, unless a page names it. Stop the syncer first: docs/disk-and-move.md."""
+    """Free a path that wrong content occupies, unless a page names it. Stop the syncer first."""
     from mirror_syncer.commands.clearing import clear_place  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -189,7 +189,7 @@ def clear(
 
 
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
-    """Show what a sync of everything would do, in numbers: there are 890,000 projects. What would leave is named."""
+    """Show in numbers what a sync of the whole index would do, and name the projects that would leave."""
     amounts = everything_amounts(catalog, now=int(time.time()))
     catalog.close()
     if as_json:
@@ -208,7 +208,7 @@ def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
 
 
 def _console() -> Console:
-    """Return standard output; in a pipe a line is as long as it takes, so that no cell is cut or broken."""
+    """Return a console for standard output; in a pipe lines have any length, so that no cell is cut."""
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
@@ -224,10 +224,10 @@ def _settings() -> Settings:
 
 def _policy(settings: Settings) -> PolicySource:
     """
-    Return the policy that the file says now.
+    Return the policy in the file.
 
     Raises:
-        PolicyError: it cannot be used; whoever types a command is there to mend it.
+        PolicyError: the file cannot be used; unlike the service, a command does not fall back on the last good policy.
     """
     source = PolicySource(settings.policy, state=settings.state, keeps=False)
     if source.error is not None:
@@ -252,7 +252,7 @@ def _run(values: dict[str, object]) -> None:
 
 
 def _guarded(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; what the mirror knows to explain is one line and an exit code, not a traceback."""
+    """Run to completion; report a MirrorError as one line and an exit code, without a traceback."""
     try:
         return asyncio.run(work)
     except MirrorError as error:
@@ -260,13 +260,13 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _fail(error: MirrorError) -> NoReturn:
-    # Upstream's words may be among it, and are not to steer a terminal.
+    # The message may quote upstream, whose text must not steer the terminal.
     typer.echo("\n".join(map(printable, f"error: {error}".splitlines())), err=True)
     raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
 
 
 def main() -> None:
-    """Start here."""
-    # The tree is for all to read: nginx is another user, and so is rsync. What is private has a mode of its own.
+    """Run the command line."""
+    # Everybody may read the tree: nginx and rsync are other users. Private files have a mode of their own.
     os.umask(0o022)
     app()

@@ -52,7 +52,7 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
     async with open_mirror(settings) as mirror:
-        if mirror.policy.error is not None:  # whoever types a command is there to mend it
+        if mirror.policy.error is not None:  # unlike the service, a command does not fall back on the last good policy
             raise mirror.policy.error
         if unselected := names_not_selected(request, policy=mirror.policy.current):
             raise InvalidRequestError(not_selected(*unselected.values()))

@@ -75,7 +75,7 @@ def _share(value: object) -> object:
         return value  # the default
     if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)%", value.strip())):
         return float(match[1]) / 100
-    raise ValueError("a share of the disk from 0% to 99%, as in 5%")
+    raise ValueError("must be a share of the disk from 0% to 99%, as in 5%")
 
 
 def _number_or_auto(value: object) -> object:
@@ -91,16 +91,16 @@ def _bytes_a_second(value: object) -> object:
         match is None
         or (read := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2] or ""])) < _SLOWEST
     ):
-        raise ValueError("bytes a second, 64kB or more, as in 50MB or 200MiB; empty: no limit")
+        raise ValueError("must be bytes per second, at least 64kB, as in 50MB or 200MiB; empty: no limit")
     return read
 
 
 Bandwidth = Annotated[int | None, BeforeValidator(_bytes_a_second)]
-"""Bytes a second, of what people write; None: no limit."""
+"""Bytes per second; None: no limit."""
 
 
 def _without_login(text: str) -> str:
-    """Leave out a password where none belongs, however it is written."""
+    """Return a value without a login, however it is written."""
     return re.sub(r"^(\w+://)?.*@", r"\1…@", text, flags=re.DOTALL)
 
 
@@ -114,9 +114,9 @@ def _words(value: object) -> object:
 
 class Settings(BaseSettings):
     """
-    The syncer's knobs. Their names in ``.env`` are these in capitals after ``MIRROR_``.
+    The syncer's settings. A field ``x`` is the variable ``MIRROR_X``.
 
-    An empty value is the same as none.
+    An empty variable counts as unset.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
@@ -129,27 +129,37 @@ class Settings(BaseSettings):
         default=None, description="A netrc with user and password for the index, or its proxy."
     )
     file_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
-        default=(), description="Hosts that may hold its files, besides its own and files.pythonhosted.org."
+        default=(),
+        description="Further hosts that files may come from; its own and files.pythonhosted.org need no entry.",
     )
     without_hash: Unhashed = Field(
         default=Unhashed.OWN_HOST, description="Where files without a sha256 in the index may come from."
     )
-    ca_file: Path | None = Field(default=None, description="Certificate authorities to trust besides the system's.")
-    contact: str = Field(default="", description="Where the upstream's people reach you; sent in the User-Agent.")
-    connections: int = Field(default=10, ge=1, le=100, description="To the upstream, at once, over everything.")
-    workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
-        default=None, ge=1, le=64, description="Processes that transfer and verify, this one too; auto: one a core."
+    ca_file: Path | None = Field(
+        default=None, description="Certificate authorities to trust in addition to the system's."
     )
-    bandwidth: Bandwidth = Field(default=None, description="Bytes a second from the upstream, over everything.")
+    contact: str = Field(default="", description="How the operators of upstream reach you; sent in the User-Agent.")
+    connections: int = Field(
+        default=10, ge=1, le=100, description="Simultaneous connections to upstream, for everything together."
+    )
+    workers: Annotated[int | None, BeforeValidator(_number_or_auto)] = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that transfer and verify, including this one; auto: one per core.",
+    )
+    bandwidth: Bandwidth = Field(default=None, description="Bytes per second from upstream, for everything together.")
     disk_reserve: Annotated[float, BeforeValidator(_share)] = Field(
         default=0.05, description="The share of the disk that a sync leaves free."
     )
     tz: str = Field(default="UTC", description="The time zone of the schedule.")
-    schedule: str = Field(default="*/30 * * * *", description="Cron of the sync, or off.")
-    verify_schedule: str = Field(default="off", description="Cron of a whole verify, or off.")
-    verify_bandwidth: Bandwidth = Field(default=None, description="Bytes a second that a verify reads.")
-    webhook_url: str | None = Field(default=None, repr=False, description="Who is told when a run ended.")
-    webhook_secret_file: Path | None = Field(default=None, description="A file with the key that this is signed with.")
+    schedule: str = Field(default="*/30 * * * *", description="When to sync, in crontab's five fields; or off.")
+    verify_schedule: str = Field(
+        default="off", description="When to verify everything, in crontab's five fields; or off."
+    )
+    verify_bandwidth: Bandwidth = Field(default=None, description="Bytes per second that a verify reads.")
+    webhook_url: str | None = Field(default=None, repr=False, description="The URL that gets a POST when a run ends.")
+    webhook_secret_file: Path | None = Field(default=None, description="A file with the key that signs these POSTs.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     listen: Annotated[Listen, NoDecode, BeforeValidator(_listen)] = Field(
@@ -159,13 +169,13 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _as_other_systems_write(cls, value: object) -> object:
-        """Leave out blanks at either end: a file with Windows' line ends brings a carriage return."""
+        """Strip white space: a file with Windows line ends adds a carriage return to each value."""
         return value.strip() if isinstance(value, str) else value
 
     @field_validator("upstream")
     @classmethod
     def _is_an_index(cls, value: str) -> str:
-        told = "the URL of an index, as in https://pypi.org"
+        told = "must be the URL of an index, as in https://pypi.org"
         try:
             parts = urlsplit(value)
             port = parts.port
@@ -174,7 +184,7 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
             raise ValueError(told)
         if parts.username or parts.password:
-            raise ValueError("no user or password in the URL, which logs show; MIRROR_UPSTREAM_NETRC is for them")
+            raise ValueError("must have no user or password, which logs would show; use MIRROR_UPSTREAM_NETRC")
         return value.rstrip("/").removesuffix("/simple")
 
     @field_validator("file_hosts")
@@ -198,7 +208,7 @@ class Settings(BaseSettings):
         except ValueError:
             usable = False
         if not usable:
-            raise ValueError("a URL without a user in it, as in https://chat.example.org/hooks/pypi")
+            raise ValueError("must be a URL without a user, as in https://chat.example.org/hooks/pypi")
         return value
 
     @field_validator("ca_file", "upstream_netrc", "webhook_secret_file")
@@ -216,7 +226,7 @@ class Settings(BaseSettings):
         try:
             zoneinfo.ZoneInfo(value)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("a time zone, as in Europe/Berlin") from None
+            raise ValueError("must be a time zone, as in Europe/Berlin") from None
         return value
 
     @field_validator("schedule", "verify_schedule")
@@ -227,23 +237,23 @@ class Settings(BaseSettings):
         return value
 
     def trigger(self) -> Crontab | None:
-        """Return when to sync, or None where the schedule is off."""
+        """Return the schedule of the sync, or None if it is off."""
         return None if self.schedule == "off" else crontab(self.schedule, time_zone=self.tz)
 
     def verify_trigger(self) -> Crontab | None:
-        """Return when to verify, or None where that is off."""
+        """Return the schedule of the verify, or None if it is off."""
         return None if self.verify_schedule == "off" else crontab(self.verify_schedule, time_zone=self.tz)
 
     @property
     def worker_count(self) -> int:
-        """Return how many processes transfer and verify; never more than there are connections to share out."""
+        """Return how many processes transfer and verify; at most one per connection."""
         if self.workers is not None:
             return min(self.workers, self.connections)
         return max(1, min(os.cpu_count() or 1, self.connections // _CONNECTIONS_A_WORKER))
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Return each ``host:port`` that the syncer may ask: the upstream's, PyPI's file host, and those allowed."""
+        """Return each ``host:port`` that the syncer may contact: upstream's, PyPI's file host, and those allowed."""
         parts = urlsplit(self.upstream)
         own = normalize_host_port(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         more = (parsed for host in self.file_hosts for parsed in parse_hosts(host))
@@ -256,7 +266,7 @@ class Settings(BaseSettings):
 
     def client_options(self, *, limits: Limits | None = None) -> ClientOptions:
         """
-        Return how to ask upstream.
+        Return the options of the client for upstream.
 
         Raises:
             ConfigurationError: the netrc cannot be read, or has no login for this upstream.
@@ -277,7 +287,7 @@ def read_settings() -> Settings:
     Read the environment.
 
     Raises:
-        ConfigurationError: any key is unknown or wrong; all of them are named.
+        ConfigurationError: a variable is unknown or invalid; the error lists all of them.
     """
     problems = _unknown(os.environ) + list_proxy_problems()
     settings = None
@@ -295,7 +305,7 @@ def _is_service_variable(key: str, value: str) -> bool:
 
 
 def is_default(environment: Mapping[str, str]) -> bool:
-    """Return whether nobody has set anything: no ``.env``, a first start."""
+    """Return whether no variable is set, as at a first start without ``.env``."""
     own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
     ours = {
         key
@@ -311,7 +321,9 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     for key in sorted(environment):
         if key.startswith(_PREFIXES) and key not in known and not _is_service_variable(key, environment[key]):
             close = difflib.get_close_matches(key, known, n=1)
-            problems.append(f"{key} is no setting; " + (f"did you mean {close[0]}?" if close else "see .env.example"))
+            problems.append(
+                f"{key} is not a setting; " + (f"did you mean {close[0]}?" if close else "see .env.example")
+            )
     return problems
 
 
