@@ -359,7 +359,7 @@ async def test_one_adoption_at_a_time(site: Site, six: fakepypi.Project, tmp_pat
     await adopted(site)
     site.sql(f"UPDATE about SET value = '{other / 'web'}' WHERE key = 'adopting'")
 
-    with pytest.raises(MirrorError, match="end that one first"):
+    with pytest.raises(MirrorError, match="finish it first"):
         await adopted(site)
     shutil.rmtree(other)
     await adopted(site)
@@ -381,7 +381,7 @@ async def test_stopped_adoption_goes_on(site: Site, old: OldMirror, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr(OldTree, "read", read_and_signal)
-        with pytest.raises(MirrorError, match="the same command goes on where it stopped"):
+        with pytest.raises(MirrorError, match="run the same command again to resume"):
             await adopted(site)
     report = await adopted(site)
 

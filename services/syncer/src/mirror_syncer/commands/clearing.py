@@ -1,4 +1,4 @@
-"""A place that false content took is given back: an operator's decision, since its URL may then change its bytes."""
+"""Clearing of a path that wrong content occupies: an operator's decision, since its URL may then change its bytes."""
 
 import re
 
@@ -17,14 +17,14 @@ _NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._/-]*")
 
 def clear_place(settings: Settings, text: str) -> str:
     """
-    Remove what lies at a retired place, and forget what it held; return what was done, in one line.
+    Remove the file at a path and forget its digest; return a sentence that says so.
 
     Args:
         text: the place below ``pypi/web``, such as ``packages/ab/six-1.0.tar.gz``.
 
     Raises:
-        MirrorError: a page names the place, a run has it in hand, or it holds nothing and never did.
-        VolumeError: the tree cannot be had; a running service holds it.
+        MirrorError: a page names the path, an interrupted run uses it, or it never held anything.
+        VolumeError: the tree cannot be opened; a running service may hold it.
     """
     try:
         place = parse_package_path(text.removeprefix("/").removeprefix("pypi/web/"))
@@ -43,10 +43,10 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
     if mismatch := generations.mismatch():
         raise MirrorError(f"{mismatch}; run a sync first")
     if any(intent.place == place for intent in catalog.files.pending()):
-        raise MirrorError(f"{place} is in hand of a run that was interrupted; run a sync first")
+        raise MirrorError(f"an interrupted run uses {place}; run a sync first")
     held = catalog.files.recorded_digests([place])
     if not held and volume.size(place) is None:
-        raise MirrorError(f"{place} holds nothing, and the catalog knows of nothing that it held; nothing to clear")
+        raise MirrorError(f"{place} holds no file and never did; there is nothing to clear")
     _check_unnamed(place, volume)
     generations.accept(reconciled=False)
     generations.begin()
@@ -71,7 +71,7 @@ def _check_unnamed(place: PackagePath, volume: Volume) -> None:
             published = read_published(volume, name)
         except InvalidPageError:
             raise MirrorError(
-                f"the page of {name} is damaged, and may name {place}; run verify --repair first"
+                f"the page of {name} is damaged and may name {place}; run verify --repair first"
             ) from None
         if published is not None and place in published.places.values():
-            raise MirrorError(f"the page of {name} names {place}; it cannot be cleared while a page does")
+            raise MirrorError(f"the page of {name} names {place}, so it cannot be cleared")

@@ -33,7 +33,7 @@ async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
     Do what is asked for, and return the run when it has ended.
 
     A service that runs beside this command holds the tree: it is asked, and followed. Interrupted, a run of one's own
-    stops after its current projects; one of the service's goes on.
+    stops after its current projects; a run of the service continues.
 
     Raises:
         MirrorError: it could not even begin.
@@ -69,7 +69,7 @@ async def _run_here(settings: Settings, request: RunRequest) -> Run:
         async def look() -> Run:
             if engine.done():
                 await engine
-                raise MirrorError("interrupted; the same command goes on where it stopped")
+                raise MirrorError("interrupted; run the same command again to resume")
             return document
 
         try:

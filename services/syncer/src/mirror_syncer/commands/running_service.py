@@ -1,4 +1,4 @@
-"""The service that runs beside a command on the same host, and holds the tree."""
+"""The running service that holds the tree, as a command on the same host calls it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,13 +15,13 @@ from mirror_syncer.service.private_api import MIRROR_ID
 
 
 class Service:
-    """Its private API, as a command needs it."""
+    """A client of its private API."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def holds(self, mirror_id: str) -> bool:
-        """Return whether it answers, and holds this tree and not another mirror's on the same host."""
+        """Return whether it answers and holds this tree, not that of another mirror on the host."""
         try:
             async with self._session.get("/healthz") as response:
                 return response.headers.get(MIRROR_ID) == mirror_id
@@ -32,7 +32,7 @@ class Service:
         """Ask for a run."""
         async with self._session.post("/runs", data=request.model_dump_json()) as response:
             if not response.ok:
-                told = f"the running service refuses: {(await response.json(content_type=None))['detail']}"
+                told = f"the running service refused the run: {(await response.json(content_type=None))['detail']}"
                 raise (InvalidRequestError if response.status == HTTPStatus.UNPROCESSABLE_ENTITY else MirrorError)(told)
             return Run.model_validate_json(await response.read())
 
@@ -43,13 +43,13 @@ class Service:
                 response.raise_for_status()
                 return Run.model_validate_json(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            gone = f"the running service is gone ({error}); run {identifier} goes on when it is back"
+            gone = f"the service stopped answering ({error}); run {identifier} continues when it is back"
             raise MirrorError(gone) from error
 
 
 @asynccontextmanager
 async def service_of(settings: Settings) -> AsyncIterator[Service | None]:
-    """Find the service that holds the tree, or None."""
+    """Yield the service that holds the tree, or None."""
     where = settings.listen
     connector = aiohttp.UnixConnector(str(where.path)) if isinstance(where, UnixSocket) else None
     base = "http://localhost" if isinstance(where, UnixSocket) else f"http://{where}"

@@ -72,7 +72,7 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
         with Teller(report) as teller, _still(old, in_place=in_place):
             _check_file_system(old, settings.data)
             if begun and not _is_same(Path(begun), old.web) and (Path(begun) / "simple").is_dir():
-                raise MirrorError(f"the adoption of {begun} was begun and is not done: end that one first")
+                raise MirrorError(f"the adoption of {begun} is not finished: finish it first")
             if dry_run:
                 await _Adoption(old, adoption_of(None), None, teller, set()).run()
             else:
@@ -154,7 +154,7 @@ class _Adoption:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         if self._stopping:
-            raise MirrorError("interrupted; the same command goes on where it stopped")
+            raise MirrorError("interrupted; run the same command again to resume")
 
     async def _stream(self, threads: ThreadPoolExecutor) -> AsyncIterator[tuple[NormalizedName, Path]]:
         loop = asyncio.get_running_loop()
@@ -234,17 +234,17 @@ def _forward(old: OldTree, *, catalog: Catalog, volume: Volume) -> None:
                     try:
                         volume.forward(directory, form, name=name)
                     except PathError as error:
-                        log.warning("an old name of a page does not lead to the new one", why=str(error))
+                        log.warning("an old name of a page does not redirect to the new one", why=str(error))
     if os.path.lexists(old.simple / "index.v1_html"):
         volume.forward(old.simple, "index.v1_html", name=None)
 
 
 def _ask_to_verify(catalog: Catalog) -> None:
-    """Have all files hashed, and the wrong ones fetched anew, when the service runs and has nothing better to do."""
+    """Queue a verify with repair: it hashes all files and downloads wrong ones again when the service is idle."""
     runs = Runs(catalog)
     runs.restore()
     runs.request(RunRequest(kind=RunKind.VERIFY, repair=True), trigger=Trigger.CLI)
-    log.info("a verify with repair is asked for; the service begins it when it starts")
+    log.info("a verify with repair is queued; the service runs it when it starts")
 
 
 @contextmanager
@@ -279,6 +279,6 @@ def _check_file_system(old: OldTree, data: Path) -> None:
     devices = {path.stat().st_dev for path in (packages, data) if path.is_dir()}
     if len(devices) > 1:
         raise VolumeError(
-            f"{old.web} and MIRROR_DATA ({data}) are on two file systems, and hard links reach no further than one: "
+            f"{old.web} and MIRROR_DATA ({data}) are on two file systems, which hard links cannot cross: "
             "point MIRROR_DATA to a directory on the old tree's disk, or copy the old tree to the new disk first"
         )
