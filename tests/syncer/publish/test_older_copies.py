@@ -10,8 +10,8 @@ import pytest
 
 import fakepypi
 from mirror_contract import ProjectState, RunState
-from mirror_syncer.runs.collection import Collected, collect
-from mirror_syncer.runs.sync.agenda import DueFeed
+from mirror_syncer.runs.garbage_collection import Collected, collect
+from mirror_syncer.runs.sync.due_feed import DueFeed
 from syncer.site import Running, Site
 
 WHEEL = "six-1.0-py3-none-any.whl"

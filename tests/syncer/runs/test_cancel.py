@@ -12,7 +12,7 @@ import pytest
 import fakepypi
 from mirror_contract import Run, RunKind, RunState
 from mirror_syncer.runs import engine
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.upstream import Limits
 from mirror_syncer.work import process
 from syncer.site import Running, Site
@@ -218,6 +218,6 @@ async def test_nothing_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
             while run.counts.projects_done < 1:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         await cancelled(running, run)
-        taken = RecentRemovals(running.mirror.catalog).recent()
+        taken = DeletionGuard(running.mirror.catalog).recent()
 
     assert (site.pages(), listed(site), taken) == (["gone", "hangs"], ["gone", "hangs"], set())

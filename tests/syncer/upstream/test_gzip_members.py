@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror_contract import RunState
-from mirror_syncer.upstream.http.members import GzipError, GzipMembers
+from mirror_syncer.upstream.http.gzip_members import GzipError, GzipMembers
 from syncer.site import IMPATIENT, Site, memory_below
 from syncer.wire import Wire, page, send, wire
 

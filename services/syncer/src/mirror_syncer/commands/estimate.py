@@ -19,11 +19,11 @@ from mirror_syncer.model.decision import Decision, FileDecision
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.model.project import GONE, GUARDED, ProjectRow
 from mirror_syncer.publish import find_published
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, Step
 from mirror_syncer.upstream import Client, Gone, Index, Limits, NotModified
 from mirror_syncer.volume import View
-from mirror_syncer.work.transfer import Judged, ProjectJudge, Work, absence
+from mirror_syncer.work.transfer import EvidenceReader, Judged, Work, absence
 
 MAX_ESTIMATED_PROJECTS = 5_000
 """A person waits, and so many pages take a minute or two. A longer plan is shown without an estimate."""
@@ -90,7 +90,9 @@ class Estimator:
         with_files: also list each file.
     """
 
-    def __init__(self, *, policy: Policy, catalog: Catalog, view: View, judge: ProjectJudge, with_files: bool) -> None:
+    def __init__(
+        self, *, policy: Policy, catalog: Catalog, view: View, judge: EvidenceReader, with_files: bool
+    ) -> None:
         self._policy = policy
         self._catalog = catalog
         self._view = view
@@ -136,7 +138,7 @@ class Estimator:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         taken = {name for name, outlook in outlooks.items() if outlook.allowed is not None}
-        if await asyncio.to_thread(RecentRemovals(self._catalog).exceed, taken, allowed=plan.allowance):
+        if await asyncio.to_thread(DeletionGuard(self._catalog).withholds, taken, allowed=plan.allowance):
             return [outlooks[step.name].guarded for step in plan.refresh]
         return [(found := outlooks[step.name]).allowed or found.guarded for step in plan.refresh]
 

@@ -23,11 +23,11 @@ from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError, VolumeMissingError
 from mirror_syncer.model.decision import FileDecision
 from mirror_syncer.model.project import UNSELECTED, ProjectRow
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
 from mirror_syncer.volume import View
 from mirror_syncer.work.catalog_proxy import DirectCatalogProxy
-from mirror_syncer.work.transfer import ProjectJudge, UnhashedFiles
+from mirror_syncer.work.transfer import EvidenceReader, UnhashedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ async def make_report(
     """
     rows = {row.name: row for row in catalog.projects.all_rows()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
-    published = RecentRemovals(catalog).of_how_many()
+    published = DeletionGuard(catalog).count_guarded()
     plan = plan_sync(policy, rows, only=only, published=published, replaceable=replaceable)
     view = View(settings.data)
     if rows and not view.present:
@@ -135,7 +135,7 @@ async def make_report(
         not_estimated = f"an estimate asks for {MAX_ESTIMATED_PROJECTS:,} pages at most; name some projects"
     if not_estimated is None:
         async with open_index(settings) as index:
-            judge = ProjectJudge(
+            judge = EvidenceReader(
                 index=index,
                 view=view,
                 unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=view.other_digest),

@@ -1,16 +1,16 @@
 """
 The operator's decisions: settings (``.env``) and the policy (``mirror.toml``).
 
-Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by ``toml_document``,
-which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file, and ``policy_source``
-holds the policy in force. ``decision`` says what happens to each file of a project, by ``selection`` (what
-``mirror.toml`` selects), ``older_pages`` (what an older page may change) and ``contradictions`` (a page that names a
-file twice). ``settings`` parses the environment, with ``crontab`` for schedules and ``listen`` for the private API's
-address.
+Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by
+``toml_document``, which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file,
+and ``policy_source`` holds the policy in force. ``judgement`` says what happens to each file of a project, by
+``selection`` (what ``mirror.toml`` selects), ``older_pages`` (what an older page may change) and ``contradictions``
+(a page that names a file twice). ``settings`` parses the environment, with ``crontab`` for schedules and ``listen``
+for the private API's address.
 """
 
 from mirror_syncer.config.contradictions import settle_contradictions
-from mirror_syncer.config.decision import Condition, decide, decide_removal
+from mirror_syncer.config.judgement import Condition, decide, decide_removal
 from mirror_syncer.config.policy import Policy, Removal, Scope, Serve, fingerprint, is_this_format
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
 from mirror_syncer.config.policy_source import PolicySource

@@ -14,8 +14,8 @@ from mirror_syncer.publish.project_list import ProjectList
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.book import Runs
 from mirror_syncer.runs.clock import Clock
-from mirror_syncer.runs.feed import Feed
 from mirror_syncer.runs.queue import WorkQueue
+from mirror_syncer.runs.task_feed import Feed
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.pool import WorkerPool
 

@@ -25,8 +25,8 @@ from mirror_syncer.model.project import GONE, UNSELECTED, CatalogUpdate, Project
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import collect
 from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.garbage_collection import collect
 from mirror_syncer.runs.queue import Action, QueueClosedError, Task
 from mirror_syncer.runs.verify.verifier import SliceEndedError, Verifier
 from mirror_syncer.work.inspection import InspectionResult

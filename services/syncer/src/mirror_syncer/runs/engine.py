@@ -17,11 +17,11 @@ from mirror_syncer.catalog import Fact
 from mirror_syncer.errors import MirrorError, PathError, StateError, VolumeError
 from mirror_syncer.publish.reconciliation import Reconciliation
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.dispatcher import Dispatcher
 from mirror_syncer.runs.ending import ending, log_ending
 from mirror_syncer.runs.executor import RunExecutor
+from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.sync import Sync
 from mirror_syncer.runs.sync.recheck import Recheck
 from mirror_syncer.runs.verify.verifier import Verifier

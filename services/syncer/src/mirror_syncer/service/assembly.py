@@ -19,8 +19,8 @@ from mirror_syncer.runs import Runs
 from mirror_syncer.runs.clock import Clock
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.engine import Engine
-from mirror_syncer.runs.feed import Feed
 from mirror_syncer.runs.queue import WorkQueue
+from mirror_syncer.runs.task_feed import Feed
 from mirror_syncer.runs.upstream_change import note_upstream
 from mirror_syncer.service.opening_checks import open_tree, warn_of_exposed_passwords
 from mirror_syncer.service.snapshot import show_last_runs, take_snapshot

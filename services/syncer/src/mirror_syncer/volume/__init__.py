@@ -7,12 +7,12 @@ Read ``tree`` first: the locations of files and pages, and all writes to them. N
 """
 
 from mirror_syncer.volume.disk import explain_disk_errors
-from mirror_syncer.volume.document import StagedDocument
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
 from mirror_syncer.volume.hashing import GZIP
 from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming
+from mirror_syncer.volume.large_page import StreamedPages, digest_of
+from mirror_syncer.volume.legacy_json import StagedDocument
 from mirror_syncer.volume.pages import PageSet, StagedPages
-from mirror_syncer.volume.stream import StreamedPages, digest_of
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
 from mirror_syncer.volume.volume import Volume

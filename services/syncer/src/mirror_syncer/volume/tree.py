@@ -12,16 +12,16 @@ from mirror_syncer.model.digests import NO_DIGEST, OtherDigest
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.volume.directories import has_symlinked_parent, make_directories, remove_symlink
 from mirror_syncer.volume.disk import explain_disk_errors, is_absent, unlink
-from mirror_syncer.volume.document import (
+from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.free_space import FreeSpace
+from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming, store
+from mirror_syncer.volume.legacy_json import (
     StagedDocument,
     discard_temporary,
     is_published,
     remove_document,
     stage_document,
 )
-from mirror_syncer.volume.durability import Durability
-from mirror_syncer.volume.free_space import FreeSpace
-from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming, store
 from mirror_syncer.volume.links import forward, link
 from mirror_syncer.volume.pages import NAMES, PageSet, StagedPages, discard_temporaries, is_page_published, stage_pages
 from mirror_syncer.volume.tombstones import has_tombstone, leave_tombstone

@@ -13,9 +13,9 @@ from mirror_syncer.volume.case_check import check_case_sensitivity
 from mirror_syncer.volume.directories import check_no_symlinks, check_writable
 from mirror_syncer.volume.disk import explain_disk_errors, unlink
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
+from mirror_syncer.volume.large_page import StreamedPages
 from mirror_syncer.volume.lock import VolumeLock
 from mirror_syncer.volume.pages import write_page
-from mirror_syncer.volume.stream import StreamedPages
 from mirror_syncer.volume.tree import Tree
 
 _MAX_STAGED_SECONDS = 7 * 86_400

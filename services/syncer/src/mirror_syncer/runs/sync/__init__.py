@@ -3,8 +3,8 @@ A sync: of the selection, or of the whole index.
 
 Read ``sync`` first: it applies the current policy and chooses between the two. ``plan`` decides, from policy and
 catalog alone, what a sync of the selection does, and ``selection`` does it. ``whole_index`` syncs all that upstream
-lists: ``upstream_list`` reads the list, ``removals`` handles what left it, ``agenda`` feeds the projects that are due.
-``guard`` limits removals per day; ``recheck`` visits each project weekly.
+lists: ``upstream_list`` reads the list, ``removals`` handles what left it, ``due_feed`` feeds the projects that are
+due. ``guard`` limits removals per day; ``recheck`` visits each project weekly.
 """
 
 from mirror_syncer.runs.sync.sync import Sync

@@ -1,5 +1,5 @@
 """
-The memory of the deletion guard: from which projects upstream deleted something within the last day.
+The deletion guard: whether what upstream deleted may leave, and from which projects it deleted something lately.
 
 It covers a day rather than a run: an upstream that deletes 1 % every half hour would empty half of a mirror in a day
 and a half, and every run would succeed.
@@ -16,9 +16,9 @@ from mirror_syncer.catalog import Catalog, Fact
 _WINDOW_SECONDS = 86_400
 
 
-class RecentRemovals:
+class DeletionGuard:
     """
-    The projects that left, or lost files, because upstream deleted them; each counts once a day.
+    The guard. A project that left, or lost files, because upstream deleted them counts once a day.
 
     Its calls block. A day's maximum for all of PyPI, 9,000 names, takes 300 kB.
 
@@ -34,12 +34,12 @@ class RecentRemovals:
         """Return the projects that lost something within the last day."""
         return set(self._load())
 
-    def exceed(self, names: Iterable[NormalizedName], *, allowed: int) -> bool:
+    def withholds(self, names: Iterable[NormalizedName], *, allowed: int) -> bool:
         """Return whether the removal of these, with those of the last day, is more than the guard allows."""
         names = set(names)
         return bool(names) and len(names | self.recent()) > allowed
 
-    def of_how_many(self) -> int:
+    def count_guarded(self) -> int:
         """Return how many projects the guard's share refers to: published now, or until upstream deleted them today."""
         rows = map(self._catalog.projects.get, self._load())
         return self._catalog.projects.count_published() + sum(row is None or not row.published for row in rows)

@@ -61,7 +61,7 @@ def plan_sync(
         allow_removals: how many removals are allowed, overriding the guard.
         replaceable: projects that leave without the guard: nobody but the shipped example ever named them.
         since: skip projects that became current after this second (Unix time): the run resumes after a restart.
-        published: the number of projects that the guard's share is of, see ``RecentRemovals``; by default the published
+        published: the number of projects that the guard's share is of, see ``DeletionGuard``; by default the published
             ``rows``.
     """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicyError, PolicySource, judge_policy
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import plan_sync
 
 _MAX_NAMES = 20
@@ -33,7 +33,7 @@ def check_policy(content: bytes, *, source: PolicySource | None = None, catalog:
     plan = plan_sync(
         policy,
         rows,
-        published=RecentRemovals(catalog).of_how_many(),
+        published=DeletionGuard(catalog).count_guarded(),
         replaceable=source.replaceable,
     )
     leaving = sorted((*plan.withdraw, *plan.withheld))

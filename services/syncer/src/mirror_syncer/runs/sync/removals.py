@@ -12,7 +12,7 @@ from mirror_syncer.model.project import GONE
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ class Removals:
         self._queue = context.queue
         self._feed = context.feed
         self._project_list = context.project_list
-        self._recent_removals = RecentRemovals(context.catalog)
+        self._guard = DeletionGuard(context.catalog)
 
     async def withdraw(self, run: ActiveRun) -> int:
         """
@@ -50,7 +50,7 @@ class Removals:
         if not removals:
             return 0
         is_allowed = run.sync.allow_removals is not None
-        recent = set[NormalizedName]() if is_allowed else await asyncio.to_thread(self._recent_removals.recent)
+        recent = set[NormalizedName]() if is_allowed else await asyncio.to_thread(self._guard.recent)
         allowed = await self._allowed(run)
         queued, shrinking = self._queue.names(), list[NormalizedName]()
         if removals <= allowed + len(queued):
@@ -63,7 +63,7 @@ class Removals:
             log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
         if not is_allowed:
-            await asyncio.to_thread(self._recent_removals.record, (*names, *shrinking))
+            await asyncio.to_thread(self._guard.record, (*names, *shrinking))
         if run.request.allow_removals is None:
             run.sync.allow_removals = None  # a later request's permission is valid once
         if names:
@@ -110,4 +110,4 @@ class Removals:
         """Return how many projects may be removed per day."""
         if run.sync.allow_removals is not None:
             return run.sync.allow_removals
-        return self._policy.current.removal.allowed(await asyncio.to_thread(self._recent_removals.of_how_many))
+        return self._policy.current.removal.allowed(await asyncio.to_thread(self._guard.count_guarded))

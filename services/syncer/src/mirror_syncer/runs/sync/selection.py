@@ -15,10 +15,10 @@ from mirror_syncer.config import fingerprint
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import GONE, ProjectRow
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.queue import Action, Task
-from mirror_syncer.runs.sync.guard import RecentRemovals
+from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, Step, plan_sync
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ class SelectionSync:
         self._feed = context.feed
         self._project_list = context.project_list
         self._collection = collection
-        self._recent_removals = RecentRemovals(context.catalog)
+        self._guard = DeletionGuard(context.catalog)
 
     async def sync(self, run: ActiveRun) -> None:
         """
@@ -122,7 +122,7 @@ class SelectionSync:
         """Return the rows of these projects, or of all, and how many projects the guard's share refers to."""
         projects = self._catalog.projects
         found = projects.all_rows() if names is None else filter(None, map(projects.get, names))
-        return {row.name: row for row in found}, self._recent_removals.of_how_many()
+        return {row.name: row for row in found}, self._guard.count_guarded()
 
     def _announce(self, run: ActiveRun, plan: Plan) -> None:
         counts = run.progress.counts
@@ -156,12 +156,12 @@ class SelectionSync:
         if is_allowed:
             withheld = len(names) > allowed
         else:
-            withheld = await asyncio.to_thread(self._recent_removals.exceed, names, allowed=allowed)
+            withheld = await asyncio.to_thread(self._guard.withholds, names, allowed=allowed)
         if withheld:
             counts.projects_withheld += len(names)
         elif names and not run.is_stopping:
             if not is_allowed:
-                await asyncio.to_thread(self._recent_removals.record, names)
+                await asyncio.to_thread(self._guard.record, names)
             counts.projects_planned += len(names)
             run.report.add(*(Failure(project=name, reason=GONE) for name in gone))
             if gone:

@@ -6,9 +6,9 @@ from mirror_contract import RunState
 from mirror_syncer.catalog import Fact
 from mirror_syncer.metrics import COMPLETE
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
+from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.sync.selection import SelectionSync
 from mirror_syncer.runs.sync.whole_index import WholeIndexSync
 from mirror_syncer.runs.upstream_change import switched_from, upstream_changed

@@ -19,10 +19,10 @@ from mirror_syncer.errors import (
 )
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
+from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.queue import Action, Task
-from mirror_syncer.runs.sync.agenda import DueFeed
+from mirror_syncer.runs.sync.due_feed import DueFeed
 from mirror_syncer.runs.sync.removals import Removals
 from mirror_syncer.runs.sync.upstream_list import UpstreamList
 

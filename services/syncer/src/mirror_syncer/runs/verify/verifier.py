@@ -23,9 +23,9 @@ from mirror_syncer.catalog import Fact, Verified
 from mirror_syncer.errors import StateError, WorkerLostError
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.runs import ActiveRun
-from mirror_syncer.runs.collection import Collection
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
+from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.verify.orphans import Orphans
 from mirror_syncer.work.inspection import InspectionResult

@@ -18,8 +18,8 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream.http.curl import Curl
 from mirror_syncer.upstream.http.exchange import Exchanges
 from mirror_syncer.upstream.http.head import Head
-from mirror_syncer.upstream.http.memory import PageMemory
 from mirror_syncer.upstream.http.options import ClientOptions
+from mirror_syncer.upstream.http.page_memory import PageMemory
 from mirror_syncer.upstream.http.retries import Retries, RetryLaterError
 
 _PROGRESS_BYTES = 2**20  # received by the attempts together: such a download is not given up

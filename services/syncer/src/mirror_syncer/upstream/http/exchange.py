@@ -9,9 +9,9 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.upstream.http.addresses import Addresses, AddressOverride, NextAttempt
 from mirror_syncer.upstream.http.budget import Budget
 from mirror_syncer.upstream.http.curl import Curl
+from mirror_syncer.upstream.http.gzip_members import GzipError, GzipMembers
 from mirror_syncer.upstream.http.handle import Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
-from mirror_syncer.upstream.http.members import GzipError, GzipMembers
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
 from mirror_syncer.upstream.http.routes import Routes, resolve_redirect

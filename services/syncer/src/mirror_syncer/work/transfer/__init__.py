@@ -1,16 +1,16 @@
 """
 The transfer of one project: from upstream's page to a publication that waits for its group commit.
 
-Read ``project`` first. A ``job`` comes in, an ``outcome`` goes out. In between, ``judgement`` decides about the files
+Read ``project`` first. A ``job`` comes in, an ``outcome`` goes out. In between, ``evidence`` decides about the files
 of upstream's page, which ``page`` fetches; ``files`` downloads what is missing (``metadata`` with it, each file to a
 place that ``claims`` grants); ``legacy_json`` writes the legacy document; and ``retirement`` retires files that leave
 the page. ``comparison`` only compares.
 """
 
 from mirror_syncer.work.transfer.comparison import Compared, Comparison, UpstreamComparison
+from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.files import FileTransfer
 from mirror_syncer.work.transfer.job import Withdrawal, Work
-from mirror_syncer.work.transfer.judgement import Judged, ProjectJudge
 from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
 from mirror_syncer.work.transfer.outcome import Outcome, absence, after_failure
 from mirror_syncer.work.transfer.page import STALE_WAITS, last_page
@@ -21,11 +21,11 @@ __all__ = [
     "STALE_WAITS",
     "Compared",
     "Comparison",
+    "EvidenceReader",
     "FileTransfer",
     "Judged",
     "LegacyTransfer",
     "Outcome",
-    "ProjectJudge",
     "Transfer",
     "UnhashedFiles",
     "UpstreamComparison",

@@ -19,9 +19,9 @@ from mirror_syncer.publish import Publication, find_published, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified
 from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Intend
+from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.files import FileTransfer
 from mirror_syncer.work.transfer.job import Withdrawal, Work
-from mirror_syncer.work.transfer.judgement import Judged, ProjectJudge
 from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
 from mirror_syncer.work.transfer.outcome import (
     Outcome,
@@ -59,7 +59,7 @@ class Transfer:
         legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
     ) -> None:
-        self._judge = ProjectJudge(index=index, view=tree, unhashed=unhashed, kept=kept, stale_waits=stale_waits)
+        self._judge = EvidenceReader(index=index, view=tree, unhashed=unhashed, kept=kept, stale_waits=stale_waits)
         self._tree = tree
         self._files = files
         self._intend = claim

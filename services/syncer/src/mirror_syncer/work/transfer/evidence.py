@@ -66,7 +66,7 @@ class Judged:
         return _decide(self.page, self.published, self.work, replace(self.condition, allow_loss=allow_loss))
 
 
-class ProjectJudge:
+class EvidenceReader:
     """
     Asks upstream about projects and decides about their files, one call each.
 
