@@ -1,9 +1,12 @@
 """A syncer killed at any step and started again has lost nothing, published nothing partial, and left nothing over."""
 
 import asyncio
+import contextlib
 import random
 import shutil
 import signal
+import sqlite3
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +72,9 @@ class Scenario:
         """Run the command to its end on such a copy; return the result of the process that was cut off there."""
         step_log = (directory / "steps").read_text().splitlines()
         site, checker = Site(directory, upstream=self.pypi.url), replace(seen, seen=dict(seen.seen))
+        # The catalog records an adoption by the absolute path of its tree, which differs in the copy.
+        with contextlib.suppress(sqlite3.OperationalError):  # at the first steps it has no table yet
+            site.sql(f"UPDATE about SET value = replace(value, '{self.site.data}', '{site.data}')")
         checker.check(site)
         await self._recover(fork_server, site, checker)
         return ProcessResult(-signal.SIGKILL, step_log)
@@ -408,7 +414,12 @@ async def crash_each(
 async def set_up(make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, directory: Path) -> Scenario:
     """Return a scenario."""
     (home := directory / "before").mkdir()
-    return await make_scenario(Site(home, upstream=pypi.url), pypi)
+    scenario = await make_scenario(Site(home, upstream=pypi.url), pypi)
+    # A resumed run counts as done what an earlier run checked within the second in which it began.
+    second = int(time.time())
+    while int(time.time()) == second:  # noqa: ASYNC110 - a clock has no events
+        await asyncio.sleep(0.01)
+    return scenario
 
 
 async def set_up_and_count_steps(

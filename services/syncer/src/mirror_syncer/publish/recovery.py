@@ -5,7 +5,7 @@ After a crash it examines only the pending rows of interrupted publications. A l
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import structlog
@@ -15,7 +15,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Removal
 from mirror_syncer.errors import PathError, VolumeFullError
 from mirror_syncer.model.page import ProjectStatus, PublishedPage
-from mirror_syncer.model.project import NO_VALIDATORS, ProjectRow, Retirement
+from mirror_syncer.model.project import NO_VALIDATORS, Pending, ProjectRow, Retirement
 from mirror_syncer.publish import find_published
 from mirror_syncer.volume import Volume
 
@@ -25,11 +25,18 @@ _MIN_LEFTOVER_SECONDS = 3_600  # even without a grace period: the next sync prob
 
 
 def recover(*, catalog: Catalog, volume: Volume, removal: Removal) -> int:
-    """Recover all interrupted publications, and return the number of their projects."""
-    names = dict.fromkeys(intent.project for intent in catalog.files.pending())
+    """
+    Recover all interrupted publications, and return the number of their projects.
+
+    Raises:
+        VolumeError: the disk failed.
+    """
+    intents = catalog.files.pending()
+    names = dict.fromkeys(intent.project for intent in intents)
+    _make_durable(intents, volume)
     for name in names:
         try:
-            recover_project(name, catalog=catalog, volume=volume, removal=removal)
+            _recover_project(name, catalog=catalog, volume=volume, removal=removal)
         except PathError as error:  # it stays pending; the next start tries again
             log.warning("recovery of a project failed; the next start retries it", project=name, why=str(error))
     volume.clean_staging()
@@ -47,7 +54,28 @@ def recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, r
 
     Raises:
         PathError: the project's page cannot be read, or its temporaries cannot be removed.
+        VolumeError: the disk failed.
     """
+    _make_durable(catalog.files.pending(name), volume)
+    _recover_project(name, catalog=catalog, volume=volume, removal=removal)
+
+
+def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
+    """
+    Sync what an interrupted publication made visible, before the catalog records it.
+
+    Whoever was interrupted may not have synced it: a power cut would take the page back, and the row would be ahead.
+    """
+    if not intents:
+        return
+    for intent in intents:
+        directory = volume.page_directory(intent.project) if intent.is_page else volume.path(intent.place).parent
+        for changed in (directory, directory.parent):
+            volume.durability.directory_changed(changed)
+    volume.durability.sync()
+
+
+def _recover_project(name: NormalizedName, *, catalog: Catalog, volume: Volume, removal: Removal) -> None:
     intents = catalog.files.pending(name)
     files = [intent for intent in intents if not intent.is_page]
     volume.clean_up(name, [(intent.place, intent.sha256) for intent in files])

@@ -122,8 +122,8 @@ def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:
-    # Both are whole seconds: a project checked in the second in which the run began may have been an earlier run's.
-    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) > since
+    # Both are whole seconds: what an earlier run checked in the second in which this one began counts as done.
+    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since
 
 
 def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
