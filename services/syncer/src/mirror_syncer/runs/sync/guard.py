@@ -34,10 +34,16 @@ class DeletionGuard:
         """Return the projects that lost something within the last day."""
         return set(self._load())
 
-    def withholds(self, names: Iterable[NormalizedName], *, allowed: int) -> bool:
-        """Return whether the removal of these, with those of the last day, is more than the guard allows."""
+    def withholds(self, names: Iterable[NormalizedName], *, allowed: int, overridden: bool = False) -> bool:
+        """
+        Return whether these projects must not lose anything now.
+
+        Args:
+            allowed: how many projects may lose something: within a day, or in this run if a person said so.
+            overridden: a person said so, and the removals of the last day do not count.
+        """
         names = set(names)
-        return bool(names) and len(names | self.recent()) > allowed
+        return bool(names) and len(names if overridden else names | self.recent()) > allowed
 
     def count_guarded(self) -> int:
         """Return how many projects the guard's share refers to: published now, or until upstream deleted them today."""

@@ -49,8 +49,7 @@ class Removals:
         removals = gone + await asyncio.to_thread(due.count_shrinking)
         if not removals:
             return 0
-        is_allowed = run.sync.allow_removals is not None
-        recent = set[NormalizedName]() if is_allowed else await asyncio.to_thread(self._guard.recent)
+        overridden = run.sync.allow_removals is not None
         allowed = await self._allowed(run)
         queued, shrinking = self._queue.names(), list[NormalizedName]()
         if removals <= allowed + len(queued):
@@ -58,12 +57,15 @@ class Removals:
             names = [name for name in names if name not in queued]
             shrinking = [name for name in await asyncio.to_thread(due.shrinking) if name not in queued]
             removals = len(names) + len(shrinking)
-        if removals and max(removals, len(recent.union(names, shrinking))) > allowed:
+        leaving = (*names, *shrinking)
+        if removals > allowed or await asyncio.to_thread(
+            self._guard.withholds, leaving, allowed=allowed, overridden=overridden
+        ):
             counts.projects_withheld = removals
             log.warning("removals are withheld", projects=removals, allowed=allowed)
             return 0
-        if not is_allowed:
-            await asyncio.to_thread(self._guard.record, (*names, *shrinking))
+        if not overridden:
+            await asyncio.to_thread(self._guard.record, leaving)
         if run.request.allow_removals is None:
             run.sync.allow_removals = None  # a later request's permission is valid once
         if names:

@@ -152,15 +152,11 @@ class SelectionSync:
         counts, gone = run.progress.counts, tuple(run.sync.gone)
         shrinking = [name for name in await asyncio.to_thread(self._catalog.due.shrinking) if run.covers(name)]
         names = {*gone, *shrinking}
-        is_allowed = run.request.allow_removals is not None
-        if is_allowed:
-            withheld = len(names) > allowed
-        else:
-            withheld = await asyncio.to_thread(self._guard.withholds, names, allowed=allowed)
-        if withheld:
+        overridden = run.request.allow_removals is not None
+        if await asyncio.to_thread(self._guard.withholds, names, allowed=allowed, overridden=overridden):
             counts.projects_withheld += len(names)
         elif names and not run.is_stopping:
-            if not is_allowed:
+            if not overridden:
                 await asyncio.to_thread(self._guard.record, names)
             counts.projects_planned += len(names)
             run.report.add(*(Failure(project=name, reason=GONE) for name in gone))
