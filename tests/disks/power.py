@@ -108,7 +108,10 @@ class Host:
                 yield f"the catalog is damaged: {sound}"
             if not catalog.execute("SELECT 1 FROM sqlite_master WHERE name = 'project'").fetchall():
                 return
-            for name, serial in catalog.execute("SELECT name, serial FROM project WHERE published"):
+            # A page is published with our own serial where its content does not follow upstream's, as when the guard
+            # keeps files that upstream's page lacks.
+            serials = catalog.execute("SELECT name, COALESCE(own_serial, serial) FROM project WHERE published")
+            for name, serial in serials:
                 page = self.site.web / "simple" / name / "index.v1_json"
                 try:
                     shown = json.loads(page.read_bytes())["meta"]["_last-serial"]

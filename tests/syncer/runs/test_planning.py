@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on(policy: Policy, rows: dict[NormalizedName, P
     plan = plan_sync(policy, rows, since=since)
     for name in policy.projects:
         row = rows.get(name, ProjectRow(name))
-        assert (name in plan.keep) is (row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since)
+        assert (name in plan.keep) is (row.state is ProjectState.CURRENT and (row.checked_at or 0) > since)
     assert plan_sync(policy, rows).keep == ()
 
 

@@ -122,8 +122,8 @@ def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:
-    # Both are whole seconds: what an earlier run checked in the second in which this one began counts as done.
-    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) >= since
+    # Both are whole seconds: an earlier run may have checked the project in the second in which this one began.
+    return row is not None and row.state is ProjectState.CURRENT and (row.checked_at or 0) > since
 
 
 def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
