@@ -12,7 +12,8 @@ import pytest
 
 from mirror_control.settings import Settings as ControlSettings
 from mirror_syncer.config import Policy, read_policy
-from mirror_syncer.config.settings import ELSEWHERE, Settings, read_settings
+from mirror_syncer.config.environment import FOREIGN_VARIABLES
+from mirror_syncer.config.settings import Settings, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = (REPOSITORY / ".env.example").read_text()
@@ -122,7 +123,7 @@ def test_control_receives_every_setting() -> None:
 def test_syncer_accepts_the_settings_of_others() -> None:
     """The syncer, which sees all of .env, accepts exactly the other services' settings."""
     others = {key for key in KNOBS if key.startswith(("MIRROR_", "CONTROL_", "PROMETHEUS_", "GRAFANA_"))}
-    assert others - fields(Settings) == ELSEWHERE
+    assert others - fields(Settings) == FOREIGN_VARIABLES
 
 
 def test_documentation_names_real_settings() -> None:

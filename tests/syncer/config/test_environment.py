@@ -1,114 +1,48 @@
-"""What the host around the syncer may hold: proxies, a netrc, a terminal."""
+"""Variables of Kubernetes and of other services pass; misspelt settings are reported."""
 
-import asyncio
-import os
-import pty
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-import fakepypi
-from mirror_contract import RunState
-from syncer.site import Site
-from syncer.wire import wire
-
-NOWHERE = "http://127.0.0.1:9"  # discard: nobody listens
+from mirror_syncer.config.environment import FOREIGN_VARIABLES, is_default
+from mirror_syncer.config.settings import Settings
+from mirror_syncer.errors import ConfigurationError
 
 
-@pytest.fixture
-def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A host that is to mirror one small project, in an environment without proxies."""
-    pypi.index.project("six").upload("1.0")
-    site.select("six")
-    return site
+@pytest.mark.proves("reliability/host")
+def test_kubernetes_variables_are_ignored(setting: Callable[..., Settings]) -> None:
+    """The syncer ignores what Kubernetes sets for other services, but still reports a misspelt setting."""
+    services = {
+        "MIRROR_SERVICE_HOST": "10.0.0.1",
+        "MIRROR_SERVICE_PORT": "8080",
+        "MIRROR_SERVICE_PORT_HTTP": "8080",
+        "MIRROR_PORT": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "MIRROR_PORT_8080_TCP_PROTO": "tcp",
+        "MIRROR_PORT_8080_TCP_PORT": "8080",
+        "MIRROR_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "MIRROR_SYNCER_SERVICE_HOST": "fd00::1",
+        "MIRROR_SYNCER_PORT": "tcp://[fd00::1]:8090",
+        "CONTROL_PORT": "tcp://10.0.0.2:8081",
+        "CONTROL_PORT_53_UDP": "udp://10.0.0.2:53",
+        "GRAFANA_SERVICE_PORT_WEB_UI": "3000",
+    }
+    assert setting(**services) == Settings()
+    assert is_default(services)
+    misspelt = {"MIRROR_LISTEN_PORT": "8080", "MIRROR_SERVICE_HOSTS": "10.0.0.1"}
+    with pytest.raises(ConfigurationError) as refusal:
+        setting(**services, **misspelt)
+    found = refusal.value.problems
+    assert len(found) == 2
+    assert found[0].startswith("MIRROR_LISTEN_PORT is not a setting")
 
 
-async def test_proxy_is_used(
-    tmp_path: Path, six: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch
-) -> None:
-    """Pages and files of an upstream that only HTTP_PROXY can reach are fetched by it, named by their whole URLs."""
-    environment.setenv("HTTP_PROXY", pypi.url)  # which answers for any host
-    site = Site(tmp_path, upstream="http://pypi.invalid")
-
-    run = await site.sync()
-
-    assert (run.state, run.counts.files_fetched) == (RunState.SUCCEEDED, 2)
-    assert {exchange.headers["host"] for exchange in pypi.log} == {"pypi.invalid"}
-    site.assert_whole()
+def test_settings_of_other_services_are_known(setting: Callable[..., Settings]) -> None:
+    """The syncer accepts settings of nginx and control, since it gets the whole .env."""
+    assert setting(**dict.fromkeys(FOREIGN_VARIABLES, "1")) == Settings()
 
 
-@pytest.mark.parametrize(
-    ("exception", "state"),
-    [
-        ("", RunState.FAILED),
-        ("127.0.0.1", RunState.SUCCEEDED),
-        ("pypi.org, 127.0.0.1", RunState.SUCCEEDED),
-        ("*", RunState.SUCCEEDED),
-    ],
-)
-async def test_no_proxy_is_obeyed(six: Site, environment: pytest.MonkeyPatch, exception: str, state: RunState) -> None:
-    """A host that NO_PROXY names is asked without the proxy, which is not there; any other is not asked at all."""
-    environment.setenv("HTTP_PROXY", NOWHERE)
-    environment.setenv("NO_PROXY", exception)
-
-    run = await six.sync()
-
-    assert run.state is state
-
-
-async def test_netrc_is_not_sent(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    """What a netrc holds for upstream's host is for other programs: nobody is told it."""
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login operator password secret\n")
-    netrc.chmod(0o600)
-    environment.setenv("NETRC", str(netrc))
-    environment.setenv("HOME", str(tmp_path))
-    (tmp_path / ".netrc").symlink_to(netrc)
-    async with wire() as upstream:
-        site = Site(tmp_path, upstream=upstream.url)
-        site.select("six")
-        await site.sync()
-
-    assert upstream.heads
-    assert not any("authorization" in head.lower() for head in upstream.heads)
-
-
-@pytest.mark.proves("security/upstream")
-async def test_terminal_is_not_written_to_by_upstream(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file's name with markup and escape sequences is shown on a terminal as text, and controls nothing."""
-    hostile = "six-2.0[/bold]\x1b]0;pwned\x07\x1b[2J.tar.gz"
-    pypi.faults.on_page("six").edit(
-        lambda page: page["files"].append({"filename": hostile, "url": "x", "hashes": {"sha256": "0" * 64}})
-    )
-    mine, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "mirror_syncer",
-        "sync",
-        env={"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "200", **six.environment()},
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = await asyncio.to_thread(read_all, mine)
-
-    assert await process.wait() == 3
-    assert b"Traceback" not in shown
-    assert b"six-2.0[/bold]" in shown
-    assert b"\x1b]0;pwned" not in shown
-    assert b"\x1b[2J" not in shown
-
-
-def read_all(terminal: int) -> bytes:
-    """Read a terminal until nobody writes to it any more."""
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    except OSError:  # EIO: the last writer has gone
-        pass
-    finally:
-        os.close(terminal)
-    return shown
+def test_default_environment_is_recognized() -> None:
+    """Paths that compose.yaml sets and empty values are defaults; any other variable is the operator's choice."""
+    assert is_default({"MIRROR_DATA": "/srv/mirror", "MIRROR_CONTACT": "", "PATH": "/bin"})
+    assert not is_default({"MIRROR_CONTACT": "ops@example.org"})

@@ -1,31 +1,15 @@
 """The environment is read whole or refused whole, with every problem and its remedy."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mirror_syncer.config.settings import ELSEWHERE, Settings, is_default, read_settings
+from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.upstream.http.hosts import is_allowed
 
 Set = Callable[..., Settings]
-
-
-@pytest.fixture
-def setting(monkeypatch: pytest.MonkeyPatch) -> Set:
-    """Return a function that reads an environment in which nothing but its arguments is set."""
-    for key in list(os.environ):
-        if key.startswith(("MIRROR_", "CONTROL_")):
-            monkeypatch.delenv(key)
-
-    def read(**environment: str) -> Settings:
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
-        return read_settings()
-
-    return read
 
 
 def problems(setting: Set, **environment: str) -> list[str]:
@@ -194,31 +178,6 @@ def test_what_is_no_file_host(setting: Set, said: str) -> None:
     assert "not a host or host:port, as in files.example.org, *.example.org:8443" in problem
 
 
-@pytest.mark.proves("reliability/host")
-def test_kubernetes_variables_stop_no_start(setting: Set) -> None:
-    """What Kubernetes sets for services of its namespace is no knob, and a misspelt knob beside it still is told."""
-    services = {
-        "MIRROR_SERVICE_HOST": "10.0.0.1",
-        "MIRROR_SERVICE_PORT": "8080",
-        "MIRROR_SERVICE_PORT_HTTP": "8080",
-        "MIRROR_PORT": "tcp://10.0.0.1:8080",
-        "MIRROR_PORT_8080_TCP": "tcp://10.0.0.1:8080",
-        "MIRROR_PORT_8080_TCP_PROTO": "tcp",
-        "MIRROR_PORT_8080_TCP_PORT": "8080",
-        "MIRROR_PORT_8080_TCP_ADDR": "10.0.0.1",
-        "MIRROR_SYNCER_SERVICE_HOST": "fd00::1",
-        "MIRROR_SYNCER_PORT": "tcp://[fd00::1]:8090",
-        "CONTROL_PORT": "tcp://10.0.0.2:8081",
-        "CONTROL_PORT_53_UDP": "udp://10.0.0.2:53",
-        "GRAFANA_SERVICE_PORT_WEB_UI": "3000",
-    }
-    assert setting(**services) == Settings()
-    assert is_default(services)
-    found = problems(setting, **services, MIRROR_LISTEN_PORT="8080", MIRROR_SERVICE_HOSTS="10.0.0.1")
-    assert len(found) == 2
-    assert found[0].startswith("MIRROR_LISTEN_PORT is not a setting")
-
-
 def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
     """A carriage return or a blank at a value's end, which editors leave behind, changes nothing."""
     read = setting(
@@ -278,17 +237,6 @@ def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
     assert setting(MIRROR_CA_FILE="/dev/null").ca_file is None
     assert setting(MIRROR_UPSTREAM_NETRC="/dev/null").upstream_netrc is None
     assert setting(MIRROR_CA_FILE=str(ca)).ca_file == ca
-
-
-def test_other_services_knobs_are_known(setting: Set) -> None:
-    """The whole .env reaches the syncer, so that knobs of nginx and control are none of its problems."""
-    assert setting(**dict.fromkeys(ELSEWHERE, "1")) == Settings()
-
-
-def test_what_a_first_start_is(setting: Set) -> None:
-    """Paths that compose itself sets, and empty values, are nobody's choice; anything else is."""
-    assert is_default({"MIRROR_DATA": "/srv/mirror", "MIRROR_CONTACT": "", "PATH": "/bin"})
-    assert not is_default({"MIRROR_CONTACT": "ops@example.org"})
 
 
 def test_user_agent_names_nobody_else(setting: Set) -> None:

@@ -1,10 +1,8 @@
-"""``.env``: where and how the syncer runs. Every problem with it is told at once."""
+"""The syncer's settings, read from ``.env``; an error lists every problem at once."""
 
-import difflib
 import os
 import re
 import zoneinfo
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mirror_contract.secret_file import is_dev_null
 from mirror_syncer.config.crontab import Crontab, crontab
+from mirror_syncer.config.environment import PREFIX, list_unknown_variables
 from mirror_syncer.config.listen import Listen, TcpPort, parse_listen
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.digests import Unhashed
@@ -22,46 +21,7 @@ from mirror_syncer.upstream import ClientOptions, Limits, read_credentials
 from mirror_syncer.upstream.http.hosts import normalize_host_port, parse_hosts
 from mirror_syncer.upstream.http.proxies import list_proxy_problems
 
-PREFIX = "MIRROR_"
 VERSION = version("pypi-mirror-syncer")
-# Knobs of the other services: the whole .env reaches the syncer, which alone says what is unknown.
-ELSEWHERE = frozenset(
-    {
-        "MIRROR_PORT",
-        "MIRROR_BIND",
-        "MIRROR_UID",
-        "MIRROR_GID",
-        "MIRROR_BASE_IMAGE",
-        "MIRROR_CONFIG",
-        "MIRROR_CONTROL_TOKEN_FILE",
-        "MIRROR_DOWNLOADS_KEPT",
-        "MIRROR_HOSTS",
-        "MIRROR_NGINX",
-        "MIRROR_NGINX_UID",
-        "MIRROR_TLS_DIR",
-        "MIRROR_TLS_PORT",
-        "MIRROR_HTPASSWD_FILE",
-        "CONTROL_PORT",
-        "CONTROL_BIND",
-        "PROMETHEUS_BIND",
-        "PROMETHEUS_PORT",
-        "PROMETHEUS_RETENTION",
-        "PROMETHEUS_RETENTION_SIZE",
-        "GRAFANA_BIND",
-        "GRAFANA_PORT",
-        "GRAFANA_PASSWORD_FILE",
-    }
-)
-_PREFIXES = (PREFIX, "CONTROL_", "PROMETHEUS_", "GRAFANA_")
-# What Kubernetes, like Docker's links before it, sets in each container for every service of the namespace: one named
-# "mirror" brings MIRROR_SERVICE_HOST=10.0.0.1 and MIRROR_PORT_8080_TCP=tcp://10.0.0.1:8080. Known by name and value, so
-# that a misspelt knob is still reported.
-_SERVICE_VARIABLES = (
-    (re.compile(r"\w+_SERVICE_HOST|\w+_PORT_\d+_(TCP|UDP|SCTP)_ADDR"), re.compile(r"[0-9A-Fa-f.:]+")),
-    (re.compile(r"\w+_SERVICE_PORT(_\w+)?|\w+_PORT_\d+_(TCP|UDP|SCTP)_PORT"), re.compile(r"\d{1,5}")),
-    (re.compile(r"\w+_PORT_\d+_(TCP|UDP|SCTP)_PROTO"), re.compile(r"tcp|udp|sctp")),
-    (re.compile(r"\w+_PORT(_\d+_(TCP|UDP|SCTP))?"), re.compile(r"(tcp|udp|sctp)://[^/]+:\d{1,5}")),
-)
 _CONNECTIONS_A_WORKER = 3  # one of them is kept for projects that a person named
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([kMGT])(i?))?B?(?:/s)?")
 _SLOWEST = 64_000  # bytes a second; all of PyPI would take twenty years
@@ -289,7 +249,7 @@ def read_settings() -> Settings:
     Raises:
         ConfigurationError: a variable is unknown or invalid; the error lists all of them.
     """
-    problems = _unknown(os.environ) + list_proxy_problems()
+    problems = list_unknown_variables(os.environ, settings=Settings.model_fields) + list_proxy_problems()
     settings = None
     try:
         settings = Settings()
@@ -298,33 +258,6 @@ def read_settings() -> Settings:
     if problems or settings is None:
         raise ConfigurationError(".env", problems)
     return settings
-
-
-def _is_service_variable(key: str, value: str) -> bool:
-    return any(name.fullmatch(key) and form.fullmatch(value) for name, form in _SERVICE_VARIABLES)
-
-
-def is_default(environment: Mapping[str, str]) -> bool:
-    """Return whether no variable is set, as at a first start without ``.env``."""
-    own = {"MIRROR_DATA", "MIRROR_STATE", "MIRROR_POLICY", "MIRROR_LISTEN"}  # compose itself sets these
-    ours = {
-        key
-        for key, value in environment.items()
-        if value and key.startswith(_PREFIXES) and not _is_service_variable(key, value)
-    }
-    return not ours - own
-
-
-def _unknown(environment: Mapping[str, str]) -> list[str]:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | ELSEWHERE
-    problems = []
-    for key in sorted(environment):
-        if key.startswith(_PREFIXES) and key not in known and not _is_service_variable(key, environment[key]):
-            close = difflib.get_close_matches(key, known, n=1)
-            problems.append(
-                f"{key} is not a setting; " + (f"did you mean {close[0]}?" if close else "see .env.example")
-            )
-    return problems
 
 
 def _sentence(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -13,8 +13,9 @@ from aiohttp import web
 from mirror_contract import PolicyState, RunKind, RunRequest, RunState, Trigger
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config.crontab import interval_seconds
+from mirror_syncer.config.environment import is_default
 from mirror_syncer.config.listen import Listen
-from mirror_syncer.config.settings import VERSION, Settings, is_default
+from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.service.listener import bound_socket
 from mirror_syncer.service.private_api import PrivateApi
