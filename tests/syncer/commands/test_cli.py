@@ -271,7 +271,7 @@ async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> N
     assert document["projects"] == [{"project": "six", "action": "refresh", "reason": "new in mirror.toml"}]
     assert (document["totals"]["projects"], document["totals"]["not_estimated"]) == (1, 1)
     assert "fetch_bytes" not in document["totals"]
-    assert "1 projects have no estimate: upstream was not asked (--offline)" in shown.out
+    assert "1 projects have no estimate: upstream was not contacted (--offline)" in shown.out
     assert pypi.log.paths() == []
     assert not list(six.data.iterdir())
 
@@ -412,7 +412,7 @@ async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakep
     told, people = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
     leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
     assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
-    assert "upstream no longer has it: beta\n" in people.out
+    assert "withdraw (upstream no longer has it): beta\n" in people.out
     assert "upstream's page lost files: gamma\n" in people.out
 
 

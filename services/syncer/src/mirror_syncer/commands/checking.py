@@ -1,4 +1,4 @@
-"""``check``: the judgement of a candidate for ``mirror.toml``."""
+"""The check of a policy file: its mistakes, and what it would change."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from mirror_syncer.runs.sync.policy_check import check_policy
 
 def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
     """
-    Judge a file, standard input (``-``) or the file in use; where there is a catalog, also count what would change.
+    Check a file, standard input (``-``) or the file in use; if there is a catalog, also count the changes.
 
     Raises:
         PolicyError: the file cannot be read.
@@ -24,7 +24,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
     try:
         source = PolicySource(settings.policy, state=settings.state, keeps=False)
     except PolicyError:
-        return check_policy(content)  # nothing is in force yet
+        return check_policy(content)  # no policy is in force yet
     catalog = Catalog.in_directory(settings.state)
     try:
         return check_policy(content, source=source, catalog=catalog)

@@ -1,4 +1,4 @@
-"""Clearing of a path that wrong content occupies: an operator's decision, since its URL may then change its bytes."""
+"""Clearing of a path that holds wrong content: the operator decides, since the URL's content may then change."""
 
 import re
 
@@ -12,19 +12,19 @@ from mirror_syncer.service.assembly import open_catalog
 from mirror_syncer.service.opening_checks import open_tree
 from mirror_syncer.volume import Volume
 
-_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._/-]*")
+_UNESCAPED_PREFIX = re.compile(r"[A-Za-z0-9._/-]*")
 
 
 def clear_place(settings: Settings, text: str) -> str:
     """
-    Remove the file at a path and forget its digest; return a sentence that says so.
+    Remove the file at a path and forget its digest; return a message for the operator.
 
     Args:
-        text: the place below ``pypi/web``, such as ``packages/ab/six-1.0.tar.gz``.
+        text: the path below ``pypi/web``, such as ``packages/ab/six-1.0.tar.gz``.
 
     Raises:
-        MirrorError: a page names the path, an interrupted run uses it, or it never held anything.
-        VolumeError: the tree cannot be opened; a running service may hold it.
+        MirrorError: a page names the path, an interrupted run uses it, or it never held a file.
+        VolumeError: the tree cannot be opened; a running service may lock it.
     """
     try:
         place = parse_package_path(text.removeprefix("/").removeprefix("pypi/web/"))
@@ -46,7 +46,7 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
         raise MirrorError(f"an interrupted run uses {place}; run a sync first")
     held = catalog.files.recorded_digests([place])
     if not held and volume.size(place) is None:
-        raise MirrorError(f"{place} holds no file and never did; there is nothing to clear")
+        raise MirrorError(f"{place} never held a file; there is nothing to clear")
     _check_unnamed(place, volume)
     generations.accept(reconciled=False)
     generations.begin()
@@ -54,13 +54,13 @@ def _clear(place: PackagePath, *, catalog: Catalog, volume: Volume) -> str:
     volume.discard_withdrawn(place)
     catalog.files.forget(place, generation=generations.advance())
     volume.durability.sync()
-    was = f", which held the content of sha256 {held[place]}," if held else ""
-    return f"{place}{was} is free; the next sync may publish other content there"
+    content = f" (its content had sha256 {held[place]})" if held else ""
+    return f"{place} is free{content}; the next sync may publish other content there"
 
 
 def _check_unnamed(place: PackagePath, volume: Volume) -> None:
-    """Read every page: any project's may name it."""
-    begins = _NEVER_ESCAPED.match(place)
+    """Raise if a page names the path; any project's page may, so each is read."""
+    begins = _UNESCAPED_PREFIX.match(place)
     assert begins is not None
     needle = begins[0].encode()
     for name in volume.projects():

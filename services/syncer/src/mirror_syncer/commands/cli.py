@@ -1,4 +1,4 @@
-"""``mirror-syncer``: the commands that read or change the tree."""
+"""The command line, ``mirror-syncer``."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from rich.table import Table
 from mirror_contract import RunKind, RunRequest, RunState
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.follow import run_here_or_there
+from mirror_syncer.commands.follow import run_or_delegate
 from mirror_syncer.config import PolicySource
 from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
@@ -27,13 +27,13 @@ from mirror_syncer.service.assembly import open_catalog
 
 T = TypeVar("T")
 app = typer.Typer(
-    help="Fills a mirror of PyPI. Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 incomplete.",
+    help="Fill a mirror of PyPI. Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 incomplete.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 _PIPE_COLUMNS = 20_000  # more than the longest line
-_EXIT = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
+_EXIT_CODES = {RunState.SUCCEEDED: 0, RunState.INCOMPLETE: 3}
 
 Projects = Annotated[list[str] | None, typer.Argument(help="Only these projects; default: every selected project.")]
 
@@ -51,7 +51,7 @@ def _options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Take the options before the command."""
+    """Parse the options before the command."""
 
 
 @app.command()
@@ -60,22 +60,22 @@ def serve() -> None:
     from mirror_syncer.service.process import serve as serve_until_stopped  # noqa: PLC0415 - a sync needs no web server: 0.15 s
 
     settings = _settings()
-    _guarded(serve_until_stopped(settings))
+    _run_to_completion(serve_until_stopped(settings))
 
 
 @app.command()
 def sync(
     projects: Projects = None,
     *,
-    force: Annotated[bool, typer.Option(help="Ignore validators; check that files exist.")] = False,
+    force: Annotated[bool, typer.Option(help="Download all pages again, and check that each file exists.")] = False,
     allow_removals: Annotated[
         int | None, typer.Option(min=0, help="Allow up to N removals, overriding the deletion guard.", metavar="N")
     ] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Confirm --force for the whole index.")] = False,
 ) -> None:
-    """Make the mirror, or the named projects, equal to upstream. If the service runs, it does the work."""
+    """Update the mirror, or the named projects, from upstream. A running service does the work, if there is one."""
     options = {"force": force, "allow_removals": allow_removals, "confirm": confirm}
-    _run({"kind": RunKind.SYNC, "projects": projects or None, **options})
+    _run_request({"kind": RunKind.SYNC, "projects": projects or None, **options})
 
 
 @app.command()
@@ -87,16 +87,17 @@ def verify(
     ] = False,
     upstream: Annotated[bool, typer.Option("--upstream", help="Also compare each page with upstream.")] = False,
 ) -> None:
-    """Hash published files, compare them with their pages, and look for orphaned files."""
-    _run({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
+    """Hash the published files, compare them with their pages, and find orphaned files."""
+    _run_request({"kind": RunKind.VERIFY, "projects": projects or None, "repair": repair, "upstream": upstream})
 
 
 @app.command()
 def collect(
-    *, now: Annotated[bool, typer.Option("--now", help="Also delete files whose grace period is not over.")] = False
+    *,
+    now: Annotated[bool, typer.Option("--now", help="Also delete files that are still in their grace period.")] = False,
 ) -> None:
-    """Delete files that no page names and whose grace period is over."""
-    _run({"kind": RunKind.COLLECT, "now": now})
+    """Delete removed files after their grace period."""
+    _run_request({"kind": RunKind.COLLECT, "now": now})
 
 
 @app.command()
@@ -104,7 +105,7 @@ def plan(
     projects: Projects = None,
     *,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask upstream, so do not estimate downloads.")
+        bool, typer.Option("--offline", help="Do not contact upstream; the plan then has no estimate.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -121,7 +122,7 @@ def plan(
         return
     from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
 
-    report = _guarded(
+    report = _run_to_completion(
         make_report(
             settings, request, policy=source.current, catalog=catalog, offline=offline, replaceable=source.replaceable
         )
@@ -131,7 +132,7 @@ def plan(
         typer.echo(json.dumps(report.document(), indent=2))
     else:
         report.show(_console())
-    raise typer.Exit(_EXIT[RunState.INCOMPLETE] if report.failed else 0)
+    raise typer.Exit(_EXIT_CODES[RunState.INCOMPLETE] if report.failed else 0)
 
 
 @app.command()
@@ -142,7 +143,7 @@ def check(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a policy file: each mistake with its line, and how many projects it would change."""
+    """Check a policy file: list each mistake with its line, and count the projects that would change."""
     from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -159,18 +160,18 @@ def adopt(
     *,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="The old tree, on the same file system; default: the tree at MIRROR_DATA."),
+        typer.Option("--from", help="The old tree, on the same file system. Default: the tree at MIRROR_DATA."),
     ] = None,
     hashing: Annotated[
-        bool, typer.Option("--hash", help="Hash each file before adopting it, instead of in a verify afterwards.")
+        bool, typer.Option("--hash", help="Hash each file first, instead of in a verify afterwards.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Show what would be done; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Show what an adoption would do; change nothing.")] = False,
 ) -> None:
-    """Take over the tree of bandersnatch, shadowmire or another pypi-mirror, by hard links."""
+    """Adopt the tree of bandersnatch, shadowmire or another pypi-mirror, by hard links."""
     from mirror_syncer.commands.adoption import adopt as adopt_tree  # noqa: PLC0415 - as above
 
     settings = _settings()
-    report = _guarded(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
+    report = _run_to_completion(adopt_tree(settings, source=source, hashing=hashing, dry_run=dry_run))
     raise typer.Exit(3 if report.incomplete else 0)
 
 
@@ -178,7 +179,7 @@ def adopt(
 def clear(
     place: Annotated[str, typer.Argument(help="A path below pypi/web, such as packages/ab/six-1.0.tar.gz.")],
 ) -> None:
-    """Free a path that wrong content occupies, unless a page names it. Stop the syncer first."""
+    """Delete wrong content at a path that no page names. Stop the syncer first."""
     from mirror_syncer.commands.clearing import clear_place  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -189,7 +190,7 @@ def clear(
 
 
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
-    """Show in numbers what a sync of the whole index would do, and name the projects that would leave."""
+    """Show how many projects a sync of the whole index would change, and name those that would leave."""
     amounts = everything_amounts(catalog, now=int(time.time()))
     catalog.close()
     if as_json:
@@ -204,11 +205,11 @@ def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
         if amount.leaving:
             more = amount.projects - len(amount.leaving)
             names = ", ".join(amount.leaving) + (f" and {more:,} more" if more else "")
-            console.print(f"\n{amount.action}, since {amount.reason}: {names}", markup=False, highlight=False)
+            console.print(f"\n{amount.action} ({amount.reason}): {names}", markup=False, highlight=False)
 
 
 def _console() -> Console:
-    """Return a console for standard output; in a pipe lines have any length, so that no cell is cut."""
+    """Return a console for standard output; in a pipe, lines are long enough for each cell."""
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
@@ -227,7 +228,7 @@ def _policy(settings: Settings) -> PolicySource:
     Return the policy in the file.
 
     Raises:
-        PolicyError: the file cannot be used; unlike the service, a command does not fall back on the last good policy.
+        PolicyError: the file cannot be used; unlike the service, a command does not use the last good policy.
     """
     source = PolicySource(settings.policy, state=settings.state, keeps=False)
     if source.error is not None:
@@ -244,15 +245,15 @@ def _request(values: dict[str, object]) -> RunRequest:
         raise typer.Exit(2) from None
 
 
-def _run(values: dict[str, object]) -> None:
+def _run_request(values: dict[str, object]) -> None:
     request = _request(values)
     settings = _settings()
-    document = _guarded(run_here_or_there(settings, request))
-    raise typer.Exit(_EXIT.get(document.state, 1))
+    document = _run_to_completion(run_or_delegate(settings, request))
+    raise typer.Exit(_EXIT_CODES.get(document.state, 1))
 
 
-def _guarded(work: Coroutine[Any, Any, T]) -> T:
-    """Run to completion; report a MirrorError as one line and an exit code, without a traceback."""
+def _run_to_completion(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; print a MirrorError as one line, without a traceback, and exit."""
     try:
         return asyncio.run(work)
     except MirrorError as error:
@@ -260,13 +261,13 @@ def _guarded(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _fail(error: MirrorError) -> NoReturn:
-    # The message may quote upstream, whose text must not steer the terminal.
+    # The message may quote upstream, whose text must not control the terminal.
     typer.echo("\n".join(map(printable, f"error: {error}".splitlines())), err=True)
     raise typer.Exit(2 if isinstance(error, ConfigurationError | InvalidRequestError) else 1) from None
 
 
 def main() -> None:
     """Run the command line."""
-    # Everybody may read the tree: nginx and rsync are other users. Private files have a mode of their own.
+    # Everybody may read the tree, since nginx and rsync are other users. Private files set their own mode.
     os.umask(0o022)
     app()

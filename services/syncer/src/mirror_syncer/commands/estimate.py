@@ -1,7 +1,7 @@
 """
-What a sync would do to each project, and how much it would download, by upstream's pages as they are now.
+An estimate of a sync by upstream's current pages: what it would do to each project, and how much it would download.
 
-Nothing is written, and the tree is not locked: it may be a running service's.
+It writes nothing and does not lock the tree, which a running service may hold.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ from mirror_syncer.volume import View
 from mirror_syncer.work.transfer import EvidenceReader, Judged, Work, absence
 
 MAX_ESTIMATED_PROJECTS = 5_000
-"""A person waits, and so many pages take a minute or two. A longer plan is shown without an estimate."""
-_ATTEMPTS = 3
-_UNREACHABLE_IN_A_ROW = 10
+"""A person waits, and so many pages take a minute or two. A longer plan gets no estimate."""
+_MAX_ATTEMPTS = 3
+_MAX_UNREACHABLE_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """A project's files, or many projects', in a few numbers."""
+    """Totals of the files of one or more projects."""
 
     fetch_files: int = 0
     fetch_bytes: int = 0
-    """As far as sizes are known."""
+    """Only of files whose size is known."""
     unknown_sizes: int = 0
-    """Files to download whose size upstream's page does not give. # PEP 700: from 1.1 on"""
+    """Files to download whose size upstream's page does not give; API 1.1 and later gives sizes (PEP 700)."""
     have_files: int = 0
     dropped_files: int = 0
     refused_files: int = 0
@@ -54,7 +54,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class ProjectEstimate:
-    """A project's part of a plan."""
+    """The estimate of one project."""
 
     name: NormalizedName
     action: str
@@ -62,9 +62,9 @@ class ProjectEstimate:
     sums: Sums | None = None
     """None if upstream was not asked."""
     files: tuple[FileDecision, ...] | None = None
-    """If they were asked for."""
+    """None if the files are not listed."""
     downloads: frozenset[str] = frozenset()
-    """Of the files, the names of those to download."""
+    """Names of the files to download."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -74,12 +74,12 @@ class ProjectEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outlook:
-    """A project's estimate, and the one that replaces it if the deletion guard lets leave what upstream took."""
+class _Estimates:
+    """A project's estimates with and without the deletion guard, since only the whole plan decides which one holds."""
 
     guarded: ProjectEstimate
     allowed: ProjectEstimate | None = None
-    """None if upstream took nothing."""
+    """None if upstream removed nothing."""
 
 
 class Estimator:
@@ -103,33 +103,33 @@ class Estimator:
         self, plan: Plan, *, at_once: int, progress: Callable[[int], None] = lambda _: None
     ) -> list[ProjectEstimate]:
         """
-        Estimate what a plan refreshes, in its order.
+        Estimate each project that a plan refreshes, in the plan's order.
 
         Args:
-            at_once: projects that are asked for together.
-            progress: called with the number of projects that are done.
+            at_once: number of projects that are requested at the same time.
+            progress: called with the number of finished projects.
 
         Raises:
-            UnreachableError: upstream answers for no project.
+            UnreachableError: upstream does not answer.
         """
-        outlooks: dict[NormalizedName, _Outlook] = {}
-        ahead = iter(plan.refresh)
-        silent = 0
+        estimates: dict[NormalizedName, _Estimates] = {}
+        steps = iter(plan.refresh)
+        unreachable = 0
 
         async def worker() -> None:
-            nonlocal silent
-            for step in ahead:
+            nonlocal unreachable
+            for step in steps:
                 try:
-                    outlooks[step.name] = await self._look(step)
-                    silent = 0
+                    estimates[step.name] = await self._estimate_project(step)
+                    unreachable = 0
                 except UnreachableError as error:
-                    silent += 1
-                    if silent >= min(_UNREACHABLE_IN_A_ROW, len(plan.refresh)):
+                    unreachable += 1
+                    if unreachable >= min(_MAX_UNREACHABLE_IN_A_ROW, len(plan.refresh)):
                         raise UnreachableError(
-                            f"upstream does not answer: {error}; `plan --offline` asks nobody"
+                            f"upstream does not answer: {error}; `plan --offline` works without it"
                         ) from error
-                    outlooks[step.name] = await self._failing(step, str(error))
-                progress(len(outlooks))
+                    estimates[step.name] = await self._estimate_failure(step, str(error))
+                progress(len(estimates))
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -137,15 +137,15 @@ class Estimator:
                     group.create_task(worker())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        taken = {name for name, outlook in outlooks.items() if outlook.allowed is not None}
-        if await asyncio.to_thread(DeletionGuard(self._catalog).withholds, taken, allowed=plan.allowance):
-            return [outlooks[step.name].guarded for step in plan.refresh]
-        return [(found := outlooks[step.name]).allowed or found.guarded for step in plan.refresh]
+        losing = {name for name, estimate in estimates.items() if estimate.allowed is not None}
+        if await asyncio.to_thread(DeletionGuard(self._catalog).withholds, losing, allowed=plan.allowance):
+            return [estimates[step.name].guarded for step in plan.refresh]
+        return [(found := estimates[step.name]).allowed or found.guarded for step in plan.refresh]
 
-    async def _look(self, step: Step) -> _Outlook:
+    async def _estimate_project(self, step: Step) -> _Estimates:
         selection = self._policy.selection(step.name)
         if selection is None:
-            return _Outlook(ProjectEstimate(step.name, "none", "not selected in mirror.toml"))
+            return _Estimates(ProjectEstimate(step.name, "none", "not selected in mirror.toml"))
         row = await asyncio.to_thread(self._catalog.projects.get, step.name) or ProjectRow(step.name)
         work = Work(step.name, step.priority, row, selection, self._policy.serve, grace=0)
         try:
@@ -153,39 +153,41 @@ class Estimator:
             async with self._judge.judge(work, row, on_disk, settled_too=True) as judged:
                 match judged:
                     case Gone(index_missing):
-                        return await self._gone(step, row, index_missing)
+                        return await self._estimate_gone(step, row, index_missing)
                     case NotModified():
                         raise AssertionError
-                guarded = self._judged(step, judged, judged.decision)
+                guarded = self._estimate_decision(step, judged, judged.decision)
                 if not judged.decision.lost:
-                    return _Outlook(guarded)
-                # As the sync asks for the page once more when the guard has spoken.
+                    return _Estimates(guarded)
+                # A sync, too, decides again after the guard.
                 allowed = await asyncio.to_thread(judged.decide_again, allow_loss=True)
-                return _Outlook(guarded, guarded if allowed.problem else self._judged(step, judged, allowed))
+                return _Estimates(
+                    guarded, guarded if allowed.problem else self._estimate_decision(step, judged, allowed)
+                )
         except UnreachableError:
             raise
         except (UpstreamError, InvalidPageError, PathError) as error:
-            return await self._failing(step, str(error))
+            return await self._estimate_failure(step, str(error))
 
-    async def _failing(self, step: Step, reason: str) -> _Outlook:
+    async def _estimate_failure(self, step: Step, reason: str) -> _Estimates:
         row = await asyncio.to_thread(self._catalog.projects.get, step.name)
         failing = ProjectEstimate(step.name, "failing", reason)
-        return _Outlook(failing, failing if row and row.lost_files else None)
+        return _Estimates(failing, failing if row and row.lost_files else None)
 
-    async def _gone(self, step: Step, row: ProjectRow, index_missing: str | None) -> _Outlook:
+    async def _estimate_gone(self, step: Step, row: ProjectRow, index_missing: str | None) -> _Estimates:
         if not row.published:
-            return _Outlook(ProjectEstimate(step.name, "failing", absence(row, index_missing)))
+            return _Estimates(ProjectEstimate(step.name, "failing", absence(row, index_missing)))
         published = await asyncio.to_thread(find_published, self._view, step.name)
         kept, gone = (
             decide_removal(Page(step.name, ()), published, reason=reason, guarded=reason is GUARDED)
             for reason in (GUARDED, GONE)
         )
-        return _Outlook(
+        return _Estimates(
             self._estimate(step.name, "withheld", GUARDED, kept),
             self._estimate(step.name, "withdraw", GONE, gone),
         )
 
-    def _judged(self, step: Step, judged: Judged, decision: Decision) -> ProjectEstimate:
+    def _estimate_decision(self, step: Step, judged: Judged, decision: Decision) -> ProjectEstimate:
         missing = () if judged.settled else decision.missing
         if decision.outdated is not None:
             action, reason = "behind", decision.outdated
@@ -228,10 +230,10 @@ class Estimator:
 @asynccontextmanager
 async def open_index(settings: Settings) -> AsyncIterator[Index]:
     """
-    Open the upstream, as a sync would ask it.
+    Open a client of upstream's index, with the settings of a sync.
 
     Raises:
         ConfigurationError: its user and password cannot be read.
     """
-    async with Client(settings.client_options(limits=Limits(attempts=_ATTEMPTS))) as client:
+    async with Client(settings.client_options(limits=Limits(attempts=_MAX_ATTEMPTS))) as client:
         yield Index(settings.upstream, client=client)

@@ -1,7 +1,7 @@
 """
-A run asked for on the command line: done here, or by the service that holds the tree, and followed to its end.
+A run requested on the command line, executed here or by the running service, and followed to its end.
 
-On a terminal there is a progress bar, elsewhere a line at most every ten seconds and the run's document in the end.
+A terminal shows a progress bar; otherwise there is a log line at most every ten seconds, and the run's JSON at the end.
 """
 
 import asyncio
@@ -24,30 +24,30 @@ from mirror_syncer.service.assembly import open_mirror
 
 log = structlog.get_logger()
 
-_LOOK_SECONDS = 0.2
-_LINE_SECONDS = 10.0
+_POLL_SECONDS = 0.2
+_LOG_INTERVAL_SECONDS = 10.0
 
 
-async def run_here_or_there(settings: Settings, request: RunRequest) -> Run:
+async def run_or_delegate(settings: Settings, request: RunRequest) -> Run:
     """
-    Do what is asked for, and return the run when it has ended.
+    Execute a request and return the ended run.
 
-    A service that runs beside this command holds the tree: it is asked, and followed. Interrupted, a run of one's own
-    stops after its current projects; a run of the service continues.
+    If a running service locks the tree, the service executes it. When the command is interrupted, a run of its own
+    stops after its current projects, but a run of the service continues.
 
     Raises:
-        MirrorError: it could not even begin.
+        MirrorError: the run could not start.
     """
     try:
         return await _run_here(settings, request)
     except VolumeInUseError as held:
-        from mirror_syncer.commands.running_service import service_of  # noqa: PLC0415 - an HTTP client takes 0.2 s to import
+        from mirror_syncer.commands.running_service import find_service  # noqa: PLC0415 - an HTTP client takes 0.2 s to import
 
-        async with service_of(settings) as service:
+        async with find_service(settings) as service:
             if service is None:
                 raise held from None
-            run = await service.ask(request)
-            return await _follow(run, lambda: service.look(run.id))
+            run = await service.request_run(request)
+            return await _follow(run, lambda: service.get_run(run.id))
 
 
 async def _run_here(settings: Settings, request: RunRequest) -> Run:
@@ -66,40 +66,40 @@ async def _run_here(settings: Settings, request: RunRequest) -> Run:
             loop.add_signal_handler(number, mirror.engine.stop)
         engine = asyncio.create_task(mirror.run())
 
-        async def look() -> Run:
+        async def poll() -> Run:
             if engine.done():
                 await engine
                 raise MirrorError("interrupted; run the same command again to resume")
             return document
 
         try:
-            return await _follow(document, look, logged=True)
+            return await _follow(document, poll, logged=True)
         finally:
             mirror.engine.stop()
             await asyncio.wait([engine])
 
 
-async def _follow(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool = False) -> Run:
-    """Show a run until it has ended."""
+async def _follow(run: Run, poll: Callable[[], Awaitable[Run]], *, logged: bool = False) -> Run:
+    """Show the progress of a run until it ends."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        run = await _tell(run, look, logged=logged)
+        run = await _log_progress(run, poll, logged=logged)
     else:
         with run_progress(console) as show:
             while not run.state.ended:
-                await asyncio.sleep(_LOOK_SECONDS)
-                show(run := await look())
+                await asyncio.sleep(_POLL_SECONDS)
+                show(run := await poll())
     _summarize(run, console=console)
     return run
 
 
-async def _tell(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
-    told = time.monotonic()
+async def _log_progress(run: Run, poll: Callable[[], Awaitable[Run]], *, logged: bool) -> Run:
+    logged_at = time.monotonic()
     while not run.state.ended:
-        await asyncio.sleep(_LOOK_SECONDS)
-        run = await look()
-        if not logged and time.monotonic() - told >= _LINE_SECONDS:
-            told = time.monotonic()
+        await asyncio.sleep(_POLL_SECONDS)
+        run = await poll()
+        if not logged and time.monotonic() - logged_at >= _LOG_INTERVAL_SECONDS:
+            logged_at = time.monotonic()
             log.info("progress", run=run.id, done=run.counts.projects_done, of=run.counts.projects_planned)
     if not logged:
         for failure in run.failures:
@@ -109,7 +109,7 @@ async def _tell(run: Run, look: Callable[[], Awaitable[Run]], *, logged: bool) -
 
 def _summarize(run: Run, *, console: Console) -> None:
     if not console.is_terminal:
-        sys.stdout.write(f"{run.model_dump_json()}\n")  # for programs: the run's document, whole
+        sys.stdout.write(f"{run.model_dump_json()}\n")  # the whole run, for programs
     else:
         for failure in run.failures:
             console.print(Text(failure_line(failure), style="red"))

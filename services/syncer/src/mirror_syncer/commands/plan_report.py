@@ -36,7 +36,7 @@ class Report:
 
     projects: tuple[ProjectEstimate, ...]
     disk: Disk | None
-    """None if the disk cannot be asked."""
+    """None if the disk cannot be read."""
     reserve: float
     """The share of the disk that a sync leaves free."""
     not_estimated: str | None = None
@@ -57,7 +57,7 @@ class Report:
         return sum(project.action == "refresh" and project.sums is None for project in self.projects)
 
     def document(self) -> dict[str, Any]:
-        """Return the report in JSON's types; numbers that are not known are absent, never 0."""
+        """Return the report as JSON types; unknown numbers are absent, never 0."""
         totals: dict[str, Any] = {"projects": len(self.projects), "not_estimated": self._without_estimate}
         totals["failed"] = sum(project.failed for project in self.projects)
         if any(project.sums for project in self.projects):
@@ -67,20 +67,20 @@ class Report:
             totals["reserve_bytes"] = int(self.disk.size_bytes * self.reserve)
             if "fetch_bytes" in totals:
                 totals["free_bytes_after"] = self.disk.free_bytes - totals["fetch_bytes"]
-        return {"projects": [_entry(project) for project in self.projects], "totals": totals}
+        return {"projects": [_project_document(project) for project in self.projects], "totals": totals}
 
     def show(self, console: Console) -> None:
-        """Print the report; names and reasons come from upstream, so without markup and control characters."""
+        """Print the report, without the markup and control characters that upstream's names and reasons may hold."""
         table = Table("project", "action", "files", "size", "why", box=None, pad_edge=False)
         for project in self.projects:
             sums = project.sums
-            files, size = ("", "") if sums is None else (str(sums.fetch_files), _size(sums))
+            files, size = ("", "") if sums is None else (str(sums.fetch_files), _download_size(sums))
             reason = "; ".join((project.reason, *project.warnings))
             table.add_row(project.name, project.action, files, size, Text(printable(reason)))
         console.print(table)
         for project in self.projects:
             if project.files:
-                console.print(_files(project))
+                console.print(_file_table(project))
         for line, style in self._summary():
             console.print(Text(line, style=style))
 
@@ -88,7 +88,7 @@ class Report:
         sums = self.sums
         if any(project.sums for project in self.projects):
             parts = [f"{len(self.projects):,} projects", f"{sums.fetch_files:,} files to download"]
-            parts[1] += f", {size}" if (size := _size(sums)) else ""
+            parts[1] += f", {size}" if (size := _download_size(sums)) else ""
             if sums.leaving_files:
                 parts.append(f"{sums.leaving_files:,} files leave ({decimal(sums.leaving_bytes)})")
             if sums.lost_files:
@@ -97,10 +97,10 @@ class Report:
             if self.disk is not None:
                 after = self.disk.free_bytes - sums.fetch_bytes
                 least = "at most " if sums.unknown_sizes else ""
-                yield f"{decimal(self.disk.free_bytes)} free now, {least}{_signed(after)} after", ""
+                yield f"{decimal(self.disk.free_bytes)} free now, {least}{_signed_size(after)} after", ""
                 if after < self.disk.size_bytes * self.reserve:
                     kept = f"the {self.reserve:.0%} of the disk that a sync leaves free (MIRROR_DISK_RESERVE)"
-                    yield f"That needs {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
+                    yield f"That would use {kept}: grow the disk, or select less in mirror.toml", "bold yellow"
         if self._without_estimate and self.not_estimated:
             yield f"{self._without_estimate:,} projects have no estimate: {self.not_estimated}", "yellow"
 
@@ -115,11 +115,11 @@ async def make_report(
     replaceable: Collection[NormalizedName] = (),
 ) -> Report:
     """
-    Plan a sync, and estimate what it would download; nothing is written.
+    Plan a sync and estimate its downloads; nothing is written.
 
     Raises:
-        UnreachableError: upstream answers for no project.
-        VolumeError: the tree cannot be read, or is not there.
+        UnreachableError: upstream does not answer.
+        VolumeError: the tree is missing or cannot be read.
     """
     rows = {row.name: row for row in catalog.projects.all_rows()}
     only = None if request.projects is None else [parse_project_name(name) for name in request.projects]
@@ -127,12 +127,12 @@ async def make_report(
     plan = plan_sync(policy, rows, only=only, published=published, replaceable=replaceable)
     view = View(settings.data)
     if rows and not view.present:
-        raise VolumeMissingError(f"{view.base} has no marker, though the catalog holds projects: is the disk mounted?")
+        raise VolumeMissingError(f"{view.base} has no marker, but the catalog holds projects; is the disk mounted?")
     not_estimated = None
     if offline:
-        not_estimated = "upstream was not asked (--offline)"
+        not_estimated = "upstream was not contacted (--offline)"
     elif len(plan.refresh) > MAX_ESTIMATED_PROJECTS:
-        not_estimated = f"an estimate asks for {MAX_ESTIMATED_PROJECTS:,} pages at most; name some projects"
+        not_estimated = f"an estimate covers at most {MAX_ESTIMATED_PROJECTS:,} projects; name some projects"
     if not_estimated is None:
         async with open_index(settings) as index:
             judge = EvidenceReader(
@@ -147,10 +147,10 @@ async def make_report(
                 refreshed = await estimator.estimate(plan, at_once=settings.connections, progress=progress)
     else:
         refreshed = [ProjectEstimate(step.name, "refresh", step.reason) for step in plan.refresh]
-    return Report((*refreshed, *_others(plan, rows)), _disk(view), settings.disk_reserve, not_estimated)
+    return Report((*refreshed, *_list_others(plan, rows)), _read_disk(view), settings.disk_reserve, not_estimated)
 
 
-def _others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate]:
+def _list_others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate]:
     for name in plan.withdraw:
         row = rows[name]
         sums = Sums(leaving_files=row.file_count, leaving_bytes=row.stored_bytes)
@@ -162,7 +162,7 @@ def _others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate
         yield ProjectEstimate(name, "none", "not selected in mirror.toml")
 
 
-def _entry(project: ProjectEstimate) -> dict[str, Any]:
+def _project_document(project: ProjectEstimate) -> dict[str, Any]:
     entry: dict[str, Any] = {"project": project.name, "action": project.action, "reason": project.reason}
     if project.warnings:
         entry["warnings"] = list(project.warnings)
@@ -182,7 +182,7 @@ def _entry(project: ProjectEstimate) -> dict[str, Any]:
     return entry
 
 
-def _files(project: ProjectEstimate) -> Table:
+def _file_table(project: ProjectEstimate) -> Table:
     table = Table(project.name, "", "size", "why", box=None, pad_edge=False)
     for file in project.files or ():
         size = "unknown" if file.size is None else decimal(file.size)
@@ -195,18 +195,18 @@ def _is_downloaded(project: ProjectEstimate, file: FileDecision) -> bool:
     return file.choice is Choice.KEEP and file.filename in project.downloads
 
 
-def _size(sums: Sums) -> str:
-    """Return how much is to be downloaded; a size that is not known is shown as unknown, not as 0."""
+def _download_size(sums: Sums) -> str:
+    """Return the size of the downloads; unknown sizes are shown as unknown, not as 0."""
     known = decimal(sums.fetch_bytes) if sums.fetch_files > sums.unknown_sizes else ""
     unknown = f"{sums.unknown_sizes:,} of unknown size" if sums.unknown_sizes else ""
     return " and ".join(filter(None, (known, unknown)))
 
 
-def _signed(size: int) -> str:
+def _signed_size(size: int) -> str:
     return decimal(size) if size >= 0 else f"-{decimal(-size)}"
 
 
-def _disk(view: View) -> Disk | None:
+def _read_disk(view: View) -> Disk | None:
     try:
         return view.disk()
     except VolumeError:
@@ -215,7 +215,7 @@ def _disk(view: View) -> Disk | None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal, and nothing elsewhere."""
+    """Show a progress bar if standard error is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None

@@ -1,4 +1,4 @@
-"""The running service that holds the tree, as a command on the same host calls it."""
+"""A client of the running service, for commands on the same host."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,48 +14,50 @@ from mirror_syncer.errors import InvalidRequestError, MirrorError
 from mirror_syncer.service.private_api import MIRROR_ID
 
 
-class Service:
-    """A client of its private API."""
+class ServiceClient:
+    """A client of the service's private API."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def holds(self, mirror_id: str) -> bool:
-        """Return whether it answers and holds this tree, not that of another mirror on the host."""
+    async def holds_tree(self, mirror_id: str) -> bool:
+        """Return whether the service answers and locks this mirror's tree, not another one's."""
         try:
             async with self._session.get("/healthz") as response:
                 return response.headers.get(MIRROR_ID) == mirror_id
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def ask(self, request: RunRequest) -> Run:
-        """Ask for a run."""
+    async def request_run(self, request: RunRequest) -> Run:
+        """Request a run."""
         async with self._session.post("/runs", data=request.model_dump_json()) as response:
             if not response.ok:
-                told = f"the running service refused the run: {(await response.json(content_type=None))['detail']}"
-                raise (InvalidRequestError if response.status == HTTPStatus.UNPROCESSABLE_ENTITY else MirrorError)(told)
+                message = f"the running service refused the run: {(await response.json(content_type=None))['detail']}"
+                raise (InvalidRequestError if response.status == HTTPStatus.UNPROCESSABLE_ENTITY else MirrorError)(
+                    message
+                )
             return Run.model_validate_json(await response.read())
 
-    async def look(self, identifier: str) -> Run:
-        """Return a run as it is now."""
+    async def get_run(self, identifier: str) -> Run:
+        """Return the current state of a run."""
         try:
             async with self._session.get(f"/runs/{identifier}") as response:
                 response.raise_for_status()
                 return Run.model_validate_json(await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            gone = f"the service stopped answering ({error}); run {identifier} continues when it is back"
-            raise MirrorError(gone) from error
+            message = f"the service stopped answering ({error}); run {identifier} continues after its restart"
+            raise MirrorError(message) from error
 
 
 @asynccontextmanager
-async def service_of(settings: Settings) -> AsyncIterator[Service | None]:
-    """Yield the service that holds the tree, or None."""
+async def find_service(settings: Settings) -> AsyncIterator[ServiceClient | None]:
+    """Yield a client of the service that locks the tree, or None if no such service answers."""
     where = settings.listen
     connector = aiohttp.UnixConnector(str(where.path)) if isinstance(where, UnixSocket) else None
-    base = "http://localhost" if isinstance(where, UnixSocket) else f"http://{where}"
-    marker = await asyncio.to_thread((settings.data / "pypi" / ".mirror-id").read_text)
+    url = "http://localhost" if isinstance(where, UnixSocket) else f"http://{where}"
+    mirror_id_text = await asyncio.to_thread((settings.data / "pypi" / ".mirror-id").read_text)
     timeout = aiohttp.ClientTimeout(total=30, connect=2)
     headers = {"X-Trigger": Trigger.CLI}
-    async with aiohttp.ClientSession(base, connector=connector, timeout=timeout, headers=headers) as session:
-        service = Service(session)
-        yield service if await service.holds(marker.strip()) else None
+    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout, headers=headers) as session:
+        service = ServiceClient(session)
+        yield service if await service.holds_tree(mirror_id_text.strip()) else None

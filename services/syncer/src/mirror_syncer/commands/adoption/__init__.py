@@ -1,9 +1,10 @@
 """
-A tree that bandersnatch, shadowmire or a mirror like this one wrote becomes this mirror's, by hard links.
+Adoption of a tree that bandersnatch, shadowmire or another pypi-mirror wrote, by hard links.
 
-The order is that of every publication: the new name of a file, then the page that names it, then the catalog's row; and
-with the row, the files' old names begin their grace period. So at every moment each page names files that are there,
-and a URL that worked goes on working.
+Read ``run`` first: it streams the projects that ``source`` finds through ``project`` into the group commit, and
+``report`` counts the results. Each project takes the order of every publication: first the new names of its files,
+then the page that names them, then the catalog's row. With the row, the grace period of the files' old names begins.
+So each page names existing files at any moment, and a URL that worked still works.
 """
 
 from mirror_syncer.commands.adoption.report import Report

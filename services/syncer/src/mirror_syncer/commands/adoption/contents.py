@@ -1,4 +1,4 @@
-"""What the files of an old tree hold; nothing here follows a symlink."""
+"""Reading and hashing of an old tree's files, without following symlinks."""
 
 import hashlib
 import os
@@ -9,10 +9,10 @@ from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.volume import MAX_METADATA_BYTES
 
-_CHUNK = 2**20
+_CHUNK_BYTES = 2**20
 
 
-def digests(path: str) -> tuple[str, str]:
+def hash_file(path: str) -> tuple[str, str]:
     """
     Return a file's sha256 and blake2b-256.
 
@@ -22,7 +22,7 @@ def digests(path: str) -> tuple[str, str]:
     both = hashlib.sha256(), hashlib.blake2b(digest_size=32)
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read(_CHUNK_BYTES):
                 for digest in both:
                     digest.update(chunk)
     except OSError as error:
@@ -31,12 +31,12 @@ def digests(path: str) -> tuple[str, str]:
 
 
 def sha256(body: bytes) -> Sha256:
-    """Return the sha256 of a small content."""
+    """Return the sha256 of a content in memory."""
     return Sha256(hashlib.sha256(body).hexdigest())
 
 
-def small(path: str) -> bytes | None:
-    """Return the content of a plain file that may be metadata, or None."""
+def read_metadata_file(path: str) -> bytes | None:
+    """Return the content of a regular file that is small enough to be metadata, or None."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             found = os.fstat(file.fileno())
@@ -45,8 +45,8 @@ def small(path: str) -> bytes | None:
         return None
 
 
-def same_file(one: Path, other: Path) -> bool:
-    """Return whether two names are one file's."""
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths are hard links of one file."""
     try:
         return os.path.samestat(one.lstat(), other.lstat())
     except OSError:

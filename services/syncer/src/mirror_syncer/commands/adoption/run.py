@@ -1,4 +1,4 @@
-"""An adoption from beginning to end: the projects of the old tree, as a stream, into the group commit."""
+"""The run of an adoption: streams the old tree's projects into the group commit."""
 
 import asyncio
 import fcntl
@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import RunKind, RunRequest, Trigger
 from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.commands.adoption.project import ProjectAdoption
-from mirror_syncer.commands.adoption.report import Report, Teller
+from mirror_syncer.commands.adoption.report import Report, Reporter
 from mirror_syncer.commands.adoption.source import FORMS, OldTree
 from mirror_syncer.config import read_policy
 from mirror_syncer.config.settings import Settings
@@ -32,63 +32,67 @@ from mirror_syncer.volume import Volume
 
 log = structlog.get_logger()
 
-# A cold disk is waited for: with so many threads it sorts its seeks. On a warm one two do as much.
-_THREADS = 16
-_DIRECTORIES_AT_ONCE = 64
-_FILES_AT_ONCE = 50_000  # adopted and not yet committed: what memory holds, and what a crash leaves to look at
+# With many threads a disk can sort its seeks. If the page cache is warm, two threads are as fast.
+_THREAD_COUNT = 16
+_DIRECTORIES_PER_BATCH = 64
+_MAX_UNCOMMITTED_FILES = 50_000  # bounds memory, and the work of a recovery after a crash
 
 
 async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_run: bool) -> Report:
     """
-    Adopt a tree; the same call after an interruption, or a kill, goes on where that one stopped.
+    Adopt a tree; after an interruption or a kill, the same call resumes.
 
     Args:
-        source: the old tree; None is the one that lies where the mirror's own is to be.
+        source: the old tree; None: the tree at MIRROR_DATA.
 
     Raises:
         ConfigurationError: settings or policy are wrong.
-        VolumeError: a tree cannot be had, or the disk says no.
+        VolumeError: a tree is missing or in use, or the disk failed.
         MirrorError: interrupted.
     """
     policy = read_policy(settings.policy)
     old = OldTree.find(settings.data / "pypi" / "web" if source is None else source)
-    in_place = _is_same(old.web, settings.data / "pypi" / "web")
+    in_place = _is_same_directory(old.web, settings.data / "pypi" / "web")
     report = Report(dry_run=dry_run)
     catalog = open_catalog(settings)
-    begun = catalog.recall(Fact.ADOPTING)
+    unfinished = catalog.recall(Fact.ADOPTING)
 
-    def adoption_of(volume: Volume | None) -> ProjectAdoption:
+    def make_adoption(volume: Volume | None) -> ProjectAdoption:
         return ProjectAdoption(
             old=old,
             policy=policy,
             catalog=catalog,
             volume=volume,
             in_place=in_place,
-            resumed=bool(begun),
+            resumed=bool(unfinished),
             hashing=hashing,
         )
 
     try:
-        with Teller(report) as teller, _still(old, in_place=in_place):
+        with Reporter(report) as reporter, _lock_old_tree(old, in_place=in_place):
             _check_file_system(old, settings.data)
-            if begun and not _is_same(Path(begun), old.web) and (Path(begun) / "simple").is_dir():
-                raise MirrorError(f"the adoption of {begun} is not finished: finish it first")
+            if (
+                unfinished
+                and not _is_same_directory(Path(unfinished), old.web)
+                and (Path(unfinished) / "simple").is_dir()
+            ):
+                raise MirrorError(f"the adoption of {unfinished} is not finished; finish it first")
             if dry_run:
-                await _Adoption(old, adoption_of(None), None, teller, set()).run()
+                await _Adoption(old, make_adoption(None), None, reporter, set()).run()
             else:
-                with _take(settings, catalog, old, resumed=bool(begun)) as volume:
-                    if not begun:  # else what was in hand is this adoption's, and is gone on with
+                with _open_volume(settings, catalog, old, resumed=bool(unfinished)) as volume:
+                    if not unfinished:  # otherwise the pending intents belong to this adoption, which resumes them
                         recover(catalog=catalog, volume=volume, removal=policy.removal)
-                    await _commit(old, adoption_of(volume), catalog=catalog, volume=volume, teller=teller)
+                    await _commit(old, make_adoption(volume), catalog=catalog, volume=volume, reporter=reporter)
                     await ProjectList(catalog=catalog, volume=volume).publish()
                     if in_place:
-                        await asyncio.to_thread(_forward, old, catalog=catalog, volume=volume)
-                    if (report.files_adopted or begun) and not hashing:
-                        _ask_to_verify(catalog)
-                    # What an attempt that broke off had in hand, and this one not: a project taken from mirror.toml.
+                        await asyncio.to_thread(_redirect_old_pages, old, catalog=catalog, volume=volume)
+                    if (report.files_adopted or unfinished) and not hashing:
+                        _queue_verify(catalog)
+                    # Intents of an interrupted attempt whose project has since left mirror.toml.
                     recover(catalog=catalog, volume=volume, removal=policy.removal)
                     catalog.remember(Fact.ADOPTING, "")
-        teller.summarize()
+        reporter.summarize()
     finally:
         catalog.close()
     return report
@@ -96,11 +100,11 @@ async def adopt(settings: Settings, *, source: Path | None, hashing: bool, dry_r
 
 class _Adoption:
     """
-    The stream of projects.
+    The adoption of all projects, many at once.
 
     Args:
-        group: where publications go; None to look only.
-        in_hand: the projects that are being worked at, those in the group included.
+        group: commits the publications; None for a dry run.
+        active: the projects in work, including those in the group.
     """
 
     def __init__(
@@ -108,43 +112,43 @@ class _Adoption:
         old: OldTree,
         projects: ProjectAdoption,
         group: CommitGroup | None,
-        teller: Teller,
-        in_hand: set[NormalizedName],
+        reporter: Reporter,
+        active: set[NormalizedName],
     ) -> None:
         self._old = old
         self._projects = projects
         self._group = group
-        self._teller = teller
-        self._in_hand = in_hand
-        self._files = 0
-        self._room = asyncio.Condition()
-        self._slots = asyncio.Semaphore(_THREADS)
+        self._reporter = reporter
+        self._active = active
+        self._uncommitted_files = 0
+        self._capacity = asyncio.Condition()
+        self._slots = asyncio.Semaphore(_THREAD_COUNT)
         self._stopping = False
 
     def stop(self) -> None:
-        """Begin no other project."""
+        """Start no further project."""
         self._stopping = True
 
     async def run(self) -> None:
         """
-        Adopt them all.
+        Adopt all projects.
 
         Raises:
-            VolumeError: the disk says no; what was begun goes on in the next call.
-            MirrorError: stopped.
+            VolumeError: the disk failed; the next call resumes.
+            MirrorError: it was stopped.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         try:
-            with ThreadPoolExecutor(_THREADS) as threads:
+            with ThreadPoolExecutor(_THREAD_COUNT) as threads:
                 async with asyncio.TaskGroup() as tasks:
-                    async for name, directory in self._stream(threads):
+                    async for name, directory in self._list_projects(threads):
                         await self._slots.acquire()
                         if self._stopping:
                             break
-                        if name not in self._in_hand:  # in another spelling
-                            self._in_hand.add(name)
+                        if name not in self._active:  # otherwise another spelling of it is active
+                            self._active.add(name)
                             tasks.create_task(self._adopt(name, directory, threads))
                         else:
                             self._slots.release()
@@ -156,21 +160,21 @@ class _Adoption:
         if self._stopping:
             raise MirrorError("interrupted; run the same command again to resume")
 
-    async def _stream(self, threads: ThreadPoolExecutor) -> AsyncIterator[tuple[NormalizedName, Path]]:
+    async def _list_projects(self, threads: ThreadPoolExecutor) -> AsyncIterator[tuple[NormalizedName, Path]]:
         loop = asyncio.get_running_loop()
         primaries = (pair for pair in self._old.directories() if self._old.is_primary(*pair))
-        while some := await loop.run_in_executor(threads, lambda: list(islice(primaries, _DIRECTORIES_AT_ONCE))):
-            for pair in some:
+        while batch := await loop.run_in_executor(threads, lambda: list(islice(primaries, _DIRECTORIES_PER_BATCH))):
+            for pair in batch:
                 yield pair
 
     async def _adopt(self, name: NormalizedName, directory: Path, threads: ThreadPoolExecutor) -> None:
-        held = 0
+        reserved = 0
         try:
             try:
                 loop = asyncio.get_running_loop()
                 outcome = await loop.run_in_executor(threads, self._projects.adopt, name, directory)
-                await self._make_room(outcome.files)
-                held = outcome.files
+                await self._reserve_capacity(outcome.files)
+                reserved = outcome.files
                 settled = None
                 if self._group is not None and outcome.publication is not None:
                     settled = await self._group.submit(outcome.publication)
@@ -178,22 +182,24 @@ class _Adoption:
                 self._slots.release()
             if settled is not None:
                 await settled
-            self._teller.heard(outcome)
+            self._reporter.record(outcome)
         finally:
-            self._in_hand.discard(name)
-            async with self._room:
-                self._files -= held
-                self._room.notify_all()
+            self._active.discard(name)
+            async with self._capacity:
+                self._uncommitted_files -= reserved
+                self._capacity.notify_all()
 
-    async def _make_room(self, files: int) -> None:
-        async with self._room:
-            await self._room.wait_for(lambda: not self._files or self._files + files <= _FILES_AT_ONCE)
-            self._files += files
+    async def _reserve_capacity(self, files: int) -> None:
+        async with self._capacity:
+            await self._capacity.wait_for(
+                lambda: not self._uncommitted_files or self._uncommitted_files + files <= _MAX_UNCOMMITTED_FILES
+            )
+            self._uncommitted_files += files
 
 
-def _take(settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) -> Volume:
-    """Take the tree, and remember that it is being adopted until that is done."""
-    # Before the tree bears our marker: from then on it looks like ours.
+def _open_volume(settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) -> Volume:
+    """Open the mirror's tree, and record in the catalog that its adoption has begun."""
+    # Recorded before the tree gets our marker, which makes it look like our own.
     catalog.remember(Fact.ADOPTING, str(old.web))
     try:
         return open_tree(settings, catalog=catalog, adopting=True)
@@ -203,13 +209,15 @@ def _take(settings: Settings, catalog: Catalog, old: OldTree, *, resumed: bool) 
         raise
 
 
-async def _commit(old: OldTree, projects: ProjectAdoption, *, catalog: Catalog, volume: Volume, teller: Teller) -> None:
-    """Adopt into the group commit."""
-    in_hand = set[NormalizedName]()
+async def _commit(
+    old: OldTree, projects: ProjectAdoption, *, catalog: Catalog, volume: Volume, reporter: Reporter
+) -> None:
+    """Adopt all projects, and commit them in groups."""
+    active = set[NormalizedName]()
     generations = Generations(catalog=catalog, volume=volume)
     generations.accept(reconciled=generations.mismatch() is not None)
-    group = CommitGroup(volume=volume, catalog=catalog, generations=generations, active_projects=lambda: len(in_hand))
-    adoption = _Adoption(old, projects, group, teller, in_hand)
+    group = CommitGroup(volume=volume, catalog=catalog, generations=generations, active_projects=lambda: len(active))
+    adoption = _Adoption(old, projects, group, reporter, active)
     committer = asyncio.create_task(group.run())
     try:
         await adoption.run()
@@ -218,11 +226,11 @@ async def _commit(old: OldTree, projects: ProjectAdoption, *, catalog: Catalog, 
         await asyncio.gather(committer, return_exceptions=True)
 
 
-def _forward(old: OldTree, *, catalog: Catalog, volume: Volume) -> None:
+def _redirect_old_pages(old: OldTree, *, catalog: Catalog, volume: Volume) -> None:
     """
-    Let pages' other names lead to the pages that are ours now: ``index.v1_html``, ``simple/f/foo``, ``simple/Foo``.
+    Redirect the other names of pages to the adopted pages: ``index.v1_html``, ``simple/f/foo``, ``simple/Foo``.
 
-    The old web server's configuration may still show them; as they are, they name files that leave after their grace.
+    The old web server's configuration may still serve them; unchanged, they would name files that soon leave.
     """
     for name, directory in old.directories():
         for form in FORMS:
@@ -234,13 +242,13 @@ def _forward(old: OldTree, *, catalog: Catalog, volume: Volume) -> None:
                     try:
                         volume.forward(directory, form, name=name)
                     except PathError as error:
-                        log.warning("an old name of a page does not redirect to the new one", why=str(error))
+                        log.warning("cannot redirect an old page to the new one", why=str(error))
     if os.path.lexists(old.simple / "index.v1_html"):
         volume.forward(old.simple, "index.v1_html", name=None)
 
 
-def _ask_to_verify(catalog: Catalog) -> None:
-    """Queue a verify with repair: it hashes all files and downloads wrong ones again when the service is idle."""
+def _queue_verify(catalog: Catalog) -> None:
+    """Queue a verify with repair, which hashes all files and downloads wrong ones again."""
     runs = Runs(catalog)
     runs.restore()
     runs.request(RunRequest(kind=RunKind.VERIFY, repair=True), trigger=Trigger.CLI)
@@ -248,10 +256,10 @@ def _ask_to_verify(catalog: Catalog) -> None:
 
 
 @contextmanager
-def _still(old: OldTree, *, in_place: bool) -> Iterator[None]:
-    """Hold the lock of an old tree that has one: neither a syncer like this one nor bandersnatch writes meanwhile."""
+def _lock_old_tree(old: OldTree, *, in_place: bool) -> Iterator[None]:
+    """Lock an old tree that has a lock file, so that neither bandersnatch nor another syncer writes to it."""
     lock = -1
-    if not in_place:  # else it is the volume's own
+    if not in_place:  # otherwise the volume holds it
         with suppress(OSError):
             lock = os.open(old.web.parent / ".lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -259,14 +267,14 @@ def _still(old: OldTree, *, in_place: bool) -> Iterator[None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise VolumeInUseError(f"a syncer writes to {old.web}. Stop that one first") from None
+                raise VolumeInUseError(f"another syncer writes to {old.web}; stop it first") from None
         yield
     finally:
         if lock >= 0:
             os.close(lock)
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same_directory(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:
@@ -274,11 +282,11 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _check_file_system(old: OldTree, data: Path) -> None:
-    """Raise where hard links cannot reach; two mounts of one file system show only when a link is tried."""
+    """Raise if hard links are impossible; two mounts of one file system fail only when a file is linked."""
     packages = old.web / "packages"
     devices = {path.stat().st_dev for path in (packages, data) if path.is_dir()}
     if len(devices) > 1:
         raise VolumeError(
-            f"{old.web} and MIRROR_DATA ({data}) are on two file systems, which hard links cannot cross: "
-            "point MIRROR_DATA to a directory on the old tree's disk, or copy the old tree to the new disk first"
+            f"{old.web} and MIRROR_DATA ({data}) are on different file systems, so hard links are impossible; "
+            "point MIRROR_DATA to the old tree's disk, or copy the old tree to the new disk first"
         )

@@ -211,7 +211,9 @@ class FileTransfer:
                 f"{place}.metadata" in claims.damaged or await self._metadata.fits(file, place)
             ):
                 return place, True
-        raise FileRejectedError("both of its places hold other content or metadata, and no URL ever changes its bytes")
+        raise FileRejectedError(
+            "both possible paths hold other content or metadata, and a URL never changes its content"
+        )
 
     async def _fetch(self, file: File, incoming: AnyIncoming, *, priority: Priority) -> None:
         """Download into a temporary until its hash is right."""
