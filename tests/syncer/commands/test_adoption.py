@@ -1,4 +1,4 @@
-"""Another program's tree becomes the mirror: nothing is fetched, no client notices, and nothing good is lost."""
+"""Adoption of another program's tree: it downloads nothing, breaks no URL and loses no good file."""
 
 import asyncio
 import hashlib
@@ -35,13 +35,13 @@ SDIST = "six-1.0.tar.gz"
 
 @pytest.fixture
 def old(site: Site) -> OldMirror:
-    """bandersnatch's tree, where the mirror's own is to be."""
+    """A bandersnatch tree at the place of the mirror's own tree."""
     return OldMirror(site.web)
 
 
 @pytest.fixture
 def six(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> fakepypi.Project:
-    """A project that the old tree has whole."""
+    """A project whose files the old tree has completely."""
     project = pypi.index.project("six")
     project.upload("1.0", requires_python=">=3.8")
     site.select("six")
@@ -50,26 +50,26 @@ def six(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> fakepypi.Project
 
 
 def settings(site: Site) -> Settings:
-    """Return what the syncer is told."""
+    """Return the syncer's settings."""
     return Settings.model_validate(
         {"data": site.data, "state": site.state, "policy": site.policy, "upstream": site.upstream, "disk_reserve": 0.0}
     )
 
 
 async def adopted(site: Site, *, source: Path | None = None, hashing: bool = False, dry_run: bool = False) -> Report:
-    """Adopt, and return the report."""
+    """Adopt a tree and return the report."""
     return await adopt(settings(site), source=source, hashing=hashing, dry_run=dry_run)
 
 
 async def command(site: Site, *arguments: str) -> tuple[int, str, str]:
-    """Run the command to its end."""
+    """Run a command to its end."""
     process = await start(site, *arguments, quiet=False)
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
 
 async def start(site: Site, *arguments: str, quiet: bool = True) -> Process:
-    """Start the command in a process of its own."""
+    """Start a command in a process of its own."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -81,13 +81,13 @@ async def start(site: Site, *arguments: str, quiet: bool = True) -> Process:
     )
 
 
-def fetched(pypi: fakepypi.FakePyPI) -> list[str]:
-    """Return the files that upstream was asked for."""
+def downloaded(pypi: fakepypi.FakePyPI) -> list[str]:
+    """Return the files that were requested from upstream."""
     return [path for path in pypi.log.paths() if "packages" in path]
 
 
 def snapshot(directory: Path) -> dict[str, Any]:
-    """Return all that lies in a directory, and how it lies there."""
+    """Return the content of everything in a directory."""
     return {
         str(path): path.read_bytes() if path.is_file() else None
         for path in sorted(directory.rglob("*"))
@@ -98,8 +98,10 @@ def snapshot(directory: Path) -> dict[str, Any]:
 # The story
 
 
-async def test_tree_is_adopted_in_place(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
-    """All that the old tree has right is adopted while clients install; the first sync fetches nothing of it."""
+async def test_tree_in_place_is_adopted_while_clients_install(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
+) -> None:
+    """An adoption takes over all correct files while clients install; the first sync downloads none of them."""
     for name in ("six", "foo-bar"):
         for number in range(6):
             pypi.index.project(name).upload(f"1.{number}")
@@ -118,12 +120,14 @@ async def test_tree_is_adopted_in_place(site: Site, pypi: fakepypi.FakePyPI, old
     with installing(site.web, "six", "foo-bar", remembered=[]):
         run = await site.sync()
     assert (run.state, run.counts.files_fetched) == (RunState.SUCCEEDED, 0)
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
     site.assert_whole()
 
 
-async def test_old_names_leave_after_their_grace(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
-    """A long URL works throughout its grace; then its file and its directory go, and what nginx maps it to is there."""
+async def test_old_names_are_removed_after_their_grace_period(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
+) -> None:
+    """A long URL works during its grace period; then its file and directory leave, and nginx serves the short path."""
     pypi.index.project("six").upload("1.0")
     old.write(pypi.index.project("six"))
     site.select("six", grace="1h")
@@ -145,10 +149,10 @@ async def test_old_names_leave_after_their_grace(site: Site, pypi: fakepypi.Fake
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_old_names_of_a_quarantined_project_leave_at_once(
+async def test_old_names_of_a_quarantined_project_are_removed_at_once(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror
 ) -> None:
-    """A long URL's grace ends with a quarantine: neither name of an adopted file outlives the run."""
+    """A quarantine ends the grace period of old names: the run removes both names of an adopted file."""
     project = pypi.index.project("six")
     project.upload("1.0")
     old.write(project)
@@ -165,8 +169,8 @@ async def test_old_names_of_a_quarantined_project_leave_at_once(
     site.assert_whole()
 
 
-async def test_files_are_linked_not_copied(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
-    """An adopted file is the old one by another name, and so is its metadata."""
+async def test_files_are_hard_links(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
+    """An adopted file and its metadata are hard links of the old ones."""
     await adopted(site)
 
     place = site.web / site.published("six").places[WHEEL]
@@ -175,10 +179,10 @@ async def test_files_are_linked_not_copied(site: Site, old: OldMirror, six: fake
     assert place.with_name(f"{WHEEL}.metadata").samefile(wheel.with_name(f"{WHEEL}.metadata"))
 
 
-async def test_tree_elsewhere_is_left_as_it_is(
+async def test_tree_in_another_directory_is_not_changed(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project, tmp_path: Path
 ) -> None:
-    """A tree adopted from another directory loses nothing, and can be removed whole afterwards."""
+    """An adoption from another directory changes nothing there, and that directory can be deleted afterwards."""
     web = tmp_path / "old" / "web"
     web.parent.mkdir()
     shutil.move(site.web, web)
@@ -190,12 +194,14 @@ async def test_tree_elsewhere_is_left_as_it_is(
     assert snapshot(web) == before
     shutil.rmtree(web)
     run = await site.sync()
-    assert (run.state, fetched(pypi)) == (RunState.SUCCEEDED, [])
+    assert (run.state, downloaded(pypi)) == (RunState.SUCCEEDED, [])
     site.assert_whole()
 
 
-async def test_html_alone_is_enough(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project) -> None:
-    """A page in HTML, which has no sizes, is adopted too; ours has the sizes that the files have."""
+async def test_html_page_is_adopted_with_file_sizes(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project
+) -> None:
+    """A project with only an HTML page is adopted; the new page has the real file sizes."""
     (site.web / "simple/six/index.v1_json").unlink()
 
     report = await adopted(site)
@@ -204,11 +210,13 @@ async def test_html_alone_is_enough(site: Site, pypi: fakepypi.FakePyPI, old: Ol
     assert {file.size for file in site.published("six").files.values()} == {len(f.content) for f in six.files}
     assert site.published("six").files[SDIST].requires_python == ">=3.8"
     await site.sync()
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
 
 
-async def test_old_forms_of_pages_never_grow_old(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
-    """The old web server's name for the HTML page leads to ours, of the project and of the list."""
+async def test_old_forms_of_pages_redirect_to_the_new_ones(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project
+) -> None:
+    """The old web server's names of HTML pages redirect to the new pages, for projects and for the list."""
     (site.web / "simple/index.v1_html").write_text("old")
     await adopted(site)
 
@@ -220,8 +228,10 @@ async def test_old_forms_of_pages_never_grow_old(site: Site, pypi: fakepypi.Fake
 
 
 @pytest.mark.parametrize("directory", ["f/foo-bar", "Foo.Bar"])
-async def test_other_page_directories(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, directory: str) -> None:
-    """Pages a directory deeper (hash-index), or under the name as it was spelt, are found, and lead to ours then."""
+async def test_pages_in_other_directories_are_adopted(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, directory: str
+) -> None:
+    """Pages one directory deeper (hash-index) or under an unnormalized name are adopted and then redirect."""
     pypi.index.project("foo-bar").upload("1.0")
     old.write(pypi.index.project("foo-bar"), directory=directory)
     site.select("foo-bar")
@@ -234,11 +244,11 @@ async def test_other_page_directories(site: Site, pypi: fakepypi.FakePyPI, old: 
         ours = site.web / "simple/foo-bar" / ("index.html" if "html" in form else form)
         assert (site.web / "simple" / directory / form).samefile(ours)
     await site.sync()
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
 
 
-async def test_withdrawal_spares_deeper_pages(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
-    """By ``hash-index``, f's directory holds the pages of foo: they stay when f leaves the mirror."""
+async def test_withdrawal_keeps_pages_below_the_directory(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
+    """With ``hash-index``, the directory of project f also holds foo's pages; they stay when f leaves the mirror."""
     for name in ("f", "foo", "six"):
         pypi.index.project(name).upload("1.0")
         old.write(pypi.index.project(name), directory=f"{name[0]}/{name}")
@@ -253,8 +263,8 @@ async def test_withdrawal_spares_deeper_pages(site: Site, pypi: fakepypi.FakePyP
     assert snapshot(site.web / "simple/f/foo") == foo
 
 
-async def test_shadowmire_tree(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
-    """shadowmire's ``index.html`` is a symlink to its neighbour; both are ours in the end."""
+async def test_shadowmire_tree_is_adopted(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
+    """An adoption replaces shadowmire's ``index.html``, a symlink, and the page beside it."""
     page = site.web / "simple/six"
     (page / "index.v1_json").unlink()
     (page / "index.html").unlink()
@@ -268,10 +278,10 @@ async def test_shadowmire_tree(site: Site, pypi: fakepypi.FakePyPI, six: fakepyp
     site.assert_whole()
 
 
-async def test_own_tree_from_elsewhere(
+async def test_own_tree_without_catalog_is_adopted_from_another_directory(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project, tmp_path: Path
 ) -> None:
-    """A tree of this very program whose catalog was lost is adopted from another directory."""
+    """A tree of this program whose catalog was lost can be adopted from another directory."""
     await adopted(site)
     shutil.rmtree(site.state)
     site.state.mkdir()
@@ -285,15 +295,15 @@ async def test_own_tree_from_elsewhere(
     assert report.files_adopted == 2
     site.assert_whole()
     await site.sync()
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
 
 
 # Again, and in the middle
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_killed_adoption_goes_on(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, seed: int) -> None:
-    """An adoption killed at any moment leaves every page and URL working; the next one ends with all there is."""
+async def test_killed_adoption_resumes(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, seed: int) -> None:
+    """An adoption killed at any moment leaves each page and URL working; the next one adopts the rest."""
     names = [f"project{number}" for number in range(40)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -313,16 +323,16 @@ async def test_killed_adoption_goes_on(site: Site, pypi: fakepypi.FakePyPI, old:
     assert report.projects_adopted + report.projects_kept == len(names)
     assert old.urls() == lock_file
     run = await site.sync()
-    assert (run.state, fetched(pypi)) == (RunState.SUCCEEDED, [])
+    assert (run.state, downloaded(pypi)) == (RunState.SUCCEEDED, [])
     assert old.urls() == []
     assert site.pages() == sorted(names)
     site.assert_whole()
 
 
-async def test_visible_page_without_its_row(
+async def test_adoption_killed_before_the_row_still_retires_old_names(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broken off between a page and its row, the old page is gone; the old names leave all the same."""
+    """If an adoption stops between page and row, the next one still retires the old names."""
     site.select("six", grace="0m")
 
     def refuse(*_: object, **__: object) -> None:
@@ -337,12 +347,12 @@ async def test_visible_page_without_its_row(
     await adopted(site)
     run = await site.sync()
 
-    assert (run.state, fetched(pypi), old.urls()) == (RunState.SUCCEEDED, [], [])
+    assert (run.state, downloaded(pypi), old.urls()) == (RunState.SUCCEEDED, [], [])
     site.assert_whole()
 
 
-async def test_half_adopted_tree_is_not_synced(site: Site, six: fakepypi.Project) -> None:
-    """Between an adoption that broke off and its end nothing else writes; the refusal says what to do."""
+async def test_half_adopted_tree_refuses_a_sync(site: Site, six: fakepypi.Project) -> None:
+    """No other command writes to a half adopted tree; the error says what to do."""
     await adopted(site)
     site.sql("UPDATE about SET value = '/old' WHERE key = 'adopting'")
 
@@ -352,8 +362,8 @@ async def test_half_adopted_tree_is_not_synced(site: Site, six: fakepypi.Project
     assert (await site.sync()).state is RunState.SUCCEEDED
 
 
-async def test_one_adoption_at_a_time(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
-    """Another tree waits until the one that was begun is adopted; one that is no more is waited for by nobody."""
+async def test_second_adoption_waits_for_an_unfinished_one(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
+    """An unfinished adoption blocks that of another tree, unless its own tree no longer exists."""
     other = tmp_path / "other"
     shutil.copytree(site.web, other / "web")
     await adopted(site)
@@ -366,8 +376,8 @@ async def test_one_adoption_at_a_time(site: Site, six: fakepypi.Project, tmp_pat
     assert (await site.sync()).state is RunState.SUCCEEDED
 
 
-async def test_stopped_adoption_goes_on(site: Site, old: OldMirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM lets the current projects finish and begins no other; the error names what goes on."""
+async def test_stopped_adoption_resumes(site: Site, old: OldMirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After SIGTERM an adoption finishes its current projects and starts no other; the error says how to resume."""
     names = [f"project{number}" for number in range(100)]
     for name in names:
         old.write_page(name, [])
@@ -390,8 +400,8 @@ async def test_stopped_adoption_goes_on(site: Site, old: OldMirror, monkeypatch:
     site.assert_whole()
 
 
-async def test_nothing_is_left_to_do_the_second_time(site: Site, six: fakepypi.Project) -> None:
-    """A second adoption keeps what the first one made, byte by byte."""
+async def test_second_adoption_changes_nothing(site: Site, six: fakepypi.Project) -> None:
+    """A second adoption leaves the pages of the first one byte for byte."""
     await adopted(site)
     pages = snapshot(site.web)
 
@@ -401,8 +411,8 @@ async def test_nothing_is_left_to_do_the_second_time(site: Site, six: fakepypi.P
     assert snapshot(site.web) == pages
 
 
-async def test_published_project_wins(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
-    """What this mirror publishes already is not touched by an adoption into it; the rest is added."""
+async def test_published_project_is_not_adopted_again(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+    """An adoption into a mirror adds projects and changes none that the mirror publishes already."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six")
@@ -422,8 +432,8 @@ async def test_published_project_wins(site: Site, pypi: fakepypi.FakePyPI, tmp_p
     assert site.filenames("idna") == {"idna-1.0.tar.gz", "idna-1.0-py3-none-any.whl"}
 
 
-async def test_verify_with_repair_follows(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
-    """A file that is wrong in content alone is adopted, found by the verify that was asked for, and fetched anew."""
+async def test_verify_with_repair_is_queued(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
+    """A file with wrong content is adopted; the queued verify finds it and downloads it again."""
     (wheel,) = site.web.glob(f"packages/??/??/*/{WHEEL}")
     wheel.write_bytes(same_directory(wheel.read_bytes()))
 
@@ -434,15 +444,15 @@ async def test_verify_with_repair_follows(site: Site, pypi: fakepypi.FakePyPI, s
         (verify,) = running.mirror.catalog.runs.page(kind=RunKind.VERIFY, whole=True, limit=5)
         await running.ended(verify)
 
-    assert [path.rpartition("/")[2] for path in fetched(pypi)] == [WHEEL]
+    assert [path.rpartition("/")[2] for path in downloaded(pypi)] == [WHEEL]
     site.assert_whole()
 
 
 # What is wrong
 
 
-async def test_hashing_first_leaves_the_wrong_out(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
-    """With ``--hash`` a wrong file is never named by a page of ours; the next sync fetches it."""
+async def test_hashing_skips_wrong_files(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
+    """With ``--hash``, no page ever names a file with wrong content; the next sync downloads it."""
     (wheel,) = site.web.glob(f"packages/??/??/*/{WHEEL}")
     wheel.write_bytes(same_directory(wheel.read_bytes()))
 
@@ -451,14 +461,14 @@ async def test_hashing_first_leaves_the_wrong_out(site: Site, pypi: fakepypi.Fak
     assert (report.files_adopted, report.files_left_out, report.incomplete) == (1, 1, True)
     assert site.filenames("six") == {SDIST}
     await site.sync()
-    assert [path.rpartition("/")[2] for path in fetched(pypi)] == [WHEEL]
+    assert [path.rpartition("/")[2] for path in downloaded(pypi)] == [WHEEL]
     site.assert_whole()
 
 
-async def test_missing_and_truncated_files_are_left_out(
+async def test_missing_and_truncated_files_are_skipped(
     site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project
 ) -> None:
-    """Files not there, or not of their size, are left out; once synced, no long URL hides the right content."""
+    """Missing and truncated files are skipped; after a sync each long URL serves the right content."""
     six.upload("2.0", wheel=False)
     old.write(six)
     site.select("six", grace="0m")
@@ -472,15 +482,13 @@ async def test_missing_and_truncated_files_are_left_out(
     assert (report.files_adopted, report.files_left_out) == (1, 2)
     assert site.filenames("six") == {"six-2.0.tar.gz"}
     await site.sync()
-    assert {path.rpartition("/")[2] for path in fetched(pypi)} == {WHEEL, SDIST}
+    assert {path.rpartition("/")[2] for path in downloaded(pypi)} == {WHEEL, SDIST}
     assert wheel.read_bytes() == six.releases["1.0"].files[WHEEL].content
     site.assert_whole()
 
 
-async def test_metadata_is_only_believed_when_it_is_right(
-    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project
-) -> None:
-    """Metadata that is not what the page promises is not linked: the wheel's own is written instead."""
+async def test_wrong_metadata_is_replaced(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project) -> None:
+    """Metadata that does not match the page is not linked; the wheel's own metadata is written instead."""
     (beside,) = site.web.glob(f"packages/??/??/*/{WHEEL}.metadata")
     right = beside.read_bytes()
     beside.write_bytes(b"wrong")
@@ -492,8 +500,8 @@ async def test_metadata_is_only_believed_when_it_is_right(
     site.assert_whole()
 
 
-async def test_tree_without_metadata(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
-    """A tree from before metadata files is adopted without; the first sync reads them from the wheels."""
+async def test_tree_without_metadata_is_adopted(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror) -> None:
+    """A tree without metadata files is adopted; the first sync reads the metadata from the wheels."""
     pypi.index.project("six").upload("1.0")
     old.write(pypi.index.project("six"), metadata=False)
     site.select("six")
@@ -503,7 +511,7 @@ async def test_tree_without_metadata(site: Site, pypi: fakepypi.FakePyPI, old: O
     await site.sync()
 
     assert site.published("six").files[WHEEL].core_metadata
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
     site.assert_whole()
 
 
@@ -522,8 +530,8 @@ async def test_tree_without_metadata(site: Site, pypi: fakepypi.FakePyPI, old: O
         "file:///etc/passwd",
     ],
 )
-async def test_hostile_links(site: Site, old: OldMirror, tmp_path: Path, url: str) -> None:
-    """A link that climbs out, or leads over a symlink, adopts nothing, wherever it leads."""
+async def test_hostile_links_are_not_adopted(site: Site, old: OldMirror, tmp_path: Path, url: str) -> None:
+    """A link out of the tree, or through a symlink, adopts no file."""
     secret = tmp_path / "secret" / "six-1.0.zip"
     secret.parent.mkdir()
     secret.write_bytes(b"secret")
@@ -541,10 +549,10 @@ async def test_hostile_links(site: Site, old: OldMirror, tmp_path: Path, url: st
     assert secret.stat().st_nlink == 1
 
 
-async def test_symlinked_pages_and_projects(
+async def test_symlinks_out_of_the_tree_are_not_followed(
     site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project, tmp_path: Path
 ) -> None:
-    """Neither a page nor a page's directory is read, or written, through a symlink that leads out."""
+    """An adoption reads and writes no page through a symlink that leads out of the tree."""
     outside = tmp_path / "outside"
     shutil.move(site.web / "simple/six", outside)
     (site.web / "simple/six").symlink_to(outside)
@@ -557,8 +565,10 @@ async def test_symlinked_pages_and_projects(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"<html>login</html>", b'{"meta":{},"name":"other","files":[]}'])
-async def test_damaged_pages(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project, body: bytes) -> None:
-    """A page that is none costs its project alone, and the first sync mends it."""
+async def test_damaged_page_fails_only_its_project(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.Project, body: bytes
+) -> None:
+    """A damaged page fails only its own project, and the first sync repairs it."""
     pypi.index.project("idna").upload("1.0")
     OldMirror(site.web).write(pypi.index.project("idna"))
     site.select("six", "idna")
@@ -572,8 +582,8 @@ async def test_damaged_pages(site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.
     site.assert_whole()
 
 
-async def test_page_without_hash(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
-    """A page that gives md5 alone proves nothing of its files: they are not adopted, and stay."""
+async def test_files_without_sha256_are_not_adopted(site: Site, old: OldMirror, six: fakepypi.Project) -> None:
+    """Files whose page gives only an md5 are not adopted, and stay where they are."""
     page = site.web / "simple/six"
     for form in page.iterdir():
         form.write_text(form.read_text().replace("sha256", "md5"))
@@ -586,10 +596,10 @@ async def test_page_without_hash(site: Site, old: OldMirror, six: fakepypi.Proje
 
 
 @pytest.mark.parametrize("place", ["json/six", "pypi/six/json"])
-async def test_legacy_json_tells_more(
+async def test_legacy_json_completes_pages(
     site: Site, old: OldMirror, pypi: fakepypi.FakePyPI, six: fakepypi.Project, place: str
 ) -> None:
-    """bandersnatch's copy of the legacy JSON tells sizes that HTML does not, and hashes that md5 pages do not."""
+    """bandersnatch's legacy JSON supplies the sizes that HTML lacks, and the sha256 that md5 pages lack."""
     six.upload("2.0")
     old.write(six, json_too=False)
     document = site.web / place
@@ -609,12 +619,14 @@ async def test_legacy_json_tells_more(
     assert (report.files_adopted, report.files_left_out) == (3, 1)
     assert all(file.upload_time for file in site.published("six").files.values())
     await site.sync()
-    assert [path.rpartition("/")[2] for path in fetched(pypi)] == [WHEEL]
+    assert [path.rpartition("/")[2] for path in downloaded(pypi)] == [WHEEL]
     site.assert_whole()
 
 
-async def test_taken_place(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project) -> None:
-    """Where the short path holds other content, a file keeps its long path, and both contents stay."""
+async def test_occupied_short_path_keeps_the_long_path(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project
+) -> None:
+    """A file keeps its long path if its short path holds other content; both contents stay."""
     file = next(file for file in six.files if file.filename == SDIST)
     short = site.web / "packages" / file.blake2b_256[:2] / SDIST
     short.parent.mkdir(exist_ok=True)
@@ -626,14 +638,16 @@ async def test_taken_place(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, 
     assert site.published("six").places[SDIST] == file.path
     assert short.read_bytes() == b"other"
     await site.sync()
-    assert fetched(pypi) == []
+    assert downloaded(pypi) == []
 
 
 # What is not to be adopted
 
 
-async def test_policy_decides(site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project) -> None:
-    """Projects that are not selected are left alone, and so are releases; both are reported."""
+async def test_unselected_projects_and_releases_are_skipped(
+    site: Site, pypi: fakepypi.FakePyPI, old: OldMirror, six: fakepypi.Project
+) -> None:
+    """An adoption skips unselected projects and releases, and reports both."""
     pypi.index.project("evil").upload("1.0")
     old.write(pypi.index.project("evil"))
     six.upload("2.0")
@@ -650,8 +664,8 @@ async def test_policy_decides(site: Site, pypi: fakepypi.FakePyPI, old: OldMirro
     assert old.urls() == lock_file
 
 
-async def test_dry_run_touches_nothing(site: Site, six: fakepypi.Project) -> None:
-    """``--dry-run`` tells what would be done, and writes nothing to the tree."""
+async def test_dry_run_changes_nothing(site: Site, six: fakepypi.Project) -> None:
+    """``--dry-run`` shows what an adoption would do, and writes nothing to the tree."""
     before = snapshot(site.data)
 
     report = await adopted(site, dry_run=True)
@@ -660,8 +674,8 @@ async def test_dry_run_touches_nothing(site: Site, six: fakepypi.Project) -> Non
     assert snapshot(site.data) == before
 
 
-async def test_unadopted_tree_is_refused(site: Site, six: fakepypi.Project) -> None:
-    """A sync over another program's pages writes nothing, and names the command that makes them ours."""
+async def test_sync_of_an_unadopted_tree_is_refused(site: Site, six: fakepypi.Project) -> None:
+    """A sync refuses another program's pages, writes nothing, and names the command that adopts them."""
     before = snapshot(site.data)
 
     code, _, err = await command(site, "sync")
@@ -671,8 +685,8 @@ async def test_unadopted_tree_is_refused(site: Site, six: fakepypi.Project) -> N
     assert snapshot(site.data) == before
 
 
-async def test_command_tells_what_it_did(site: Site, six: fakepypi.Project) -> None:
-    """The command ends with 3 where something was left out, 0 where nothing was; the report is one document."""
+async def test_command_reports_the_result(site: Site, six: fakepypi.Project) -> None:
+    """The command exits with 3 if something was skipped, otherwise 0, and prints the report as one JSON document."""
     (wheel,) = site.web.glob(f"packages/??/??/*/{WHEEL}")
     wheel.unlink()
 
@@ -683,16 +697,16 @@ async def test_command_tells_what_it_did(site: Site, six: fakepypi.Project) -> N
     assert any(json.loads(line).get("file") == WHEEL for line in err.splitlines())
 
 
-async def test_no_tree_is_an_error(site: Site, tmp_path: Path) -> None:
-    """Where there is no tree the error says what one is, and nothing is made."""
+async def test_missing_tree_is_an_error(site: Site, tmp_path: Path) -> None:
+    """If there is no tree, the error says what a tree is, and nothing is created."""
     site.select("six")
     with pytest.raises(VolumeError, match="--from"):
         await adopted(site, source=tmp_path / "nowhere")
     assert list(site.data.iterdir()) == []
 
 
-async def test_held_trees_are_refused(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
-    """While a service holds either tree, nothing is adopted, and the service's next start is not in the way."""
+async def test_locked_trees_are_refused(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
+    """An adoption refuses a locked tree, and does not block the next start of the service."""
     await adopted(site)
     (tmp_path / "other").mkdir()
     other = Site(tmp_path / "other", upstream=site.upstream)
@@ -707,8 +721,8 @@ async def test_held_trees_are_refused(site: Site, six: fakepypi.Project, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
-async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
-    """A tree that hard links cannot reach is an error with its remedy, before anything is done."""
+async def test_tree_on_another_file_system_is_refused(site: Site, six: fakepypi.Project, tmp_path: Path) -> None:
+    """A tree on another file system is refused before anything changes; the error says what to do."""
     elsewhere = Path("/dev/shm") / f"adopt-{os.getpid()}"
     shutil.move(site.web, elsewhere)
     try:
@@ -721,8 +735,8 @@ async def test_other_file_system_is_refused(site: Site, six: fakepypi.Project, t
 
 
 @pytest.mark.proves("reliability/upstream")
-def test_entry_of_an_old_document_costs_only_itself() -> None:
-    """An entry of an old legacy JSON that is none, or holds what a strict parser refuses, costs no other file."""
+def test_invalid_legacy_entry_fails_alone() -> None:
+    """An invalid entry of an old legacy JSON affects no other file."""
     good = {"filename": "six-1.0.zip", "url": "/packages/six-1.0.zip", "digests": {"sha256": "ab" * 32}}
     bad = [None, 7, {}, good | {"filename": 7}, good | {"filename": "six-2.0.zip", "digests": None}]
     cut = good | {"filename": "six-3.0.zip", "yanked": True, "yanked_reason": "cut \ud83d", "score": float("nan")}
@@ -732,7 +746,7 @@ def test_entry_of_an_old_document_costs_only_itself() -> None:
     assert (page.files[1].yanked, len(page.refused)) == ("cut \ufffd", len(bad))
 
 
-def test_legacy_document_past_all_bounds() -> None:
-    """An old tree's legacy JSON of millions of entries is refused before it is made into objects."""
+def test_huge_legacy_document_is_refused() -> None:
+    """An old legacy JSON with millions of entries is refused before it becomes objects in memory."""
     with pytest.raises(InvalidPageError, match="too large"):
         parse_legacy_page(b"[" + b"0," * 4_000_001, name=NormalizedName("six"), url="http://old.invalid/simple/six/")

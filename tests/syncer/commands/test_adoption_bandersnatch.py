@@ -1,4 +1,4 @@
-"""What the real bandersnatch wrote becomes the mirror, while the real pip goes on installing from it."""
+"""The mirror adopts a tree of the real bandersnatch while the real pip installs from it."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ Mirror = Callable[[Site, str], Coroutine[None, None, None]]
 
 @pytest.fixture(scope="session")
 def bandersnatch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program, in an environment of its own."""
+    """Return the program, installed in an environment of its own."""
     home = tmp_path_factory.mktemp("bandersnatch") / "venv"
     subprocess.run([sys.executable, "-m", "venv", home], check=True)
     subprocess.run([home / "bin/pip", "install", "--quiet", "--disable-pip-version-check", BANDERSNATCH], check=True)
@@ -45,7 +45,7 @@ def bandersnatch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mirrored(bandersnatch: Path) -> Mirror:
-    """Return what runs it over a site, into the place that is to be ours."""
+    """Return a function that runs bandersnatch at the place of the mirror's own tree."""
 
     async def mirror(site: Site, settings: str) -> None:
         configuration = site.data.parent / "bandersnatch.conf"
@@ -60,14 +60,14 @@ def mirrored(bandersnatch: Path) -> Mirror:
 
 
 async def run(command: list[str], environment: dict[str, str]) -> None:
-    """Run a program to its end without stopping the server."""
+    """Run a program to its end without blocking the server."""
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=DEVNULL, stderr=PIPE)
     _, err = await process.communicate()
     assert process.returncode == 0, err.decode()
 
 
 async def adopted(site: Site) -> None:
-    """Adopt what lies where the mirror's tree is to be."""
+    """Adopt the tree at the mirror's own place."""
     settings = Settings.model_validate(
         {"data": site.data, "state": site.state, "policy": site.policy, "upstream": site.upstream, "disk_reserve": 0.0}
     )
@@ -76,15 +76,15 @@ async def adopted(site: Site) -> None:
 
 
 async def pip_download(base: str, to: Path) -> None:
-    """Let the real pip fetch a project."""
+    """Download a project with the real pip."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
     command += ["--isolated", "--index-url", f"{base}/simple/", "--dest", str(to), "six"]
     await run(command, dict(os.environ))
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_bandersnatch_tree(site: Site, pypi: fakepypi.FakePyPI, mirrored: Mirror, way: str) -> None:
-    """However it was configured, its tree is adopted whole: no client notices, and the first sync fetches nothing."""
+async def test_bandersnatch_tree_is_adopted(site: Site, pypi: fakepypi.FakePyPI, mirrored: Mirror, way: str) -> None:
+    """Any configuration of bandersnatch is adopted: no client notices, and the first sync downloads nothing."""
     for name in ("six", "foo-bar", "Zope.Interface"):
         for version in ("1.0", "1.1"):
             pypi.index.project(name).upload(version, requires_python=">=3.8")

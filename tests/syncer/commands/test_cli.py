@@ -1,4 +1,4 @@
-"""The command line, as a person and a script use it."""
+"""The command line, as people and scripts use it."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from syncer.site import Site
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -46,7 +46,7 @@ async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done
 
 
 async def pass_on(lines: asyncio.StreamReader, told: asyncio.Queue[dict[str, object]] | None) -> None:
-    """Read a log to its end, so that its writer never waits; put each event into a queue, if there is one."""
+    """Read a log to its end, so that its writer never blocks; put each event into the queue, if there is one."""
     async for line in lines:
         if told is not None:
             told.put_nowait(json.loads(line))
@@ -60,7 +60,7 @@ async def service(
     told: asyncio.Queue[dict[str, object]] | None = None,
     **environment: str,
 ) -> AsyncIterator[str]:
-    """Run `serve` until the block ends; yield where it listens."""
+    """Run `serve` until the block ends; yield its address."""
     if listen is None:
         with socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -88,15 +88,15 @@ async def service(
 
 @pytest.fixture
 def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A host that is to mirror one small project."""
+    """A host that mirrors one small project."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     return site
 
 
 @pytest.mark.proves("security/upstream")
-def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Control characters that upstream smuggled into an error are shown as what they are; its lines stay lines."""
+def test_control_characters_in_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters in an error from upstream are escaped; line breaks stay."""
     with pytest.raises(typer.Exit):
         _fail(MirrorError("http://x/\x1b[2J\x9b: no answer\nsecond line"))
 
@@ -107,8 +107,8 @@ def test_error_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.proves("security/containers")
-async def test_published_tree_is_for_all_to_read_under_any_umask(six: Site) -> None:
-    """What a sync publishes nginx, another user, can read, also where the syncer was started under umask 077."""
+async def test_published_tree_is_readable_under_any_umask(six: Site) -> None:
+    """nginx, another user, can read the published tree even if the syncer runs with umask 077."""
     before = os.umask(0o077)
     try:
         done = await mirror_syncer(six, "sync")
@@ -123,8 +123,8 @@ async def test_published_tree_is_for_all_to_read_under_any_umask(six: Site) -> N
     assert stat.S_IMODE((six.web.parent / ".withdrawn").stat().st_mode) == 0o700
 
 
-async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:
-    """`sync` ends with 0 and the run's document on standard output; the log is JSON, a line an event."""
+async def test_sync_prints_the_run_and_exits_0(six: Site) -> None:
+    """A successful `sync` exits with 0 and prints its run as JSON; each log line is one JSON event."""
     done = await mirror_syncer(six, "sync")
 
     assert done.code == 0
@@ -133,7 +133,7 @@ async def test_sync_prints_the_run_and_succeeds(six: Site) -> None:
 
 
 async def test_incomplete_sync_exits_3(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A sync that left something out ends with 3, and its log names what and why."""
+    """An incomplete sync exits with 3, and its log names each missing file with the reason."""
     pypi.faults.on_file("six-1.0.tar.gz").corrupt()
 
     done = await mirror_syncer(six, "sync")
@@ -143,8 +143,8 @@ async def test_incomplete_sync_exits_3(six: Site, pypi: fakepypi.FakePyPI) -> No
     assert (line["project"], line["file"]) == ("six", "six-1.0.tar.gz")
 
 
-async def test_every_wrong_setting_is_told_at_once(six: Site) -> None:
-    """Wrong and unknown settings end with 2, all of them named, nothing begun."""
+async def test_wrong_settings_are_listed_and_exit_2(six: Site) -> None:
+    """Wrong and unknown settings exit with 2 before anything starts; the error lists all of them."""
     done = await mirror_syncer(
         six, "sync", MIRROR_CONNECTIONS="many", MIRROR_CONNECTION="3", MIRROR_SCHEDULE="never", MIRROR_TZ="Mars/Base"
     )
@@ -158,7 +158,7 @@ async def test_every_wrong_setting_is_told_at_once(six: Site) -> None:
 
 
 async def test_wrong_policy_exits_2(six: Site) -> None:
-    """A wrong mirror.toml ends with 2 and names the key."""
+    """A wrong mirror.toml exits with 2, and the error names the key."""
     six.policy.write_text('[mirror]\nproject = ["six"]\n')
 
     done = await mirror_syncer(six, "sync")
@@ -168,7 +168,7 @@ async def test_wrong_policy_exits_2(six: Site) -> None:
 
 
 async def test_check_names_each_mistake_with_its_line(six: Site) -> None:
-    """`check` of a wrong file ends with 2 and a line a mistake; it reads the file in use, another, or its input."""
+    """`check` exits with 2 and a line per mistake, for the file in use, another file or standard input."""
     wrong = '[mirror]\nprojects = ["a b"]\nlatest = 0\n'
     candidate = six.policy.with_name("candidate.toml")
     candidate.write_text(wrong)
@@ -186,8 +186,8 @@ async def test_check_names_each_mistake_with_its_line(six: Site) -> None:
     assert "create it or set MIRROR_POLICY" in absent.err
 
 
-async def test_check_counts_what_would_change(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`check` of a right file says how many projects come and leave, and what the guard holds back."""
+async def test_check_counts_the_changes(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`check` of a valid file counts the projects that come, leave, or are kept by the deletion guard."""
     names = [f"project-{number}" for number in range(5)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -213,8 +213,8 @@ async def test_check_counts_what_would_change(six: Site, pypi: fakepypi.FakePyPI
 
 
 @pytest.mark.proves("reliability/host")
-async def test_change_is_noticed_and_in_force_without_a_restart(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The service logs each change of mirror.toml within seconds, mistakes by their lines; the next run uses it."""
+async def test_policy_change_takes_effect_without_a_restart(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The service logs each change of mirror.toml within seconds, with the lines of mistakes; the next run uses it."""
     pypi.index.project("idna").upload("1.0")
     noticed = asyncio.Queue[dict[str, object]]()
     async with service(six, MIRROR_SCHEDULE="off", told=noticed) as listen, asyncio.timeout(60):
@@ -232,8 +232,8 @@ async def test_change_is_noticed_and_in_force_without_a_restart(six: Site, pypi:
     assert six.pages() == ["idna", "six"]
 
 
-async def test_wrong_name_exits_2(six: Site) -> None:
-    """A project that cannot be one is refused before anything is asked."""
+async def test_invalid_name_exits_2(six: Site) -> None:
+    """An invalid project name exits with 2 before any request."""
     done = await mirror_syncer(six, "sync", "/etc/x")
 
     assert done.code == 2
@@ -242,8 +242,10 @@ async def test_wrong_name_exits_2(six: Site) -> None:
 
 @pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize("names", [("leftpad",), ("six", "leftpad"), ("Left_Pad", "leftpad", "a", "b", "six")])
-async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakePyPI, names: tuple[str, ...]) -> None:
-    """`sync NAME` of what mirror.toml does not select says what to do, asks nobody, and does nothing by halves."""
+async def test_sync_of_an_unselected_project_exits_2(
+    six: Site, pypi: fakepypi.FakePyPI, names: tuple[str, ...]
+) -> None:
+    """`sync NAME` of an unselected project exits with 2, says what to do, and requests nothing."""
     done = await mirror_syncer(six, "sync", *names)
 
     assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
@@ -254,16 +256,16 @@ async def test_name_that_is_not_selected_exits_2(six: Site, pypi: fakepypi.FakeP
 
 
 @pytest.mark.proves("reliability/status")
-async def test_name_that_is_not_selected_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """So it does where a running service is asked."""
+async def test_service_refuses_a_sync_of_an_unselected_project(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A running service refuses `sync NAME` of an unselected project in the same way."""
     async with service(six, MIRROR_SCHEDULE="off") as listen:
         done = await mirror_syncer(six, "sync", "six", "leftpad", MIRROR_LISTEN=listen)
     assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
     assert "leftpad is not selected: give it a line in mirror.toml" in done.err
 
 
-async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`plan --offline` shows what a sync would do to each project and why, estimates nothing, and says so."""
+async def test_plan_offline_sends_no_request(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan --offline` shows the action and reason of each project, without an estimate, and says so."""
     done = await mirror_syncer(six, "plan", "--offline", "--json")
     shown = await mirror_syncer(six, "plan", "--offline")
 
@@ -276,8 +278,8 @@ async def test_plan_offline_asks_nobody(six: Site, pypi: fakepypi.FakePyPI) -> N
     assert not list(six.data.iterdir())
 
 
-async def test_plan_estimates_and_changes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`plan` asks upstream for pages alone, and writes nothing into the tree."""
+async def test_plan_requests_only_pages_and_writes_nothing(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` requests only pages from upstream, and writes nothing into the tree."""
     done = await mirror_syncer(six, "plan", "six")
 
     assert done.code == 0
@@ -289,8 +291,8 @@ async def test_plan_estimates_and_changes_nothing(six: Site, pypi: fakepypi.Fake
     assert not list(six.data.iterdir())
 
 
-async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """While the service holds the tree, `plan` is answered all the same, and does not disturb it."""
+async def test_plan_works_while_the_service_runs(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`plan` works while the service locks the tree, and does not disturb it."""
     async with service(six, MIRROR_SCHEDULE="off") as listen:
         await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
         done = await mirror_syncer(six, "plan", "--json", MIRROR_LISTEN=listen)
@@ -301,7 +303,7 @@ async def test_plan_beside_a_service(six: Site, pypi: fakepypi.FakePyPI) -> None
 
 @pytest.mark.proves("reliability/status")
 async def test_plan_in_a_pipe_cuts_no_cell(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """In a pipe each row of `plan` is one line, with names and reasons whole, however narrow a terminal would be."""
+    """In a pipe, each row of `plan` is one line with complete names and reasons, whatever the terminal's width."""
     name = "a-project-with-a-name-" + "x" * 150
     pypi.index.project(name).upload("1.0")
     site.select(name)
@@ -312,16 +314,16 @@ async def test_plan_in_a_pipe_cuts_no_cell(site: Site, pypi: fakepypi.FakePyPI) 
     assert f"{name.replace('-', '_')}-1.0.tar.gz" in done.out
 
 
-async def test_plan_of_a_silent_upstream(six: Site) -> None:
-    """Where upstream does not answer, `plan` ends with 1 and names what asks nobody."""
+async def test_plan_without_an_answer_from_upstream_exits_1(six: Site) -> None:
+    """If upstream does not answer, `plan` exits with 1 and recommends `plan --offline`."""
     done = await mirror_syncer(six, "plan", MIRROR_UPSTREAM="http://127.0.0.1:9")
 
     assert done.code == 1
     assert "plan --offline" in done.err
 
 
-async def test_absent_disk_is_refused(six: Site) -> None:
-    """A tree that is gone, under a catalog that knows projects, is an unmounted disk: exit 1, nothing written."""
+async def test_unmounted_disk_exits_1(six: Site) -> None:
+    """If the catalog has projects but the tree is missing, the disk is unmounted: exit code 1, nothing written."""
     await mirror_syncer(six, "sync")
     six.data.rename(six.data.with_name("unmounted"))
     six.data.mkdir()
@@ -333,8 +335,8 @@ async def test_absent_disk_is_refused(six: Site) -> None:
     assert not list(six.data.iterdir())
 
 
-async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """While the service holds the tree, `sync NAME` is done by it, and followed to its end."""
+async def test_sync_is_executed_by_the_running_service(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the service locks the tree, it executes `sync NAME`, and the command follows the run."""
     async with service(six, MIRROR_SCHEDULE="off") as listen:
         done = await mirror_syncer(six, "sync", "six", MIRROR_LISTEN=listen)
 
@@ -344,7 +346,7 @@ async def test_command_beside_a_service_goes_through_it(six: Site, pypi: fakepyp
 
 
 async def test_command_finds_a_service_by_its_socket(six: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
-    """With `MIRROR_LISTEN=unix:…` a command finds the service that listens there, also after one that was killed."""
+    """With `MIRROR_LISTEN=unix:…` a command finds the service, even after an earlier service was killed."""
     listen = f"unix:{tmp_path / 'syncer.sock'}"
     with socket(AF_UNIX) as killed:
         killed.bind(str(tmp_path / "syncer.sock"))
@@ -357,8 +359,8 @@ async def test_command_finds_a_service_by_its_socket(six: Site, pypi: fakepypi.F
     assert not (tmp_path / "syncer.sock").exists()
 
 
-async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A first start does not wait for the schedule; a second one, within the interval and by the same policy, does."""
+async def test_first_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A first start syncs at once; a second one within the interval, with the same policy, waits for the schedule."""
     gate = pypi.faults.on_page("six").gate()
     async with service(six):
         async with asyncio.timeout(10):
@@ -376,8 +378,8 @@ async def test_start_syncs_at_once(six: Site, pypi: fakepypi.FakePyPI) -> None:
         await six.pages_become(["idna", "six"])
 
 
-async def test_version_and_help_need_no_command(six: Site) -> None:
-    """`--version` and `--help` answer by themselves, without a setting or a tree."""
+async def test_version_and_help_need_no_settings(six: Site) -> None:
+    """`--version` and `--help` work without settings and without a tree."""
     version = await mirror_syncer(six, "--version")
     usage = await mirror_syncer(six, "--help")
 
@@ -385,8 +387,8 @@ async def test_version_and_help_need_no_command(six: Site) -> None:
     assert all(command in usage.out for command in ("serve", "sync", "verify", "plan", "adopt"))
 
 
-async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """With scope everything `plan` counts by action and reason, and estimates a project if it is named."""
+async def test_plan_of_everything_counts_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything, `plan` counts projects by action and reason, and estimates only named projects."""
     for name in ("alpha", "beta"):
         pypi.index.project(name).upload("1.0")
     site.everything()
@@ -400,8 +402,8 @@ async def test_plan_of_everything_is_numbers(site: Site, pypi: fakepypi.FakePyPI
     assert (beta["project"], beta["reason"]) == ("beta", "nothing to download")
 
 
-async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What two lists lacked, or whose page lost files, `plan` names: the guard asks a person who has seen them."""
+async def test_plan_of_everything_names_leaving_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything, `plan` names the projects that would leave or lose files."""
     for name in ("alpha", "beta", "gamma"):
         pypi.index.project(name).upload("1.0")
     site.everything()
@@ -413,11 +415,11 @@ async def test_plan_of_everything_names_what_would_leave(site: Site, pypi: fakep
     leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
     assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
     assert "withdraw (upstream no longer has it): beta\n" in people.out
-    assert "upstream's page lost files: gamma\n" in people.out
+    assert "shrink (upstream's page lost files): gamma\n" in people.out
 
 
-async def test_forcing_everything_wants_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync --force` of everything says how many requests it would make; with `--confirm` it makes them."""
+async def test_forced_sync_of_everything_needs_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync --force` of the whole index prints the number of requests, and starts only with `--confirm`."""
     pypi.index.project("alpha").upload("1.0")
     site.everything()
     await site.sync()

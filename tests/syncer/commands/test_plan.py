@@ -1,4 +1,4 @@
-"""`plan`: what a sync would do and how much it would download, file by file if a project is named."""
+"""`plan`: what a sync would do and download, with each file of a named project."""
 
 import io
 import json
@@ -20,27 +20,27 @@ SDIST, WHEEL = "six-1.0.tar.gz", "six-1.0-py3-none-any.whl"
 
 
 def files(report: Report) -> dict[str, str]:
-    """Return the decisions about the only project's files; "download" of those kept that are not there."""
+    """Return the decisions about the only project's files; "download" for kept files that are missing."""
     (project,) = report.document()["projects"]
     return {file["file"]: "download" if file["download"] else file["decision"] for file in project["files"]}
 
 
 def totals(report: Report) -> dict[str, Any]:
-    """Return the totals, as a program reads them."""
+    """Return the totals of the JSON output."""
     document: dict[str, Any] = json.loads(json.dumps(report.document()))["totals"]
     return document
 
 
 def shown(report: Report) -> str:
-    """Return what a person sees."""
+    """Return the output on a terminal."""
     console = Console(file=io.StringIO(), width=160)
     report.show(console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-async def test_plan_counts_what_a_sync_downloads(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The bytes that a plan counts are the bytes that the next sync downloads; the plan after that counts none."""
+async def test_plan_counts_the_bytes_that_a_sync_downloads(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The next sync downloads the bytes that a plan counts; the following plan counts none."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0", padding=10_000)
     site.select("idna", "six")
@@ -54,8 +54,8 @@ async def test_plan_counts_what_a_sync_downloads(site: Site, pypi: fakepypi.Fake
     assert {project.action for project in after.projects} == {"keep"}
 
 
-async def test_plan_measures_a_day_as_the_guard_does(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The guard's share is of what was there before upstream took some of it today, in a plan as in a sync."""
+async def test_plan_measures_the_guard_share_like_a_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Plan and sync both compute the guard's share from the number of projects before today's removals."""
     names = [f"project-{number}" for number in range(10)]
     for name in names:
         pypi.index.project(name).create()
@@ -72,7 +72,7 @@ async def test_plan_measures_a_day_as_the_guard_does(site: Site, pypi: fakepypi.
     assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (4, 0)
 
 
-async def test_plan_logs_in_as_a_sync_does(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
+async def test_plan_sends_the_same_credentials_as_a_sync(site: Site, pypi: fakepypi.FakePyPI, tmp_path: Path) -> None:
     """A plan sends the same user and password as a sync."""
     pypi.index.project("six").upload("1.0")
     pypi.faults.everywhere().require_login("reader", "secret")
@@ -84,7 +84,7 @@ async def test_plan_logs_in_as_a_sync_does(site: Site, pypi: fakepypi.FakePyPI, 
 
 
 async def test_plan_of_a_named_project_lists_its_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of a named project each file is listed: to download, kept, dropped and by which line, or leaving."""
+    """A plan of a named project lists each file as to download, kept, dropped (by which line) or leaving."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -112,7 +112,7 @@ async def test_plan_of_a_named_project_lists_its_files(site: Site, pypi: fakepyp
 
 
 async def test_plan_applies_a_changed_policy_to_a_304(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page that did not change is asked for with its validators, and judged by the policy as it is now."""
+    """A plan requests a page with its validators; after a 304 it applies the current policy to the kept page."""
     for version in ("1.0", "2.0"):
         pypi.index.project("six").upload(version, wheel=False)
     site.select("six<2")
@@ -127,7 +127,7 @@ async def test_plan_applies_a_changed_policy_to_a_304(site: Site, pypi: fakepypi
 
 
 async def test_plan_shows_an_unknown_size_as_unknown(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file whose size upstream does not give counts as unknown, in the totals and in words."""
+    """A plan counts and shows a file whose size upstream does not give as unknown."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     pypi.faults.on_page("six").edit(lambda page: page["files"][0].pop("size"))
@@ -141,7 +141,7 @@ async def test_plan_shows_an_unknown_size_as_unknown(site: Site, pypi: fakepypi.
 
 
 async def test_plan_warns_about_the_disk_reserve(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A plan that would leave less than the reserve says so, and what to do about it."""
+    """A plan that would use the disk reserve says so, and says what to do."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
 
@@ -151,8 +151,8 @@ async def test_plan_warns_about_the_disk_reserve(site: Site, pypi: fakepypi.Fake
     assert totals(report)["reserve_bytes"] > totals(report)["free_bytes_after"]
 
 
-async def test_plan_counts_what_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A plan counts what leaves: projects removed from mirror.toml, gone upstream, or quarantined."""
+async def test_plan_counts_leaving_projects_and_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan counts projects that leave: removed from mirror.toml, deleted upstream, or quarantined."""
     for name in ("dropped", "gone", "held"):
         pypi.index.project(name).upload("1.0", wheel=False)
     site.select("dropped", "gone", "held", guard="100%")
@@ -172,8 +172,8 @@ async def test_plan_counts_what_leaves(site: Site, pypi: fakepypi.FakePyPI) -> N
     assert report.sums.leaving_bytes > 0
 
 
-async def test_plan_survives_a_bad_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project whose page cannot be fetched is listed with the reason, and the others are estimated."""
+async def test_plan_lists_a_failing_project_and_estimates_the_others(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan lists a project whose page fails with the reason, and estimates the others."""
     for name in ("bad", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("bad", "six")
@@ -189,10 +189,10 @@ async def test_plan_survives_a_bad_project(site: Site, pypi: fakepypi.FakePyPI) 
     assert report.sums.fetch_files == 2
 
 
-async def test_plan_of_too_many_projects_asks_nobody(
+async def test_plan_of_too_many_projects_sends_no_request(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan of too many projects asks nobody, and says how to estimate some of them."""
+    """A plan of too many projects sends no request, and says how to estimate some of them."""
     for name in ("idna", "six"):
         pypi.index.project(name).upload("1.0")
     site.select("idna", "six")
@@ -210,18 +210,18 @@ async def test_plan_of_too_many_projects_asks_nobody(
 
 
 async def both(site: Site, *projects: str) -> tuple[Report, Run]:
-    """Return the plan of a sync, and the sync."""
+    """Return the plan of a sync, and the sync's run."""
     return await planned(site, *projects), await site.sync(*projects)
 
 
 def action(report: Report, name: str = "six") -> str:
-    """Return what a plan does to a project."""
+    """Return the plan's action for a project."""
     return next(project.action for project in report.projects if project.name == name)
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_line_that_matches_nothing_fails_in_plan_and_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A line that matches no release fails, in the plan and in the sync, and what is published stays."""
+async def test_line_without_a_match_fails_in_plan_and_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A line that matches no release fails in plan and sync; the published files stay."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -242,8 +242,8 @@ async def test_line_that_matches_nothing_fails_in_plan_and_sync(site: Site, pypi
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_line_that_matches_nothing_of_everything_fails_too(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """With scope everything a named line that matches nothing leaves what is published, in the plan and in the sync."""
+async def test_line_without_a_match_fails_with_scope_everything(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything, too, a line that matches no release fails in plan and sync; the published files stay."""
     pypi.index.project("six").upload("1.0")
     site.everything()
     await site.sync()
@@ -258,8 +258,8 @@ async def test_line_that_matches_nothing_of_everything_fails_too(site: Site, pyp
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_other_content_under_a_known_name_is_lost(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Other content under a published name is a loss that the guard keeps, in the plan and in the sync."""
+async def test_other_content_under_a_published_name_is_guarded(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """In plan and sync, the deletion guard keeps a published file when upstream has other content under its name."""
     six = pypi.index.project("six")
     six.upload("1.0", wheel=False)
     site.select("six", grace="0h")
@@ -281,7 +281,7 @@ async def test_other_content_under_a_known_name_is_lost(site: Site, pypi: fakepy
 
 
 async def test_other_content_that_the_guard_allows_is_downloaded(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Within the guard's bound other content takes the place of ours, in the plan and in the sync."""
+    """Within the guard's limit, plan and sync replace our file with upstream's other content."""
     six = pypi.index.project("six")
     six.upload("1.0", wheel=False)
     site.select("six", grace="0h")
@@ -299,8 +299,8 @@ async def test_other_content_that_the_guard_allows_is_downloaded(site: Site, pyp
 
 @pytest.mark.parametrize("gone", [True, False], ids=["gone upstream", "lost its files"])
 @pytest.mark.proves("reliability/removal")
-async def test_plan_withholds_what_the_guard_withholds(site: Site, pypi: fakepypi.FakePyPI, *, gone: bool) -> None:
-    """What the deletion guard keeps does not leave in the plan either, and counts no bytes that leave."""
+async def test_plan_keeps_what_the_guard_keeps(site: Site, pypi: fakepypi.FakePyPI, *, gone: bool) -> None:
+    """A plan keeps what the deletion guard keeps, and counts no leaving bytes for it."""
     names = [f"project-{number}" for number in range(4)]
     for name in names:
         pypi.index.project(name).upload("1.0", wheel=False)
@@ -320,8 +320,8 @@ async def test_plan_withholds_what_the_guard_withholds(site: Site, pypi: fakepyp
     assert site.pages() == names
 
 
-async def test_plan_of_a_withheld_line_counts_nothing_that_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Projects removed from mirror.toml that the guard keeps count no files or bytes that leave."""
+async def test_plan_counts_no_leaving_files_of_guarded_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan counts no leaving files or bytes of projects that the guard keeps after their line was removed."""
     names = [f"project-{number}" for number in range(4)]
     for name in names:
         pypi.index.project(name).upload("1.0", wheel=False)
@@ -336,8 +336,8 @@ async def test_plan_of_a_withheld_line_counts_nothing_that_leaves(site: Site, py
     assert (run.counts.projects_withheld, run.counts.projects_withdrawn) == (3, 0)
 
 
-async def test_plan_does_not_believe_an_older_page(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page that an edge of the CDN shows too late changes nothing, in the plan and in the sync."""
+async def test_plan_ignores_an_older_page(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An older page from a CDN edge changes nothing in plan and sync."""
     pypi.index.project("six").upload("1.0", wheel=False)
     pypi.index.project("six").upload("1.1", wheel=False)
     site.select("six")
@@ -353,7 +353,7 @@ async def test_plan_does_not_believe_an_older_page(site: Site, pypi: fakepypi.Fa
 
 @pytest.mark.proves("reliability/upstream")
 async def test_refused_entries_count_as_failed_files_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An invalid entry of a page is a failed file: in the run, the metrics and the project's row, once each."""
+    """The run, the metrics and the project's row each count an invalid entry of a page as one failed file."""
 
     def spoil(page: dict[str, Any]) -> None:
         page["files"][0]["hashes"] = {"sha256": "none"}
