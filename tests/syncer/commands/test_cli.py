@@ -45,11 +45,11 @@ async def mirror_syncer(site: Site, *arguments: str, **environment: str) -> Done
     return Done(process.returncode or 0, out.decode(), err.decode())
 
 
-async def pass_on(lines: asyncio.StreamReader, told: asyncio.Queue[dict[str, object]] | None) -> None:
+async def pass_on(lines: asyncio.StreamReader, events: asyncio.Queue[dict[str, object]] | None) -> None:
     """Read a log to its end, so that its writer never blocks; put each event into the queue, if there is one."""
     async for line in lines:
-        if told is not None:
-            told.put_nowait(json.loads(line))
+        if events is not None:
+            events.put_nowait(json.loads(line))
 
 
 @asynccontextmanager
@@ -57,7 +57,7 @@ async def service(
     site: Site,
     listen: str | None = None,
     *,
-    told: asyncio.Queue[dict[str, object]] | None = None,
+    events: asyncio.Queue[dict[str, object]] | None = None,
     **environment: str,
 ) -> AsyncIterator[str]:
     """Run `serve` until the block ends; yield its address."""
@@ -77,7 +77,7 @@ async def service(
     async with asyncio.timeout(20):
         while b'"mirroring"' not in await process.stderr.readline():
             continue
-    drain = asyncio.create_task(pass_on(process.stderr, told))
+    drain = asyncio.create_task(pass_on(process.stderr, events))
     try:
         yield listen
     finally:
@@ -217,7 +217,7 @@ async def test_policy_change_takes_effect_without_a_restart(six: Site, pypi: fak
     """The service logs each change of mirror.toml within seconds, with the lines of mistakes; the next run uses it."""
     pypi.index.project("idna").upload("1.0")
     noticed = asyncio.Queue[dict[str, object]]()
-    async with service(six, MIRROR_SCHEDULE="off", told=noticed) as listen, asyncio.timeout(60):
+    async with service(six, MIRROR_SCHEDULE="off", events=noticed) as listen, asyncio.timeout(60):
         six.policy.write_text('[mirror]\nprojects = ["six", "idna"]\nlatest = 0\n')
         while (said := await noticed.get())["message"] != "policy not usable; the last good one stays in force":
             continue
@@ -249,10 +249,10 @@ async def test_sync_of_an_unselected_project_exits_2(
     done = await mirror_syncer(six, "sync", *names)
 
     assert (done.code, done.out, pypi.log.paths()) == (2, "", [])
-    told = [line for line in done.err.splitlines() if line.startswith("error: ")]
-    assert len(told) == 1
-    assert "leftpad" in told[0]
-    assert "in mirror.toml, then `docker compose restart syncer`" in told[0]
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "leftpad" in errors[0]
+    assert "in mirror.toml, then `docker compose restart syncer`" in errors[0]
 
 
 @pytest.mark.proves("reliability/status")
@@ -411,11 +411,13 @@ async def test_plan_of_everything_names_leaving_projects(site: Site, pypi: fakep
     site.sql("UPDATE project SET absent_since = 0 WHERE name = 'beta'")
     site.sql("UPDATE project SET lost_files = 1 WHERE name = 'gamma'")
 
-    told, people = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
-    leaving = {line["action"]: (line["projects"], line["leaving"]) for line in json.loads(told.out) if line["leaving"]}
+    as_json, as_text = await mirror_syncer(site, "plan", "--json"), await mirror_syncer(site, "plan")
+    leaving = {
+        line["action"]: (line["projects"], line["leaving"]) for line in json.loads(as_json.out) if line["leaving"]
+    }
     assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
-    assert "withdraw (upstream no longer has it): beta\n" in people.out
-    assert "shrink (upstream's page lost files): gamma\n" in people.out
+    assert "withdraw (upstream no longer has it): beta\n" in as_text.out
+    assert "shrink (upstream's page lost files): gamma\n" in as_text.out
 
 
 async def test_forced_sync_of_everything_needs_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:

@@ -1,4 +1,4 @@
-"""What the host around the syncer may hold: proxies, a netrc, a terminal."""
+"""The host's environment of the syncer: proxies, a netrc and a terminal."""
 
 import asyncio
 import os
@@ -18,16 +18,16 @@ NOWHERE = "http://127.0.0.1:9"  # discard: nobody listens
 
 @pytest.fixture
 def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A host that is to mirror one small project, in an environment without proxies."""
+    """A host that mirrors one small project, in an environment without proxies."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     return site
 
 
-async def test_proxy_is_used(
+async def test_http_proxy_is_used(
     tmp_path: Path, six: Site, pypi: fakepypi.FakePyPI, environment: pytest.MonkeyPatch
 ) -> None:
-    """Pages and files of an upstream that only HTTP_PROXY can reach are fetched by it, named by their whole URLs."""
+    """If only HTTP_PROXY reaches upstream, the syncer sends it absolute URLs of pages and files."""
     environment.setenv("HTTP_PROXY", pypi.url)  # which answers for any host
     site = Site(tmp_path, upstream="http://pypi.invalid")
 
@@ -48,7 +48,7 @@ async def test_proxy_is_used(
     ],
 )
 async def test_no_proxy_is_obeyed(six: Site, environment: pytest.MonkeyPatch, exception: str, state: RunState) -> None:
-    """A host that NO_PROXY names is asked without the proxy, which is not there; any other is not asked at all."""
+    """The syncer contacts hosts in NO_PROXY directly, and any other host only through the proxy."""
     environment.setenv("HTTP_PROXY", NOWHERE)
     environment.setenv("NO_PROXY", exception)
 
@@ -58,7 +58,7 @@ async def test_no_proxy_is_obeyed(six: Site, environment: pytest.MonkeyPatch, ex
 
 
 async def test_netrc_is_not_sent(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    """What a netrc holds for upstream's host is for other programs: nobody is told it."""
+    """The syncer sends no credentials from the host's own netrc, even for upstream's host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login operator password secret\n")
     netrc.chmod(0o600)
@@ -75,8 +75,8 @@ async def test_netrc_is_not_sent(tmp_path: Path, environment: pytest.MonkeyPatch
 
 
 @pytest.mark.proves("security/upstream")
-async def test_terminal_is_not_written_to_by_upstream(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file's name with markup and escape sequences is shown on a terminal as text, and controls nothing."""
+async def test_upstream_cannot_control_the_terminal(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file name with markup and escape sequences appears on a terminal as plain text."""
     hostile = "six-2.0[/bold]\x1b]0;pwned\x07\x1b[2J.tar.gz"
     pypi.faults.on_page("six").edit(
         lambda page: page["files"].append({"filename": hostile, "url": "x", "hashes": {"sha256": "0" * 64}})
@@ -102,7 +102,7 @@ async def test_terminal_is_not_written_to_by_upstream(six: Site, pypi: fakepypi.
 
 
 def read_all(terminal: int) -> bytes:
-    """Read a terminal until nobody writes to it any more."""
+    """Read a terminal until its last writer closes it."""
     shown = b""
     try:
         while chunk := os.read(terminal, 4096):

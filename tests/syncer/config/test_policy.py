@@ -1,4 +1,4 @@
-"""mirror.toml is read whole or refused whole, with every problem and its remedy."""
+"""mirror.toml is accepted or refused as a whole, with every problem and its remedy."""
 
 import codecs
 import os
@@ -22,7 +22,7 @@ NOT_A_NAME = (
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
-    """Return what is wrong with a document."""
+    """Return the problems of a document."""
     path = tmp_path / "mirror.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as refusal:
@@ -39,8 +39,8 @@ def policy(tmp_path: Path, text: str) -> Policy:
     return read_policy(path)
 
 
-def test_whole_document(tmp_path: Path) -> None:
-    """Every key that there is arrives as what it means."""
+def test_every_key_is_read(tmp_path: Path) -> None:
+    """Each key sets its field of the policy."""
     read = policy(
         tmp_path,
         """
@@ -64,7 +64,7 @@ def test_whole_document(tmp_path: Path) -> None:
 
 
 def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
-    """With everything each name is selected, by `latest` alone unless it has a line; and no line is needed."""
+    """Scope everything selects each name; a project without a line gets `latest`, and no line is needed."""
     read = policy(tmp_path, '[mirror]\nscope = "everything"\nlatest = 2\nprojects = ["django>=5"]')
     django, other = read.selection(NormalizedName("django")), read.selection(NormalizedName("anything"))
     assert django is not None
@@ -76,7 +76,7 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
-    """Two teams that pin two releases write two lines; a line that is written twice is one."""
+    """Two lines for one project select the releases of both; a repeated line counts once."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
     foo, six = read.selection(NormalizedName("foo")), read.selection(NormalizedName("six"))
     each = (VersionRule(SpecifierSet("==1.1"), None), VersionRule(SpecifierSet("==2.0"), None))
@@ -84,8 +84,8 @@ def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
     assert six == Selection("six", (VersionRule(SpecifierSet(), None),))
 
 
-def test_line_with_a_latest_of_its_own(tmp_path: Path) -> None:
-    """A line may keep more or fewer releases than the others; two lines of a project keep what either does."""
+def test_line_with_its_own_latest_overrides_the_default(tmp_path: Path) -> None:
+    """A line's own latest overrides the default; two lines of one project keep the releases of both."""
     read = policy(
         tmp_path,
         """
@@ -106,8 +106,8 @@ def test_line_with_a_latest_of_its_own(tmp_path: Path) -> None:
     assert read.projects[NormalizedName("numpy")].line == "numpy, latest = 5 or numpy<2, latest = 1"
 
 
-def test_lines_that_contradict_each_other(tmp_path: Path) -> None:
-    """The same line with another latest, and one that no version can match, are told by their lines, with all else."""
+def test_contradicting_lines_are_reported_with_all_other_problems(tmp_path: Path) -> None:
+    """Two values of latest for a line, and impossible versions, are reported with their lines and all other problems."""
     found = problems(
         tmp_path,
         """[mirror]
@@ -125,8 +125,8 @@ projects = [
     ]
 
 
-def test_every_problem_at_once(tmp_path: Path) -> None:
-    """One start tells all that is wrong, so that nobody fixes one line a restart."""
+def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
+    """One start lists all problems, so that nobody needs a restart per mistake."""
     found = problems(
         tmp_path,
         """
@@ -183,8 +183,8 @@ def test_every_problem_at_once(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> None:
-    """A line that is more or less than a name and versions is refused with line and reason, and costs no other line."""
+def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> None:
+    """A line with more than a name and versions is refused with line and reason; other lines are still checked."""
     [problem] = problems(tmp_path, f'[mirror]\nprojects = [\n"six",\n{line},\n"idna"]')
     assert problem.startswith("line 4: mirror.projects")
     assert reason in problem
@@ -228,20 +228,20 @@ def test_line_that_selects_nothing(tmp_path: Path, line: str, reason: str) -> No
         ),
     ],
 )
-def test_wrong_value(tmp_path: Path, text: str, problem: str) -> None:
-    """A value of the wrong kind is named with the line, the key, the value and what would be right."""
+def test_wrong_value_is_reported_with_line_and_key(tmp_path: Path, text: str, problem: str) -> None:
+    """A value of a wrong type is reported with line, key, value and the expected form."""
     assert problem in "\n".join(problems(tmp_path, text))
 
 
 @pytest.mark.parametrize(("grace", "hours"), [("0m", 0), ("24h", 24), ("7d", 168), ("2w", 336), ("99999w", 16_799_832)])
-def test_durations(tmp_path: Path, grace: str, hours: int) -> None:
-    """A duration is a number and a unit, from none to longer than anybody waits."""
+def test_duration_is_a_number_with_a_unit(tmp_path: Path, grace: str, hours: int) -> None:
+    """A duration is a number with a unit, from 0 to any length."""
     read = policy(tmp_path, f'[mirror]\nprojects = ["six"]\n[removal]\ngrace = "{grace}"')
     assert read.removal.grace == timedelta(hours=hours)
 
 
-def test_document_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file that is missing, a directory, a pipe or no text is refused with its path, never with a traceback."""
+def test_unreadable_policy_file_is_refused(tmp_path: Path) -> None:
+    """A missing file, a directory, a pipe or binary data is refused with its path, without a traceback."""
     (tmp_path / "latin").write_bytes(b"[mirror]\nprojects = ['caf\xe9']")
     os.mkfifo(tmp_path / "pipe")
     for name, told in (
@@ -256,8 +256,8 @@ def test_document_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("reliability/host")
-def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
-    """A file that its mode, or its directory's, hides from the syncer is reported with the chmod that shows it."""
+def test_policy_file_without_permission_names_the_chmod(tmp_path: Path) -> None:
+    """If the mode of the file or its directory hides it, the error names the chmod command that helps."""
     directory = tmp_path / "config"
     directory.mkdir(0o755)
     path = directory / "mirror.toml"
@@ -276,15 +276,15 @@ def test_unreadable_document_names_the_remedy(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("reliability/host")
-def test_document_with_a_byte_order_mark(tmp_path: Path) -> None:
-    """What Notepad and PowerShell put before the first letter, and their line ends, change nothing."""
+def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
+    """A byte order mark and Windows line ends, as Notepad and PowerShell write them, change nothing."""
     path = tmp_path / "mirror.toml"
     path.write_bytes(codecs.BOM_UTF8 + b'[mirror]\r\nprojects = ["six"]\r\n')
     assert set(read_policy(path).projects) == {"six"}
 
 
-def test_fingerprint_is_of_what_is_wanted() -> None:
-    """Only what changes what is published changes the fingerprint: not the spelling, not the specifiers' order."""
+def test_fingerprint_changes_only_with_the_selected_files() -> None:
+    """The fingerprint depends on what is published, not on spelling or the order of specifiers."""
 
     def of(specifier: str, latest: int | None = None, line: str = "", *, legacy_json: bool = False) -> str:
         selection = Selection(line, (VersionRule(SpecifierSet(specifier), latest),))
@@ -298,8 +298,8 @@ def test_fingerprint_is_of_what_is_wanted() -> None:
     assert of("", legacy_json=True) != of(""), "or a page that did not change would hide what else is published"
 
 
-def test_digests_outlive_the_process(tmp_path: Path) -> None:
-    """Another process, with another seed for its hashes, tells the same fingerprint and the same digest."""
+def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
+    """A process with another hash seed computes the same fingerprint and digest."""
     (tmp_path / "mirror.toml").write_text('[mirror]\nprojects = ["six>=1,<2,!=1.5,!=1.6", "idna"]')
     told = (
         "import sys, pathlib; from mirror_syncer.config import PolicySource, fingerprint;"

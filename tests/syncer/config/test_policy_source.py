@@ -1,4 +1,4 @@
-"""The last good policy stays in force, whatever becomes of its file, and the operator hears of it."""
+"""If mirror.toml becomes unusable, the last good policy stays in force, and the operator is informed."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ grace = "1 day"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where the operator's policy is, in a directory of its own."""
+    """Return the path of the operator's policy, in a directory of its own."""
     directory = tmp_path / "config"
     directory.mkdir()
     (tmp_path / "state").mkdir()
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def opened(path: Path) -> PolicySource:
-    """Return the policy in force after a start."""
+    """Return the policy source after a start."""
     return PolicySource(path, state=path.parents[1] / "state")
 
 
@@ -45,17 +45,17 @@ def names(source: PolicySource) -> set[str]:
 
 
 def half_written(path: Path) -> None:
-    """Leave what an editor or a copy has written until now."""
+    """Leave a half written file, as an editor or a copy might."""
     path.write_text(GOOD[:-4])
 
 
 def vanished(path: Path) -> None:
-    """Take the file away."""
+    """Delete the file."""
     path.unlink()
 
 
 def replaced_by_a_directory(path: Path) -> None:
-    """Put what Docker makes of a mount without a source."""
+    """Put a directory in its place, as Docker does for a mount without a source."""
     path.unlink()
     path.mkdir()
 
@@ -66,7 +66,7 @@ def mistaken(path: Path) -> None:
 
 
 def emptied(path: Path) -> None:
-    """Truncate the file, as the first step of writing it in place."""
+    """Truncate the file, as the first step of a write in place."""
     path.write_text("")
 
 
@@ -80,10 +80,10 @@ def emptied(path: Path) -> None:
         (emptied, [None], "must name a project"),
     ],
 )
-def test_unusable_file_leaves_the_last_good_policy(
+def test_unusable_file_keeps_the_last_good_policy(
     path: Path, spoil: Callable[[Path], None], lines: list[int | None], told: str
 ) -> None:
-    """A file that cannot be used is reported with its lines; the policy stays in force, over restarts as well."""
+    """An unusable file is reported with its lines; the last good policy stays in force, even across restarts."""
     path.write_text(GOOD)
     source = opened(path)
     digest = source.digest
@@ -108,8 +108,8 @@ def test_unusable_file_leaves_the_last_good_policy(
     assert source.digest != digest
 
 
-def test_file_that_only_its_owner_reads_names_the_chmod(path: Path) -> None:
-    """A file that lost its mode leaves the policy in force, and the message has the command for the host."""
+def test_file_without_permission_names_the_chmod(path: Path) -> None:
+    """A file that loses its read permission leaves the policy in force; the message has the chmod command."""
     path.write_text(GOOD)
     source = opened(path)
     path.chmod(0)
@@ -120,15 +120,15 @@ def test_file_that_only_its_owner_reads_names_the_chmod(path: Path) -> None:
 
 
 def test_first_start_with_an_unusable_file_is_refused(path: Path) -> None:
-    """Without a last good policy there is nothing to go on by: the start ends with all problems."""
+    """A start with an unusable file and no last good policy fails, and lists all problems."""
     path.write_text(FIVE_MISTAKES)
     with pytest.raises(PolicyError) as refused:
         opened(path)
     assert len(refused.value.problems) == 5
 
 
-def test_last_good_policy_that_nobody_can_read_is_none(path: Path) -> None:
-    """What is kept may be damaged, or of a version with other keys: then the file alone counts."""
+def test_unreadable_last_good_policy_is_ignored(path: Path) -> None:
+    """A stored policy that is damaged, or of an incompatible version, is ignored; only the file counts."""
     path.write_text(GOOD)
     opened(path)
     kept = path.parents[1] / "state" / "policy.json"
@@ -143,15 +143,15 @@ def test_last_good_policy_that_nobody_can_read_is_none(path: Path) -> None:
         path.write_text(GOOD)
 
 
-def test_state_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """A state directory that is missing or full costs the memory of the policy, not the policy."""
+def test_unwritable_state_keeps_the_policy_in_force(tmp_path: Path) -> None:
+    """If the state directory is missing or full, the policy is in force but not stored for the next start."""
     path = tmp_path / "mirror.toml"
     path.write_text(GOOD)
     assert names(PolicySource(path, state=tmp_path / "absent")) == {"six"}
 
 
-def test_example_is_in_force_until_there_is_a_policy(path: Path) -> None:
-    """The shipped example is used, and said to be, while there is no mirror.toml; then never again by itself."""
+def test_example_is_in_force_until_mirror_toml_exists(path: Path) -> None:
+    """The shipped example is in force, and reported, until mirror.toml exists; afterwards it is never used again."""
     example_of(path).write_text(GOOD)
     source = opened(path)
     assert names(source) == {"six"}
@@ -166,8 +166,8 @@ def test_example_is_in_force_until_there_is_a_policy(path: Path) -> None:
     assert names(source) == {"idna"} == names(opened(path))
 
 
-def test_only_the_examples_projects_are_replaceable(path: Path) -> None:
-    """What the example named stays replaceable, across restarts, until a policy of the operator's names it."""
+def test_only_projects_of_the_example_are_replaceable(path: Path) -> None:
+    """Projects of the example stay replaceable, across restarts, until the operator's policy names them."""
     example_of(path).write_text('[mirror]\nprojects = ["six", "idna", "pip"]\n')
     assert opened(path).replaceable == {"six", "idna", "pip"}
     path.write_text('[mirror]\nprojects = ["six", "numpy"]\n')
@@ -178,8 +178,8 @@ def test_only_the_examples_projects_are_replaceable(path: Path) -> None:
     assert opened(path).replaceable == {"pip"}, "six and idna were the operator's: the guard judges"
 
 
-def test_editor_that_renames_does_no_harm(path: Path) -> None:
-    """An editor that writes beside the file and renames is followed, also over a symbolic link."""
+def test_editor_that_renames_is_followed(path: Path) -> None:
+    """The policy follows an editor that writes a new file and renames it, even through a symlink."""
     path.write_text(GOOD)
     source = opened(path)
     (path.parent / "new").write_text(BETTER)
@@ -198,8 +198,8 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-async def test_changes_are_noticed(path: Path) -> None:
-    """Each change of the file is reported within a look, once, and changes nothing that is in force."""
+async def test_each_change_is_reported_once(path: Path) -> None:
+    """The watch reports each change of the file once, and changes nothing in force."""
     write(path, GOOD)
     source = opened(path)
     noticed = asyncio.Queue[PolicyState]()
@@ -223,8 +223,8 @@ async def test_changes_are_noticed(path: Path) -> None:
     assert noticed.empty()
 
 
-def test_judging_a_candidate_changes_nothing(path: Path) -> None:
-    """A candidate is judged by its content alone."""
+def test_check_of_a_candidate_changes_nothing(path: Path) -> None:
+    """The check of a candidate depends only on its content, and changes nothing."""
     with pytest.raises(PolicyError) as refused:
         judge_policy(FIVE_MISTAKES.encode(), path=path)
     assert [problem.key for problem in refused.value.details] == [

@@ -1,4 +1,4 @@
-"""What a line of mirror.toml selects: laws that hold for every project."""
+"""Laws of the selection that hold for every project and line of mirror.toml."""
 
 import re
 from collections import Counter
@@ -20,7 +20,7 @@ FOO = NormalizedName("foo")
 
 @dataclass(frozen=True)
 class Named:
-    """A file, for as much as a selection looks at."""
+    """A file with the fields that a selection reads."""
 
     filename: str
     yanked: bool = False
@@ -44,7 +44,7 @@ specifiers = st.sampled_from(["", ">=1", "<2", ">=1,<2", "==1.*", "!=1.1", "~=1.
 
 
 def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> set[Named]:
-    """Return what is wanted, after the law that each file is either wanted or left out for a reason."""
+    """Return the selected files, after a check that each file is either selected or left out with a reason."""
     selected = Selection("foo", (VersionRule(specifier, latest),)).judge(FOO, files)
     left_out = [file for file, reason in selected.left_out if reason]
     assert Counter([*selected.wanted, *left_out]) == Counter(files)
@@ -52,20 +52,20 @@ def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None
     return set(selected.wanted)
 
 
-def told(file: Named) -> Version | None:
-    """Return the version of a file."""
+def version_of(file: Named) -> Version | None:
+    """Return a file's version."""
     return read_version(FOO, file.filename)
 
 
 @law
 @given(projects)
-def test_a_bare_name_selects_everything(files: tuple[Named, ...]) -> None:
-    """Without specifier and ``latest`` every file is wanted, also one whose version nobody can tell."""
+def test_bare_name_selects_every_file(files: tuple[Named, ...]) -> None:
+    """A line without specifier and ``latest`` selects every file, even one without a readable version."""
     assert judged(files, SpecifierSet(), None) == set(files)
 
 
-def taken(file: Named, *, by_pip: bool) -> bool:
-    """Return whether pip, or else uv, takes a file: by its ending, and by all that follows the project's name."""
+def is_installable(file: Named, *, by_pip: bool) -> bool:
+    """Return whether pip or uv installs a file, by its ending and the rest of its name."""
     archives = (".tar.gz", ".zip", ".tar.bz2") if by_pip else (".tar.gz", ".zip")
     ending = next((ending for ending in ("-py3-none-any.whl", *archives) if file.filename.endswith(ending)), None)
     version = file.filename.removeprefix("foo-").removesuffix(ending or "")
@@ -75,30 +75,30 @@ def taken(file: Named, *, by_pip: bool) -> bool:
 @pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, specifiers, st.integers(1, 5), st.booleans())
-def test_latest_keeps_what_installers_take(
+def test_latest_keeps_the_newest_installable_releases(
     files: tuple[Named, ...],
     specifier: SpecifierSet,
     latest: int,
     by_pip: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """The newest n releases that pip, or uv, would install of all that there is are here, whatever else is newer."""
+    """The newest n releases that pip or uv would install are selected, whatever newer files exist."""
     wanted = judged(files, specifier, latest)
-    takes = [file for file in files if taken(file, by_pip=by_pip) and not file.yanked]
-    finals = {version for file in takes if (version := told(file)) and not version.is_prerelease}
+    takes = [file for file in files if is_installable(file, by_pip=by_pip) and not file.yanked]
+    finals = {version for file in takes if (version := version_of(file)) and not version.is_prerelease}
     newest = sorted((v for v in finals if specifier.contains(v, prereleases=True)), reverse=True)[:latest]
-    assert {file for file in takes if told(file) in newest} <= wanted
+    assert {file for file in takes if version_of(file) in newest} <= wanted
 
 
 @law
 @given(projects, specifiers, st.none() | st.integers(1, 5))
-def test_what_is_wanted_matches(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> None:
-    """Every wanted file has a version that the specifier admits; ``latest = n`` leaves n versions to each installer."""
+def test_selected_files_match_their_line(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> None:
+    """The specifier admits each selected file's version; ``latest = n`` leaves n versions for each installer."""
     if not specifier and latest is None:
         return
-    wanted = {told(file) for file in judged(files, specifier, latest)}
+    wanted = {version_of(file) for file in judged(files, specifier, latest)}
     assert all(version is not None and specifier.contains(version, prereleases=True) for version in wanted)
     for by_pip in (False, True):
-        kinds = {told(file) for file in files if taken(file, by_pip=by_pip)}
+        kinds = {version_of(file) for file in files if is_installable(file, by_pip=by_pip)}
         assert latest is None or len(wanted & kinds) <= 2 * latest
     if latest is not None and not any(file.filename.endswith(".tar.bz2") for file in files):
         assert len(wanted) <= latest
@@ -106,28 +106,30 @@ def test_what_is_wanted_matches(files: tuple[Named, ...], specifier: SpecifierSe
 
 @law
 @given(projects, specifiers, st.integers(1, 5))
-def test_a_wanted_version_is_wanted_whole(files: tuple[Named, ...], specifier: SpecifierSet, latest: int) -> None:
-    """Where one file of a version is wanted all of them are, whoever takes them."""
+def test_selected_version_is_selected_completely(
+    files: tuple[Named, ...], specifier: SpecifierSet, latest: int
+) -> None:
+    """If one file of a version is selected, all its files are."""
     wanted = judged(files, specifier, latest)
-    left = {version for file in files if file not in wanted and (version := told(file)) is not None}
-    assert not {told(file) for file in wanted} & left
+    left = {version for file in files if file not in wanted and (version := version_of(file)) is not None}
+    assert not {version_of(file) for file in wanted} & left
 
 
 @law
 @given(projects, specifiers, st.integers(1, 5))
-def test_more_is_never_less(files: tuple[Named, ...], specifier: SpecifierSet, latest: int) -> None:
-    """A larger ``latest`` wants all that a smaller one does; none at all wants the most."""
+def test_larger_latest_selects_no_less(files: tuple[Named, ...], specifier: SpecifierSet, latest: int) -> None:
+    """A larger ``latest`` selects all files that a smaller one selects; no ``latest`` selects the most."""
     smaller, larger = judged(files, specifier, latest), judged(files, specifier, latest + 1)
     assert smaller <= larger <= judged(files, specifier, None)
 
 
 @law
 @given(projects, st.integers(1, 5))
-def test_finals_go_before_prereleases(files: tuple[Named, ...], latest: int) -> None:
-    """``latest`` counts final releases; pre-releases only of a project that has nothing else."""
-    files = tuple(file for file in files if taken(file, by_pip=False) and not file.yanked)
-    wanted = {version.is_prerelease for file in judged(files, SpecifierSet(), latest) if (version := told(file))}
-    known = {version.is_prerelease for file in files if (version := told(file))}
+def test_final_releases_precede_prereleases(files: tuple[Named, ...], latest: int) -> None:
+    """``latest`` counts final releases; it counts pre-releases only if the project has nothing else."""
+    files = tuple(file for file in files if is_installable(file, by_pip=False) and not file.yanked)
+    wanted = {version.is_prerelease for file in judged(files, SpecifierSet(), latest) if (version := version_of(file))}
+    known = {version.is_prerelease for file in files if (version := version_of(file))}
     assert wanted == ({False} if False in known else known)
 
 
@@ -147,8 +149,8 @@ def test_finals_go_before_prereleases(files: tuple[Named, ...], latest: int) -> 
         ("foo-1.0-py2.7.egg foo-1.1-py2.7.egg", "foo-1.1-py2.7.egg"),
     ],
 )
-def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
-    """A release that no installer takes fills no place of `latest`: what they would take is here."""
+def test_latest_ignores_releases_without_installable_files(files: str, wanted: str) -> None:
+    """``latest`` does not count a release that no installer can install."""
     assert judged(tuple(map(Named, files.split())), SpecifierSet(), 1) == set(map(Named, wanted.split()))
 
 
@@ -156,20 +158,20 @@ def test_latest_counts_what_installers_take(files: str, wanted: str) -> None:
 @law
 @given(projects, st.lists(st.tuples(specifiers, st.none() | st.integers(1, 3)), min_size=1, max_size=3))
 def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[tuple[SpecifierSet, int | None]]) -> None:
-    """What one line of a project wants, by its own ``latest``, is wanted, whatever the others are; nothing else is."""
+    """Several lines select exactly the files that one of them selects by its own ``latest``."""
     each = [judged(files, specifier, latest) for specifier, latest in lines]
     selected = Selection("foo", tuple(VersionRule(*line) for line in lines)).judge(FOO, files)
     assert set(selected.wanted) == set().union(*each)
 
 
-def test_a_specifier_admits_prereleases() -> None:
-    """Who asks ``pip --pre`` of the mirror finds the pre-releases that the specifier covers."""
+def test_specifier_admits_prereleases() -> None:
+    """A specifier also selects pre-releases, so that ``pip --pre`` finds them."""
     files = (Named("foo-2.0rc1.tar.gz"), Named("foo-1.0.tar.gz"))
     assert judged(files, SpecifierSet(">=1.5"), None) == {files[0]}
 
 
-def test_yanked_releases_do_not_count() -> None:
-    """`latest` gives what installers take: a yanked release takes nobody's place, unless there is nothing else."""
+def test_latest_ignores_yanked_releases() -> None:
+    """``latest`` does not count a yanked release, unless the project has nothing else."""
     old, good, bad = (Named(f"foo-{v}.tar.gz", yanked=v == "3.0") for v in ("1.0", "2.0", "3.0"))
 
     assert judged((old, good, bad), SpecifierSet(), 1) == {good}

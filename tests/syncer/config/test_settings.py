@@ -1,4 +1,4 @@
-"""The environment is read whole or refused whole, with every problem and its remedy."""
+"""The environment is accepted or refused as a whole, with every problem and its remedy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,29 +13,29 @@ Set = Callable[..., Settings]
 
 
 def problems(setting: Set, **environment: str) -> list[str]:
-    """Return what is wrong with an environment."""
+    """Return the problems of an environment."""
     with pytest.raises(ConfigurationError) as refusal:
         setting(**environment)
     assert all(problem in str(refusal.value) for problem in refusal.value.problems)
     return refusal.value.problems
 
 
-def test_nothing_needs_to_be_set(setting: Set) -> None:
-    """Every knob has a default that works."""
+def test_defaults_are_complete(setting: Set) -> None:
+    """Each setting has a working default."""
     read = setting()
     assert (read.upstream, read.connections, read.schedule) == ("https://pypi.org", 10, "*/30 * * * *")
     assert read.hosts == {"pypi.org:443", "files.pythonhosted.org:443"}
     assert str(read.listen) == "127.0.0.1:8090"
 
 
-def test_empty_is_unset(setting: Set) -> None:
-    """An empty value is the same as none, as compose passes on what .env leaves out."""
+def test_empty_variable_counts_as_unset(setting: Set) -> None:
+    """An empty variable counts as unset, since compose passes on what .env omits."""
     names = (f"MIRROR_{name.upper()}" for name in Settings.model_fields)
     assert setting(**dict.fromkeys(names, "")) == Settings()
 
 
-def test_every_problem_at_once(setting: Set) -> None:
-    """One start tells all that is wrong with keys and with values, each by its name."""
+def test_all_problems_are_listed_at_once(setting: Set) -> None:
+    """One start lists all unknown variables and wrong values by name."""
     found = problems(
         setting,
         MIRROR_UPSTREM="https://pypi.org",
@@ -68,7 +68,7 @@ def test_every_problem_at_once(setting: Set) -> None:
 
 
 def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
-    """User and password do not belong into the URL, and the refusal, which logs show, leaves them out."""
+    """A URL with user or password is refused, and the error, which logs show, does not repeat them."""
     [problem] = problems(setting, MIRROR_UPSTREAM="https://operator:secret@pypi.org/simple")
     assert problem.startswith("MIRROR_UPSTREAM = 'https://…@pypi.org/simple': must have no user or password")
     assert "MIRROR_UPSTREAM_NETRC" in problem
@@ -84,8 +84,8 @@ def test_password_in_a_url_is_refused_and_not_repeated(setting: Set) -> None:
         ("MIRROR_FILE_HOSTS", "operator:secret@files.example.org"),
     ],
 )
-def test_password_in_what_is_no_url_is_not_repeated(setting: Set, key: str, value: str) -> None:
-    """However an address with a password is spoilt, the refusal tells the host alone."""
+def test_password_in_an_invalid_url_is_not_repeated(setting: Set, key: str, value: str) -> None:
+    """The error about an invalid URL with a password names at most its host."""
     [problem] = problems(setting, **{key: value})
     assert problem.startswith(f"{key} = ")
     assert "secret" not in problem
@@ -111,8 +111,8 @@ def test_password_in_what_is_no_url_is_not_repeated(setting: Set, key: str, valu
         ("MIRROR_VERIFY_SCHEDULE", "weekly"),
     ],
 )
-def test_bad_value_is_named(setting: Set, key: str, value: str) -> None:
-    """A value that makes no sense is told with its key and itself, and nothing else is blamed."""
+def test_wrong_value_is_named(setting: Set, key: str, value: str) -> None:
+    """A wrong value is reported once, with its variable."""
     [problem] = problems(setting, **{key: value})
     assert problem.startswith(f"{key} = {value!r}: ")
 
@@ -129,15 +129,15 @@ def test_bad_value_is_named(setting: Set, key: str, value: str) -> None:
         ("http://Mirror.Example/simple", "http://Mirror.Example", "mirror.example:80"),
     ],
 )
-def test_upstreams(setting: Set, upstream: str, origin: str, host: str) -> None:
-    """An index may be named with /simple/ as in pip's index-url, and its own host may be asked."""
+def test_upstream_url_is_normalized(setting: Set, upstream: str, origin: str, host: str) -> None:
+    """MIRROR_UPSTREAM may end in /simple/ like pip's index-url; its own host is allowed."""
     read = setting(MIRROR_UPSTREAM=upstream)
     assert read.upstream == origin
     assert host in read.hosts
 
 
-def test_file_hosts(setting: Set) -> None:
-    """Hosts come apart at commas and blanks, count in any case, and without a port are meant with both schemes'."""
+def test_file_hosts_are_parsed(setting: Set) -> None:
+    """Commas or blanks separate file hosts; case is ignored, and a host without a port means both default ports."""
     read = setting(MIRROR_FILE_HOSTS="Files.Example.org, cdn.example:8443")
     assert {"files.example.org:443", "files.example.org:80", "cdn.example:8443"} <= read.hosts
     assert "cdn.example:443" not in read.hosts
@@ -162,8 +162,8 @@ def test_file_hosts(setting: Set) -> None:
         ("[::1]:8000", "::1", 8001, False),
     ],
 )
-def test_file_host_patterns(setting: Set, said: str, host: str, port: int, *, allowed: bool) -> None:
-    """A wildcard stands for the hosts below its domain alone; addresses and Compose's names are hosts like others."""
+def test_file_host_wildcard_matches_subdomains(setting: Set, said: str, host: str, port: int, *, allowed: bool) -> None:
+    """A wildcard matches only hosts below its domain; addresses and Compose's names are hosts like others."""
     assert is_allowed(host, port, allowed=setting(MIRROR_FILE_HOSTS=said).hosts) is allowed
 
 
@@ -172,14 +172,14 @@ def test_file_host_patterns(setting: Set, said: str, host: str, port: int, *, al
     "said",
     ["*", "*.", "x*.example", "a.*.example", "*example", "::1:8000", "[::1", "a:0", "a:65536", "a:", "-a", "a..b"],
 )
-def test_what_is_no_file_host(setting: Set, said: str) -> None:
-    """A wildcard for all the world, or within a name, is refused by a sentence that shows how it is written."""
+def test_invalid_file_host_is_refused(setting: Set, said: str) -> None:
+    """A wildcard for all hosts, or within a name, is refused with an example of the right form."""
     [problem] = problems(setting, MIRROR_FILE_HOSTS=said)
     assert "not a host or host:port, as in files.example.org, *.example.org:8443" in problem
 
 
-def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
-    """A carriage return or a blank at a value's end, which editors leave behind, changes nothing."""
+def test_windows_line_ends_are_stripped(setting: Set) -> None:
+    """The syncer strips a carriage return or blanks from the end of a value."""
     read = setting(
         MIRROR_UPSTREAM="https://pypi.example/simple/\r", MIRROR_CONNECTIONS="4 ", MIRROR_DISK_RESERVE="3%\r"
     )
@@ -187,8 +187,8 @@ def test_windows_line_ends_are_no_part_of_a_value(setting: Set) -> None:
 
 
 @pytest.mark.parametrize(("said", "share"), [("5%", 0.05), ("0%", 0.0), ("2.5%", 0.025), ("99%", 0.99)])
-def test_disk_reserve(setting: Set, said: str, share: float) -> None:
-    """The reserve is a share, written as one."""
+def test_disk_reserve_is_a_share(setting: Set, said: str, share: float) -> None:
+    """The disk reserve is written as a percentage."""
     assert setting(MIRROR_DISK_RESERVE=said).disk_reserve == pytest.approx(share)
 
 
@@ -203,15 +203,15 @@ def test_disk_reserve(setting: Set, said: str, share: float) -> None:
         ("64000", 64_000),
     ],
 )
-def test_bandwidth(setting: Set, said: str, rate: int) -> None:
-    """A bandwidth is bytes a second, as people write them; unset, there is no limit."""
+def test_bandwidth_accepts_common_units(setting: Set, said: str, rate: int) -> None:
+    """A bandwidth is bytes per second with a common unit; unset, there is no limit."""
     assert setting(MIRROR_VERIFY_BANDWIDTH=said).verify_bandwidth == rate
     assert setting(MIRROR_VERIFY_BANDWIDTH="").verify_bandwidth is None
 
 
 @pytest.mark.parametrize("said", ["0", "63kB", "fast", "-1", "50Mb", "50Mbit", "1e9", "MB", "²MB", "none"])
-def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
-    """Bits, nothing and words are refused by a sentence that shows how it is written."""
+def test_invalid_bandwidth_is_refused(setting: Set, said: str) -> None:
+    """Bits, zero and words are refused with an example of the right form."""
     [problem] = problems(setting, MIRROR_VERIFY_BANDWIDTH=said)
     assert (
         problem
@@ -220,8 +220,8 @@ def test_what_is_no_bandwidth(setting: Set, said: str) -> None:
     )
 
 
-def test_schedule_knows_its_zone(setting: Set) -> None:
-    """The trigger is in the zone that goes with it, and ``off`` is none."""
+def test_schedule_has_its_time_zone(setting: Set) -> None:
+    """A trigger has the configured time zone, and ``off`` has no trigger."""
     trigger = setting(MIRROR_SCHEDULE="0 3 * * 0", MIRROR_TZ="Europe/Berlin").trigger()
     assert str(trigger and trigger.timezone) == "Europe/Berlin"
     assert setting(MIRROR_SCHEDULE="off").trigger() is None
@@ -230,8 +230,8 @@ def test_schedule_knows_its_zone(setting: Set) -> None:
     assert str(verify and verify.timezone) == "Europe/Berlin"
 
 
-def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
-    """/dev/null, which compose mounts where no file is named, is no file; a readable one is taken."""
+def test_dev_null_means_no_file(setting: Set, tmp_path: Path) -> None:
+    """/dev/null, which compose mounts if no file is configured, counts as unset; a readable file is used."""
     ca = tmp_path / "ca.pem"
     ca.write_text("")
     assert setting(MIRROR_CA_FILE="/dev/null").ca_file is None
@@ -239,7 +239,7 @@ def test_absent_certificates_mean_none(setting: Set, tmp_path: Path) -> None:
     assert setting(MIRROR_CA_FILE=str(ca)).ca_file == ca
 
 
-def test_user_agent_names_nobody_else(setting: Set) -> None:
-    """Upstream is told where the operator is reached, and without that no address at all."""
+def test_user_agent_holds_only_the_contact(setting: Set) -> None:
+    """The User-Agent holds the operator's contact, and without one no address at all."""
     assert "http" not in setting().user_agent
     assert setting(MIRROR_CONTACT="ops@example.org").user_agent.endswith(" (+ops@example.org)")

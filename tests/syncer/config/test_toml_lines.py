@@ -46,7 +46,7 @@ tables = st.tuples(st.sampled_from(("[{}]", "[ {} ] # comment", "[[{}]]")), st.l
 
 
 def document(parts: list[tuple[str, list[tuple[str, str | None, str]]]]) -> str:
-    """Return a document of tables with names of their own, or the same one for each ``[[table]]``."""
+    """Return a document of tables with distinct names, or of the same ``[[table]]`` again and again."""
     lines = ["# a comment = [", ""]
     for number, (header, pairs) in enumerate(parts):
         lines.append(header.format("many" if "[[" in header else f"table{number}.sub"))
@@ -56,7 +56,7 @@ def document(parts: list[tuple[str, list[tuple[str, str | None, str]]]]) -> str:
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Yield the way to each table, key and item."""
+    """Yield the path of each table, key and item."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in pairs:
         yield (*path, key)
@@ -65,8 +65,8 @@ def paths(value: Any, path: Path = ()) -> Iterator[Path]:
 
 @law
 @given(st.lists(tables, max_size=4))
-def test_every_key_has_a_line(parts: list[tuple[str, list[tuple[str, str | None, str]]]]) -> None:
-    """What tomllib reads has a line each, and nothing else has."""
+def test_each_key_has_a_line(parts: list[tuple[str, list[tuple[str, str | None, str]]]]) -> None:
+    """Each key that tomllib reads has a line, and nothing else has one."""
     text = document(parts)
     try:
         read = tomllib.loads(text)
@@ -82,8 +82,8 @@ def test_every_key_has_a_line(parts: list[tuple[str, list[tuple[str, str | None,
     st.lists(tables, max_size=2),
     values,
 )
-def test_key_is_found_where_it_is_written(marker: str, before: list[Any], after: list[Any], value: str) -> None:
-    """Whatever stands before a key and after it, its line is the one that it is written in."""
+def test_key_is_found_in_its_line(marker: str, before: list[Any], after: list[Any], value: str) -> None:
+    """A key is found in the line where it is written, whatever surrounds it."""
     head, tail = document(before), document(after).replace("table", "other")
     text = f"{head}\n[here]\nfirst = {value}\n{marker} = {value}\n{tail}"
     try:
@@ -95,7 +95,7 @@ def test_key_is_found_where_it_is_written(marker: str, before: list[Any], after:
 
 
 def test_items_and_inline_tables_have_lines() -> None:
-    """A line of ``projects`` is found by its number, and its own keys with it."""
+    """An item of ``projects`` and the keys inside it have their lines."""
     text = """[mirror]
 projects = [
   "six", "idna",  # two in a line
