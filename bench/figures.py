@@ -1,4 +1,4 @@
-"""Figures besides the cost of a sync, each with its unit and its target."""
+"""Figures other than the cost of a sync, each with its unit and its target."""
 
 import statistics
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Syncs of all of PyPI's projects, of which few or none changed."""
+"""Syncs of a list as long as PyPI's, after a few of its projects changed, or none."""
 
 import json
 import sqlite3

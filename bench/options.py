@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options besides the scenarios."""
+    """The options of a run; the scenarios are passed separately."""
 
     pairs: int
     """Runs of each contender; for other figures, measurements of each."""

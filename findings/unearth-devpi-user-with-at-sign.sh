@@ -12,8 +12,8 @@
 #   unearth, from /team%40example.org/dev/+simple/:  …/team%40example.org/dev/+f/…/demo-1.0-py3-none-any.whl
 #
 # Guessed from unearth's source, then run; that devpi makes such URLs was found after. uv 0.13.9 and poetry 2.5.1 read
-# an "@" in the path of a file as pip does; PDM 2.29.4 says "Unable to find candidates". It matters to whoever puts a
-# mirror behind a path with an "@". Exit code 0: still so; 1: it changed.
+# an "@" in the path of a file as pip does; PDM 2.29.4 says "Unable to find candidates". It matters to operators whose
+# mirror's URL has a path with an "@". Exit code 0: still so; 1: it changed.
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -30,7 +30,7 @@ from mirror_contract import (
 )
 from mirror_control.api.address import Address
 from mirror_control.client.health import assess_health
-from mirror_control.client.issues import HealthLevel
+from mirror_control.client.issue import HealthLevel
 
 NOW = datetime.now(UTC)
 PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")

@@ -33,11 +33,8 @@ def name_it_too(pypi: fakepypi.FakePyPI, file: fakepypi.File, content: bytes | N
     )
 
 
-async def test_same_file_of_two_projects_is_published_by_both(
-    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
-) -> None:
-    """Two projects that download the same file at the same time both publish it, complete."""
-    name_it_too(pypi, six)
+async def assert_both_publish(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Assert that six and evil both publish the file, which both are downloading at the same time."""
     gate = pypi.faults.on_file(WHEEL).gate()
     async with site.running() as running:
         run = running.ask(RunKind.SYNC)
@@ -49,6 +46,14 @@ async def test_same_file_of_two_projects_is_published_by_both(
     assert ended.state is RunState.SUCCEEDED
     assert WHEEL in site.filenames("six") & site.filenames(EVIL)
     site.assert_whole()
+
+
+async def test_same_file_of_two_projects_is_published_by_both(
+    site: Site, pypi: fakepypi.FakePyPI, six: fakepypi.File
+) -> None:
+    """Two projects that download the same file at the same time both publish it, complete."""
+    name_it_too(pypi, six)
+    await assert_both_publish(site, pypi)
 
 
 def hide_digests(document: Document) -> None:
@@ -69,17 +74,7 @@ async def test_same_staged_file_of_two_projects_is_published_by_both(
         monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 0)
     else:
         pypi.faults.on_page().edit(hide_digests)
-    gate = pypi.faults.on_file(WHEEL).gate()
-    async with site.running() as running:
-        run = running.ask(RunKind.SYNC)
-        await gate.arrival()
-        await gate.arrival()
-        gate.open()
-        ended = await running.ended(run)
-
-    assert ended.state is RunState.SUCCEEDED
-    assert WHEEL in site.filenames("six") & site.filenames(EVIL)
-    site.assert_whole()
+    await assert_both_publish(site, pypi)
 
 
 @pytest.mark.proves("security/project-owners")

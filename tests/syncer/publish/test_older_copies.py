@@ -19,7 +19,7 @@ Restore = Callable[[], None]
 
 
 def copy(directory: Path) -> Restore:
-    """Copy a directory, and return what puts the copy in its place."""
+    """Copy a directory, and return how to restore the copy."""
     kept = directory.with_name(f"{directory.name}.kept")
     shutil.copytree(directory, kept)
 
@@ -59,19 +59,25 @@ def assert_as_upstream(site: Site) -> None:
     site.assert_whole()
 
 
+async def sync_after_copy(site: Site, directory: Path, pypi: fakepypi.FakePyPI, *, everything: bool) -> Restore:
+    """Copy a directory, sync upstream's ``change``, and return how to restore the copy."""
+    if everything:
+        site.everything(grace="0m", guard="100%")
+        await site.sync()
+    restore = copy(directory)
+    change(pypi)
+    await site.sync()
+    await site.sync()
+    return restore
+
+
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("everything", [False, True])
 async def test_older_tree_is_repaired_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
     """A tree restored from before a quarantine, a deletion and a release matches upstream after one sync."""
-    if everything:
-        mirrored.everything(grace="0m", guard="100%")
-        await mirrored.sync()
-    restore = copy(mirrored.data)
-    change(pypi)
-    await mirrored.sync()
-    await mirrored.sync()
+    restore = await sync_after_copy(mirrored, mirrored.data, pypi, everything=everything)
     assert_as_upstream(mirrored)
     restore()
     assert WHEEL in mirrored.filenames("six")
@@ -87,13 +93,7 @@ async def test_older_catalog_is_repaired_by_the_next_sync(
     mirrored: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
     """A catalog restored from before upstream's changes is updated from the pages, and one sync completes it."""
-    if everything:
-        mirrored.everything(grace="0m", guard="100%")
-        await mirrored.sync()
-    restore = copy(mirrored.state)
-    change(pypi)
-    await mirrored.sync()
-    await mirrored.sync()
+    restore = await sync_after_copy(mirrored, mirrored.state, pypi, everything=everything)
     restore()
 
     await mirrored.sync()

@@ -4,7 +4,7 @@ import pytest
 
 import fakepypi
 from mirror_contract import RunState
-from mirror_control.client.issues import HealthLevel
+from mirror_control.client.issue import HealthLevel
 from syncer.observed import observe
 from syncer.site import Running, Site
 

@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import ProjectState
-from mirror_control.client.issues import HealthLevel
+from mirror_control.client.issue import HealthLevel
 from mirror_syncer.config.crontab import crontab
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel
 
 from mirror_contract import (
     PolicyCandidate,
@@ -20,13 +19,14 @@ from mirror_contract.text import printable
 from mirror_control.client.api_client import ApiClient
 from mirror_control.client.download_schemas import DownloadFilter, MissFilter
 from mirror_control.client.health import assess_health
-from mirror_control.client.issues import HealthLevel
-from mirror_control.client.schemas import Item, Page, ProjectFilter, RunFilter
+from mirror_control.client.issue import HealthLevel
+from mirror_control.client.schemas import ProjectFilter, RunFilter
 from mirrorctl import views
 from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
 from mirrorctl.follow import follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
 from mirrorctl.token_commands import token
+from mirrorctl.views import show, show_page
 
 _EXIT_CODES = {HealthLevel.ALARM: FAILED, HealthLevel.WARNING: INCOMPLETE}
 
@@ -68,7 +68,7 @@ def status(
 ) -> None:
     """Show whether the mirror is fresh, complete and has free space."""
     found = call_control(context.obj, lambda control: control.get_status())
-    _show(found, views.status(found), as_json=as_json)
+    show(found, views.status(found), as_json=as_json)
     if check and (code := _EXIT_CODES.get(assess_health(found, now=datetime.now(UTC)).worst_level)):
         raise typer.Exit(code)
 
@@ -149,11 +149,11 @@ def runs(
     """List runs, newest first, or show one."""
     if run_id is not None:
         run = call_control(context.obj, lambda control: control.get_run(run_id))
-        return _show(run, views.run(run), as_json=as_json)
+        return show(run, views.run(run), as_json=as_json)
     filters = {"state": state or [], "trigger": trigger or [], "kind": kind, "since": since}
     wanted = parse_options(RunFilter, **filters, limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_runs(wanted))
-    return _show_page(page, views.runs(page.items), as_json=as_json)
+    return show_page(page, views.runs(page.items), as_json=as_json)
 
 
 @main.command()
@@ -165,7 +165,7 @@ def cancel(context: typer.Context, run_id: Annotated[str, typer.Argument(metavar
     """
     run = call_control(context.obj, lambda control: control.cancel_run(run_id), token=find_token())
     text = f"Run {run.id} is {run.state}" + ("." if run.state.ended else ", and ends within seconds.")
-    _show(run, text, as_json=views.is_piped())
+    show(run, text, as_json=views.is_piped())
 
 
 @main.command()
@@ -197,10 +197,10 @@ def projects(
     if name is not None:
         normalized = _normalize(name)
         project = call_control(context.obj, lambda control: control.get_project(normalized))
-        return _show(project, views.project(project), as_json=as_json)
+        return show(project, views.project(project), as_json=as_json)
     wanted = parse_options(ProjectFilter, state=state or [], q=search or None, limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_projects(wanted))
-    return _show_page(page, views.projects(page.items), as_json=as_json)
+    return show_page(page, views.projects(page.items), as_json=as_json)
 
 
 @main.command()
@@ -223,7 +223,7 @@ def check(
     except UnicodeDecodeError:
         fail(f"{file.name} is not UTF-8; save it as UTF-8", code=USAGE)
     found = call_control(context.obj, lambda control: control.check_policy(candidate), token=find_token())
-    _show(found, "\n".join(map(printable, found.sentences())), as_json=as_json)
+    show(found, "\n".join(map(printable, found.sentences())), as_json=as_json)
     if found.problems:
         raise typer.Exit(USAGE)
 
@@ -240,7 +240,7 @@ def downloads(
     """Show downloads by project, version and client."""
     wanted = DownloadFilter(project=name and _normalize(name), since=since and since.date(), top=top)
     found = call_control(context.obj, lambda control: control.get_downloads(wanted))
-    _show(found, views.downloads(found), as_json=as_json)
+    show(found, views.downloads(found), as_json=as_json)
 
 
 @main.command()
@@ -248,12 +248,12 @@ def misses(context: typer.Context, *, since: Since = None, top: Top = 20, as_jso
     """Show requests for projects and files that are not here."""
     wanted = MissFilter(since=since and since.date(), top=top)
     found = call_control(context.obj, lambda control: control.get_misses(wanted), token=find_token())
-    _show(found, views.misses(found), as_json=as_json)
+    show(found, views.misses(found), as_json=as_json)
 
 
 def _change_schedule(context: typer.Context, action: Literal["pause", "resume"]) -> None:
     schedule = call_control(context.obj, lambda control: control.change_schedule(action), token=find_token())
-    _show(schedule, views.schedule(schedule), as_json=views.is_piped())
+    show(schedule, views.schedule(schedule), as_json=views.is_piped())
 
 
 def _start_run(
@@ -275,7 +275,7 @@ def _start_run(
     except KeyboardInterrupt:
         fail("the run continues; `mirrorctl runs` shows it", code=INTERRUPTED)
     if not follow_run:
-        return _show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.is_piped())
+        return show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.is_piped())
     if not views.is_piped():
         views.print_view(views.run(run))
     match run.state:
@@ -292,16 +292,3 @@ def _normalize(spelling: str) -> str:
         return parse_project_name(spelling)
     except ValueError as error:
         fail(str(error), code=USAGE)
-
-
-def _show(answer: BaseModel, view: views.View, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(answer.model_dump_json(exclude_none=True))
-    else:
-        views.print_view(view)
-
-
-def _show_page(page: Page[Item], view: views.View, *, as_json: bool) -> None:
-    _show(page, view, as_json=as_json)
-    if page.next is not None and not as_json:
-        typer.echo(f"more: --after {printable(page.next)}")  # on one line, so that a mouse copies it whole

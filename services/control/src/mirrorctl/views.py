@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import typer
+from pydantic import BaseModel
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
 from rich.panel import Panel
@@ -14,7 +16,8 @@ from mirror_contract.text import printable
 from mirror_control.client.download_schemas import ClientShare, Downloads, Misses, Share
 from mirror_control.client.formatting import UNDATED_EFFECT, format_count, format_duration, format_time
 from mirror_control.client.health import assess_health
-from mirror_control.client.issues import HealthLevel, Issue
+from mirror_control.client.issue import HealthLevel, Issue
+from mirror_control.client.schemas import Item, Page
 
 View = RenderableType
 
@@ -49,6 +52,21 @@ def print_view(view: View) -> None:
     with wide.capture() as captured:
         wide.print(view)
     out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def show(answer: BaseModel, view: View, *, as_json: bool) -> None:
+    """Print an answer of the API: its JSON, or a view of it."""
+    if as_json:
+        typer.echo(answer.model_dump_json(exclude_none=True))
+    else:
+        print_view(view)
+
+
+def show_page(page: Page[Item], view: View, *, as_json: bool) -> None:
+    """Print a page of a list, and how to get the next one."""
+    show(page, view, as_json=as_json)
+    if page.next is not None and not as_json:
+        typer.echo(f"more: --after {printable(page.next)}")  # on one line, so that a mouse copies it whole
 
 
 def status(found: Status) -> View:

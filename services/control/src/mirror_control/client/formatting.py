@@ -14,7 +14,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration in the largest unit of which it has at least two."""
+    """Return a duration in the largest unit that makes it 2 or more: 119 minutes are "119 min", and 120 "2 h"."""
     size = round(abs(seconds))
     for unit, length in (("d", _DAY_SECONDS), ("h", _HOUR_SECONDS), ("min", _MINUTE_SECONDS)):
         if size >= 2 * length:

@@ -5,14 +5,8 @@ from datetime import datetime, timedelta
 
 from mirror_contract import ProjectState, Run, RunKind, Status
 from mirror_control.client.formatting import format_count, format_duration, format_time
-from mirror_control.client.issues import (
-    SYNC_OVERDUE_AFTER,
-    HealthLevel,
-    Issue,
-    describe_stock,
-    find_issues,
-    last_completed_at,
-)
+from mirror_control.client.issue import HealthLevel, Issue
+from mirror_control.client.issues import SYNC_OVERDUE_AFTER, describe_stock, find_issues, last_completed_at
 
 # A sync of changes takes seconds.
 _LONG_SYNC_AFTER = timedelta(hours=1)

@@ -1,69 +1,33 @@
-"""The issues that need a person, found in a status: what is wrong, since when, what still works, and what to do."""
+"""The issues of a mirror, found in its status."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-
-from rich.filesize import decimal
 
 from mirror_contract import ProjectState, Run, RunKind, RunState, Status
-from mirror_control.client.formatting import format_count, format_duration, format_time
+from mirror_control.client.formatting import format_count, format_duration
+from mirror_control.client.issue import MIRRORCTL, HealthLevel, Issue
+from mirror_control.client.storage_issues import find_damage_issues, find_space_issues, find_volume_issues
 
 # A daily sync, plus two hours for the sync itself.
 SYNC_OVERDUE_AFTER = timedelta(hours=26)
 # The syncer's clock and control's may differ.
 _SCHEDULE_TOLERANCE = timedelta(minutes=10)
-# Below MIRROR_DISK_RESERVE, the syncer itself reports a problem.
-_MIN_FREE_FRACTION = 0.1
-# Below 1,000 inodes, the syncer itself reports a problem. A small ext4 has 130,000 when it is empty.
-_MIN_FREE_INODES = 20_000
 # At least one of 10,000 projects changes within an hour, so six hours without changes mean a frozen cache or upstream.
 _UPSTREAM_STALE_AFTER, _UPSTREAM_STALE_MIN_PROJECTS = timedelta(hours=6), 10_000
-# The full command: the mirror's host has no mirrorctl of its own.
-_MIRRORCTL = "docker compose exec control mirrorctl"
-
-
-class HealthLevel(StrEnum):
-    """The urgency of an issue, or the health of the mirror."""
-
-    GOOD = "good"
-    BUSY = "busy"  # nothing is wrong, but work is unfinished
-    WARNING = "warning"  # a person should look soon
-    ALARM = "alarm"  # the mirror gets no updates until a person acts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
-    """
-    An issue that needs a person.
-
-    Attributes:
-        detail: the message of the syncer or of upstream.
-        since: when it began, or the last time it was known to be absent; None if unknown.
-        remedy: what to do; commands are in backquotes.
-    """
-
-    level: HealthLevel
-    title: str
-    detail: str | None = None
-    since: datetime | None = None
-    still_works: str
-    remedy: str
 
 
 def find_issues(status: Status, *, now: datetime) -> list[Issue]:
     """Return all issues, not sorted by urgency."""
     return [
         *_find_syncer_issues(status),
-        *_find_volume_issues(status),
+        *find_volume_issues(status),
         *_find_policy_issues(status),
         *_find_sync_issues(status, now=now),
         *_find_withheld_removals(status),
         *_find_project_issues(status),
-        *_find_damaged_files(status),
+        *find_damage_issues(status),
         *_find_upstream_issues(status),
         *_find_schedule_issues(status),
-        *_find_space_issues(status),
+        *find_space_issues(status),
     ]
 
 
@@ -79,20 +43,6 @@ def _find_syncer_issues(status: Status) -> list[Issue]:
             remedy="`docker compose ps syncer` and `docker compose logs syncer` show why; "
             "`docker compose up -d` starts a stopped syncer.",
         )
-    ]
-
-
-def _find_volume_issues(status: Status) -> list[Issue]:
-    return [
-        Issue(
-            level=HealthLevel.ALARM,
-            title="The volume has a problem" if status.disk else "The volume can't be read",
-            detail=problem,
-            since=status.failing_since if status.last_run and status.last_run.state is RunState.FAILED else None,
-            still_works="nginx serves every file that it can read. Syncs fail until the problem is solved.",
-            remedy=f"Solve the problem above; then run `{_MIRRORCTL} sync`, or wait for the next run.",
-        )
-        for problem in status.problems
     ]
 
 
@@ -124,7 +74,7 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
                 if status.installable
                 else "Nothing has been mirrored yet",
                 still_works=describe_stock(status),
-                remedy=f"`{_MIRRORCTL} sync` starts a sync. {_describe_next_run(status, now=now)}",
+                remedy=f"`{MIRRORCTL} sync` starts a sync. {_describe_next_run(status, now=now)}",
             )
         ]
     if run.state in (RunState.FAILED, RunState.CANCELLED) and (recovering := _find_recovery(status, run)) is not None:
@@ -153,7 +103,7 @@ def _find_sync_issues(status: Status, *, now: datetime) -> list[Issue]:
                 since=_failing_since(status, run),
                 still_works=f"{describe_stock(status)} Later changes at upstream are missing.",
                 remedy=f"{'Solve the problem with the volume first.' if status.problems else upstream} "
-                f"`{_MIRRORCTL} sync` retries at once. {_describe_next_run(status, now=now)}",
+                f"`{MIRRORCTL} sync` retries at once. {_describe_next_run(status, now=now)}",
             )
         ]
     planned = status.schedule.next_run_at
@@ -186,7 +136,7 @@ def _find_withheld_removals(status: Status) -> list[Issue]:
             still_works="These projects are still served; everything else was synced.",
             remedy="`docker compose run --rm --no-deps -T syncer plan` lists them and changes nothing. So many "
             "removals may be a mistake at upstream or in mirror.toml: once it is corrected, the next sync withholds "
-            f"nothing. If they are intended: `{_MIRRORCTL} sync --allow-removals {withheld}`.",
+            f"nothing. If they are intended: `{MIRRORCTL} sync --allow-removals {withheld}`.",
         )
     ]
 
@@ -205,7 +155,7 @@ def _find_project_issues(status: Status) -> list[Issue]:
             since=status.needs_attention_since,
             still_works="Their previous versions are still served. Other projects are not affected.",
             remedy="The syncer retries each one automatically. The table below shows the reasons; "
-            f"`{_MIRRORCTL} sync NAME` retries one now.",
+            f"`{MIRRORCTL} sync NAME` retries one now.",
         )
     ]
 
@@ -222,22 +172,7 @@ def _find_upstream_issues(status: Status) -> list[Issue]:
             since=changed,
             still_works=describe_stock(status),
             remedy="Compare a page of `MIRROR_UPSTREAM` with PyPI's: a cache or proxy in between may be stuck. "
-            f"`{_MIRRORCTL} sync --force --confirm` requests everything without validators.",
-        )
-    ]
-
-
-def _find_damaged_files(status: Status) -> list[Issue]:
-    if not status.damaged_files:
-        return []
-    return [
-        Issue(
-            level=HealthLevel.WARNING,
-            title=f"A verify found {format_count(status.damaged_files, 'damaged file')}",
-            since=status.damaged_since,
-            still_works="Clients reject a damaged file by its hash. All other files can be installed.",
-            remedy=f"`{_MIRRORCTL} verify --repair --follow` downloads them again; `{_MIRRORCTL} runs` lists them. "
-            "Check the disk and the kernel log.",
+            f"`{MIRRORCTL} sync --force --confirm` requests everything without validators.",
         )
     ]
 
@@ -251,44 +186,9 @@ def _find_schedule_issues(status: Status) -> list[Issue]:
             title="The schedule is paused",
             since=status.schedule.paused_since,
             still_works=f"{describe_stock(status)} Runs that a person requests still start.",
-            remedy=f"`{_MIRRORCTL} resume` starts scheduled runs again.",
+            remedy=f"`{MIRRORCTL} resume` starts scheduled runs again.",
         )
     ]
-
-
-def _find_space_issues(status: Status) -> list[Issue]:
-    disk = status.disk
-    if disk is None or status.problems:
-        return []
-    issues = []
-    if disk.free_bytes < _MIN_FREE_FRACTION * disk.size_bytes:
-        issues.append(
-            Issue(
-                level=HealthLevel.WARNING,
-                title=f"The volume is {1 - disk.free_bytes / max(disk.size_bytes, 1):.0%} full",
-                still_works="Everything works until free space falls below MIRROR_DISK_RESERVE; then downloads stop.",
-                remedy=f"Enlarge the volume, or mirror less (`mirror.toml`).{_describe_pending_removal(status)}",
-            )
-        )
-    if disk.free_inodes is not None and disk.free_inodes < _MIN_FREE_INODES:
-        issues.append(
-            Issue(
-                level=HealthLevel.WARNING,
-                title=f"The volume has room for only {disk.free_inodes:,} more files",
-                detail="Its file system is running out of inodes, however many bytes are free.",
-                still_works="Everything works until 1,000 inodes are left; then downloads stop.",
-                remedy="Mirror less (`mirror.toml`), or move to a file system with more inodes, such as XFS.",
-            )
-        )
-    return issues
-
-
-def _describe_pending_removal(status: Status) -> str:
-    """Return when files in their grace period free space, and the command that frees it now; empty without any."""
-    if (waiting := status.pending_removal) is None or not waiting.bytes:
-        return ""
-    size, last = decimal(waiting.bytes), format_time(waiting.last_at, now=status.as_of)
-    return f" Files that wait for deletion free {size} {last} at the latest, or now: `{_MIRRORCTL} collect --now`."
 
 
 def last_completed_at(status: Status) -> datetime | None:

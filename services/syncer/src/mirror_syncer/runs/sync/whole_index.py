@@ -107,7 +107,7 @@ class WholeIndexSync:
 
         Args:
             known: the list when the sync started.
-            inquired: the list of which the omitted projects were refreshed.
+            inquired: the list whose omitted projects were refreshed.
         """
         if inquired is not None:
             self._catalog.remember(Fact.CHECKED_ABSENCES_OF, str(inquired.edition))

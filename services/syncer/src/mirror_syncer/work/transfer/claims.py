@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.project import Pending
 
-Intend = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
+Claim = Callable[[Sequence[Pending]], Awaitable[set[PackagePath]]]
 """Notes what is about to be changed; returns places that another project uses, or that once held other content."""
 
 
@@ -24,12 +24,12 @@ class Claims:
         self,
         name: NormalizedName,
         *,
-        claim: Intend,
+        claim: Claim,
         published: Mapping[PackagePath, Sha256],
         damaged: frozenset[str],
     ) -> None:
         self.name = name
-        self._intend = claim
+        self._claim = claim
         self._published = published
         self.damaged = damaged
         self._free: dict[tuple[PackagePath, Sha256], bool] = {}
@@ -38,7 +38,7 @@ class Claims:
         """Return whether all of these places may hold these contents."""
         if new := [one for one in wanted if one not in self._free]:
             files = [Pending(self.name, place, sha256) for place, sha256 in new]
-            taken = await self._intend(files if self._free else [Pending.page(self.name), *files])
+            taken = await self._claim(files if self._free else [Pending.page(self.name), *files])
             for place, sha256 in new:
                 self._free[place, sha256] = place not in taken and self._published.get(place, sha256) == sha256
         return all(self._free[one] for one in wanted)

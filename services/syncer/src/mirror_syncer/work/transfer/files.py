@@ -20,7 +20,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.upstream import Index
 from mirror_syncer.volume import MIN_FREE_BYTES, AnyIncoming, Tree
-from mirror_syncer.work.transfer.claims import Claims, Intend
+from mirror_syncer.work.transfer.claims import Claim, Claims
 from mirror_syncer.work.transfer.metadata import MetadataTransfer, promised_metadata
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
@@ -37,14 +37,14 @@ class FileTransfer:
     Downloads files into the tree, several of a project at once.
 
     Args:
-        intend: notes in the catalog what is about to be changed.
+        claim: notes in the catalog what is about to be changed.
         at_once: files of one project under way together; the client's budget bounds all projects.
     """
 
-    def __init__(self, *, index: Index, tree: Tree, claim: Intend, at_once: int, unhashed: UnhashedFiles) -> None:
+    def __init__(self, *, index: Index, tree: Tree, claim: Claim, at_once: int, unhashed: UnhashedFiles) -> None:
         self._index = index
         self._tree = tree
-        self._intend = claim
+        self._claim = claim
         self._at_once = at_once
         self._unhashed = unhashed
         self._metadata = MetadataTransfer(index=index, tree=tree)
@@ -80,7 +80,7 @@ class FileTransfer:
         name = decision.page.name
         named = published.files.items() if published else ()
         held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
-        claims = Claims(name, claim=self._intend, published=held, damaged=damaged)
+        claims = Claims(name, claim=self._claim, published=held, damaged=damaged)
         addresses = {
             # The place of a content without a digest is known once it is downloaded.
             file.filename: None if file.sha256 == NO_DIGEST else content_digest(urlsplit(file.url).path)

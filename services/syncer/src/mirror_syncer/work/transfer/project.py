@@ -18,7 +18,7 @@ from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication, find_published, render_page
 from mirror_syncer.upstream import Gone, Index, NotModified
 from mirror_syncer.volume import PageSet, Tree
-from mirror_syncer.work.transfer.claims import Intend
+from mirror_syncer.work.transfer.claims import Claim
 from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.files import FileTransfer
 from mirror_syncer.work.transfer.job import Withdrawal, Work
@@ -42,7 +42,7 @@ class Transfer:
     Refreshes and withdraws projects, one call each.
 
     Args:
-        intend: notes in the catalog what is about to be changed.
+        claim: notes in the catalog what is about to be changed.
         kept: returns upstream's page as it was kept for a project, if it was.
         stale_waits: seconds before each further request for a page that is older than it should be.
     """
@@ -54,7 +54,7 @@ class Transfer:
         tree: Tree,
         files: FileTransfer,
         unhashed: UnhashedFiles,
-        claim: Intend,
+        claim: Claim,
         kept: Callable[[NormalizedName], Awaitable[KeptPage | None]],
         legacy: LegacyTransfer,
         stale_waits: tuple[float, ...] = STALE_WAITS,
@@ -62,7 +62,7 @@ class Transfer:
         self._judge = EvidenceReader(index=index, view=tree, unhashed=unhashed, kept=kept, stale_waits=stale_waits)
         self._tree = tree
         self._files = files
-        self._intend = claim
+        self._claim = claim
         self._legacy = legacy
 
     async def refresh(self, work: Work) -> Outcome:
@@ -126,7 +126,7 @@ class Transfer:
         row = work.row
         published = await asyncio.to_thread(find_published, self._tree, row.name)
         leaving = retire(row.name, published, staying=frozenset(), grace=work.grace)
-        await self._intend(intents(row.name, leaving))
+        await self._claim(intents(row.name, leaving))
         now = int(time.time())
         gone = ProjectRow(row.name, state=ProjectState.WITHDRAWN, error=work.reason, checked_at=now, changed_at=now)
         return Outcome(Publication(CatalogUpdate(gone, read=True, retirements=leaving), withdrawn=True))
@@ -193,7 +193,7 @@ class Transfer:
             page_sha256=rendered.digest,
         )
         before = frozenset(believed.places.values()) if believed else frozenset()
-        settlement = CatalogUpdate(
+        update = CatalogUpdate(
             new,
             read=True,
             kept=judged.kept if unfinished or decision.lost or decision.left_out or quarantined else None,
@@ -202,8 +202,8 @@ class Transfer:
             quarantined=quarantined,
         )
         warnings = (Failure(project=work.name, reason=warning) for warning in decision.warnings)
-        told = (*failures, *warnings, *tally.broken_promises, *((legacy.failure,) if legacy.failure else ()))
-        return Outcome(Publication(settlement, staged, legacy=legacy.staged), told, tally)
+        reported = (*failures, *warnings, *tally.broken_promises, *((legacy.failure,) if legacy.failure else ()))
+        return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
     async def _retire(
         self, work: Work, judged: Judged, offered: Sequence[tuple[File, PackagePath]], *, noted: bool
@@ -221,7 +221,7 @@ class Transfer:
         if altered:
             leaving = await asyncio.to_thread(self._really_there, leaving)
         if leaving or not noted:
-            taken = await self._intend(intents(work.name, leaving))
+            taken = await self._claim(intents(work.name, leaving))
             leaving = tuple(file for file in leaving if not (altered and file.place in taken))
         return leaving
 
