@@ -12,7 +12,7 @@ from mirror_contract import ProjectState, RunState
 from mirror_syncer.config import older_pages
 from mirror_syncer.runs.sync import upstream_list
 from syncer.laws.test_downstream import JSON, plain_server, second
-from syncer.runs.test_everything import publish
+from syncer.runs.test_whole_index import publish
 from syncer.site import Site
 
 POISON = [2**63 - 1, 2**53, 2**53 - 1]

@@ -1,4 +1,4 @@
-"""A run in memory: its progress, its report, and requests that it can serve."""
+"""A run in memory: its progress, its report, and the requests that merge into it."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ def active_run(**request: object) -> ActiveRun:
     )
 
 
-async def test_wait_for_tasks_ends_at_the_requested_number() -> None:
-    """A wait for few tasks ends as soon as so many are left, and a wait for none with the last."""
+async def test_wait_for_tasks_ends_at_its_limit() -> None:
+    """A wait for tasks ends as soon as no more than the requested number are left."""
     progress = active_run().progress
     progress.add_tasks(3)
     one_left, none_left = (asyncio.create_task(progress.wait_for_tasks(most)) for most in (1, 0))
@@ -37,8 +37,8 @@ async def test_wait_for_tasks_ends_at_the_requested_number() -> None:
     assert ended == [(False, False), (True, False), (True, True)]
 
 
-async def test_wait_for_tasks_of_a_stopping_run_ends() -> None:
-    """Whoever waits to queue more tasks stops waiting when the run is cancelled, whatever is left."""
+async def test_wait_for_tasks_of_a_cancelled_run_ends() -> None:
+    """A wait to queue more tasks ends when the run is cancelled, even if tasks are left."""
     run = active_run()
     run.progress.add_tasks(2)
     waiting = asyncio.create_task(run.progress.wait_for_tasks(unless=lambda: run.is_stopping))
@@ -50,8 +50,8 @@ async def test_wait_for_tasks_of_a_stopping_run_ends() -> None:
         await waiting
 
 
-def test_report_counts_failures_beyond_the_document() -> None:
-    """The document keeps the first hundred failures; the report counts all."""
+def test_report_with_many_failures_counts_all() -> None:
+    """The document keeps the first hundred failures, and the report counts all of them."""
     run = active_run()
     run.report.add(*(Failure(project=f"project-{number}", reason="no answer") for number in range(150)))
 
@@ -60,7 +60,7 @@ def test_report_counts_failures_beyond_the_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "can_reread_list", "merged"),
+    ("options", "can_reread_list", "merged"),
     [
         ({}, True, True),
         ({}, False, False),
@@ -69,13 +69,13 @@ def test_report_counts_failures_beyond_the_document() -> None:
         ({"allow_removals": 7}, True, True),
     ],
 )
-def test_request_merges_into_a_sync_of_the_whole_index(
-    *, request_: dict[str, object], can_reread_list: bool, merged: bool
+def test_whole_sync_request_merges_into_a_running_one(
+    *, options: dict[str, object], can_reread_list: bool, merged: bool
 ) -> None:
-    """A running sync of the whole index serves a later request for a whole sync, unless that forces more."""
+    """A running sync of the whole index serves a later request for one, unless that needs a run of its own."""
     run = active_run()
     run.sync.can_reread_list = can_reread_list
 
-    assert run.merge(RunRequest.model_validate({"kind": RunKind.SYNC, **request_})) is merged
+    assert run.merge(RunRequest.model_validate({"kind": RunKind.SYNC, **options})) is merged
     assert run.sync.reread_list is merged
-    assert run.sync.allow_removals == (request_.get("allow_removals") if merged else None)
+    assert run.sync.allow_removals == (options.get("allow_removals") if merged else None)

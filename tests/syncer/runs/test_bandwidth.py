@@ -1,4 +1,4 @@
-"""The bandwidth: what all transfers together take from the upstream in a second."""
+"""The bandwidth limit: how many bytes all transfers together download per second."""
 
 import asyncio
 import time
@@ -10,8 +10,8 @@ from mirror_contract import RunKind, RunState
 from syncer.site import Site
 
 
-async def test_transfers_keep_within_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Several files at once come no faster than allowed, whole, and slowness of our own making is nobody's fault."""
+async def test_parallel_transfers_keep_within_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Parallel downloads together stay within the bandwidth limit, and the waits fail none of them."""
     for name in ("alpha", "beta", "gamma"):
         pypi.index.project(name).upload_file(f"{name}-1.0.tar.gz", name.encode() * 40_000, version="1.0")
     site.select("alpha", "beta", "gamma")
@@ -24,10 +24,10 @@ async def test_transfers_keep_within_the_bandwidth(site: Site, pypi: fakepypi.Fa
     site.assert_whole()
 
 
-async def test_refusal_after_a_pause_is_told_at_once(
+async def test_oversized_file_after_a_pause_fails_at_once(
     site: Site, pypi: fakepypi.FakePyPI, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is wrong with a file is told as soon as its last bytes come out of a pause, and the loop stays calm."""
+    """A file larger than declared fails as soon as its paused transfer resumes, and asyncio logs nothing."""
     pypi.index.project("alpha").upload_file("alpha-1.0.tar.gz", b"alpha" * 8_000, version="1.0")
     pypi.faults.on_page().edit(lambda page: page["files"][0].update(size=39_999))
     site.select("alpha")
@@ -39,8 +39,8 @@ async def test_refusal_after_a_pause_is_told_at_once(
     assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
-async def test_paused_transfer_can_be_abandoned(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A stop in the middle of a pause leaves nothing behind, and nothing that rings later."""
+async def test_paused_transfer_at_a_stop_leaves_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A stop during a paused transfer leaves no page and no temporary file."""
     pypi.index.project("alpha").upload_file("alpha-1.0.tar.gz", b"alpha" * 400_000, version="1.0")
     site.select("alpha")
     gate = pypi.faults.on_file().gate()
@@ -49,7 +49,7 @@ async def test_paused_transfer_can_be_abandoned(site: Site, pypi: fakepypi.FakeP
         await gate.arrival()
         gate.open()
         async with asyncio.timeout(10):
-            while not list(site.temporaries()):  # noqa: ASYNC110 - the tree tells nobody
+            while not list(site.temporaries()):  # noqa: ASYNC110 - the tree sends no events
                 await asyncio.sleep(0.01)
         running.mirror.engine.stop(grace_seconds=0)
     assert (site.pages(), list(site.temporaries())) == ([], [])

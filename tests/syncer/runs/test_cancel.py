@@ -1,4 +1,4 @@
-"""A run that is cancelled ends within seconds, whatever upstream does, and nothing good is lost by it."""
+"""A cancelled run ends within seconds, whatever upstream does, and keeps everything good."""
 
 import asyncio
 import json
@@ -18,17 +18,17 @@ from mirror_syncer.work import process
 from syncer.site import Running, Site
 from syncer.work.test_pool import leave_it_to_the_process, workers_of
 
-PATIENT = Limits()  # as shipped: an upstream that hangs is given up after 150 s
+PATIENT = Limits()  # as shipped: a hanging request fails after 150 s
 
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test wait a fifth of a second where an operator waits five."""
+    """Shorten the grace period of a cancelled run from five seconds to a fifth of a second."""
     monkeypatch.setattr(engine, "_CANCEL_SECONDS", 0.2)
 
 
-async def cancelled(running: Running, run: Run) -> Run:
-    """Cancel a run, and return it when it has ended, which it must within seconds."""
+async def cancel_run(running: Running, run: Run) -> Run:
+    """Cancel a run, and return it once it has ended, within four seconds."""
     active = running.mirror.runs.active(run.id)
     assert active is not None
     await running.mirror.engine.cancel(active)
@@ -36,22 +36,22 @@ async def cancelled(running: Running, run: Run) -> Run:
         return await running.ended(run)
 
 
-async def staged(site: Site, size: int) -> None:
-    """Wait until so much of a large file is on the disk; the tree tells nobody, so it is looked at."""
+async def wait_until_staged(site: Site, size: int) -> None:
+    """Wait until the staging directory holds this many bytes; it sends no events, so poll it."""
     async with asyncio.timeout(10):
         while sum(path.stat().st_size for path in (site.data / "pypi" / ".staging").iterdir()) < size:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-def listed(site: Site) -> list[str]:
-    """Return the projects that the list names."""
+def listed_projects(site: Site) -> list[str]:
+    """Return the projects that the project list names."""
     document = json.loads((site.web / "simple" / "index.v1_json").read_bytes())
     return [project["name"] for project in document["projects"]]
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_pages_that_hang(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Projects whose pages hang are given up, and are as they were; what was done stays, and the next run does all."""
+async def test_cancel_during_hanging_pages_keeps_finished_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A cancel abandons projects whose pages hang and keeps finished ones, and the next run does the rest."""
     pypi.index.project("old").upload("1.0")
     site.select("old")
     async with site.running(limits=PATIENT) as running:
@@ -64,31 +64,31 @@ async def test_pages_that_hang(site: Site, pypi: fakepypi.FakePyPI) -> None:
         await asyncio.gather(*(gate.arrival() for gate in gates))
         await site.pages_become(["done", "old"])
         before = running.row("old")
-        ended = await cancelled(running, run)
-        after, in_hand = running.row("old"), running.mirror.catalog.files.pending()
+        ended = await cancel_run(running, run)
+        after, pending = running.row("old"), running.mirror.catalog.files.pending()
         for gate in gates:
             gate.open()
         again = await running.sync()
 
     assert (ended.state, ended.failures, ended.counts.projects_done) == (RunState.CANCELLED, [], 1)
-    assert (after, in_hand) == (before, [])
+    assert (after, pending) == (before, [])
     assert (again.state, again.counts.files_fetched) == (RunState.SUCCEEDED, 4)
     assert site.pages() == ["done", "hangs", "old"]
     site.assert_whole()
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_large_file_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The half of a large file that came is not fetched again, nor are its project's other files."""
+async def test_cancel_during_a_large_file_keeps_its_bytes(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """After a cancel, the next run resumes a half-downloaded large file and downloads no other file twice."""
     pypi.index.project("large").upload("1.0", padding=40_000_000)
     pypi.faults.on_file("large-1.0.tar.gz").times(1).drip(size=8_000_000, every=3_600)
     site.select("large")
     async with site.running(limits=PATIENT) as running:
         run = running.ask(RunKind.SYNC)
-        await staged(site, 8_000_000)
-        while not list((site.web / "packages").rglob("large-1.0-py3-none-any.whl")):  # noqa: ASYNC110 - as in staged
-            await asyncio.sleep(0.01)  # a file has a name once it is whole
-        ended = await cancelled(running, run)
+        await wait_until_staged(site, 8_000_000)
+        while not list((site.web / "packages").rglob("large-1.0-py3-none-any.whl")):  # noqa: ASYNC110 - polls, too
+            await asyncio.sleep(0.01)  # a file gets its name once it is complete
+        ended = await cancel_run(running, run)
         pypi.log.forget()
         again = await running.sync()
 
@@ -99,8 +99,8 @@ async def test_large_file_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> Non
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A sync of everything whose list hangs ends, at its start as in its middle, and lists what it has published."""
+async def test_cancel_during_a_hanging_list_keeps_published_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync of the whole index whose list hangs can be cancelled, and it lists the projects that it has published."""
     for name in ("hangs", "six"):
         pypi.index.project(name).upload("1.0")
     pages = pypi.faults.on_page("hangs").gate()
@@ -109,7 +109,7 @@ async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
     async with site.running(limits=PATIENT) as running:
         run = running.ask(RunKind.SYNC)
         await first.arrival()
-        at_start = await cancelled(running, run)
+        at_start = await cancel_run(running, run)
 
         run = running.ask(RunKind.SYNC)
         await pages.arrival()
@@ -117,15 +117,15 @@ async def test_list_that_hangs(site: Site, pypi: fakepypi.FakePyPI) -> None:
         again = pypi.faults.on_root().gate()
         running.ask(RunKind.SYNC)
         await again.arrival()
-        in_the_middle = await cancelled(running, run)
+        in_the_middle = await cancel_run(running, run)
 
     assert (at_start.state, in_the_middle.state) == (RunState.CANCELLED, RunState.CANCELLED)
-    assert listed(site) == ["six"]
+    assert listed_projects(site) == ["six"]
 
 
 @asynccontextmanager
-async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterator[tuple[Running, Run]]:
-    """Yield a run whose only work is a file that hangs, at a worker in a process of its own."""
+async def hanging_in_a_worker_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterator[tuple[Running, Run]]:
+    """Yield a run whose only task is a hanging download in a worker process."""
     names = [f"project{number}" for number in range(24)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -134,7 +134,7 @@ async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterat
     async with site.running(limits=PATIENT, workers=2) as running:
         first = running.ask(RunKind.SYNC)
         async with asyncio.timeout(20):
-            while len(running.mirror.worker_pool._active_jobs) < 2:  # noqa: ASYNC110 - it tells nobody
+            while len(running.mirror.worker_pool._active_jobs) < 2:  # noqa: ASYNC110 - sends no events
                 await asyncio.sleep(0.01)
         gate.open()
         await running.ended(first)
@@ -147,43 +147,43 @@ async def in_another_process(site: Site, pypi: fakepypi.FakePyPI) -> AsyncIterat
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_worker_process_lets_go(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A worker process gives up what hangs as the one worker here does, and goes on working."""
-    async with in_another_process(site, pypi) as (running, run):
+async def test_worker_process_at_a_cancel_drops_its_job(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A worker process drops a hanging job when its run is cancelled, and keeps running."""
+    async with hanging_in_a_worker_process(site, pypi) as (running, run):
         workers = workers_of(os.getpid())
-        ended = await cancelled(running, run)
-        in_hand = running.mirror.catalog.files.pending()
+        ended = await cancel_run(running, run)
+        pending = running.mirror.catalog.files.pending()
         again = await running.sync()
         assert workers_of(os.getpid()) == workers
 
-    assert (ended.state, again.state, in_hand) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
+    assert (ended.state, again.state, pending) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
     assert "project0-2.0.tar.gz" in site.filenames("project0")
     site.assert_whole()
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_worker_process_that_does_not_let_go(
+async def test_hanging_worker_process_at_a_cancel_is_killed(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that hangs itself is ended: it could write later to what the project's next turn has in hand."""
+    """A cancel kills a hanging worker process, so that it cannot write to the project later."""
     monkeypatch.setattr(process, "_EXIT_SECONDS", 0.5)
-    async with in_another_process(site, pypi) as (running, run):
+    async with hanging_in_a_worker_process(site, pypi) as (running, run):
         (worker,) = workers_of(os.getpid())
         os.kill(worker, signal.SIGSTOP)
-        ended = await cancelled(running, run)
-        in_hand = running.mirror.catalog.files.pending()
+        ended = await cancel_run(running, run)
+        pending = running.mirror.catalog.files.pending()
         assert worker not in workers_of(os.getpid())
         again = await running.sync()
 
-    assert (ended.state, again.state, in_hand) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
+    assert (ended.state, again.state, pending) == (RunState.CANCELLED, RunState.SUCCEEDED, [])
     assert "project0-2.0.tar.gz" in site.filenames("project0")
     site.assert_whole()
 
 
-async def test_what_is_nearly_done_is_done(
+async def test_project_finished_within_the_grace_period_is_published(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project that upstream answers for within the grace is published."""
+    """A cancelled run still publishes a project whose files arrive within the grace period."""
     monkeypatch.setattr(engine, "_CANCEL_SECONDS", 20)
     pypi.index.project("six").upload("1.0")
     site.select("six")
@@ -194,7 +194,7 @@ async def test_what_is_nearly_done_is_done(
         active = running.mirror.runs.active(run.id)
         assert active is not None
         await running.mirror.engine.cancel(active)
-        await running.mirror.engine.cancel(active)  # whoever is impatient asks twice, which changes nothing
+        await running.mirror.engine.cancel(active)  # a second cancel changes nothing
         gate.open()
         ended = await running.ended(run)
 
@@ -203,8 +203,8 @@ async def test_what_is_nearly_done_is_done(
     site.assert_whole()
 
 
-async def test_nothing_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A cancelled run withdraws nothing more, lists what is there, and spends nothing of the guard's."""
+async def test_cancelled_run_removes_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A cancelled run withdraws no project, lists all that are there, and records no removal for the guard."""
     for name in ("gone", "hangs"):
         pypi.index.project(name).upload("1.0")
     site.select("gone", "hangs")
@@ -215,9 +215,9 @@ async def test_nothing_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
         run = running.ask(RunKind.SYNC)
         await gate.arrival()
         async with asyncio.timeout(10):
-            while run.counts.projects_done < 1:  # noqa: ASYNC110 - it tells nobody
+            while run.counts.projects_done < 1:  # noqa: ASYNC110 - sends no events
                 await asyncio.sleep(0.01)
-        await cancelled(running, run)
-        taken = DeletionGuard(running.mirror.catalog).recent()
+        await cancel_run(running, run)
+        recent_removals = DeletionGuard(running.mirror.catalog).recent()
 
-    assert (site.pages(), listed(site), taken) == (["gone", "hangs"], ["gone", "hangs"], set())
+    assert (site.pages(), listed_projects(site), recent_removals) == (["gone", "hangs"], ["gone", "hangs"], set())

@@ -1,4 +1,4 @@
-"""The host's clock is set, back and forth: nothing waits for a mistaken day, no grace period ends too soon."""
+"""The host's clock is set forward or back: nothing waits for a wrong date, and no grace period ends too soon."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ SDIST = "six-1.0.tar.gz"
 
 
 class Host:
-    """A host whose time a test makes pass, and whose clock it sets."""
+    """A host whose time and clock a test controls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wall, steady = time.time, time.clock_gettime
@@ -28,11 +28,11 @@ class Host:
         monkeypatch.setattr(time, "clock_gettime", lambda clock: steady(clock) + self._passed)
 
     def set_clock(self, *, by: float) -> None:
-        """Set the clock, as a person does, or NTP after a boot with an empty battery."""
+        """Set the clock, as an operator or NTP does."""
         self._set += by
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         self._passed += seconds
 
 
@@ -43,12 +43,12 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 @pytest.mark.proves("reliability/time-and-order")
-@pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year on"])
-@pytest.mark.parametrize("restarted", [False, True], ids=["under way", "over a restart"])
-async def test_failed_file_is_tried_again_in_time(
+@pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year forward"])
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+async def test_failed_file_after_a_clock_change_is_retried_on_time(
     site: Site, pypi: fakepypi.FakePyPI, host: Host, by: int, *, restarted: bool
 ) -> None:
-    """A file that could not be had is tried again after its 5 minutes, wherever the clock was set meanwhile."""
+    """A failed file is retried after its 5 minutes, whichever way the clock was set in between."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     pypi.faults.on_file(WHEEL).times(1).status(404)
@@ -59,7 +59,7 @@ async def test_failed_file_is_tried_again_in_time(
         if not restarted:
             assert (await running.sync()).state is RunState.INCOMPLETE
             host.set_clock(by=by)
-        if by < 0 or not restarted:  # on, over a restart: a host that was off so long looks the same
+        if by < 0 or not restarted:  # over a restart, a year forward looks like a year switched off
             await running.sync()
             assert site.filenames("six") == {SDIST}
         host.wait(700)
@@ -69,9 +69,11 @@ async def test_failed_file_is_tried_again_in_time(
 
 
 @pytest.mark.proves("reliability/time-and-order")
-@pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year on"])
-async def test_grace_is_as_long_as_it_was(site: Site, pypi: fakepypi.FakePyPI, host: Host, by: int) -> None:
-    """A dropped file stays for its grace period, and no longer, wherever the clock is set meanwhile."""
+@pytest.mark.parametrize("by", [-DAY, YEAR], ids=["a day back", "a year forward"])
+async def test_grace_period_after_a_clock_change_keeps_its_length(
+    site: Site, pypi: fakepypi.FakePyPI, host: Host, by: int
+) -> None:
+    """A deleted file stays for its grace period and no longer, whichever way the clock is set in between."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six", grace="2h")
@@ -91,10 +93,10 @@ async def test_grace_is_as_long_as_it_was(site: Site, pypi: fakepypi.FakePyPI, h
 
 @pytest.mark.proves("reliability/time-and-order")
 @pytest.mark.parametrize("everything", [False, True])
-async def test_grace_outlasts_a_clock_that_is_set_within_a_run(
+async def test_clock_change_during_a_run_shortens_no_grace_period(
     site: Site, pypi: fakepypi.FakePyPI, host: Host, *, everything: bool
 ) -> None:
-    """A run that collects in its end notices a clock that was set since it began, before anything leaves."""
+    """A run during which the clock is set forward removes no file before its grace period is over."""
     project = pypi.index.project("six")
     project.upload("1.0")
     pypi.index.project("idna").upload("1.0")
@@ -123,8 +125,8 @@ async def test_grace_outlasts_a_clock_that_is_set_within_a_run(
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_success_of_tomorrow_is_not_fresh(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A start syncs at once where the last success is of a time that has not come yet."""
+async def test_start_after_a_success_in_the_future_syncs_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The syncer syncs as soon as it starts if the last success lies in the future."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -136,28 +138,28 @@ async def test_success_of_tomorrow_is_not_fresh(site: Site, pypi: fakepypi.FakeP
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_runs_stay_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run asked for after the clock was set back is listed before those of the future, and after none of its own."""
+async def test_runs_after_a_clock_set_back_stay_in_order(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Runs requested after the clock was set back are listed newest first, ahead of a run dated in the future."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
     future = "20990101T000000999-abcdef"
     site.sql(f"UPDATE run SET id = '{future}', document = json_set(document, '$.id', '{future}')")
     async with site.running() as running:
-        asked = [running.ask(kind) for kind in (RunKind.SYNC, RunKind.VERIFY, RunKind.COLLECT)]
-        for run in asked:
+        requested = [running.ask(kind) for kind in (RunKind.SYNC, RunKind.VERIFY, RunKind.COLLECT)]
+        for run in requested:
             assert (await running.ended(run)).state is RunState.SUCCEEDED
         listed = [run.id for run in running.mirror.catalog.runs.page()]
-    assert listed == [*(run.id for run in reversed(asked)), future]
+    assert listed == [*(run.id for run in reversed(requested)), future]
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_schedule_follows_the_clock() -> None:
-    """After the clock was set back a day, a sync comes within its half hour, and not in a day."""
+async def test_schedule_after_a_clock_set_back_syncs_on_time() -> None:
+    """After the clock is set back a day, the next sync is due within the half hour of its schedule."""
     timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
     timetable.start()
-    off = timedelta(days=1)
-    timetable._job.modify(next_run_time=datetime.now(UTC) + off)  # type: ignore[union-attr] # as the other clock had it
+    one_day = timedelta(days=1)
+    timetable._job.modify(next_run_time=datetime.now(UTC) + one_day)  # type: ignore[union-attr] # as set by the earlier clock
     timetable.follow_clock()
     assert timetable.next_run_at is not None
     assert timedelta(0) < timetable.next_run_at - datetime.now(UTC) < timedelta(minutes=31)

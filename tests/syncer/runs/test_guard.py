@@ -1,4 +1,4 @@
-"""What an upstream gone mad cannot do: empty the mirror, or make one bad project stop the others."""
+"""What a broken upstream cannot do: empty the mirror, or let a bad project stop the others."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from mirror_contract import ProjectState, RunKind, RunState
 from syncer.observed import observe
 from syncer.site import IMPATIENT, Running, Site
 
-MANY = 120
+PROJECT_COUNT = 120
 SDIST = "bad-1.0.tar.gz"
 
 
 @pytest.fixture
 async def vanished(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A mirror of 120 projects, before an upstream that answers 404 to each of them from now on."""
-    names = [f"project-{number:03}" for number in range(MANY)]
+    """A mirror of 120 projects whose upstream answers 404 for each of them."""
+    names = [f"project-{number:03}" for number in range(PROJECT_COUNT)]
     for name in names:
         pypi.index.project(name).create()
     site.select(*names)
@@ -23,7 +23,7 @@ async def vanished(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     return site
 
 
-def begin(site: Site, pypi: fakepypi.FakePyPI, *, good: int, bad: int) -> list[str]:
+def select_projects(site: Site, pypi: fakepypi.FakePyPI, *, good: int, bad: int) -> list[str]:
     """Select bad projects first, then good ones; return the bad ones' names."""
     names = {kind: [f"{kind}-{number:03}" for number in range(count)] for kind, count in (("bad", bad), ("good", good))}
     for name in names["bad"] + names["good"]:
@@ -32,40 +32,40 @@ def begin(site: Site, pypi: fakepypi.FakePyPI, *, good: int, bad: int) -> list[s
     return names["bad"]
 
 
-def asked(pypi: fakepypi.FakePyPI, kind: str) -> int:
-    """Return how many projects of a kind were asked for since the log was forgotten."""
+def count_requested(pypi: fakepypi.FakePyPI, kind: str) -> int:
+    """Return how many projects of a kind were requested since the log was cleared."""
     return len({path for path in pypi.log.paths() if path.startswith(f"/simple/{kind}-")})
 
 
 @pytest.mark.proves("security/upstream")
-async def test_404_to_everything_empties_no_mirror(vanished: Site) -> None:
-    """The guard keeps what upstream answers 404 to where that is too much, counts it, and names what confirms it."""
+async def test_404_for_every_page_keeps_every_project(vanished: Site) -> None:
+    """The guard keeps projects if upstream answers 404 for too many, and names the command that removes them."""
     run = await vanished.sync()
 
     assert run.state is RunState.INCOMPLETE
-    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, MANY)
-    assert f"mirrorctl sync --allow-removals {MANY}" in (run.message or "")
-    assert len(vanished.pages()) == MANY
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, PROJECT_COUNT)
+    assert f"mirrorctl sync --allow-removals {PROJECT_COUNT}" in (run.message or "")
+    assert len(vanished.pages()) == PROJECT_COUNT
 
 
-async def test_404_to_everything_is_not_confirmed_by_repetition(vanished: Site) -> None:
-    """What the guard kept stays in every later run, too, until a person confirms the removals; then it goes."""
+async def test_repeated_404_for_every_page_needs_confirmation(vanished: Site) -> None:
+    """Withheld removals stay withheld in every later run until an operator confirms them."""
     await vanished.sync()
 
     async with vanished.running() as running:
         again = await running.sync()
         row = running.row(vanished.pages()[0])
-        confirmed = await running.sync(allow_removals=MANY)
+        confirmed = await running.sync(allow_removals=PROJECT_COUNT)
 
     assert (again.state, again.counts.projects_withdrawn) == (RunState.INCOMPLETE, 0)
-    assert again.counts.projects_withheld == MANY
+    assert again.counts.projects_withheld == PROJECT_COUNT
     assert (row.state, row.published) == (ProjectState.BEHIND, True)
-    assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (MANY, 0)
+    assert (confirmed.counts.projects_withdrawn, confirmed.counts.projects_withheld) == (PROJECT_COUNT, 0)
     assert vanished.pages() == []
 
 
-async def test_what_is_withheld_is_shown_until_it_is_not(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What the guard keeps of what upstream took is in the metrics, also after a restart and one more plan."""
+async def test_withheld_removals_stay_in_the_metrics(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The metrics show withheld removals, also after a restart, until a sync withholds none."""
 
     def withheld(running: Running) -> float | None:
         registry = running.mirror.metrics.registry
@@ -86,12 +86,12 @@ async def test_what_is_withheld_is_shown_until_it_is_not(vanished: Site, pypi: f
         await running.sync()
         healed = withheld(running)
 
-    assert (found, restarted, planned, healed) == (MANY, MANY, MANY, 0)
+    assert (found, restarted, planned, healed) == (PROJECT_COUNT, PROJECT_COUNT, PROJECT_COUNT, 0)
 
 
 @pytest.mark.proves("reliability/status")
-async def test_status_tells_since_when_removals_are_held_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Since when the guard holds removals back is when the first sync did; nothing, once a sync holds back none."""
+async def test_status_shows_since_when_removals_are_withheld(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The status shows when the guard first withheld removals, until a sync withholds none."""
     async with vanished.running() as running:
         first = await running.sync()
         await running.sync()
@@ -105,8 +105,8 @@ async def test_status_tells_since_when_removals_are_held_back(vanished: Site, py
     assert after is None
 
 
-async def test_guard_forgets_what_came_back(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An upstream that has its projects again has them all published again, and later removals need nobody."""
+async def test_guard_after_upstream_recovers_allows_a_removal(vanished: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Once upstream has its projects again, a later removal needs no confirmation."""
     await vanished.sync()
     pypi.faults.clear()
     healed = await vanished.sync()
@@ -115,15 +115,15 @@ async def test_guard_forgets_what_came_back(vanished: Site, pypi: fakepypi.FakeP
     run = await vanished.sync()
 
     assert (healed.state, run.counts.projects_withdrawn) == (RunState.SUCCEEDED, 1)
-    assert len(vanished.pages()) == MANY - 1
+    assert len(vanished.pages()) == PROJECT_COUNT - 1
 
 
-async def test_no_removal_allowed_is_none(vanished: Site) -> None:
-    """`--allow-removals 0` keeps every project that upstream has no more."""
+async def test_zero_allowed_removals_keep_every_project(vanished: Site) -> None:
+    """`--allow-removals 0` keeps every project that upstream no longer has."""
     run = await vanished.sync(allow_removals=0)
 
-    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, MANY)
-    assert len(vanished.pages()) == MANY
+    assert (run.counts.projects_withdrawn, run.counts.projects_withheld) == (0, PROJECT_COUNT)
+    assert len(vanished.pages()) == PROJECT_COUNT
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ async def test_no_removal_allowed_is_none(vanished: Site) -> None:
     [
         pytest.param(2, 403, "every project failed", id="all refused"),
         pytest.param(2, 502, "upstream does not answer", id="all silent"),
-        pytest.param(15, 502, "upstream does not answer", id="given up"),
+        pytest.param(15, 502, "upstream does not answer", id="many silent"),
     ],
 )
-async def test_failed_run_tells_of_the_guard(
+async def test_failed_run_also_reports_withheld_removals(
     site: Site, pypi: fakepypi.FakePyPI, left: int, status: int, words: str
 ) -> None:
-    """A run that failed at all that was left to do says so, and also that removals are withheld."""
-    names = [f"project-{number:03}" for number in range(MANY)]
+    """A run in which every remaining project failed reports that, and also that removals are withheld."""
+    names = [f"project-{number:03}" for number in range(PROJECT_COUNT)]
     for name in names:
         pypi.index.project(name).create()
     site.select(*names)
@@ -148,15 +148,15 @@ async def test_failed_run_tells_of_the_guard(
 
     run = await site.sync()
 
-    assert (run.state, run.counts.projects_withheld) == (RunState.FAILED, MANY - left)
+    assert (run.state, run.counts.projects_withheld) == (RunState.FAILED, PROJECT_COUNT - left)
     assert words in (run.message or "")
-    assert f"mirrorctl sync --allow-removals {MANY - left}" in (run.message or "")
-    assert len(site.pages()) == MANY
+    assert f"mirrorctl sync --allow-removals {PROJECT_COUNT - left}" in (run.message or "")
+    assert len(site.pages()) == PROJECT_COUNT
 
 
-async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Twelve projects among a hundred, whose silences end together when all others are done, are twelve failures."""
-    bad = begin(site, pypi, good=100, bad=12)
+async def test_dozen_failing_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Twelve failing projects among a hundred are twelve failures, even if they all fail at the end."""
+    bad = select_projects(site, pypi, good=100, bad=12)
     for name in bad:
         pypi.faults.on_page(name).status(502)
     gates = [pypi.faults.on_page(name).gate() for name in bad]
@@ -170,21 +170,21 @@ async def test_a_dozen_bad_projects_are_no_outage(site: Site, pypi: fakepypi.Fak
     assert (ended.state, ended.counts.projects_failed) == (RunState.INCOMPLETE, 12)
 
 
-async def test_known_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Twelve projects that got no answer before either, and end before any other, keep no other from being asked."""
-    bad = begin(site, pypi, good=3, bad=12)
-    silences = [pypi.faults.on_page(name).status(502).gate() for name in bad]
-    for silence in silences:
-        silence.open()
+async def test_projects_that_failed_before_are_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Twelve projects that failed before do not stop the others, even if they fail first again."""
+    bad = select_projects(site, pypi, good=3, bad=12)
+    bad_gates = [pypi.faults.on_page(name).status(502).gate() for name in bad]
+    for bad_gate in bad_gates:
+        bad_gate.open()
     async with site.running() as running:
-        for name, silence in zip(bad, silences, strict=True):
+        for name, bad_gate in zip(bad, bad_gates, strict=True):
             await running.sync(name)
             for _ in range(IMPATIENT.attempts):
-                await silence.arrival()
+                await bad_gate.arrival()
         gates = [pypi.faults.on_page(f"good-{number:03}").gate() for number in range(3)]
         run = running.ask(RunKind.SYNC)
-        for silence in silences * IMPATIENT.attempts:
-            await silence.arrival()
+        for bad_gate in bad_gates * IMPATIENT.attempts:
+            await bad_gate.arrival()
         for gate in gates:
             gate.open()
         ended = await running.ended(run)
@@ -194,8 +194,8 @@ async def test_known_bad_projects_are_no_outage(site: Site, pypi: fakepypi.FakeP
 
 
 async def test_outage_ends_the_run_early(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An upstream that is down is not asked for every project: the run fails, and what was published stays."""
-    begin(site, pypi, good=100, bad=0)
+    """A run fails early when upstream is down, without requesting every project, and published projects stay."""
+    select_projects(site, pypi, good=100, bad=0)
     await site.sync()
     pypi.log.forget()
     pypi.faults.everywhere().status(503)
@@ -204,13 +204,13 @@ async def test_outage_ends_the_run_early(site: Site, pypi: fakepypi.FakePyPI) ->
 
     assert run.state is RunState.FAILED
     assert "upstream does not answer" in (run.message or "")
-    assert asked(pypi, "good") < 50
+    assert count_requested(pypi, "good") < 50
     assert len(site.pages()) == 100
 
 
-async def test_outage_leaves_no_grudge(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """One project without an answer, the first to end in the run after an outage, is one failure."""
-    begin(site, pypi, good=30, bad=0)
+async def test_first_failure_after_an_outage_is_no_outage(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """In the run after an outage, a project that fails first counts as one failure."""
+    select_projects(site, pypi, good=30, bad=0)
     async with site.running() as running:
         await running.sync()
         pypi.faults.everywhere().status(503)
@@ -230,8 +230,8 @@ async def test_outage_leaves_no_grudge(site: Site, pypi: fakepypi.FakePyPI) -> N
     assert [failure.project for failure in ended.failures] == ["good-029"]
 
 
-async def test_bad_page_does_not_move_a_missing_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file's next attempt stays where its own failures put it, however often the page fails meanwhile."""
+async def test_failing_page_does_not_delay_a_file_retry(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Failures of a project's page do not change when its missing file is retried."""
     pypi.index.project("bad").upload("1.0")
     pypi.index.project("idna").create()
     site.select("bad", "idna")
@@ -248,8 +248,8 @@ async def test_bad_page_does_not_move_a_missing_file(site: Site, pypi: fakepypi.
     assert (after.state, after.due_at, after.attempts) == (ProjectState.FAILING, before.due_at, before.attempts)
 
 
-async def test_small_mirror_is_never_emptied(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of a mirror of eleven projects, no more than half leave in one run without a person's word."""
+async def test_small_mirror_keeps_half_its_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Without confirmation, a run removes no more than half the projects of a small mirror."""
     names = [f"p{number}" for number in range(11)]
     for name in names:
         pypi.index.project(name).upload("1.0", sdist=False)
@@ -266,8 +266,8 @@ async def test_small_mirror_is_never_emptied(site: Site, pypi: fakepypi.FakePyPI
     assert len(site.pages()) == 11
 
 
-async def test_wrong_name_is_forgotten_once_it_is_mended(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A misspelt project is failing until mirror.toml is mended, and no longer."""
+async def test_misspelt_project_is_failing_until_it_is_corrected(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A misspelt project counts as failing only until mirror.toml is corrected."""
     pypi.index.project("six").upload("1.0")
     site.select("six", "sixx")
     await site.sync()
@@ -281,8 +281,8 @@ async def test_wrong_name_is_forgotten_once_it_is_mended(site: Site, pypi: fakep
     assert totals.projects[ProjectState.FAILING] == 0
 
 
-async def test_everything_failing_alike_is_the_upstream(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Where every project fails, the run is failed and points at the upstream; what was published stays."""
+async def test_run_with_every_project_failing_names_upstream(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If every project fails, the run fails and names MIRROR_UPSTREAM, and published projects stay."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna")

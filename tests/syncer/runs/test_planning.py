@@ -1,4 +1,4 @@
-"""What a sync would do: laws that hold for every policy and every catalog."""
+"""The plan of a sync: laws that hold for every policy and every catalog."""
 
 import dataclasses
 
@@ -43,22 +43,22 @@ def policy(*selected: str, floor: int = 50, guard: float = 0.01) -> Policy:
 
 
 def published(count: int) -> dict[NormalizedName, ProjectRow]:
-    """Return so many published projects."""
+    """Return this many published projects."""
     rows = (ProjectRow(NormalizedName(f"p{number}"), published=True) for number in range(count))
     return {row.name: row for row in rows}
 
 
 def refreshed(plan: Plan) -> list[NormalizedName]:
-    """Return the projects that are looked at."""
+    """Return the projects that the plan refreshes."""
     return [step.name for step in plan.refresh]
 
 
 @law
 @given(policies, rows, st.none() | st.integers(0, 100), st.none() | st.integers(0, 12))
-def test_whole_plan(
+def test_whole_plan_covers_every_project(
     policy: Policy, rows: dict[NormalizedName, ProjectRow], since: int | None, allow: int | None
 ) -> None:
-    """Every selected project is looked at or done; every published one that is not selected leaves or is withheld."""
+    """Every selected project is refreshed or kept; every other published project is withdrawn or withheld."""
     plan = plan_sync(policy, rows, since=since, allow_removals=allow)
     assert sorted([*refreshed(plan), *plan.keep]) == sorted(policy.projects)
     leaving = [name for name, row in rows.items() if row.published and name not in policy.projects]
@@ -69,8 +69,10 @@ def test_whole_plan(
 
 @law
 @given(policies, rows, st.none() | st.integers(0, 12))
-def test_the_guard(policy: Policy, rows: dict[NormalizedName, ProjectRow], allow: int | None) -> None:
-    """All removals go or none does, what is allowed is used up once, and whatever the guard says, refreshes proceed."""
+def test_guard_allows_all_removals_or_none(
+    policy: Policy, rows: dict[NormalizedName, ProjectRow], allow: int | None
+) -> None:
+    """The guard allows all removals or none, subtracts them from its allowance once, and never stops a refresh."""
     plan = plan_sync(policy, rows, allow_removals=allow)
     assert not (plan.withdraw and plan.withheld)
     count = sum(row.published for row in rows.values())
@@ -84,10 +86,10 @@ def test_the_guard(policy: Policy, rows: dict[NormalizedName, ProjectRow], allow
 
 @law
 @given(policies, rows, st.lists(names, max_size=6), st.none() | st.integers(0, 100))
-def test_named_projects_alone(
+def test_plan_of_named_projects_removes_nothing(
     policy: Policy, rows: dict[NormalizedName, ProjectRow], only: list[NormalizedName], since: int | None
 ) -> None:
-    """A sync of named projects looks at those that are selected, once each, names the others, and removes nothing."""
+    """A plan of named projects refreshes or keeps each selected one, lists the others, and removes nothing."""
     plan = plan_sync(policy, rows, only=only, since=since)
     assert sorted([*refreshed(plan), *plan.keep, *plan.unselected]) == sorted(set(only))
     assert all((name in policy.projects) is (name not in plan.unselected) for name in only)
@@ -97,8 +99,10 @@ def test_named_projects_alone(
 
 @law
 @given(policies, rows, st.integers(1, 100))
-def test_an_interrupted_run_goes_on(policy: Policy, rows: dict[NormalizedName, ProjectRow], since: int) -> None:
-    """What became current after the run began is kept; all else is still to do, failures included."""
+def test_plan_of_an_interrupted_run_keeps_finished_projects(
+    policy: Policy, rows: dict[NormalizedName, ProjectRow], since: int
+) -> None:
+    """The plan of a resumed run keeps projects that became current since its start, and refreshes all others."""
     plan = plan_sync(policy, rows, since=since)
     for name in policy.projects:
         row = rows.get(name, ProjectRow(name))
@@ -106,8 +110,8 @@ def test_an_interrupted_run_goes_on(policy: Policy, rows: dict[NormalizedName, P
     assert plan_sync(policy, rows).keep == ()
 
 
-def test_the_urgent_come_first() -> None:
-    """What lacks files goes before what is only looked at again, and that before what was never there or fails."""
+def test_plan_puts_urgent_projects_first() -> None:
+    """A plan puts projects that lack files first, then rechecks, then new and failing projects."""
     known = {
         "current": ProjectRow(NormalizedName("current"), state=ProjectState.CURRENT),
         "partial": ProjectRow(NormalizedName("partial"), state=ProjectState.PARTIAL),
@@ -123,27 +127,27 @@ def test_the_urgent_come_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "leaving", "allow", "withheld"),
+    ("count", "leaving", "allow", "withheld"),
     [
-        (100, 50, None, False),  # up to fifty always
+        (100, 50, None, False),  # 50 are always allowed
         (100, 51, None, True),
-        (60, 51, 51, False),  # a person said so
-        (60, 60, 51, True),  # but not so many
-        (60, 1, 0, True),  # or none at all
-        (10_000, 100, None, False),  # up to one per cent
+        (60, 51, 51, False),  # confirmed
+        (60, 60, 51, True),  # more than confirmed
+        (60, 1, 0, True),  # no removal is allowed
+        (10_000, 100, None, False),  # 1 %
         (10_000, 101, None, True),
     ],
 )
-def test_bounds_of_the_guard(there: int, leaving: int, allow: int | None, *, withheld: bool) -> None:
-    """One per cent of the published projects, at least fifty or half of them, may leave in one run; or as allowed."""
-    rows = published(there)
+def test_guard_limit_at_its_bounds_is_exact(count: int, leaving: int, allow: int | None, *, withheld: bool) -> None:
+    """A run may remove 1 % of the projects, or if more, the smaller of 50 and half; or the confirmed number."""
+    rows = published(count)
     staying = list(rows)[leaving:]
     plan = plan_sync(policy(*staying), rows, allow_removals=allow)
     assert (len(plan.withheld), len(plan.withdraw)) == ((leaving, 0) if withheld else (0, leaving))
 
 
-def test_a_first_run_has_nothing_to_remove() -> None:
-    """Rows that are not published have left already, and count neither for the guard nor against it."""
+def test_unpublished_projects_do_not_count_for_the_guard() -> None:
+    """The guard ignores projects that are not published."""
     rows = {name: dataclasses.replace(row, published=False) for name, row in published(60).items()}
     plan = plan_sync(policy("p0", floor=0), rows)
     assert (refreshed(plan), plan.withdraw, plan.withheld) == (["p0"], (), ())

@@ -1,4 +1,4 @@
-"""Removal and return: page first, file later; back when upstream brings it back; nothing by accident."""
+"""Removal and return: the page changes first, the file leaves later, and both return with upstream."""
 
 import json
 
@@ -12,7 +12,7 @@ WHEEL = "six-1.0-py3-none-any.whl"
 
 
 async def test_deleted_file_leaves_its_page_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file deleted upstream leaves the page in the next sync, and its URL works until the grace period is over."""
+    """A file deleted upstream leaves its page in the next sync, and its URL works until the grace period is over."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six", grace="24h")
@@ -28,8 +28,8 @@ async def test_deleted_file_leaves_its_page_at_once(site: Site, pypi: fakepypi.F
     site.assert_whole()
 
 
-async def test_file_leaves_after_its_grace(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A retired file and its metadata are removed once their time has come, and not before its page is durable."""
+async def test_deleted_file_is_removed_after_its_grace_period(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A deleted file and its metadata are removed once the grace period is over."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six", grace="0h")
@@ -45,8 +45,8 @@ async def test_file_leaves_after_its_grace(site: Site, pypi: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
-async def test_deleted_file_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that comes back within its grace period is published again without being fetched, and stays."""
+async def test_deleted_file_that_returns_is_not_downloaded_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that returns upstream within its grace period is published again without a download."""
     project = pypi.index.project("six")
     release = project.upload("1.0")
     content, metadata = release.files[WHEEL].content, release.files[WHEEL].metadata
@@ -66,8 +66,8 @@ async def test_deleted_file_returns(site: Site, pypi: fakepypi.FakePyPI) -> None
 
 
 @pytest.mark.proves("security/project-owners")
-async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """PEP 792: a quarantined project's files leave the document root in the same run, and come back by a rename."""
+async def test_quarantined_project_loses_its_files_and_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A quarantined project's files leave the document root in the same run, and return without a download."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six")
@@ -90,8 +90,8 @@ async def test_quarantined_project_offers_nothing_and_returns(site: Site, pypi: 
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_yank_comes_and_goes(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """PEP 592: a yanked file is told as such in both forms, with its reason, and no more once it is un-yanked."""
+async def test_yanked_file_is_marked_until_it_is_unyanked(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Both page formats mark a yanked file with its reason, until upstream un-yanks it."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six")
@@ -114,8 +114,8 @@ async def test_yank_comes_and_goes(site: Site, pypi: fakepypi.FakePyPI) -> None:
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_deleted_release_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A release that is deleted leaves the page at once, its files after their grace; it returns at the same URLs."""
+async def test_deleted_release_that_returns_keeps_its_urls(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A deleted release leaves its page at once and its files after the grace period, and returns at the same URLs."""
     project = pypi.index.project("six")
     files = project.upload("1.0").files
     project.upload("2.0")
@@ -141,18 +141,18 @@ async def test_deleted_release_returns(site: Site, pypi: fakepypi.FakePyPI) -> N
 
 @pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("status", ["archived", "deprecated"])
-async def test_status_is_passed_on(site: Site, pypi: fakepypi.FakePyPI, status: str) -> None:
-    """PEP 792: an archived or deprecated project offers its files as before, and says so in both forms."""
+async def test_project_status_is_published(site: Site, pypi: fakepypi.FakePyPI, status: str) -> None:
+    """An archived or deprecated project offers its files as before, and both page formats show its status."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
-    said = {"status": status, "reason": "use seven"}
-    pypi.faults.on_page("six").edit(lambda page: page.update({"project-status": said}))
+    project_status = {"status": status, "reason": "use seven"}
+    pypi.faults.on_page("six").edit(lambda page: page.update({"project-status": project_status}))
 
     run = await site.sync(force=True)
 
     assert (run.state, run.counts.files_fetched, run.counts.files_removed) == (RunState.SUCCEEDED, 0, 0)
-    assert json.loads((site.web / "simple/six/index.v1_json").read_bytes())["project-status"] == said
+    assert json.loads((site.web / "simple/six/index.v1_json").read_bytes())["project-status"] == project_status
     html = (site.web / "simple/six/index.html").read_text()
     assert f'<meta name="pypi:project-status" content="{status}">' in html
     assert '<meta name="pypi:project-status-reason" content="use seven">' in html
@@ -161,8 +161,8 @@ async def test_status_is_passed_on(site: Site, pypi: fakepypi.FakePyPI, status: 
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_quarantine_waits_for_no_grace(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What was deleted before, and is in its grace period, leaves with a quarantined project's other files."""
+async def test_quarantine_ends_a_grace_period(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A quarantine also removes files that were deleted before and are still in their grace period."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six", grace="24h")
@@ -179,8 +179,8 @@ async def test_quarantine_waits_for_no_grace(site: Site, pypi: fakepypi.FakePyPI
     assert not [path for path in site.web.rglob("six-*") if path.is_file()]
 
 
-async def test_vanished_project_is_withdrawn_and_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that vanished upstream leaves list and tree, and the run says so, each time, until it is unselected."""
+async def test_vanished_project_is_withdrawn_and_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that vanished upstream is withdrawn, and each run reports it until it is unselected."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna")
@@ -198,7 +198,7 @@ async def test_vanished_project_is_withdrawn_and_told(site: Site, pypi: fakepypi
     site.assert_whole()
 
 
-async def test_vanished_project_returns(site: Site, pypi: fakepypi.FakePyPI) -> None:
+async def test_recreated_project_is_published_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A project re-created upstream is published again."""
     project = pypi.index.project("six")
     project.upload("1.0")
@@ -216,8 +216,8 @@ async def test_vanished_project_returns(site: Site, pypi: fakepypi.FakePyPI) -> 
     site.assert_whole()
 
 
-async def test_unselected_project_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project taken out of mirror.toml leaves list, pages and, after its grace, files."""
+async def test_unselected_project_is_removed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project removed from mirror.toml leaves the list at once; its files are removed after the grace period."""
     for name in ("six", "idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna", grace="0h")
@@ -231,8 +231,8 @@ async def test_unselected_project_leaves(site: Site, pypi: fakepypi.FakePyPI) ->
     assert not [path for path in site.web.rglob("six*") if path.is_file()]
 
 
-async def test_guard_withholds_removals_only(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Beyond its bound the guard withholds the removals, all else goes on, and the run names what confirms them."""
+async def test_guard_withholds_only_removals(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Beyond its limit the guard withholds only the removals, and the run names the option that confirms them."""
     names = [f"project-{number:02}" for number in range(60)]
     for name in names:
         pypi.index.project(name).create()

@@ -1,4 +1,4 @@
-"""What broke off goes on as what it was: nothing is forgotten, counted twice, or called a success by accident."""
+"""An interrupted run resumes: no failure is forgotten, counted twice or reported as a success."""
 
 import asyncio
 import json
@@ -15,7 +15,8 @@ from syncer.site import Running, Site
 
 SDIST = "bad-1.0.tar.gz"
 
-# Death at a chosen moment: between a group's pages and its rows, at a lost catalog's second page, or at its first row.
+# Code that kills the process: between a group's pages and its rows, at a lost catalog's second page, at its first
+# row, or before a file gets its name.
 IN_COMMIT = """
 from mirror_syncer.catalog import Catalog
 commit = Catalog.commit
@@ -47,7 +48,7 @@ Incoming.publish_file = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 
 
 async def start(site: Site, *, dying: str = "", **environment: str) -> Process:
-    """Start `mirror-syncer sync` in a process of its own, which may be told when to die."""
+    """Start `mirror-syncer sync` in a process of its own; ``dying`` is code that makes it kill itself."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -59,23 +60,23 @@ async def start(site: Site, *, dying: str = "", **environment: str) -> Process:
     )
 
 
-async def killed(site: Site, *, dying: str) -> None:
-    """Run a sync that dies when it is told to."""
+async def run_killed_sync(site: Site, *, dying: str) -> None:
+    """Run a sync that kills itself."""
     process = await start(site, dying=dying)
     await process.communicate()
     assert process.returncode == -signal.SIGKILL
 
 
-async def resumed(running: Running, identifier: str) -> RunState:
-    """Take up what an earlier engine left, and return how the run ended."""
+async def resume(running: Running, identifier: str) -> RunState:
+    """Resume a run of an earlier engine, and return its state once it has ended."""
     running.mirror.runs.restore()
     run = running.mirror.runs.get(identifier)
     assert run is not None
     return (await running.ended(run)).state
 
 
-async def test_failure_before_a_kill_is_not_forgotten(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run killed after one of its files failed does not end as succeeded, and names the failure again."""
+async def test_failure_before_an_interruption_is_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run that is interrupted after a file failed resumes, ends incomplete and names the failure."""
     for name in ("bad", "held"):
         pypi.index.project(name).upload("1.0")
     site.select("bad", "held")
@@ -88,7 +89,7 @@ async def test_failure_before_a_kill_is_not_forgotten(site: Site, pypi: fakepypi
         running.mirror.engine.stop(grace_seconds=0)
 
     async with site.running() as running:
-        state = await resumed(running, run.id)
+        state = await resume(running, run.id)
         ended = running.mirror.runs.get(run.id)
 
     assert ended is not None
@@ -98,7 +99,7 @@ async def test_failure_before_a_kill_is_not_forgotten(site: Site, pypi: fakepypi
 
 
 async def test_interrupted_verify_counts_everything_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A verify that went on after a stop has looked at each file and each project once, by its own account."""
+    """A resumed verify counts each project and each file once."""
     names = ["idna", "six", "toml"]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -112,7 +113,7 @@ async def test_interrupted_verify_counts_everything_once(site: Site, pypi: fakep
         running.mirror.engine.stop(grace_seconds=0)
 
     async with site.running() as running:
-        state = await resumed(running, run.id)
+        state = await resume(running, run.id)
         ended = running.mirror.runs.get(run.id)
 
     assert ended is not None
@@ -121,8 +122,8 @@ async def test_interrupted_verify_counts_everything_once(site: Site, pypi: fakep
     site.assert_whole()
 
 
-async def test_same_command_goes_on(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A sync interrupted by SIGTERM ends with 1; the same command goes on as the same run, and asks for the rest."""
+async def test_interrupted_sync_command_resumes_its_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync interrupted by SIGTERM exits with 1, and the same command resumes its run with the remaining projects."""
     names = ["alpha", "beta", "gamma", "omega"]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -145,15 +146,15 @@ async def test_same_command_goes_on(site: Site, pypi: fakepypi.FakePyPI) -> None
 
     run = json.loads(out)
     assert (process.returncode, run["id"], run["state"]) == (0, interrupted.id, "succeeded")
-    # Of what was done within the second in which the run began, the page is asked for once more, and not sent again.
+    # Pages that were finished in the run's first second are requested once more, with validators.
     assert all(one.headers.get("if-none-match") for name in done for one in pypi.log.to(f"/simple/{name}/"))
     assert not any(one.path.endswith(("-1.0.tar.gz", ".whl")) and name in one.path for name in done for one in pypi.log)
     assert site.pages() == names
 
 
 @pytest.mark.parametrize("dying", [IN_REBUILD, IN_TAKE_OVER], ids=["reading", "writing"])
-async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI, dying: str) -> None:
-    """A catalog that was being made anew when the process died is made anew by the next, whole, from the pages."""
+async def test_killed_catalog_rebuild_starts_over(site: Site, pypi: fakepypi.FakePyPI, dying: str) -> None:
+    """A catalog rebuild that was killed starts over at the next start, from all pages."""
     names = ["idna", "six", "toml"]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -161,7 +162,7 @@ async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI,
     await site.sync()
     for path in site.state.iterdir():
         path.unlink()
-    await killed(site, dying=dying)
+    await run_killed_sync(site, dying=dying)
     pypi.log.forget()
 
     async with site.running() as running:
@@ -172,13 +173,13 @@ async def test_killed_rebuild_is_done_again(site: Site, pypi: fakepypi.FakePyPI,
     assert (run.state, run.counts.files_fetched) == (RunState.SUCCEEDED, 0)
 
 
-async def test_quarantine_holds_through_a_crash(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Files of a quarantined page leave in the next start's first run, though the process died before its row."""
+async def test_quarantine_before_a_crash_removes_files_afterwards(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If the syncer dies before it records a quarantine, the next run removes the quarantined files."""
     pypi.index.project("six").upload("1.0")
     site.select("six", grace="24h")
     await site.sync()
     pypi.index.project("six").quarantine()
-    await killed(site, dying=IN_COMMIT)
+    await run_killed_sync(site, dying=IN_COMMIT)
     assert site.filenames("six") == set()
     assert [path for path in site.web.glob("packages/*/six-*") if path.is_file()]
 
@@ -188,8 +189,8 @@ async def test_quarantine_holds_through_a_crash(site: Site, pypi: fakepypi.FakeP
     assert not list(site.web.glob("packages/*/six-*"))
 
 
-async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A quarantined page that names something unusable, too, is a quarantine all the same, and no failure."""
+async def test_quarantined_page_with_an_invalid_entry_is_no_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page with an invalid entry can still quarantine its project, and the run reports no failure."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
@@ -204,13 +205,15 @@ async def test_quarantine_holds_with_a_refused_entry(site: Site, pypi: fakepypi.
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_large_file_that_was_whole(site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A large file that had arrived whole when it died, but had no name yet, is hashed and not asked for again."""
+async def test_complete_large_file_after_a_kill_is_not_downloaded_again(
+    site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file that was complete when the syncer was killed is hashed and not downloaded again."""
     monkeypatch.setattr("mirror_syncer.volume.tree._MIN_STAGED_BYTES", 1_000)
     monkeypatch.setattr("mirror_syncer.volume.tree._MAX_BUFFERED_BYTES", 0)
     pypi.index.project("six").upload("1.0", wheel=False, padding=100_000)
     site.select("six")
-    await killed(site, dying=IN_PUBLISH_FILE)
+    await run_killed_sync(site, dying=IN_PUBLISH_FILE)
     pypi.log.forget()
 
     run = await site.sync()

@@ -1,4 +1,4 @@
-"""Runs: equal wishes are one, a restart forgets none, each ends as what it was."""
+"""Runs: equal requests share one run, and a restart resumes every unfinished run."""
 
 import asyncio
 
@@ -14,8 +14,8 @@ from syncer.site import Site
 WHOLE = RunRequest(kind=RunKind.SYNC)
 
 
-async def test_equal_wish_that_waits_is_one_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A second equal request, while the first waits, is answered with the first."""
+async def test_equal_requests_share_a_queued_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A request that equals a queued run's request returns that run."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     gate = pypi.faults.on_page("six").gate()
@@ -33,8 +33,8 @@ async def test_equal_wish_that_waits_is_one_run(site: Site, pypi: fakepypi.FakeP
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_schedule_fires_during_a_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A schedule that fires again and again during a long run leaves one run that waits, and begins when it ends."""
+async def test_schedule_during_a_long_run_queues_one_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A schedule that fires repeatedly during a long run queues one run, which starts when the long run ends."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     gate = pypi.faults.on_page("six").times(1).gate()
@@ -71,8 +71,8 @@ async def test_schedule_fires_during_a_run(site: Site, pypi: fakepypi.FakePyPI) 
     site.assert_whole()
 
 
-async def test_idempotency_key_replays(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A request repeated with its key is answered with the run that it made, though that has ended."""
+async def test_repeated_idempotency_key_returns_its_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A request repeated with its idempotency key returns the same run, even after that run has ended."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -90,8 +90,8 @@ async def test_idempotency_key_replays(site: Site, pypi: fakepypi.FakePyPI) -> N
     assert other.id != made.id
 
 
-async def test_stopped_run_goes_on_where_it_stopped(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run that a stop interrupted goes on after the next start, and asks for nothing that it had done."""
+async def test_stopped_run_resumes_without_repeating_requests(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A stopped run resumes after the next start and requests nothing again."""
     names = [f"project-{number}" for number in range(6)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -116,8 +116,8 @@ async def test_stopped_run_goes_on_where_it_stopped(site: Site, pypi: fakepypi.F
     site.assert_whole()
 
 
-async def test_killed_engine_leaves_a_run_that_goes_on(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run whose process died with projects in hand goes on with those, and those alone."""
+async def test_run_of_a_killed_engine_resumes_unfinished_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The run of a killed engine resumes, and downloads files of unfinished projects only."""
     for name in ("done", "held"):
         pypi.index.project(name).upload("1.0")
     site.select("done", "held")
@@ -140,7 +140,7 @@ async def test_killed_engine_leaves_a_run_that_goes_on(site: Site, pypi: fakepyp
 
 
 async def test_runs_are_listed_newest_first(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The log pages through runs by id, which sorts by time."""
+    """The run log lists runs page by page, from the newest to the oldest."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:

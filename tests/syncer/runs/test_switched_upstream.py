@@ -1,4 +1,4 @@
-"""MIRROR_UPSTREAM names another index: nothing of the old one is held against it, and nothing is fetched in vain."""
+"""MIRROR_UPSTREAM names another index: no state of the old index remains, and no file is downloaded again."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ import pytest
 import fakepypi
 from mirror_contract import ProjectState, RunState
 from mirror_syncer.runs.upstream_change import identity, same_upstream
-from syncer.runs.test_everything import publish
+from syncer.runs.test_whole_index import publish
 from syncer.site import Site
 
 
@@ -18,8 +18,8 @@ async def other() -> AsyncIterator[fakepypi.FakePyPI]:
         yield pypi
 
 
-def alike(*upstreams: fakepypi.FakePyPI) -> None:
-    """Have both publish the same projects, and the first one much more, so that its serials are higher."""
+def publish_in_both(*upstreams: fakepypi.FakePyPI) -> None:
+    """Publish the same projects in both indexes, and more in the first, so that its serials are higher."""
     for pypi in upstreams:
         publish(pypi, "alpha", "beta")
     for number in range(20):
@@ -28,11 +28,11 @@ def alike(*upstreams: fakepypi.FakePyPI) -> None:
 
 @pytest.mark.proves("reliability/upstream")
 @pytest.mark.parametrize("everything", [True, False])
-async def test_switched_upstream_is_asked_as_if_for_the_first_time(
+async def test_switched_upstream_is_read_without_old_state(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
-    """After a switch each page is asked for without validators, lower serials count, and no file comes again."""
-    alike(pypi, other)
+    """After a switch, a sync sends no old validators, accepts lower serials, and downloads no file again."""
+    publish_in_both(pypi, other)
     if everything:
         site.everything()
     else:
@@ -46,8 +46,8 @@ async def test_switched_upstream_is_asked_as_if_for_the_first_time(
         row = running.row("beta")
         again = await running.sync()
 
-    asked = [(one.path, one.headers.get("if-none-match")) for one in other.log.exchanges if "/simple/" in one.path]
-    assert ("/simple/alpha/", None) in asked
+    requests = [(one.path, one.headers.get("if-none-match")) for one in other.log.exchanges if "/simple/" in one.path]
+    assert ("/simple/alpha/", None) in requests
     assert [path.rpartition("/")[2] for path in other.log.paths() if "/packages/" in path] == ["beta-2.0.tar.gz"]
     assert before.files > 0
     assert run.state is RunState.SUCCEEDED
@@ -57,10 +57,10 @@ async def test_switched_upstream_is_asked_as_if_for_the_first_time(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_switched_upstream_forgets_backoff_and_kept_pages(
+async def test_switched_upstream_discards_retry_times_and_kept_pages(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI
 ) -> None:
-    """What failed with the old upstream is asked of the new one at once; a page kept of the old one is not judged."""
+    """After a switch, the catalog keeps neither retry times nor pages of the old index."""
     for index in (pypi, other):
         publish(index, "alpha", "beta")
     pypi.faults.on_page("alpha").status(403)
@@ -79,10 +79,10 @@ async def test_switched_upstream_forgets_backoff_and_kept_pages(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_switched_upstream_empties_no_mirror(
+async def test_switched_upstream_without_the_projects_removes_nothing(
     site: Site, pypi: fakepypi.FakePyPI, other: fakepypi.FakePyPI
 ) -> None:
-    """What the new upstream lacks is withheld by the deletion guard, until a person says otherwise."""
+    """After a switch, the guard keeps projects that the new index lacks, until an operator confirms their removal."""
     names = [f"stub-{number:03}" for number in range(120)]
     for name in names:
         pypi.index.project(name).create()
@@ -112,14 +112,14 @@ async def test_switched_upstream_empties_no_mirror(
         ("https://host:8081", "https://host:8082", False),
     ],
 )
-def test_upstreams_are_told_apart_by_host_port_and_path(one: str, another: str, *, same: bool) -> None:
-    """Neither scheme nor final slash nor user makes another upstream; another host, port or path does."""
+def test_upstreams_differ_by_host_port_and_path(one: str, another: str, *, same: bool) -> None:
+    """Another host, port or path is another upstream; another scheme, user or final slash is not."""
     assert same_upstream(one, another) is same
     assert "user" not in identity(one)
 
 
-async def test_same_upstream_is_asked_for_news_alone(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The same upstream by a URL with a slash at its end is no other: its pages are not asked for again."""
+async def test_upstream_with_a_final_slash_is_no_switch(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A final slash in MIRROR_UPSTREAM is no switch, so requests keep their validators."""
     publish(pypi, "alpha", "beta")
     site.everything()
     await site.sync()

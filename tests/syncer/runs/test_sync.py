@@ -1,4 +1,4 @@
-"""A sync: what upstream has comes here, once, and is found by clients."""
+"""A sync downloads each file that upstream offers once, and publishes it for clients."""
 
 import asyncio
 from pathlib import Path
@@ -10,8 +10,8 @@ from mirror_contract import RunKind, RunState
 from syncer.site import Site
 
 
-async def test_first_sync_publishes_what_is_selected(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The selected projects, and no others, are published whole."""
+async def test_first_sync_publishes_only_selected_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A first sync publishes the selected projects completely, and no others."""
     for name in ("six", "idna", "unwanted"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "idna")
@@ -24,29 +24,29 @@ async def test_first_sync_publishes_what_is_selected(site: Site, pypi: fakepypi.
     site.assert_whole()
 
 
-async def test_second_sync_fetches_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An unchanged project costs one conditional request, answered 304, and writes nothing but how the run was."""
+async def test_second_sync_of_an_unchanged_project_writes_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync of an unchanged project sends one conditional request and writes only the status file."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     await site.sync()
-    before = times(site)
+    before = modification_times(site)
     pypi.log.forget()
 
     run = await site.sync()
 
     assert (run.state, run.counts.projects_changed) == (RunState.SUCCEEDED, 0)
     assert [(exchange.path, exchange.status) for exchange in pypi.log] == [("/simple/six/", 304)]
-    assert times(site) == before
+    assert modification_times(site) == before
 
 
-def times(site: Site) -> dict[Path, int]:
-    """Return when each published file was written, but for what tells of runs."""
+def modification_times(site: Site) -> dict[Path, int]:
+    """Return the modification time of each published file except the status file."""
     files = (path for path in site.web.rglob("*") if path.is_file() and path.name != "status.json")
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-async def test_new_release_fetches_only_itself(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A new release costs its page and its files; what is here is not fetched again."""
+async def test_new_release_downloads_only_its_files(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync of a new release downloads its files, and no older file again."""
     project = pypi.index.project("six")
     project.upload("1.0")
     site.select("six")
@@ -64,8 +64,8 @@ async def test_new_release_fetches_only_itself(site: Site, pypi: fakepypi.FakePy
     site.assert_whole()
 
 
-async def test_metadata_comes_out_of_the_wheel(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A wheel's metadata file is published without a request of its own."""
+async def test_wheel_metadata_needs_no_request(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A wheel's metadata file is published without a request for it."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
 
@@ -77,8 +77,8 @@ async def test_metadata_comes_out_of_the_wheel(site: Site, pypi: fakepypi.FakePy
     site.assert_whole()
 
 
-async def test_latest_keeps_the_newest_releases(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`latest` and specifiers choose releases; a release that is no longer among them leaves its page."""
+async def test_policy_with_latest_keeps_the_newest_releases(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With `latest`, the page keeps the newest releases, and an older release leaves it."""
     project = pypi.index.project("six")
     for version in ("1.0", "1.1", "2.0rc1"):
         project.upload(version, sdist=False)
@@ -93,8 +93,8 @@ async def test_latest_keeps_the_newest_releases(site: Site, pypi: fakepypi.FakeP
     site.assert_whole()
 
 
-async def test_widened_policy_fetches_from_a_304(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A policy that admits more brings what was held back, though upstream's page did not change."""
+async def test_wider_policy_downloads_more_after_a_304(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A policy that admits more releases downloads them, even if upstream answers 304."""
     project = pypi.index.project("six")
     project.upload("1.0", sdist=False)
     project.upload("1.1", sdist=False)
@@ -115,8 +115,8 @@ async def test_widened_policy_fetches_from_a_304(site: Site, pypi: fakepypi.Fake
 
 
 @pytest.mark.proves("security/upstream")
-async def test_page_carries_what_upstream_says(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Yanks with their reason, requires-python, upload time, size, provenance, versions, serial and status arrive."""
+async def test_published_page_carries_upstream_metadata(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page has upstream's yanks, requires-python, upload times, sizes, provenance, versions, serial and status."""
     project = pypi.index.project("six")
     project.upload("1.0", requires_python=">=3.8", provenance=True)
     project.upload("1.1")
@@ -127,10 +127,10 @@ async def test_page_carries_what_upstream_says(site: Site, pypi: fakepypi.FakePy
     await site.sync()
 
     page = site.published("six").page
-    theirs = {file.filename: file for file in project.files}
+    upstream_files = {file.filename: file for file in project.files}
     assert (page.status, page.versions, page.serial) == ("archived", ("1.0", "1.1"), project.listing().serial)
     for file in page.files:
-        assert file.size == len(theirs[file.filename].content)
+        assert file.size == len(upstream_files[file.filename].content)
         assert file.upload_time is not None
     wheel = site.published("six").files["six-1.0-py3-none-any.whl"]
     assert wheel.yanked == 'broken <metadata> & "quotes"'
@@ -138,8 +138,8 @@ async def test_page_carries_what_upstream_says(site: Site, pypi: fakepypi.FakePy
     assert wheel.provenance is not None
 
 
-async def test_unyank_and_requires_python_follow(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What upstream takes back is taken back here: PEP 592's yank is mutable."""
+async def test_unyanked_file_is_no_longer_yanked(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A file that upstream un-yanks is no longer yanked in the mirror."""
     project = pypi.index.project("six")
     project.upload("1.0", sdist=False)
     project.yank("1.0")
@@ -153,8 +153,8 @@ async def test_unyank_and_requires_python_follow(site: Site, pypi: fakepypi.Fake
     assert site.published("six").files["six-1.0-py3-none-any.whl"].yanked is False
 
 
-async def test_project_list_names_what_is_published(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The list holds the published projects, with serials, sorted."""
+async def test_project_list_is_sorted_by_name(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The project list names the published projects, sorted by name."""
     for name in ("six", "Idna"):
         pypi.index.project(name).upload("1.0")
     site.select("six", "Idna")
@@ -166,7 +166,7 @@ async def test_project_list_names_what_is_published(site: Site, pypi: fakepypi.F
 
 
 async def test_unknown_project_is_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that upstream does not have is named as such; the others are mirrored; the run is incomplete."""
+    """A project that upstream does not have is reported, the others are mirrored, and the run is incomplete."""
     pypi.index.project("six").upload("1.0")
     site.select("six", "no-such-project")
 
@@ -177,8 +177,8 @@ async def test_unknown_project_is_reported(site: Site, pypi: fakepypi.FakePyPI) 
     assert site.pages() == ["six"]
 
 
-async def test_unselected_project_is_not_synced(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync NAME` of a project outside mirror.toml says so, and fetches nothing."""
+async def test_named_project_outside_the_policy_is_not_synced(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync NAME` of a project outside mirror.toml reports that and requests nothing."""
     pypi.index.project("six").upload("1.0")
     pypi.index.project("idna").upload("1.0")
     site.select("six")
@@ -190,8 +190,8 @@ async def test_unselected_project_is_not_synced(site: Site, pypi: fakepypi.FakeP
     assert pypi.log.paths() == []
 
 
-async def test_force_fetches_what_vanished(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A published file that somebody removed comes back by `--force`, and by nothing less."""
+async def test_forced_sync_restores_a_deleted_file(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A forced sync downloads a published file again if somebody deleted it."""
     pypi.index.project("six").upload("1.0", sdist=False)
     site.select("six")
     await site.sync()
@@ -205,7 +205,7 @@ async def test_force_fetches_what_vanished(site: Site, pypi: fakepypi.FakePyPI) 
 
 
 async def test_verify_finds_and_repairs_damage(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Rotten and missing files are found by hash, told by name, and fetched again into their places."""
+    """A verify reports corrupt and missing files by name, and a repair downloads them to the same paths."""
     pypi.index.project("six").upload("1.0")
     site.select("six")
     async with site.running() as running:
@@ -229,8 +229,8 @@ async def test_verify_finds_and_repairs_damage(site: Site, pypi: fakepypi.FakePy
     site.assert_whole()
 
 
-async def test_connections_stay_within_the_budget(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """There are never more requests under way than connections are configured."""
+async def test_sync_keeps_within_its_connections(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync never has more requests under way than the configured number of connections."""
     names = [f"project-{number}" for number in range(12)]
     for name in names:
         pypi.index.project(name).upload("1.0")
@@ -243,8 +243,8 @@ async def test_connections_stay_within_the_budget(site: Site, pypi: fakepypi.Fak
     assert pypi.log.peak <= 3
 
 
-async def test_named_sync_overtakes_a_long_one(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync NAME` ends while a whole sync is held up by other projects, which then goes on."""
+async def test_named_sync_during_a_long_sync_ends_first(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync NAME` ends while a whole sync waits for other projects, and the whole sync then continues."""
     names = [f"project-{number}" for number in range(20)]
     for name in (*names, "wanted"):
         pypi.index.project(name).upload("1.0")

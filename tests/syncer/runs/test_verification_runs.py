@@ -1,4 +1,4 @@
-"""A verify goes on where it stopped, holds nobody up, and reads no faster than it may."""
+"""A verify resumes where it stopped, delays no other run, and reads no faster than allowed."""
 
 import asyncio
 import os
@@ -22,45 +22,45 @@ from mirror_syncer.work.pool import WorkerHandle
 from mirror_syncer.work.rate_limit import RateLimit
 from syncer.site import Running, Site
 
-BIG = 3_000_000  # bytes
-SLOW = "200kB"  # a second: fifteen of them for the big file
+LARGE_BYTES = 3_000_000
+SLOW_BANDWIDTH = "200kB"  # per second: the large file takes 15 s
 
 
 @pytest.fixture
 async def three(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A mirror of a damaged project, then one with a large file, then a small one, in the order of a verify."""
-    for name, padding in (("alpha", 0), ("big", BIG), ("omega", 0)):
+    """A mirror with a corrupt project, one with a large file and a small one, in the order of a verify."""
+    for name, padding in (("alpha", 0), ("big", LARGE_BYTES), ("omega", 0)):
         pypi.index.project(name).upload("1.0", wheel=False, padding=padding)
     site.select("alpha", "big", "omega")
     await site.sync()
-    file(site, "alpha").write_bytes(b"rotten")
+    only_file(site, "alpha").write_bytes(b"rotten")
     return site
 
 
-def file(site: Site, name: str) -> Path:
-    """Return where a project's only file lies."""
+def only_file(site: Site, name: str) -> Path:
+    """Return the path of a project's only file."""
     (place,) = site.published(name).places.values()
     return site.web / place
 
 
-async def at_work(running: Running, run: Run, *, done: int) -> None:
-    """Wait until a run has so many projects behind it; its document tells nobody."""
+async def wait_for_progress(running: Running, run: Run, *, done: int) -> None:
+    """Wait until a run has finished this many projects; it sends no events, so poll it."""
     active = running.mirror.runs.active(run.id)
     assert active is not None
     async with asyncio.timeout(10):
-        while active.document.counts.projects_done < done:  # noqa: ASYNC110 - as said
+        while active.document.counts.projects_done < done:  # noqa: ASYNC110 - polls, as above
             await asyncio.sleep(0.01)
 
 
 @pytest.mark.proves("reliability/time-and-order")
-async def test_verify_goes_on_where_it_stopped(three: Site) -> None:
-    """A restarted verify looks at nothing twice, and neither its counts nor what it found is forgotten."""
-    async with three.running(verify_bandwidth=SLOW) as running:
+async def test_stopped_verify_resumes_where_it_stopped(three: Site) -> None:
+    """A resumed verify checks no file twice, and keeps its counts and failures."""
+    async with three.running(verify_bandwidth=SLOW_BANDWIDTH) as running:
         run = running.ask(RunKind.VERIFY)
-        await at_work(running, run, done=2)
+        await wait_for_progress(running, run, done=2)
         running.mirror.engine.stop(grace_seconds=0)
     three.sql("UPDATE project SET changed_at = 1 WHERE name = 'alpha'")
-    file(three, "omega").write_bytes(b"rotten since it was looked at")
+    only_file(three, "omega").write_bytes(b"rotten since the verify checked it")
 
     async with three.running() as running:
         running.mirror.runs.restore()
@@ -73,11 +73,11 @@ async def test_verify_goes_on_where_it_stopped(three: Site) -> None:
     assert "mirrorctl verify --repair" in (ended.message or "")
 
 
-async def test_next_verify_begins_anew(three: Site) -> None:
-    """What one verify has behind it, the next one looks at again."""
+async def test_next_verify_checks_every_file_again(three: Site) -> None:
+    """A new verify checks every file, including those that an earlier verify checked."""
     async with three.running() as running:
         first = await running.verify()
-        file(three, "omega").unlink()
+        only_file(three, "omega").unlink()
         second = await running.verify()
 
     assert [failure.project for failure in first.failures] == ["alpha"]
@@ -85,11 +85,13 @@ async def test_next_verify_begins_anew(three: Site) -> None:
     assert second.counts.files_verified == 3
 
 
-async def test_publication_keeps_the_mark(three: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that is published anew while a verify is interrupted counts as verified all the same."""
-    async with three.running(verify_bandwidth=SLOW) as running:
+async def test_project_published_between_a_stop_and_a_resume_stays_verified(
+    three: Site, pypi: fakepypi.FakePyPI
+) -> None:
+    """A verified project that is published again while the verify is interrupted still counts as verified."""
+    async with three.running(verify_bandwidth=SLOW_BANDWIDTH) as running:
         run = running.ask(RunKind.VERIFY)
-        await at_work(running, run, done=2)
+        await wait_for_progress(running, run, done=2)
         running.mirror.engine.stop(grace_seconds=0)
     pypi.index.project("omega").upload("1.1", wheel=False)
     await three.sync("omega")
@@ -103,11 +105,11 @@ async def test_publication_keeps_the_mark(three: Site, pypi: fakepypi.FakePyPI) 
 
 @pytest.mark.parametrize("name", ["omega", "big"])
 async def test_sync_does_not_wait_for_a_slow_verify(three: Site, pypi: fakepypi.FakePyPI, name: str) -> None:
-    """A sync that a person names a project to ends within seconds, be it the one that is being hashed for a minute."""
+    """A sync of a named project ends within seconds, even while a slow verify hashes that project."""
     pypi.index.project(name).upload("1.1", wheel=False)
-    async with three.running(verify_bandwidth=SLOW) as running:
+    async with three.running(verify_bandwidth=SLOW_BANDWIDTH) as running:
         verify = running.ask(RunKind.VERIFY)
-        await at_work(running, verify, done=2)
+        await wait_for_progress(running, verify, done=2)
         began = time.monotonic()
         run = await running.sync(name)
         seconds = time.monotonic() - began
@@ -121,8 +123,8 @@ async def test_sync_does_not_wait_for_a_slow_verify(three: Site, pypi: fakepypi.
     assert cancelled.state is RunState.CANCELLED
 
 
-async def test_page_that_changes_meanwhile_is_looked_at_anew(three: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What leaves a page, disk and all, while its project is being hashed is not missed; what came is hashed, too."""
+async def test_page_that_changes_during_a_verify_is_read_again(three: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If a page changes during a verify, the verify ignores its removed files and hashes its new ones."""
     pypi.index.project("big").upload("2.0", wheel=False)
     await three.sync("big")
     (second,) = (three.web / place for name, place in three.published("big").places.items() if "2.0" in name)
@@ -137,15 +139,15 @@ async def test_page_that_changes_meanwhile_is_looked_at_anew(three: Site, pypi: 
 
     assert sync.state is RunState.SUCCEEDED
     assert (ended.state, ended.failures, ended.counts.files_verified) == (RunState.SUCCEEDED, [], 2)
-    assert ended.counts.bytes_verified < 2 * BIG, "what was found right is not hashed twice"
+    assert ended.counts.bytes_verified < 2 * LARGE_BYTES, "files found correct are not hashed twice"
 
 
 @pytest.mark.proves("reliability/soak")
-async def test_project_that_is_withdrawn_meanwhile_is_not_damaged(three: Site) -> None:
-    """A page that was taken away on purpose, since the verify was told of it, is no damage: only the rotten file is."""
-    async with three.running(verify_bandwidth=SLOW) as running:
+async def test_project_withdrawn_during_a_verify_is_not_damaged(three: Site) -> None:
+    """A project that is withdrawn during a verify does not count as damaged."""
+    async with three.running(verify_bandwidth=SLOW_BANDWIDTH) as running:
         run = running.ask(RunKind.VERIFY)
-        await at_work(running, run, done=2)
+        await wait_for_progress(running, run, done=2)
         three.select("alpha", "omega")
         await running.sync()
         ended = await running.ended(run)
@@ -155,8 +157,8 @@ async def test_project_that_is_withdrawn_meanwhile_is_not_damaged(three: Site) -
     assert (ended.counts.projects_done, ended.counts.files_damaged) == (3, 1)
 
 
-async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """However many projects there are, no more than a few of a verify's are in the queue at once."""
+async def test_verify_of_many_projects_queues_few(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A verify keeps at most 64 of its projects in the queue, however many there are."""
     names = [f"project-{number:03}" for number in range(120)]
     for name in names:
         pypi.index.project(name).create()
@@ -176,8 +178,8 @@ async def test_few_wait_at_a_time(site: Site, pypi: fakepypi.FakePyPI) -> None:
 
 
 @asynccontextmanager
-async def verified_by_a_process(site: Site, *, bandwidth: str) -> AsyncIterator[tuple[Running, int]]:
-    """Run a mirror whose inspections all run in one worker process; yield its id, too."""
+async def inspecting_in_a_worker_process(site: Site, *, bandwidth: str) -> AsyncIterator[tuple[Running, int]]:
+    """Run a mirror that inspects files in one worker process only; yield the mirror and the process id."""
     async with site.running(workers=2, verify_bandwidth=bandwidth) as running:
         worker_pool = running.mirror.worker_pool
         (process,) = worker_pool._to_start
@@ -188,9 +190,9 @@ async def verified_by_a_process(site: Site, *, bandwidth: str) -> AsyncIterator[
         yield running, process._process.pid
 
 
-async def test_processes_find_what_threads_find(three: Site) -> None:
-    """A process looks in slices and within the bandwidth, all of it where it is alone, and tells what a thread does."""
-    async with verified_by_a_process(three, bandwidth="3MB") as (running, _):
+async def test_worker_process_finds_the_same_damage_as_a_thread(three: Site) -> None:
+    """A worker process reports the same damage as a thread, within the bandwidth limit."""
+    async with inspecting_in_a_worker_process(three, bandwidth="3MB") as (running, _):
         began = time.monotonic()
         ended = await running.verify()
         seconds = time.monotonic() - began
@@ -200,11 +202,11 @@ async def test_processes_find_what_threads_find(three: Site) -> None:
     assert 0.8 < seconds < 1.6  # 3 MB
 
 
-async def test_process_that_dies_costs_what_it_was_looking_at(three: Site) -> None:
-    """Where the kernel kills a process that hashes, its project fails by name, and the next look starts another."""
-    async with verified_by_a_process(three, bandwidth=SLOW) as (running, pid):
+async def test_killed_worker_process_fails_only_its_project(three: Site) -> None:
+    """A killed worker process fails only the project that it hashes, and the next verify starts another."""
+    async with inspecting_in_a_worker_process(three, bandwidth=SLOW_BANDWIDTH) as (running, pid):
         run = running.ask(RunKind.VERIFY)
-        await at_work(running, run, done=2)
+        await wait_for_progress(running, run, done=2)
         os.kill(pid, signal.SIGKILL)
         ended = await running.ended(run)
         again = await running.verify("omega")
@@ -215,8 +217,8 @@ async def test_process_that_dies_costs_what_it_was_looking_at(three: Site) -> No
     assert (ended.message or "").startswith("1 project(s) could not be verified")
 
 
-async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Much to look at is looked at by all workers, each look to its end where it began, within the bandwidth."""
+async def test_workers_share_the_verify_bandwidth(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """All workers share the inspections and the bandwidth, and each inspection stays with one worker."""
     names = [f"project-{number}" for number in range(8)]
     for name in names:
         pypi.index.project(name).upload("1.0", wheel=False, padding=200_000)
@@ -240,34 +242,34 @@ async def test_all_workers_look_and_share_the_bandwidth(site: Site, pypi: fakepy
     assert (ended.state, ended.counts.files_verified) == (RunState.SUCCEEDED, 8)
     assert {len(places) for places in workers.values()} == {1}
     assert len(set.union(*workers.values())) == 2
-    assert shares == {3_200_000, 1_600_000}, "all of it while one looks, half of it when both do"
+    assert shares == {3_200_000, 1_600_000}, "all of it for one worker, half for each of two"
 
 
-async def test_cancelled_verify_leaves_nothing_at_a_desk(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What waits for its next slice when a verify is cancelled is forgotten, and takes no share of the bandwidth."""
+async def test_cancelled_verify_drops_its_inspections(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A cancelled verify drops the inspections that wait for their next slice."""
     names = [f"project-{number}" for number in range(4)]
     for name in names:
-        pypi.index.project(name).upload("1.0", wheel=False, padding=BIG)
+        pypi.index.project(name).upload("1.0", wheel=False, padding=LARGE_BYTES)
     site.select(*names)
     await site.sync()
-    async with site.running(connections=1, verify_bandwidth=SLOW) as running:
+    async with site.running(connections=1, verify_bandwidth=SLOW_BANDWIDTH) as running:
         run = running.ask(RunKind.VERIFY)
-        looks = running.mirror.engine._verifier._active
+        inspections = running.mirror.engine._verifier._active
         async with asyncio.timeout(10):
-            while len(looks) < 3:  # noqa: ASYNC110 - it tells nobody
+            while len(inspections) < 3:  # noqa: ASYNC110 - sends no events
                 await asyncio.sleep(0.01)
-        inspector = next(iter(looks.values()))._inspector  # type: ignore[attr-defined] # the only worker is in this process
+        inspector = next(iter(inspections.values()))._inspector  # type: ignore[attr-defined] # the only worker is in this process
         active = running.mirror.runs.active(run.id)
         assert active is not None
         await running.mirror.engine.cancel(active)
         ended = await running.ended(run)
 
     assert ended.state is RunState.CANCELLED
-    assert (looks, inspector._inspections) == ({}, {})
+    assert (inspections, inspector._inspections) == ({}, {})
 
 
-async def test_nothing_is_verified_soon(site: Site) -> None:
-    """A mirror that holds nothing is verified at once."""
+async def test_verify_of_an_empty_mirror_succeeds(site: Site) -> None:
+    """A verify of an empty mirror succeeds at once."""
     site.select("six")
     async with site.running() as running:
         run = await running.verify()
@@ -275,8 +277,8 @@ async def test_nothing_is_verified_soon(site: Site) -> None:
     assert (run.state, run.counts.projects_planned, run.message) == (RunState.SUCCEEDED, 0, None)
 
 
-async def test_what_is_not_mirrored_is_told(three: Site) -> None:
-    """A verify of a project that is not here says so, and looks at the others."""
+async def test_verify_of_an_unknown_project_reports_it(three: Site) -> None:
+    """A verify reports a named project that is not mirrored, and checks the others."""
     async with three.running() as running:
         run = await running.verify("omega", "nothing")
 
@@ -288,9 +290,11 @@ async def test_what_is_not_mirrored_is_told(three: Site) -> None:
 
 @pytest.mark.proves("reliability/disk")
 @pytest.mark.parametrize("form", ["index.html", "index.v1_json", "index.html.gz", "index.v1_json.gz"])
-@pytest.mark.parametrize("gone", [False, True], ids=["rotten", "gone"])
-async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakePyPI, form: str, *, gone: bool) -> None:
-    """A whole verify holds the project list against what was published; repair publishes it again."""
+@pytest.mark.parametrize("missing", [False, True], ids=["corrupt", "missing"])
+async def test_damaged_project_list_is_reported_and_repaired(
+    site: Site, pypi: fakepypi.FakePyPI, form: str, *, missing: bool
+) -> None:
+    """A whole verify compares the project list with the published projects, and a repair publishes it again."""
     names = [f"project-with-a-long-name-{number:03}" for number in range(60)]
     for name in names:
         pypi.index.project(name).create()
@@ -298,21 +302,23 @@ async def test_damaged_list_is_found_and_mended(site: Site, pypi: fakepypi.FakeP
     await site.sync()
     path = site.web / "simple" / form
     before = path.read_bytes()
-    path.unlink() if gone else path.write_bytes(before[:-20] + b"x" * 20)
+    path.unlink() if missing else path.write_bytes(before[:-20] + b"x" * 20)
     async with site.running() as running:
         found = await running.verify()
-        mended = await running.verify(repair=True)
+        repaired = await running.verify(repair=True)
         again = await running.verify()
 
-    twin_gone = gone and form.endswith(".gz")
-    assert found.state is (RunState.SUCCEEDED if twin_gone else RunState.INCOMPLETE), "a twin may be absent"
-    assert [failure.file for failure in found.failures] == ([] if twin_gone else [f"simple/{form}"])
-    assert [mended.state, again.state] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
-    assert twin_gone or path.read_bytes() == before
+    copy_missing = missing and form.endswith(".gz")
+    assert found.state is (RunState.SUCCEEDED if copy_missing else RunState.INCOMPLETE), (
+        "a compressed copy may be missing"
+    )
+    assert [failure.file for failure in found.failures] == ([] if copy_missing else [f"simple/{form}"])
+    assert [repaired.state, again.state] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
+    assert copy_missing or path.read_bytes() == before
 
 
-async def test_scheduled_verify_comes_alone(three: Site) -> None:
-    """By its schedule, a verify of the whole mirror runs that repairs nothing; none begins while one is under way."""
+async def test_scheduled_verify_during_a_verify_is_skipped(three: Site) -> None:
+    """The schedule requests a verify of the whole mirror without repair, unless a verify is under way."""
     async with three.running(verify_bandwidth="64kB") as running:
         request_verify(running.mirror)
         (first,) = running.mirror.runs.queued()
@@ -324,8 +330,8 @@ async def test_scheduled_verify_comes_alone(three: Site) -> None:
     assert (first.request.projects, first.request.repair, first.document.trigger) == (None, False, "schedule")
 
 
-def test_throttle_is_shared() -> None:
-    """Threads that read through one throttle get its rate together, each its share, and no burst after a pause."""
+def test_rate_limit_is_shared_by_threads() -> None:
+    """Threads that read through one rate limit share its rate, without a burst after a pause."""
     rate_limit = RateLimit(1_000_000)
     rate_limit.take(1)
     time.sleep(0.2)
@@ -341,13 +347,13 @@ def test_throttle_is_shared() -> None:
     began = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         ends = [end - began for end in pool.map(read, range(2))]
-    # 8 × 50,000 bytes: the last goes after 350,000, so 0.35 s; the other's last just before
+    # 8 × 50,000 bytes: the last read starts after 350,000 bytes, at 0.35 s; the other thread ends just before
     assert max(ends) == pytest.approx(0.35, abs=0.08)
     assert min(ends) == pytest.approx(0.30, abs=0.08)
 
 
-def test_throttle_without_a_limit_waits_for_nobody() -> None:
-    """No limit is no wait, and pieces that fit into a cache."""
+def test_rate_limit_of_none_never_waits() -> None:
+    """Without a limit, reads never wait, and a piece is 256 KiB."""
     rate_limit = RateLimit(None)
     began = time.monotonic()
     for _ in range(1_000):

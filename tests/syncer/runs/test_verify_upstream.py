@@ -1,4 +1,4 @@
-"""`verify --upstream` compares what is published with what upstream promises, whatever tree and catalog say."""
+"""`verify --upstream` compares the published pages with upstream's, whatever the tree and the catalog say."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ WHEEL = "six-1.0-py3-none-any.whl"
 
 @pytest.fixture
 async def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A mirrored project, with a release that is yanked."""
+    """A mirror of one project with a yanked release."""
     pypi.index.project("six").upload("1.0")
     pypi.index.project("six").upload("1.1")
     pypi.index.project("six").yank("1.1", reason="broken")
@@ -24,19 +24,19 @@ async def six(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     return site
 
 
-def forget_digest(site: Site) -> None:
-    """Let the catalog know no digest, as if who altered the page had altered the catalog, too."""
+def delete_digest(site: Site) -> None:
+    """Delete the page's digest from the catalog, as if an attacker had altered both."""
     site.sql("UPDATE project SET page_sha256 = NULL")
 
 
 def alter_file(site: Site) -> None:
-    """Change a file and its page together."""
+    """Alter a file together with its page."""
     tamper(site)
-    forget_digest(site)
+    delete_digest(site)
 
 
 def alter_page(old: str, new: str) -> Callable[[Site], None]:
-    """Return what changes the page in both formats."""
+    """Return a function that alters the page in both formats."""
 
     def change(site: Site) -> None:
         page = site.web / "simple" / "six"
@@ -46,13 +46,13 @@ def alter_page(old: str, new: str) -> Callable[[Site], None]:
         (page / "index.html").write_bytes(render_html(site.published("six")))
         for twin in page.glob("*.gz"):
             twin.unlink()
-        forget_digest(site)
+        delete_digest(site)
 
     return change
 
 
 def drop_file(site: Site) -> None:
-    """Take a file off the page."""
+    """Remove a file from the page."""
     page = site.web / "simple" / "six" / "index.v1_json"
     body = page.read_text()
     entry = body[body.index('{"core-metadata"') : body.index('{"core-metadata"', body.index('{"core-metadata"') + 1)]
@@ -69,8 +69,8 @@ ALTERATIONS = {
 
 @pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("alter", ALTERATIONS.values(), ids=ALTERATIONS)
-async def test_what_upstream_never_changed_is_an_alarm_and_repaired(six: Site, alter: Callable[[Site], None]) -> None:
-    """What differs though upstream did not change is found where a verify finds nothing, and `--repair` mends it."""
+async def test_altered_page_is_reported_and_repaired(six: Site, alter: Callable[[Site], None]) -> None:
+    """`verify --upstream` reports alterations that a plain verify misses, and `--repair` restores the page."""
     before = six.published("six")
     alter(six)
     async with six.running() as running:
@@ -78,22 +78,22 @@ async def test_what_upstream_never_changed_is_an_alarm_and_repaired(six: Site, a
         found = await running.verify(upstream=True)
         labels = {"reason": "differs"}
         counted = running.mirror.metrics.registry.get_sample_value("pypi_mirror_verification_failures_total", labels)
-        mended = await running.verify(upstream=True, repair=True)
+        repaired = await running.verify(upstream=True, repair=True)
         again = await running.verify(upstream=True)
 
     assert silent.state is RunState.SUCCEEDED
     assert found.state is RunState.INCOMPLETE
     assert {failure.reason.partition(",")[0] for failure in found.failures} == {"not what upstream promises"}
     assert counted == found.counts.files_damaged > 0
-    assert [mended.state, again.state] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
+    assert [repaired.state, again.state] == [RunState.SUCCEEDED, RunState.SUCCEEDED]
     assert six.published("six") == before
     six.assert_whole()
 
 
 @pytest.mark.proves("security/neighbours")
 @pytest.mark.parametrize("kind", ["as PyPI", "HTML alone", "no validators"])
-async def test_what_is_as_upstream_promises_is_no_alarm(site: Site, pypi: fakepypi.FakePyPI, kind: str) -> None:
-    """A mirror as it should be passes, with `latest` and every kind of upstream, and nothing is written."""
+async def test_unaltered_mirror_passes_the_comparison(site: Site, pypi: fakepypi.FakePyPI, kind: str) -> None:
+    """An unaltered mirror passes `verify --upstream`, with `latest` and with every kind of upstream."""
     if kind == "HTML alone":
         pypi.faults.everywhere().html_only()
     elif kind == "no validators":
@@ -113,8 +113,8 @@ async def test_what_is_as_upstream_promises_is_no_alarm(site: Site, pypi: fakepy
     site.assert_whole()
 
 
-async def test_what_upstream_changed_since_is_a_sync_s_work(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that upstream changed since its last sync is no alarm; the run says that a sync is due."""
+async def test_project_changed_upstream_is_not_damaged(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that changed upstream since its last sync is not damaged; the run reports the change."""
     pypi.index.project("six").unyank("1.1")
     async with six.running() as running:
         run = await running.verify(upstream=True)
@@ -123,8 +123,8 @@ async def test_what_upstream_changed_since_is_a_sync_s_work(six: Site, pypi: fak
     assert "1 project(s) changed upstream" in (run.message or "")
 
 
-async def test_upstream_that_does_not_answer_is_told(six: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Without upstream's page nothing is compared, and the run is incomplete, not content."""
+async def test_comparison_without_an_answer_is_incomplete(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream's page fails, `verify --upstream` reports the project as not compared, and ends incomplete."""
     pypi.faults.on_page("six").status(503)
     async with six.running() as running:
         run = await running.verify(upstream=True)
@@ -133,8 +133,8 @@ async def test_upstream_that_does_not_answer_is_told(six: Site, pypi: fakepypi.F
     assert "not compared with upstream" in run.failures[0].reason
 
 
-async def test_damaged_place_never_takes_what_upstream_changed_to(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that rots while upstream changes its content is not written over: no URL ever changes its bytes."""
+async def test_repair_never_changes_the_content_of_a_url(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A repair never writes upstream's new content to the URL of a corrupt file."""
     old = b"as it was"
     pypi.index.project("six").upload_file("six-1.0.tar.gz", old, version="1.0")
     site.select("six")

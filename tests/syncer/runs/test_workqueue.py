@@ -1,4 +1,4 @@
-"""The queue of projects: the most urgent first, and never two hands on one project."""
+"""The queue of projects: urgent tasks first, and never two workers on one project."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ NAMED, CHANGED, BACKLOG = PRIORITIES = (Priority.NAMED, Priority.CHANGED, Priori
 
 
 def task(name: str, priority: Priority = BACKLOG, run: str = "r") -> Task:
-    """Return a project's turn."""
+    """Return a task for a project."""
     return Task(run, NormalizedName(name), Action.REFRESH, priority)
 
 
@@ -34,12 +34,12 @@ async def take(queue: WorkQueue, *, least_urgent: Priority = BACKLOG) -> Task | 
 
 @settings(max_examples=100)
 @given(st.integers(0, 2**32))
-def test_queue_at_random(seed: int) -> None:
-    """However work comes, is taken, given back and dropped, the queue does what a plain sorted list would."""
+def test_queue_under_random_operations_matches_its_model(seed: int) -> None:
+    """Under random operations, the queue behaves like a plain sorted list."""
 
     async def work() -> None:
         choose, queue = random.Random(seed), WorkQueue()
-        waiting: list[Task] = []  # the model: in the order in which they came
+        waiting: list[Task] = []  # the model, in order of arrival
         active: list[Task] = []
         for number in range(60):
             match choose.randrange(5):
@@ -72,16 +72,16 @@ def test_queue_at_random(seed: int) -> None:
     asyncio.run(work())
 
 
-async def test_priority_then_order() -> None:
-    """The lowest number comes first, and of one priority who came first."""
+async def test_queue_sorts_by_priority_then_arrival() -> None:
+    """The queue returns the most urgent task first, and tasks of one priority in order of arrival."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG), task("b", CHANGED), task("c", NAMED), task("d", CHANGED)])
     taken = [await queue.get(least_urgent=lambda: BACKLOG) for _ in range(4)]
     assert [one.name for one in taken] == ["c", "b", "d", "a"]
 
 
-async def test_a_project_in_hand_does_not_block_others() -> None:
-    """A second wish for a project in hand waits aside, others pass it, and it comes when the first is done."""
+async def test_busy_project_does_not_block_others() -> None:
+    """A second task of a busy project waits, other tasks pass it, and it follows when the first is done."""
     queue = WorkQueue()
     await queue.put([task("a", NAMED, "first"), task("a", NAMED, "second"), task("b", BACKLOG)])
     first = await queue.get(least_urgent=lambda: BACKLOG)
@@ -91,8 +91,8 @@ async def test_a_project_in_hand_does_not_block_others() -> None:
     assert (await queue.get(least_urgent=lambda: BACKLOG)).run_id == "second"
 
 
-async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
-    """Who asks for what a person named alone waits for it, though other work is there, and gets it as it comes."""
+async def test_get_with_a_priority_limit_waits_for_an_urgent_task() -> None:
+    """A worker that accepts only urgent tasks waits for one, even if other tasks are queued."""
     queue = WorkQueue()
     await queue.put([task("a", BACKLOG)])
     urgent = asyncio.create_task(queue.get(least_urgent=lambda: NAMED))
@@ -102,8 +102,8 @@ async def test_the_kept_hand_takes_only_what_is_urgent() -> None:
         assert (await urgent).name == "b"
 
 
-async def test_cancelled_wait_takes_nothing() -> None:
-    """A hand that is cancelled while it waits takes no task with it."""
+async def test_cancelled_get_takes_no_task() -> None:
+    """A cancelled wait for a task takes no task from the queue."""
     queue = WorkQueue()
     waiting = [asyncio.create_task(queue.get(least_urgent=lambda: BACKLOG)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -114,8 +114,8 @@ async def test_cancelled_wait_takes_nothing() -> None:
         assert (await waiting[2]).name == "a"
 
 
-async def test_closed_queue_gives_nothing() -> None:
-    """Closing wakes those who wait and refuses those who come, whatever is left; what is in hand may be given back."""
+async def test_closed_queue_refuses_get() -> None:
+    """A closed queue ends waiting calls and refuses new ones, but accepts finished tasks."""
     queue = WorkQueue()
     await queue.put([task("a"), task("a")])
     held = await queue.get(least_urgent=lambda: BACKLOG)
@@ -130,8 +130,8 @@ async def test_closed_queue_gives_nothing() -> None:
     assert queue.depth() == {BACKLOG: 1}
 
 
-async def test_projects_without_those_whose_files_leave() -> None:
-    """A project whose files merely leave, waiting or in hand, is told apart from one that is looked at."""
+async def test_queue_names_exclude_an_action_on_request() -> None:
+    """The queue names its projects, on request without those whose files are only collected."""
     queue = WorkQueue()
     await queue.put(Task("r", name, Action.COLLECT, CHANGED) for name in NAMES[:3])
     await queue.put([task("b"), task("d")])

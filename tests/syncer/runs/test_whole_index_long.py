@@ -1,4 +1,4 @@
-"""A sync of everything that takes long: nothing waits behind it, and what broke off goes on."""
+"""A long sync of the whole index: no other run waits for it, and an interrupted one resumes."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Fact
 from mirror_syncer.runs.sync import whole_index as sync
 from mirror_syncer.runs.sync.recheck import EVERY_SECONDS, PACE_SECONDS, Recheck
-from syncer.runs.test_everything import asked, publish, stubs
-from syncer.runs.test_resume import killed
+from syncer.runs.test_resume import run_killed_sync
+from syncer.runs.test_whole_index import create_empty_projects, publish, requested_projects
 from syncer.site import Running, Site
 
 IN_MERGE = """
@@ -26,22 +26,22 @@ Listing._merge = die
 """
 
 
-async def waits(running: Running, name: str) -> None:
-    """Wait until a project waits for its turn; the queue tells nobody, so it is looked at."""
+async def wait_until_queued(running: Running, name: str) -> None:
+    """Wait until a project is queued; the queue sends no events, so poll it."""
     async with asyncio.timeout(10):
-        while name not in running.mirror.engine.context.queue.names():  # noqa: ASYNC110 - as said
+        while name not in running.mirror.engine.context.queue.names():  # noqa: ASYNC110 - polls, as above
             await asyncio.sleep(0.01)
 
 
-async def test_named_run_in_the_middle_of_a_first_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """`sync six` ends within ten seconds while 5,000 slow projects wait, of which some two thousand are in memory."""
-    stubs(pypi, 5_000)
+async def test_named_sync_during_a_first_sync_ends_soon(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """`sync six` ends within ten seconds while 5,000 slow projects wait, at most 2,000 of them in memory."""
+    create_empty_projects(pypi, 5_000)
     publish(pypi, "six")
     pypi.faults.on_page().delay(0.2)
     site.everything()
     async with site.running() as running:
         whole = running.ask(RunKind.SYNC)
-        await waits(running, "stub-04000")
+        await wait_until_queued(running, "stub-04000")
         waiting = sum(running.mirror.engine.context.queue.depth().values())
         began = time.monotonic()
         named = await running.sync("six")
@@ -56,9 +56,9 @@ async def test_named_run_in_the_middle_of_a_first_sync(site: Site, pypi: fakepyp
     assert (cancelled.state, site.published("six").page.name) == (RunState.CANCELLED, "six")
 
 
-async def test_sync_asked_for_meanwhile_is_the_one_under_way(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A second wish returns the run under way, which reads the list again and puts what is new before the backlog."""
-    stubs(pypi, 30)
+async def test_second_whole_sync_joins_the_running_one(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A second request returns the running sync, which reads the list again and puts new projects first."""
+    create_empty_projects(pypi, 30)
     gate = pypi.faults.on_page().gate()
     site.everything()
     async with site.running(connections=4) as running:
@@ -66,7 +66,7 @@ async def test_sync_asked_for_meanwhile_is_the_one_under_way(site: Site, pypi: f
         await gate.arrival()
         pypi.index.project("news").create()
         again = running.ask(RunKind.SYNC, allow_removals=3)
-        await waits(running, "news")
+        await wait_until_queued(running, "news")
         gate.open()
         ended = await running.ended(run)
 
@@ -74,12 +74,12 @@ async def test_sync_asked_for_meanwhile_is_the_one_under_way(site: Site, pypi: f
     assert [one.status for one in pypi.log.to("/simple/")] == [200, 200]
     assert (ended.state, ended.counts.projects_done, ended.counts.projects_planned) == (RunState.SUCCEEDED, 31, 31)
     pages = [path for path in pypi.log.paths() if path.startswith("/simple/") and path != "/simple/"]
-    assert pages.index("/simple/news/") < 10  # eight are in hand before
+    assert pages.index("/simple/news/") < 10  # eight requests are under way before it
 
 
-async def test_list_that_fails_meanwhile_is_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A list that can't be read again does not end a first sync: it is told, and the rest is done."""
-    stubs(pypi, 5)
+async def test_failed_second_list_is_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If the list cannot be read again during a first sync, the run reports that and syncs the rest."""
+    create_empty_projects(pypi, 5)
     gate = pypi.faults.on_page().gate()
     site.everything()
     async with site.running(connections=4) as running:
@@ -96,8 +96,8 @@ async def test_list_that_fails_meanwhile_is_told(site: Site, pypi: fakepypi.Fake
     assert "login page" in (ended.message or "")
 
 
-async def test_files_leave_in_the_middle_of_a_first_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What was retired and is due leaves when the list is read again, long before a first sync ends."""
+async def test_due_files_leave_during_a_first_sync(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Retired files that are due are removed when the list is read again, long before a first sync ends."""
     publish(pypi, "changes", "held")
     gate = pypi.faults.on_page("held").gate()
     site.everything(grace="0m")
@@ -111,7 +111,7 @@ async def test_files_leave_in_the_middle_of_a_first_sync(site: Site, pypi: fakep
         await running.sync("changes")
         running.ask(RunKind.SYNC)
         async with asyncio.timeout(10):
-            while path.exists():  # noqa: ASYNC110 - as for pages
+            while path.exists():  # noqa: ASYNC110 - polls the tree
                 await asyncio.sleep(0.01)
         state = run.state
         gate.open()
@@ -121,9 +121,9 @@ async def test_files_leave_in_the_middle_of_a_first_sync(site: Site, pypi: fakep
     assert site.filenames("changes") == {"changes-2.0.tar.gz", "changes-2.0-py3-none-any.whl"}
 
 
-async def test_restart_goes_on_with_what_is_left(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A first sync that was stopped goes on as the same run, and asks for no page twice."""
-    names = stubs(pypi, 20)
+async def test_stopped_first_sync_resumes_after_a_restart(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A stopped first sync resumes as the same run, without requesting every page again."""
+    names = create_empty_projects(pypi, 20)
     gate = pypi.faults.on_page(names[0]).gate()
     site.everything()
     async with site.running() as running:
@@ -138,16 +138,16 @@ async def test_restart_goes_on_with_what_is_left(site: Site, pypi: fakepypi.Fake
         ended = await running.ended(run)
 
     assert (ended.id, ended.state) == (run.id, RunState.SUCCEEDED)
-    assert set(asked(pypi)) <= {*names}
-    assert len(asked(pypi)) < 10
+    assert set(requested_projects(pypi)) <= {*names}
+    assert len(requested_projects(pypi)) < 10
     assert site.pages() == names
 
 
-async def test_kill_in_the_middle_of_the_list(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A syncer killed while the list is merged has not seen it; the next reads it whole, and mirrors everything."""
+async def test_syncer_killed_while_merging_the_list_reads_it_again(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A syncer that is killed while it merges the list reads the whole list again in its next sync."""
     publish(pypi, "alpha", "omega")
     site.everything()
-    await killed(site, dying=IN_MERGE)
+    await run_killed_sync(site, dying=IN_MERGE)
 
     async with site.running() as running:
         known = running.mirror.catalog.listing.last()
@@ -158,10 +158,10 @@ async def test_kill_in_the_middle_of_the_list(site: Site, pypi: fakepypi.FakePyP
     assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["alpha", "omega"])
 
 
-async def test_list_is_published_now_and_then(
+async def test_project_list_is_published_during_a_first_sync(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long before a first sync ends, the project list names what is there."""
+    """The project list names finished projects long before a first sync ends."""
     monkeypatch.setattr(sync, "_PUBLISH_SECONDS", 0.05)
     publish(pypi, "early", "late")
     gate = pypi.faults.on_page("late").gate()
@@ -179,23 +179,23 @@ async def test_list_is_published_now_and_then(
         await running.ended(run)
 
 
-# The weekly look
+# The weekly recheck
 
 
-class Hours:
-    """A clock that its own sleeps move, and nothing else."""
+class SteppedClock:
+    """A clock that only its own sleeps advance."""
 
     def __init__(self, now: float) -> None:
         self.now = now
         self.slept: list[float] = []
         self.idle = asyncio.Event()
 
-    def clock(self) -> float:
+    def read(self) -> float:
         """Return the time."""
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Move on; the end of a round is the end of the test's time."""
+        """Advance the clock; a long sleep ends the round, and with it the test."""
         self.slept.append(seconds)
         self.now += seconds
         if seconds > PACE_SECONDS:
@@ -204,59 +204,59 @@ class Hours:
         await asyncio.sleep(0)
 
 
-async def recheck(running: Running, *, now: float) -> Hours:
-    """Have what is due at a time looked at, and return how that went."""
-    hours = Hours(now)
-    weekly = Recheck(running.mirror.engine.context, clock=hours.clock, sleep=hours.sleep)
+async def run_recheck(running: Running, *, now: float) -> SteppedClock:
+    """Run one round of the weekly recheck at this time, and return its clock."""
+    clock = SteppedClock(now)
+    weekly = Recheck(running.mirror.engine.context, clock=clock.read, sleep=clock.sleep)
     task = asyncio.create_task(weekly.run())
     async with asyncio.timeout(20):
-        await hours.idle.wait()
+        await clock.idle.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    return hours
+    return clock
 
 
-async def test_weekly_look_finds_what_moves_no_serial(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A week on, each project is looked at once, at most two a second; an archived one is published as such."""
+async def test_weekly_recheck_finds_changes_without_a_serial(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The weekly recheck requests each project once, two a second at most, and finds changes that moved no serial."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as running:
         await running.sync()
         pypi.index.project("beta").archive()
         pypi.log.forget()
-        early = await recheck(running, now=time.time() + EVERY_SECONDS - 60)
-        before = asked(pypi)
-        due = await recheck(running, now=time.time() + EVERY_SECONDS + 60)
+        early = await run_recheck(running, now=time.time() + EVERY_SECONDS - 60)
+        before = requested_projects(pypi)
+        due = await run_recheck(running, now=time.time() + EVERY_SECONDS + 60)
         runs = running.mirror.runs.running()
 
     assert (early.slept[:-1], before) == ([], [])
-    assert asked(pypi) == ["alpha", "beta", "gamma"]
+    assert requested_projects(pypi) == ["alpha", "beta", "gamma"]
     assert due.slept[:-1] == [0.5] * 3
     assert runs == []
     assert str(site.published("beta").page.status) == "archived"
 
 
-async def test_pause_is_one_of_the_weekly_look_too(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """While the schedule is paused, nothing is asked of upstream by itself."""
+async def test_paused_schedule_pauses_the_weekly_recheck(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """While the schedule is paused, the weekly recheck requests nothing."""
     publish(pypi, "alpha")
     site.everything()
     async with site.running() as running:
         await running.sync()
         running.mirror.catalog.remember(Fact.PAUSED, "yes")
         pypi.log.forget()
-        await recheck(running, now=time.time() + EVERY_SECONDS + 60)
+        await run_recheck(running, now=time.time() + EVERY_SECONDS + 60)
 
-    assert asked(pypi) == []
+    assert requested_projects(pypi) == []
 
 
-async def test_failure_of_the_weekly_look_is_in_the_row(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What fails in the weekly look shows as failing, and is tried again in the next sync that it is due in."""
+async def test_failure_in_the_weekly_recheck_is_recorded_and_retried(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that fails in the weekly recheck shows as failing, and a later sync retries it."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
         await running.sync()
         pypi.faults.on_page("beta").status(403).times(1)
-        await recheck(running, now=time.time() + EVERY_SECONDS + 60)
+        await run_recheck(running, now=time.time() + EVERY_SECONDS + 60)
         row = running.row("beta")
         metrics = running.mirror.metrics.exposition().decode()
         site.sql("UPDATE project SET due_at = 1 WHERE due_at IS NOT NULL")
@@ -267,23 +267,23 @@ async def test_failure_of_the_weekly_look_is_in_the_row(site: Site, pypi: fakepy
     assert (healed.state, healed.counts.projects_done) == (RunState.SUCCEEDED, 1)
 
 
-async def test_weekly_look_waits_an_outage_out(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An upstream that is down is not asked for every project: the look pauses for ten minutes."""
-    stubs(pypi, 60)
+async def test_weekly_recheck_during_an_outage_pauses(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The weekly recheck pauses for ten minutes while upstream is down, instead of requesting every project."""
+    create_empty_projects(pypi, 60)
     site.everything()
     async with site.running(connections=4) as running:
         await running.sync()
         pypi.log.forget()
         pypi.faults.everywhere().status(503)
-        hours = await recheck(running, now=time.time() + EVERY_SECONDS + 60)
+        clock = await run_recheck(running, now=time.time() + EVERY_SECONDS + 60)
 
-    assert hours.slept[-1] == 600
-    assert len(set(asked(pypi))) < 40
+    assert clock.slept[-1] == 600
+    assert len(set(requested_projects(pypi))) < 40
 
 
 @pytest.mark.parametrize("published", [True, False])
-async def test_rebuilt_catalog_is_no_change(site: Site, pypi: fakepypi.FakePyPI, *, published: bool) -> None:
-    """A catalog made anew from the pages finds all that is published listed, and downloads nothing twice."""
+async def test_rebuilt_catalog_downloads_nothing_again(site: Site, pypi: fakepypi.FakePyPI, *, published: bool) -> None:
+    """After the catalog is rebuilt from the pages, a sync downloads no published file again."""
     publish(pypi, "alpha", "beta")
     site.everything()
     if published:

@@ -1,4 +1,4 @@
-"""Scope everything: upstream's list says what there is, what changed and what is gone."""
+"""A sync of the whole index: upstream's list says what exists, what changed and what is gone."""
 
 from dataclasses import replace
 
@@ -12,30 +12,30 @@ from syncer.site import Running, Site, same_directory
 
 
 def publish(pypi: fakepypi.FakePyPI, *names: str) -> None:
-    """Have upstream publish a release of each."""
+    """Publish a release of each project upstream."""
     for name in names:
         pypi.index.project(name).upload("1.0")
 
 
-def stubs(pypi: fakepypi.FakePyPI, count: int) -> list[str]:
-    """Have upstream create projects without files; return their names."""
+def create_empty_projects(pypi: fakepypi.FakePyPI, count: int) -> list[str]:
+    """Create projects without files upstream, and return their names."""
     names = [f"stub-{number:05}" for number in range(count)]
     for name in names:
         pypi.index.project(name).create()
     return names
 
 
-def asked(pypi: fakepypi.FakePyPI) -> list[str]:
-    """Return the projects whose pages were asked for since the log was forgotten, by name."""
+def requested_projects(pypi: fakepypi.FakePyPI) -> list[str]:
+    """Return the projects whose pages were requested since the log was cleared, by name."""
     pages = [path.split("/")[2] for path in pypi.log.paths() if path.startswith("/simple/")]
     return sorted(name for name in pages if name)
 
 
-async def test_first_sync_brings_all_that_is_listed(site: Site, pypi: fakepypi.FakePyPI) -> None:
+async def test_first_sync_mirrors_every_listed_project(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """
-    Every project of the list is mirrored under its normalized name.
+    The first sync mirrors every listed project under its normalized name.
 
-    The next sync asks for the list, and for its newest project, which may have changed under the same serial.
+    The next sync requests the list and its newest project, which may have changed under the same serial.
     """
     publish(pypi, "Foo.Bar", "six", "zope_interface")
     site.everything()
@@ -51,8 +51,8 @@ async def test_first_sync_brings_all_that_is_listed(site: Site, pypi: fakepypi.F
     site.assert_whole()
 
 
-async def test_changes_alone_are_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """After a release and a new project these two pages are asked for, and the one that was the newest before."""
+async def test_later_sync_requests_only_changed_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A later sync requests the pages of changed and new projects, and of the project that was the newest before."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as running:
@@ -63,14 +63,14 @@ async def test_changes_alone_are_asked_for(site: Site, pypi: fakepypi.FakePyPI) 
         run = await running.sync()
         row = running.row("beta")
 
-    assert asked(pypi) == ["beta", "delta", "gamma"]
+    assert requested_projects(pypi) == ["beta", "delta", "gamma"]
     assert (run.state, run.counts.projects_done) == (RunState.SUCCEEDED, 3)
     assert row.state is ProjectState.CURRENT
     assert "beta-2.0.tar.gz" in site.filenames("beta")
 
 
-async def test_no_news_still_does_what_is_due(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A 304 on the list is no news, not no work: what failed and is due is tried again."""
+async def test_unchanged_list_still_retries_due_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync retries a failed project that is due, even if the list answers 304."""
     publish(pypi, "good", "bad")
     pypi.faults.on_page("bad").status(403).times(1)
     site.everything()
@@ -79,20 +79,20 @@ async def test_no_news_still_does_what_is_due(site: Site, pypi: fakepypi.FakePyP
         row = running.row("bad")
         pypi.log.forget()
         early = await running.sync()
-        asked_early = asked(pypi)
+        requested_early = requested_projects(pypi)
         site.sql("UPDATE project SET due_at = 1 WHERE name = 'bad'")
         late = await running.sync()
 
     assert (first.state, first.counts.projects_failed) == (RunState.INCOMPLETE, 1)
     assert (row.state, row.attempts) == (ProjectState.FAILING, 1)
     assert row.due_at is not None
-    assert (early.state, asked_early) == (RunState.SUCCEEDED, [])
+    assert (early.state, requested_early) == (RunState.SUCCEEDED, [])
     assert (late.state, late.counts.projects_done) == (RunState.SUCCEEDED, 1)
     assert site.pages() == ["bad", "good"]
 
 
-async def test_bad_projects_alone_are_no_failed_run(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A sync that has nothing to do but to try a few bad projects again, in vain, is incomplete: upstream is well."""
+async def test_sync_of_failing_projects_alone_is_incomplete(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync whose only projects are a few that fail again is incomplete, not failed."""
     publish(pypi, "good", "bad", "worse")
     pypi.faults.on_page("bad").status(503)
     pypi.faults.on_page("worse").status(403)
@@ -105,8 +105,8 @@ async def test_bad_projects_alone_are_no_failed_run(site: Site, pypi: fakepypi.F
     assert (run.state, run.counts.projects_failed, run.counts.projects_done) == (RunState.INCOMPLETE, 2, 2)
 
 
-async def test_change_is_not_kept_waiting_by_an_earlier_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that waits for another attempt, and changes upstream, is looked at in the next sync."""
+async def test_failed_project_with_a_change_is_synced_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that waits for a retry is synced in the next run if it changes upstream."""
     publish(pypi, "bad")
     pypi.faults.on_page("bad").status(403).times(1)
     site.everything()
@@ -118,11 +118,11 @@ async def test_change_is_not_kept_waiting_by_an_earlier_failure(site: Site, pypi
     assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["bad"])
 
 
-# What leaves
+# Removals
 
 
-async def test_absence_needs_two_lists(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that the list lacks is withdrawn when a newer list lacks it, too; a 304 does not count."""
+async def test_project_missing_from_two_lists_is_withdrawn(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project is withdrawn once two different lists lack it; a 304 does not count as a second list."""
     publish(pypi, "gone", "stays", "other")
     site.everything()
     async with site.running() as running:
@@ -141,8 +141,8 @@ async def test_absence_needs_two_lists(site: Site, pypi: fakepypi.FakePyPI) -> N
     assert ">gone<" not in (site.web / "simple" / "index.html").read_text()
 
 
-async def test_absence_from_one_list_is_forgotten(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that one list lacks and the next names stays, and a later absence begins anew."""
+async def test_project_listed_again_stays(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project missing from one list stays if the next list names it, however often that happens."""
     publish(pypi, "flickers", "other")
     site.everything()
     async with site.running() as running:
@@ -156,8 +156,8 @@ async def test_absence_from_one_list_is_forgotten(site: Site, pypi: fakepypi.Fak
     assert site.pages() == ["flickers", "other"]
 
 
-async def test_404_is_withdrawn_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project whose page is a 404 leaves in the same run, whatever the list says; listed again, it comes back."""
+async def test_project_with_a_404_is_withdrawn_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A listed project whose page answers 404 is withdrawn in the same run, and returns with its page."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as running:
@@ -174,11 +174,11 @@ async def test_404_is_withdrawn_at_once(site: Site, pypi: fakepypi.FakePyPI) -> 
     assert site.pages() == ["alpha", "beta", "gamma"]
 
 
-async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+async def test_quarantined_project_loses_its_files_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """
-    What upstream quarantines it lists no more, and its page tells why: the files leave in the same run.
+    A quarantined project's files leave in the same run, although the list no longer names the project.
 
-    Out of quarantine they come back without a download; whatever later list lacks it, its empty page stays.
+    After the quarantine they return without a download. The empty page stays, whatever later list lacks the project.
     """
     publish(pypi, "bad", "good", "other")
     site.everything()
@@ -187,7 +187,7 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
         pypi.index.project("bad").quarantine()
         pypi.log.forget()
         run = await running.sync()
-        looked, left = asked(pypi), [path.name for path in site.web.rglob("bad-*")]
+        requested, left = requested_projects(pypi), [path.name for path in site.web.rglob("bad-*")]
         status = site.published("bad").page.status
         pypi.index.project("bad").clear_quarantine()
         pypi.log.forget()
@@ -198,7 +198,7 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
         pypi.index.project("other").upload("2.0")
         await running.sync()
 
-    assert (run.state, looked, left, status) == (
+    assert (run.state, requested, left, status) == (
         RunState.SUCCEEDED,
         ["bad", "other"],
         [],
@@ -212,10 +212,8 @@ async def test_quarantine_is_believed_at_once(site: Site, pypi: fakepypi.FakePyP
 
 @pytest.mark.proves("reliability/crash")
 @pytest.mark.parametrize("serials", [True, False], ids=["serials", "none"])
-async def test_quarantined_project_leaves_once_it_is_deleted(
-    site: Site, pypi: fakepypi.FakePyPI, *, serials: bool
-) -> None:
-    """No list tells of the end of a project in quarantine, so each sync asks for its page; a 404 takes it."""
+async def test_deleted_quarantined_project_is_withdrawn(site: Site, pypi: fakepypi.FakePyPI, *, serials: bool) -> None:
+    """Each sync requests the page of a quarantined project, and a 404 withdraws the project."""
     publish(pypi, "bad", "good", "other")
     if not serials:
         pypi.faults.everywhere().without_serials()
@@ -237,9 +235,11 @@ async def test_quarantined_project_leaves_once_it_is_deleted(
 
 
 @pytest.mark.proves("reliability/crash")
-@pytest.mark.parametrize("what", ["a lost catalog", "another upstream"])
-async def test_quarantine_that_nobody_remembers_is_asked_after(site: Site, pypi: fakepypi.FakePyPI, what: str) -> None:
-    """A quarantined project is asked for in each sync, also where the catalog does not know when it last was."""
+@pytest.mark.parametrize("cause", ["a lost catalog", "another upstream"])
+async def test_quarantined_project_unknown_to_the_catalog_is_checked(
+    site: Site, pypi: fakepypi.FakePyPI, cause: str
+) -> None:
+    """Each sync requests a quarantined project's page, even after the catalog is lost or the upstream changes."""
     publish(pypi, "bad", "good")
     site.everything(guard="100%")
     async with site.running() as running:
@@ -247,7 +247,7 @@ async def test_quarantine_that_nobody_remembers_is_asked_after(site: Site, pypi:
         pypi.index.project("bad").quarantine()
         await running.sync()
     async with fakepypi.serve(pypi.index) as moved:
-        if what == "a lost catalog":
+        if cause == "a lost catalog":
             for path in site.state.iterdir():
                 path.unlink()
         else:
@@ -264,8 +264,8 @@ async def test_quarantine_that_nobody_remembers_is_asked_after(site: Site, pypi:
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What is quarantined stays, so the deletion guard counts none of it, however many lists lack it."""
+async def test_quarantined_projects_do_not_count_for_the_guard(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The deletion guard does not count quarantined projects, however many lists lack them."""
     publish(pypi, "bad", "worse", "good")
     site.everything(guard="0%")
     async with site.running() as running:
@@ -281,8 +281,8 @@ async def test_quarantined_projects_ask_no_guard(site: Site, pypi: fakepypi.Fake
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_quarantine_whose_page_was_not_to_be_had_is_asked_after(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Before a second list takes a project, its page is asked: the first time it may not have answered."""
+async def test_project_whose_page_failed_is_checked_before_withdrawal(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Before a second list withdraws a project, its page is requested again: the first request may have failed."""
     publish(pypi, "bad", "good")
     site.everything(guard="100%")
     async with site.running() as running:
@@ -298,8 +298,8 @@ async def test_quarantine_whose_page_was_not_to_be_had_is_asked_after(site: Site
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Files whose time has come are removed without upstream: a list that fails, or names nothing, keeps none."""
+async def test_due_files_are_removed_although_the_list_fails(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files whose grace period is over are removed even if upstream's list fails."""
     publish(pypi, "one", "two")
     site.everything(grace="0m", guard="100%")
     async with site.running() as running:
@@ -317,8 +317,8 @@ async def test_files_leave_though_no_list_is_to_be_had(site: Site, pypi: fakepyp
 
 
 @pytest.mark.proves("reliability/crash")
-async def test_file_that_never_came_leaves_no_directory(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A full path's directory, made for a file that could not be had, does not stay behind empty."""
+async def test_failed_file_leaves_no_directory(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A failed download to a file's full path leaves no empty directory."""
     project = pypi.index.project("six").create()
     first = b"six-1.0.tar.gz"
     project.upload_file("six-1.0.tar.gz", first, version="1.0")
@@ -333,8 +333,8 @@ async def test_file_that_never_came_leaves_no_directory(site: Site, pypi: fakepy
     assert list(site.web.glob("packages/??/??/*")) == []
 
 
-async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that the list lacks and whose page is a 404 leaves in the same run."""
+async def test_deleted_project_is_withdrawn_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that is missing from the list and whose page answers 404 is withdrawn in the same run."""
     publish(pypi, "gone", "stays", "other")
     site.everything()
     async with site.running() as running:
@@ -346,8 +346,8 @@ async def test_deletion_is_believed_at_once(site: Site, pypi: fakepypi.FakePyPI)
     assert site.pages() == ["other", "stays"]
 
 
-async def test_deleted_since_the_list_is_no_failure(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that the list names and that has no page, never had here, is passed over, and not asked for again."""
+async def test_listed_project_without_a_page_is_skipped(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A new project whose page answers 404 is skipped without a failure, and the next sync does not request it."""
     publish(pypi, "alpha", "beta", "newest")
     pypi.faults.on_page("beta").status(404)
     site.everything()
@@ -357,12 +357,12 @@ async def test_deleted_since_the_list_is_no_failure(site: Site, pypi: fakepypi.F
         await running.sync()
 
     assert (first.state, site.pages()) == (RunState.SUCCEEDED, ["alpha", "newest"])
-    assert asked(pypi) == ["newest"]
+    assert requested_projects(pypi) == ["newest"]
 
 
-async def test_list_shrunk_to_a_tenth_empties_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of two lists with a tenth of all, changes are fetched, removals withheld and told; confirmed, they go."""
-    names = stubs(pypi, 150)
+async def test_list_shrunk_to_a_tenth_removes_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If lists lack nine tenths of the projects, the guard withholds the removals until an operator confirms them."""
+    names = create_empty_projects(pypi, 150)
     site.everything()
     async with site.running() as running:
         await running.sync()
@@ -380,9 +380,9 @@ async def test_list_shrunk_to_a_tenth_empties_nothing(site: Site, pypi: fakepypi
     assert (confirmed.state, len(site.pages())) == (RunState.SUCCEEDED, 15)
 
 
-async def test_404_to_everything_empties_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """An upstream that answers 404 to every page is withheld from, and when it is well again all is as it was."""
-    names = stubs(pypi, 120)
+async def test_404_for_every_page_removes_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A 404 for every page removes nothing, and the projects are synced once upstream recovers."""
+    names = create_empty_projects(pypi, 120)
     site.everything()
     async with site.running() as running:
         await running.sync()
@@ -399,12 +399,12 @@ async def test_404_to_everything_empties_nothing(site: Site, pypi: fakepypi.Fake
     assert len(site.pages()) == 120
 
 
-# Lists that are none
+# Invalid lists
 
 
 @pytest.mark.parametrize("fault", ["shortened", "login_page", "corrupt", "status", "cut"])
-async def test_bad_list_is_an_error_and_removes_nothing(site: Site, pypi: fakepypi.FakePyPI, fault: str) -> None:
-    """A list that breaks off, is HTML of a portal, no JSON or a refusal fails the run; nothing is taken for absent."""
+async def test_invalid_list_fails_the_run_and_removes_nothing(site: Site, pypi: fakepypi.FakePyPI, fault: str) -> None:
+    """A list that is cut off, refused, a login page or invalid JSON fails the run and removes no project."""
     publish(pypi, "alpha", "beta", "gamma")
     site.everything()
     async with site.running() as running:
@@ -424,8 +424,8 @@ async def test_bad_list_is_an_error_and_removes_nothing(site: Site, pypi: fakepy
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of a list with a lower serial than the last, only what it has otherwise is asked for; nothing is absent."""
+async def test_older_list_withdraws_nothing(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """For a list with a lower serial, a sync requests only the projects whose entries differ, and withdraws none."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -434,25 +434,25 @@ async def test_older_list_is_no_news(site: Site, pypi: fakepypi.FakePyPI) -> Non
         stale = pypi.faults.on_root().stale()
         pypi.log.forget()
         run = await running.sync()
-        looked, statuses = asked(pypi), [one.status for one in pypi.log.to("/simple/")]
+        requested, statuses = requested_projects(pypi), [one.status for one in pypi.log.to("/simple/")]
         after = running.mirror.catalog.listing.last()
         stale.times(0)
         pypi.index.project("beta").upload("2.0")
         await running.sync()
 
-    assert (run.state, looked, statuses) == (RunState.SUCCEEDED, ["beta"], [200])
+    assert (run.state, requested, statuses) == (RunState.SUCCEEDED, ["beta"], [200])
     assert known is not None
-    # Without validators: the last list, shown again, is merged again.
+    # No validators are kept, so that the last list is merged again if upstream returns to it.
     assert after == replace(known, validators=NO_VALIDATORS)
     assert site.pages() == ["alpha", "beta"]
     assert "beta-2.0.tar.gz" in site.filenames("beta")
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_list_that_stays_older_is_taken(
+async def test_list_that_stays_older_is_accepted(
     site: Site, pypi: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After one list ahead of all others new projects arrive at once; a day later that is told, and all is as usual."""
+    """After one list with too high a serial, new projects still arrive; a day later, the lower serial is accepted."""
     publish(pypi, "alpha")
     site.everything()
     once = pypi.faults.on_root().edit(lambda document: document["meta"].update({"_last-serial": 25_900_000}))
@@ -473,8 +473,8 @@ async def test_list_that_stays_older_is_taken(
 
 
 @pytest.mark.proves("reliability/upstream")
-async def test_project_whose_serial_goes_back_is_looked_at_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A newer list that gives a project a lower serial than before makes the mirror ask for it once, and no more."""
+async def test_project_with_a_lower_serial_is_requested_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project whose serial is lower in a newer list is requested once."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -485,11 +485,11 @@ async def test_project_whose_serial_goes_back_is_looked_at_once(site: Site, pypi
             pypi.index.project("beta").upload(version)
             assert (await running.sync()).state is RunState.SUCCEEDED
 
-    assert asked(pypi) == ["alpha", "beta", "beta"]
+    assert requested_projects(pypi) == ["alpha", "beta", "beta"]
 
 
-async def test_names_that_are_none_are_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Names that are none, and one with two serials, are told in the run; all others are mirrored."""
+async def test_invalid_names_in_the_list_are_reported(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The run reports each invalid name and each name listed twice, and mirrors all other projects."""
     publish(pypi, "alpha", "beta")
     names = ["../etc", "", "Beta", "K\u212b", "x" * 300, "a\nb"]
     pypi.faults.on_root().edit(
@@ -504,11 +504,11 @@ async def test_names_that_are_none_are_told(site: Site, pypi: fakepypi.FakePyPI)
     assert len(run.failures) == len(names)
 
 
-# Upstreams of other kinds
+# Other kinds of upstream
 
 
-async def test_upstream_without_serials(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Without serials each project is looked at by its validators in each sync, and removals need two lists, too."""
+async def test_upstream_without_serials_is_compared_by_validators(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """If upstream has no serials, each sync requests every page with its validators."""
     publish(pypi, "alpha", "beta", "gamma")
     pypi.faults.everywhere().without_serials()
     site.everything()
@@ -518,15 +518,15 @@ async def test_upstream_without_serials(site: Site, pypi: fakepypi.FakePyPI) -> 
         pypi.index.project("beta").upload("2.0")
         pypi.log.forget()
         run = await running.sync()
-        looked = asked(pypi)
+        requested = requested_projects(pypi)
 
-    assert (run.state, looked, run.counts.projects_changed) == (RunState.SUCCEEDED, ["alpha", "beta", "gamma"], 1)
+    assert (run.state, requested, run.counts.projects_changed) == (RunState.SUCCEEDED, ["alpha", "beta", "gamma"], 1)
     assert (run.counts.projects_planned, run.counts.projects_done) == (3, 3)
     assert "_last-serial" not in (site.web / "simple" / "index.v1_json").read_text()
 
 
-async def test_upstream_without_json(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A list in HTML is as good: names from its links, serials where its header has one."""
+async def test_upstream_with_html_only_is_mirrored(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """An upstream that serves only HTML is mirrored completely."""
     publish(pypi, "Alpha.One", "beta")
     pypi.faults.everywhere().html_only()
     site.everything()
@@ -535,8 +535,8 @@ async def test_upstream_without_json(site: Site, pypi: fakepypi.FakePyPI) -> Non
     assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["alpha-one", "beta"])
 
 
-async def test_page_that_lags_behind_the_list(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page older than the list says is taken and asked for again later: no failure, and no hot loop."""
+async def test_page_older_than_the_list_is_retried_later(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page with a lower serial than in the list is accepted and requested again later, without a failure."""
     publish(pypi, "six", "other")
     site.everything()
     async with site.running() as running:
@@ -546,7 +546,7 @@ async def test_page_that_lags_behind_the_list(site: Site, pypi: fakepypi.FakePyP
         pypi.log.forget()
         lagging = await running.sync()
         row = running.row("six")
-        requests = asked(pypi).count("six")
+        requests = requested_projects(pypi).count("six")
         rule.times(0)
         site.sql("UPDATE project SET due_at = 1 WHERE name = 'six'")
         later = await running.sync()
@@ -560,8 +560,8 @@ async def test_page_that_lags_behind_the_list(site: Site, pypi: fakepypi.FakePyP
 # The policy
 
 
-async def test_lines_are_overrides(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A line wants its project otherwise; when the lines change, those concerned are looked at, and no others."""
+async def test_changed_policy_line_refreshes_only_its_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A change of mirror.toml's lines refreshes the projects that they name, and no others."""
     for name in ("alpha", "beta", "gamma"):
         for version in ("1.0", "2.0"):
             pypi.index.project(name).upload(version, wheel=False)
@@ -572,18 +572,18 @@ async def test_lines_are_overrides(site: Site, pypi: fakepypi.FakePyPI) -> None:
         site.everything("beta<2")
         pypi.log.forget()
         await running.sync()
-        changed = asked(pypi)
+        changed = requested_projects(pypi)
         pypi.log.forget()
         await running.sync()
 
     assert before == ({"alpha-1.0.tar.gz"}, {"beta-1.0.tar.gz", "beta-2.0.tar.gz"})
-    assert (changed, asked(pypi)) == (["alpha", "beta", "gamma"], ["gamma"])
+    assert (changed, requested_projects(pypi)) == (["alpha", "beta", "gamma"], ["gamma"])
     assert site.filenames("alpha") == {"alpha-1.0.tar.gz", "alpha-2.0.tar.gz"}
     assert site.filenames("beta") == {"beta-1.0.tar.gz"}
 
 
-async def test_project_that_nobody_listed_is_fetched_when_named(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A person may name a project that the catalog does not know yet."""
+async def test_named_project_before_the_first_list_is_mirrored(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync of a named project mirrors it even if the catalog does not know it yet."""
     publish(pypi, "six", "other")
     site.everything()
     run = await site.sync("six")
@@ -591,8 +591,8 @@ async def test_project_that_nobody_listed_is_fetched_when_named(site: Site, pypi
     assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["six"])
 
 
-async def test_force_forgets_validators_of_everything(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A forced sync asks for the list and for each page without validators."""
+async def test_forced_sync_sends_no_validators(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A forced sync requests the list and every page without validators."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:
@@ -601,20 +601,20 @@ async def test_force_forgets_validators_of_everything(site: Site, pypi: fakepypi
         pypi.log.forget()
         run = await running.sync(force=True, confirm=True)
 
-    assert (run.state, asked(pypi), run.counts.projects_done) == (RunState.SUCCEEDED, ["alpha", "beta"], 2)
+    assert (run.state, requested_projects(pypi), run.counts.projects_done) == (RunState.SUCCEEDED, ["alpha", "beta"], 2)
     assert {one.status for one in pypi.log} == {200}
 
 
 def gauges(running: Running) -> dict[str, float]:
-    """Return the metrics without labels."""
+    """Return the value of each metric, by name and labels."""
     lines = running.mirror.metrics.exposition().decode().splitlines()
     return {
         name: float(value) for name, _, value in (line.partition(" ") for line in lines) if not name.startswith("#")
     }
 
 
-async def test_serials_are_shown(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """The mirror's serial is upstream's when all is done, and before that of the oldest change that is not."""
+async def test_mirror_serial_stays_below_pending_changes(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The mirror's serial stays below the oldest pending change, and equals upstream's when everything is synced."""
     publish(pypi, "alpha", "beta")
     site.everything()
     async with site.running() as running:

@@ -1,4 +1,4 @@
-"""What an upstream that forgot its files cannot do: a page without them is a removal like any other."""
+"""Files that upstream's pages no longer name: the deletion guard counts each as a removal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,19 +16,19 @@ VERSIONS = ("1.0", "2.0", "3.0")
 Select = Callable[[Site], None]
 
 
-def selected(site: Site) -> None:
-    """Want the twelve projects by name, and let nothing linger."""
+def select_by_name(site: Site) -> None:
+    """Select the twelve projects by name, without a grace period."""
     site.select(*NAMES, grace="0h")
 
 
-def everything(site: Site) -> None:
-    """Want all that upstream lists, and let nothing linger."""
+def select_whole_index(site: Site) -> None:
+    """Select the whole index, without a grace period."""
     site.everything(grace="0h")
 
 
 @pytest.fixture
 async def twelve(site: Site, pypi: fakepypi.FakePyPI) -> Site:
-    """A host before twelve projects of three releases, of which a run may remove six."""
+    """A host whose upstream has twelve projects with three releases each; a run may remove six projects."""
     for name in NAMES:
         for version in VERSIONS:
             pypi.index.project(name).upload(version, sdist=False)
@@ -41,51 +41,57 @@ def wheel(name: str, version: str) -> str:
 
 
 def releases(name: str, *versions: str) -> set[str]:
-    """Return the files of some releases."""
+    """Return the wheels of these releases."""
     return {wheel(name, version) for version in versions}
 
 
-def forget(pypi: fakepypi.FakePyPI, *names: str, but: int = 0) -> None:
-    """Let pages name their first files alone, or none; serials move, so that a mirror of everything asks for them."""
+def drop_files(pypi: fakepypi.FakePyPI, *names: str, keep: int = 0) -> None:
+    """Let pages name only their first files; raise the serials, so that a whole-index sync requests the pages."""
     for name in names:
         pypi.index.project(name).invite("mallory")
-        pypi.faults.on_page(name).edit(lambda page: page.update(files=page["files"][:but]))
+        pypi.faults.on_page(name).edit(lambda page: page.update(files=page["files"][:keep]))
 
 
 @pytest.mark.proves("reliability/removal", "security/upstream")
-@pytest.mark.parametrize("scope", [selected, everything])
-@pytest.mark.parametrize("but", [0, 1, 2])
-async def test_forgotten_files_stay(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, but: int) -> None:
-    """What pages lose is withheld beyond the bound, run after run; a person's word lets it go."""
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+@pytest.mark.parametrize("keep", [0, 1, 2])
+async def test_lost_files_beyond_the_limit_are_withheld(
+    twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, keep: int
+) -> None:
+    """Lost files beyond the guard's limit stay, run after run, until an operator confirms the removal."""
     scope(twelve)
     await twelve.sync()
-    forget(pypi, *NAMES, but=but)
+    drop_files(pypi, *NAMES, keep=keep)
 
     async with twelve.running() as running:
         first = await running.sync()
         second = await running.sync()
         row = running.row(FIRST)
-        kept = {name: twelve.filenames(name) for name in NAMES}
+        published = {name: twelve.filenames(name) for name in NAMES}
         allowed = await running.sync(allow_removals=12)
         after = running.row(FIRST)
 
     for run in (first, second):
         assert (run.state, run.counts.projects_withheld, run.counts.files_removed) == (RunState.INCOMPLETE, 12, 0)
         assert "mirrorctl sync --allow-removals 12" in (run.message or "")
-    assert kept == {name: releases(name, *VERSIONS) for name in NAMES}
-    assert (row.state, row.lost_files) == (ProjectState.BEHIND, 3 - but)
+    assert published == {name: releases(name, *VERSIONS) for name in NAMES}
+    assert (row.state, row.lost_files) == (ProjectState.BEHIND, 3 - keep)
     assert "the deletion guard keeps them" in (row.error or "")
-    assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 12 * (3 - but))
+    assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 12 * (3 - keep))
     assert (after.state, after.lost_files, after.due_at) == (ProjectState.CURRENT, 0, None)
-    assert {name: twelve.filenames(name) for name in NAMES} == {name: releases(name, *VERSIONS[:but]) for name in NAMES}
+    assert {name: twelve.filenames(name) for name in NAMES} == {
+        name: releases(name, *VERSIONS[:keep]) for name in NAMES
+    }
     twelve.assert_whole()
 
 
 @pytest.mark.proves("reliability/removal")
-@pytest.mark.parametrize("hashes", [{"md5": "0" * 32}, {"sha256": "0" * 64}], ids=["no sha256", "of nothing"])
-@pytest.mark.parametrize("scope", [selected, everything])
-async def test_named_in_vain(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, hashes: dict[str, str]) -> None:
-    """Pages that go on naming their files, but in a way that none of them can be had, lose them like any other."""
+@pytest.mark.parametrize("hashes", [{"md5": "0" * 32}, {"sha256": "0" * 64}], ids=["no sha256", "wrong sha256"])
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+async def test_files_that_cannot_be_downloaded_count_as_lost(
+    twelve: Site, pypi: fakepypi.FakePyPI, scope: Select, hashes: dict[str, str]
+) -> None:
+    """Published files that upstream's pages still name, but with hashes that match no file, count as lost."""
 
     def spoil(page: dict[str, Any]) -> None:
         for file in page["files"][1:]:
@@ -106,9 +112,9 @@ async def test_named_in_vain(twelve: Site, pypi: fakepypi.FakePyPI, scope: Selec
 
 
 @pytest.mark.proves("reliability/removal")
-@pytest.mark.parametrize("scope", [selected, everything])
-async def test_other_content_is_a_loss(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
-    """Other content under all names takes the place of ours only within the bound, or by a person's word."""
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+async def test_changed_content_counts_as_lost(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """Other content under a published name replaces ours only within the guard's limit, or after confirmation."""
     scope(twelve)
     await twelve.sync()
     ours = {name: twelve.content(name, wheel(name, "1.0")) for name in NAMES}
@@ -118,19 +124,19 @@ async def test_other_content_is_a_loss(twelve: Site, pypi: fakepypi.FakePyPI, sc
             project.upload_file(wheel(name, version), f"{name} {version}".encode(), version=version, replace=True)
 
     withheld = await twelve.sync()
-    kept = {name: twelve.content(name, wheel(name, "1.0")) for name in NAMES}
+    published = {name: twelve.content(name, wheel(name, "1.0")) for name in NAMES}
     allowed = await twelve.sync(allow_removals=12)
 
-    assert (withheld.counts.projects_withheld, withheld.counts.files_removed, kept) == (12, 0, ours)
+    assert (withheld.counts.projects_withheld, withheld.counts.files_removed, published) == (12, 0, ours)
     assert (allowed.state, allowed.counts.files_removed) == (RunState.SUCCEEDED, 36)
     assert twelve.content(FIRST, wheel(FIRST, "1.0")) != ours[FIRST]
     twelve.assert_whole()
 
 
 @pytest.mark.proves("reliability/removal", "security/upstream")
-@pytest.mark.parametrize("scope", [selected, everything])
-async def test_a_little_in_each_run(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
-    """What upstream takes within a day is measured together, each project once; a day later it is forgotten."""
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+async def test_losses_of_one_day_count_together(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """The guard counts all losses of one day together, each project once, and forgets them a day later."""
     scope(twelve)
     await twelve.sync()
     for name in NAMES[:5]:
@@ -150,9 +156,9 @@ async def test_a_little_in_each_run(twelve: Site, pypi: fakepypi.FakePyPI, scope
     twelve.assert_whole()
 
 
-@pytest.mark.parametrize("scope", [selected, everything])
-async def test_few_leave_in_the_same_run(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
-    """Within the bound a project that lost its files has lost them here, too, when the run has ended."""
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+async def test_few_lost_files_leave_in_the_same_run(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """Lost files within the guard's limit are removed in the same run."""
     scope(twelve)
     await twelve.sync()
     for version in VERSIONS:
@@ -166,12 +172,12 @@ async def test_few_leave_in_the_same_run(twelve: Site, pypi: fakepypi.FakePyPI, 
 
 
 @pytest.mark.proves("reliability/removal")
-@pytest.mark.parametrize("scope", [selected, everything])
-async def test_what_came_back_is_no_removal(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
-    """An upstream that has its files again is followed again, and the guard has forgotten."""
+@pytest.mark.parametrize("scope", [select_by_name, select_whole_index])
+async def test_lost_files_that_return_are_not_withheld(twelve: Site, pypi: fakepypi.FakePyPI, scope: Select) -> None:
+    """Once upstream has its files again, the mirror follows it and the guard withholds nothing."""
     scope(twelve)
     await twelve.sync()
-    forget(pypi, *NAMES)
+    drop_files(pypi, *NAMES)
     await twelve.sync()
     pypi.faults.clear()
     for name in NAMES:
@@ -187,9 +193,9 @@ async def test_what_came_back_is_no_removal(twelve: Site, pypi: fakepypi.FakePyP
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_new_files_wait_for_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
-    """What a page names anew is published beside what it lost, and however much that is, it thins the loss out not."""
-    selected(twelve)
+async def test_new_files_are_published_beside_withheld_ones(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A page's new files are published at once, and do not hide how many files it lost."""
+    select_by_name(twelve)
     await twelve.sync()
     new = [f"{number}.0" for number in range(4, 9)]
     for name in NAMES:
@@ -209,11 +215,11 @@ async def test_new_files_wait_for_nobody(twelve: Site, pypi: fakepypi.FakePyPI) 
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_lost_and_gone_are_counted_together(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Four projects that are gone and four that lost their files are eight removals: more than six."""
-    selected(twelve)
+async def test_lost_files_and_deleted_projects_count_together(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The guard adds four deleted projects to four that lost files, and withholds all eight beyond its limit of six."""
+    select_by_name(twelve)
     await twelve.sync()
-    forget(pypi, *NAMES[:4])
+    drop_files(pypi, *NAMES[:4])
     for name in NAMES[4:8]:
         pypi.index.project(name).delete()
 
@@ -225,15 +231,17 @@ async def test_lost_and_gone_are_counted_together(twelve: Site, pypi: fakepypi.F
 
 @pytest.mark.proves("reliability/removal")
 @pytest.mark.parametrize("scope", [Site.select, Site.everything])
-async def test_guard_that_is_off(twelve: Site, pypi: fakepypi.FakePyPI, scope: Callable[..., None]) -> None:
-    """A guard of 100 % withholds nothing, however little of a day's projects is left."""
+async def test_guard_of_100_percent_withholds_nothing(
+    twelve: Site, pypi: fakepypi.FakePyPI, scope: Callable[..., None]
+) -> None:
+    """A guard of 100 % withholds nothing, even if few of the day's projects are left."""
     scope(twelve, *NAMES, grace="0h", guard="100%")
     await twelve.sync()
     for some in (NAMES[:7], NAMES[7:11]):
         for name in some:
             pypi.index.project(name).delete()
         await twelve.sync(force=True)
-    forget(pypi, NAMES[11])
+    drop_files(pypi, NAMES[11])
 
     run = await twelve.sync()
 
@@ -242,9 +250,9 @@ async def test_guard_that_is_off(twelve: Site, pypi: fakepypi.FakePyPI, scope: C
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_quarantine_asks_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
-    """However many projects upstream quarantines, nothing of them is offered when the run has ended."""
-    selected(twelve)
+async def test_quarantine_needs_no_confirmation(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Files of quarantined projects leave in the same run, however many projects are quarantined."""
+    select_by_name(twelve)
     await twelve.sync()
     for name in NAMES:
         pypi.index.project(name).quarantine()
@@ -256,9 +264,9 @@ async def test_quarantine_asks_nobody(twelve: Site, pypi: fakepypi.FakePyPI) -> 
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_policy_is_not_upstream(twelve: Site) -> None:
-    """Files that the operator's own mirror.toml leaves out from now on leave unasked, though it is most of them."""
-    selected(twelve)
+async def test_narrower_policy_needs_no_confirmation(twelve: Site) -> None:
+    """Files that a changed mirror.toml excludes are removed without confirmation, even if they are the majority."""
+    select_by_name(twelve)
     await twelve.sync()
     twelve.select(*NAMES, latest=1, grace="0h")
 
@@ -268,11 +276,11 @@ async def test_policy_is_not_upstream(twelve: Site) -> None:
     assert twelve.filenames(FIRST) == releases(FIRST, "3.0")
 
 
-async def test_named_project_is_measured_alike(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A run of named projects lets go of what these lost, and of no others that the guard keeps."""
-    selected(twelve)
+async def test_named_sync_removes_only_its_own_lost_files(twelve: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A sync of a named project removes the files that it lost, and no others that the guard keeps."""
+    select_by_name(twelve)
     await twelve.sync()
-    forget(pypi, *NAMES)
+    drop_files(pypi, *NAMES)
     await twelve.sync()
 
     run = await twelve.sync(FIRST)
@@ -282,8 +290,8 @@ async def test_named_project_is_measured_alike(twelve: Site, pypi: fakepypi.Fake
 
 
 @pytest.mark.proves("reliability/removal")
-async def test_project_that_shrinks_is_counted_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A page that drops one file and has another refused is looked at twice in a run, and reported once."""
+async def test_project_with_a_lost_and_a_failed_file_is_counted_once(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project with one lost and one failed file is processed twice in a run and reported once."""
     for name in ("six", "idna", "click"):
         pypi.index.project(name).upload("1.0", sdist=False)
         pypi.index.project(name).upload("2.0", sdist=False)
