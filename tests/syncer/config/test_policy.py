@@ -107,7 +107,7 @@ def test_line_with_its_own_latest_overrides_the_default(tmp_path: Path) -> None:
 
 
 def test_contradicting_lines_are_reported_with_all_other_problems(tmp_path: Path) -> None:
-    """Two values of latest for a line, and impossible versions, are reported with their lines and all other problems."""
+    """Two values of latest for a line, and impossible versions, are reported with their lines and all else."""
     found = problems(
         tmp_path,
         """[mirror]
