@@ -82,15 +82,7 @@ class TomlDocument:
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise DocumentError([PolicyProblem(line=line, message="is not UTF-8; save the file as UTF-8")]) from error
-        if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
-            raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
-        try:
-            self.tables = tomllib.loads(text)
-        except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
-            found = _POSITION.fullmatch(str(error))
-            last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
-            told = f"is not TOML: {found['message'] if found else error}"
-            raise DocumentError([PolicyProblem(line=last, message=told)]) from error
+        self.tables = load_toml(text)
         self._lines = locate_keys(text)
 
     def problem(self, path: Path, message: str) -> PolicyProblem:
@@ -126,6 +118,24 @@ class TomlDocument:
             else f"known: {', '.join(sorted(known))}"
         )
         return f"{_key(path)} is not a key of {self.name}; {hint}"
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    """
+    Return the tables of a TOML document.
+
+    Raises:
+        DocumentError: it is not TOML, or nests too deep.
+    """
+    if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
+        raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
+        found = _POSITION.fullmatch(str(error))
+        last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
+        told = f"is not TOML: {found['message'] if found else error}"
+        raise DocumentError([PolicyProblem(line=last, message=told)]) from error
 
 
 def shown(value: object) -> str:
