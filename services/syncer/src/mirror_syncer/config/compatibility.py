@@ -57,6 +57,8 @@ class Compatibility:
         # Bits of Pythons and of platforms by the parts of a tag. Where any Python installs, its bit is in each of them.
         self._native = _index(python.native() for python in machines.pythons)
         self._portable = _index(python.portable() for python in machines.pythons)
+        self._interpreters = {interpreter for interpreter, _ in (*self._native, *self._portable)}
+        self._abis = {abi for _, abi in (*self._native, *self._portable)}
         self._platform = _index(platform.tags() for platform in machines.platforms)
         self._any_python, self._any_platform = int(not machines.pythons), int(not machines.platforms)
         self._tagged = _Memo(self._read_tags)
@@ -123,8 +125,9 @@ class Compatibility:
         """Return the clients that a wheel fits by its tags; its name ends in them, perhaps after a build number."""
         interpreters, abis, platforms = (part.split(".") for part in _tags(tail).lower().rsplit("-", 3)[-3:])
         native, portable, platform = self._any_python, self._any_python, 0
-        for interpreter in interpreters:
-            for abi in abis:
+        # Only known parts are combined: a hostile name has hundreds of others.
+        for interpreter in self._interpreters.intersection(interpreters):
+            for abi in self._abis.intersection(abis):
                 native |= self._native.get((interpreter, abi), 0)
                 portable |= self._portable.get((interpreter, abi), 0)
         for name in platforms:
