@@ -78,14 +78,13 @@ class Collector:
             self.report(f"{project}: {_short(version)} is not a version; the entry is ignored", line, file=file)
             return
         sha256, others = _divide(hashes)
-        if _MALFORMED in others:
-            self.report(
-                f"{project}: a hash is malformed and ignored; sha256: and 64 hexadecimal digits", line, file=file
-            )
+        if is_malformed := _MALFORMED in others:
+            told = f"{project}: a hash is malformed and ignored; it must be sha256: and 64 hexadecimal digits"
+            self.report(told, line, file=file)
         if parsed is None and not sha256:
             self.report(f"{project} has neither a version nor a sha256, so it pins nothing", line, file=file)
             return
-        if others and not sha256:
+        if others and not sha256 and not is_malformed:
             self._unhashed.append((others[0], line, project))
         self._pins.append(Pin(project, parsed, sha256, _source(file or self.file, line)))
         if len(self._pins) > MAX_PINS:

@@ -86,10 +86,11 @@ class _Reader:
         text, *options = _OPTION.split(line, maxsplit=1)
         hashes = _HASH.findall(options[0]) if options else []
         text = text.partition(";")[0].strip()  # without the marker: all machines of a lock count
+        is_file = "@" not in text and text.lower().endswith(_ARCHIVES)
         try:
-            requirement = Requirement(text if len(text) <= _MAX_REQUIREMENT else "")
+            requirement = Requirement("" if is_file or len(text) > _MAX_REQUIREMENT else text)
         except ValueError:
-            if "://" in text or _PATH.match(text) or text.lower().endswith(_ARCHIVES):  # never show a URL's password
+            if is_file or "://" in text or _PATH.match(text):  # never show a URL's password
                 self._report("a requirement by path or URL is ignored; the mirror cannot keep it", number, file)
             else:
                 self._first_unknown = self._first_unknown or number
