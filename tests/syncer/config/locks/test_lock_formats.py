@@ -179,7 +179,7 @@ Foo_Bar = [
         ),
         ('[metadata]\nlock_version = "5.0"\n', "pdm.lock version '5.0' is unknown; this mirror reads version 4"),
         ('{"_meta": {"pipfile-spec": 7}}', "Pipfile.lock version 7 is unknown; this mirror reads version 6"),
-        ('{"lockfileVersion": 3}', "is JSON, but not a Pipfile.lock; remove it, or narrow the pattern"),
+        ('{"lockfileVersion": 3}', "is JSON, but not a Pipfile.lock; if it is no lock, remove it"),
         (
             'version = 4\n[[package]]\nname = "libc"\nversion = "1.0.0"\n',
             "is TOML, but not a lock that this mirror reads",
@@ -190,7 +190,10 @@ Foo_Bar = [
         ('{"_meta": {\n"pipfile-spec": 6,\n', "line 3: is not JSON: "),
         ("", "is empty; copy it again, or remove it if it should pin nothing"),
         (" \n\n", "is empty; copy it again"),
-        (b"six==1.0\n\x7fELF\x00", "is a binary file; remove it, or narrow the pattern in [dependencies] locks"),
+        (
+            b"six==1.0\n\x7fELF\x00",
+            "is a binary file; if it is no lock, remove it, or narrow the pattern in [dependencies] locks",
+        ),
         (b"six==1.0\n# caf\xe9\n", "line 2: is not UTF-8; save the file as UTF-8"),
     ],
 )

@@ -94,7 +94,7 @@ def huge(path: Path) -> None:
         (dangling, "cannot be read (no such file or directory); copy it again, or remove it"),
         (circular, "cannot be read ("),
         (outside, "is a symlink out of the directory of mirror.toml, which is not read; copy the file there"),
-        (huge, "has more than 64 MiB; is it the right file?"),
+        (huge, "has more than 64 MiB; if it is no lock, remove it, or narrow the pattern"),
     ],
 )
 def test_unusable_lock_keeps_its_last_good_reading(

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import parse_project_name
 from mirror_contract.distributions import parse_version
 from mirror_syncer.config.locks.pin import Pin
-from mirror_syncer.config.locks.problem import LockError, LockProblem
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError, LockProblem
 from mirror_syncer.model.names import Sha256
 
 MAX_PINS = 100_000  # of one lock; the largest real ones have 2,000
@@ -88,7 +88,7 @@ class Collector:
             self._unhashed.append((others[0], line, project))
         self._pins.append(Pin(project, parsed, sha256, _source(file or self.file, line)))
         if len(self._pins) > MAX_PINS:
-            raise LockError(self.file, f"pins more than {MAX_PINS:,} releases; is it the right file?")
+            raise LockError(self.file, f"pins more than {MAX_PINS:,} releases; {WRONG_FILE}")
 
     def report(self, message: str, line: int | None, *, file: str = "") -> None:
         """Add a problem of one entry."""

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from mirror_contract.distributions import parse_version
 from mirror_syncer.config.locks.collector import Collector, Reading
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 
 _KIND = "requirements.txt"
 _MAX_FILES = 100  # with all that it includes
@@ -141,7 +141,7 @@ def _logical_lines(file: str, text: str) -> Iterator[tuple[str, int]]:
         parts.append(raw[:-1] if more else f" {raw}" if is_comment else raw)
         length += len(raw)
         if length > _MAX_LINE:
-            raise LockError(file, "has a line that is too long; is it the right file?", line=first)
+            raise LockError(file, f"has a line that is too long; {WRONG_FILE}", line=first)
         if not more:
             if line := _COMMENT.sub("", "".join(parts)).strip():
                 yield line, first
