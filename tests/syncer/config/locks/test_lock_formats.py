@@ -278,3 +278,22 @@ def test_many_problems_are_counted(read_text: Read) -> None:
     problems = read_text(f'{packages}[metadata]\nlock-version = "2.1"\n').problems
     assert len(problems) == 51
     assert problems[-1].message == "250 more entries have problems"
+
+
+@pytest.mark.proves("security/mistakes")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\n" * 1_000_001, "has more than 1,000,000 lines; if it is no lock, remove it"),
+        ("six==1" + " " * 1_000_000, "has a line that is too long; if it is no lock, remove it"),
+        ("six==1 \\\n" * 200_000, "has a line that is too long; if it is no lock, remove it"),
+        ("a." * 101 + "b = 1", "nests more than 100 levels deep; lock again"),
+        ("[metadata]\nx = " + "[" * 101 + "]" * 101, "nests more than 100 levels deep; lock again"),
+    ],
+    ids=["lines", "line", "joined", "key", "lists"],
+)
+def test_lock_beyond_a_bound_is_not_read(text: str, told: str, read_text: Read) -> None:
+    """A lock with too many lines, too long a line or too deep a nesting is refused before it is read."""
+    [problem] = read_text(text).problems
+    assert problem.message.startswith(told)
+    assert problem.unusable
