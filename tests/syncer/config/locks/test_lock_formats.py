@@ -1,12 +1,18 @@
 """Locks are read as the real tools write them, and refused with file and line where they cannot be read."""
 
+import json
 import tomllib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
 from mirror_syncer.config.locks import Locks
+from mirror_syncer.config.locks.formats import read_lock
+from mirror_syncer.config.locks.problem import LockError
 
 Read = Callable[[str | bytes], Locks]
 Written = Callable[[str], str]
@@ -270,6 +276,70 @@ def test_workspace_members_are_passed_over(read_text: Read) -> None:
     assert [str(problem) for problem in locks.problems] == [
         "locks/a.lock, line 19: p4 comes from a git repository, so the mirror does not keep it"
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# pip freeze\n", 'lock-version = "1.0"\ncreated-by = "pdm"\npackages = []\n', '{"_meta": {"pipfile-spec": 6}}'],
+)
+def test_lock_without_packages_is_reported(text: str, read_text: Read) -> None:
+    """A valid lock that pins nothing is in force, and reported: pdm export without a pdm.lock writes such a file."""
+    locks = read_text(text)
+    assert [str(problem) for problem in locks.problems] == ["locks/a.lock: pins nothing; lock again, or remove it"]
+    assert [file.pins for file in locks.files] == [0]
+
+
+KEYS = (
+    *("name", "version", "source", "sdist", "wheels", "files", "hash", "hashes", "sha256", "url", "git", "vcs"),
+    *("archive", "directory", "dependencies", "default", "metadata", "registry", "type"),
+)
+words = st.sampled_from(["six", "1.0", "2.1", ">=3", "==1.0", "*", "", "sha256:" + SHA256, SHA256, "a b"])
+values = st.recursive(
+    words | st.integers(-1, 7) | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+entries = st.lists(st.dictionaries(st.sampled_from(KEYS), values, max_size=5) | values, max_size=3)
+
+
+def toml(value: object) -> str:
+    """Return a value as TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "head"),
+    [
+        ("package", {"version": 1, "requires-python": ">=3"}),
+        ("packages", {"lock-version": "1.0", "created-by": "x"}),
+        ("package", {"metadata": {"lock-version": "2.1"}}),
+        ("package", {"metadata": {"lock_version": "4.5"}}),
+        ("default", {"_meta": {"pipfile-spec": 6}}),
+    ],
+    ids=["uv", "pylock", "poetry", "pdm", "pipenv"],
+)
+@settings(max_examples=200)
+@given(packages=entries | values)
+def test_entries_of_any_type_are_read_or_reported(key: str, head: dict[str, Any], packages: object) -> None:
+    """A document of any shape is read or reported, in words that fit a line; it never ends the syncer."""
+    if key == "default" and isinstance(packages, list):
+        packages = dict(zip(("six", "idna", "a b"), packages, strict=False))
+    document = {**head, key: packages}
+    text = (
+        json.dumps(document) if key == "default" else "".join(f"{part} = {toml(document[part])}\n" for part in document)
+    )
+    try:
+        reading = read_lock("a.lock", text, include=str)
+    except LockError as error:
+        problems = [error.problem]
+    else:
+        problems = list(reading.problems)
+        assert reading.pins or problems or "source" in text, "a part of the project itself"
+    assert all(str(problem).isprintable() for problem in problems)
 
 
 def test_many_problems_are_counted(read_text: Read) -> None:

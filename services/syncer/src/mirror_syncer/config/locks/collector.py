@@ -107,6 +107,8 @@ class Collector:
             others = f" and {len(self._unhashed) - 1:,} more" if self._unhashed[1:] else ""
             told = f"{project}{others}: only sha256 counts, not {algorithm}; kept by version alone"
             problems.append(LockProblem(self.file, line, told))
+        if not self._pins and not problems:
+            problems.append(LockProblem(self.file, None, "pins nothing; lock again, or remove it"))
         return Reading(kind, tuple(self._pins), tuple(problems))
 
 
