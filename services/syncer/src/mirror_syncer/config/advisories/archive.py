@@ -201,12 +201,13 @@ def _in_json(stream: _Stream, budget: Budget) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_lines(first: bytes, stream: _Stream, budget: Budget) -> Iterator[tuple[str, bytes]]:
-    number, line = 1, first
+    number, line, following = 1, first, _read_line(stream, budget)
+    only = not following
     while line:
         if line.strip():
             budget.add_member()
-            yield f", line {number}", line
-        number, line = number + 1, _read_line(stream, budget)
+            yield "" if only else f", line {number}", line
+        number, line, following = number + 1, following, _read_line(stream, budget)
 
 
 def _read_line(stream: _Stream, budget: Budget) -> bytes:

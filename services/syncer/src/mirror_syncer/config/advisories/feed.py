@@ -147,16 +147,16 @@ class AdvisorySource:
             remedy = f"restore it, or delete {self.store.path} to use no advisories"
             self._refusals, self._failed_records = [Refusal(listing.problem, remedy)], []
         else:
-            self._read(listing.files, location)
+            self._read([(path.name, path) for path in listing.files], location)
         self._had_store = self.store.exists
 
     def _read_download(self, location: Location, validators: Validators) -> None:
         with self._lock:
             if location == self._location:
                 self._validators = validators
-                self._read((self._download,), location)
+                self._read([(str(location), self._download)], location)
 
-    def _read(self, files: Iterable[Path], location: Location) -> None:
+    def _read(self, files: Iterable[tuple[str, Path]], location: Location) -> None:
         """Read files, and put their records into force if these are good."""
         now = datetime.now(UTC)
         last = self.store.meta()

@@ -57,11 +57,15 @@ class Reading:
             keep(record.id, content)
 
 
-def read_files(files: Iterable[Path], *, bounds: Bounds, keep: Keep) -> Reading:
-    """Return what can be read of files; within the bounds, which hold for all of them together."""
+def read_files(files: Iterable[tuple[str, Path]], *, bounds: Bounds, keep: Keep) -> Reading:
+    """
+    Return what can be read of files; within the bounds, which hold for all of them together.
+
+    Args:
+        files: each with its name in messages.
+    """
     reading, budget = Reading(), Budget(bounds)
-    for path in files:
-        name = path.name
+    for name, path in files:
         try:
             for document in read_documents(path, budget, name=name):
                 _add(reading, document, keep, alone=document.where == name)

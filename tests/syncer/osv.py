@@ -45,7 +45,7 @@ def zipped(records: Iterable[Record]) -> bytes:
 
 def real_looking_feed(count: int) -> Iterable[Record]:
     """Yield records in the proportions of PyPI's part of OSV: half of them malware that lists versions only."""
-    dice = random.Random(1)  # noqa: S311
+    dice = random.Random(1)
     words = [f"{a}{b}" for a in ("al", "be", "ga", "de", "ep", "ze", "eta", "the") for b in ("ra", "no", "mix", "to")]
 
     def prose(length: int) -> str:
