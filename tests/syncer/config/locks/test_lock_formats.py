@@ -1,12 +1,18 @@
 """Locks are read as the real tools write them, and refused with file and line where they cannot be read."""
 
+import json
 import tomllib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
 from mirror_syncer.config.locks import Locks
+from mirror_syncer.config.locks.formats import read_lock
+from mirror_syncer.config.locks.problem import LockError
 
 Read = Callable[[str | bytes], Locks]
 Written = Callable[[str], str]
@@ -179,7 +185,7 @@ Foo_Bar = [
         ),
         ('[metadata]\nlock_version = "5.0"\n', "pdm.lock version '5.0' is unknown; this mirror reads version 4"),
         ('{"_meta": {"pipfile-spec": 7}}', "Pipfile.lock version 7 is unknown; this mirror reads version 6"),
-        ('{"lockfileVersion": 3}', "is JSON, but not a Pipfile.lock; remove it, or narrow the pattern"),
+        ('{"lockfileVersion": 3}', "is JSON, but not a Pipfile.lock; if it is no lock, remove it"),
         (
             'version = 4\n[[package]]\nname = "libc"\nversion = "1.0.0"\n',
             "is TOML, but not a lock that this mirror reads",
@@ -190,7 +196,10 @@ Foo_Bar = [
         ('{"_meta": {\n"pipfile-spec": 6,\n', "line 3: is not JSON: "),
         ("", "is empty; copy it again, or remove it if it should pin nothing"),
         (" \n\n", "is empty; copy it again"),
-        (b"six==1.0\n\x7fELF\x00", "is a binary file; remove it, or narrow the pattern in [dependencies] locks"),
+        (
+            b"six==1.0\n\x7fELF\x00",
+            "is a binary file; if it is no lock, remove it, or narrow the pattern in [dependencies] locks",
+        ),
         (b"six==1.0\n# caf\xe9\n", "line 2: is not UTF-8; save the file as UTF-8"),
     ],
 )
@@ -269,9 +278,92 @@ def test_workspace_members_are_passed_over(read_text: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["# pip freeze\n", 'lock-version = "1.0"\ncreated-by = "pdm"\npackages = []\n', '{"_meta": {"pipfile-spec": 6}}'],
+)
+def test_lock_without_packages_is_reported(text: str, read_text: Read) -> None:
+    """A valid lock that pins nothing is in force, and reported: pdm export without a pdm.lock writes such a file."""
+    locks = read_text(text)
+    assert [str(problem) for problem in locks.problems] == ["locks/a.lock: pins nothing; lock again, or remove it"]
+    assert [file.pins for file in locks.files] == [0]
+
+
+KEYS = (
+    *("name", "version", "source", "sdist", "wheels", "files", "hash", "hashes", "sha256", "url", "git", "vcs"),
+    *("archive", "directory", "dependencies", "default", "metadata", "registry", "type"),
+)
+words = st.sampled_from(["six", "1.0", "2.1", ">=3", "==1.0", "*", "", "sha256:" + SHA256, SHA256, "a b"])
+values = st.recursive(
+    words | st.integers(-1, 7) | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+entries = st.lists(st.dictionaries(st.sampled_from(KEYS), values, max_size=5) | values, max_size=3)
+
+
+def toml(value: object) -> str:
+    """Return a value as TOML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("key", "head"),
+    [
+        ("package", {"version": 1, "requires-python": ">=3"}),
+        ("packages", {"lock-version": "1.0", "created-by": "x"}),
+        ("package", {"metadata": {"lock-version": "2.1"}}),
+        ("package", {"metadata": {"lock_version": "4.5"}}),
+        ("default", {"_meta": {"pipfile-spec": 6}}),
+    ],
+    ids=["uv", "pylock", "poetry", "pdm", "pipenv"],
+)
+@settings(max_examples=200)
+@given(packages=entries | values)
+def test_entries_of_any_type_are_read_or_reported(key: str, head: dict[str, Any], packages: object) -> None:
+    """A document of any shape is read or reported, in words that fit a line; it never ends the syncer."""
+    if key == "default" and isinstance(packages, list):
+        packages = dict(zip(("six", "idna", "a b"), packages, strict=False))
+    document = {**head, key: packages}
+    text = (
+        json.dumps(document) if key == "default" else "".join(f"{part} = {toml(document[part])}\n" for part in document)
+    )
+    try:
+        reading = read_lock("a.lock", text, include=str)
+    except LockError as error:
+        problems = [error.problem]
+    else:
+        problems = list(reading.problems)
+        assert reading.pins or problems or "source" in text, "a part of the project itself"
+    assert all(str(problem).isprintable() for problem in problems)
+
+
 def test_many_problems_are_counted(read_text: Read) -> None:
     """A lock with hundreds of wrong entries is reported in 51 lines."""
     packages = '[[package]]\nname = "a b"\nversion = "1"\n' * 300
     problems = read_text(f'{packages}[metadata]\nlock-version = "2.1"\n').problems
     assert len(problems) == 51
     assert problems[-1].message == "250 more entries have problems"
+
+
+@pytest.mark.proves("security/mistakes")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("\n" * 1_000_001, "has more than 1,000,000 lines; if it is no lock, remove it"),
+        ("six==1" + " " * 1_000_000, "has a line that is too long; if it is no lock, remove it"),
+        ("six==1 \\\n" * 200_000, "has a line that is too long; if it is no lock, remove it"),
+        ("a." * 101 + "b = 1", "nests more than 100 levels deep; lock again"),
+        ("[metadata]\nx = " + "[" * 101 + "]" * 101, "nests more than 100 levels deep; lock again"),
+    ],
+    ids=["lines", "line", "joined", "key", "lists"],
+)
+def test_lock_beyond_a_bound_is_not_read(text: str, told: str, read_text: Read) -> None:
+    """A lock with too many lines, too long a line or too deep a nesting is refused before it is read."""
+    [problem] = read_text(text).problems
+    assert problem.message.startswith(told)
+    assert problem.unusable

@@ -34,9 +34,9 @@ class _Memo(dict[str, V]):
 
     def __missing__(self, text: str) -> V:
         answer = self._answer(text)
-        if len(self) >= _MAX_ENTRIES:
-            self.clear()
         if len(text) <= MAX_LENGTH:
+            if len(self) >= _MAX_ENTRIES:
+                self.clear()
             self[text] = answer
         return answer
 
@@ -51,10 +51,14 @@ class Compatibility:
         self._machine_count = len(self._pythons) * len(self._platforms)
         self.pip = (1 << self._machine_count) - 1
         """pip on each of the machines. The bits of uv follow, in the same order."""
+        self.everyone = self._both(self.pip)
+        """Every client."""
         self._every_platform = (1 << len(self._platforms)) - 1
         # Bits of Pythons and of platforms by the parts of a tag. Where any Python installs, its bit is in each of them.
         self._native = _index(python.native() for python in machines.pythons)
         self._portable = _index(python.portable() for python in machines.pythons)
+        self._interpreters = {interpreter for interpreter, _ in (*self._native, *self._portable)}
+        self._abis = {abi for _, abi in (*self._native, *self._portable)}
         self._platform = _index(platform.tags() for platform in machines.platforms)
         self._any_python, self._any_platform = int(not machines.pythons), int(not machines.platforms)
         self._tagged = _Memo(self._read_tags)
@@ -104,27 +108,26 @@ class Compatibility:
 
     def why_not(self, filename: str, installers: Installers, requires_python: str | None) -> str:
         """Return the sentence why no client can use a file."""
-        tags = filename.split("-", 2)[2] if filename.endswith(_WHEEL) and installers is not _NO_INSTALLER else ""
-        if tags or installers is not _NO_INSTALLER:
-            return self._reasons[f"{tags}\n{requires_python or ''}"]
-        told = read_legacy_target(filename)
-        cause = "its file name tells another machine" if told else "pip and uv do not install a file of such a name"
-        return self._because(cause)
+        if installers is _NO_INSTALLER and not self._read_legacy_name(filename):
+            if read_legacy_target(filename) is None:
+                return self._because("pip and uv do not install a file of such a name")
+            return self._because("its file name tells another machine")
+        tail = filename.split("-", 2)[2] if filename.endswith(_WHEEL) else ""
+        return self._reasons[f"{tail}\n{requires_python or ''}"]
 
     def why_no_sdist(self) -> str:
         """Return the sentence why an sdist that fits a client is not mirrored."""
         if self._machines.sdists is Sdists.NONE:
             return 'mirror.toml selects no sdists: sdists = "none"'
-        return (
-            f"no machine of mirror.toml needs it: its release has a wheel for each; [machines] names {self._machines}"
-        )
+        return "no machine of mirror.toml needs the sdist: the release has a wheel for each that it admits"
 
     def _read_tags(self, tail: str) -> int:
         """Return the clients that a wheel fits by its tags; its name ends in them, perhaps after a build number."""
         interpreters, abis, platforms = (part.split(".") for part in _tags(tail).lower().rsplit("-", 3)[-3:])
         native, portable, platform = self._any_python, self._any_python, 0
-        for interpreter in interpreters:
-            for abi in abis:
+        # Only known parts are combined: a hostile name has hundreds of others.
+        for interpreter in self._interpreters.intersection(interpreters):
+            for abi in self._abis.intersection(abis):
                 native |= self._native.get((interpreter, abi), 0)
                 portable |= self._portable.get((interpreter, abi), 0)
         for name in platforms:
@@ -154,7 +157,7 @@ class Compatibility:
         for bit, platform in enumerate(self._platforms):
             platforms |= (platform is None or target.system in (None, platform.system)) << bit
         if target.platform:
-            platforms = self._platform.get(target.platform, self._any_platform)
+            platforms &= self._platform.get(target.platform, 0) | self._any_platform
         return self._both(self._on(pythons, platforms))
 
     def _on(self, pythons: int, platforms: int) -> int:

@@ -32,7 +32,6 @@ class LegacyTarget(NamedTuple):
     platform: str | None = None
     """As in a wheel's tag."""
     system: System | None = None
-    """If its name tells no platform."""
 
 
 def read_legacy_target(filename: str) -> LegacyTarget | None:
@@ -41,7 +40,7 @@ def read_legacy_target(filename: str) -> LegacyTarget | None:
         architecture = package["architecture"].lower()
         if architecture in _ANY_ARCHITECTURE:
             return LegacyTarget(system=System.GLIBC)
-        return LegacyTarget(platform=f"linux_{_ARCHITECTURES.get(architecture, architecture)}")
+        return LegacyTarget(platform=f"linux_{_ARCHITECTURES.get(architecture, architecture)}", system=System.GLIBC)
     match = _DISTUTILS.search(filename)
     if match is None:
         return None

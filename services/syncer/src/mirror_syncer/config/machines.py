@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from mirror_syncer.config.platforms import Platform, parse_platform
 from mirror_syncer.config.pythons import Python, parse_python
+from mirror_syncer.config.toml_document import shown
 
 
 class Sdists(StrEnum):
@@ -68,8 +69,8 @@ def parse_sdists(text: str) -> Sdists:
     if text in list(Sdists):
         return Sdists(text)
     close = difflib.get_close_matches(text.lower(), list(Sdists), n=1)
-    guess = f'; did you mean "{close[0]}"?' if close else ""
-    raise ValueError(f'"{text[:40]}" is no choice of sdists; use "where-needed", "all" or "none"{guess}')
+    guess = f'; did you mean "{close[0]}"?' if close else "."
+    raise ValueError(f'{shown(text)} does not select sdists{guess} Accepted: "where-needed", "all", "none"')
 
 
 def _shortened(names: tuple[object, ...]) -> str:

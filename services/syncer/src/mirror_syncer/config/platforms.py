@@ -2,12 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from packaging.tags import mac_platforms
+
+from mirror_syncer.config.toml_document import shown
 
 _UNIX = ("x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64")
 _X86 = ("x86_64", "i686")
@@ -50,6 +52,10 @@ _KNOWN = (
     *(f"{system}-{architecture}" for system in (System.GLIBC, System.MUSL) for architecture in _UNIX),
     *(f"{System.MACOS}-{architecture}" for architecture in _MACOS),
     *(f"{System.WINDOWS}-{architecture}" for architecture in _WINDOWS),
+)
+_ACCEPTED = ", ".join(
+    f"{systems}-{{{','.join(architectures)}}}"
+    for systems, architectures in (("linux", _UNIX), ("musllinux", _UNIX), ("macos", _MACOS), ("windows", _WINDOWS))
 )
 
 
@@ -99,27 +105,26 @@ def parse_platform(text: str) -> Platform:
     name, colon, floor = text.partition(":")
     name = _ALIASES.get(name, name)
     if name not in _KNOWN:
-        raise ValueError(f'"{text[:40]}" is not a platform{_guess(text)}; use {", ".join(_KNOWN[:-1])} or {_KNOWN[-1]}')
+        raise ValueError(f"{shown(text)} is not a platform{_guess(text)} Accepted: {_ACCEPTED}")
     system, architecture = name.split("-", 1)
     if system == System.GLIBC and floor.startswith("musl"):
         system = System.MUSL
     platform = Platform(System(system), architecture)
-    return Platform(platform.system, architecture, _floor(platform, floor)) if colon else platform
+    return replace(platform, floor=_floor(platform, floor, f"{shown(text)} is not a platform")) if colon else platform
 
 
-def _floor(platform: Platform, text: str) -> tuple[int, int]:
+def _floor(platform: Platform, text: str, wrong: str) -> tuple[int, int]:
     versions = _versions(platform.system, platform.architecture)
-    wrong = f'"{platform}:{text[:40]}" is not a platform'
     if versions is None:
-        raise ValueError(f'{wrong}; {platform.system} has no floor; did you mean "{platform}"?')
+        raise ValueError(f'{wrong}; did you mean "{platform}"? {platform.system} has no floor')
     match = _FLOOR.fullmatch(text)
-    accepted = f"a floor is {versions.word}{_dotted(versions.first)} or later"
+    accepted = f"Accepted: {versions.word}{_dotted(versions.first)} to {versions.word}{_dotted(versions.last)}"
     if match is None or (match["library"] or "") != versions.word or (versions.word and match["minor"] is None):
         example = {"glibc": "2.28", "musl": "1.2", "": "14.0"}[versions.word]
-        raise ValueError(f'{wrong}; {accepted}, as in "{platform}:{versions.word}{example}"')
+        raise ValueError(f'{wrong}; did you mean "{platform}:{versions.word}{example}"? {accepted}')
     floor = int(match["major"]), int(match["minor"] or 0)
     if not versions.first <= floor <= versions.last:
-        raise ValueError(f"{wrong}; {accepted}, before {versions.last[0]}.{versions.last[1]}")
+        raise ValueError(f"{wrong}. {accepted}")
     return floor
 
 
@@ -139,10 +144,13 @@ def _dotted(version: tuple[int, int]) -> str:
 
 
 def _guess(text: str) -> str:
-    """Return the question whether another value was meant, or nothing."""
+    """Return the end of the sentence: what was probably meant."""
     text = text[:80].lower()
-    systems = [system for words, system in _SYSTEM_WORDS.items() if re.search(words, text)]
+    system = next((f"{system}-" for words, system in _SYSTEM_WORDS.items() if re.search(words, text)), "")
     architectures = next((names for words, names in _ARCHITECTURE_WORDS.items() if re.search(words, text)), ())
-    meant = [name for system in systems[:1] for word in architectures if (name := f"{system}-{word}") in _KNOWN]
-    meant = meant or difflib.get_close_matches(text, _KNOWN, n=1)
-    return f'; did you mean "{meant[0]}"?' if meant else ""
+    meant: Iterable[str] = difflib.get_close_matches(text, _KNOWN, n=1)
+    if system or architectures:
+        names = (name for name in _KNOWN if name.startswith(system))
+        meant = (name for name in names if not architectures or name.split("-", 1)[1] in architectures)
+    guess = next(iter(meant), None)
+    return f'; did you mean "{guess}"?' if guess else "."

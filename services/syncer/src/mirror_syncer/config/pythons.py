@@ -9,10 +9,12 @@ from itertools import chain
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, generic_tags
 
+from mirror_syncer.config.toml_document import shown
+
 _FORM = re.compile(r"(?P<prefix>pp|graalpy)?(?P<major>[23])\.(?P<minor>0|[1-9]\d?)(?P<threads>t)?", re.ASCII)
 # What else people write: cp311, py311, python3.11, 3.11.4, PyPy3.11, 3.13-nogil.
 _MEANT = re.compile(r"(?P<major>[23])\.?(?P<minor>\d{1,2})", re.ASCII)
-_ACCEPTED = '"3.11", "3.13t" (free-threaded), "pp3.11" (PyPy) and "graalpy3.11"'
+_ACCEPTED = '"3.11", "3.13t" (free-threaded, from 3.13), "pp3.11" (PyPy), "graalpy3.11"'
 _FIRST = {"": 3, "pp": 6, "graalpy": 8}  # minor versions of Python 3 of which wheels exist
 _LAST = 39
 _FIRST_WITH_THREADS = 13
@@ -79,26 +81,26 @@ def parse_python(text: str) -> Python:
     match = _FORM.fullmatch(text)
     python = match and _python(match["prefix"] or "", int(match["major"]), int(match["minor"]), bool(match["threads"]))
     if not python:
-        raise ValueError(f'"{text[:40]}" is not a Python; use the form {_ACCEPTED}{_guess(text)}')
+        raise ValueError(f"{shown(text)} is not a Python{_guess(text)} Accepted: {_ACCEPTED}")
     return python
 
 
 def _python(prefix: str, major: int, minor: int, free_threaded: bool) -> Python | None:  # noqa: FBT001 - all by place
-    known = _FIRST[prefix] <= minor <= _LAST if major == 3 else (major, minor) == (2, 7)  # noqa: PLR2004 - Python 3
+    known = _FIRST[prefix] <= minor <= _LAST if major == 3 else (prefix, minor) == ("", 7)  # noqa: PLR2004 - 3.x
     if not known or (free_threaded and (prefix or (major, minor) < (3, _FIRST_WITH_THREADS))):
         return None
     return Python(Implementation(prefix or "cp"), (major, minor), free_threaded)
 
 
 def _guess(text: str) -> str:
-    """Return the question whether another value was meant, or nothing."""
-    match = _MEANT.search(text)
+    """Return the end of the sentence: what was probably meant."""
+    match = _MEANT.search(text[:80])
     if match is None:
-        return ""
+        return "."
     before, after = text[: match.start()].lower(), text[match.end() :].lower()
-    names = {"pypy": "pp", "pp": "pp", "graalpy": "graalpy"}
+    names = {"python": "", "py": "", "cp": "", "pypy": "pp", "pp": "pp", "graalpy": "graalpy"}
     close = difflib.get_close_matches(before.strip("-_ "), names, n=1)
     prefix = names[close[0]] if close else ""
     threads = not prefix and after.strip("-_ ").startswith(("t", "nogil", "free"))
     meant = _python(prefix, int(match["major"]), int(match["minor"]), threads)
-    return f'; did you mean "{meant}"?' if meant and str(meant) != text else ""
+    return f'; did you mean "{meant}"?' if meant else "."

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
-from mirror_syncer.config.toml_lines import Path, depth, locate_keys
+from mirror_syncer.config.toml_lines import Path, is_deeper, locate_keys
 
 _POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
@@ -149,7 +149,7 @@ def load_toml(text: str) -> dict[str, Any]:
     Raises:
         DocumentError: it is not TOML, or nests too deep.
     """
-    if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
+    if is_deeper(text, _MAX_DEPTH):  # tomllib takes the square of a dotted key's length
         raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
     try:
         return tomllib.loads(text)

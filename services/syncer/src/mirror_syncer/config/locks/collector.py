@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import parse_project_name
 from mirror_contract.distributions import parse_version
 from mirror_syncer.config.locks.pin import Pin
-from mirror_syncer.config.locks.problem import LockError, LockProblem
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError, LockProblem
 from mirror_syncer.model.names import Sha256
 
 MAX_PINS = 100_000  # of one lock; the largest real ones have 2,000
@@ -78,18 +78,17 @@ class Collector:
             self.report(f"{project}: {_short(version)} is not a version; the entry is ignored", line, file=file)
             return
         sha256, others = _divide(hashes)
-        if _MALFORMED in others:
-            self.report(
-                f"{project}: a hash is malformed and ignored; sha256: and 64 hexadecimal digits", line, file=file
-            )
+        if is_malformed := _MALFORMED in others:
+            told = f"{project}: a hash is malformed and ignored; it must be sha256: and 64 hexadecimal digits"
+            self.report(told, line, file=file)
         if parsed is None and not sha256:
             self.report(f"{project} has neither a version nor a sha256, so it pins nothing", line, file=file)
             return
-        if others and not sha256:
+        if others and not sha256 and not is_malformed:
             self._unhashed.append((others[0], line, project))
         self._pins.append(Pin(project, parsed, sha256, _source(file or self.file, line)))
         if len(self._pins) > MAX_PINS:
-            raise LockError(self.file, f"pins more than {MAX_PINS:,} releases; is it the right file?")
+            raise LockError(self.file, f"pins more than {MAX_PINS:,} releases; {WRONG_FILE}")
 
     def report(self, message: str, line: int | None, *, file: str = "") -> None:
         """Add a problem of one entry."""
@@ -108,6 +107,8 @@ class Collector:
             others = f" and {len(self._unhashed) - 1:,} more" if self._unhashed[1:] else ""
             told = f"{project}{others}: only sha256 counts, not {algorithm}; kept by version alone"
             problems.append(LockProblem(self.file, line, told))
+        if not self._pins and not problems:
+            problems.append(LockProblem(self.file, None, "pins nothing; lock again, or remove it"))
         return Reading(kind, tuple(self._pins), tuple(problems))
 
 

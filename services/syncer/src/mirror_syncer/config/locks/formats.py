@@ -6,17 +6,17 @@ import re
 from mirror_syncer.config.locks.collector import Reading
 from mirror_syncer.config.locks.pipfile_lock import read_pipfile_lock
 from mirror_syncer.config.locks.poetry_lock import is_pdm_lock, is_poetry_lock, read_pdm_lock, read_poetry_lock
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 from mirror_syncer.config.locks.pylock import is_pylock, read_pylock
 from mirror_syncer.config.locks.requirements import Include, read_requirements
 from mirror_syncer.config.locks.toml_lock import TomlLock
 from mirror_syncer.config.locks.uv_lock import is_uv_lock, read_uv_lock
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Windows PowerShell writes it for pip freeze > requirements.txt
-_COMMENTS = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*")
-_TOML = re.compile(
-    r"[ \t]*(?:\[|[A-Za-z0-9_\"'][\w.\"'-]*[ \t]*=(?!=))"
-)  # a table or KEY = VALUE, and not NAME==VERSION
+_MAX_LINES = 1_000_000  # uv.lock has 30 for a usual package
+_COMMENTS = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n)*+")
+# A table or KEY = VALUE, and not NAME==VERSION.
+_TOML = re.compile(r"[ \t]*(?:\[|[A-Za-z0-9_\"'][\w.\"'-]*[ \t]*=(?!=))")
 _READERS = (
     (is_pylock, read_pylock),
     (is_poetry_lock, read_poetry_lock),
@@ -39,7 +39,9 @@ def decode(file: str, content: bytes) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise LockError(file, "is not UTF-8; save the file as UTF-8", line=line) from error
     if "\0" in text:
-        raise LockError(file, "is a binary file; remove it, or narrow the pattern in [dependencies] locks")
+        raise LockError(file, f"is a binary file; {WRONG_FILE}")
+    if text.count("\n") > _MAX_LINES:
+        raise LockError(file, f"has more than {_MAX_LINES:,} lines; {WRONG_FILE}")
     if not text.strip():
         raise LockError(file, "is empty; copy it again, or remove it if it should pin nothing")
     return text
@@ -66,4 +68,4 @@ def read_lock(file: str, text: str, *, include: Include) -> Reading:
         if recognizes(lock):
             return read(lock)
     told = "is TOML, but not a lock that this mirror reads: uv.lock, poetry.lock, pdm.lock or pylock.toml"
-    raise LockError(file, f"{told}; copy it again, or narrow the pattern")
+    raise LockError(file, f"{told}; {WRONG_FILE}")

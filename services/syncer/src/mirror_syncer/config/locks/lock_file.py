@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 
 MAX_BYTES = 64 * 2**20
 
@@ -55,7 +55,7 @@ class LockDirectory:
         return content
 
 
-_TOO_LARGE = f"has more than {MAX_BYTES // 2**20} MiB; is it the right file?"
+_TOO_LARGE = f"has more than {MAX_BYTES // 2**20} MiB; {WRONG_FILE}"
 
 
 def _check(file: str, found: os.stat_result) -> None:

@@ -11,6 +11,7 @@ from packaging.version import Version
 from mirror_syncer.model.names import Sha256
 
 _SHOWN_SOURCES = 3
+_Release = tuple[Version | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,14 @@ class Pin:
 
 
 def merge_pins(pins: Iterable[Pin]) -> dict[NormalizedName, tuple[Pin, ...]]:
-    """Return one pin for each project and version, with the hashes and sources of all; their order has no effect."""
-    releases: dict[NormalizedName, dict[Version | None, list[Pin]]] = defaultdict(lambda: defaultdict(list))
+    """
+    Return the pins of each project, one for each version, with the hashes and sources of all; order has no effect.
+
+    A version with hashes and without them has two pins, since only the one without them keeps local versions.
+    """
+    releases: dict[NormalizedName, dict[_Release, list[Pin]]] = defaultdict(lambda: defaultdict(list))
     for pin in pins:
-        releases[pin.project][pin.version].append(pin)
+        releases[pin.project][pin.version, bool(pin.hashes)].append(pin)
     return {
         project: tuple(_merge(of_release) for _, of_release in sorted(versions.items(), key=_version_order))
         for project, versions in sorted(releases.items())
@@ -75,6 +80,6 @@ def _merge(pins: list[Pin]) -> Pin:
     )
 
 
-def _version_order(release: tuple[Version | None, list[Pin]]) -> tuple[bool, Version]:
-    version, _ = release
-    return version is not None, version or Version("0")
+def _version_order(release: tuple[_Release, list[Pin]]) -> tuple[bool, Version, bool]:
+    (version, has_hashes), _ = release
+    return version is not None, version or Version("0"), has_hashes

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from mirror_syncer.config.locks.collector import Collector, Reading
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 
 _KIND = "Pipfile.lock"
 _VERSION = 6
@@ -28,7 +28,7 @@ def read_pipfile_lock(file: str, text: str) -> Reading:
         raise LockError(file, f"is not JSON: {told}; lock again, or copy the file again", line=line) from error
     meta = document.get("_meta") if isinstance(document, dict) else None
     if not isinstance(meta, dict):
-        raise LockError(file, "is JSON, but not a Pipfile.lock; remove it, or narrow the pattern")
+        raise LockError(file, f"is JSON, but not a Pipfile.lock; {WRONG_FILE}")
     if (version := meta.get("pipfile-spec")) != _VERSION:
         raise LockError(file, f"Pipfile.lock version {version!a:.40} is unknown; this mirror reads version {_VERSION}")
     collector, lines = Collector(file), _lines(text)

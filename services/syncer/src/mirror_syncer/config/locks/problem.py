@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+WRONG_FILE = "if it is no lock, remove it, or narrow the pattern in [dependencies] locks"
+"""The remedy where a file looks like another one's."""
+
 
 @dataclass(frozen=True, slots=True)
 class LockProblem:

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 from mirror_contract.distributions import parse_version
 from mirror_syncer.config.locks.collector import Collector, Reading
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 
 _KIND = "requirements.txt"
 _MAX_FILES = 100  # with all that it includes
@@ -86,10 +86,11 @@ class _Reader:
         text, *options = _OPTION.split(line, maxsplit=1)
         hashes = _HASH.findall(options[0]) if options else []
         text = text.partition(";")[0].strip()  # without the marker: all machines of a lock count
+        is_file = "@" not in text and text.lower().endswith(_ARCHIVES)
         try:
-            requirement = Requirement(text if len(text) <= _MAX_REQUIREMENT else "")
+            requirement = Requirement("" if is_file or len(text) > _MAX_REQUIREMENT else text)
         except ValueError:
-            if "://" in text or _PATH.match(text) or text.lower().endswith(_ARCHIVES):  # never show a URL's password
+            if is_file or "://" in text or _PATH.match(text):  # never show a URL's password
                 self._report("a requirement by path or URL is ignored; the mirror cannot keep it", number, file)
             else:
                 self._first_unknown = self._first_unknown or number
@@ -140,7 +141,7 @@ def _logical_lines(file: str, text: str) -> Iterator[tuple[str, int]]:
         parts.append(raw[:-1] if more else f" {raw}" if is_comment else raw)
         length += len(raw)
         if length > _MAX_LINE:
-            raise LockError(file, "has a line that is too long; is it the right file?", line=first)
+            raise LockError(file, f"has a line that is too long; {WRONG_FILE}", line=first)
         if not more:
             if line := _COMMENT.sub("", "".join(parts)).strip():
                 yield line, first

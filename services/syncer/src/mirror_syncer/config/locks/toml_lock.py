@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mirror_syncer.config.locks.collector import MAX_PINS
-from mirror_syncer.config.locks.problem import LockError
+from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
 from mirror_syncer.config.toml_document import DocumentError, load_toml
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*packages?[ \t]*\]\]", re.MULTILINE)
@@ -27,7 +27,7 @@ class TomlLock:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         if text.count("\n[[") > MAX_PINS:  # before tomllib builds them
-            raise LockError(file, f"has more than {MAX_PINS:,} packages; is it the right file?")
+            raise LockError(file, f"has more than {MAX_PINS:,} packages; {WRONG_FILE}")
         try:
             self.tables = load_toml(text)
         except DocumentError as error:

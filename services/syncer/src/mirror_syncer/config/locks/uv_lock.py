@@ -45,7 +45,8 @@ def _check_complete(lock: TomlLock, packages: list[Table]) -> None:
     """Refuse a file that is cut between two packages, such as a copy under way; uv refuses it, too."""
     names = {package.get("name") for package in packages if isinstance(package.get("name"), str)}
     for package in packages:
-        for needed in package.get("dependencies") or ():
+        dependencies = package.get("dependencies")
+        for needed in dependencies if isinstance(dependencies, list) else ():
             name = needed.get("name") if isinstance(needed, dict) else None
             if isinstance(name, str) and name not in names:
                 told = f"is incomplete: {package.get('name')} depends on {name!a:.80}, which it does not contain"
