@@ -9,7 +9,6 @@ from packaging.version import Version
 from mirror_contract.distributions import Installers, read_release
 from mirror_syncer.model.page import File
 
-
 _CLIENTS = {Installers.ALL: 0b11, Installers.PIP: 0b01, Installers.NONE: 0}
 
 
