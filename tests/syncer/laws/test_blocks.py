@@ -32,7 +32,7 @@ from syncer.judged import (
 )
 
 pytestmark = pytest.mark.proves("reliability/blocks")
-law = settings(max_examples=300)
+law = settings(max_examples=200)
 
 
 @law
@@ -65,6 +65,17 @@ def test_block_beats_lock_exemption_and_release() -> None:
     one, other = file("1.0", age=30 * DAY), file("1.1", age=30 * DAY)
     wish = Wish(blocks=(block("==1.0"),), exemptions=(exempt(released=True),), pins=(pin("1.0", one),))
     assert kept([one, other], wish.policy, before=[one, other]) == {other.filename}
+
+
+def test_page_that_is_not_taken_keeps_nothing_blocked() -> None:
+    """Where a wrong line leaves the page as it is, what is blocked of it leaves all the same."""
+    bad, good, other = file("1.0"), file("1.1"), file("2.0")
+    wish = Wish(lines=(("<2", None, None),), blocks=(block("==1.0"),), named=True)
+    condition = Condition(allow_loss=True)
+    decision = decide(Page(FOO, (other,)), publish([bad, good]), wish.policy, condition=condition, now=NOW)
+    assert [one.filename for one in decision.served] == [good.filename]
+    assert choices(decision)[bad.filename, bad.sha256] is Choice.BLOCK
+    assert "selects none of its 1 files" in decision.warnings[0]
 
 
 def test_block_by_hash_leaves_other_files_of_the_release() -> None:

@@ -34,7 +34,7 @@ from syncer.judged import (
 )
 
 pytestmark = pytest.mark.proves("reliability/cooldown")
-law = settings(max_examples=300)
+law = settings(max_examples=200)
 WEEK = Age(min=timedelta(days=7))
 WHEEL, SDIST = filename("1.0", "py3-none-any.whl"), filename("1.0", ".tar.gz")
 

@@ -104,7 +104,7 @@ def _decide(
         page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
     screening = screen(page.name, page.files, policy, published=before, now=now)
     if (problem := _problem(page, screening, policy, before)) is not None:
-        return replace(_leave_alone(replace(page, files=upstreams), published, problem), refused=page.refused)
+        return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
     wanted = screening.wanted
     served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
     withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld}
@@ -151,6 +151,27 @@ def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Ma
     if page.refused:
         return f"none of its files can be had; {page.refused[-1].filename}: {page.refused[-1].reason}"
     return None
+
+
+def _decide_problem(
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, problem: str, *, now: int
+) -> Decision:
+    """Return the decision about a page that is not taken: ours stays, without what is held or blocked of it."""
+    before: dict[str, File] = published.files if published else {}
+    screening = screen(page.name, tuple(before.values()), policy, published=before, now=now)
+    left = replace(_leave_alone(page, published, problem), refused=page.refused, expires_at=screening.expires_at)
+    withheld = {file.filename for file in screening.withheld}
+    if not withheld:
+        return left
+    return replace(
+        left,
+        keep=tuple(file for file in left.keep if file.filename not in withheld),
+        hold=screening.held,
+        blocked=screening.blocked,
+        left_out=len(page.files),
+        warnings=(problem,),
+        problem=None,
+    )
 
 
 def _leave_alone(page: Page, published: PublishedPage | None, problem: str) -> Decision:
