@@ -114,8 +114,13 @@ class Store:
 
     def get(self, record_id: str) -> bytes | None:
         """Return a record as its source gave it."""
-        found = next(iter(self._select("SELECT content FROM record WHERE id = ?", record_id)), None)
-        return None if found is None else isal_zlib.decompress(found[0])
+        return self.get_several([record_id]).get(record_id)
+
+    def get_several(self, ids: list[str]) -> dict[str, bytes]:
+        """Return records as their source gave them, by id; unknown ones are missing."""
+        query = "SELECT id, content FROM record WHERE id IN (SELECT value FROM json_each(?))"
+        rows = self._select(query, msgspec.json.encode(ids).decode())
+        return {record_id: isal_zlib.decompress(content) for record_id, content in rows}
 
     def _select(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
         """Yield rows; none if the file is missing, damaged or of another version."""
