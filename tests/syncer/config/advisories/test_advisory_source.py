@@ -537,6 +537,35 @@ def test_bad_url_is_a_mistake(host: Host, text: str, told: str) -> None:
     assert "secret" not in str(refused.value)
 
 
+async def test_rotten_store_is_downloaded_again(host: Host, server: Server) -> None:
+    """If a bit of the last good advisories turned, the rest counts, and the next request is unconditional."""
+    await host.start(server.url).refresh(OPTIONS)
+    with sqlite3.connect(host.state / FILE) as database:
+        database.execute("UPDATE record SET content = x'00112233' WHERE id = 'MAL-2026-7'")
+    database.close()
+
+    source = host.start(server.url)
+    assert blocked(source) == names(100) - {"evil-7"}
+    await source.refresh(OPTIONS)
+
+    assert "If-None-Match" not in server.asked[-1].headers
+    assert blocked(source) == names(100)
+
+
+@pytest.mark.proves("security/upstream")
+def test_million_entries_are_refused(host: Host) -> None:
+    """Records with more versions and ranges in sum than any real source are refused, before they cost minutes."""
+    host.put("all.zip", malware(3))
+    host.start()
+    host.put("all.zip", [record(f"MAL-{number}", versions=["1"] * 50) for number in range(90)])
+    source = AdvisorySource(state=host.state, bounds=Bounds(entries=2_000))
+
+    source.reload(host.location())
+
+    assert blocked(source) == names(3)
+    assert "all.zip: more than 2,000 versions, events and aliases" in source.problems()[0]
+
+
 def test_turned_off_source_blocks_nothing(host: Host) -> None:
     """Without a location no advisory is in force; with it again the last good ones are."""
     host.put("all.zip", malware(3))

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import datetime
@@ -109,8 +110,9 @@ class Store:
 
     def contents(self) -> Iterator[bytes]:
         """Yield all records as their source gave them."""
-        for (content,) in self._select("SELECT content FROM record ORDER BY id"):
-            yield isal_zlib.decompress(content)
+        for (compressed,) in self._select("SELECT content FROM record ORDER BY id"):
+            if (content := _decompress(compressed)) is not None:
+                yield content
 
     def get(self, record_id: str) -> bytes | None:
         """Return a record as its source gave it."""
@@ -120,7 +122,8 @@ class Store:
         """Return records as their source gave them, by id; unknown ones are missing."""
         query = "SELECT id, content FROM record WHERE id IN (SELECT value FROM json_each(?))"
         rows = self._select(query, msgspec.json.encode(ids).decode())
-        return {record_id: isal_zlib.decompress(content) for record_id, content in rows}
+        contents = ((record_id, _decompress(compressed)) for record_id, compressed in rows)
+        return {record_id: content for record_id, content in contents if content is not None}
 
     def _select(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
         """Yield rows; none if the file is missing, damaged or of another version."""
@@ -129,6 +132,14 @@ class Store:
             closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as database,
         ):
             yield from database.execute(query, values)
+
+
+def _decompress(compressed: object) -> bytes | None:
+    """Return a content; None if the disk changed it."""
+    try:
+        return zlib.decompress(compressed) if isinstance(compressed, bytes) else None
+    except zlib.error:
+        return None
 
 
 def _sync(path: Path) -> None:
