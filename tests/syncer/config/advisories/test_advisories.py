@@ -371,10 +371,16 @@ def test_odd_record_is_read_or_refused(changes: list[tuple[tuple[str | int, ...]
             advisories.digest(project, BlockingRules(fixes=True))
 
 
-def test_record_with_a_million_ranges_is_refused() -> None:
-    """A record with more entries than any real one is refused instead of being judged for hours."""
+@pytest.mark.parametrize("entry", [b'{"type": "ECOSYSTEM", "events": []}', b'{"type": "GIT"}'])
+def test_record_with_a_million_ranges_is_refused(entry: bytes) -> None:
+    """A record with more entries than any real one is refused before it is parsed."""
     before, after = json.dumps(record("MAL-2026-1", ranges=[])).encode().split(b'"ranges": [')
-    huge = b'{"type": "ECOSYSTEM", "events": []},' * 1_000_000
 
+    with pytest.raises(RecordError, match="more than 100,000 objects"):
+        parse_record(before + b'"ranges": [' + b",".join([entry] * 1_000_000) + after)
+
+
+def test_record_with_a_million_versions_is_refused() -> None:
+    """So is one with as many versions, by its id."""
     with pytest.raises(RecordError, match="MAL-2026-1 lists more than 100,000"):
-        parse_record(before + b'"ranges": [' + huge[:-1] + after)
+        parse_record(json.dumps(record("MAL-2026-1", versions=["1"] * 1_000_000)).encode())

@@ -121,6 +121,8 @@ def parse_record(content: bytes) -> Record | None:
     Raises:
         RecordError: it is not in the OSV format, or is too large. The message quotes none of it but a valid id.
     """
+    if content.count(b"{") > MAX_ENTRIES:  # each event is an object
+        raise RecordError(f"not an OSV record (more than {MAX_ENTRIES:,} objects)")
     try:
         document = _decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -191,11 +193,18 @@ def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected
             notes.append(f"no versions of {name} in it, so it affects none")
         yield Affected(
             project=name,
-            versions="\n".join(dict.fromkeys(text for text in one.versions or () if text.isprintable())),
+            versions=_join(one.versions or []),
             intervals=tuple(dict.fromkeys(interval for found in ranges for interval in found.intervals)),
             fixed=tuple(dict.fromkeys(version for found in ranges for version in found.fixed)),
             hashes=hashes,
         )
+
+
+def _join(versions: list[str]) -> str:
+    """Return versions, each on a line; without texts that have control characters, such as a line break."""
+    if not "".join(versions).isprintable():
+        versions = [text for text in versions if text.isprintable()]
+    return "\n".join(dict.fromkeys(versions))
 
 
 def _ratings(document: _Document, ours: list[_Affected], *, word: object) -> Iterator[Severity | None]:

@@ -16,7 +16,7 @@ FILE = "advisories.sqlite"
 _COMPRESSION = 1  # of isal's four levels; JSON shrinks to a fifth
 _SCHEMA = """
 CREATE TABLE meta (document BLOB NOT NULL);
-CREATE TABLE record (id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE record (id TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 
 
