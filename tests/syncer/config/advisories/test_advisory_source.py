@@ -20,8 +20,8 @@ from mirror_syncer.config.advisories import AdvisorySource, BlockingRules, Locat
 from mirror_syncer.config.advisories.bounds import Bounds
 from mirror_syncer.config.advisories.store import FILE
 from mirror_syncer.upstream import ClientOptions
-from syncer.osv import Record, record, write_zip, zipped
-from syncer.site import IMPATIENT
+from syncer.osv import Record, real_looking_feed, record, write_zip, zipped
+from syncer.site import IMPATIENT, memory_below
 
 OPTIONS = ClientOptions(user_agent="test", hosts=frozenset(), connections=2, limits=IMPATIENT)
 RULES = BlockingRules()
@@ -564,6 +564,16 @@ def test_million_entries_are_refused(host: Host) -> None:
 
     assert blocked(source) == names(3)
     assert "all.zip: more than 2,000 versions, events and aliases" in source.problems()[0]
+
+
+def test_many_records_take_little_memory(host: Host) -> None:
+    """A tenth of PyPI's part of OSV is read, judged and kept within a twentieth of 120 MB."""
+    write_zip(host.feed / "all.zip", real_looking_feed(2_500))
+
+    with memory_below(6_000_000):
+        source = host.start()
+
+    assert source.current.records == 2_500
 
 
 def test_turned_off_source_blocks_nothing(host: Host) -> None:
