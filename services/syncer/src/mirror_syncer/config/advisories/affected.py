@@ -79,6 +79,7 @@ def parse_version(text: str) -> Version | None:
         return None
 
 
+@lru_cache(4_096)  # a project may have hundreds of advisories that are asked about each of its releases
 def version_key(version: Version | None, text: str) -> str:
     """Return what two spellings of one version have in common; of a text that is no version, the text itself."""
     return text if version is None else canonicalize_version(version)
