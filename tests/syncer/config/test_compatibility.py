@@ -394,6 +394,7 @@ def test_reason_for_an_unwanted_sdist_names_the_key_or_the_wheels() -> None:
     assert 'sdists = "none"' in compatibility(Machines.parse(["3.11"], ["linux-x86_64"], "none")).why_no_sdist()
 
 
+@pytest.mark.proves("security/upstream")
 def test_answers_about_a_hostile_page_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a page with any number of different tags and requires-python, only so many answers are remembered."""
     monkeypatch.setattr(module, "_MAX_ENTRIES", 50)
