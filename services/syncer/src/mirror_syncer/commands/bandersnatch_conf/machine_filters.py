@@ -51,7 +51,7 @@ class MachineFilters:
             self._document.set(
                 "machines",
                 "pythons",
-                pythons,
+                tuple(pythons),
                 comment="The Pythons that remain; delete those that no machine has, and add new ones.",
             )
         if excluded & (_PLATFORMS.keys() | _WINDOWS_TAGS.keys()):
@@ -61,12 +61,12 @@ class MachineFilters:
             self._document.set(
                 "machines",
                 "platforms",
-                platforms,
+                tuple(platforms),
                 comment="The platforms that remain by [blocklist] platforms; delete those that no machine has.",
             )
         elif not pythons:
             return
-        self._document.set("machines", "sdists", "all", comment="bandersnatch leaves out no sdist.")
+        self._document.set("machines", "sdists", "all", comment="bandersnatch leaves out no sdist by its platform.")
 
     def _required_pythons(self) -> list[str]:
         """Return the Pythons that requires-python must admit, if any; record the options."""

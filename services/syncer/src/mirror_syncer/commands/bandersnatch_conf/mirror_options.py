@@ -42,7 +42,9 @@ _FIXED = {
     "cleanup": _Fixed("the syncer writes normalized names only"),
     "cleanup_todo": _Fixed("there is no todo list; a project that fails delays no other"),
     "compare-method": _Fixed("the catalog knows the hash of each file, and verify compares the files with it"),
-    "core-metadata": _Fixed("metadata files are always published", "metadata files are always published; keep them"),
+    "core-metadata": _Fixed(
+        "metadata files are always published", "metadata files are always published; pip and uv read them"
+    ),
     "delete_missing_packages": _Fixed("a project that upstream deleted leaves here, too, within the deletion guard"),
     "diff-append-epoch": _Fixed("no diff-file is set", "a run writes no list of its files"),
     "diff-file": _Fixed("no list of files is wanted", "a run writes no list of its files; copy the tree with rsync"),

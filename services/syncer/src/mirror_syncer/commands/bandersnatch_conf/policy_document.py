@@ -1,7 +1,8 @@
 """A ``mirror.toml`` in the making: its keys, each with a comment, written as TOML."""
 
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from mirror_contract.text import printable
@@ -10,7 +11,7 @@ Item: TypeAlias = str | int | Mapping[str, str | int]
 Value: TypeAlias = bool | Item | Sequence[Item]
 
 _TABLES = ("mirror", "machines", "files", "block", "serve")
-_WIDTH = 120
+_WIDTH = 120  # columns
 
 
 class PolicyDocument:
@@ -22,7 +23,7 @@ class PolicyDocument:
         self._epilogue: Sequence[str] = ()
 
     def set(self, table: str, key: str, value: Value, *, comment: str) -> None:
-        """Set a key; the comment says which option it comes from."""
+        """Set a key; the comment says which option it comes from. A tuple is a list of short words."""
         self._tables[table][key] = (value, comment)
 
     def append_comments(self, lines: Sequence[str]) -> None:
@@ -31,22 +32,40 @@ class PolicyDocument:
 
     def render(self) -> str:
         """Return the document as TOML."""
-        lines = [_comment(line) for line in self._preamble]
+        lines = [*_comments(self._preamble)]
         for table, keys in self._tables.items():
             if keys:
                 lines += ["", f"[{table}]"]
             for key, (value, comment) in keys.items():
-                lines += [_comment(comment), f"{key} = {_toml(value, indented=True)}"]
+                lines += [*_comments([comment]), *_assignment(key, value)]
         if self._epilogue:
-            lines += ["", *map(_comment, self._epilogue)]
+            lines += ["", *_comments(self._epilogue)]
         return "\n".join(lines) + "\n"
 
 
-def _comment(text: str) -> str:
-    return f"# {printable(text)}".rstrip()
+def _comments(sentences: Sequence[str]) -> Iterator[str]:
+    for sentence in sentences:
+        yield from textwrap.wrap(
+            printable(sentence), _WIDTH, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False
+        )
 
 
-def _toml(value: Value, *, indented: bool = False) -> str:
+def _assignment(key: str, value: Value) -> Iterator[str]:
+    """Yield the lines of a key; a long list of names has one a line, a long list of short words fills its lines."""
+    line = f"{key} = {_toml(value)}"
+    if len(line) <= _WIDTH or not isinstance(value, Sequence) or isinstance(value, str):
+        yield line
+        return
+    yield f"{key} = ["
+    if isinstance(value, tuple):
+        items = ", ".join(map(_toml, value))
+        yield from textwrap.wrap(items, _WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    else:
+        yield from (f"  {_toml(item)}," for item in value)
+    yield "]"
+
+
+def _toml(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -55,11 +74,7 @@ def _toml(value: Value, *, indented: bool = False) -> str:
         return _string(value)
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    items = [_toml(item) for item in value]
-    line = f"[{', '.join(items)}]"
-    if not indented or len(line) < _WIDTH - 20:
-        return line
-    return "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+    return f"[{', '.join(map(_toml, value))}]"
 
 
 def _string(text: str) -> str:

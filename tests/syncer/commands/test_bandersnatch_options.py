@@ -1,0 +1,233 @@
+"""The options of a bandersnatch configuration: each of them ends in exactly one list."""
+
+import configparser
+import tomllib
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirror_syncer.commands.bandersnatch_conf import Conversion, convert
+from mirror_syncer.commands.bandersnatch_conf.findings import Finding, Outcome
+from mirror_syncer.commands.bandersnatch_conf.ini_file import MIRROR_DEFAULTS, IniFile
+from mirror_syncer.commands.bandersnatch_conf.mirror_options import list_mirror_options
+from mirror_syncer.commands.bandersnatch_conf.plugins import READS
+from mirror_syncer.errors import ConfigurationError
+
+law = settings(max_examples=300, deadline=None)
+
+
+def converted(text: str) -> Conversion:
+    """Convert a configuration."""
+    return convert(IniFile(text.encode(), name="bandersnatch.conf"))
+
+
+def finding_of(text: str, subject: str) -> Finding:
+    """Return the one finding about an option or a plug-in."""
+    (finding,) = (finding for finding in converted(text).findings.list_all() if finding.subject == subject)
+    return finding
+
+
+def options_of(text: str) -> list[tuple[str, str]]:
+    """Return each option as Python's own parser finds it, those of [DEFAULT] where they stand."""
+    parser = configparser.RawConfigParser(delimiters="=", default_section="none of the file", strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(text)
+    return [(section, name) for section in parser.sections() for name in parser.options(section)]
+
+
+values = st.sampled_from(
+    [
+        "",
+        "true",
+        "false",
+        "0",
+        "3",
+        "-2",
+        "hash",
+        "ALL",
+        "html",
+        "https://index.example.org",
+        "/srv/x",
+        "1.5 GB",
+        "time",
+    ]
+)
+lists = st.lists(
+    st.sampled_from(
+        [
+            "foo",
+            "Bar_Baz",
+            "foo>=1,<2",
+            "foo==1.0",
+            "qux!=1.*",
+            "foo>2,<1",
+            r".+rc\d+$",
+            "windows",
+            "py2.7",
+            "3.11",
+            "# no",
+        ]
+    ),
+    max_size=4,
+).map(lambda items: "\n    ".join(["", *items]))
+filter_options = st.sampled_from(
+    [(section, name or "any:release_file.packagetype") for reads in READS.values() for section, name in reads]
+    + [("version_range_release_file_metadata", "release_file.requires_python"), ("regex_project_metadata", "search")]
+).filter(lambda option: option[1] != "requirements")  # these are files
+mirror_options = st.sampled_from([("mirror", name) for name in [*list_mirror_options(), *MIRROR_DEFAULTS]])
+strange_options = st.tuples(
+    st.sampled_from(["mirror", "s3", "plugins", "allowlist", "whitelist", "statistics", "DEFAULT"]),
+    st.sampled_from(["keep", "packages", "delete-packages", "region_name", "x:y.z", "Workers", "workers"]),
+)
+plugin_names = st.lists(st.sampled_from([*READS, "all", "whitelist_project", "my_filter"]), max_size=6, unique=True)
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> str:
+    """Return a configuration: known and unknown options with right and wrong values, and some plug-ins."""
+    keys = draw(st.lists(st.one_of(filter_options, mirror_options, strange_options), max_size=12, unique=True))
+    sections: dict[str, dict[str, str]] = {}
+    for section, name in keys:
+        sections.setdefault(section, {})[name] = draw(st.one_of(values, lists))
+    if plugins := draw(plugin_names):
+        sections.setdefault("plugins", {})["enabled"] = "\n    ".join(["", *plugins])
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
+        for section, options in sections.items()
+    )
+
+
+@law
+@given(configurations())
+def test_every_option_ends_in_exactly_one_list(text: str) -> None:
+    """No option of a file is dropped silently: each has one finding, with its line, and so has each unknown plug-in."""
+    try:
+        conversion = converted(text)
+    except ConfigurationError:
+        return  # bandersnatch does not start with it either
+    found = conversion.findings.list_all()
+    subjects = Counter(finding.subject for finding in found)
+    options = [f"[{section}] {name}" for section, name in options_of(text)]
+
+    assert {subject for subject in subjects if not subject.startswith("plug-in ")} == set(options)
+    assert max(subjects.values(), default=1) == 1
+    lines = text.splitlines()
+    for finding in found:
+        assert finding.line is not None
+        name = finding.subject.partition("] ")[2] or "enabled"
+        assert lines[finding.line - 1].startswith(f"{name} ="), "each finding names the line of its option"
+        assert finding.sentence
+        assert bool(finding.settings) == (finding.outcome is Outcome.SETTING)
+    assert {"plug-in whitelist_project", "plug-in my_filter"} & set(subjects) == {
+        f"plug-in {name}" for name in ("whitelist_project", "my_filter") if name in text and "[plugins]" in text
+    }
+
+
+@law
+@given(configurations())
+def test_every_document_is_toml_without_foreign_keys(text: str) -> None:
+    """What is written is TOML, with a key for what ends in the list of mirror.toml."""
+    try:
+        conversion = converted(text)
+    except ConfigurationError:
+        return
+    if conversion.document is None:
+        assert conversion.findings.without_twin(), "the lists say why nothing was written"
+        return
+    tables = tomllib.loads(conversion.document)
+    assert set(tables) <= {"mirror", "machines", "files", "block", "serve"}
+    assert "projects" in tables["mirror"] or tables["mirror"]["scope"] == "everything"
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "setting"),
+    [
+        ("directory = /MIRROR/pypi", Outcome.SETTING, "MIRROR_DATA=/MIRROR"),
+        ("directory = /srv/bandersnatch", Outcome.SETTING, "MIRROR_DATA=/srv/bandersnatch"),
+        ("directory = /pypi", Outcome.SETTING, "MIRROR_DATA=/pypi"),
+        ("directory = /data/py pi's", Outcome.SETTING, r"MIRROR_DATA='/data/py pi\'s'"),
+        ("directory = mirror", Outcome.NO_TWIN, None),
+        ("directory = /", Outcome.NO_TWIN, None),
+        ("master = https://pypi.org", Outcome.NEEDLESS, None),
+        ("master = https://pypi.org/", Outcome.NEEDLESS, None),
+        ("master = https://test.pypi.org", Outcome.SETTING, "MIRROR_UPSTREAM=https://test.pypi.org"),
+        ("proxy =", Outcome.NEEDLESS, None),
+        ("proxy = socks5://10.0.0.1:1080", Outcome.SETTING, "HTTPS_PROXY=socks5://10.0.0.1:1080"),
+        ("workers = 3", Outcome.NEEDLESS, None),
+        ("workers = 10", Outcome.SETTING, "MIRROR_CONNECTIONS=10"),
+        ("json = true", Outcome.POLICY, None),
+        ("json = off", Outcome.NEEDLESS, None),
+        ("storage-backend = filesystem", Outcome.NEEDLESS, None),
+        ("storage-backend = s3", Outcome.NO_TWIN, None),
+        ("release-files = false", Outcome.NO_TWIN, None),
+        ("core-metadata = False", Outcome.NO_TWIN, None),
+        ("simple-format = JSON", Outcome.NEEDLESS, None),
+        ("hash-index = false", Outcome.NEEDLESS, None),
+        ("hash-index = true", Outcome.NO_TWIN, None),
+        ("root_uri = https://files.example.org", Outcome.NO_TWIN, None),
+        ("keep_index_versions = 0", Outcome.NEEDLESS, None),
+        ("keep_index_versions = 2", Outcome.NO_TWIN, None),
+        ("keep-index-versions = 2", Outcome.NEEDLESS, None),
+        ("compare-method = stat", Outcome.NEEDLESS, None),
+        ("digest_name = md5", Outcome.NO_TWIN, None),
+        ("cleanup = true", Outcome.NEEDLESS, None),
+        ("cleanup_todo = true", Outcome.NEEDLESS, None),
+        ("delete_missing_packages = true", Outcome.NEEDLESS, None),
+        ("delete_missing_packages = false", Outcome.NO_TWIN, None),
+        ("stop-on-error = true", Outcome.NO_TWIN, None),
+        ("timeout = 10", Outcome.NEEDLESS, None),
+        ("global-timeout = 36000", Outcome.NO_TWIN, None),
+        ("verifiers = 9", Outcome.NEEDLESS, None),
+        ("download-mirror = https://near.example.org", Outcome.NO_TWIN, None),
+        ("download-mirror-no-fallback = true", Outcome.NEEDLESS, None),
+        ("diff-file = /tmp/{{ mirror_directory }}/new", Outcome.NO_TWIN, None),
+        ("diff-append-epoch = true", Outcome.NEEDLESS, None),
+        ("log-config = /etc/log.conf", Outcome.NO_TWIN, None),
+        ("api-method = xmlrpc", Outcome.NEEDLESS, None),
+        ("storage-filesystem-manage-permissions = false", Outcome.NO_TWIN, None),
+        ("allow-non-https = true", Outcome.NEEDLESS, None),
+        ("delete-packages = true", Outcome.NO_TWIN, None),
+        ("Workers = 4", Outcome.NO_TWIN, None),
+    ],
+)
+def test_option_of_mirror_becomes_setting_or_is_judged(line: str, outcome: Outcome, setting: str | None) -> None:
+    """Each option of [mirror] becomes a setting or a key, needs none, or is listed as without a twin."""
+    finding = finding_of(f"[mirror]\n{line}\n", f"[mirror] {line.partition(' =')[0]}")
+
+    assert finding.outcome is outcome, finding
+    assert finding.settings == (() if setting is None else (setting,))
+
+
+def test_value_from_default_section_counts_as_in_bandersnatch() -> None:
+    """[DEFAULT] gives other sections a value; in [mirror] bandersnatch's own defaults come first."""
+    text = "[DEFAULT]\nkeep = 2\nworkers = 9\nroot = /srv\n[mirror]\ndirectory = %(root)s/pypi\n[latest_release]\n"
+    conversion = converted(f"{text}[plugins]\nenabled = latest_release\n")
+
+    assert conversion.document is not None
+    assert tomllib.loads(conversion.document)["mirror"]["latest"] == 2
+    outcomes = {finding.subject: finding.outcome for finding in conversion.findings.list_all()}
+    assert outcomes["[DEFAULT] keep"] is Outcome.POLICY
+    assert outcomes["[DEFAULT] workers"] is outcomes["[DEFAULT] root"] is Outcome.NEEDLESS
+    assert [finding.settings for finding in conversion.findings.list_all() if finding.settings] == [
+        ("MIRROR_DATA=/srv",)
+    ]
+
+
+def test_option_of_disabled_plugin_is_said_to_have_no_effect() -> None:
+    """bandersnatch ignores the options of a plug-in that is not enabled, and the import says so."""
+    finding = finding_of(
+        "[plugins]\nenabled = regex_project\n[blocklist]\npackages = not a name\n", "[blocklist] packages"
+    )
+
+    assert finding.outcome is Outcome.NEEDLESS
+    assert "no enabled plug-in reads it" in finding.sentence
+
+
+def test_section_of_an_older_bandersnatch_is_named_with_its_new_name() -> None:
+    """A section that bandersnatch renamed is not read there; the import says how it is called now."""
+    finding = finding_of("[whitelist]\npackages = foo\n", "[whitelist] packages")
+
+    assert finding.outcome is Outcome.NO_TWIN
+    assert "[allowlist]" in finding.sentence
