@@ -37,65 +37,73 @@ def options_of(text: str) -> list[tuple[str, str]]:
     return [(section, name) for section in parser.sections() for name in parser.options(section)]
 
 
-values = st.sampled_from(
-    [
-        "",
-        "true",
-        "false",
-        "0",
-        "3",
-        "-2",
-        "hash",
-        "ALL",
-        "html",
-        "https://index.example.org",
-        "/srv/x",
-        "1.5 GB",
-        "time",
-    ]
+def lists_of(*items: str) -> st.SearchStrategy[str]:
+    """Return lists of items as the file has them, one a line."""
+    return st.lists(st.sampled_from(items), max_size=4).map(lambda lines: "\n    ".join(["", *lines]))
+
+
+REQUIREMENTS = lists_of("foo", "Bar_Baz", "foo>=1,<2", "foo==1.0", "qux!=1.*", "foo>2,<1", "bar-baz[x]>=3", "# none")
+PATTERNS = lists_of(
+    r".+rc\d+$", r".+a(lpha)?\d+$", r".+b(eta)?\d+$", r".+dev\d+$", "foo.*", "Foo_.+", "(?i)a|b", "sdist"
 )
-lists = st.lists(
+# Most values are those that an administrator would write; any may stand anywhere.
+VALUES = {
+    "packages": REQUIREMENTS,
+    "releases": PATTERNS,
+    "platforms": lists_of(
+        "windows", "macos", "linux", "py2.7", "py3.8", "win_amd64", "py2", "manylinux1_i686", "cp311"
+    ),
+    "keep": st.sampled_from(["0", "3", "-2", "many"]),
+    "sort_by": st.sampled_from(["version", "time"]),
+    "max_package_size": st.sampled_from(["1.5 GB", "10k", "0", "7777777777", "1 YB", "much"]),
+    "min_versions": st.sampled_from(["0", "2", "many"]),
+    "any:release_file.packagetype": PATTERNS,
+    "none:release_file.filename": PATTERNS,
+    "release_file.requires_python": lists_of("3.11", "3.12.1", "2.6"),
+    "workers": st.sampled_from(["3", "10"]),
+    "directory": st.sampled_from(["/srv/pypi", "/srv/x", "here"]),
+    "master": st.sampled_from(["https://pypi.org", "http://index.example.org/root"]),
+    "proxy": st.sampled_from(["", "http://proxy.example.org:3128", "none"]),
+}
+SWITCHES = [name for name, value in MIRROR_DEFAULTS.items() if value in ("true", "false")]
+anything = st.sampled_from(["", "true", "no", "0", "3", "/srv/x", "foo", "a b", "a %(keep)s", "5%", "["])
+options = st.one_of(
+    st.sampled_from([(section, name) for reads in READS.values() for section, name in reads if name]),
     st.sampled_from(
         [
-            "foo",
-            "Bar_Baz",
-            "foo>=1,<2",
-            "foo==1.0",
-            "qux!=1.*",
-            "foo>2,<1",
-            r".+rc\d+$",
-            "windows",
-            "py2.7",
-            "3.11",
-            "# no",
+            ("version_range_release_file_metadata", "release_file.requires_python"),
+            ("regex_release_file_metadata", "any:release_file.packagetype"),
+            ("regex_release_file_metadata", "none:release_file.filename"),
+            ("regex_release_file_metadata", "search"),
+            ("regex_project_metadata", "not-null:info.classifiers"),
         ]
     ),
-    max_size=4,
-).map(lambda items: "\n    ".join(["", *items]))
-filter_options = st.sampled_from(
-    [(section, name or "any:release_file.packagetype") for reads in READS.values() for section, name in reads]
-    + [("version_range_release_file_metadata", "release_file.requires_python"), ("regex_project_metadata", "search")]
-).filter(lambda option: option[1] != "requirements")  # these are files
-mirror_options = st.sampled_from([("mirror", name) for name in [*list_mirror_options(), *MIRROR_DEFAULTS]])
-strange_options = st.tuples(
-    st.sampled_from(["mirror", "s3", "plugins", "allowlist", "whitelist", "statistics", "DEFAULT"]),
-    st.sampled_from(["keep", "packages", "delete-packages", "region_name", "x:y.z", "Workers", "workers"]),
+    st.sampled_from([("mirror", name) for name in [*list_mirror_options(), *MIRROR_DEFAULTS]]),
+    st.tuples(
+        st.sampled_from(["mirror", "s3", "plugins", "allowlist", "whitelist", "statistics", "DEFAULT"]),
+        st.sampled_from(["keep", "packages", "delete-packages", "region_name", "x:y.z", "Workers", "workers"]),
+    ),
 )
-plugin_names = st.lists(st.sampled_from([*READS, "all", "whitelist_project", "my_filter"]), max_size=6, unique=True)
+# With these alone nothing may be left, or no plug-in is known.
+special_plugins = st.sampled_from(["all", "project_requirements_pinned", "whitelist_project", "my_filter"])
+usual_plugins = st.lists(st.sampled_from(sorted(READS.keys() - {"project_requirements_pinned"})), max_size=6)
 
 
 @st.composite
 def configurations(draw: st.DrawFn) -> str:
     """Return a configuration: known and unknown options with right and wrong values, and some plug-ins."""
-    keys = draw(st.lists(st.one_of(filter_options, mirror_options, strange_options), max_size=12, unique=True))
+    plugins = {*draw(usual_plugins), *(draw(st.lists(special_plugins, max_size=1)) if draw(st.booleans()) else [])}
+    read = {(section, name) for plugin in plugins for section, name in READS.get(plugin, ()) if name}
+    chosen = {*read, *draw(st.lists(options, max_size=8))} - {("allowlist", "requirements")}  # these are files
     sections: dict[str, dict[str, str]] = {}
-    for section, name in keys:
-        sections.setdefault(section, {})[name] = draw(st.one_of(values, lists))
-    if plugins := draw(plugin_names):
-        sections.setdefault("plugins", {})["enabled"] = "\n    ".join(["", *plugins])
+    for section, name in sorted(chosen):
+        usual = VALUES.get(name, st.sampled_from(["true", "false"]) if name in SWITCHES else anything)
+        sections.setdefault(section, {})[name] = draw(usual if draw(st.integers(0, 29)) else anything)
+    if plugins:
+        sections.setdefault("plugins", {})["enabled"] = "\n    ".join(["", *sorted(plugins)])
     return "\n".join(
-        f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
-        for section, options in sections.items()
+        f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in values.items())
+        for section, values in sections.items()
     )
 
 
@@ -109,9 +117,9 @@ def test_every_option_ends_in_exactly_one_list(text: str) -> None:
         return  # bandersnatch does not start with it either
     found = conversion.findings.list_all()
     subjects = Counter(finding.subject for finding in found)
-    options = [f"[{section}] {name}" for section, name in options_of(text)]
+    expected = {f"[{section}] {name}" for section, name in options_of(text)}
 
-    assert {subject for subject in subjects if not subject.startswith("plug-in ")} == set(options)
+    assert {subject for subject in subjects if not subject.startswith("plug-in ")} == expected
     assert max(subjects.values(), default=1) == 1
     lines = text.splitlines()
     for finding in found:

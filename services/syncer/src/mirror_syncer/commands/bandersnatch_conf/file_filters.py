@@ -60,11 +60,12 @@ class FileFilters:
             return
         kept, used = set(_KINDS), list[str]()
         for name in self._file.names(section):
-            patterns = self._patterns(section, name)
-            path = name.rpartition(":")[2]
             if name == _SEARCH:
                 self._findings.record(section, name, Outcome.NEEDLESS, "the patterns of its section were read so")
-            elif path == _PACKAGE_TYPE and patterns:
+                continue
+            patterns = self._patterns(section, name)
+            path = name.rpartition(":")[2]
+            if path == _PACKAGE_TYPE and patterns:
                 kept &= {kind for kind in _KINDS if self._matches(section, name, patterns, kind)}
                 used.append(name)
             else:
@@ -101,10 +102,10 @@ class FileFilters:
         if section not in self._plugins:
             return
         for name in self._file.names(section):
-            self._patterns(section, name)
             if name == _SEARCH:
                 self._findings.record(section, name, Outcome.NEEDLESS, "says how to read the patterns of its section")
             else:
+                self._patterns(section, name)
                 self._findings.record(section, name, Outcome.NO_TWIN, remedy_for(name.rpartition(":")[2]))
 
     def _convert_size(self, *, matters: bool) -> None:

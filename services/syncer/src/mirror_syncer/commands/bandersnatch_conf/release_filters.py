@@ -2,9 +2,8 @@
 
 import re
 
-from packaging.utils import NormalizedName
+from packaging.utils import canonicalize_name
 
-from mirror_contract import parse_project_name
 from mirror_syncer.commands.bandersnatch_conf.findings import Findings, Outcome
 from mirror_syncer.commands.bandersnatch_conf.ini_file import IniFile
 from mirror_syncer.commands.bandersnatch_conf.plugins import EnabledPlugins
@@ -83,7 +82,7 @@ class ReleaseFilters:
     def _convert_prereleases(self) -> None:
         filtered = "prerelease_release" in self._plugins
         items = self._file.items("filter_prerelease", "packages") if filtered else []
-        names = {self._parse_name(item) for item in items}
+        names = set(map(canonicalize_name, items))  # bandersnatch ignores what is no name
         selected = {line.versions.name for line in self._lists.lines if not line.pinned}
         covers_all = not names or (not self._lists.selects_everything and selected <= names)
         by_pattern = _PRERELEASES.issubset(self._lists.release_patterns)
@@ -105,12 +104,6 @@ class ReleaseFilters:
             outcome = Outcome.NO_TWIN
             sentence = "prereleases holds for all projects alike; set [files] prereleases = false if that is right"
         self._findings.record("filter_prerelease", "packages", outcome, sentence)
-
-    def _parse_name(self, item: str) -> NormalizedName:
-        try:
-            return parse_project_name(item)
-        except ValueError as error:
-            raise self._file.wrong("filter_prerelease", "packages", f"{item!r} is not a project name") from error
 
     def _record_patterns(self) -> None:
         patterns = self._lists.release_patterns
