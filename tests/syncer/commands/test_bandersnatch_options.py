@@ -1,8 +1,10 @@
 """The options of a bandersnatch configuration: each of them ends in exactly one list."""
 
 import configparser
+import re
 import tomllib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from mirror_syncer.commands.bandersnatch_conf.mirror_options import list_mirror_
 from mirror_syncer.commands.bandersnatch_conf.plugins import READS
 from mirror_syncer.errors import ConfigurationError
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "from-bandersnatch.md"
 law = settings(max_examples=300, deadline=None)
 
 
@@ -239,3 +242,11 @@ def test_section_of_an_older_bandersnatch_is_named_with_its_new_name() -> None:
 
     assert finding.outcome is Outcome.NO_TWIN
     assert "[allowlist]" in finding.sentence
+
+
+def test_documentation_names_every_filter_and_option() -> None:
+    """docs/from-bandersnatch.md has each filter and each option of bandersnatch in one of its tables."""
+    tables = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    named = {name for line in tables for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+    assert named >= {*READS, *list_mirror_options(), *MIRROR_DEFAULTS}

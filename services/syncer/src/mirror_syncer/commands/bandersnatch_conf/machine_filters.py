@@ -18,9 +18,17 @@ _PLATFORMS = {
     "freebsd": (),  # no wheel of it is on PyPI, and [machines] cannot name it
 }
 _SYSTEMS = {"windows": "windows", "win": "windows", "macos": "macos", "macosx": "macos"}
-_WINDOWS_TAGS = {"win_amd64": "windows-amd64", "win_arm64": "windows-arm64", "-win32": "windows-x86"}
-# What else bandersnatch knows: tags of installers, and tags of which [machines] knows only all together.
-_OTHER_TAGS = re.compile(r"\.win32|win-(?:amd|arm)64|linux[-_]\w+|manylinux\d+_\w+|-manylinux_|musllinux|py2|py3")
+# Of wheels, and of installers.
+_WINDOWS_TAGS = {
+    "win_amd64": "windows-amd64",
+    "win-amd64": "windows-amd64",
+    "win_arm64": "windows-arm64",
+    "win-arm64": "windows-arm64",
+    "-win32": "windows-x86",
+    ".win32": "windows-x86",
+}
+# What else bandersnatch knows: tags of which [machines] knows only all together.
+_OTHER_TAGS = re.compile(r"linux[-_]\w+|manylinux\d+_\w+|-manylinux_|musllinux|py2|py3")
 _PYTHON = re.compile(r"py(\d)\.(\d+)")
 _NEWEST_MINOR = 14  # of the Pythons that bandersnatch knows
 _MINORS = range(3, _NEWEST_MINOR + 1)  # wheels exist since Python 3.3
@@ -117,6 +125,8 @@ class MachineFilters:
             known -= _PLATFORMS.keys()
             unknown.append("every system")
         parts = ["[machines] names what remains; add new Pythons and platforms there"] if known else []
+        if known & _WINDOWS_TAGS.keys():
+            parts.append("a tag of Windows leaves out wheels and installers alike")
         if unknown:
             parts.append(f"{', '.join(unknown)}: [machines] names whole Pythons and platforms; name those you have")
         if ignored:
