@@ -8,12 +8,12 @@ from mirror_syncer.commands.bandersnatch_conf.findings import Findings, Outcome
 from mirror_syncer.commands.bandersnatch_conf.ini_file import IniFile
 from mirror_syncer.commands.bandersnatch_conf.plugins import EnabledPlugins
 from mirror_syncer.commands.bandersnatch_conf.policy_document import PolicyDocument
-from mirror_syncer.commands.bandersnatch_conf.project_lists import ProjectLists
+from mirror_syncer.commands.bandersnatch_conf.project_lists import ProjectLine, ProjectLists
 from mirror_syncer.commands.bandersnatch_conf.requirement_lines import NamedVersions
 
 # The patterns of prerelease_release; in [filter_regex] releases they mean the same.
 _PRERELEASES = frozenset({r".+rc\d+$", r".+a(lpha)?\d+$", r".+b(eta)?\d+$", r".+dev\d+$"})
-_OFF = "[files] prereleases = false; they stay where a project has nothing else"
+_OFF = "[files] prereleases = false; they stay where a project has nothing else, or a line names one"
 
 
 class ReleaseFilters:
@@ -34,8 +34,12 @@ class ReleaseFilters:
     @property
     def latest_of_lines(self) -> int | None:
         """The ``latest`` that each line needs of its own, because bandersnatch keeps all releases of another line."""
-        exempt = any(line.pinned and not _is_one_version(line.versions) for line in self._lists.lines)
-        return self._latest if exempt else None
+        return self._latest if self._ranges_of_pins else None
+
+    @property
+    def _ranges_of_pins(self) -> list[ProjectLine]:
+        """The lines of requirement files that admit more than one version."""
+        return [line for line in self._lists.lines if line.pinned and not _is_one_version(line.versions)]
 
     @property
     def _keep(self) -> int:
@@ -67,7 +71,7 @@ class ReleaseFilters:
         outcome, sentence = Outcome.NEEDLESS, "keeps all releases"
         if latest:
             outcome = Outcome.POLICY
-            sentence = "latest; it does not count pre-releases and yanked releases, which bandersnatch counts"
+            sentence = "latest; it counts final releases that all other filters leave, where bandersnatch counts all"
         elif self._keep:
             outcome = Outcome.NO_TWIN
             sentence = "drops the oldest releases; latest keeps the newest: write how many into [mirror] latest"
@@ -89,14 +93,21 @@ class ReleaseFilters:
         if (filtered and covers_all) or by_pattern:
             comment = "prerelease_release" if filtered and covers_all else "[filter_regex] releases"
             self._document.set("files", "prereleases", value=False, comment=comment)
-        elif not self._lists.selects_everything:
+        elif self._latest or not self._lists.selects_everything:
             comment = "bandersnatch mirrors pre-releases, too."
             self._document.set("files", "prereleases", value=True, comment=comment)
         if not filtered:
             return
+        pinned = [
+            str(line.versions) for line in self._lists.lines if line.pinned and not _is_one_version(line.versions)
+        ]
         outcome, sentence = Outcome.POLICY, _OFF
         if not covers_all:
             outcome, sentence = Outcome.NEEDLESS, "filters only the projects of [filter_prerelease] packages"
+        elif pinned:
+            # bandersnatch filters nothing that requirement files pin; there is no such exception here.
+            outcome = Outcome.NO_TWIN
+            sentence = f"{_OFF}; name those of {', '.join(pinned)} that you need"
         self._findings.record_plugin("prerelease_release", outcome, sentence)
         if not names:
             outcome, sentence = Outcome.NEEDLESS, "names no project, so pre-releases of all are filtered"
@@ -105,13 +116,21 @@ class ReleaseFilters:
             sentence = "prereleases holds for all projects alike; set [files] prereleases = false if that is right"
         self._findings.record("filter_prerelease", "packages", outcome, sentence)
 
+    def _judge_switch(self) -> tuple[Outcome, str]:
+        """Return what ``prereleases = false`` is for the selected projects."""
+        ranges = [str(line.versions) for line in self._ranges_of_pins]
+        if not ranges:
+            return Outcome.POLICY, _OFF
+        # bandersnatch filters nothing that requirement files pin; there is no such exception here.
+        return Outcome.NO_TWIN, f"{_OFF}; name the pre-releases of {', '.join(ranges)} that you need"
+
     def _record_patterns(self) -> None:
         patterns = self._lists.release_patterns
         others = [pattern for pattern in patterns if pattern not in _PRERELEASES]
         if not patterns:
             outcome, sentence = Outcome.NEEDLESS, "has no pattern"
         elif not others and _PRERELEASES.issubset(patterns):
-            outcome, sentence = Outcome.POLICY, _OFF
+            outcome, sentence = self._judge_switch()
         else:
             outcome = Outcome.NO_TWIN
             sentence = (
