@@ -376,41 +376,6 @@ CASES = {
     ),
 }
 
-# Their mirror.toml has keys that the policy does not read yet.
-COMING = {
-    "projects",
-    "projects with versions that do not count",
-    "projects with versions",
-    "versions without the filter of projects",
-    "versions that contradict each other",
-    "blocked projects",
-    "blocked versions",
-    "blocked versions alone",
-    "allowed and blocked",
-    "requirement files",
-    "pinned requirement files",
-    "pins and the newest",
-    "pins and blocked versions",
-    "allowlist and requirement files",
-    "patterns for names",
-    "patterns for selected names",
-    "pre-releases",
-    "pre-releases of the selected projects",
-    "pre-releases by patterns",
-    "the newest",
-    "the newest two of all projects",
-    "platforms",
-    "linux",
-    "a tag of Windows",
-    "Pythons",
-    "kinds of files",
-    "kinds of files to leave out",
-    "kinds of files by a search",
-    "requires-python",
-    "size",
-    "size with exempt projects only",
-}
-
 
 def page_of(project: str) -> Page:
     """Return the page of a project of the index."""
@@ -436,7 +401,7 @@ def files_kept(document: str) -> set[str]:
     kept = set()
     for project in INDEX:
         page = page_of(project)
-        if (wanted := policy.selection(page.name)) is not None:
+        if (wanted := policy.project(page.name)) is not None:
             kept |= {str(file.filename) for file in decide(page, None, wanted, now=NOW).keep}
     return kept
 
@@ -455,7 +420,7 @@ def converted(case: Case, directory: Path) -> Conversion:
     return convert(IniFile(configuration(case).encode(), name="bandersnatch.conf"))
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in COMING])
+@pytest.mark.parametrize("name", CASES)
 def test_import_selects_the_files_that_bandersnatch_selects(name: str, in_directory: Path) -> None:
     """The mirror.toml of an import keeps the files that bandersnatch keeps, and nothing lacks a twin."""
     conversion = converted(CASES[name], in_directory)

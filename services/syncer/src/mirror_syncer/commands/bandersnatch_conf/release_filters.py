@@ -98,16 +98,9 @@ class ReleaseFilters:
             self._document.set("files", "prereleases", value=True, comment=comment)
         if not filtered:
             return
-        pinned = [
-            str(line.versions) for line in self._lists.lines if line.pinned and not _is_one_version(line.versions)
-        ]
-        outcome, sentence = Outcome.POLICY, _OFF
+        outcome, sentence = self._judge_switch()
         if not covers_all:
             outcome, sentence = Outcome.NEEDLESS, "filters only the projects of [filter_prerelease] packages"
-        elif pinned:
-            # bandersnatch filters nothing that requirement files pin; there is no such exception here.
-            outcome = Outcome.NO_TWIN
-            sentence = f"{_OFF}; name those of {', '.join(pinned)} that you need"
         self._findings.record_plugin("prerelease_release", outcome, sentence)
         if not names:
             outcome, sentence = Outcome.NEEDLESS, "names no project, so pre-releases of all are filtered"
