@@ -496,6 +496,16 @@ def test_pinned_range_keeps_all_its_releases_beside_latest(in_directory: Path) -
     assert tomllib.loads(conversion.document)["mirror"] == {"projects": ["stable<2", {"name": "tf", "latest": 3}]}
 
 
+def test_latest_keeps_the_releases_that_bandersnatch_counts(in_directory: Path) -> None:
+    """bandersnatch's newest two may be pre-releases; they are mirrored beside the newest two final releases."""
+    conversion = converted(Case("latest_release\n[latest_release]\nkeep = 2\n", ""), in_directory)
+
+    assert conversion.document is not None
+    kept = files_kept(conversion.document)
+    assert kept >= {*file_names("plain", "2.0"), *file_names("plain", "2.1rc1"), *file_names("stable", "1.1")}
+    assert not kept & {*file_names("plain", "1.0"), *file_names("plain", "2.0a1"), *file_names("stable", "1.0")}
+
+
 def test_names_that_other_filters_leave_out_are_listed(in_directory: Path) -> None:
     """Where two filters name projects, the import says which names do not stand in both."""
     filters = "allowlist_project project_requirements\n[allowlist]\npackages =\n  stable\n  tf\nrequirements = r.txt\n"

@@ -226,6 +226,13 @@ def test_value_from_default_section_counts_as_in_bandersnatch() -> None:
     ]
 
 
+def test_file_from_windows_has_the_same_lines() -> None:
+    """A byte order mark, Windows' line ends and a form feed within a comment change neither options nor lines."""
+    text = "\ufeff[mirror]\r\n; by \f hand\r\nworkers = 7\r\n"
+
+    assert str(finding_of(text, "[mirror] workers")).startswith("line 3, [mirror] workers: ")
+
+
 def test_option_of_disabled_plugin_is_said_to_have_no_effect() -> None:
     """bandersnatch ignores the options of a plug-in that is not enabled, and the import says so."""
     finding = finding_of(

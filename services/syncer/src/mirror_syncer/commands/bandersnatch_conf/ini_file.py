@@ -1,6 +1,7 @@
 """A configuration file of bandersnatch, read by the rules by which bandersnatch reads it."""
 
 import configparser
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class _LocatingParser(_Parser):
         self.read_file(self._numbered(text), source=name)
 
     def _numbered(self, text: str) -> Iterator[str]:
-        for self._line, line in enumerate(text.splitlines(keepends=True), start=1):
+        for self._line, line in enumerate(_lines(text), start=1):
             if header := _HEADER.match(line):
                 self._section = header["name"]
             yield line
@@ -108,7 +109,7 @@ class IniFile:
         located, self._parser = _LocatingParser(), _Parser(default_section=DEFAULT_SECTION)
         try:
             self._parser.read_dict({"mirror": MIRROR_DEFAULTS})
-            self._parser.read_file(text.splitlines(keepends=True), source=name)
+            self._parser.read_file(_lines(text), source=name)
             located.read_text(text, name=name)
         except configparser.Error as error:
             raise self._error(_line_of(error), _reason_of(error)) from error
@@ -184,6 +185,11 @@ class IniFile:
 
     def _error(self, line: int | None, reason: str) -> ConfigurationError:
         return ConfigurationError(self.name, [f"line {line}: {reason}" if line else reason])
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a file with any line ends; unlike splitlines, by line ends alone."""
+    return iter(io.StringIO(text, newline=None))
 
 
 def _line_of(error: configparser.Error) -> int | None:
