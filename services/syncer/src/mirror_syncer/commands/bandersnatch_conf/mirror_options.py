@@ -15,7 +15,7 @@ from mirror_syncer.upstream.http.proxies import Proxy
 _SECTION = "mirror"
 _PLAIN = re.compile(r"[\w./:@%+,~=\[\]-]+")
 _MAX_CONNECTIONS = 100
-_NETRC = "its user and password belong into the file of MIRROR_UPSTREAM_NETRC"
+_NETRC = "put its user and password into the file of MIRROR_UPSTREAM_NETRC"
 _NO_BUCKET = "files lie on a file system, not in a bucket; mount one at MIRROR_DATA"
 
 
@@ -138,7 +138,7 @@ class MirrorOptions:
         usual = MIRROR_DEFAULTS.get(name, "0")
         if name in _SWITCHES:
             return self._file.boolean(_SECTION, name) == (usual == "true")
-        return (self._file.value(_SECTION, name) or "").strip() == usual
+        return (self._file.value(_SECTION, name) or "").strip().lower() == usual.lower()
 
     @property
     def _backend(self) -> str:
