@@ -52,17 +52,26 @@ def pushed_out(releases: Sequence[Release], count: int, *, min_age: int) -> Iter
         min_age: seconds after its upload at which a release appears.
     """
     earliest: dict[int, list[int]] = {}  # by client: the negative times of the first ``count`` releases, as a heap
-    for release in releases:
-        heaps = [earliest.setdefault(client, []) for client in _bits(release.clients)]
-        if heaps and all(len(heap) == count for heap in heaps):
-            yield release, max(-heap[0] for heap in heaps)
-        uploaded = release.uploaded
-        time = int(datetime.fromisoformat(uploaded).timestamp()) + min_age if uploaded else 0
+    for group in _by_public_version(releases):
+        heaps = [earliest.setdefault(client, []) for client in _bits(reduce(or_, (one.clients for one in group)))]
+        for release in group:
+            own = [earliest[client] for client in _bits(release.clients)]
+            if own and all(len(heap) == count for heap in own):
+                yield release, max(-heap[0] for heap in own)
+        time = first_appearance(group, min_age=min_age)
         for heap in heaps:
             if len(heap) < count:
                 heapq.heappush(heap, -time)
             else:
                 heapq.heappushpop(heap, -time)
+
+
+def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
+    """Return when the first of some releases appeared; one without upload times was here from the beginning."""
+    times = [release.uploaded for release in releases if release.clients]
+    if not times or None in times:
+        return 0
+    return int(datetime.fromisoformat(min(filter(None, times))).timestamp()) + min_age
 
 
 def _bits(mask: int) -> Iterator[int]:
