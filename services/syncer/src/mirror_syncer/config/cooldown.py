@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.version import Version
 
@@ -96,6 +97,7 @@ class Cooldown:
                 yield Hold(file, first.until, f"it waits for the wheel {first.file.filename}: {first.reason}")
 
 
+@lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
     """Return the whole second in the form of an upload time."""
     try:

@@ -108,7 +108,7 @@ class _Screener:
             return
         for release in self._releases:
             version = release.version
-            because = version and next((one.reason for one in blocks if one.affects(version, str(version))), None)
+            because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
             for file, _ in release.candidates:
                 reason = because or self._blocked_because(file, hashes, unversioned=version is None)
                 if reason is not None:
@@ -233,11 +233,11 @@ class _Screener:
             self._keep_prereleases(admitted, since=first_appearance(finals, min_age=self._min_age))
         if rule.latest is None:
             return series[-1]
-        chosen = [release for releases in series for release in newest(releases, rule.latest)]
+        chosen = {release for releases in series for release in newest(releases, rule.latest)}
         for releases in series if keeps_superseded else ():
-            for release, since in pushed_out(releases, rule.latest, min_age=self._min_age):
-                if release not in chosen:
-                    self._keep_superseded(release, since)
+            others = {release for release in releases if release not in chosen and self._is_published(release)}
+            for release, since in pushed_out(releases, rule.latest, min_age=self._min_age, of=others):
+                self._keep_superseded(release, since)
         return chosen
 
     def _keep_prereleases(self, releases: Iterable[Release], *, since: int) -> None:
@@ -245,6 +245,9 @@ class _Screener:
         for release in releases:
             if _is_prerelease(release):
                 self._keep_superseded(release, since)
+
+    def _is_published(self, release: Release) -> bool:
+        return any(names(self._published, file) for file, _ in release.candidates)
 
     def _keep_superseded(self, release: Release, since: int) -> None:
         """Keep the published files of a release that newer ones pushed out lately: last month's lock needs them."""
