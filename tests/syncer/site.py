@@ -247,5 +247,6 @@ class Site:
 
     def temporaries(self) -> Iterator[Path]:
         """Yield the files that must not be left behind."""
-        yield from (path for path in self.web.rglob(".*") if path.name != ".gone")  # marks stay: see volume/vacancy.py
+        # Tombstones and markers stay: see volume/tombstones.py and volume/held_markers.py.
+        yield from (path for path in self.web.rglob(".*") if path.name not in (".gone", ".held"))
         yield from (self.data / "pypi" / ".staging").iterdir()

@@ -14,6 +14,7 @@ from mirror_syncer.volume.directories import has_symlinked_parent, make_director
 from mirror_syncer.volume.disk import explain_disk_errors, is_absent, unlink
 from mirror_syncer.volume.durability import Durability
 from mirror_syncer.volume.free_space import FreeSpace
+from mirror_syncer.volume.held_markers import hold, release
 from mirror_syncer.volume.incoming import AnyIncoming, BufferedIncoming, Incoming, store
 from mirror_syncer.volume.legacy_json import (
     StagedDocument,
@@ -162,6 +163,31 @@ class Tree(View):
         if file_size(aside) is not None and not os.path.lexists(target):
             with explain_disk_errors():
                 self._move(self._withdrawn, self.web, place)
+
+    # Held files
+
+    @explain_disk_errors()
+    def hold(self, place: PackagePath, text: str, *, address: str | None) -> bool:
+        """
+        Have nginx answer 403 with a text for the URLs of a held or blocked file, whether or not the file is there.
+
+        The next ``sync`` makes it durable. The catalog must claim the place first, so that no other content gets it.
+
+        Args:
+            text: the reason, and the date of its end; see ``held_markers.marker_text``.
+            address: the content's blake2b-256 if it is known, for a copy in an adopted tree.
+
+        Returns:
+            Whether anything changed.
+        """
+        if len(place.rpartition("/")[2].encode()) > self.name_max:
+            return False  # the file system cannot have such a name, so nginx cannot serve the file either
+        return hold(self.web, place, text, address=address, staging=self._staging, durability=self.durability)
+
+    @explain_disk_errors()
+    def release(self, place: PackagePath, *, address: str | None) -> None:
+        """End the answer of ``hold``, before the page that names the file becomes visible; ``address`` as there."""
+        release(self.web, place, address=address, durability=self.durability)
 
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:
         if has_symlinked_parent(source, place):

@@ -13,6 +13,7 @@ from mirror_syncer.model.digests import OtherDigest
 from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, Sha256, metadata_name
 from mirror_syncer.volume.disk import explain_disk_errors, is_absent
 from mirror_syncer.volume.hashing import file_digest, file_other_digest, gzip_content_digest, hash_in_pieces, read_file
+from mirror_syncer.volume.held_markers import held_at_short_paths, held_text
 from mirror_syncer.volume.pages import NAMES, pages_digest
 
 
@@ -106,6 +107,16 @@ class View:
             if is_absent(error):
                 return None
             raise
+
+    @explain_disk_errors(cannot_be="read")
+    def held_text(self, place: PackagePath) -> str | None:
+        """Return the text with which nginx refuses the file at a place, or None if it serves the file."""
+        return held_text(self.web, place)
+
+    def held_at_short_paths(self, digits: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Yield the names in ``packages/<digits>/.held/``, as in ``held_markers.held_at_short_paths``."""
+        with explain_disk_errors(self.web / "packages" / digits / ".held", cannot_be="read"):
+            yield from held_at_short_paths(self.web, digits)
 
     # Pages
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingError
 from mirror_syncer.model.generation import Generation
+from mirror_syncer.volume import held_markers
 from mirror_syncer.volume.ballast import trim_ballast
 from mirror_syncer.volume.case_check import check_case_sensitivity
 from mirror_syncer.volume.directories import check_no_symlinks, check_writable
@@ -172,10 +173,11 @@ class Volume(Tree):
 
     @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
-        """Remove staged downloads that were not resumed for a week, and a temporary generation file left by a crash."""
+        """Remove staged downloads that were not resumed for a week, and other temporaries that a crash left."""
         with suppress(OSError):
             unlink(self._staging / _STAGED_GENERATION)
         for path in self._staging.iterdir():
             with suppress(OSError):  # the next start tries again
-                if path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS:
+                abandoned = path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS
+                if abandoned or path.name.startswith(held_markers.TEMPORARY_PREFIX):
                     path.unlink()
