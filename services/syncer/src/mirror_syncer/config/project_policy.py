@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from mirror_syncer.config.age import Age, Exemption
 from mirror_syncer.config.block import Blocking
@@ -61,8 +62,13 @@ def fingerprint(policy: ProjectPolicy, *, legacy_json: bool) -> str:
     """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
     rules = sorted(map(stable_text, policy.selection.rules))
     rest = [sorted(map(stable_text, part)) for part in (policy.exemptions, policy.blocks, policy.pins)]
-    told = (rules, stable_text(policy.rules), rest, legacy_json)
+    told = (rules, _rules_text(policy.rules), rest, legacy_json)
     return f"{PAGE_FORMAT}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=4)  # the same for all projects of a sync, and the greater part of a fingerprint's time
+def _rules_text(rules: Rules) -> str:
+    return stable_text(rules)
 
 
 def is_this_format(by: str | None) -> bool:
