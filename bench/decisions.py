@@ -5,7 +5,7 @@ import time
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Selection, VersionRule, decide
+from mirror_syncer.config import ProjectPolicy, Selection, VersionRule, decide
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, PublishedPage
 
@@ -28,7 +28,7 @@ def main() -> None:
     for line, selection in _SELECTIONS.items():
         for state, before in (("new", None), ("published", published)):
             began = time.process_time()
-            decide(page, before, selection, now=0)
+            decide(page, before, ProjectPolicy(selection), now=0)
             rate = _FILES / (time.process_time() - began)
             print(f"{line:10} {state:9} {rate:12,.0f} files a second")  # noqa: T201
 

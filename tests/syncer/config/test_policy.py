@@ -1,6 +1,7 @@
 """mirror.toml is accepted or refused as a whole, with every problem and its remedy."""
 
 import codecs
+import functools
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Policy, Selection, Serve, VersionRule, fingerprint, read_policy
+from mirror_syncer.config import Policy, ProjectPolicy, Selection, Serve, VersionRule, fingerprint, read_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
 
@@ -57,20 +58,22 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
     assert read.serve == Serve(legacy_json=True)
     assert list(read.projects) == ["zope-interface", "requests"]
-    selection = read.selection(NormalizedName("requests"))
-    assert selection == Selection("requests >= 2.31, != 2.32.0", (VersionRule(SpecifierSet("!=2.32.0,>=2.31"), 3),))
-    assert read.selection(NormalizedName("six")) is None
+    requests = read.project(NormalizedName("requests"))
+    rule = VersionRule(SpecifierSet("!=2.32.0,>=2.31"), 3, prereleases=False)
+    assert requests is not None
+    assert requests.selection == Selection("requests >= 2.31, != 2.32.0", (rule,))
+    assert read.project(NormalizedName("six")) is None
     assert (read.removal.grace, read.removal.guard) == (timedelta(minutes=90), 0.025)
 
 
 def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
     """Scope everything selects each name; a project without a line gets `latest`, and no line is needed."""
     read = policy(tmp_path, '[mirror]\nscope = "everything"\nlatest = 2\nprojects = ["django>=5"]')
-    django, other = read.selection(NormalizedName("django")), read.selection(NormalizedName("anything"))
+    django, other = read.project(NormalizedName("django")), read.project(NormalizedName("anything"))
     assert django is not None
     assert other is not None
-    assert django.rules == (VersionRule(SpecifierSet(">=5"), 2),)
-    assert other.rules == (VersionRule(SpecifierSet(), 2),)
+    assert django.selection.rules == (VersionRule(SpecifierSet(">=5"), 2),)
+    assert other.selection.rules == (VersionRule(SpecifierSet(), 2),)
     assert policy(tmp_path, '[mirror]\nscope = "everything"').projects == {}
 
 
@@ -78,10 +81,10 @@ def test_scope_everything_selects_every_name(tmp_path: Path) -> None:
 def test_two_lines_for_one_project_are_a_union(tmp_path: Path) -> None:
     """Two lines for one project select the releases of both; a repeated line counts once."""
     read = policy(tmp_path, '[mirror]\nprojects = ["foo==1.1", "Foo == 2.0", "foo==2.0", "six", "SIX"]')
-    foo, six = read.selection(NormalizedName("foo")), read.selection(NormalizedName("six"))
-    each = (VersionRule(SpecifierSet("==1.1"), None), VersionRule(SpecifierSet("==2.0"), None))
+    foo, six = read.projects[NormalizedName("foo")], read.projects[NormalizedName("six")]
+    each = tuple(VersionRule(SpecifierSet(version), None, prereleases=False) for version in ("==1.1", "==2.0"))
     assert foo == Selection("foo==1.1 or Foo == 2.0", each)
-    assert six == Selection("six", (VersionRule(SpecifierSet(), None),))
+    assert six == Selection("six", (VersionRule(SpecifierSet(), None, prereleases=False),))
 
 
 def test_line_with_its_own_latest_overrides_the_default(tmp_path: Path) -> None:
@@ -101,8 +104,9 @@ def test_line_with_its_own_latest_overrides_the_default(tmp_path: Path) -> None:
         """,
     )
     dateutil, numpy = (read.projects[NormalizedName(name)].rules for name in ("python-dateutil", "numpy"))
-    assert dateutil == (VersionRule(SpecifierSet(), 3), VersionRule(SpecifierSet("==2.9.0.post0"), 3))
-    assert numpy == (VersionRule(SpecifierSet(), 5), VersionRule(SpecifierSet("<2"), 1))
+    finals = functools.partial(VersionRule, prereleases=False)
+    assert dateutil == (finals(SpecifierSet(), 3), finals(SpecifierSet("==2.9.0.post0"), 3))
+    assert numpy == (finals(SpecifierSet(), 5), finals(SpecifierSet("<2"), 1))
     assert read.projects[NormalizedName("numpy")].line == "numpy, latest = 5 or numpy<2, latest = 1"
 
 
@@ -214,7 +218,10 @@ def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> 
             "removal.guard = 0.01: must be a share of all projects",
         ),
         ('[mirror]\nprojects = ["six"]\n[sieve]', "line 3: sieve is not a key of mirror.toml; did you mean serve?"),
-        ('[mirror]\nprojects = ["six"]\n[other]', "other is not a key of mirror.toml; known: mirror, removal, serve"),
+        (
+            '[mirror]\nprojects = ["six"]\n[other]',
+            "known: age, block, dependencies, files, machines, mirror, removal, serve",
+        ),
         ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: must be true or false"),
         ('[mirror]\nprojects = ["six"', "line 2: is not TOML: Unclosed array"),
         ("[mirror]\nlatest = 1\nlatest = 2", "line 3: is not TOML: "),
@@ -288,24 +295,28 @@ def test_fingerprint_changes_only_with_the_selected_files() -> None:
 
     def of(specifier: str, latest: int | None = None, line: str = "", *, legacy_json: bool = False) -> str:
         selection = Selection(line, (VersionRule(SpecifierSet(specifier), latest),))
-        return fingerprint(selection, serve=Serve(legacy_json=legacy_json))
+        return fingerprint(ProjectPolicy(selection), legacy_json=legacy_json)
 
     assert of(">=1,<2,!=1.5") == of("!=1.5, <2, >=1", line="Six")
     assert len({of(""), of(">=1"), of("", 3), of("", 30), of(">=1", 3)}) == 5
     both = [VersionRule(SpecifierSet("==1"), None), VersionRule(SpecifierSet("==2"), 3)]
-    one, other = (Selection("", tuple(rules)) for rules in (both, both[::-1]))
-    assert fingerprint(one, serve=Serve()) == fingerprint(other, serve=Serve()) != of("==1")
+    one, other = (ProjectPolicy(Selection("", tuple(rules))) for rules in (both, both[::-1]))
+    assert fingerprint(one, legacy_json=False) == fingerprint(other, legacy_json=False) != of("==1")
     assert of("", legacy_json=True) != of(""), "or a page that did not change would hide what else is published"
 
 
 def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     """A process with another hash seed computes the same fingerprint and digest."""
-    (tmp_path / "mirror.toml").write_text('[mirror]\nprojects = ["six>=1,<2,!=1.5,!=1.6", "idna"]')
+    (tmp_path / "mirror.toml").write_text(
+        '[mirror]\nprojects = ["six>=1,<2,!=1.5,!=1.6", "idna"]\n[files]\nkinds = ["wheel", "sdist", "egg"]\n'
+        f'[block]\nhashes = ["sha256:{"a" * 64}", "sha256:{"b" * 64}", "sha256:{"c" * 64}"]\n'
+        'projects = ["evil", "acme-*", "idna==1"]\n[age]\nmin = "7d"\nexempt = ["six", "idna>2"]\n'
+    )
     told = (
         "import sys, pathlib; from mirror_syncer.config import PolicySource, fingerprint;"
         "path = pathlib.Path(sys.argv[1]); source = PolicySource(path, state=path.parent);"
         "policy = source.current;"
-        "print(source.digest, *(fingerprint(one, serve=policy.serve) for one in policy.projects.values()))"
+        "print(source.digest, *(fingerprint(policy.project(name), legacy_json=False) for name in policy.projects))"
     )
     said = {
         subprocess.run(

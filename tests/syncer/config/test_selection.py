@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -12,18 +11,18 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import parse_version, read_version
-from mirror_syncer.config import Selection, VersionRule
+from mirror_syncer.config import ProjectPolicy, Selection, VersionRule
+from mirror_syncer.config.screening import Screening, screen
+from mirror_syncer.model.names import Filename, Sha256
+from mirror_syncer.model.page import File
 
 law = settings(max_examples=80)
 FOO = NormalizedName("foo")
 
 
-@dataclass(frozen=True)
-class Named:
-    """A file with the fields that a selection reads."""
-
-    filename: str
-    yanked: bool = False
+def named(filename: str, yanked: bool = False) -> File:  # noqa: FBT001, FBT002 - drawn
+    """Return a file with the fields that a selection reads."""
+    return File(Filename(filename), url="", sha256=Sha256("0" * 64), yanked=yanked)
 
 
 versions = st.from_regex(re.compile(r"[0-3]\.[0-9](\.[0-2])?((a|rc)[1-2])?(\.post1)?(\.dev1)?"), fullmatch=True)
@@ -37,34 +36,39 @@ filenames = st.one_of(
     versions.map("foo-{}.public.tar.gz".format),
     st.sampled_from(["foo-latest.tar.gz", "readme.txt", "foo.zip", "foo-1.0b.x-y"]),
 )
-projects = st.lists(st.builds(Named, filenames, st.booleans()), max_size=12, unique_by=lambda file: file.filename).map(
+projects = st.lists(st.builds(named, filenames, st.booleans()), max_size=12, unique_by=lambda file: file.filename).map(
     tuple
 )
 specifiers = st.sampled_from(["", ">=1", "<2", ">=1,<2", "==1.*", "!=1.1", "~=1.0", "===1.0", ">3"]).map(SpecifierSet)
 
 
-def judged(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> set[Named]:
+def screened(files: tuple[File, ...], *rules: VersionRule) -> Screening:
+    """Return the files, divided by one or several lines."""
+    return screen(FOO, files, ProjectPolicy(Selection("foo", rules)), published={}, now=0)
+
+
+def judged(files: tuple[File, ...], specifier: SpecifierSet, latest: int | None) -> set[File]:
     """Return the selected files, after a check that each file is either selected or left out with a reason."""
-    selected = Selection("foo", (VersionRule(specifier, latest),)).judge(FOO, files)
+    selected = screened(files, VersionRule(specifier, latest))
     left_out = [file for file, reason in selected.left_out if reason]
     assert Counter([*selected.wanted, *left_out]) == Counter(files)
     assert [file for file in files if file in selected.wanted] == list(selected.wanted), "upstream's order stays"
     return set(selected.wanted)
 
 
-def version_of(file: Named) -> Version | None:
+def version_of(file: File) -> Version | None:
     """Return a file's version."""
     return read_version(FOO, file.filename)
 
 
 @law
 @given(projects)
-def test_bare_name_selects_every_file(files: tuple[Named, ...]) -> None:
+def test_bare_name_selects_every_file(files: tuple[File, ...]) -> None:
     """A line without specifier and ``latest`` selects every file, even one without a readable version."""
     assert judged(files, SpecifierSet(), None) == set(files)
 
 
-def is_installable(file: Named, *, by_pip: bool) -> bool:
+def is_installable(file: File, *, by_pip: bool) -> bool:
     """Return whether pip or uv installs a file, by its ending and the rest of its name."""
     archives = (".tar.gz", ".zip", ".tar.bz2") if by_pip else (".tar.gz", ".zip")
     ending = next((ending for ending in ("-py3-none-any.whl", *archives) if file.filename.endswith(ending)), None)
@@ -76,7 +80,7 @@ def is_installable(file: Named, *, by_pip: bool) -> bool:
 @law
 @given(projects, specifiers, st.integers(1, 5), st.booleans())
 def test_latest_keeps_the_newest_installable_releases(
-    files: tuple[Named, ...],
+    files: tuple[File, ...],
     specifier: SpecifierSet,
     latest: int,
     by_pip: bool,  # noqa: FBT001 - drawn
@@ -91,7 +95,7 @@ def test_latest_keeps_the_newest_installable_releases(
 
 @law
 @given(projects, specifiers, st.none() | st.integers(1, 5))
-def test_selected_files_match_their_line(files: tuple[Named, ...], specifier: SpecifierSet, latest: int | None) -> None:
+def test_selected_files_match_their_line(files: tuple[File, ...], specifier: SpecifierSet, latest: int | None) -> None:
     """The specifier admits each selected file's version; ``latest = n`` leaves n versions for each installer."""
     if not specifier and latest is None:
         return
@@ -106,9 +110,7 @@ def test_selected_files_match_their_line(files: tuple[Named, ...], specifier: Sp
 
 @law
 @given(projects, specifiers, st.integers(1, 5))
-def test_selected_version_is_selected_completely(
-    files: tuple[Named, ...], specifier: SpecifierSet, latest: int
-) -> None:
+def test_selected_version_is_selected_completely(files: tuple[File, ...], specifier: SpecifierSet, latest: int) -> None:
     """If one file of a version is selected, all its files are."""
     wanted = judged(files, specifier, latest)
     left = {version for file in files if file not in wanted and (version := version_of(file)) is not None}
@@ -117,7 +119,7 @@ def test_selected_version_is_selected_completely(
 
 @law
 @given(projects, specifiers, st.integers(1, 5))
-def test_larger_latest_selects_no_less(files: tuple[Named, ...], specifier: SpecifierSet, latest: int) -> None:
+def test_larger_latest_selects_no_less(files: tuple[File, ...], specifier: SpecifierSet, latest: int) -> None:
     """A larger ``latest`` selects all files that a smaller one selects; no ``latest`` selects the most."""
     smaller, larger = judged(files, specifier, latest), judged(files, specifier, latest + 1)
     assert smaller <= larger <= judged(files, specifier, None)
@@ -125,7 +127,7 @@ def test_larger_latest_selects_no_less(files: tuple[Named, ...], specifier: Spec
 
 @law
 @given(projects, st.integers(1, 5))
-def test_final_releases_precede_prereleases(files: tuple[Named, ...], latest: int) -> None:
+def test_final_releases_precede_prereleases(files: tuple[File, ...], latest: int) -> None:
     """``latest`` counts final releases; it counts pre-releases only if the project has nothing else."""
     files = tuple(file for file in files if is_installable(file, by_pip=False) and not file.yanked)
     wanted = {version.is_prerelease for file in judged(files, SpecifierSet(), latest) if (version := version_of(file))}
@@ -151,28 +153,28 @@ def test_final_releases_precede_prereleases(files: tuple[Named, ...], latest: in
 )
 def test_latest_ignores_releases_without_installable_files(files: str, wanted: str) -> None:
     """``latest`` does not count a release that no installer can install."""
-    assert judged(tuple(map(Named, files.split())), SpecifierSet(), 1) == set(map(Named, wanted.split()))
+    assert judged(tuple(map(named, files.split())), SpecifierSet(), 1) == set(map(named, wanted.split()))
 
 
 @pytest.mark.proves("reliability/upstream")
 @law
 @given(projects, st.lists(st.tuples(specifiers, st.none() | st.integers(1, 3)), min_size=1, max_size=3))
-def test_several_lines_are_a_union(files: tuple[Named, ...], lines: list[tuple[SpecifierSet, int | None]]) -> None:
+def test_several_lines_are_a_union(files: tuple[File, ...], lines: list[tuple[SpecifierSet, int | None]]) -> None:
     """Several lines select exactly the files that one of them selects by its own ``latest``."""
     each = [judged(files, specifier, latest) for specifier, latest in lines]
-    selected = Selection("foo", tuple(VersionRule(*line) for line in lines)).judge(FOO, files)
+    selected = screened(files, *(VersionRule(*line) for line in lines))
     assert set(selected.wanted) == set().union(*each)
 
 
 def test_specifier_admits_prereleases() -> None:
     """A specifier also selects pre-releases, so that ``pip --pre`` finds them."""
-    files = (Named("foo-2.0rc1.tar.gz"), Named("foo-1.0.tar.gz"))
+    files = (named("foo-2.0rc1.tar.gz"), named("foo-1.0.tar.gz"))
     assert judged(files, SpecifierSet(">=1.5"), None) == {files[0]}
 
 
 def test_latest_ignores_yanked_releases() -> None:
     """``latest`` does not count a yanked release, unless the project has nothing else."""
-    old, good, bad = (Named(f"foo-{v}.tar.gz", yanked=v == "3.0") for v in ("1.0", "2.0", "3.0"))
+    old, good, bad = (named(f"foo-{v}.tar.gz", yanked=v == "3.0") for v in ("1.0", "2.0", "3.0"))
 
     assert judged((old, good, bad), SpecifierSet(), 1) == {good}
     assert judged((old, good, bad), SpecifierSet(), 3) == {old, good}

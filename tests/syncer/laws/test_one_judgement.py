@@ -18,7 +18,8 @@ from packaging.utils import NormalizedName
 import fakepypi
 from mirror_contract import Choice, ProjectState, Run
 from mirror_syncer.commands.plan_report import Report
-from mirror_syncer.config import Condition, Selection, VersionRule, decide
+from mirror_syncer.config import Condition, ProjectPolicy, Selection, VersionRule, decide
+from mirror_syncer.config.screening import screen
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, Refusal
@@ -100,7 +101,7 @@ def test_every_file_has_one_decision_and_a_reason(
     page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
 ) -> None:
     """Each content that upstream's page or ours names is decided about once, with a reason."""
-    decision = decide(page, published, selection, condition=condition, now=NOW)
+    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
     decided = [one for one in decision.files if one.file]
     ours = published.page.files if published else ()
     counted = Counter((one.filename, one.file and one.file.sha256) for one in decided)
@@ -119,7 +120,7 @@ def test_decisions_agree_with_what_is_published(
     page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
 ) -> None:
     """Only published files are lost or removed, only unpublished ones dropped, and only kept ones downloaded."""
-    decision = decide(page, published, selection, condition=condition, now=NOW)
+    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
     found, ours = by_choice(decision), contents(published.page.files if published else ())
 
     assert found[Choice.LOST] | found[Choice.LEAVING] <= ours
@@ -141,8 +142,11 @@ def test_file_that_upstream_removed_waits_for_the_guard(
     """A file that only upstream removed stays until the guard allows its removal, unless it is damaged."""
     if page.status is ProjectStatus.QUARANTINED or condition.allow_loss or condition.altered or published is None:
         return
-    decision = decide(page, published, selection, condition=condition, now=NOW)
-    left_out = {one.filename for one, _ in selection.judge(FOO, decision.page.files).left_out}
+    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
+    left_out = {
+        one.filename
+        for one, _ in screen(FOO, decision.page.files, ProjectPolicy(selection), published={}, now=NOW).left_out
+    }
     for one, _ in decision.leaving:
         assert one.filename in left_out or place(one.filename) in condition.damaged
 
@@ -153,13 +157,13 @@ def test_applied_decision_leaves_nothing_to_do(
     page: Page, published: PublishedPage | None, selection: Selection
 ) -> None:
     """After a decision is applied, the next decision is the same, with nothing to download or remove."""
-    first = decide(page, published, selection, now=NOW)
+    first = decide(page, published, ProjectPolicy(selection), now=NOW)
     served = {one.filename for one in first.served}
     # If the policy drops our file, whose yank may differ, upstream's other content of that name is judged a sync later.
     if first.problem is not None or any(one.filename not in served for one, _ in first.drop if is_ours(one, published)):
         return
     after = publish(Page(FOO, first.served))
-    again = decide(page, after, selection, now=NOW)
+    again = decide(page, after, ProjectPolicy(selection), now=NOW)
 
     assert contents(again.served) == contents(first.served)
     assert (again.missing, again.leaving) == ((), ())

@@ -190,6 +190,7 @@ async def test_page_replaces_a_missing_legacy_api(foo: Site, pypi: fakepypi.Fake
     pypi.faults.on_legacy().status(404)
     pypi.index.project("foo").yank("3.0")
     pypi.index.project("foo").upload("4.0rc1")
+    foo.select("foo>=1.0rc1", legacy_json=True)
     run = await foo.sync()
     read = document(foo)
     assert (run.state, run.failures) == (RunState.SUCCEEDED, [])

@@ -138,4 +138,4 @@ async def test_queue_names_exclude_an_action_on_request() -> None:
     assert await take(queue) == Task("r", NAMES[0], Action.COLLECT, CHANGED)
 
     assert queue.names() == set(NAMES)
-    assert queue.names(excluding=Action.COLLECT) == {"b", "d"}
+    assert queue.names(excluding=[Action.COLLECT]) == {"b", "d"}

@@ -95,7 +95,7 @@ async def test_read_only_disk_ends_the_command(six: Site) -> None:
         ("sync", "is the disk mounted?"),
         ("verify", "is the disk mounted?"),
         ("plan", "is the disk mounted?"),
-        ("adopt", "Mount it"),
+        ("adopt", "Mount the tree"),
     ],
 )
 async def test_unmounted_disk_ends_every_command(site: Site, pypi: fakepypi.FakePyPI, command: str, words: str) -> None:

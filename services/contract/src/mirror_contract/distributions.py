@@ -86,11 +86,10 @@ def read_release(project: NormalizedName, filename: str) -> tuple[Version | None
     ``foo-1.2.public.tar.gz`` has no version; 1.2 would be wrong, because foo may never have released it.
     """
     if filename.endswith(_WHEEL):
-        try:
-            return parse_wheel_filename(filename)[1], Installers.ALL
-        except (InvalidWheelFilename, InvalidVersion, ValueError):
-            return _version_after(project, filename.removesuffix(_WHEEL), wheel=True), Installers.NONE
-    ending = _ending(filename)
+        if (version := _wheel_version(filename)) is not None:
+            return version, Installers.ALL
+        return _version_after(project, filename.removesuffix(_WHEEL), wheel=True), Installers.NONE
+    ending = _SDISTS[0] if filename.endswith(_SDISTS[0]) else _ending(filename)
     if ending is None:
         return None, Installers.NONE
     stem = filename[: -len(ending)]
@@ -101,9 +100,36 @@ def read_release(project: NormalizedName, filename: str) -> tuple[Version | None
     return _version_after(project, stem, tagged=True), Installers.NONE
 
 
+def _wheel_version(filename: str) -> Version | None:
+    """Return the version of a wheel that installers accept; None if they refuse its name."""
+    project, _, rest = filename.partition("-")
+    version, _, tags = rest.partition("-")
+    # All but the version recurs on a page, and versions recur on many, so both are looked up: 0.9 instead of 4.6 µs.
+    return _known_version(version) if _is_wheel(project, tags) else None
+
+
+@lru_cache(maxsize=16_384)
+def _is_wheel(project: str, tags: str) -> bool:
+    try:
+        parse_wheel_filename(f"{project}-1-{tags}")
+    except (InvalidWheelFilename, InvalidVersion, ValueError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=16_384)
+def _known_version(text: str) -> Version | None:
+    return parse_version(text)
+
+
 def is_companion(filename: str) -> bool:
     """Return whether a file accompanies a distribution, such as a signature or a metadata file."""
     return filename.endswith(_COMPANIONS)
+
+
+def distribution_type(filename: str) -> DistributionType:
+    """Return the type of a distribution by the ending of its file name."""
+    return _type(ending) if (ending := _ending(filename)) else DistributionType.OTHER
 
 
 @lru_cache(maxsize=8192)
@@ -138,6 +164,11 @@ def _split(stem: str, ending: str) -> tuple[str, str]:
     return stem, ""
 
 
+@lru_cache(maxsize=4096)
+def _known_name(text: str) -> NormalizedName:
+    return canonicalize_name(text)
+
+
 def _ending(filename: str) -> str | None:
     lower = filename.lower()
     for endings in ((_WHEEL, _EGG), _SDISTS, _PIP_SDISTS, _ARCHIVES, _INSTALLERS):
@@ -159,12 +190,12 @@ def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, 
     parts = stem.split("-")
     # The name's own separators plus 15 for doubled ones. A file name may have 250, so the loop needs a bound.
     for cut in range(1, min(len(parts), project.count("-") + 16)):
-        prefix = canonicalize_name("-".join(parts[:cut]))
+        prefix = _known_name("-".join(parts[:cut]))
         if prefix == project:
             text = parts[cut] if wheel else "-".join(parts[cut:])
             if tagged and (match := _TAGGED.fullmatch(text)):
                 text = match["version"]
-            return parse_version(text)
+            return _known_version(text)
         if len(prefix) > len(project):
             break  # every later prefix is longer still
     return None

@@ -27,6 +27,9 @@ class PolicyState(BaseModel):
     problems: list[PolicyProblem] = Field(
         default=[], description="Why the file cannot be used; the last good policy stays in force."
     )
+    warnings: list[str] = Field(
+        default=[], description="Lines that contradict each other, and lock files that cannot be used; all else holds."
+    )
     invalid_since: datetime | None = Field(
         default=None, description="When the syncer first found it invalid; absent: it is valid."
     )

@@ -11,6 +11,7 @@ class ProjectState(StrEnum):
 
     CURRENT = "current"
     PARTIAL = "partial"  # published, but some files could not be downloaded
+    WAITING = "waiting"  # all its files are too young or blocked; its page is empty
     BEHIND = "behind"  # upstream changed and the sync is pending, or upstream serves an older page than ours
     FAILING = "failing"  # the last refresh failed; the previous version stays published
     WITHDRAWN = "withdrawn"  # no longer published: deleted upstream or no longer selected
@@ -21,6 +22,7 @@ class Choice(StrEnum):
 
     KEEP = "keep"  # published, or downloaded by the next sync
     HOLD = "hold"  # not published before a given time
+    BLOCK = "block"  # never published: mirror.toml or an advisory blocks it
     DROP = "drop"  # named by upstream and not published
     LOST = "lost"  # no longer upstream's; the deletion guard decides whether it leaves
     LEAVING = "leaving"  # published; the next sync removes it from the page
@@ -42,8 +44,9 @@ class ProjectFile(BaseModel):
     )
     decision: Choice = Field(
         default=Choice.KEEP,
-        description="What the mirror does with it. keep: publish it. hold: publish it after `until`. drop: do not "
-        "publish it. lost: upstream no longer has it, and the deletion guard decides. leaving: the next sync removes "
+        description="What the mirror does with it. keep: publish it. hold: publish it after `until`. block: never "
+        "publish it. drop: do not publish it. lost: upstream no longer has it, and the deletion guard decides. "
+        "leaving: the next sync removes "
         "it from the page.",
     )
     reason: str | None = Field(default=None, description="Why, in one sentence.")

@@ -46,6 +46,7 @@ class Trigger(StrEnum):
     CLI = "cli"
     SCHEDULE = "schedule"
     START = "start"
+    COOLDOWN = "cooldown"
 
 
 def _limit_names(names: object) -> object:
@@ -86,6 +87,11 @@ class RunRequest(BaseModel):
     force: bool = Field(
         default=False, description="Request all pages again without validators, and check that all files exist."
     )
+    offline: bool = Field(
+        default=False,
+        description="Apply the policy to the pages that upstream sent last, without asking upstream for new ones "
+        "(kind sync).",
+    )
     repair: bool = Field(
         default=False, description="Re-download corrupt or missing files and remove orphaned ones (kind verify)."
     )
@@ -107,7 +113,12 @@ class RunRequest(BaseModel):
 
     @model_validator(mode="after")
     def _options_match_the_kind(self) -> Self:
-        options = {"force": RunKind.SYNC, "allow_removals": RunKind.SYNC, "confirm": RunKind.SYNC}
+        options = {
+            "force": RunKind.SYNC,
+            "offline": RunKind.SYNC,
+            "allow_removals": RunKind.SYNC,
+            "confirm": RunKind.SYNC,
+        }
         options |= {"repair": RunKind.VERIFY, "upstream": RunKind.VERIFY, "now": RunKind.COLLECT}
         for option, kind in options.items():
             if getattr(self, option) not in (False, None) and self.kind is not kind:

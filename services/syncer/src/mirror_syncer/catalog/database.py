@@ -41,6 +41,8 @@ class Fact(StrEnum):
     FULLY_APPLIED_POLICY = (
         "fed_policy"  # digest of the policy to which all published projects were brought (scope everything)
     )
+    ADMISSION = "admission"  # which names of upstream's list the policy of the last merged one admitted
+    JUDGED_POLICY = "judged_policy"  # digest of the policy by which all published pages were judged
     LIST = "list"  # digest of the published project list
     LIST_SERIAL = "list_serial"  # serial of the published project list
     LIST_OLDER = "list_older"  # when upstream began to serve a list older than the last; empty: it does not

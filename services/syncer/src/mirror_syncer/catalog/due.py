@@ -17,6 +17,7 @@ from mirror_syncer.catalog.schema import (
     CHANGED,
     CHECKED,
     DOUBTED,
+    EXPIRING,
     LISTED,
     NEW,
     QUARANTINED,
@@ -71,6 +72,17 @@ class Due:
     def retried(self, *, now: int) -> Iterator[list[DueProject]]:
         """Yield projects whose retry after a complete or partial failure is due."""
         return self._by_time(project.c.due_at, RETRIED, before=now + 1)
+
+    def expired(self, *, now: int) -> Iterator[list[DueProject]]:
+        """Yield projects of which a file has waited long enough, or stayed long enough."""
+        return self._by_time(project.c.expires_at, EXPIRING, before=now + 1)
+
+    def next_expiry(self) -> int | None:
+        """Return when the next project is one that ``expired`` yields."""
+        query = sa.select(sa.func.min(project.c.expires_at)).where(EXPIRING)
+        with self._engine.connect() as connection:
+            found: int | None = connection.scalar(query)
+            return found
 
     def stale(self, *, before: int) -> Iterator[list[DueProject]]:
         """Yield listed projects last requested before a time, oldest request first."""

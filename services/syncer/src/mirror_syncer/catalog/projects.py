@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import AMISS, DAMAGED, kept_page, project, project_total
+from mirror_syncer.catalog.schema import AMISS, DAMAGED, WITHHELD, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.model.project import KeptPage, ProjectRow
 from mirror_syncer.model.serials import newest_plausible
@@ -94,6 +94,13 @@ class Projects:
                 while some := cursor.fetchmany(_BATCH_LINES):
                     yield from some
 
+    def fingerprints(self) -> Iterator[tuple[NormalizedName, str | None]]:
+        """Yield each published project with the fingerprint of the policy that made its page, by name."""
+        query = sa.select(project.c.name, project.c.fingerprint).where(project.c.published).order_by(project.c.name)
+        with self._engine.connect().execution_options(yield_per=_BATCH_LINES) as connection:
+            for name, by in connection.execute(query):
+                yield NormalizedName(name), by
+
     def newest_serial(self) -> int | None:
         """Return the highest published serial of a project, without outliers."""
         query = sa.select(_PUBLISHED_SERIAL).where(project.c.published, _PUBLISHED_SERIAL.is_not(None))
@@ -112,6 +119,17 @@ class Projects:
         query = sa.select(sa.func.count()).select_from(project).where(project.c.published)
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
+
+    def withheld(self) -> tuple[int, int, int]:
+        """Return how many files wait, how many are blocked, and in how many projects."""
+        query = sa.select(
+            sa.func.coalesce(sa.func.sum(project.c.held_files), 0),
+            sa.func.coalesce(sa.func.sum(project.c.blocked_files), 0),
+            sa.func.count(),
+        ).where(WITHHELD)
+        with self._engine.connect() as connection:
+            held, blocked, projects = connection.execute(query).one()
+        return int(held), int(blocked), projects
 
     def page(
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0014"
+SCHEMA_VERSION = "0015"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -41,6 +41,8 @@ ABSENT = text("absent_since IS NOT NULL AND state <> 'withdrawn'")
 RETRIED = text("due_at IS NOT NULL")
 AMISS = text("amiss_since IS NOT NULL")
 DAMAGED = text("damaged_since IS NOT NULL")
+WITHHELD = text("held_files > 0 OR blocked_files > 0")
+EXPIRING = text("expires_at IS NOT NULL")
 SHRINKING = text("lost_files > 0 AND absent_since IS NULL")
 
 about = Table(
@@ -75,6 +77,11 @@ project = Table(
     Column("file_count", Integer, nullable=False, default=0),
     Column("stored_bytes", BigInteger, nullable=False, default=0),
     Column("withheld_files", Integer, nullable=False, default=0),
+    # of these, the files that wait, and the blocked ones
+    Column("held_files", Integer, nullable=False, server_default="0"),
+    Column("blocked_files", Integer, nullable=False, server_default="0"),
+    # when time alone changes the decision about its files
+    Column("expires_at", BigInteger),
     Column("missing_files", Integer, nullable=False, default=0),
     # files that upstream's page lacks and the deletion guard keeps
     Column("lost_files", Integer, nullable=False, server_default="0"),
@@ -111,6 +118,8 @@ project = Table(
     Index("project_absent", "published", "absent_since", "name", sqlite_where=ABSENT, postgresql_where=ABSENT),
     Index("project_retried", "due_at", "name", sqlite_where=RETRIED, postgresql_where=RETRIED),
     Index("project_shrinking", "name", sqlite_where=SHRINKING, postgresql_where=SHRINKING),
+    Index("project_withheld", "name", "held_files", "blocked_files", sqlite_where=WITHHELD, postgresql_where=WITHHELD),
+    Index("project_expiring", "expires_at", "name", sqlite_where=EXPIRING, postgresql_where=EXPIRING),
     Index("project_damaged", "damaged_since", "damaged_files", sqlite_where=DAMAGED, postgresql_where=DAMAGED),
     Index("project_amiss", "amiss_since", sqlite_where=AMISS, postgresql_where=AMISS),
     Index("project_checked", "checked_at", "name", sqlite_where=CHECKED, postgresql_where=CHECKED),
@@ -160,6 +169,19 @@ kept_page = Table(
     Column("content_type", Word, nullable=False),
     Column("serial", BigInteger),
     Column("body", LargeBinary, nullable=False),  # gzip
+)
+
+# Versions that a person released from the cooldown.
+exemption = Table(
+    "exemption",
+    metadata,
+    Column("id", Word, primary_key=True),
+    Column("project", Word, nullable=False),
+    Column("specifier", Text, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
 )
 
 run = Table(

@@ -143,11 +143,11 @@ class Estimator:
         return [(found := estimates[step.name]).allowed or found.guarded for step in plan.refresh]
 
     async def _estimate_project(self, step: Step) -> _Estimates:
-        selection = self._policy.selection(step.name)
-        if selection is None:
+        policy = self._policy.project(step.name)
+        if policy is None:
             return _Estimates(ProjectEstimate(step.name, "none", "not selected in mirror.toml"))
         row = await asyncio.to_thread(self._catalog.projects.get, step.name) or ProjectRow(step.name)
-        work = Work(step.name, step.priority, row, selection, self._policy.serve, grace=0)
+        work = Work(step.name, step.priority, row, policy, self._policy.serve, grace=0)
         try:
             on_disk = await asyncio.to_thread(self._judge.look_at_disk, work, row)
             async with self._judge.judge(work, row, on_disk, settled_too=True) as judged:

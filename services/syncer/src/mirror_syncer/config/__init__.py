@@ -9,21 +9,28 @@ and ``policy_source`` holds the policy in force. ``judgement`` says what happens
 for the private API's address and ``environment`` for misspelt and foreign variables.
 """
 
+from mirror_syncer.config.age import Age, Exemption, format_duration, format_moment
+from mirror_syncer.config.block import Block
 from mirror_syncer.config.contradictions import settle_contradictions
 from mirror_syncer.config.judgement import Condition, decide, decide_removal
-from mirror_syncer.config.policy import Policy, Removal, Scope, Serve, fingerprint, is_this_format
+from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
 from mirror_syncer.config.policy_source import PolicySource
-from mirror_syncer.config.selection import SelectedFiles, Selection, VersionRule
+from mirror_syncer.config.project_policy import ProjectPolicy, Rules, fingerprint, is_this_format, stable_text
+from mirror_syncer.config.selection import Selection, VersionRule
 
 __all__ = [
+    "Age",
+    "Block",
     "Condition",
+    "Exemption",
     "Policy",
     "PolicyError",
     "PolicySource",
+    "ProjectPolicy",
     "Removal",
+    "Rules",
     "Scope",
-    "SelectedFiles",
     "Selection",
     "Serve",
     "VersionRule",
@@ -31,9 +38,12 @@ __all__ = [
     "decide",
     "decide_removal",
     "fingerprint",
+    "format_duration",
+    "format_moment",
     "is_this_format",
     "judge_policy",
     "read_file",
     "read_policy",
     "settle_contradictions",
+    "stable_text",
 ]

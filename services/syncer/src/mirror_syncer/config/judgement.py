@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from mirror_syncer.config.contradictions import settle_contradictions
 from mirror_syncer.config.older_pages import is_outdated, restrict
-from mirror_syncer.config.selection import Selection
+from mirror_syncer.config.project_policy import ProjectPolicy
+from mirror_syncer.config.screening import Screening, screen
 from mirror_syncer.model.decision import Decision, Reasoned
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
 
@@ -39,7 +40,7 @@ class Condition:
 def decide(
     page: Page,
     published: PublishedPage | None,
-    selection: Selection,
+    policy: ProjectPolicy,
     *,
     condition: Condition = Condition(),
     now: int,
@@ -47,8 +48,7 @@ def decide(
     """
     Decide what happens to each file that upstream's page or ours names.
 
-    A rule that comes first wins: an older page, quarantine, files that upstream no longer has, then the versions that
-    the policy selects.
+    A rule that comes first wins: an older page, quarantine, files that upstream no longer has, then ``screen``.
 
     Args:
         page: upstream's, in which files without a sha256 have that of what is published.
@@ -57,19 +57,20 @@ def decide(
     """
     page = page if condition.altered else settle_contradictions(page, published)
     if condition.older_than is None or published is None or condition.altered:
-        return _decide(page, published, selection, condition)
-    wanted = selection.judge(page.name, page.files).wanted
+        return _decide(page, published, policy, condition, now=now)
+    wanted = screen(page.name, page.files, policy, published=published.files, now=now).wanted
     if not is_outdated(page, wanted, published, older_since=condition.older_since, now=now):
-        return _decide(page, published, selection, condition)
+        return _decide(page, published, policy, condition, now=now)
     shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
     theirs = "" if page.serial is None else f", of serial {page.serial}"
     outdated = (
         f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts holds; "
         "the rest is taken if it stays so for a day, or by `sync --force`"
     )
-    if (restricted := restrict(page, published)) is None:
-        return replace(_leave_alone(page, published, outdated), outdated=outdated)
-    decision = _decide(replace(restricted, serial=None), published, selection, condition)
+    restricted = restrict(page, published)
+    decision = _decide(replace(restricted or published.page, serial=None), published, policy, condition, now=now)
+    if restricted is None and not (decision.blocked or decision.hold):
+        decision = _leave_alone(page, published, outdated)
     return replace(decision, outdated=outdated)
 
 
@@ -85,13 +86,15 @@ def decide_removal(page: Page, published: PublishedPage | None, *, reason: str, 
     return Decision(page, lost=ours) if guarded else Decision(page, leaving=ours)
 
 
-def _decide(page: Page, published: PublishedPage | None, selection: Selection, condition: Condition) -> Decision:
+def _decide(
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, condition: Condition, *, now: int
+) -> Decision:
     before: dict[str, File] = published.files if published else {}
     if page.status is ProjectStatus.QUARANTINED:
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
         drop = tuple((file, _QUARANTINED) for file in page.files if not _is_ours(file, before))
         return Decision(page, drop=drop, leaving=tuple((file, _QUARANTINED) for file in before.values()))
-    named_by_upstream = page.files
+    upstreams = page.files
     lost = {} if condition.allow_loss or condition.altered else _lost(page, published, condition.damaged)
     replaced: tuple[File, ...] = ()
     if lost:
@@ -99,39 +102,51 @@ def _decide(page: Page, published: PublishedPage | None, selection: Selection, c
         replaced = tuple(file for file in page.files if file.filename in lost)
         others = (file for file in page.files if file.filename not in lost)
         page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
-    selected = selection.judge(page.name, page.files)
-    wanted, refused = selected.wanted, page.refused
-    if not wanted and page.files and selection.named:
-        problem = f"{selection.line!r} matches none of its {len(page.files)} files; correct the line in mirror.toml"
-        return replace(_leave_alone(replace(page, files=named_by_upstream), published, problem), refused=refused)
-    if not wanted and refused:
-        # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
-        problem = f"none of its files can be had; {refused[-1].filename}: {refused[-1].reason}"
-        return replace(_leave_alone(replace(page, files=named_by_upstream), published, problem), refused=refused)
+    screening = screen(page.name, page.files, policy, published=before, now=now)
+    if (problem := _problem(page, screening, policy)) is not None:
+        return replace(_leave_alone(replace(page, files=upstreams), published, problem), refused=page.refused)
+    wanted = screening.wanted
     served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
+    withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld}
     reasons: dict[str, str] = (
-        {file.filename: reason for file, reason in selected.left_out} if before or replaced else {}
+        {file.filename: reason for file, reason in screening.left_out} if before or replaced else {}
     )
     keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
     return Decision(
         page,
         keep=keep,
-        kept_because=f"mirror.toml selects it by {selection.words}",
+        kept_because=f"mirror.toml selects it by {policy.selection.words}",
+        reasons=screening.reasons,
         missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
+        hold=screening.held,
+        blocked=screening.blocked,
         drop=(
-            *((file, reason) for file, reason in selected.left_out if not (before and _is_ours(file, before))),
+            *((file, reason) for file, reason in screening.left_out if not (before and _is_ours(file, before))),
             *((file, reasons.get(file.filename, f"our file of this name stays; {_GUARDED}")) for file in replaced),
         ),
         lost=tuple(entry for name, entry in lost.items() if name in served),
         leaving=tuple(
             (file, reasons.get(name) or (_ALTERED if condition.altered else _REPLACED if name in served else _TAKEN))
             for name, file in before.items()
-            if served.get(name) != file.sha256
+            if served.get(name) != file.sha256 and withheld.get(name) != file.sha256
         ),
-        refused=refused,
-        left_out=len(selected.left_out),
-        warnings=tuple(selection.idle_lines(page.name, page.files)),
+        refused=page.refused,
+        left_out=len(page.files) - len(wanted),
+        warnings=screening.idle_lines,
+        expires_at=screening.expires_at,
     )
+
+
+def _problem(page: Page, screening: Screening, policy: ProjectPolicy) -> str | None:
+    """Return why a page is not taken: an empty one serves nobody, unless its files wait or are blocked."""
+    if screening.wanted or screening.held or screening.blocked:
+        return None
+    if page.files and policy.selection.named:
+        which = f"{policy.selection.line!r} selects none of its {len(page.files)} files"
+        return f"{which}: {screening.left_out[-1][1]}; correct mirror.toml"
+    if page.refused:
+        return f"none of its files can be had; {page.refused[-1].filename}: {page.refused[-1].reason}"
+    return None
 
 
 def _leave_alone(page: Page, published: PublishedPage | None, problem: str) -> Decision:

@@ -1,6 +1,6 @@
 """The policy: what is mirrored, and how content leaves."""
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -8,12 +8,13 @@ from enum import StrEnum
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
+from mirror_syncer.config.age import Exemption
+from mirror_syncer.config.block import Block, BlockedNames
+from mirror_syncer.config.locks import Pin
+from mirror_syncer.config.patterns import NamePatterns
+from mirror_syncer.config.project_policy import ProjectPolicy, Rules, stable_text
 from mirror_syncer.config.selection import Selection, VersionRule
 
-# Of the pages, and of what is read of upstream's; with a new number each of upstream's pages is asked for once more,
-# without validators, and ours is written from it. Files stay. 2: URLs escape what PyPI's do; text is cleaned; upload
-# times in any offset are read; file names and provenance are checked.
-PAGE_FORMAT = 2
 _ANY = SpecifierSet()
 
 
@@ -56,6 +57,19 @@ class Policy:
     projects: dict[NormalizedName, Selection] = field(default_factory=dict)
     """Each named project with what is wanted of it; with everything, those that differ from all others."""
     latest: int | None = None
+    include: NamePatterns = field(default_factory=NamePatterns)
+    """With everything: the names that are wanted; none means all."""
+    exclude: NamePatterns = field(default_factory=NamePatterns)
+    """With everything: names that are not wanted."""
+    rules: Rules = field(default_factory=Rules)
+    exemptions: Mapping[NormalizedName, tuple[Exemption, ...]] = field(default_factory=dict)
+    blocked_names: BlockedNames = field(default_factory=BlockedNames)
+    blocks: Mapping[NormalizedName, tuple[Block, ...]] = field(default_factory=dict)
+    """Blocked versions of projects that are not blocked whole."""
+    locks: tuple[str, ...] = ()
+    """Patterns for lock files, relative to the directory of ``mirror.toml``."""
+    pins: Mapping[NormalizedName, tuple[Pin, ...]] = field(default_factory=dict)
+    """What the lock files pin."""
     removal: Removal = Removal()
     serve: Serve = Serve()
 
@@ -65,24 +79,60 @@ class Policy:
         return self.scope is Scope.EVERYTHING
 
     @property
-    def usual(self) -> Selection:
-        """What is wanted, with everything, of a project that is not named."""
-        return Selection('scope = "everything"', (VersionRule(_ANY, self.latest),), named=False)
+    def usual(self) -> ProjectPolicy:
+        """What is wanted, with everything, of a project that nothing names."""
+        prereleases = self.rules.files.prereleases
+        selection = Selection('scope = "everything"', (VersionRule(_ANY, self.latest, prereleases),), named=False)
+        return ProjectPolicy(selection, self.rules)
 
-    def selection(self, name: NormalizedName) -> Selection | None:
-        """Return what is wanted of a project, or None where it is not selected."""
-        named = self.projects.get(name)
-        if named is None and self.everything:
-            return self.usual
-        return named
+    @property
+    def wanted(self) -> tuple[NormalizedName, ...]:
+        """The projects that a line or a lock file names, without the blocked ones."""
+        names = dict.fromkeys((*self.projects, *self.pins))
+        return tuple(name for name in names if self.blocked_names.reason(name) is None)
 
+    @property
+    def special(self) -> frozenset[NormalizedName]:
+        """The projects of which something else is wanted, or not wanted, than of the usual one."""
+        return frozenset().union(self.projects, self.exemptions, self.blocks, self.pins)
 
-def fingerprint(selection: Selection, *, serve: Serve) -> str:
-    """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
-    wanted = (sorted((str(rule.specifier), rule.latest or 0) for rule in selection.rules), serve)
-    return f"{PAGE_FORMAT}-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]}"
+    @property
+    def admission(self) -> str:
+        """What changes when ``admits`` does."""
+        return stable_text((self.everything, self.include, self.exclude, self.blocked_names, sorted(self.projects)))
 
+    @property
+    def admits_all(self) -> bool:
+        """Whether every name of upstream's list is wanted, with everything."""
+        return not (self.include or self.exclude or self.blocked_names)
 
-def is_this_format(by: str | None) -> bool:
-    """Return whether a page was published, by the policy of that fingerprint, as this program publishes pages."""
-    return by is not None and by.startswith(f"{PAGE_FORMAT}-")
+    def admits(self, name: NormalizedName) -> bool:
+        """Return whether a name of upstream's list is wanted, with everything."""
+        return self.blocked_names.reason(name) is None and (name in self.projects or self._admits(name))
+
+    def project(self, name: NormalizedName) -> ProjectPolicy | None:
+        """Return what is wanted of a project, or None if it is not selected or is blocked whole."""
+        if self.blocked_names.reason(name) is not None:
+            return None
+        pins = self.pins.get(name, ())
+        selection = self.projects.get(name)
+        if selection is None and self.everything and self._admits(name):
+            selection = self.usual.selection
+        elif selection is None and pins:
+            # A lock file alone names it: what is pinned is wanted, and nothing else.
+            selection = Selection(pins[0].source, (), named=False)
+        if selection is None:
+            return None
+        return ProjectPolicy(
+            selection,
+            self.rules,
+            exemptions=self.exemptions.get(name, ()),
+            blocks=self.blocks.get(name, ()),
+            pins=pins,
+        )
+
+    def _admits(self, name: NormalizedName) -> bool:
+        """Return whether a project that is not named is wanted, with everything."""
+        if self.include and self.include.match(name) is None:
+            return False
+        return self.exclude.match(name) is None

@@ -4,9 +4,10 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,14 +16,18 @@ from packaging.utils import NormalizedName
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyState
-from mirror_syncer.config.policy import PAGE_FORMAT, Policy
+from mirror_syncer.config.age import Exemption
+from mirror_syncer.config.policy import Policy
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file
+from mirror_syncer.config.policy_inputs import PolicyInputs
 from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.project_policy import PAGE_FORMAT, stable_text
 from mirror_syncer.config.toml_document import DocumentError
 
 log = structlog.get_logger()
 
 WATCH_SECONDS = 2.0
+_MAX_WARNINGS = 100
 _LAST_GOOD = "policy.json"  # in the state directory
 
 
@@ -67,6 +72,7 @@ class PolicySource:
         self._kept_in = state / _LAST_GOOD
         self._keeps = keeps
         self._lock = threading.Lock()
+        self._inputs = PolicyInputs(path.parent, state=state, keeps=keeps)
         self._error: PolicyError | None = None
         self._invalid_since: datetime | None = None
         self._starter_projects: frozenset[str] = frozenset()
@@ -74,12 +80,13 @@ class PolicySource:
         self._is_open = False
         last = self._recall()
         self._found = self._in_force = self._look_first(last)
+        self._complete = self._inputs.complete(self._in_force.policy)
         self._is_open = True
 
     @property
     def current(self) -> Policy:
         """The policy in force."""
-        return self._in_force.policy
+        return self._complete
 
     @property
     def replaceable(self) -> frozenset[NormalizedName]:
@@ -94,7 +101,7 @@ class PolicySource:
     @property
     def digest(self) -> str:
         """Return what changes when the policy in force does, or the form of what is published by it."""
-        return hashlib.sha256(repr((PAGE_FORMAT, self.current)).encode()).hexdigest()
+        return hashlib.sha256(f"{PAGE_FORMAT}-{stable_text(self.current)}".encode()).hexdigest()
 
     def reload(self) -> list[str]:
         """Put the file's policy into force; where it cannot be used, return why, in one sentence."""
@@ -103,11 +110,21 @@ class PolicySource:
             self._put_into_force()
             return [f"{self._error.sentence}; the last good policy stays in force"] if self._error else []
 
+    def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
+        """Take these versions for released by people, and no others; this is in force at once."""
+        with self._lock:
+            self._inputs.release(released)
+            self._complete = self._inputs.complete(self._in_force.policy)
+
     def on_disk(self) -> Policy:
         """Return the policy that the next run puts into force."""
         with self._lock:
             self._look()
-            return self._found.policy
+            return self.complete(self._found.policy)
+
+    def complete(self, policy: Policy) -> Policy:
+        """Return a policy with what lock files and people say now."""
+        return self._inputs.complete(policy)
 
     def state(self) -> PolicyState:
         """Return what there is to say of the file."""
@@ -115,21 +132,29 @@ class PolicySource:
         return PolicyState(
             file=str(error.path if error else found.path),
             starter=found.starter,
-            changed=found.policy != self.current,
+            changed=found.policy != self._in_force.policy or self._inputs.changed(self._in_force.policy),
+            warnings=list(islice(self._inputs.warnings(self.current), _MAX_WARNINGS)),
             problems=error.details if error else [],
             invalid_since=self._invalid_since,
         )
 
     async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
         """Read the file every few seconds, and report each change; the policy in force changes with the next run."""
-        told = self._found.content, self.state().problems
+        told = self._summary()
         while True:
             await asyncio.sleep(every)
-            await asyncio.to_thread(self.on_disk)
-            state = self.state()
-            if (self._found.content, state.problems) != told:
-                told = self._found.content, state.problems
-                noticed(state)
+            await asyncio.to_thread(self._look_again)
+            if (now := self._summary()) != told:
+                told = now
+                noticed(self.state())
+
+    def _summary(self) -> tuple[object, ...]:
+        state = self.state()
+        return self._found.content, state.problems, state.changed
+
+    def _look_again(self) -> None:
+        with self._lock:
+            self._look()
 
     def _look_first(self, last: _LastGood | None) -> _Found:
         try:
@@ -169,6 +194,7 @@ class PolicySource:
 
     def _put_into_force(self) -> None:
         self._in_force = found = self._found
+        self._complete = self._inputs.complete(found.policy)
         names = frozenset(map(str, found.policy.projects))
         self._has_own = self._has_own or not found.starter
         self._starter_projects = self._starter_projects | names if found.starter else self._starter_projects - names

@@ -1,21 +1,40 @@
 """``mirror.toml`` as pydantic models, one a table, and the policy that they make."""
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, TypeVar
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
-from pydantic import model_validator as validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from mirror_contract import PolicyProblem, parse_project_name
+from mirror_contract.distributions import DistributionType
+from mirror_syncer.config.age import Age
+from mirror_syncer.config.block import Block, BlockedNames
+from mirror_syncer.config.file_rules import FileRules
+from mirror_syncer.config.locks import parse_lock_pattern
+from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.patterns import NamePatterns, compile_pattern
 from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
-from mirror_syncer.config.selection import Selection, VersionRule
-from mirror_syncer.config.toml_document import Count, DocumentError, Duration, Share, Table, TomlDocument, shown
+from mirror_syncer.config.project_line import LATEST, ProjectLine, contradictions, select
+from mirror_syncer.config.project_policy import Rules
+from mirror_syncer.config.rule_lines import BlockLine, ExemptLine, is_pattern
+from mirror_syncer.config.toml_document import (
+    Count,
+    DocumentError,
+    Duration,
+    Moment,
+    Share,
+    Size,
+    Table,
+    TomlDocument,
+    shown,
+)
+from mirror_syncer.errors import FileRejectedError
+from mirror_syncer.model.names import Sha256, parse_sha256
 
-_MAX_NAME_LENGTH = 2_000
-_LATEST = "a whole number of releases, 1 or more; omit it to keep all"
+_BOOLEAN = "true or false, without quotes"
+T = TypeVar("T")
 
 
 def _scope(value: object) -> Scope:
@@ -24,61 +43,49 @@ def _scope(value: object) -> Scope:
     return Scope(str(value))
 
 
-class ProjectLine(Table):
-    """One line of ``projects``: ``"numpy>=2"``, or ``{ name = "numpy>=2", latest = 5 }``."""
+def _kind(value: object) -> DistributionType:
+    if value not in list(DistributionType):
+        raise ValueError(f"must be one of {', '.join(shown(str(kind)) for kind in DistributionType)}")
+    return DistributionType(str(value))
 
-    name: str = Field(
-        max_length=_MAX_NAME_LENGTH,
-        description='a name with optional versions, as in "six" or { name = "six>=1", latest = 5 }',
-    )
-    latest: Count | None = Field(default=None, description=_LATEST)
 
-    @validator(mode="before")
-    @classmethod
-    def _is_name_alone(cls, value: object) -> object:
-        return value if isinstance(value, dict) else {"name": value}
+def _unknown_age(value: object) -> bool:
+    if value not in ("hold", "publish"):
+        raise ValueError('must be "hold" or "publish"')
+    return value == "hold"
 
-    @field_validator("name")
-    @classmethod
-    def _is_requirement(cls, value: str) -> str:
-        try:
-            requirement = Requirement(value)
-            parse_project_name(requirement.name)
-        except (InvalidRequirement, ValueError) as error:
-            told = str(error).splitlines()[0]
-            raise ValueError(f"must be a name with optional versions ({told})") from None
-        alone = shown(f"{requirement.name}{requirement.specifier}")
-        if requirement.url:
-            raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")
-        if requirement.marker:
-            raise ValueError(f"a marker has no effect, since files of all platforms are mirrored; write {alone}")
-        if requirement.extras:
-            raise ValueError(
-                f"dependencies are not followed, so an extra has no effect; write {alone}, "
-                "and a line for each project that the extra needs"
-            )
-        if SpecifierSet(str(requirement.specifier), prereleases=True).is_unsatisfiable():
-            raise ValueError("no version can match: its conditions contradict each other")
-        return value
 
-    @property
-    def project(self) -> NormalizedName:
-        """The project's name."""
-        return parse_project_name(Requirement(self.name).name)
+def _pattern(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError('must be a name, a glob such as "acme-*", or a regular expression such as "/^acme-/"')  # noqa: TRY004 - pydantic reads ValueError
+    compile_pattern(value)
+    return value
 
-    @property
-    def specifier(self) -> SpecifierSet:
-        """The versions that the line admits."""
-        return SpecifierSet(str(Requirement(self.name).specifier))
 
-    def __str__(self) -> str:
-        return self.name if self.latest is None else f"{self.name}, latest = {self.latest}"
+def _hash(value: object) -> Sha256:
+    algorithm, _, digest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    try:
+        return parse_sha256(digest if algorithm == "sha256" else "")
+    except FileRejectedError:
+        raise ValueError('must be "sha256:" and 64 hexadecimal digits') from None
+
+
+Pattern = Annotated[str, BeforeValidator(_pattern)]
 
 
 class _Mirror(Table):
     scope: Annotated[Scope, BeforeValidator(_scope)] = Scope.SELECTED
-    latest: Count | None = Field(default=None, description=_LATEST)
+    latest: Count | None = Field(default=None, description=LATEST)
+    include: list[Pattern] = Field(default=[], description="a list of patterns for names")
+    exclude: list[Pattern] = Field(default=[], description="a list of patterns for names")
     projects: list[ProjectLine] = Field(default=[], validate_default=True, description="a list of names")
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _narrows_everything(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if value and info.data.get("scope") is Scope.SELECTED:
+            raise ValueError(f'{info.field_name} narrows scope = "everything"; with "selected", projects says it all')
+        return value
 
     @field_validator("projects")
     @classmethod
@@ -88,17 +95,88 @@ class _Mirror(Table):
         return value
 
 
+class _Machines(Table):
+    pythons: list[str] = Field(default=[], description='a list such as ["3.11", "3.13t"]')
+    platforms: list[str] = Field(default=[], description='a list such as ["linux-x86_64", "windows-amd64"]')
+    sdists: str | None = Field(default=None, description='"where-needed", "all" or "none"')
+
+    @field_validator("pythons")
+    @classmethod
+    def _are_pythons(cls, value: list[str]) -> list[str]:
+        Machines.parse(pythons=value)
+        return value
+
+    @field_validator("platforms")
+    @classmethod
+    def _are_platforms(cls, value: list[str]) -> list[str]:
+        Machines.parse(platforms=value)
+        return value
+
+    @field_validator("sdists")
+    @classmethod
+    def _is_choice(cls, value: str | None) -> str | None:
+        Machines.parse(sdists=value)
+        return value
+
+
+class _Files(Table):
+    prereleases: bool | None = Field(default=None, description=_BOOLEAN)
+    yanked: bool = Field(default=True, description=_BOOLEAN)
+    kinds: list[Annotated[DistributionType, BeforeValidator(_kind)]] = Field(
+        default=list(DistributionType), min_length=1, description='a list such as ["wheel", "sdist"]'
+    )
+    max_file_size: Size | None = None
+    max_project_size: Size | None = None
+    uploaded_after: Moment | None = None
+    uploaded_before: Moment | None = None
+
+    @field_validator("uploaded_before")
+    @classmethod
+    def _leaves_a_time(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        after = info.data.get("uploaded_after")
+        if value is not None and after is not None and value <= after:
+            raise ValueError("is not later than uploaded_after, so no file is wanted")
+        return value
+
+
+class _Age(Table):
+    min: Duration | None = None
+    exempt: list[ExemptLine] = Field(default=[], description="a list of names, or of tables with allow")
+    not_after: Moment | None = None
+    unknown: Annotated[bool, BeforeValidator(_unknown_age)] = True
+    locked: bool = Field(default=True, description=_BOOLEAN)
+
+
+class _Block(Table):
+    projects: list[BlockLine] = Field(default=[], description="a list of names, or of tables with name")
+    hashes: list[Annotated[Sha256, BeforeValidator(_hash)]] = Field(
+        default=[], max_length=10_000, description='a list of at most 10,000 hashes, "sha256:…"'
+    )
+
+
+class _Dependencies(Table):
+    locks: list[Annotated[str, AfterValidator(parse_lock_pattern)]] = Field(
+        default=[], description='a list of file patterns, as in ["locks/*.lock"]'
+    )
+
+
 class _Removal(Table):
     grace: Duration | None = None
     guard: Share | None = None
+    superseded: Duration = timedelta(days=90)
 
 
 class _Serve(Table):
-    legacy_json: bool = Field(default=False, description="true or false, without quotes")
+    legacy_json: bool = Field(default=False, description=_BOOLEAN)
 
 
 class _Document(Table):
     mirror: _Mirror = Field(default_factory=dict, validate_default=True)
+    machines: _Machines = _Machines()
+    files: _Files = _Files()
+    age: _Age = _Age()
+    block: _Block = _Block()
+    dependencies: _Dependencies = _Dependencies()
     removal: _Removal = _Removal()
     serve: _Serve = _Serve()
 
@@ -112,45 +190,59 @@ def parse_policy(content: bytes) -> Policy:
     """
     document = TomlDocument(content, name="mirror.toml")
     tables, problems = document.read(_Document)
-    problems += _contradictions(document)
+    problems += contradictions(document)
     if tables is None or problems:
         raise DocumentError(problems)
-    mirror = tables.mirror
+    mirror, files = tables.mirror, tables.files
+    usual = False if files.prereleases is None and mirror.scope is Scope.SELECTED else files.prereleases
+    names, blocks = _blocks(tables.block.projects)
+    removal = tables.removal.model_dump(exclude={"superseded"}, exclude_none=True)
     return Policy(
         scope=mirror.scope,
-        projects=_selections(mirror.projects, latest=mirror.latest),
+        projects=select(mirror.projects, latest=mirror.latest, prereleases=usual),
         latest=mirror.latest,
-        removal=Removal(**tables.removal.model_dump(exclude_none=True)),
+        include=NamePatterns(tuple(mirror.include)),
+        exclude=NamePatterns(tuple(mirror.exclude)),
+        rules=Rules(
+            machines=Machines.parse(**tables.machines.model_dump()),
+            files=FileRules(**{**files.model_dump(), "kinds": frozenset(files.kinds)}),
+            age=_age(tables.age),
+            hashes=frozenset(tables.block.hashes),
+            superseded=tables.removal.superseded,
+        ),
+        exemptions=_by_project(one.exemption() for one in tables.age.exempt),
+        blocked_names=names,
+        blocks=blocks,
+        locks=tuple(tables.dependencies.locks),
+        removal=Removal(**removal),
         serve=Serve(**tables.serve.model_dump()),
     )
 
 
-def _selections(lines: Iterable[ProjectLine], *, latest: int | None) -> dict[NormalizedName, Selection]:
-    selections: dict[NormalizedName, Selection] = {}
+def _age(table: _Age) -> Age:
+    age = Age() if table.min is None else Age(min=table.min)
+    return Age(min=age.min, not_after=table.not_after, hold_unknown=table.unknown, locked=table.locked)
+
+
+def _blocks(lines: Iterable[BlockLine]) -> tuple[BlockedNames, dict[NormalizedName, tuple[Block, ...]]]:
+    """Return the projects that are blocked whole, and the versions that are blocked of others."""
+    names: dict[NormalizedName, str] = {}
+    patterns: dict[str, str] = {}
+    versions: list[tuple[NormalizedName, Block]] = []
     for line in lines:
-        rule = VersionRule(line.specifier, line.latest or latest)
-        before = selections.get(line.project)
-        if before is None:
-            selections[line.project] = Selection(str(line), (rule,))
-        elif rule not in before.rules:
-            selections[line.project] = Selection(f"{before.line} or {line}", (*before.rules, rule))
-    return selections
-
-
-def _contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
-    """Yield what is wrong with lines that are right by themselves: the same one with another ``latest`` of its own."""
-    mirror: Any = document.tables.get("mirror")
-    lines: Any = mirror.get("projects") if isinstance(mirror, dict) else None
-    first: dict[tuple[NormalizedName, SpecifierSet], tuple[int, int | None]] = {}
-    for number, value in enumerate(lines if isinstance(lines, list) else ()):
-        try:
-            line = ProjectLine.model_validate(value)
-        except ValidationError:
-            continue  # told already
-        if line.latest is None:
+        if is_pattern(line.name):
+            patterns.setdefault(line.name, line.reason)
             continue
-        place, latest = first.setdefault((line.project, line.specifier), (number, line.latest))
-        if latest != line.latest:
-            other = document.problem(("mirror", "projects", place), "").line
-            told = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
-            yield document.problem(("mirror", "projects", number), f"mirror.projects: {told}")
+        name, specifier = line.parse(line.name)
+        if specifier:
+            versions.append((name, Block(specifier, line.reason)))
+        else:
+            names.setdefault(name, line.reason)
+    return BlockedNames(names, patterns), _by_project(versions)
+
+
+def _by_project(pairs: Iterable[tuple[NormalizedName, T]]) -> dict[NormalizedName, tuple[T, ...]]:
+    found: dict[NormalizedName, list[T]] = defaultdict(list)
+    for name, one in pairs:
+        found[name].append(one)
+    return {name: tuple(ones) for name, ones in found.items()}

@@ -5,18 +5,21 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
-from mirror_syncer.config.toml_lines import Path, depth, locate_keys
+from mirror_syncer.config.toml_lines import Path, is_deeper, locate_keys
 
 _POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SIZE = re.compile(r"(\d{1,6}(?:\.\d+)?) ?(kB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_SIZES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _MAX_DEPTH = 100
 _MAX_SHOWN = 80  # characters of a wrong value
@@ -49,8 +52,27 @@ def _share(value: object) -> float:
     return float(match[1]) / 100
 
 
+def _moment(value: object) -> datetime:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if not isinstance(value, datetime):
+        raise ValueError("must be a date or a time without quotes, as in 2026-12-24 or 2026-12-01T06:00:00Z")  # noqa: TRY004 - pydantic reads ValueError
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _size(value: object) -> int:
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('must be a size with kB, MB, GB or TB, as in "2GB"')
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-"""Such as ``24h``. For a size there is pydantic's ``ByteSize``."""
+"""Such as ``24h``."""
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A TOML date or time; UTC if it names no offset."""
+Size = Annotated[int, BeforeValidator(_size)]
+"""Such as ``2GB``, in bytes."""
 Share = Annotated[float, BeforeValidator(_share)]
 """Such as ``1%``."""
 Count = Annotated[int, Field(ge=1)]
@@ -82,15 +104,7 @@ class TomlDocument:
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
             raise DocumentError([PolicyProblem(line=line, message="is not UTF-8; save the file as UTF-8")]) from error
-        if depth(text) > _MAX_DEPTH:  # tomllib takes the square of a dotted key's length
-            raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
-        try:
-            self.tables = tomllib.loads(text)
-        except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
-            found = _POSITION.fullmatch(str(error))
-            last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
-            told = f"is not TOML: {found['message'] if found else error}"
-            raise DocumentError([PolicyProblem(line=last, message=told)]) from error
+        self.tables = load_toml(text)
         self._lines = locate_keys(text)
 
     def problem(self, path: Path, message: str) -> PolicyProblem:
@@ -126,6 +140,24 @@ class TomlDocument:
             else f"known: {', '.join(sorted(known))}"
         )
         return f"{_key(path)} is not a key of {self.name}; {hint}"
+
+
+def load_toml(text: str) -> dict[str, Any]:
+    """
+    Return the tables of a TOML document.
+
+    Raises:
+        DocumentError: it is not TOML, or nests too deep.
+    """
+    if is_deeper(text, _MAX_DEPTH):  # tomllib takes the square of a dotted key's length
+        raise DocumentError([PolicyProblem(message=f"nests more than {_MAX_DEPTH} levels deep")])
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
+        found = _POSITION.fullmatch(str(error))
+        last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
+        told = f"is not TOML: {found['message'] if found else error}"
+        raise DocumentError([PolicyProblem(line=last, message=told)]) from error
 
 
 def shown(value: object) -> str:

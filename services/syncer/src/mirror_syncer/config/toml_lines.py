@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _END = "\n"
+_OPENING, _CLOSING = frozenset("[{"), frozenset("]}")
 
 
 class _Token(NamedTuple):
@@ -30,18 +31,22 @@ def locate_keys(text: str) -> dict[Path, int]:
     return _Scanner(text).lines
 
 
-def depth(text: str) -> int:
-    """Return how deep a text nests, valid or not: by brackets, or by the dots of one key."""
-    brackets = dots = deepest = 0
+def is_deeper(text: str, levels: int) -> bool:
+    """Return whether a text nests deeper, valid or not: by brackets, or by the dots of one key."""
+    brackets = dots = 0
     was_dot = False
-    for token in _tokens(text):
-        if token.text == ".":
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup == "skip":
+            continue
+        mark = match[0] if match.lastgroup == "mark" else ""
+        if mark == ".":
             dots, was_dot = dots + 1, True
         else:
-            brackets = max(0, brackets + (token.text in {"[", "{"}) - (token.text in {"]", "}"}))
+            brackets = max(0, brackets + (mark in _OPENING) - (mark in _CLOSING))
             dots, was_dot = dots if was_dot else 0, False
-        deepest = max(deepest, brackets, dots)
-    return deepest
+        if brackets > levels or dots > levels:
+            return True
+    return False
 
 
 class _Scanner:

@@ -1,10 +1,11 @@
 """What the mirror does with each file of a project, and why."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mirror_contract import Choice
+from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File, Page, Refusal
 
 Reasoned = tuple[File, str]
@@ -15,8 +16,8 @@ class Hold(NamedTuple):
     """A file that is not published before a given time."""
 
     file: File
-    until: int
-    """Seconds since the epoch."""
+    until: int | None
+    """Seconds since the epoch; None: until mirror.toml changes."""
     reason: str
 
 
@@ -49,9 +50,14 @@ class Decision:
     keep: tuple[File, ...] = ()
     """Files that upstream names and the policy wants, in the page's order."""
     kept_because: str = ""
+    reasons: Mapping[Filename, str] = field(default_factory=dict)
+    """Why single files are kept, if it is for another reason."""
     missing: tuple[File, ...] = ()
     """Of these, the ones that are not published with this content, or are damaged: they are downloaded."""
     hold: tuple[Hold, ...] = ()
+    """Files that wait. Nobody may download them, even if they were published before."""
+    blocked: tuple[Reasoned, ...] = ()
+    """Files that mirror.toml or an advisory blocks. Nobody may download them, even if they were published before."""
     drop: tuple[Reasoned, ...] = ()
     """Files that upstream names, and that are neither published nor wanted."""
     lost: tuple[Reasoned, ...] = ()
@@ -61,7 +67,9 @@ class Decision:
     refused: tuple[Refusal, ...] = ()
     """Invalid entries of upstream's page; each counts as a file that failed."""
     left_out: int = 0
-    """How many of upstream's files the policy leaves out, published before or not."""
+    """How many of upstream's files the policy holds, blocks or leaves out, published before or not."""
+    expires_at: int | None = None
+    """When time alone changes the decision; seconds since the epoch."""
     warnings: tuple[str, ...] = ()
     """Lines of mirror.toml that match nothing while another line does."""
     problem: str | None = None
@@ -75,11 +83,22 @@ class Decision:
         return (*self.keep, *(file for file, _ in self.lost)) if self.lost else self.keep
 
     @property
+    def withheld(self) -> Iterator[File]:
+        """Yield the held and blocked files: nobody may download them."""
+        yield from (hold.file for hold in self.hold)
+        yield from (file for file, _ in self.blocked)
+
+    @property
     def files(self) -> Iterator[FileDecision]:
         """Yield the decision of every file, one for each name and content; what was refused comes last."""
         for file in self.keep:
-            yield FileDecision(file.filename, Choice.KEEP, self.kept_because, file)
-        for choice, reasoned in ((Choice.LOST, self.lost), (Choice.LEAVING, self.leaving), (Choice.DROP, self.drop)):
+            yield FileDecision(file.filename, Choice.KEEP, self.reasons.get(file.filename, self.kept_because), file)
+        for choice, reasoned in (
+            (Choice.LOST, self.lost),
+            (Choice.LEAVING, self.leaving),
+            (Choice.BLOCK, self.blocked),
+            (Choice.DROP, self.drop),
+        ):
             for file, reason in reasoned:
                 yield FileDecision(file.filename, choice, reason, file)
         for held in self.hold:

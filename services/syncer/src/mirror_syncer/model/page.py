@@ -45,6 +45,17 @@ class File(msgspec.Struct, frozen=True):
     """The digest that an index gave instead of a sha256, and that the download was checked against."""
 
 
+class HeldFile(msgspec.Struct, frozen=True):
+    """A file that our page does not offer for now, as its ``_held`` names it."""
+
+    filename: Filename
+    reason: str
+    until: int | None = None
+    """Seconds since the epoch; None: it is blocked, or waits until mirror.toml changes."""
+    place: PackagePath | None = None
+    """Where it is, or would be; None if only its download tells."""
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A file of a page that the mirror refuses."""
 
@@ -77,3 +88,4 @@ class PublishedPage:
     page: Page
     files: dict[str, File]
     places: dict[str, PackagePath]
+    held: tuple[HeldFile, ...] = ()

@@ -12,6 +12,7 @@ from mirror_syncer.model.validators import Validators
 NO_VALIDATORS = Validators()
 GONE = "upstream no longer has it; its page is removed now, its files after the grace period"
 GUARDED = "upstream no longer has it; the deletion guard keeps it published"
+BLOCKED = "blocked in mirror.toml"
 UNSELECTED = "no longer selected in mirror.toml"
 _PAGES = "simple/"
 _BACKOFF_SECONDS = 300
@@ -42,7 +43,11 @@ class ProjectRow:
     file_count: int = 0
     stored_bytes: int = 0
     withheld_files: int = 0
-    """Number of files that the policy left out."""
+    """Number of files that the policy left out, held or blocked."""
+    held_files: int = 0
+    blocked_files: int = 0
+    expires_at: int | None = None
+    """When time alone changes the decision about its files."""
     missing_files: int = 0
     """Number of files left out because their download failed."""
     lost_files: int = 0

@@ -4,7 +4,7 @@ A project's page as the mirror publishes it, in JSON (PEP 691) and HTML (PEP 503
 The JSON page is also the record of published files: the catalog has no row per file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -14,7 +14,8 @@ from packaging.utils import NormalizedName
 from mirror_contract.distributions import parse_version, read_version
 from mirror_syncer.errors import FileRejectedError, InvalidPageError
 from mirror_syncer.model.names import PackagePath, parse_package_path, quote_place
-from mirror_syncer.model.page import File, Page, PublishedPage
+from mirror_syncer.model.page import File, HeldFile, Page, PublishedPage
+from mirror_syncer.publish.held import KEY, held_html, held_json, parse_held
 from mirror_syncer.upstream import parse_json
 from mirror_syncer.volume import PageSet, View
 
@@ -24,21 +25,23 @@ API_VERSION = "1.4"
 _ROOT_PREFIX = "../../"
 
 
-def render_page(page: Page, files: Iterable[tuple[File, PackagePath]]) -> PageSet:
+def render_page(page: Page, files: Iterable[tuple[File, PackagePath]], held: Sequence[HeldFile] = ()) -> PageSet:
     """
     Render a project's page.
 
     Args:
         page: upstream's page, for everything except files.
         files: the published files in upstream's order, each with its place.
+        held: the files that are held or blocked.
     """
     files = list(files)
-    return PageSet(html=_html(page, files), json=_json(page, files))
+    return PageSet(html=_html(page, files, held), json=_json(page, files, held))
 
 
 def render_html(published: PublishedPage) -> bytes:
     """Render the HTML form of a published page again."""
-    return _html(published.page, [(file, published.places[file.filename]) for file in published.page.files])
+    files = [(file, published.places[file.filename]) for file in published.page.files]
+    return _html(published.page, files, published.held)
 
 
 def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
@@ -57,7 +60,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
         places: dict[str, PackagePath] = {file.filename: _place(file, root) for file in page.files}
     except FileRejectedError as error:
         raise InvalidPageError(f"the page was not published by this mirror: {error}") from error
-    return PublishedPage(page, files={file.filename: file for file in page.files}, places=places)
+    return PublishedPage(page, {file.filename: file for file in page.files}, places, parse_held(body))
 
 
 def read_published(tree: View, name: NormalizedName) -> PublishedPage | None:
@@ -93,7 +96,7 @@ def _api_version(page: Page) -> str:
     return min(page.api_version, API_VERSION, key=lambda version: int(version.partition(".")[2]))
 
 
-def _json(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
+def _json(page: Page, files: list[tuple[File, PackagePath]], held: Sequence[HeldFile]) -> bytes:
     meta: dict[str, Any] = {"api-version": _api_version(page)}
     if page.serial is not None:
         # PEP 700: keys with a leading underscore are private to the server. This one is PyPI's, an int.
@@ -101,7 +104,7 @@ def _json(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
     status: dict[str, str] = {"status": page.status}
     if page.status_reason:
         status["reason"] = page.status_reason
-    document = {
+    document: dict[str, Any] = {
         "files": [_entry(file, place) for file, place in files],
         "meta": meta,
         "name": page.name,
@@ -110,6 +113,8 @@ def _json(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
         # PEP 700: the unique versions of all files here; upstream may also list versions without files
         "versions": _versions(page, files),
     }
+    if held:
+        document[KEY] = held_json(held)
     return msgspec.json.encode(document, order="deterministic") + b"\n"
 
 
@@ -144,7 +149,7 @@ def _versions(page: Page, files: list[tuple[File, PackagePath]]) -> list[str]:
     return [spellings.get(version, str(version)) for version in sorted(kept)]
 
 
-def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
+def _html(page: Page, files: list[tuple[File, PackagePath]], held: Sequence[HeldFile]) -> bytes:
     title = f"Links for {escape(page.name)}"
     # PEP 792
     status = [f'    <meta name="pypi:project-status" content="{page.status}">']
@@ -165,6 +170,7 @@ def _html(page: Page, files: list[tuple[File, PackagePath]]) -> bytes:
         *(_anchor(file, place) for file, place in files),
         "  </body>",
         "</html>",
+        *held_html(held),
     ]
     if page.serial is not None:
         lines.append(f"<!--SERIAL {page.serial}-->")

@@ -30,7 +30,7 @@ class Runs:
         catalog: stores them. Its calls here take well under a millisecond each.
 
     Attributes:
-        background: work that nobody requested; the API does not show it as a run.
+        background: work that nobody requested, by id; the API does not show it as a run.
         changed: set when a queued run may start.
     """
 
@@ -39,7 +39,7 @@ class Runs:
         self._active: dict[str, ActiveRun] = {}
         self._latest: datetime | None = None
         """The time in the newest run's id."""
-        self.background: ActiveRun | None = None
+        self.background: dict[str, ActiveRun] = {}
         self.changed = asyncio.Event()
         self._listeners: list[Callable[[Run], None]] = []
         self._unsaved: dict[str, Run] = {}
@@ -111,9 +111,7 @@ class Runs:
 
     def active(self, identifier: str) -> ActiveRun | None:
         """Return a run that has not ended, or None."""
-        if self.background is not None and self.background.id == identifier:
-            return self.background
-        return self._active.get(identifier)
+        return self.background.get(identifier) or self._active.get(identifier)
 
     def get(self, identifier: str) -> Run | None:
         """Return a run in its current state, or None."""

@@ -29,9 +29,7 @@ def names_not_selected(request: RunRequest, *, policy: Policy) -> dict[int, str]
     """Return the requested projects that the policy does not select, by their index in the request."""
     if request.kind is not RunKind.SYNC or request.projects is None:
         return {}
-    return {
-        index: name for index, name in enumerate(request.projects) if policy.selection(NormalizedName(name)) is None
-    }
+    return {index: name for index, name in enumerate(request.projects) if policy.project(NormalizedName(name)) is None}
 
 
 def not_selected(*names: str) -> str:

@@ -21,7 +21,7 @@ from mirror_syncer.errors import (
 )
 from mirror_syncer.model.damage import Damage
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE, UNSELECTED, CatalogUpdate, ProjectRow
+from mirror_syncer.model.project import BLOCKED, GONE, UNSELECTED, CatalogUpdate, ProjectRow
 from mirror_syncer.publish import Publication
 from mirror_syncer.publish.recovery import recover_project
 from mirror_syncer.runs import ActiveRun
@@ -120,11 +120,11 @@ class Dispatcher:
             await self._handle_failure(task, run, error)
             return
         if outcome is not None:
-            self._count(run, outcome, again=task.action is Action.SHRINK)
+            self._count(task, run, outcome)
         if task.action is Action.VERIFY:
             repaired = outcome is not None and not outcome.failures
             self._verifier.record(task.name, run, repaired=repaired)
-        if task.action is not Action.COLLECT:
+        if task.action not in (Action.COLLECT, Action.JUDGE):
             run.progress.counts.projects_done += 1
         await self._queue.done(task)
         run.progress.finish_tasks()
@@ -142,14 +142,19 @@ class Dispatcher:
         # In the event loop's thread: reading SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
         match task.action:
-            case Action.REFRESH | Action.SHRINK | Action.UNLIST:
+            case Action.REFRESH | Action.SHRINK | Action.UNLIST | Action.JUDGE:
                 return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
-                reason = task.reason or (GONE if task.name in run.sync.gone else UNSELECTED)
-                withdrawal = Withdrawal(row or ProjectRow(task.name), reason, self._context.grace_seconds)
-                return await self._workers.perform(withdrawal)
+                return await self._withdraw(task, run, row or ProjectRow(task.name))
             case Action.VERIFY:
                 return await self._verify(task, run)
+
+    async def _withdraw(self, task: Task, run: ActiveRun, row: ProjectRow) -> Outcome:
+        blocked = self._context.policy.current.blocked_names.reason(task.name)
+        if blocked is not None:
+            return await self._workers.perform(Withdrawal(row, f"{BLOCKED}: {blocked}", grace=None))
+        reason = task.reason or (GONE if task.name in run.sync.gone else UNSELECTED)
+        return await self._workers.perform(Withdrawal(row, reason, self._context.grace_seconds))
 
     async def _collect(self, task: Task, run: ActiveRun) -> None:
         collected = await asyncio.to_thread(
@@ -170,19 +175,20 @@ class Dispatcher:
         self, task: Task, run: ActiveRun, row: ProjectRow | None, *, force: bool, damages: Sequence[Damage] = ()
     ) -> Outcome:
         policy = self._context.policy.current
-        selection = policy.selection(task.name)
-        if selection is None:
+        project_policy = policy.project(task.name)
+        if project_policy is None:
             failure = Failure(project=task.name, reason="no longer selected in mirror.toml, so nothing is downloaded")
             return Outcome(Publication(CatalogUpdate(row or ProjectRow(task.name))), (failure,))
         work = Work(
             task.name,
             task.priority,
             row,
-            selection,
+            project_policy,
             policy.serve,
             self._context.grace_seconds,
             wanted_serial=task.wanted_serial,
             bounds=run.sync.serial_bounds,
+            offline=run.request.offline or task.action is Action.JUDGE,
             force=force,
             shrink=task.action is Action.SHRINK,
             unlisted=task.action is Action.UNLIST,
@@ -207,10 +213,11 @@ class Dispatcher:
     async def _compare(self, task: Task, run: ActiveRun, result: InspectionResult) -> InspectionResult:
         """Compare an inspected project with upstream, if it is published and selected."""
         row, policy = self._catalog.projects.get(task.name), self._context.policy.current
-        selection = policy.selection(task.name)
-        if row is None or not row.published or selection is None:
+        project_policy = policy.project(task.name)
+        if row is None or not row.published or project_policy is None:
             return result
-        job = Comparison(row, selection, fingerprint(selection, serve=policy.serve), task.priority)
+        by = fingerprint(project_policy, legacy_json=policy.serve.legacy_json)
+        job = Comparison(row, project_policy, by, task.priority)
         async with run.upstream_wait():
             return self._verifier.add_comparison(task.name, run, await self._workers.compare(job))
 
@@ -223,14 +230,12 @@ class Dispatcher:
         else:
             await self._queue.put([task])
 
-    def _count(self, run: ActiveRun, outcome: Outcome, *, again: bool) -> None:
-        """
-        Count the outcome of a task.
-
-        Args:
-            again: the page was requested a second time, to remove files; failures of the first time are not repeated.
-        """
+    def _count(self, task: Task, run: ActiveRun, outcome: Outcome) -> None:
+        """Count the outcome of a task; failures that an earlier task of the project reported are not repeated."""
         counts, row, tally = run.progress.counts, outcome.row, outcome.tally
+        again = task.action is Action.SHRINK or task.name in run.sync.failed_judgements
+        if task.action is Action.JUDGE and outcome.failures:
+            run.sync.failed_judgements.add(task.name)
         known = run.report.failures if again else ()
         failures = [failure for failure in outcome.failures if failure not in known]
         if repeated := bool(outcome.failures) and not failures:

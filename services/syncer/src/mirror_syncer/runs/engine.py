@@ -23,6 +23,7 @@ from mirror_syncer.runs.ending import ending, log_ending
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.sync import Sync
+from mirror_syncer.runs.sync.maturity import Maturity
 from mirror_syncer.runs.sync.recheck import Recheck
 from mirror_syncer.runs.verify.verifier import Verifier
 
@@ -56,6 +57,7 @@ class Engine:
         }
         self._dispatcher = Dispatcher(context, self._verifier)
         self._recheck = Recheck(context)
+        self._maturity = Maturity(context)
         self._reconciliation = Reconciliation(
             catalog=context.catalog,
             volume=context.volume,
@@ -71,7 +73,9 @@ class Engine:
         with contextlib.suppress(VolumeError):  # each run tries again, and fails with this error
             await self._reconcile()
         committer = asyncio.create_task(self.context.commit_group.run())
-        background = [asyncio.create_task(work) for work in (self._recheck.run(), self._clock.run())]
+        background = [
+            asyncio.create_task(work) for work in (self._recheck.run(), self._maturity.run(), self._clock.run())
+        ]
         executions: set[asyncio.Task[None]] = set()
         self._dispatcher.start()
         try:

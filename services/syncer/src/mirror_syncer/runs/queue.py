@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +17,8 @@ class Action(StrEnum):
     """What a task does with its project."""
 
     REFRESH = "refresh"
+    JUDGE = "judge"
+    """Apply the policy in force to the page that upstream sent last, without a request for it."""
     SHRINK = "shrink"
     """Refresh, and remove the files that upstream's page no longer lists."""
     WITHDRAW = "withdraw"
@@ -66,11 +68,11 @@ class WorkQueue:
             depth[priority] += 1
         return dict(depth)
 
-    def names(self, *, excluding: Action | None = None) -> set[NormalizedName]:
-        """Return the projects that have a queued or active task, other than of the excluded action."""
+    def names(self, *, excluding: Collection[Action] = ()) -> set[NormalizedName]:
+        """Return the projects that have a queued or active task, other than of the excluded actions."""
         queued = (task for _, _, task in itertools.chain(self._heap, *self._parked.values()))
-        names = {task.name for task in queued if task.action is not excluding}
-        return names.union(name for name, action in self._active.items() if action is not excluding)
+        names = {task.name for task in queued if task.action not in excluding}
+        return names.union(name for name, action in self._active.items() if action not in excluding)
 
     def active_count(self) -> int:
         """Return how many projects have an active task."""

@@ -20,7 +20,7 @@ from mirror_contract import (
     Status,
 )
 from mirror_syncer.catalog import Fact
-from mirror_syncer.config import Selection, decide, decide_removal
+from mirror_syncer.config import ProjectPolicy, decide, decide_removal
 from mirror_syncer.config.settings import VERSION
 from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
 from mirror_syncer.metrics import ENDED
@@ -129,7 +129,7 @@ class StatusReader:
 
     def project(self, row: ProjectRow) -> Project:
         """Return a project, without its files."""
-        selection = self._mirror.policy.current.selection(row.name)
+        policy = self._mirror.policy.current.project(row.name)
         return Project(
             name=row.name,
             state=row.state,
@@ -141,7 +141,7 @@ class StatusReader:
             due_at=_time(row.due_at),
             checked_at=_time(row.checked_at),
             changed_at=_time(row.changed_at),
-            selected=selection.line if selection else None,
+            selected=policy.selection.line if policy else None,
             withheld_files=row.withheld_files,
         )
 
@@ -151,17 +151,17 @@ class StatusReader:
         if row is None:
             # In a mirror of the whole index, upstream's list says which projects exist; lines of mirror.toml count too.
             policy = self._mirror.policy.current
-            if policy.selection(name) is None or (policy.everything and name not in policy.projects):
+            if policy.project(name) is None or (policy.everything and name not in policy.projects):
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
-        selection = self._mirror.policy.current.selection(name)
+        project_policy = self._mirror.policy.current.project(name)
         try:
-            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(row, selection)
+            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(row, project_policy)
         except PathError:
             files, undated = [], 0  # the next run stores the error in the project's row
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
 
-    def _read_files(self, row: ProjectRow, selection: Selection | None) -> tuple[list[ProjectFile], int]:
+    def _read_files(self, row: ProjectRow, policy: ProjectPolicy | None) -> tuple[list[ProjectFile], int]:
         """
         Return the files to show of a project, and how many published ones have no upload time.
 
@@ -172,7 +172,7 @@ class StatusReader:
         """
         published = find_published(self._mirror.volume, row.name)
         ours = published.page.files if published else ()
-        decided = {(d.filename, d.file and d.file.sha256): d for d in self._decide(row, selection, published).files}
+        decided = {(d.filename, d.file and d.file.sha256): d for d in self._decide(row, policy, published).files}
         older, newest = ours[:-_MAX_FILES_SHOWN], ours[-_MAX_FILES_SHOWN:]
         older_undated = [file for file in older if file.upload_time is None]
         undated = len(older_undated) + sum(file.upload_time is None for file in newest)
@@ -188,16 +188,16 @@ class StatusReader:
             *(_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:]),
         ], undated
 
-    def _decide(self, row: ProjectRow, selection: Selection | None, published: PublishedPage | None) -> Decision:
+    def _decide(self, row: ProjectRow, policy: ProjectPolicy | None, published: PublishedPage | None) -> Decision:
         """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
-        if selection is None or row.error == GUARDED:
-            reason = UNSELECTED if selection is None else GUARDED
-            return decide_removal(Page(row.name, ()), published, reason=reason, guarded=selection is not None)
+        if policy is None or row.error == GUARDED:
+            reason = UNSELECTED if policy is None else GUARDED
+            return decide_removal(Page(row.name, ()), published, reason=reason, guarded=policy is not None)
         try:
             page = last_page(self._mirror.catalog.projects.kept(row.name), published)
         except InvalidPageError:
             page = published.page if published else Page(row.name, ())
-        return decide(self._unhashed.settle(page, published), published, selection, now=int(time.time()))
+        return decide(self._unhashed.settle(page, published), published, policy, now=int(time.time()))
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)

@@ -1,10 +1,10 @@
 """The adoption of one project: turns another program's page into a publication, by hard links."""
 
+import dataclasses
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from dataclasses import replace as with_changes
 from enum import StrEnum
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.adoption.contents import hash_file, is_same_file, read_metadata_file, sha256
 from mirror_syncer.commands.adoption.source import OldFile, OldTree
-from mirror_syncer.config import Policy
+from mirror_syncer.config import Age, Policy, ProjectPolicy, decide
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, PathError
 from mirror_syncer.model.names import (
     PackagePath,
@@ -25,7 +25,7 @@ from mirror_syncer.model.names import (
     parse_package_path,
     short_path,
 )
-from mirror_syncer.model.page import File, ProjectStatus
+from mirror_syncer.model.page import File
 from mirror_syncer.model.project import CatalogUpdate, Pending, ProjectRow, Retirement
 from mirror_syncer.publish import Publication, render_page
 from mirror_syncer.volume import Volume, wheel_metadata
@@ -116,8 +116,8 @@ class ProjectAdoption:
             return _failure(name, str(error))
 
     def _adopt(self, name: NormalizedName, directory: Path) -> Outcome:
-        selection = self._policy.selection(name)
-        if selection is None:
+        policy = self._policy.project(name)
+        if policy is None:
             return Outcome(name, AdoptionResult.UNSELECTED)
         row = self._catalog.projects.get(name)
         if row is not None and (row.published or row.state is ProjectState.WITHDRAWN):
@@ -128,13 +128,13 @@ class ProjectAdoption:
             page = self._old.read(name, directory)
         except InvalidPageError as error:
             return _failure(name, str(error))
-        # PEP 792: "quarantined" – the index MUST NOT offer any distributions
-        selected = selection.judge(name, () if page.status is ProjectStatus.QUARANTINED else page.files)
-        outcome = Outcome(name, AdoptionResult.ADOPTED, withheld=len(selected.left_out))
+        # HTML pages have no upload times. What the old mirror served is served until the first sync knows them.
+        decision = decide(page, None, _without_age(policy), now=int(time.time()))
+        outcome = Outcome(name, AdoptionResult.ADOPTED, withheld=decision.left_out)
         wrong_files = list[Retirement]()
         for refusal in page.refused:
             outcome.failures.append(Failure(project=name, file=refusal.filename, reason=refusal.reason))
-        candidates = list(self._find_candidates(name, selected.wanted, outcome, wrong_files))
+        candidates = list(self._find_candidates(name, decision.keep, outcome, wrong_files))
         if self._volume is None:
             linked = [(candidate.file, candidate.places[0]) for candidate in candidates]
         else:
@@ -147,7 +147,7 @@ class ProjectAdoption:
         outcome.stored_bytes = sum(file.size or 0 for file, _ in linked)
         if self._volume is not None:
             # Without a serial, which would claim that every file up to it is here; some may be missing.
-            rendered = render_page(with_changes(page, serial=None), linked)
+            rendered = render_page(dataclasses.replace(page, serial=None), linked)
             row = ProjectRow(
                 name,
                 file_count=len(linked),
@@ -292,6 +292,10 @@ class ProjectAdoption:
         now = int(time.time())
         due_at = now + int(self._policy.removal.grace.total_seconds())
         return Retirement(name, place, sha256, due_at=due_at, retired_at=now, size=size)
+
+
+def _without_age(policy: ProjectPolicy) -> ProjectPolicy:
+    return dataclasses.replace(policy, rules=dataclasses.replace(policy.rules, age=Age()))
 
 
 def _failure(name: NormalizedName, reason: str) -> Outcome:

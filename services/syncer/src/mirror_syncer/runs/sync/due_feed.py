@@ -64,8 +64,8 @@ class DueFeed:
                 page = await asyncio.to_thread(next, pages, None)
                 if page is None:
                     break
-                # A project whose files are being collected is not skipped: its page is refreshed right after that.
-                queued = self._queue.names(excluding=Action.COLLECT)
+                # A project is not skipped while its files are collected or judged: its refresh comes right after.
+                queued = self._queue.names(excluding=(Action.COLLECT, Action.JUDGE))
                 first = known.first if known else 0
                 tasks = [
                     # A project that is newer than the first list is a change, although it was never refreshed.
@@ -124,8 +124,10 @@ class DueFeed:
 
     def _other_fingerprints(self, policy: Policy) -> Pages:
         """Yield projects that were published by another policy than the one in force."""
-        named = {name: fingerprint(selection, serve=policy.serve) for name, selection in policy.projects.items()}
-        default = fingerprint(policy.usual, serve=policy.serve)
+        legacy_json = policy.serve.legacy_json
+        special = {name: policy.project(name) for name in policy.special}
+        named = {name: one and fingerprint(one, legacy_json=legacy_json) for name, one in special.items()}
+        default = fingerprint(policy.usual, legacy_json=legacy_json)
         for page in self._catalog.due.fingerprints():
             yield [due for due, by in page if by != named.get(due.name, default)]
 

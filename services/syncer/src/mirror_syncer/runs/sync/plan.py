@@ -66,14 +66,14 @@ def plan_sync(
     """
 
     def selected(name: NormalizedName) -> bool:
-        return policy.selection(name) is not None
+        return policy.project(name) is not None
 
     named = None if only is None else tuple(dict.fromkeys(only))
-    wanted = tuple(policy.projects) if named is None else tuple(name for name in named if selected(name))
+    wanted = policy.wanted if named is None else tuple(name for name in named if selected(name))
     done = {name for name in wanted if since is not None and _current_since(rows.get(name), since)}
     steps = [_step(name, rows.get(name), named=named is not None) for name in wanted if name not in done]
     leaving = () if named is not None else _leaving(policy, rows)
-    judged = tuple(name for name in leaving if name not in replaceable)
+    judged = tuple(name for name in leaving if name not in replaceable and policy.blocked_names.reason(name) is None)
     if published is None:
         published = sum(row.published for row in rows.values())
     # The guard: a list that an editor cut short, or an upstream that answers 404 to everything, empties no mirror.
@@ -140,12 +140,14 @@ def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
 
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
-    return tuple(name for name, row in rows.items() if row.published and name not in policy.projects)
+    wanted = frozenset(policy.wanted)
+    return tuple(name for name, row in rows.items() if row.published and name not in wanted)
 
 
 def _forgotten(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    wanted = frozenset(policy.wanted)
     return tuple(
         name
         for name, row in rows.items()
-        if not row.published and row.state is not ProjectState.WITHDRAWN and name not in policy.projects
+        if not row.published and row.state is not ProjectState.WITHDRAWN and name not in wanted
     )

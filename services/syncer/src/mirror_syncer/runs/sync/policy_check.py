@@ -22,11 +22,11 @@ def check_policy(content: bytes, *, source: PolicySource | None = None, catalog:
         policy = judge_policy(content, path=Path("mirror.toml"))
     except PolicyError as error:
         return PolicyCheck(problems=error.details)
-    check = PolicyCheck(scope=policy.scope, selected=len(policy.projects))
+    check = PolicyCheck(scope=policy.scope, selected=len(policy.wanted))
     if source is None or catalog is None:
         return check
     rows = {row.name: row for row in catalog.projects.all_rows()}
-    arriving = sorted(name for name in policy.projects if name not in rows or not rows[name].published)
+    arriving = sorted(name for name in policy.wanted if name not in rows or not rows[name].published)
     check.arriving, check.arriving_names = len(arriving), list(arriving[:_MAX_NAMES])
     if policy.everything:
         return check  # what leaves then is upstream's to say

@@ -63,7 +63,8 @@ class Recheck:
     async def _round(self) -> float:
         """Re-check all due projects; return how many seconds to pause."""
         pages = self._catalog.due.stale(before=int(self._clock()) - EVERY_SECONDS)
-        run = self._runs.background = ActiveRun(_document())
+        run = ActiveRun(_document())
+        self._runs.background[run.id] = run
         run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=True)
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
         try:

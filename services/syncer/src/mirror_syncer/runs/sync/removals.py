@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Fact
 from mirror_syncer.catalog.listing import CONFIRMED_ABSENT
 from mirror_syncer.model.priority import Priority
-from mirror_syncer.model.project import GONE
+from mirror_syncer.model.project import GONE, UNSELECTED
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
@@ -72,9 +72,17 @@ class Removals:
             # Removal goes in reverse: the list before the page, the page before its files.
             await self._project_list.publish_without(names)
         confirmed = set(await asyncio.to_thread(due.absent, edition=CONFIRMED_ABSENT + 1, published=True, limit=gone))
-        actions = {name: Action.WITHDRAW if name in confirmed else Action.UNLIST for name in names}
+        policy = self._policy.current
+        actions = {
+            name: Action.WITHDRAW if name in confirmed or policy.project(name) is None else Action.UNLIST
+            for name in names
+        }
         await self._feed.put(
-            run, [Task(run.id, name, action, Priority.CHANGED, reason=GONE) for name, action in actions.items()]
+            run,
+            [
+                Task(run.id, name, action, Priority.CHANGED, reason=self._reason(name))
+                for name, action in actions.items()
+            ],
         )
         await self._feed.put(run, [Task(run.id, name, Action.SHRINK, Priority.CHANGED) for name in shrinking])
         return removals
@@ -104,9 +112,13 @@ class Removals:
             return 0
         past = await asyncio.to_thread(due.absent, edition=since, published=True, limit=before)
         names = await asyncio.to_thread(due.absent, edition=known.edition + 1, published=True, limit=absent)
-        names = [name for name in names if name not in queued.union(past)]
+        policy = self._policy.current
+        names = [name for name in names if name not in queued.union(past) and policy.project(name) is not None]
         await self._feed.put(run, [Task(run.id, name, Action.REFRESH, Priority.CHANGED) for name in names])
         return len(names)
+
+    def _reason(self, name: NormalizedName) -> str:
+        return GONE if self._policy.current.project(name) is not None else UNSELECTED
 
     async def _allowed(self, run: ActiveRun) -> int:
         """Return how many projects may be removed per day."""

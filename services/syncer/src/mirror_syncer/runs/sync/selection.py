@@ -97,9 +97,9 @@ class SelectionSync:
         policy, projects = self._policy.current, self._catalog.projects
         published = {row.name: row.fingerprint for row in projects.all_rows() if row.published}
         current = {
-            step.name: fingerprint(selection, serve=policy.serve)
+            step.name: fingerprint(project_policy, legacy_json=policy.serve.legacy_json)
             for step in steps
-            if step.name in published and (selection := policy.selection(step.name)) is not None
+            if step.name in published and (project_policy := policy.project(step.name)) is not None
         }
         return [step for step in steps if step.name in current and published[step.name] != current[step.name]]
 

@@ -9,6 +9,7 @@ from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.garbage_collection import Collection
+from mirror_syncer.runs.sync.policy_change import PolicyChange
 from mirror_syncer.runs.sync.selection import SelectionSync
 from mirror_syncer.runs.sync.whole_index import WholeIndexSync
 from mirror_syncer.runs.upstream_change import switched_from, upstream_changed
@@ -20,6 +21,7 @@ class Sync(RunExecutor):
     def __init__(self, context: RunContext, collection: Collection) -> None:
         self._context = context
         self._catalog = context.catalog
+        self._policy_change = PolicyChange(context)
         self._selection = SelectionSync(context, collection)
         self._whole_index = WholeIndexSync(context, collection)
 
@@ -32,6 +34,8 @@ class Sync(RunExecutor):
         run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=everything)
         if run.is_whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.report.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
+        if run.is_whole:
+            await self._policy_change.apply(run)
         if run.is_whole and everything:
             await self._whole_index.sync(run)
         else:

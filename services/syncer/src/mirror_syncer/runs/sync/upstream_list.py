@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Iterable, Mapping
 from tempfile import TemporaryFile
 
 import structlog
+from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import Fact, KnownList, MergeResult
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
+from mirror_syncer.config import Policy
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.serials import is_older_list
 from mirror_syncer.model.validators import Validators
@@ -30,6 +33,7 @@ class UpstreamList:
         self._directory = context.settings.state
         self._catalog = context.catalog
         self._index = context.worker_pool.index
+        self._policy = context.policy
 
     async def read(self, run: ActiveRun) -> bool:
         """
@@ -44,8 +48,11 @@ class UpstreamList:
         known = await asyncio.to_thread(self._catalog.listing.last)
         if known is not None and not same_upstream(known.origin, self._origin):
             known = None
-        force = run.request.force
-        validators = known.validators if known and not force else Validators()
+        force, policy = run.request.force, self._policy.current
+        # A list that did not change is merged again if other names of it are wanted now.
+        admission = policy.admission
+        same = (await asyncio.to_thread(self._catalog.recall, Fact.ADMISSION) or "") == admission
+        validators = known.validators if known and same and not force else Validators()
         with (
             explain_state_disk_errors(self._directory),
             TemporaryFile(dir=self._directory) as body,
@@ -67,12 +74,13 @@ class UpstreamList:
             older = went_backwards and not await self._stays_older(run, new, last=known)
             merged: MergeResult = await asyncio.to_thread(
                 self._catalog.listing.merge,
-                listed.parts(),
+                _admitted(listed.parts(), policy),
                 new,
                 now=int(time.time()),
                 accept_absences=force or known is None or (went_backwards and not older),
                 older=older,
             )
+        await asyncio.to_thread(self._catalog.remember, Fact.ADMISSION, admission)
         if older:
             # A stale CDN edge, for up to an hour; projects with a different serial are refreshed.
             log.info(
@@ -117,6 +125,18 @@ class UpstreamList:
             f"{last and last.serial}); from now on it is accepted as it is"
         )
         return True
+
+
+def _admitted(
+    parts: Iterable[tuple[str, Mapping[NormalizedName, int]]], policy: Policy
+) -> Iterable[tuple[str, Mapping[NormalizedName, int]]]:
+    """Return a list's parts without the names that the policy does not want: to the catalog they are not listed."""
+    if policy.admits_all:
+        return parts
+    return (
+        (beginning, {name: serial for name, serial in listed.items() if policy.admits(name)})
+        for beginning, listed in parts
+    )
 
 
 def _known(

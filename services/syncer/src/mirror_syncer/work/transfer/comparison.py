@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Selection, decide, settle_contradictions
+from mirror_syncer.config import ProjectPolicy, decide, settle_contradictions
 from mirror_syncer.errors import InvalidPageError, UpstreamError
 from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
@@ -26,7 +26,7 @@ class Comparison:
     """One project to compare with upstream; picklable, so that it can be sent to a worker process."""
 
     row: ProjectRow
-    selection: Selection
+    policy: ProjectPolicy
     fingerprint: str
     """The fingerprint of the policy that is in force."""
     priority: Priority
@@ -114,7 +114,7 @@ def _differing(job: Comparison, page: Page, published: PublishedPage) -> list[tu
     if (expected.page.status, expected.page.status_reason) != (published.page.status, published.page.status_reason):
         found.append(("index.v1_json", place))
     if row.fingerprint == job.fingerprint and not (row.missing_files or row.lost_files):
-        missing = decide(page, published, job.selection, now=int(time.time())).missing
+        missing = decide(page, published, job.policy, now=int(time.time())).missing
         found += [(name, place) for file in missing if (name := file.filename) not in published.files]
     return found
 

@@ -122,7 +122,9 @@ class EvidenceReader:
             PathError: the published page cannot be read, and no verify has found it damaged. What it names is unknown
                 then, so neither losses can be judged nor files retired.
         """
-        asked = await self._pages.ask(work, row, validators=on_disk.validators)
+        asked = (
+            Asked(NotModified()) if work.offline else await self._pages.ask(work, row, validators=on_disk.validators)
+        )
         settled = isinstance(asked.answer, NotModified) and _is_settled(work, row)
         match answer := asked.answer:
             case Gone():
@@ -212,12 +214,14 @@ class EvidenceReader:
 
 
 def _decide(page: Page, published: PublishedPage | None, work: Work, condition: Condition) -> Decision:
-    return decide(page, published, work.selection, condition=condition, now=int(time.time()))
+    return decide(page, published, work.policy, condition=condition, now=int(time.time()))
 
 
 def _is_settled(work: Work, row: ProjectRow) -> bool:
     """Return whether a page that did not change leaves nothing to do."""
     if work.force or work.damaged or row.lost_files or not row.published or row.fingerprint != work.fingerprint:
+        return False
+    if work.offline or (row.expires_at is not None and row.expires_at <= int(time.time())):
         return False
     return row.due_at is None or (work.priority is not Priority.NAMED and row.due_at > int(time.time()))
 

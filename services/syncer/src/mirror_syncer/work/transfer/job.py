@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Selection, Serve, fingerprint
+from mirror_syncer.config import ProjectPolicy, Serve, fingerprint
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.model.serials import SerialBounds
@@ -17,7 +17,7 @@ class Work:
     name: NormalizedName
     priority: Priority
     row: ProjectRow | None
-    selection: Selection
+    policy: ProjectPolicy
     serve: Serve
     grace: int
     """Seconds for which a file that leaves the page can still be downloaded."""
@@ -25,6 +25,8 @@ class Work:
     """The serial that upstream's list gives it, if one was read: an older page is asked for again. 0: none."""
     bounds: SerialBounds = field(default_factory=SerialBounds)
     """How far serials are believed."""
+    offline: bool = False
+    """Judge by the page that upstream sent last, and do not ask for a new one: the policy or the time has changed."""
     force: bool = False
     """Ignore validators, and check that files are there."""
     shrink: bool = False
@@ -39,7 +41,7 @@ class Work:
     @property
     def fingerprint(self) -> str:
         """The policy's fingerprint: a page that was published by another one is judged again, even after a 304."""
-        return fingerprint(self.selection, serve=self.serve)
+        return fingerprint(self.policy, legacy_json=self.serve.legacy_json)
 
     def outdates(self, serial: int | None) -> bool:
         """Return whether upstream's list has a later change than a page of this serial."""
@@ -59,5 +61,5 @@ class Withdrawal:
 
     row: ProjectRow
     reason: str
-    grace: int
-    """Seconds for which its files can still be downloaded."""
+    grace: int | None
+    """Seconds for which its files can still be downloaded; None: it is blocked, and they cannot from now on."""

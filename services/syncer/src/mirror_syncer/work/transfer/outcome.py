@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mirror_contract import Failure, ProjectState
+from mirror_syncer.config import format_moment
 from mirror_syncer.errors import StalePageError, UnreachableError
+from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.project import GONE, GUARDED, CatalogUpdate, ProjectRow
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication
@@ -176,27 +178,38 @@ def after_older_page(work: Work, row: ProjectRow, failed: Outcome, restricted: O
 
 
 def standing(
-    work: Work, *, serial: int | None, missing: int, first: Sequence[Failure], lost: int
+    work: Work, row: ProjectRow, decision: Decision, *, missing: int, first: Sequence[Failure]
 ) -> tuple[ProjectState, str | None]:
     """
     Return in which state a page leaves its project, and why it is not current.
 
     Args:
-        serial: the page's.
         missing: how many files could not be had.
         first: their failures, as far as they are reported now.
-        lost: how many files stay on the page although upstream no longer has them.
     """
     if missing:
         return ProjectState.PARTIAL, _lacking(missing, first[0] if first else None)
-    if lost:
+    if decision.lost:
         return (
             ProjectState.BEHIND,
-            f"upstream's page lacks {lost} of the files that ours names; the deletion guard keeps them",
+            f"upstream's page lacks {len(decision.lost)} of the files that ours names; the deletion guard keeps them",
         )
-    if work.outdates(serial):
+    if work.outdates(serial := decision.page.serial):
         return ProjectState.BEHIND, _lagging(serial, work.wanted_serial)
+    if work.offline and row.state in (ProjectState.BEHIND, ProjectState.FAILING):
+        return row.state, row.error  # upstream was not looked at
+    if not decision.served and (decision.hold or decision.blocked):
+        return ProjectState.WAITING, _waiting(decision)
     return ProjectState.CURRENT, None
+
+
+def _waiting(decision: Decision) -> str:
+    held, blocked = len(decision.hold), len(decision.blocked)
+    if not held:
+        return f"all its files are blocked; {decision.blocked[-1][1]}"
+    times = [hold.until for hold in decision.hold if hold.until is not None]
+    first = f"; the first is published at {format_moment(min(times))}" if times else ""
+    return f"all its files wait{' or are blocked' if blocked else ''}{first}"
 
 
 def _lagging(serial: int | None, wanted: int | None) -> str:

@@ -11,7 +11,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
+from mirror_syncer.model.page import File, HeldFile, Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.project import GONE, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
@@ -21,6 +21,7 @@ from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Claim
 from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.files import FileTransfer
+from mirror_syncer.work.transfer.holding import Holding
 from mirror_syncer.work.transfer.job import Withdrawal, Work
 from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
 from mirror_syncer.work.transfer.outcome import (
@@ -63,6 +64,7 @@ class Transfer:
         self._tree = tree
         self._files = files
         self._claim = claim
+        self._holding = Holding(tree=tree, claim=claim)
         self._legacy = legacy
 
     async def refresh(self, work: Work) -> Outcome:
@@ -125,6 +127,10 @@ class Transfer:
         """
         row = work.row
         published = await asyncio.to_thread(find_published, self._tree, row.name)
+        if published is not None and work.grace is None:
+            await self._holding.block(published, reason=work.reason)
+        else:
+            await self._holding.release(published, (), ())
         leaving = retire(row.name, published, staying=frozenset(), grace=work.grace)
         await self._claim(intents(row.name, leaving))
         now = int(time.time())
@@ -150,23 +156,24 @@ class Transfer:
         refusals = _refusals(decision)
         tally.failures[:0] = refusals
         failures = tuple(tally.failures)
-        if failures and not landed:
+        if failures and not landed and not decision.hold:
             # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
             first = f"{failures[-1].file}: {failures[-1].reason}"
             failed = after_failure(row, UpstreamError(f"none of its files could be downloaded; {first}"))
             return replace(failed, failures=failures, tally=tally)
         offered = [landed[file.filename] for file in decision.served if file.filename in landed]
+        held = await self._hold(row, judged, offered)
         leaving = await self._retire(work, judged, offered, noted=tally.files_needed > 0)
         missing = len(decision.keep) + len(decision.lost) - len(offered) + len(decision.refused)
         complete = not (missing or decision.lost)
-        ours, rendered = self._render(work, row, page, offered, complete=complete, published=believed)
+        ours, rendered = self._render(work, row, page, offered, held, complete=complete, published=believed)
         legacy = await self._legacy.bring(
             page, offered, serial=ours, wanted=work.serve.legacy_json, priority=work.priority, tally=tally
         )
         staged = self._tree.stage(work.name, rendered)
         unfinished = missing > 0 or tally.metadata_missing > 0 or legacy.failure is not None or bool(decision.warnings)
         later = unfinished or bool(decision.lost) or work.outdates(page.serial)
-        state, error = standing(work, serial=page.serial, missing=missing, first=failures, lost=len(decision.lost))
+        state, error = standing(work, row, decision, missing=missing, first=failures)
         now = int(time.time())
         quarantined = page.status is ProjectStatus.QUARANTINED
         new = ProjectRow(
@@ -182,12 +189,17 @@ class Transfer:
             file_count=len(offered),
             stored_bytes=sum(file.size or 0 for file, _ in offered),
             withheld_files=decision.left_out,
+            held_files=len(decision.hold),
+            blocked_files=len(decision.blocked),
+            expires_at=decision.expires_at,
             missing_files=missing,
             lost_files=len(decision.lost),
             published=True,
-            attempts=row.attempts + 1 if later else 0,
-            due_at=row.next_retry_at() if later else None,
-            checked_at=now,
+            attempts=row.attempts + 1 if later else row.attempts if work.offline else 0,
+            due_at=row.next_retry_at() if later else row.due_at if work.offline else None,
+            # Upstream was not looked at.
+            checked_at=row.checked_at if work.offline else now,
+            older_since=row.older_since if work.offline else None,
             changed_at=row.changed_at if staged is None else now,
             error=error,
             page_sha256=rendered.digest,
@@ -205,6 +217,19 @@ class Transfer:
         reported = (*failures, *warnings, *tally.broken_promises, *((legacy.failure,) if legacy.failure else ()))
         return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
+    async def _hold(
+        self, row: ProjectRow, judged: Judged, offered: Sequence[tuple[File, PackagePath]]
+    ) -> tuple[HeldFile, ...]:
+        """Mark what is held and blocked, and unmark what no longer is; return it as the page names it."""
+        believed = None if judged.condition.altered else judged.published
+        held = await self._holding.hold(judged.decision, believed)
+        await self._holding.release(believed, held, judged.page.files)
+        if row.state is ProjectState.WITHDRAWN or (
+            row.held_files + row.blocked_files and not (believed and believed.held)
+        ):
+            await self._holding.release_places(offered)
+        return held
+
     async def _retire(
         self, work: Work, judged: Judged, offered: Sequence[tuple[File, PackagePath]], *, noted: bool
     ) -> tuple[Retirement, ...]:
@@ -217,7 +242,13 @@ class Transfer:
         altered = judged.condition.altered
         aside = altered or judged.decision.page.status is ProjectStatus.QUARANTINED
         places = frozenset(place for _, place in offered)
-        leaving = retire(work.name, judged.published, staying=places, grace=None if aside else work.grace)
+        leaving = retire(
+            work.name,
+            judged.published,
+            staying=places,
+            grace=None if aside else work.grace,
+            at_once={file.filename for file in judged.decision.withheld},
+        )
         if altered:
             leaving = await asyncio.to_thread(self._really_there, leaving)
         if leaving or not noted:
@@ -235,6 +266,7 @@ class Transfer:
         row: ProjectRow,
         page: Page,
         offered: Sequence[tuple[File, PackagePath]],
+        held: Sequence[HeldFile],
         *,
         complete: bool,
         published: PublishedPage | None,
@@ -245,11 +277,11 @@ class Transfer:
             said -= 1  # not yet all that it stands for: the rest moves the serial once more, for mirrors of this mirror
         last = row.published_serial
         ours = published_serial(said, last, changed=False, bounds=work.bounds)
-        pages = render_page(replace(page, serial=ours), offered)
+        pages = render_page(replace(page, serial=ours), offered, held)
         if ours == last and ours is not None and published is not None and not work.damaged:
             changed = self._tree.page(work.name) != pages.json
             if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
-                return moved, render_page(replace(page, serial=moved), offered)
+                return moved, render_page(replace(page, serial=moved), offered, held)
         return ours, pages
 
 

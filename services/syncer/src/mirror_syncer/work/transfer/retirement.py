@@ -1,7 +1,7 @@
 """The retirement of published files: when they leave the document root, and what the catalog notes before."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from packaging.utils import NormalizedName
 
@@ -10,15 +10,21 @@ from mirror_syncer.model.project import Pending, Retirement
 
 
 def retire(
-    name: NormalizedName, published: PublishedPage | None, *, staying: frozenset[str], grace: int | None
+    name: NormalizedName,
+    published: PublishedPage | None,
+    *,
+    staying: frozenset[str],
+    grace: int | None,
+    at_once: Collection[str] = frozenset(),
 ) -> tuple[Retirement, ...]:
     """
     Return the files of a published page that leave it.
 
     Args:
         staying: places that the next page still names.
-        grace: seconds for which they may still be downloaded; None for quarantined files, which leave at once and may
-            come back.
+        grace: seconds for which they may still be downloaded; None: they leave at once and may come back, as those of
+            a quarantined project do.
+        at_once: names of files that leave so, whatever the grace is.
     """
     if published is None:
         return ()
@@ -28,8 +34,8 @@ def retire(
             name,
             place,
             file.sha256,
-            due_at=now + (grace or 0),
-            withdraw=grace is None,
+            due_at=now + (0 if (aside := grace is None or file.filename in at_once) else grace or 0),
+            withdraw=aside,
             retired_at=now,
             size=file.size or 0,
         )

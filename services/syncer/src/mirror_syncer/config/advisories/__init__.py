@@ -1,0 +1,17 @@
+"""
+Advisories: records of malware and vulnerabilities in the OSV format, and what they block.
+
+A record passes down these modules: ``archive`` (the JSON documents of a file, within ``bounds``), ``record`` (one
+document, parsed), ``affected`` (its versions and ranges) and ``severity`` (how bad it is). ``advisories`` is the index
+of all records by project; ``advisory`` is one record as it concerns one project. ``feed`` holds the advisories in
+force: it looks at a ``location``, by ``download`` if that is a URL, and a ``reading`` of it replaces the last good
+advisories, which ``store`` keeps, if it is good.
+"""
+
+from mirror_syncer.config.advisories.advisories import Advisories, BlockingRules
+from mirror_syncer.config.advisories.advisory import Advisory, Kind
+from mirror_syncer.config.advisories.feed import AdvisorySource
+from mirror_syncer.config.advisories.location import Location
+from mirror_syncer.config.advisories.severity import Severity
+
+__all__ = ["Advisories", "Advisory", "AdvisorySource", "BlockingRules", "Kind", "Location", "Severity"]

@@ -1,0 +1,170 @@
+"""The versions that a record affects: a list, and intervals made of the events of its ranges."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+_FROM_THE_START = "0"
+# The order at one version: an interval that begins there counts as begun, and ``fixed`` excludes what
+# ``last_affected`` would include.
+_INTRODUCED, _FIXED, _LAST_AFFECTED, _LIMIT = range(4)
+_KINDS = {"introduced": _INTRODUCED, "fixed": _FIXED, "last_affected": _LAST_AFFECTED, "limit": _LIMIT}
+_NO_LIMIT = "*"
+
+
+class Bounds(NamedTuple):
+    """An interval whose bounds are parsed."""
+
+    first: Version | None
+    end: Version | None
+    includes_end: bool
+
+    def contains(self, version: Version) -> bool:
+        """Return whether a version is in the interval."""
+        if self.first is not None and version < self.first:
+            return False
+        return self.end is None or version < self.end or (self.includes_end and version == self.end)
+
+
+class Interval(NamedTuple):
+    """Consecutive affected versions; a bound that is None is open. It holds text, since 25,000 records are kept."""
+
+    first: str | None
+    """The first affected version."""
+    end: str | None
+    """The first version after it that is not affected; or, if ``includes_end``, the last affected one."""
+    includes_end: bool = False
+
+    @property
+    def bounds(self) -> Bounds:
+        """The interval with its versions parsed."""
+        first, end = (None if text is None else parse_version(text) for text in (self.first, self.end))
+        return Bounds(first, end, self.includes_end)
+
+
+class Range(NamedTuple):
+    """What the events of one range say."""
+
+    intervals: tuple[Interval, ...]
+    fixed: tuple[str, ...]
+    """Versions that fix the problem."""
+    unknown: str | None = None
+    """An event that is not a version. Intervals that depend on it are missing, so that they affect nothing."""
+
+
+class _Event(NamedTuple):
+    version: Version | None
+    """None: the start of all versions."""
+    kind: int
+    text: str
+
+    @property
+    def key(self) -> tuple[bool, Version, int]:
+        """The event's place in the order of versions."""
+        return self.version is not None, self.version or _ANY_VERSION, self.kind
+
+
+_ANY_VERSION = Version("0")  # any will do: only events without a version compare it
+
+
+@lru_cache(4_096)  # aliases name the same versions, and releases of one project come one after another
+def parse_version(text: str) -> Version | None:
+    """Return a version, or None for a text that is none."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def version_key(version: Version | None, text: str) -> str:
+    """Return what two spellings of one version have in common; of a text that is no version, the text itself."""
+    return text if version is None else canonicalize_version(version)
+
+
+def read_range(events: Sequence[tuple[str, str]]) -> Range:
+    """
+    Return the intervals of a range, by the algorithm of the OSV schema.
+
+    Args:
+        events: the kind and the version of each, in any order; unknown kinds are ignored.
+    """
+    parsed, unknown = list[_Event](), None
+    groups: list[list[_Event | None]] = []  # each from its ``introduced`` on, in the given order; None: unknown
+    for kind, text in events:
+        if (number := _KINDS.get(kind)) is None or (number == _LIMIT and text == _NO_LIMIT):
+            continue
+        event = _parse_event(number, text)
+        unknown = unknown if event is not None else text
+        if number == _INTRODUCED or not groups:
+            groups.append([])
+        groups[-1].append(event)
+        if event is not None:
+            parsed.append(event)
+    if unknown is not None:
+        parsed = _known_events(parsed, groups)
+    fixed = tuple(dict.fromkeys(event.text for event in parsed if event.kind == _FIXED))
+    return Range(_intervals(sorted(parsed, key=lambda event: event.key)), fixed, unknown)
+
+
+def _parse_event(kind: int, text: str) -> _Event | None:
+    if kind == _INTRODUCED and text == _FROM_THE_START:
+        return _Event(None, kind, text)
+    version = parse_version(text)
+    return None if version is None else _Event(version, kind, text)
+
+
+def _known_events(parsed: list[_Event], groups: list[list[_Event | None]]) -> list[_Event]:
+    """
+    Return the events of the intervals that do not depend on an unknown one.
+
+    Only intervals with both bounds qualify, and only if the known events are in order: otherwise the unknown event may
+    be the end of any of them, and an open interval would block all versions.
+    """
+    keys = [event.key for event in parsed]
+    if keys != sorted(keys) or any(event.kind == _LIMIT for event in parsed):
+        return []
+    whole: list[_Event] = []
+    for group in groups:
+        known = [event for event in group if event is not None]
+        if len(known) == len(group) and known[0].kind == _INTRODUCED and len(known) > 1:
+            whole += known
+    return whole
+
+
+def _intervals(events: Iterable[_Event]) -> tuple[Interval, ...]:
+    """Return the intervals of sorted events."""
+    found, limits = list[Interval](), list[_Event]()
+    start: _Event | None = None
+    for event in events:
+        if event.kind == _LIMIT:
+            limits.append(event)
+        elif event.kind == _INTRODUCED:
+            start = start or event
+        elif start is not None:
+            found.append(_interval(start, event))
+            start = None
+    if start is not None:
+        found.append(_interval(start, None))
+    return _within_limit(found, limits[-1] if limits else None)
+
+
+def _interval(start: _Event, end: _Event | None) -> Interval:
+    first = None if start.version is None else start.text
+    return Interval(first, end and end.text, end is not None and end.kind == _LAST_AFFECTED)
+
+
+def _within_limit(intervals: list[Interval], limit: _Event | None) -> tuple[Interval, ...]:
+    """Return the intervals up to a limit, which is not affected itself; the highest of several counts."""
+    if limit is None or limit.version is None:
+        return tuple(intervals)
+    cut = list[Interval]()
+    for interval in intervals:
+        first, end, includes_end = interval.bounds
+        if first is not None and first >= limit.version:
+            break
+        below = end is not None and (end < limit.version or (end == limit.version and not includes_end))
+        cut.append(interval if below else Interval(interval.first, limit.text))
+    return tuple(cut)

@@ -1,0 +1,96 @@
+"""The cooldown of a project's files: which of them are too young now, and until when."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from packaging.version import Version
+
+from mirror_syncer.config.age import EXPECTED_WITHIN, Age, Exemption, format_duration, format_moment
+from mirror_syncer.config.release import Candidate
+from mirror_syncer.model.decision import Hold
+from mirror_syncer.model.page import File
+
+_WHEEL = ".whl"
+
+
+class Cooldown:
+    """
+    Says which files wait.
+
+    Args:
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, age: Age, exemptions: Sequence[Exemption], *, now: int) -> None:
+        self._age = age
+        self._exemptions = exemptions
+        self._now = now
+        self._min = int(age.min.total_seconds())
+        # Upload times are in UTC and of one form, so their text compares as they do. Fractions are cut off, which makes
+        # a file up to a second older than it is; "<" on whole seconds gives that second back.
+        self._mature_before = _second(now - self._min)
+        self._not_after = "9999" if age.not_after is None else _second(int(age.not_after.timestamp()))
+
+    def held(self, candidates: Sequence[Candidate]) -> list[Hold]:
+        """Return the files of a release that wait, unless it is exempt; a source distribution waits for its wheels."""
+        holds = [self._hold(file) for file, _ in candidates if self._is_young(file)]
+        if holds and len(holds) < len(candidates):
+            holds += self._sdists_that_wait(candidates, holds)
+        return holds
+
+    def exemption(self, version: Version | None) -> Exemption | None:
+        """Return by what a release need not wait now, and that for the longest; or None."""
+        if version is None:
+            return None
+        found = [one for one in self._exemptions if one.holds(version, now=self._now)]
+        return max(found, key=lambda one: (one.until is None, one.until or 0), default=None)
+
+    def _is_young(self, file: File) -> bool:
+        time = file.upload_time
+        if time is None:
+            return self._age.hold_unknown
+        return not time[:19] < self._mature_before or not time[:19] < self._not_after
+
+    def _hold(self, file: File) -> Hold:
+        if file.upload_time is None:
+            return Hold(
+                file, None, 'upstream does not say when it was uploaded; [age] unknown = "publish" publishes it'
+            )
+        uploaded = int(datetime.fromisoformat(file.upload_time[:19] + "+00:00").timestamp())
+        told = f"uploaded {format_moment(uploaded)}"
+        if not file.upload_time[:19] < self._not_after and self._age.not_after is not None:
+            brake = format_moment(int(self._age.not_after.timestamp()))
+            return Hold(file, None, f"{told}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
+        until = uploaded + self._min + 1
+        wait = format_duration(self._age.min)
+        return Hold(file, until, f"{told}; this mirror waits {wait}: from {format_moment(until)}")
+
+    def _sdists_that_wait(self, candidates: Iterable[Candidate], holds: Sequence[Hold]) -> Iterator[Hold]:
+        """
+        Yield the mature source distributions of a release all whose wheels are held: clients would build them.
+
+        A wheel that comes years later does not take back what has been installed ever since.
+        """
+        young = {hold.file.filename for hold in holds}
+        wheels = [hold for hold in holds if hold.file.filename.endswith(_WHEEL)]
+        rest = [file for file, _ in candidates if file.filename not in young]
+        if not wheels or any(file.filename.endswith(_WHEEL) for file in rest):
+            return
+        first = min(wheels, key=lambda hold: (hold.until is None, hold.until or 0))
+        for file in rest:
+            if file.upload_time is None or first.file.upload_time is None:
+                continue
+            if _moment(first.file.upload_time) - _moment(file.upload_time) <= EXPECTED_WITHIN:
+                yield Hold(file, first.until, f"it waits for the wheel {first.file.filename}: {first.reason}")
+
+
+def _second(seconds: int) -> str:
+    """Return the whole second in the form of an upload time."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}".rjust(19, "0")
+    except (ValueError, OverflowError):
+        return "" if seconds < 0 else "9999"
+
+
+def _moment(upload_time: str) -> datetime:
+    return datetime.fromisoformat(upload_time)

@@ -1,0 +1,24 @@
+"""
+The locks of ``[dependencies] locks``: what they pin stays on the mirror, whatever ``latest`` says.
+
+Read ``pin`` first, then ``lock_source``: the locks in force. ``patterns`` finds the files, ``lock_file`` reads them and
+``last_good`` keeps what they said. ``formats`` recognizes uv_lock, poetry_lock, pylock, pipfile_lock and requirements;
+each of these gives its entries to a ``collector``, which checks them. Nothing here asks a URL that a lock names.
+"""
+
+from mirror_syncer.config.locks.lock_source import LockFile, Locks, LockSource, read_locks
+from mirror_syncer.config.locks.patterns import parse_lock_pattern
+from mirror_syncer.config.locks.pin import Pin, digest_pins, merge_pins
+from mirror_syncer.config.locks.problem import LockProblem
+
+__all__ = [
+    "LockFile",
+    "LockProblem",
+    "LockSource",
+    "Locks",
+    "Pin",
+    "digest_pins",
+    "merge_pins",
+    "parse_lock_pattern",
+    "read_locks",
+]

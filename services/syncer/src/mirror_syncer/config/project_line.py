@@ -1,0 +1,108 @@
+"""One line of ``projects`` in ``mirror.toml``."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from pydantic import Field, ValidationError, field_validator
+from pydantic import model_validator as validator
+
+from mirror_contract import PolicyProblem, parse_project_name
+from mirror_syncer.config.selection import Selection, VersionRule
+from mirror_syncer.config.toml_document import Count, Table, TomlDocument, shown
+
+MAX_NAME_LENGTH = 2_000
+LATEST = "a whole number of releases, 1 or more; omit it to keep all"
+
+
+class ProjectLine(Table):
+    """One line of ``projects``: ``"numpy>=2"``, or ``{ name = "numpy>=2", latest = 5 }``."""
+
+    name: str = Field(
+        max_length=MAX_NAME_LENGTH,
+        description='a name with optional versions, as in "six" or { name = "six>=1", latest = 5 }',
+    )
+    latest: Count | None = Field(default=None, description=LATEST)
+
+    @validator(mode="before")
+    @classmethod
+    def _is_name_alone(cls, value: object) -> object:
+        return value if isinstance(value, dict) else {"name": value}
+
+    @field_validator("name")
+    @classmethod
+    def _is_requirement(cls, value: str) -> str:
+        try:
+            requirement = Requirement(value)
+            parse_project_name(requirement.name)
+        except (InvalidRequirement, ValueError) as error:
+            told = str(error).splitlines()[0]
+            raise ValueError(f"must be a name with optional versions ({told})") from None
+        alone = shown(f"{requirement.name}{requirement.specifier}")
+        if requirement.url:
+            raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")
+        if requirement.marker:
+            raise ValueError(f"a marker has no effect, since files of all platforms are mirrored; write {alone}")
+        if requirement.extras:
+            raise ValueError(
+                f"dependencies are not followed, so an extra has no effect; write {alone}, "
+                "and a line for each project that the extra needs"
+            )
+        if SpecifierSet(str(requirement.specifier), prereleases=True).is_unsatisfiable():
+            raise ValueError("no version can match: its conditions contradict each other")
+        return value
+
+    @property
+    def project(self) -> NormalizedName:
+        """The project's name."""
+        return parse_project_name(Requirement(self.name).name)
+
+    @property
+    def specifier(self) -> SpecifierSet:
+        """The versions that the line admits."""
+        return SpecifierSet(str(Requirement(self.name).specifier))
+
+    def __str__(self) -> str:
+        return self.name if self.latest is None else f"{self.name}, latest = {self.latest}"
+
+
+def select(
+    lines: Iterable[ProjectLine], *, latest: int | None, prereleases: bool | None
+) -> dict[NormalizedName, Selection]:
+    """
+    Return what the lines select, by project.
+
+    Args:
+        latest, prereleases: what holds for lines that do not say it themselves.
+    """
+    selections: dict[NormalizedName, Selection] = {}
+    for line in lines:
+        named = bool(line.specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
+        rule = VersionRule(line.specifier, line.latest or latest, True if named else prereleases)
+        before = selections.get(line.project)
+        if before is None:
+            selections[line.project] = Selection(str(line), (rule,))
+        elif rule not in before.rules:
+            selections[line.project] = Selection(f"{before.line} or {line}", (*before.rules, rule))
+    return selections
+
+
+def contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
+    """Yield what is wrong with lines that are right by themselves: the same one with another ``latest`` of its own."""
+    mirror: Any = document.tables.get("mirror")
+    lines: Any = mirror.get("projects") if isinstance(mirror, dict) else None
+    first: dict[tuple[NormalizedName, SpecifierSet], tuple[int, int | None]] = {}
+    for number, value in enumerate(lines if isinstance(lines, list) else ()):
+        try:
+            line = ProjectLine.model_validate(value)
+        except ValidationError:
+            continue  # told already
+        if line.latest is None:
+            continue
+        place, latest = first.setdefault((line.project, line.specifier), (number, line.latest))
+        if latest != line.latest:
+            other = document.problem(("mirror", "projects", place), "").line
+            told = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
+            yield document.problem(("mirror", "projects", number), f"mirror.projects: {told}")

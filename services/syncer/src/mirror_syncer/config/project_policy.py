@@ -1,0 +1,83 @@
+"""All that the policy says about one project."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import timedelta
+
+from mirror_syncer.config.age import Age, Exemption
+from mirror_syncer.config.block import Blocking
+from mirror_syncer.config.file_rules import FileRules
+from mirror_syncer.config.locks import Pin
+from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.selection import Selection
+from mirror_syncer.model.names import Sha256
+
+# Of the pages, and of what is read of upstream's; with a new number each of upstream's pages is asked for once more,
+# without validators, and ours is written from it. Files stay. 2: URLs escape what PyPI's do; text is cleaned; upload
+# times in any offset are read; file names and provenance are checked.
+PAGE_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all projects alike."""
+
+    machines: Machines = field(default_factory=Machines)
+    files: FileRules = field(default_factory=FileRules)
+    age: Age = field(default_factory=Age)
+    hashes: frozenset[Sha256] = frozenset()
+    """Blocked contents."""
+    superseded: timedelta = timedelta(0)
+    """A published release that only newer ones pushed out stays on the page for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPolicy:
+    """What the policy says about one project; picklable, so that it can be sent to a worker process."""
+
+    selection: Selection
+    rules: Rules = field(default_factory=Rules)
+    exemptions: tuple[Exemption, ...] = ()
+    """Versions that need not wait, and versions that a person released."""
+    blocks: tuple[Blocking, ...] = ()
+    """Lines of ``[block]``, and advisories."""
+    pins: tuple[Pin, ...] = ()
+    """What lock files pin of it."""
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether each file is wanted, whatever it is."""
+        rules = self.rules
+        return (
+            self.selection.keeps_all
+            and rules.machines.are_all
+            and not (rules.age.is_on or rules.hashes or self.blocks or rules.files.judges_files)
+            and rules.files.max_project_size is None
+        )
+
+
+def fingerprint(policy: ProjectPolicy, *, legacy_json: bool) -> str:
+    """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
+    rules = sorted(map(stable_text, policy.selection.rules))
+    rest = [sorted(map(stable_text, part)) for part in (policy.exemptions, policy.blocks, policy.pins)]
+    told = (rules, stable_text(policy.rules), rest, legacy_json)
+    return f"{PAGE_FORMAT}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+
+
+def is_this_format(by: str | None) -> bool:
+    """Return whether a page was published, by the policy of that fingerprint, as this program publishes pages."""
+    return by is not None and by.startswith(f"{PAGE_FORMAT}-")
+
+
+def stable_text(value: object) -> str:
+    """Return a text for a value that is the same in every process: sets in order, without what equality ignores."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return repr([type(value).__name__, *(stable_text(getattr(value, f.name)) for f in fields(value) if f.compare)])
+    if isinstance(value, Mapping):
+        return repr([(key, stable_text(value[key])) for key in sorted(value)])
+    if isinstance(value, (frozenset, set)):
+        return repr(sorted(map(stable_text, value)))
+    if isinstance(value, (tuple, list)):
+        return repr([stable_text(one) for one in value])
+    return repr(value)

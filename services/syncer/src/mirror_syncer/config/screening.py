@@ -1,0 +1,307 @@
+"""
+The screening of a page: which of its files the policy wants, holds, blocks or leaves out.
+
+The first rule that says something about a file counts, in this order: blocked; pinned by a lock file, or released by a
+person; the cooldown; machines; ``[files]``; the versions of the lines; the newest releases.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+
+from mirror_contract.distributions import Installers, parse_distribution
+from mirror_syncer.config.age import format_moment
+from mirror_syncer.config.block import blocked_hashes
+from mirror_syncer.config.compatibility import Compatibility, compatibility
+from mirror_syncer.config.cooldown import Cooldown
+from mirror_syncer.config.newest import newest, newest_first, pushed_out
+from mirror_syncer.config.project_policy import ProjectPolicy
+from mirror_syncer.config.release import Release, read_releases
+from mirror_syncer.config.selection import VersionRule
+from mirror_syncer.model.decision import Hold, Reasoned
+from mirror_syncer.model.names import Filename, Sha256
+from mirror_syncer.model.page import File
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """A page's files, divided by the policy; each part in the page's order."""
+
+    wanted: tuple[File, ...]
+    held: tuple[Hold, ...] = ()
+    blocked: tuple[Reasoned, ...] = ()
+    left_out: tuple[Reasoned, ...] = ()
+    expires_at: int | None = None
+    """When time alone changes the result; seconds since the epoch."""
+    reasons: Mapping[Filename, str] = field(default_factory=dict)
+    """Why files are kept that the lines of ``mirror.toml`` alone would not keep."""
+    idle_lines: tuple[str, ...] = ()
+    """A sentence about each line of ``mirror.toml`` that matches nothing while another line does."""
+
+    @property
+    def withheld(self) -> Iterator[File]:
+        """Yield the held and blocked files: nobody may download them, wherever they are."""
+        yield from (hold.file for hold in self.held)
+        yield from (file for file, _ in self.blocked)
+
+
+def screen(
+    name: NormalizedName,
+    files: Sequence[File],
+    policy: ProjectPolicy,
+    *,
+    published: Mapping[str, File],
+    now: int,
+) -> Screening:
+    """
+    Divide a page's files by the policy.
+
+    Args:
+        published: the published files by name: a release that newer ones pushed out keeps only these.
+        now: seconds since the epoch.
+    """
+    if policy.keeps_all:
+        return Screening(tuple(files))
+    screener = _Screener(name, files, policy, published=published, now=now)
+    screener.block()
+    screener.keep_pinned()
+    screener.hold()
+    screener.leave_out_unfit()
+    screener.select()
+    screener.limit_size()
+    return screener.divide()
+
+
+class _Screener:
+    """Screens one page; each method applies one rule to the candidates that the ones before it have left."""
+
+    def __init__(
+        self,
+        name: NormalizedName,
+        files: Sequence[File],
+        policy: ProjectPolicy,
+        *,
+        published: Mapping[str, File],
+        now: int,
+    ) -> None:
+        self._name = name
+        self._files = files
+        self._policy = policy
+        self._published = published
+        self._now = now
+        self._releases = read_releases(name, files)
+        self._versions = [release.version for release in self._releases if release.version is not None]
+        self._reasons: dict[Filename, str] = {}
+        """Why files are kept that the lines alone would not keep."""
+        self._blocked: dict[Filename, str] = {}
+        self._held: dict[Filename, Hold] = {}
+        self._left_out: dict[Filename, str] = {}
+        self._expires_at: int | None = None
+
+    def block(self) -> None:
+        """Block what a line of ``[block]`` or an advisory names by version or content."""
+        blocks = self._policy.blocks
+        hashes = self._policy.rules.hashes | blocked_hashes(blocks)
+        if not blocks and not hashes:
+            return
+        for release in self._releases:
+            version = release.version
+            because = version and next((one.reason for one in blocks if one.affects(version, str(version))), None)
+            for file, _ in release.candidates:
+                reason = because or self._blocked_because(file, hashes, unversioned=version is None)
+                if reason is not None:
+                    self._blocked[file.filename] = reason
+        self._drop(self._blocked)
+
+    def _blocked_because(self, file: File, hashes: frozenset[Sha256], *, unversioned: bool) -> str | None:
+        """Return why a file is blocked by its content, or by a version that PEP 440 does not read; or None."""
+        blocks = self._policy.blocks
+        if file.sha256 in hashes:
+            by = next((one.reason for one in blocks if file.sha256 in one.hashes), "[block] hashes names it")
+            return f"{by} (sha256 {file.sha256})"
+        if unversioned and blocks:
+            found = parse_distribution(file.filename)
+            text = found.version if found else ""
+            return next((one.reason for one in blocks if one.affects(None, text)), None)
+        return None
+
+    def keep_pinned(self) -> None:
+        """Keep what a lock file pins or a person released, whatever the rules below say."""
+        pins, released = self._policy.pins, [one for one in self._policy.exemptions if one.released]
+        if not pins and not released:
+            return
+        for release in self._releases:
+            by = next((one for one in released if release.version and one.holds(release.version, now=self._now)), None)
+            if by is not None:
+                self._note_expiry(by.until)
+            for file, _ in release.candidates:
+                pin = next((pin for pin in pins if pin.keeps(release.version, file.sha256)), None)
+                if pin is not None:
+                    self._reasons[file.filename] = f"{pin.source} pins it"
+                elif by is not None:
+                    self._reasons[file.filename] = by.because
+
+    def hold(self) -> None:
+        """Hold what is too young."""
+        age = self._policy.rules.age
+        if not age.is_on:
+            return
+        cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
+        for release in self._releases:
+            held = cooldown.held(release.candidates)
+            if not held:
+                continue
+            if (exemption := cooldown.exemption(release.version)) is not None:
+                self._note_expiry(exemption.until)
+                continue
+            for hold in held:
+                if not age.locked or hold.file.filename not in self._reasons:
+                    self._held[hold.file.filename] = hold
+                    self._note_expiry(hold.until)
+                    release.waits = True
+        self._drop(self._held)
+
+    def leave_out_unfit(self) -> None:
+        """Leave out what ``[files]`` does not want, and what no machine can install; note what the rest fits."""
+        rules = self._policy.rules.files
+        if rules.judges_files:
+            for release in self._releases:
+                for file, _ in release.candidates:
+                    if (objection := next(rules.objections(file), None)) is not None:
+                        self._leave_out(file, objection)
+            self._drop(self._left_out)
+        if self._policy.rules.machines.are_all:
+            for release in self._releases:
+                release.note_installers()
+            return
+        fits = compatibility(self._policy.rules.machines)
+        for release in self._releases:
+            self._fit(release, fits)
+        self._drop(self._left_out)
+
+    def _fit(self, release: Release, fits: Compatibility) -> None:
+        """Leave out the files of a release that no machine can install, or needs; note which clients install it."""
+        wheels, sdists = 0, list[tuple[File, int]]()
+        for file, installers in release.candidates:
+            clients = fits.fits(file.filename, installers, file.requires_python)
+            if not clients:
+                self._leave_out(file, fits.why_not(file.filename, installers, file.requires_python))
+            elif installers is Installers.NONE:
+                continue  # somebody may install it by hand
+            elif file.filename.endswith(".whl"):
+                wheels |= clients
+                release.note(file, clients)
+            else:
+                sdists.append((file, clients))
+        for file, clients in sdists:
+            if fits.wants_sdist(clients, wheels):
+                release.note(file, clients)
+            else:
+                self._leave_out(file, fits.why_no_sdist())
+
+    def select(self) -> None:
+        """Leave out the releases that no line selects."""
+        selection = self._policy.selection
+        if selection.keeps_all:
+            return
+        ordered = newest_first(self._releases)
+        matching, selected = set[Release](), set[Release]()
+        for rule in selection.rules:
+            admitted = [release for release in ordered if _admits(rule, release)]
+            matching.update(admitted)
+            selected.update(self._chosen(admitted, rule))
+        unversioned = any(rule.latest is None and not rule.specifier for rule in selection.rules)
+        other = f"its version does not match {selection.line!r} in mirror.toml"
+        older = f"it is not among the newest releases that mirror.toml selects by {selection.words}"
+        unreadable = f"its name gives no version, and mirror.toml selects {selection.words}"
+        for release in self._releases:
+            if release in selected or (release.version is None and unversioned):
+                continue
+            reason = unreadable if release.version is None else older if release in matching else other
+            for file, _ in release.candidates:
+                self._leave_out(file, reason)
+        self._drop(self._left_out)
+
+    def _chosen(self, admitted: Sequence[Release], rule: VersionRule) -> Iterable[Release]:
+        """Return the releases that one line selects of those that its specifier admits, the newest first."""
+        finals = [release for release in admitted if not _is_prerelease(release)]
+        counted = finals if any(release.installable for release in finals) else admitted
+        if rule.latest is None:
+            return admitted if rule.with_prereleases else counted
+        chosen = newest(counted, rule.latest)
+        if rule.with_prereleases:
+            chosen += newest(admitted, rule.latest)
+        if self._policy.rules.superseded and self._published:
+            self._keep_superseded(counted, rule.latest, chosen)
+        return chosen
+
+    def _keep_superseded(self, releases: Sequence[Release], latest: int, chosen: Collection[Release]) -> None:
+        """Keep the published files of releases that newer ones pushed out lately: last month's lock needs them."""
+        superseded = int(self._policy.rules.superseded.total_seconds())
+        min_age = int(self._policy.rules.age.min.total_seconds())
+        for release, since in pushed_out(releases, latest, min_age=min_age):
+            if release in chosen or self._now >= (until := since + superseded):
+                continue
+            for file, _ in release.candidates:
+                ours = self._published.get(file.filename)
+                if ours is not None and ours.sha256 == file.sha256:
+                    told = f"newer releases pushed it out; it stays until {format_moment(until)}"
+                    self._reasons.setdefault(file.filename, told)
+                    self._note_expiry(until)
+
+    def limit_size(self) -> None:
+        """Leave out the oldest releases of a project that is larger than ``[files] max_project_size``."""
+        limit = self._policy.rules.files.max_project_size
+        if limit is None:
+            return
+        reason = f"with it the project would have more than [files] max_project_size, {limit:,} bytes"
+        total = 0
+        for release in newest_first(self._releases):
+            files = [file for file, _ in release.candidates if self._is_wanted(file)]
+            total += sum(file.size or 0 for file in files)
+            if total > limit:
+                for file in files:
+                    self._leave_out(file, reason)
+        self._drop(self._left_out)
+
+    def divide(self) -> Screening:
+        """Return the result."""
+        held, blocked, left_out = self._held, self._blocked, self._left_out
+        return Screening(
+            tuple(file for file in self._files if self._is_wanted(file)),
+            held=tuple(held.values()),
+            blocked=tuple((file, blocked[file.filename]) for file in self._files if file.filename in blocked),
+            left_out=tuple((file, left_out[file.filename]) for file in self._files if file.filename in left_out),
+            reasons=self._reasons,
+            expires_at=self._expires_at,
+            idle_lines=tuple(self._policy.selection.idle_lines(self._name, self._versions)),
+        )
+
+    def _is_wanted(self, file: File) -> bool:
+        name = file.filename
+        return name not in self._left_out and name not in self._held and name not in self._blocked
+
+    def _note_expiry(self, time: int | None) -> None:
+        if time is not None and time > self._now and (self._expires_at is None or time < self._expires_at):
+            self._expires_at = time
+
+    def _leave_out(self, file: File, reason: str) -> None:
+        if file.filename not in self._reasons:
+            self._left_out[file.filename] = reason
+
+    def _drop(self, names: Collection[Filename]) -> None:
+        """Take files out of the candidates of their releases."""
+        if not names:
+            return
+        for release in self._releases:
+            release.candidates = [one for one in release.candidates if one.file.filename not in names]
+
+
+def _admits(rule: VersionRule, release: Release) -> bool:
+    version = release.version
+    return version is not None and (not rule.specifier or rule.specifier.contains(version, prereleases=True))
+
+
+def _is_prerelease(release: Release) -> bool:
+    return release.version is not None and release.version.is_prerelease

@@ -1,0 +1,77 @@
+"""The files that a page holds back: ``_held`` in JSON and comments in HTML, for people and the next publication."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import msgspec
+
+from mirror_syncer.errors import FileRejectedError
+from mirror_syncer.model.names import parse_filename, parse_package_path
+from mirror_syncer.model.page import HeldFile
+
+KEY = "_held"
+"""PEP 691 leaves keys with an underscore to the server."""
+
+
+class _Held(msgspec.Struct):
+    filename: str
+    reason: str
+    until: str | None = None
+    place: str | None = None
+
+
+class _Page(msgspec.Struct):
+    held: list[_Held] = msgspec.field(name=KEY, default=[])
+
+
+_page = msgspec.json.Decoder(_Page)
+
+
+def held_json(held: Iterable[HeldFile]) -> list[dict[str, Any]]:
+    """Return ``_held``: of each file its name, why it is held, until when (null: without an end), and where it is."""
+    return [
+        {
+            "filename": file.filename,
+            "reason": file.reason,
+            "until": None if file.until is None else _iso(file.until),
+            "place": file.place,
+        }
+        for file in held
+    ]
+
+
+def held_html(held: Iterable[HeldFile]) -> Iterator[str]:
+    """Yield a comment for each file."""
+    for file in held:
+        # A comment ends at two dashes and a bracket.
+        told = escape(f"{file.filename}: {file.reason}").replace("--", "- -")
+        yield f"<!-- held: {told} -->"
+
+
+def parse_held(body: bytes) -> tuple[HeldFile, ...]:
+    """Return the held files of a page of ours in JSON; entries that are none are left out."""
+    if b'"_held"' not in body:
+        return ()
+    try:
+        entries = _page.decode(body).held
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    return tuple(file for entry in entries if (file := _parse(entry)) is not None)
+
+
+def _parse(entry: _Held) -> HeldFile | None:
+    try:
+        place = None if entry.place is None else parse_package_path(entry.place)
+        until = None if entry.until is None else int(datetime.fromisoformat(entry.until).timestamp())
+        return HeldFile(parse_filename(entry.filename), entry.reason, until, place)
+    except (FileRejectedError, ValueError, OverflowError):
+        return None
+
+
+def _iso(seconds: int) -> str | None:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError):  # after the year 9999
+        return None

@@ -1,0 +1,99 @@
+"""The marks of held and blocked files: nginx answers 403 for them, whether or not they are on the disk."""
+
+import asyncio
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from mirror_syncer.model.decision import Decision, Hold
+from mirror_syncer.model.names import PackagePath, content_digest, full_path, short_path
+from mirror_syncer.model.page import File, HeldFile, PublishedPage
+from mirror_syncer.volume import Tree
+from mirror_syncer.work.transfer.claims import Claim, Claims
+
+
+class Holding:
+    """
+    Marks files, one project a call.
+
+    Args:
+        claim: notes in the catalog what is about to be changed.
+    """
+
+    def __init__(self, *, tree: Tree, claim: Claim) -> None:
+        self._tree = tree
+        self._claim = claim
+
+    async def hold(self, decision: Decision, published: PublishedPage | None) -> tuple[HeldFile, ...]:
+        """
+        Mark what a decision holds or blocks, before the page that lacks it is visible; return it as that page names it.
+
+        Cancellation leaves some marks. The next refresh of the project sets the others, or removes these.
+
+        Raises:
+            VolumeError: the disk refuses.
+        """
+        holds = [*decision.hold, *(Hold(file, None, reason) for file, reason in decision.blocked)]
+        if not holds:
+            return ()
+        claims = Claims(decision.page.name, claim=self._claim, published={}, damaged=frozenset())
+        held = []
+        for hold in holds:
+            file = hold.file
+            place = await self._place(file, published, claims)
+            if place is not None:
+                await asyncio.to_thread(self._tree.hold, place, text(hold), address=_address(file))
+            held.append(HeldFile(file.filename, hold.reason, hold.until, place))
+        return tuple(held)
+
+    async def release(self, published: PublishedPage | None, held: Iterable[HeldFile], files: Iterable[File]) -> None:
+        """
+        Remove the marks that the published page's held files have and these do not.
+
+        Args:
+            held: the files that are held from now on.
+            files: upstream's.
+        """
+        if published is None or not published.held:
+            return
+        still = {one.place for one in held}
+        addresses = {file.filename: _address(file) for file in files}
+        for one in published.held:
+            if one.place is not None and one.place not in still:
+                await asyncio.to_thread(self._tree.release, one.place, address=addresses.get(one.filename))
+
+    async def release_places(self, offered: Iterable[tuple[File, PackagePath]]) -> None:
+        """Remove the marks of files that are published from now on: their project was withdrawn or crashed before."""
+        for file, place in offered:
+            await asyncio.to_thread(self._tree.release, place, address=_address(file))
+
+    async def block(self, published: PublishedPage, *, reason: str) -> None:
+        """Mark all files of a project that is blocked as a whole."""
+        for file in published.page.files:
+            told = text(Hold(file, None, reason))
+            await asyncio.to_thread(self._tree.hold, published.places[file.filename], told, address=None)
+
+    async def _place(self, file: File, published: PublishedPage | None, claims: Claims) -> PackagePath | None:
+        """Return the place that a file has or would get; None if only its download tells."""
+        if published is not None:
+            ours = published.files.get(file.filename)
+            if ours is not None and ours.sha256 == file.sha256:
+                return published.places[file.filename]
+            before = next((one.place for one in published.held if one.filename == file.filename), None)
+            if before is not None:
+                return before
+        if (address := _address(file)) is None:
+            return None
+        short, full = short_path(address, file.filename), full_path(address, file.filename)
+        for place in (full, short) if self._tree.has_tombstone(full) else (short, full):
+            if await claims.claim((place, file.sha256)):
+                return place
+        return None
+
+
+def text(hold: Hold) -> str:
+    """Return what a client reads instead of a file."""
+    return f"403: {hold.reason}" + ("" if hold.until is None else ". Urgent: mirrorctl release")
+
+
+def _address(file: File) -> str | None:
+    return content_digest(urlsplit(file.url).path)
