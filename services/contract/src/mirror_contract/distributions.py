@@ -110,8 +110,13 @@ def _wheel_version(filename: str) -> Version | None:
 
 @lru_cache(maxsize=16_384)
 def _is_wheel(project: str, tags: str) -> bool:
+    interpreters, *others = tags.removesuffix(_WHEEL).rsplit("-", 2)
+    if "" in ".".join(others).split("."):
+        return False
+    # Of compressed tags packaging makes each combination: of a name with 41 of each kind 69,000, in 0.1 s.
+    single = "-".join([interpreters, *("any" for _ in others)])
     try:
-        parse_wheel_filename(f"{project}-1-{tags}")
+        parse_wheel_filename(f"{project}-1-{single}{_WHEEL}")
     except (InvalidWheelFilename, InvalidVersion, ValueError):
         return False
     return True
