@@ -63,7 +63,8 @@ class PolicyChange:
         """Have nginx say why a blocked project's page is missing."""
         blocked = policy.blocked_names
         globs = {pattern: reason for pattern, reason in blocked.patterns.items() if not pattern.startswith("/")}
-        self._volume.write_blocked_names({**blocked.names}, globs)
+        names: dict[str, str] = dict(blocked.names.items())
+        self._volume.write_blocked_names(names, globs)
 
     async def _run(self, run: ActiveRun, names: Iterable[NormalizedName], action: Action) -> None:
         left = iter(names)
