@@ -95,6 +95,8 @@ class _Screener:
         self._versions = [release.version for release in self._releases if release.version is not None]
         self._reasons: dict[Filename, str] = {}
         """Why files are kept that the lines alone would not keep."""
+        self._passing = set[Filename]()
+        """Files that lock files pin and that therefore do not wait."""
         self._blocked: dict[Filename, str] = {}
         self._held: dict[Filename, Hold] = {}
         self._left_out: dict[Filename, str] = {}
@@ -137,9 +139,12 @@ class _Screener:
             if by is not None:
                 self._note_expiry(by.until)
             for file, _ in release.candidates:
-                pin = next((pin for pin in pins if pin.keeps(release.version, file.sha256)), None)
-                if pin is not None:
-                    self._reasons[file.filename] = f"{pin.source} pins it"
+                pinned = [pin for pin in pins if pin.keeps(release.version, file.sha256)]
+                if pinned:
+                    self._reasons[file.filename] = f"{pinned[0].source} pins it"
+                    # Whoever locks hashes has not seen a wheel that its owner adds to the release today.
+                    if self._policy.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
+                        self._passing.add(file.filename)
                 elif by is not None:
                     self._reasons[file.filename] = by.because
 
@@ -149,9 +154,8 @@ class _Screener:
         if not age.is_on:
             return
         cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
-        passing = self._reasons if age.locked else ()
         for release in self._releases:
-            held = cooldown.held(release.candidates, passing=passing, published=self._published)
+            held = cooldown.held(release.candidates, passing=self._passing, published=self._published)
             if not held:
                 continue
             if (exemption := cooldown.exemption(release.version)) is not None:
