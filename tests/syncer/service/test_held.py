@@ -118,7 +118,7 @@ async def test_wrong_query_is_a_problem_that_points(serve: Serve, site: Site, qu
 
 
 async def test_project_and_status_tell_what_is_held(serve: Serve, young: fakepypi.FakePyPI) -> None:
-    """A project shows hold with its time and block with its reason; the status counts both and names the next change."""
+    """A project shows hold with its time and block with its reason; the status counts both and says what comes next."""
     del young
 
     async def show(name: str) -> Any:
@@ -151,7 +151,7 @@ async def test_blocked_project_says_so(serve: Serve, site: Site, young: fakepypi
     async with serve() as service:
         await service.running.sync()
         site.policy.write_text(
-            '[mirror]\nprojects = ["aa", "bb", "cc", "dd"]\n[block]\nprojects = [{ name = "bb", because = "malware" }]\n'
+            '[mirror]\nprojects = ["aa", "bb", "cc", "dd"]\n[block]\nprojects = [{name = "bb", because = "malware"}]\n'
         )
         service.running.mirror.policy.reload()
         leaving = Project.model_validate_json(await (await service.http.get("/projects/bb")).read())
