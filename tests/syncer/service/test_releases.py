@@ -12,7 +12,7 @@ from mirror_contract import Choice, Project, Release, RunState
 from mirror_contract.release import MAX_RELEASES
 from mirror_syncer.catalog import Catalog, StoredExemption
 from mirror_syncer.config import format_moment
-from mirror_syncer.service.private_api import RELEASED_BY
+from mirror_syncer.service.release_api import RELEASED_BY
 from syncer.service.conftest import Serve, Service
 from syncer.site import Site
 

@@ -22,7 +22,7 @@ class NamePatterns:
 
     def match(self, name: NormalizedName) -> str | None:
         """Return the first pattern that matches a whole name, or None."""
-        if not self.patterns or not _together(self.patterns).search(name):
+        if not self.patterns or not any(one.search(name) for one in _together(self.patterns)):
             return None
         return next((pattern for pattern in self.patterns if compile_pattern(pattern).search(name)), None)
 
@@ -56,6 +56,9 @@ def _compile_regex(pattern: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=64)
-def _together(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Return one expression for all, since 886,000 names are matched in a row: 0.4 µs instead of 0.3 µs a pattern."""
-    return re.compile("|".join(f"(?:{compile_pattern(pattern).pattern})" for pattern in patterns))
+def _together(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Return one expression for all globs, since 886,000 names are matched in a row: 0.4 µs, not 0.3 µs a glob."""
+    # Two regular expressions in one would share their groups and flags.
+    globs = [compile_pattern(pattern).pattern for pattern in patterns if not pattern.startswith("/")]
+    together = [re.compile("|".join(f"(?:{glob})" for glob in globs))] if globs else []
+    return (*together, *(compile_pattern(pattern) for pattern in patterns if pattern.startswith("/")))

@@ -137,7 +137,7 @@ class Metrics:
         kind = run.request.kind
         self._runs.labels(kind, run.state).inc()
         self.show_run(run)
-        if run.request.projects is None:
+        if run.request.is_whole:
             for phase, seconds in phases.items():
                 self._run_phase.labels(kind, phase).set(seconds)
 

@@ -17,8 +17,6 @@ from mirror_contract import (
     Choice,
     PolicyCandidate,
     ProjectState,
-    Release,
-    ReleaseRequest,
     Run,
     RunKind,
     RunRequest,
@@ -31,6 +29,7 @@ from mirror_syncer.runs.confirmation import names_not_selected, not_selected, qu
 from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.held import PLACE, HeldFiles
+from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
 from mirror_syncer.service.queries import (
     parse_after,
@@ -40,15 +39,15 @@ from mirror_syncer.service.queries import (
     parse_name,
     parse_name_prefix,
     parse_time,
+    parse_trigger,
 )
+from mirror_syncer.service.release_api import ReleaseApi
 from mirror_syncer.service.releases import Releases
 from mirror_syncer.service.responses import json_response, page_response
 from mirror_syncer.service.status import StatusReader
 
 MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
-RELEASED_BY = "X-Released-By"
-"""The header with the name of the token that asks for a release."""
 _MAX_BODY_BYTES = 2**20
 # Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
 # threads that a sync needs, for minutes after the last caller has gone.
@@ -58,19 +57,24 @@ _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
-_MAX_NAME_LENGTH = 80
 WITHHELD = (Choice.HOLD, Choice.BLOCK)
 T = TypeVar("T")
 
 
 class PrivateApi:
-    """The handlers; each answers from memory or with one query of the catalog."""
+    """
+    The handlers; each answers from memory or with one query of the catalog.
 
-    def __init__(self, mirror: Mirror, status_reader: StatusReader) -> None:
+    Args:
+        osv: answers queries in OSV's format; None: they are refused.
+    """
+
+    def __init__(self, mirror: Mirror, status_reader: StatusReader, *, osv: OsvApi | None = None) -> None:
         self._mirror = mirror
         self._status_reader = status_reader
         self._held_files = HeldFiles(mirror.catalog, mirror.volume)
-        self._releases = Releases(mirror, status_reader)
+        self._release_api = ReleaseApi(mirror, Releases(mirror, status_reader))
+        self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
 
@@ -88,13 +92,14 @@ class PrivateApi:
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
                 web.get("/held", self.held),
-                web.get("/releases", self.releases),
-                web.post("/releases", self.release),
-                web.delete("/releases/{id}", self.revoke),
+                web.get("/releases", self._release_api.releases),
+                web.post("/releases", self._release_api.release),
+                web.delete("/releases/{id}", self._release_api.revoke),
                 web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
                 web.get("/metrics", self.metrics),
+                *self._osv.routes,
             ]
         )
         return application
@@ -133,7 +138,7 @@ class PrivateApi:
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
             raise ProblemError(HTTPStatus.BAD_REQUEST, "Idempotency-Key must have 1 to 255 characters.")
-        trigger = _trigger(request)
+        trigger = parse_trigger(request)
         mirror = self._mirror
         if names_not_selected(run_request, policy=mirror.policy.current):
             # By the file as it is now: a line that was just added need not wait for the next whole sync.
@@ -210,33 +215,6 @@ class PrivateApi:
         part = await self._read(request, read)
         return page_response(part.files, limit=limit, key=lambda last: last.place, rest=part.next)
 
-    async def releases(self, _: web.Request) -> web.Response:
-        """The releases in force, oldest first; there are at most as many as a part of a list may have."""
-        found = await asyncio.to_thread(self._releases.list_all)
-        return page_response(found, limit=len(found), key=lambda last: last.id)
-
-    async def release(self, request: web.Request) -> web.Response:
-        """Release a version from the cooldown; 201 and the release, with the run that publishes it."""
-        wanted = parse_body(ReleaseRequest, await request.read())
-        by = request.headers.get(RELEASED_BY, "the private API")[:_MAX_NAME_LENGTH]
-        release = await asyncio.to_thread(self._releases.add, wanted, by=by)
-        return json_response(self._apply(release, request), status=HTTPStatus.CREATED)
-
-    async def revoke(self, request: web.Request) -> web.Response:
-        """Revoke a release; 200 and what it was, with the run that puts this into force."""
-        release = await asyncio.to_thread(self._releases.remove, request.match_info["id"])
-        return json_response(self._apply(release, request))
-
-    def _apply(self, release: Release, request: web.Request) -> Release:
-        """Request a run that judges the project again by the page that upstream sent last."""
-        run_request = RunRequest(kind=RunKind.SYNC, projects=(release.project,), offline=True)
-        try:
-            run = self._mirror.runs.request(run_request, trigger=_trigger(request))
-        except TooManyRunsError:
-            late = "the run queue is full: the next sync puts this into force"
-            return release.model_copy(update={"warnings": [*release.warnings, late]})
-        return release.model_copy(update={"run": run.id})
-
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""
         candidate, mirror = parse_body(PolicyCandidate, await request.read()), self._mirror
@@ -288,7 +266,3 @@ class PrivateApi:
         if run is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
         return run
-
-
-def _trigger(request: web.Request) -> Trigger:
-    return parse_member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")

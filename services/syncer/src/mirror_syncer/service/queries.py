@@ -10,7 +10,7 @@ from aiohttp import web
 from packaging.utils import NormalizedName, canonicalize_name
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import parse_project_name
+from mirror_contract import Trigger, parse_project_name
 from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.service.problems import ProblemError, invalid_request
 
@@ -41,6 +41,11 @@ def parse_member(enumeration: type[E], value: str, name: str) -> E:
     except ValueError:
         known = ", ".join(enumeration)
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} must be one of {known}.") from None
+
+
+def parse_trigger(request: web.Request) -> Trigger:
+    """Return who asked for a run."""
+    return parse_member(Trigger, request.headers.get("X-Trigger", Trigger.API), "X-Trigger")
 
 
 def parse_time(request: web.Request, name: str) -> datetime | None:
