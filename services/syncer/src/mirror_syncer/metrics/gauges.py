@@ -8,12 +8,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from mirror_contract import Disk, ProjectState, RunKind
+from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.model.priority import Priority
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 PREFIX = "pypi_mirror"
+_ADVISORY_KINDS = ("malware", "vulnerability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,11 @@ class Snapshot:
     running: frozenset[RunKind] = frozenset()
     disk: Disk | None = None
     policy_valid: bool = True
-    policy_warnings: int = 0
+    policy_warnings: dict[PolicyWarning, int] = field(default_factory=dict)
+    advisories: dict[str, int] = field(default_factory=dict)
+    """In force, by kind."""
+    newest_advisory: float = 0.0
+    """Unix time; 0 if there is none."""
     held_files: int = 0
     blocked_files: int = 0
     next_expiry: int = 0
@@ -91,11 +97,7 @@ class Gauges(Collector):
             "Whether mirror.toml can be used; 0: the last good policy is in force instead.",
             now.policy_valid,
         )
-        yield GaugeMetricFamily(
-            f"{PREFIX}_policy_warnings",
-            "Lock files and advisories that cannot be used, and contradicting lines of mirror.toml; 100 at most.",
-            now.policy_warnings,
-        )
+        yield from _policy_gauges(now)
         yield from _held_gauges(now)
         if (next_run := self.next_run_at()) is not None:
             yield GaugeMetricFamily(
@@ -110,6 +112,26 @@ class Gauges(Collector):
                 yield GaugeMetricFamily(
                     f"{PREFIX}_volume_free_inodes", "Free inodes of the volume.", now.disk.free_inodes
                 )
+
+
+def _policy_gauges(now: Snapshot) -> Iterator[GaugeMetricFamily]:
+    warnings = GaugeMetricFamily(
+        f"{PREFIX}_policy_warnings",
+        "Lock files and advisories that cannot be used or are stale, and lines of mirror.toml that contradict others.",
+        labels=("kind",),
+    )
+    for warning in PolicyWarning:
+        warnings.add_metric((warning,), now.policy_warnings.get(warning, 0))
+    yield warnings
+    advisories = GaugeMetricFamily(f"{PREFIX}_advisories", "Advisories in force.", labels=("kind",))
+    for kind in _ADVISORY_KINDS:
+        advisories.add_metric((kind,), now.advisories.get(kind, 0))
+    yield advisories
+    yield GaugeMetricFamily(
+        f"{PREFIX}_advisories_newest_timestamp_seconds",
+        "Unix time at which the newest advisory was modified; 0 if there is none.",
+        now.newest_advisory,
+    )
 
 
 def _held_gauges(now: Snapshot) -> Iterator[GaugeMetricFamily]:

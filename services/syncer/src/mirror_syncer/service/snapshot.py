@@ -14,6 +14,7 @@ def take_snapshot(context: RunContext) -> Snapshot:
     catalog = context.catalog
     totals = catalog.projects.totals()
     withheld, now, next_expiry = catalog.withheld.totals(), time.time(), catalog.due.next_expiry()
+    advisories = context.policy.advisory_source.current
     is_late = next_expiry is not None and next_expiry < now and not catalog.recall(Fact.PAUSED)
     serials = catalog.serials() if context.policy.current.everything else None
     try:
@@ -31,7 +32,9 @@ def take_snapshot(context: RunContext) -> Snapshot:
         running=frozenset(run.request.kind for run in context.runs.running()),
         disk=disk,
         policy_valid=context.policy.error is None,
-        policy_warnings=len(context.policy.state().warnings),
+        policy_warnings=context.policy.count_warnings(),
+        advisories={str(kind): number for kind, number in advisories.counts.items()},
+        newest_advisory=newest.timestamp() if (newest := advisories.newest_modified) else 0,
         held_files=withheld.held_files,
         blocked_files=withheld.blocked_files,
         next_expiry=next_expiry or 0,
