@@ -27,7 +27,11 @@ def held(
     after: After = None,
     as_json: AsJson = False,
 ) -> None:
-    """List files that wait for their cooldown or are blocked, with the reason; the next to be published come first."""
+    """
+    List files that wait or are blocked, and why.
+
+    Files wait for their cooldown. The next to be published come first.
+    """
     wanted = parse_options(HeldFilter, project=name, decision=decision or [], limit=limit, after=after)
     page = call_control(context.obj, lambda control: control.list_held(wanted))
     show_page(page, policy_views.held(page.items), as_json=as_json)
