@@ -10,6 +10,7 @@ from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy import Policy
+from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 
 _NO_LOCKS = Locks({})
@@ -66,16 +67,30 @@ class PolicyInputs:
 
     def warnings(self, policy: Policy) -> Iterator[str]:
         """Yield what is wrong with the inputs, and which lines of a policy contradict each other."""
-        yield from map(str, self._locks.problems)
-        yield from self.advisory_source.problems()
-        for name, selection in policy.projects.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
-        for name, pins in policy.pins.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
-                continue
-            for pin in pins:
-                blocks = policy.blocks.get(name, ())
-                if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
-                    yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"
+        for kind in PolicyWarning:
+            yield from self.warnings_of(kind, policy)
+
+    def warnings_of(self, kind: PolicyWarning, policy: Policy) -> Iterator[str]:
+        """Yield the warnings of one kind."""
+        match kind:
+            case PolicyWarning.LOCKS:
+                yield from map(str, self._locks.problems)
+            case PolicyWarning.ADVISORIES:
+                yield from self.advisory_source.problems()
+            case PolicyWarning.LINES:
+                yield from _contradictions(policy)
+
+
+def _contradictions(policy: Policy) -> Iterator[str]:
+    """Yield which lines of a policy contradict each other, or a lock file."""
+    for name, selection in policy.projects.items():
+        if (reason := policy.blocked_names.reason(name)) is not None:
+            yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
+    for name, pins in policy.pins.items():
+        if (reason := policy.blocked_names.reason(name)) is not None:
+            yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
+            continue
+        for pin in pins:
+            blocks = policy.blocks.get(name, ())
+            if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
+                yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"
