@@ -25,7 +25,7 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 # As in `docker compose exec control mirrorctl token create NAME` or `docker compose run … -T syncer plan`.
-COMMAND = re.compile(r"\b(?:(mirrorctl|mirror-syncer)|-T syncer)((?: (?:token )?[a-z]+)?)((?: [^\s`|;]+)*)")
+COMMAND = re.compile(r"\b(?:(mirrorctl|mirror-syncer)|-T syncer)((?: (?:token )?[a-z]+(?:-[a-z]+)*)?)((?: [^\s`|;]+)*)")
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 

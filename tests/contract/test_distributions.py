@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from packaging.utils import NormalizedName
+from packaging import tags
+from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_filename
 from packaging.version import Version
 
-from mirror_contract.distributions import parse_distribution, parse_version, read_version
+from mirror_contract.distributions import Installers, parse_distribution, parse_version, read_release, read_version
 
 law = settings(max_examples=150)
 FOO = NormalizedName("foo")
@@ -75,6 +76,37 @@ def test_any_file_name_is_parsed_without_error(filename: str) -> None:
 def test_version_with_too_many_digits_is_none() -> None:
     """A version with more digits than Python parses counts as none and does not crash."""
     assert parse_version("9" * 5_000) is None
+
+
+@law
+@given(st.lists(st.sampled_from(["foo", "1.0", "1", "x", "py3", "py2.py3", "none", "any", "a..b", ".a", "", "é", "3"])))
+@example(["foo", "1.0", "py2.py3", "none", "any"])
+@example(["foo", "1.0", "1", "py3", "none", "a..b"])
+@example(["foo", "1.0", "py3.a..b", "none", "any"])
+def test_wheel_is_one_if_packaging_parses_its_name(parts: list[str]) -> None:
+    """A name is a wheel's, for pip and uv, if and only if ``packaging`` parses it."""
+    filename = f"{'-'.join(parts)}.whl"
+    try:
+        parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        assert read_release(FOO, filename)[1] is Installers.NONE
+    else:
+        assert read_release(FOO, filename)[1] is Installers.ALL
+
+
+@pytest.mark.proves("security/upstream", "security/clients")
+def test_wheel_with_many_tags_makes_no_combinations_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for a wheel's name grows with the number of its tags, not with that of their combinations."""
+    made: list[tuple[str, ...]] = []
+
+    def make_tag(*parts: str) -> tuple[str, ...]:
+        made.append(parts)
+        return parts
+
+    monkeypatch.setattr(tags, "Tag", make_tag)
+    many = ".".join(f"a{number}" for number in range(20))
+    assert read_release(FOO, f"foo-1.0-{many}-{many}-{many}.whl") == (Version("1.0"), Installers.ALL)
+    assert 0 < len(made) <= 20
 
 
 @pytest.mark.proves("security/clients")

@@ -67,6 +67,7 @@ def named(pythons: str, platforms: str) -> set[str]:
         ("numpy-1.16.6-cp27-cp27mu-manylinux1_x86_64.whl", "2.7", X86),
         ("numpy-1.16.6-cp27-cp27m-win_amd64.whl", "2.7", "windows-amd64"),
         ("numpy-1.26.4-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "3.12", X86),
+        ("aiohttp-3.7.4-cp39-cp39-manylinux2014_x86_64.whl", "3.9", X86),
         ("numpy-2.3.1-cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl", "3.12", "linux-x86_64"),
         ("numpy-2.3.1-cp313-cp313t-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl", "3.13t", "linux-aarch64"),
         ("numpy-2.3.1-cp313-cp313-macosx_14_0_arm64.whl", "3.13", "macos-arm64"),
@@ -117,6 +118,20 @@ def named(pythons: str, platforms: str) -> set[str]:
 def test_real_wheel_fits_the_machines_that_install_it(filename: str, pythons: str, platforms: str) -> None:
     """A wheel fits exactly the Pythons and platforms whose installers accept its tags."""
     assert machines_of(ALL, filename) == named(pythons, platforms)
+
+
+@pytest.mark.parametrize(
+    ("platform_tag", "library"),
+    [("manylinux1", "2.5"), ("manylinux2010", "2.12"), ("manylinux2014", "2.17"), ("manylinux_2_28", "2.28")],
+)
+def test_wheel_fits_from_the_c_library_on_that_it_needs(platform_tag: str, library: str) -> None:
+    """A wheel fits machines with the glibc that its tag names, and with none before it."""
+    versions = [f"2.{minor}" for minor in range(5, 35)]
+    here = compatibility(Machines.parse(["3.9"], [f"linux-x86_64:glibc{version}" for version in versions]))
+    fitting = [name for name in versions if int(name[2:]) >= int(library.removeprefix("2."))]
+    assert machines_of(here, f"foo-1.0-cp39-cp39-{platform_tag}_x86_64.whl") == {
+        f"Python 3.9 on linux-x86_64:glibc{version}" for version in fitting
+    }
 
 
 @pytest.mark.parametrize(
@@ -379,6 +394,7 @@ def test_reason_for_an_unwanted_sdist_names_the_key_or_the_wheels() -> None:
     assert 'sdists = "none"' in compatibility(Machines.parse(["3.11"], ["linux-x86_64"], "none")).why_no_sdist()
 
 
+@pytest.mark.proves("security/upstream")
 def test_answers_about_a_hostile_page_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a page with any number of different tags and requires-python, only so many answers are remembered."""
     monkeypatch.setattr(module, "_MAX_ENTRIES", 50)

@@ -220,7 +220,7 @@ def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> 
         ('[mirror]\nprojects = ["six"]\n[sieve]', "line 3: sieve is not a key of mirror.toml; did you mean serve?"),
         (
             '[mirror]\nprojects = ["six"]\n[other]',
-            "known: age, block, dependencies, files, machines, mirror, removal, serve",
+            "known: advisories, age, block, dependencies, files, machines, mirror, removal, serve",
         ),
         ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: must be true or false"),
         ('[mirror]\nprojects = ["six"', "line 2: is not TOML: Unclosed array"),

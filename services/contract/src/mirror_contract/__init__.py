@@ -6,15 +6,18 @@ No I/O and no settings: both services, the command lines and the tests may impor
 
 from mirror_contract.names import ProjectName, parse_project_name
 from mirror_contract.policy import PolicyCandidate, PolicyCheck, PolicyProblem, PolicyState
-from mirror_contract.project import Choice, Project, ProjectFile, ProjectState
+from mirror_contract.project import Choice, HeldFile, Project, ProjectFile, ProjectState
+from mirror_contract.release import Release, ReleaseRequest
 from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
-from mirror_contract.status import Disk, PendingRemoval, Schedule, Status
+from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
 
 __all__ = [
     "Choice",
     "Counts",
     "Disk",
     "Failure",
+    "HeldFile",
+    "HeldSummary",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
@@ -24,6 +27,8 @@ __all__ = [
     "ProjectFile",
     "ProjectName",
     "ProjectState",
+    "Release",
+    "ReleaseRequest",
     "Run",
     "RunKind",
     "RunRequest",

@@ -46,7 +46,8 @@ class Trigger(StrEnum):
     CLI = "cli"
     SCHEDULE = "schedule"
     START = "start"
-    COOLDOWN = "cooldown"
+    COOLDOWN = "cooldown"  # files have waited long enough
+    POLICY = "policy"  # a lock file or an advisory changed, or a person released a version
 
 
 def _limit_names(names: object) -> object:
@@ -103,6 +104,11 @@ class RunRequest(BaseModel):
     confirm: bool = Field(
         default=False, description='Confirm a forced sync of the whole index (`force` with `scope = "everything"`).'
     )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run covers the whole mirror and, if it is a sync, asks upstream."""
+        return self.projects is None and not self.offline
 
     @model_validator(mode="before")
     @classmethod

@@ -16,13 +16,35 @@ from typing import Literal, NoReturn, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import PolicyCandidate, PolicyCheck, Project, Run, RunRequest, Schedule, Status, Trigger
+from mirror_contract import (
+    PolicyCandidate,
+    PolicyCheck,
+    Project,
+    Release,
+    ReleaseRequest,
+    Run,
+    RunRequest,
+    Schedule,
+    Status,
+    Trigger,
+)
 from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
-from mirror_control.client.schemas import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
+from mirror_control.client.schemas import (
+    HeldFilter,
+    HeldPage,
+    Problem,
+    ProjectFilter,
+    ProjectPage,
+    ReleasePage,
+    RunFilter,
+    RunPage,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
+RELEASED_BY = "X-Released-By"
+"""The header by which control names the token that asks for a release."""
 UNIX_PREFIX = "unix:"
 """Begins a base that is the path of a Unix socket."""
 
@@ -31,6 +53,9 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 # Three intervals between the comments that keep an event stream open.
 _EVENT_TIMEOUT_SECONDS = 45.0
+# For the next part of an answer; pip-audit waits 15 s for the first.
+_STREAM_TIMEOUT_SECONDS = 15.0
+_CHUNK_BYTES = 2**16
 # An event is one line; a run with a hundred failures of 1,000 characters each fits.
 _MAX_LINE_BYTES = 2**20
 
@@ -118,6 +143,33 @@ class ApiClient:
         """Return a project with its files."""
         return parse_response(Project, await self.call("GET", f"projects/{name}"))
 
+    async def list_held(self, wanted: HeldFilter) -> HeldPage:
+        """Return a page of held and blocked files."""
+        return parse_response(HeldPage, await self.call("GET", "held", query=wanted))
+
+    async def list_releases(self) -> ReleasePage:
+        """Return the releases in force."""
+        return parse_response(ReleasePage, await self.call("GET", "releases"))
+
+    async def add_release(self, request: ReleaseRequest, *, trigger: Trigger, by: str | None = None) -> Release:
+        """
+        Release a version from the cooldown; return the release with the run that publishes it.
+
+        Args:
+            by: the name of the caller's token, which only control sends.
+        """
+        headers = {"Content-Type": "application/json", "X-Trigger": trigger}
+        if by is not None:
+            headers[RELEASED_BY] = by
+        return parse_response(
+            Release, await self.call("POST", "releases", body=request.model_dump_json(), headers=headers)
+        )
+
+    async def revoke_release(self, release_id: str, *, trigger: Trigger) -> Release:
+        """Revoke a release; return it with the run that puts this into force."""
+        headers: dict[str, str] = {"X-Trigger": trigger}
+        return parse_response(Release, await self.call("DELETE", f"releases/{release_id}", headers=headers))
+
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
         """Check a candidate for mirror.toml."""
         headers = {"Content-Type": "application/json"}
@@ -159,6 +211,18 @@ class ApiClient:
         async with self._answer(method, path, timeout, query=query, body=body, headers=headers) as answer:
             return await answer.read()
 
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, *, body: bytes | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """
+        Yield the parts of the body of a successful answer, for an answer that is too large for the memory.
+
+        Raises:
+            UnreachableError, RefusedError, InvalidResponseError: as for ``call``.
+        """
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout_seconds, sock_read=_STREAM_TIMEOUT_SECONDS)
+        async with self._answer(method, path, timeout, body=body) as answer:
+            yield answer.content.iter_chunked(_CHUNK_BYTES)
+
     async def watch_run(self, run_id: str) -> AsyncIterator[Event]:
         """
         Yield a run's events until the stream ends; the first one carries the current state.
@@ -180,7 +244,7 @@ class ApiClient:
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 aiohttp enforces it
         *,
         query: BaseModel | None = None,
-        body: str | None = None,
+        body: str | bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Yield a successful answer; any failure, also while the answer is read, raises an ApiError."""

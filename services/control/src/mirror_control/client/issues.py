@@ -199,7 +199,7 @@ def last_completed_at(status: Status) -> datetime | None:
 def _find_recovery(status: Status, failed: Run) -> Run | None:
     """Return the full sync that started after a failed one, once it has updated a project."""
     for run in status.running:
-        full = run.request.kind is RunKind.SYNC and run.request.projects is None
+        full = run.request.kind is RunKind.SYNC and run.request.is_whole
         if full and run.id > failed.id and run.counts.projects_done > run.counts.projects_failed:
             return run
     return None

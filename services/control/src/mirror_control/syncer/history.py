@@ -30,7 +30,7 @@ class SyncHistory:
                 ended = await _last_syncs(syncer)
             except ApiError:
                 return self._runs
-            full = [run for run in ended if run.request.projects is None and run.started_at and run.finished_at]
+            full = [run for run in ended if run.request.is_whole and run.started_at and run.finished_at]
             self._runs = list(reversed(full))
             self._newest = newest
         return self._runs

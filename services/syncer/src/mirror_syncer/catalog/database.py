@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
+from mirror_syncer.catalog.exemptions import Exemptions
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
@@ -24,6 +25,7 @@ from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
+from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
@@ -94,6 +96,8 @@ class Catalog:
         self.messages = Messages(self._engine)
         self.listing = Listing(self._engine)
         self.due = Due(self._engine)
+        self.withheld = Withheld(self._engine)
+        self.exemptions = Exemptions(self._engine)
         self.generations = KnownGenerations(self._engine)
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))

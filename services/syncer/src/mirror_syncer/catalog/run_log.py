@@ -181,7 +181,7 @@ def _values(of: Run) -> dict[str, object]:
         "kind": of.request.kind,
         "state": of.state,
         "trigger": of.trigger,
-        "whole": of.request.projects is None,
+        "whole": of.request.is_whole,
         "finished_at": of.finished_at and int(of.finished_at.timestamp()),
         "document": of.model_dump_json(),
     }

@@ -115,6 +115,7 @@ def plan(
     try:
         source = _policy(settings)
         catalog = open_catalog(settings)
+        source.release(catalog.exemptions.released(now=int(time.time())))
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:
@@ -187,6 +188,40 @@ def clear(
         typer.echo(clear_place(settings, place))
     except MirrorError as error:
         _fail(error)
+
+
+@app.command("import-config")
+def import_config(
+    file: Annotated[Path, typer.Argument(help="bandersnatch's configuration; - for standard input.")],
+    *,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write mirror.toml to this file. Default: standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --to.")] = False,
+) -> None:
+    """
+    Write a mirror.toml from a bandersnatch.conf, and list what became of each option.
+
+    Exit codes: 0 each option has a twin, 1 some have none, 2 the file cannot be read.
+    """
+    from mirror_syncer.commands.bandersnatch_conf import (  # noqa: PLC0415 - as above
+        convert,
+        read_configuration,
+        save_document,
+    )
+
+    try:
+        conversion = convert(read_configuration(file))
+        if conversion.document is not None and to is not None:
+            save_document(conversion.document, to, force=force)
+    except MirrorError as error:
+        _fail(error)
+    if conversion.document is not None and to is None:
+        typer.echo(conversion.document, nl=False)
+    typer.echo("\n".join(conversion.findings.lines()), err=True)
+    if conversion.document is None:
+        typer.echo("bandersnatch mirrors no file with this configuration, so no mirror.toml was written", err=True)
+    raise typer.Exit(1 if conversion.findings.without_twin() else 0)
 
 
 def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.version import Version
 
@@ -41,6 +42,9 @@ class Cooldown:
             passing: names of files that do not wait, whatever their age is.
             published: the published files by name.
         """
+        mature_before = min(self._mature_before, self._not_after)
+        if all(file.upload_time is not None and file.upload_time < mature_before for file, _ in candidates):
+            return []  # as nearly all are
         files = [file for file, _ in candidates if file.filename not in passing]
         holds = [self._hold(file) for file in files if self._is_young(file)]
         if holds and len(holds) < len(files):
@@ -96,6 +100,7 @@ class Cooldown:
                 yield Hold(file, first.until, f"it waits for the wheel {first.file.filename}: {first.reason}")
 
 
+@lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
     """Return the whole second in the form of an upload time."""
     try:

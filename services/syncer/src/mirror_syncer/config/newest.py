@@ -1,19 +1,19 @@
 """The newest releases of a project that the machines can install, and those that only newer ones pushed out."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import chain, groupby
+from itertools import chain, tee
 from operator import attrgetter, or_
-
-from packaging.version import Version
 
 from mirror_syncer.config.compatibility import are_newest
 from mirror_syncer.config.release import Release
 
+_VERSION = attrgetter("version")
 
-def newest(releases: Sequence[Release], count: int) -> list[Release]:
+
+def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Release]:
     """
     Return the newest releases of which each client can install so many.
 
@@ -21,26 +21,43 @@ def newest(releases: Sequence[Release], count: int) -> list[Release]:
 
     Args:
         releases: the newest first, each with a version.
+        everyone: all clients; once each has found enough, older releases are not looked at.
     """
-    groups = list(_by_public_version(releases))
     # If all is yanked, it counts; what nobody installs is still what the project has.
     for clients in (attrgetter("clients"), attrgetter("yanked_clients")):
-        masks = [reduce(or_, map(clients, group)) for group in groups]
-        chosen = [group for group, wanted in zip(groups, are_newest(masks, count), strict=True) if wanted]
+        groups, same_groups = tee(_by_public_version(releases))
+        masks = (reduce(or_, map(clients, group)) for group in same_groups)
+        are_wanted = are_newest(masks, count, everyone=everyone)
+        chosen = [group for wanted, group in zip(are_wanted, groups, strict=False) if wanted]
         if chosen:
             return list(chain.from_iterable(chosen))
-    return list(releases[:count])
+    return [release for release in releases if release.candidates][:count]
 
 
-def _by_public_version(releases: Sequence[Release]) -> Iterator[list[Release]]:
-    if not any(release.version is not None and release.version.local for release in releases):
-        yield from ([release] for release in releases)
-        return
-    for _, group in groupby(releases, key=lambda release: release.version and release.version.public):
-        yield list(group)
+def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
+    """Yield releases one by one, and local versions together with the release that they are built of."""
+    group: list[Release] = []
+    public = ""
+    for release in releases:
+        version = release.version
+        if group and version is not None and version.public == public:
+            group.append(release)
+            continue
+        if group:
+            yield group
+        group, public = [release], ""
+        if version is not None and version.local is not None:
+            public = version.public
+        else:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def pushed_out(releases: Sequence[Release], count: int, *, min_age: int) -> Iterator[tuple[Release, int]]:
+def pushed_out(
+    releases: Sequence[Release], count: int, *, min_age: int, of: Collection[Release]
+) -> Iterator[tuple[Release, int]]:
     """
     Yield each release with the time at which newer ones took its last place; in seconds since the epoch.
 
@@ -50,20 +67,39 @@ def pushed_out(releases: Sequence[Release], count: int, *, min_age: int) -> Iter
     Args:
         releases: the newest first.
         min_age: seconds after its upload at which a release appears.
+        of: the releases to yield.
     """
-    earliest: dict[int, list[int]] = {}  # by client: the negative times of the first ``count`` releases, as a heap
+    left = len(of)
+    # Clients that found the same releases so far, with the negative times of the first ``count`` of them, as a heap.
+    alike: list[tuple[int, list[int]]] = []
     for group in _by_public_version(releases):
-        heaps = [earliest.setdefault(client, []) for client in _bits(reduce(or_, (one.clients for one in group)))]
         for release in group:
-            own = [earliest[client] for client in _bits(release.clients)]
-            if own and all(len(heap) == count for heap in own):
-                yield release, max(-heap[0] for heap in own)
+            if release in of:
+                left -= 1
+                heaps = [heap for clients, heap in alike if clients & release.clients]
+                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in alike), 0)
+                if heaps and is_known and all(len(heap) == count for heap in heaps):
+                    yield release, max(-heap[0] for heap in heaps)
+        if not left:
+            return
         time = first_appearance(group, min_age=min_age)
-        for heap in heaps:
-            if len(heap) < count:
-                heapq.heappush(heap, -time)
-            else:
-                heapq.heappushpop(heap, -time)
+        alike = list(_found(alike, reduce(or_, (one.clients for one in group)), time, count))
+
+
+def _found(
+    alike: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the groups of clients after some of them found a release that appeared at a time."""
+    for group, heap in alike:
+        if rest := group & ~clients:
+            yield rest, heap
+        if finders := group & clients:
+            heap = [*heap] if rest else heap  # noqa: PLW2901 - the others keep theirs
+            (heapq.heappush if len(heap) < count else heapq.heappushpop)(heap, -time)
+            yield finders, heap
+        clients &= ~group
+    if clients:
+        yield clients, [-time]
 
 
 def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
@@ -74,18 +110,6 @@ def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
     return int(datetime.fromisoformat(min(filter(None, times))).timestamp()) + min_age
 
 
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest
-        mask ^= lowest
-
-
 def newest_first(releases: Iterable[Release]) -> list[Release]:
     """Return the releases that have a version, the newest first."""
-    return sorted((release for release in releases if release.version is not None), key=_version, reverse=True)
-
-
-def _version(release: Release) -> Version:
-    assert release.version is not None
-    return release.version
+    return sorted((release for release in releases if release.version is not None), key=_VERSION, reverse=True)

@@ -1,13 +1,16 @@
 """The policy: what is mirrored, and how content leaves."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
+from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisories, BlockingRules, Location
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.block import Block, BlockedNames
 from mirror_syncer.config.locks import Pin
@@ -47,6 +50,8 @@ class Serve:
 
     legacy_json: bool = False
     """``/pypi/<project>/json``; it costs a request for each project that changed."""
+    osv: bool = False
+    """``/osv/``: the advisories in OSV's format, for pip-audit and ``uv audit``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,13 @@ class Policy:
     """Patterns for lock files, relative to the directory of ``mirror.toml``."""
     pins: Mapping[NormalizedName, tuple[Pin, ...]] = field(default_factory=dict)
     """What the lock files pin."""
+    advisory_location: Location | None = None
+    """Where advisories come from."""
+    advisories_stale_after: timedelta = STALE_AFTER
+    blocking: BlockingRules = field(default_factory=BlockingRules)
+    """Which advisories block."""
+    advisories: Advisories = field(default=NO_ADVISORIES, compare=False)
+    """The advisories in force; ``advisory_effects`` says what they change."""
     removal: Removal = Removal()
     serve: Serve = Serve()
 
@@ -94,7 +106,12 @@ class Policy:
     @property
     def special(self) -> frozenset[NormalizedName]:
         """The projects of which something else is wanted, or not wanted, than of the usual one."""
-        return frozenset().union(self.projects, self.exemptions, self.blocks, self.pins)
+        return frozenset().union(self.projects, self.exemptions, self.blocks, self.pins, self.advisories.projects)
+
+    @property
+    def advisory_effects(self) -> str:
+        """What changes when the advisories have another effect."""
+        return _effects(self.advisories, self.blocking)
 
     @property
     def admission(self) -> str:
@@ -128,13 +145,28 @@ class Policy:
         return ProjectPolicy(
             selection,
             self.rules,
-            exemptions=self.exemptions.get(name, ()),
-            blocks=self.blocks.get(name, ()),
+            exemptions=(*self.exemptions.get(name, ()), *self._fixes(name)),
+            blocks=(*self.blocks.get(name, ()), *self.advisories.blocking(name, self.blocking)),
             pins=pins,
         )
+
+    def _fixes(self, name: NormalizedName) -> Iterator[Exemption]:
+        """Yield the versions that need not wait because a reviewed advisory names them as a fix."""
+        if self.blocking.fixes:
+            for version, advisory in self.advisories.fixes(name).items():
+                yield Exemption(SpecifierSet(f"=={version}"), because=f"it fixes {advisory}")
 
     def _admits(self, name: NormalizedName) -> bool:
         """Return whether a project that is not named is wanted, with everything."""
         if self.include and self.include.match(name) is None:
             return False
         return self.exclude.match(name) is None
+
+
+@lru_cache(maxsize=2)
+def _effects(advisories: Advisories, rules: BlockingRules) -> str:
+    """Return a digest of all effects; of 25,000 records it takes half a second."""
+    found = hashlib.sha256()
+    for name in sorted(advisories.projects):
+        found.update(f"{name} {advisories.digest(name, rules)}\n".encode())
+    return found.hexdigest()

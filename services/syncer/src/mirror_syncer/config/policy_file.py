@@ -54,7 +54,7 @@ def judge_policy(content: bytes, *, path: Path) -> Policy:
         PolicyError: it is no TOML, or any of its keys is unknown or wrong; all of them are named.
     """
     try:
-        return parse_policy(content)
+        return parse_policy(content, path=path)
     except DocumentError as error:
         raise PolicyError(path, error.problems) from error
 

@@ -1,4 +1,4 @@
-"""What the policy takes from outside ``mirror.toml``: lock files, and the versions that people released."""
+"""What the policy takes from outside ``mirror.toml``: lock files, advisories, and the versions that people released."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -6,9 +6,12 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy import Policy
+from mirror_syncer.model.policy_warning import PolicyWarning
+from mirror_syncer.upstream.http.options import ClientOptions
 
 _NO_LOCKS = Locks({})
 
@@ -21,11 +24,15 @@ class PolicyInputs:
         directory: of ``mirror.toml``.
         state: the directory that the last good readings are kept in.
         keeps: False: nothing is written there.
+
+    Attributes:
+        advisory_source: the advisories in force.
     """
 
     def __init__(self, directory: Path, *, state: Path, keeps: bool) -> None:
         self._lock_source = LockSource(directory, state=state, keeps=keeps)
         self._locks = _NO_LOCKS
+        self.advisory_source = AdvisorySource(state=state, keeps=keeps)
         self._released: Mapping[NormalizedName, tuple[Exemption, ...]] = {}
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
@@ -33,28 +40,57 @@ class PolicyInputs:
         self._released = released
 
     def complete(self, policy: Policy) -> Policy:
-        """Return a policy with what its inputs say now."""
-        self._locks = self._lock_source.read(policy.locks) if policy.locks else _NO_LOCKS
+        """Return the policy in force with what its inputs say now."""
+        self._locks = self._lock_source.read(policy.locks)
+        advisories = self.advisory_source
+        if advisories.changed(policy.advisory_location):  # 25,000 records take five seconds
+            advisories.reload(policy.advisory_location, stale_after=policy.advisories_stale_after)
+        return self._with(policy, self._locks)
+
+    def preview(self, policy: Policy) -> Policy:
+        """Return a candidate with what its inputs say now; nothing of it is put into force."""
+        return self._with(policy, self._lock_source.preview(policy.locks))
+
+    def _with(self, policy: Policy, locks: Locks) -> Policy:
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
             exemptions[name] = (*exemptions.get(name, ()), *some)
-        return replace(policy, pins=self._locks.pins, exemptions=exemptions)
+        return replace(policy, pins=locks.pins, exemptions=exemptions, advisories=self.advisory_source.current)
 
     def changed(self, policy: Policy) -> bool:
         """Return whether the next reading may differ from the last one; this only looks at the directories."""
-        return bool(policy.locks) and self._lock_source.changed()
+        return self.advisory_source.changed(policy.advisory_location) or self._lock_source.changed()
+
+    async def refresh(self, options: ClientOptions) -> bool:
+        """Request advisories if they come from a URL; return whether other ones are there now."""
+        return await self.advisory_source.refresh(options)
 
     def warnings(self, policy: Policy) -> Iterator[str]:
         """Yield what is wrong with the inputs, and which lines of a policy contradict each other."""
-        yield from map(str, self._locks.problems)
-        for name, selection in policy.projects.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
-        for name, pins in policy.pins.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
-                continue
-            for pin in pins:
-                blocks = policy.blocks.get(name, ())
-                if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
-                    yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"
+        for kind in PolicyWarning:
+            yield from self.warnings_of(kind, policy)
+
+    def warnings_of(self, kind: PolicyWarning, policy: Policy) -> Iterator[str]:
+        """Yield the warnings of one kind."""
+        match kind:
+            case PolicyWarning.LOCKS:
+                yield from map(str, self._locks.problems)
+            case PolicyWarning.ADVISORIES:
+                yield from self.advisory_source.problems()
+            case PolicyWarning.LINES:
+                yield from _contradictions(policy)
+
+
+def _contradictions(policy: Policy) -> Iterator[str]:
+    """Yield which lines of a policy contradict each other, or a lock file."""
+    for name, selection in policy.projects.items():
+        if (reason := policy.blocked_names.reason(name)) is not None:
+            yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
+    for name, pins in policy.pins.items():
+        if (reason := policy.blocked_names.reason(name)) is not None:
+            yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
+            continue
+        for pin in pins:
+            blocks = policy.blocks.get(name, ())
+            if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
+                yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyState
+from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.policy import Policy
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file
@@ -23,6 +24,8 @@ from mirror_syncer.config.policy_inputs import PolicyInputs
 from mirror_syncer.config.policy_tables import parse_policy
 from mirror_syncer.config.project_policy import PAGE_FORMAT, stable_text
 from mirror_syncer.config.toml_document import DocumentError
+from mirror_syncer.model.policy_warning import PolicyWarning
+from mirror_syncer.upstream.http.options import ClientOptions
 
 log = structlog.get_logger()
 
@@ -100,8 +103,10 @@ class PolicySource:
 
     @property
     def digest(self) -> str:
-        """Return what changes when the policy in force does, or the form of what is published by it."""
-        return hashlib.sha256(f"{PAGE_FORMAT}-{stable_text(self.current)}".encode()).hexdigest()
+        """Return what changes when the policy in force does, or its effect, or the form of what is published by it."""
+        return hashlib.sha256(
+            f"{PAGE_FORMAT}-{stable_text(self.current)}-{self.current.advisory_effects}".encode()
+        ).hexdigest()
 
     def reload(self) -> list[str]:
         """Put the file's policy into force; where it cannot be used, return why, in one sentence."""
@@ -109,6 +114,16 @@ class PolicySource:
             self._look()
             self._put_into_force()
             return [f"{self._error.sentence}; the last good policy stays in force"] if self._error else []
+
+    @property
+    def advisory_source(self) -> AdvisorySource:
+        """The advisories in force."""
+        return self._inputs.advisory_source
+
+    @property
+    def inputs_changed(self) -> bool:
+        """Whether lock files or advisories are others than those in force."""
+        return self._inputs.changed(self._in_force.policy)
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
         """Take these versions for released by people, and no others; this is in force at once."""
@@ -120,11 +135,19 @@ class PolicySource:
         """Return the policy that the next run puts into force."""
         with self._lock:
             self._look()
-            return self.complete(self._found.policy)
+            return self._inputs.preview(self._found.policy)
 
-    def complete(self, policy: Policy) -> Policy:
-        """Return a policy with what lock files and people say now."""
-        return self._inputs.complete(policy)
+    async def refresh(self, options: ClientOptions) -> bool:
+        """Request advisories if they come from a URL, and put them into force; return whether these are others."""
+        if not await self._inputs.refresh(options):
+            return False
+        with self._lock:
+            self._complete = self._inputs.complete(self._in_force.policy)
+        return True
+
+    def preview(self, policy: Policy) -> Policy:
+        """Return a candidate with what lock files, advisories and people say now."""
+        return self._inputs.preview(policy)
 
     def state(self) -> PolicyState:
         """Return what there is to say of the file."""
@@ -137,6 +160,10 @@ class PolicySource:
             problems=error.details if error else [],
             invalid_since=self._invalid_since,
         )
+
+    def count_warnings(self) -> dict[PolicyWarning, int]:
+        """Return the numbers of warnings by kind."""
+        return {kind: sum(1 for _ in self._inputs.warnings_of(kind, self.current)) for kind in PolicyWarning}
 
     async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
         """Read the file every few seconds, and report each change; the policy in force changes with the next run."""
@@ -164,7 +191,7 @@ class PolicySource:
                 raise
             self._note(error)
             content = last.text.encode()
-            return _Found(Path(last.path), last.starter, content, parse_policy(content))
+            return _Found(Path(last.path), last.starter, content, parse_policy(content, path=self._path))
         self._in_force = self._found = found
         self._put_into_force()
         return found

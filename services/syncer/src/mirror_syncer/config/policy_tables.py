@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from packaging.utils import NormalizedName
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from mirror_contract.distributions import DistributionType
+from mirror_syncer.config.advisories import STALE_AFTER, BlockingRules, Location, Severity
 from mirror_syncer.config.age import Age
 from mirror_syncer.config.block import Block, BlockedNames
 from mirror_syncer.config.file_rules import FileRules
@@ -33,6 +35,7 @@ from mirror_syncer.config.toml_document import (
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import Sha256, parse_sha256
 
+_SEVERITIES = ("low", "medium", "high", "critical")
 _BOOLEAN = "true or false, without quotes"
 T = TypeVar("T")
 
@@ -154,6 +157,37 @@ class _Block(Table):
     )
 
 
+def _severity(value: object) -> Severity | None:
+    if value == "off":
+        return None
+    if value not in _SEVERITIES:
+        raise ValueError(f'must be "off", {", ".join(map(shown, _SEVERITIES))}')
+    return Severity.parse(str(value))
+
+
+def _unrated(value: object) -> bool:
+    if value not in ("ignore", "block"):
+        raise ValueError('must be "ignore" or "block"')
+    return value == "block"
+
+
+class _Advisories(Table):
+    source: str | None = Field(
+        default=None, min_length=1, description='a directory, a file or a URL, as in "advisories"'
+    )
+    severity: Annotated[Severity | None, BeforeValidator(_severity)] = None
+    unrated: Annotated[bool, BeforeValidator(_unrated)] = False
+    fixes: bool = Field(default=False, description=_BOOLEAN)
+    ignore: list[str] = Field(default=[], description='a list of ids, as in ["MAL-2026-4750"]')
+    stale_after: Duration = STALE_AFTER
+
+    @field_validator("source")
+    @classmethod
+    def _is_location(cls, value: str | None) -> str | None:
+        Location.parse(value, beside=Path("mirror.toml"))
+        return value
+
+
 class _Dependencies(Table):
     locks: list[Annotated[str, AfterValidator(parse_lock_pattern)]] = Field(
         default=[], description='a list of file patterns, as in ["locks/*.lock"]'
@@ -168,6 +202,7 @@ class _Removal(Table):
 
 class _Serve(Table):
     legacy_json: bool = Field(default=False, description=_BOOLEAN)
+    osv: bool = Field(default=False, description=_BOOLEAN)
 
 
 class _Document(Table):
@@ -176,14 +211,18 @@ class _Document(Table):
     files: _Files = _Files()
     age: _Age = _Age()
     block: _Block = _Block()
+    advisories: _Advisories = _Advisories()
     dependencies: _Dependencies = _Dependencies()
     removal: _Removal = _Removal()
     serve: _Serve = _Serve()
 
 
-def parse_policy(content: bytes) -> Policy:
+def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
     """
     Read and check the whole document.
+
+    Args:
+        path: its own; other files that it names lie beside it.
 
     Raises:
         DocumentError: it is no TOML, or any of its keys is unknown or wrong; all of them are named.
@@ -214,6 +253,14 @@ def parse_policy(content: bytes) -> Policy:
         blocked_names=names,
         blocks=blocks,
         locks=tuple(tables.dependencies.locks),
+        advisory_location=Location.parse(tables.advisories.source, beside=path),
+        advisories_stale_after=tables.advisories.stale_after,
+        blocking=BlockingRules(
+            severity=tables.advisories.severity,
+            block_unrated=tables.advisories.unrated,
+            ignore=frozenset(tables.advisories.ignore),
+            fixes=tables.advisories.fixes,
+        ),
         removal=Removal(**removal),
         serve=Serve(**tables.serve.model_dump()),
     )

@@ -48,8 +48,8 @@ class ActiveRun:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run covers the whole mirror rather than named projects."""
-        return self.request.projects is None
+        """Whether the run covers the whole mirror, and asks upstream, rather than named projects."""
+        return self.request.is_whole
 
     def covers(self, project: str) -> bool:
         """Return whether the run covers a project."""
@@ -101,7 +101,7 @@ class ActiveRun:
 
         A first sync of the whole index takes weeks, and no other sync should wait for its end.
         """
-        whole_sync = request.kind is RunKind.SYNC and request.projects is None
+        whole_sync = request.kind is RunKind.SYNC and request.is_whole
         if not (self.sync.can_reread_list and whole_sync) or (request.force and not self.request.force):
             return False
         if request.allow_removals is not None:

@@ -11,7 +11,7 @@ _MAX_NAMES_SHOWN = 3
 
 def requests_to_confirm(request: RunRequest, *, policy: Policy, catalog: Catalog) -> int | None:
     """Return how many HTTP requests an unconfirmed run that downloads every page again would make, else None."""
-    whole = request.kind is RunKind.SYNC and request.projects is None
+    whole = request.kind is RunKind.SYNC and request.is_whole
     if not (whole and request.force and policy.everything) or request.confirm:
         return None
     return 1 + catalog.due.count_listed()  # the list, and each project's page; files come on top

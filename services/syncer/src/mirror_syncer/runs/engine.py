@@ -128,9 +128,9 @@ class Engine:
         connection and the worker reserved for them busy.
         """
         running = [run.request for run in self._runs.running()]
-        if request.projects is not None:
-            return sum(other.projects is not None for other in running) >= _MAX_NAMED_RUNS
-        return any(other.projects is None and other.kind is request.kind for other in running)
+        if request.projects is not None or request.offline:
+            return sum(other.projects is not None or other.offline for other in running) >= _MAX_NAMED_RUNS
+        return any(other.projects is None and not other.offline and other.kind is request.kind for other in running)
 
     async def _execute(self, run: ActiveRun) -> None:
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)

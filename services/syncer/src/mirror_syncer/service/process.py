@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import structlog
 from aiohttp import web
@@ -18,12 +19,15 @@ from mirror_syncer.config.listen import Listen
 from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.service.listener import bound_socket
+from mirror_syncer.service.osv_api import OsvApi
+from mirror_syncer.service.osv_queries import OsvQueries
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
 
 log = structlog.get_logger()
 
+_ADVISORY_SECONDS = 3600.0
 _WHOLE = RunRequest(kind=RunKind.SYNC)
 
 
@@ -46,11 +50,14 @@ async def serve(settings: Settings) -> None:
         observer = StatusReader(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
         mirror.status_file.watch(lambda: timetable.next_run_at)
-        async with _serving(PrivateApi(mirror, observer).application(), settings.listen):
+        async with _serving(PrivateApi(mirror, observer, osv=_osv_api(mirror)).application(), settings.listen):
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
             _log_start(mirror)
-            watch = asyncio.create_task(mirror.policy.watch(_report_policy))
+            background = [
+                asyncio.create_task(mirror.policy.watch(lambda state: _notice_policy(mirror, state))),
+                asyncio.create_task(_refresh_advisories(mirror)),
+            ]
             mirror.clock.listeners.append(timetable.follow_clock)
             mirror.runs.restore()
             timetable.start()
@@ -59,9 +66,15 @@ async def serve(settings: Settings) -> None:
             try:
                 await mirror.run()
             finally:
-                watch.cancel()
+                for work in background:
+                    work.cancel()
                 timetable.stop()
     log.info("stopped")
+
+
+def _osv_api(mirror: Mirror) -> OsvApi:
+    policy = mirror.policy
+    return OsvApi(OsvQueries(policy.advisory_source), is_enabled=lambda: policy.current.serve.osv)
 
 
 @asynccontextmanager
@@ -112,6 +125,29 @@ def _report_policy(state: PolicyState) -> None:
         )
     else:
         log.info("policy read", file=state.file, in_force="with the next run" if state.changed else "now")
+
+
+def _notice_policy(mirror: Mirror, state: PolicyState) -> None:
+    """Log a change of the policy; lock files and advisories are put into force at once."""
+    _report_policy(state)
+    if mirror.policy.inputs_changed:
+        _apply_policy(mirror)
+
+
+async def _refresh_advisories(mirror: Mirror) -> NoReturn:
+    """Request advisories that come from a URL every hour, and put new ones into force."""
+    options = mirror.settings.client_options()
+    while True:
+        try:
+            if await mirror.policy.refresh(options):
+                _apply_policy(mirror)
+        except Exception:
+            log.exception("advisories could not be refreshed")
+        await asyncio.sleep(_ADVISORY_SECONDS)
+
+
+def _apply_policy(mirror: Mirror) -> None:
+    mirror.runs.request(RunRequest(kind=RunKind.SYNC, offline=True), trigger=Trigger.POLICY)
 
 
 def _request_sync(mirror: Mirror, trigger: Trigger) -> None:

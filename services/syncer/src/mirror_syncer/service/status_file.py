@@ -122,7 +122,7 @@ class StatusFile:
         """
         self._changed.clear()
         active = () if stopped else (run.document for run in self._runs.running())
-        syncing = (run for run in active if run.request.kind is RunKind.SYNC and run.request.projects is None)
+        syncing = (run for run in active if run.request.kind is RunKind.SYNC and run.request.is_whole)
         try:
             await asyncio.to_thread(self._write, next(syncing, None), self._next_run_at())
         except Exception as error:  # noqa: BLE001 - any failure of the disk or the catalog

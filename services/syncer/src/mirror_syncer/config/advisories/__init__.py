@@ -8,10 +8,20 @@ force: it looks at a ``location``, by ``download`` if that is a URL, and a ``rea
 advisories, which ``store`` keeps, if it is good.
 """
 
-from mirror_syncer.config.advisories.advisories import Advisories, BlockingRules
+from mirror_syncer.config.advisories.advisories import NO_ADVISORIES, Advisories, BlockingRules
 from mirror_syncer.config.advisories.advisory import Advisory, Kind
-from mirror_syncer.config.advisories.feed import AdvisorySource
+from mirror_syncer.config.advisories.feed import STALE_AFTER, AdvisorySource
 from mirror_syncer.config.advisories.location import Location
 from mirror_syncer.config.advisories.severity import Severity
 
-__all__ = ["Advisories", "Advisory", "AdvisorySource", "BlockingRules", "Kind", "Location", "Severity"]
+__all__ = [
+    "NO_ADVISORIES",
+    "STALE_AFTER",
+    "Advisories",
+    "Advisory",
+    "AdvisorySource",
+    "BlockingRules",
+    "Kind",
+    "Location",
+    "Severity",
+]

@@ -8,7 +8,7 @@ each of these gives its entries to a ``collector``, which checks them. Nothing h
 
 from mirror_syncer.config.locks.lock_source import LockFile, Locks, LockSource, read_locks
 from mirror_syncer.config.locks.patterns import parse_lock_pattern
-from mirror_syncer.config.locks.pin import Pin, digest_pins, merge_pins
+from mirror_syncer.config.locks.pin import Pin, merge_pins
 from mirror_syncer.config.locks.problem import LockProblem
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "LockSource",
     "Locks",
     "Pin",
-    "digest_pins",
     "merge_pins",
     "parse_lock_pattern",
     "read_locks",

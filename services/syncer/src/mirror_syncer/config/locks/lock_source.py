@@ -12,7 +12,7 @@ from mirror_syncer.config.locks.formats import decode, read_lock
 from mirror_syncer.config.locks.last_good import LastGood
 from mirror_syncer.config.locks.lock_file import LockDirectory, Stamp
 from mirror_syncer.config.locks.patterns import MISSING, Matches, find_files, is_below, is_match
-from mirror_syncer.config.locks.pin import Pin, digest_pins, merge_pins
+from mirror_syncer.config.locks.pin import Pin, merge_pins
 from mirror_syncer.config.locks.problem import LockError, LockProblem
 
 _MAX_FILES = 1_000
@@ -45,11 +45,6 @@ class Locks:
         """Return the pins of a project."""
         return self.pins.get(project, ())
 
-    @property
-    def digest(self) -> str:
-        """Return what changes when the locks keep other files."""
-        return digest_pins(self.pins)
-
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
@@ -58,6 +53,18 @@ class _Seen:
     stamps: Mapping[str, Stamp]
     """Of the file and of all that it includes."""
     result: Reading | LockProblem
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """All locks, as they were read last."""
+
+    patterns: tuple[str, ...]
+    matches: Matches
+    seen: Mapping[str, _Seen]
+    good: Mapping[str, Reading]
+    """The readings that count, by file."""
+    locks: Locks
 
 
 class LockSource:
@@ -77,47 +84,58 @@ class LockSource:
         self._directory = LockDirectory(directory)
         self._last_good = LastGood(state, writes=keeps)
         self._lock = threading.Lock()
-        self._patterns: tuple[str, ...] | None = None
-        self._matches = Matches()
-        self._seen: dict[str, _Seen] = {}
-        self._good = self._last_good.load()
+        self._first = self._last_good.load()
+        self._last: _Look | None = None
 
     def read(self, patterns: Iterable[str]) -> Locks:
         """Read the locks that changed, and return what all of them pin now."""
         with self._lock:
-            self._patterns = tuple(patterns)
-            self._matches = found = find_files(self._directory.path, self._patterns)
-            problems = list(_report(found))
-            files = found.files[:_MAX_FILES]
-            self._seen = {file: self._look(file) for file in files}
-            self._good = dict(self._still_good(problems))
-            used, left = dict[str, Reading](), _MAX_PINS
-            for file, reading in sorted(self._good.items()):
-                if len(reading.pins) > left:
-                    told = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
-                    problems.append(LockProblem(file, None, told, unusable=True))
-                    continue
-                left -= len(reading.pins)
-                used[file] = reading
-            self._last_good.keep(self._good)
-            return Locks(
-                merge_pins(pin for reading in used.values() for pin in reading.pins),
-                tuple(problems),
-                tuple(self._file(file, reading) for file, reading in used.items()),
-            )
+            self._last = look = self._look(tuple(patterns))
+            self._last_good.keep(look.good)
+            return look.locks
+
+    def preview(self, patterns: Iterable[str]) -> Locks:
+        """Return what locks pin by other patterns, without any effect on what is kept, or counts as changed."""
+        with self._lock:
+            return self._look(tuple(patterns)).locks
 
     def changed(self) -> bool:
         """Return whether the next reading may differ from the last one; this only looks at the directories."""
         with self._lock:
-            if self._patterns is None:
+            if (last := self._last) is None:
                 return True
-            if find_files(self._directory.path, self._patterns) != self._matches:
+            if find_files(self._directory.path, last.patterns) != last.matches:
                 return True
-            stamps = (stamp for seen in self._seen.values() for stamp in seen.stamps.items())
+            stamps = (stamp for seen in last.seen.values() for stamp in seen.stamps.items())
             return any(self._directory.stamp(file) != stamp for file, stamp in stamps)
 
-    def _look(self, file: str) -> _Seen:
-        seen = self._seen.get(file)
+    def _look(self, patterns: tuple[str, ...]) -> _Look:
+        found = find_files(self._directory.path, patterns)
+        seen = {file: self._look_at(file) for file in found.files[:_MAX_FILES]}
+        problems = list(_report(found))
+        good = dict(_still_good(patterns, found, seen, self._last.good if self._last else self._first, problems))
+        used, left = dict[str, Reading](), _MAX_PINS
+        for file, reading in sorted(good.items()):
+            if len(reading.pins) > left:
+                told = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
+                problems.append(LockProblem(file, None, told, unusable=True))
+                continue
+            left -= len(reading.pins)
+            used[file] = reading
+        locks = Locks(
+            merge_pins(pin for reading in used.values() for pin in reading.pins),
+            tuple(problems),
+            tuple(
+                LockFile(
+                    file, reading.kind, len(reading.pins), is_current=file in seen and seen[file].result is reading
+                )
+                for file, reading in used.items()
+            ),
+        )
+        return _Look(patterns, found, seen, good, locks)
+
+    def _look_at(self, file: str) -> _Seen:
+        seen = self._last.seen.get(file) if self._last else None
         if seen and all(self._directory.stamp(name) == stamp for name, stamp in seen.stamps.items()):
             return seen
         stamps = dict[str, Stamp]()
@@ -131,43 +149,43 @@ class LockSource:
         except LockError as error:
             return _Seen(stamps, error.problem)
 
-    def _still_good(self, problems: list[LockProblem]) -> Iterator[tuple[str, Reading]]:
-        """Yield the reading of each lock that counts, and add what is wrong with the files."""
-        for file, seen in self._seen.items():
-            if isinstance(seen.result, Reading):
-                problems += seen.result.problems
-                yield file, seen.result
-            elif (last := self._good.get(file)) is not None:
-                problems.append(_with(seen.result, _KEPT))
-                yield file, last
-            else:
-                problems.append(_with(seen.result, "it pins nothing"))
-        for file in self._matches.files[_MAX_FILES:]:
-            if file in self._good:
-                yield file, self._good[file]
-        for directory, reason in sorted(self._matches.unlisted.items()):
-            kept = {
-                file: last
-                for file, last in self._good.items()
-                if file not in self._seen and is_below(file, directory) and self._is_named(file)
-            }
-            if kept or reason != MISSING:  # else its pattern matches nothing, which is reported
-                told = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
-                problem = LockProblem(directory, None, told, unusable=True)
-                problems.append(_with(problem, f"the last good readings of {len(kept)} locks stay in force"))
-            yield from kept.items()
-
-    def _is_named(self, file: str) -> bool:
-        return any(is_match(file, pattern) for pattern in self._patterns or ())
-
-    def _file(self, file: str, reading: Reading) -> LockFile:
-        seen = self._seen.get(file)
-        return LockFile(file, reading.kind, len(reading.pins), is_current=seen is not None and seen.result is reading)
-
 
 def read_locks(patterns: Iterable[str], directory: Path) -> Locks:
     """Return what the locks below a directory pin now, without any last good reading."""
     return LockSource(directory, state=None).read(patterns)
+
+
+def _still_good(
+    patterns: tuple[str, ...],
+    found: Matches,
+    seen: Mapping[str, _Seen],
+    before: Mapping[str, Reading],
+    problems: list[LockProblem],
+) -> Iterator[tuple[str, Reading]]:
+    """Yield the reading of each lock that counts, and add what is wrong with the files."""
+    for file, now in seen.items():
+        if isinstance(now.result, Reading):
+            problems += now.result.problems
+            yield file, now.result
+        elif (last := before.get(file)) is not None:
+            problems.append(_with(now.result, _KEPT))
+            yield file, last
+        else:
+            problems.append(_with(now.result, "it pins nothing"))
+    for file in found.files[_MAX_FILES:]:
+        if file in before:
+            yield file, before[file]
+    for directory, reason in sorted(found.unlisted.items()):
+        kept = {
+            file: last
+            for file, last in before.items()
+            if file not in seen and is_below(file, directory) and any(is_match(file, one) for one in patterns)
+        }
+        if kept or reason != MISSING:  # else its pattern matches nothing, which is reported
+            told = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
+            problem = LockProblem(directory, None, told, unusable=True)
+            problems.append(_with(problem, f"the last good readings of {len(kept)} locks stay in force"))
+        yield from kept.items()
 
 
 def _report(found: Matches) -> Iterator[LockProblem]:

@@ -1,9 +1,8 @@
 """Pins: the releases and files that locks name, so that they stay on the mirror."""
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -22,8 +21,8 @@ class Pin:
     version: Version | None
     """None: the lock names the files by their hashes alone."""
     hashes: frozenset[Sha256]
-    source: str
-    """Such as ``locks/uv.lock, line 12``."""
+    source: str = field(compare=False)
+    """Such as ``locks/uv.lock, line 12``; not compared, so that no page is written again because lines moved."""
 
     def keeps(self, version: Version | None, sha256: str) -> bool:
         """
@@ -55,16 +54,6 @@ def merge_pins(pins: Iterable[Pin]) -> dict[NormalizedName, tuple[Pin, ...]]:
         project: tuple(_merge(of_release) for _, of_release in sorted(versions.items(), key=_version_order))
         for project, versions in sorted(releases.items())
     }
-
-
-def digest_pins(pins: Mapping[NormalizedName, tuple[Pin, ...]]) -> str:
-    """Return a digest that changes when the pins keep other files, and not when only their lines move."""
-    kept = (
-        (project, pin.version and str(pin.version), sorted(pin.hashes))
-        for project, all_ in pins.items()
-        for pin in all_
-    )
-    return hashlib.sha256(repr(sorted(kept, key=repr)).encode()).hexdigest()
 
 
 def _merge(pins: list[Pin]) -> Pin:

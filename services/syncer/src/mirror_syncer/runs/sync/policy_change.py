@@ -33,8 +33,8 @@ class PolicyChange:
     def __init__(self, context: RunContext) -> None:
         self._policy = context.policy
         self._catalog = context.catalog
-        self._volume = context.volume
         self._feed = context.feed
+        self._volume = context.volume
         self._project_list = context.project_list
 
     async def apply(self, run: ActiveRun) -> None:
@@ -50,20 +50,29 @@ class PolicyChange:
         """
         digest = self._policy.digest
         changed = await asyncio.to_thread(self._catalog.recall, Fact.JUDGED_POLICY) != digest
+        whole = run.request.projects is None
         if changed:
+            await asyncio.to_thread(self._show_blocked_names, self._policy.current)
             await self._withdraw_blocked(run)
-        elif not run.is_whole:
+        elif not whole:
             return
         policy = self._policy.current
-        due = self._due(policy, changed=changed) if run.is_whole else self._partly_blocked(policy)
+        due = self._due(policy, changed=changed) if whole else self._partly_blocked(policy)
         if names := await asyncio.to_thread(lambda: list(due)):
             log.info("pages are judged again", projects=len(names))
             run.sync.postponed = set()  # a full disk ends the run later, once what leaves has made room
             with run.progress.phase("transfer"):
                 await self._run(run, names, Action.JUDGE)
             run.sync.postponed = None
-        if changed and run.is_whole and not run.is_stopping:
+        if changed and whole and not run.is_stopping:
             await asyncio.to_thread(self._catalog.remember, Fact.JUDGED_POLICY, digest)
+
+    def _show_blocked_names(self, policy: Policy) -> None:
+        """Have nginx say why a blocked project's page is missing."""
+        blocked = policy.blocked_names
+        globs = {pattern: reason for pattern, reason in blocked.patterns.items() if not pattern.startswith("/")}
+        names: dict[str, str] = dict(blocked.names.items())
+        self._volume.write_blocked_names(names, globs)
 
     async def _withdraw_blocked(self, run: ActiveRun) -> None:
         """Withdraw blocked projects, and blocked files that have left their page but not the disk."""

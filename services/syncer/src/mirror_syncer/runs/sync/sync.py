@@ -23,7 +23,7 @@ class Sync(RunExecutor):
         self._catalog = context.catalog
         self._policy_change = PolicyChange(context)
         self._selection = SelectionSync(context, collection)
-        self._whole_index = WholeIndexSync(context, collection)
+        self._whole_index = WholeIndexSync(context, collection, self._policy_change)
 
     async def execute(self, run: ActiveRun) -> None:
         """Sync the whole index if the policy says so and the request names no projects, else the selection."""
@@ -35,10 +35,19 @@ class Sync(RunExecutor):
         if run.is_whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.report.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
         await self._policy_change.apply(run)
-        if run.is_whole and everything:
+        if run.request.projects is None and run.request.offline:
+            await self._publish(run)
+        elif run.is_whole and everything:
             await self._whole_index.sync(run)
         else:
             await self._selection.sync(run)
+
+    async def _publish(self, run: ActiveRun) -> None:
+        """Publish the project list of a run that only applied the policy."""
+        counts = run.progress.counts
+        if counts.projects_changed or counts.projects_withdrawn:
+            with run.progress.phase("publish"):
+                await self._context.project_list.publish()
 
     async def save(self, run: ActiveRun) -> None:
         """Store the counts; what is done is in the catalog's rows."""

@@ -23,6 +23,7 @@ from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.due_feed import DueFeed
+from mirror_syncer.runs.sync.policy_change import PolicyChange
 from mirror_syncer.runs.sync.removals import Removals
 from mirror_syncer.runs.sync.upstream_list import UpstreamList
 
@@ -32,12 +33,13 @@ _PUBLISH_SECONDS = 300.0  # between two publications of the project list during 
 class WholeIndexSync:
     """Syncs all projects that upstream lists."""
 
-    def __init__(self, context: RunContext, collection: Collection) -> None:
+    def __init__(self, context: RunContext, collection: Collection, policy_change: PolicyChange) -> None:
         self._context = context
         self._policy = context.policy
         self._catalog = context.catalog
         self._project_list = context.project_list
         self._collection = collection
+        self._policy_change = policy_change
         self._upstream_list = UpstreamList(context)
         self._removals = Removals(context)
         self._agenda = DueFeed(context)
@@ -138,6 +140,7 @@ class WholeIndexSync:
         run.sync.reread_list = False
         await self._context.reload_policy(run)
         run.sync.policy_digest = self._policy.digest
+        await self._policy_change.apply(run)
         try:
             return await self._read(run)
         except (UpstreamError, InvalidPageError) as error:
