@@ -297,7 +297,7 @@ async def test_file_in_its_grace_period_is_blocked_too(site: Site, pypi: fakepyp
             project.delete_release("1.0")
         await running.sync()
         before = len(on_disk(site, WHEEL))
-        blocks = {**BLOCKS, "name": lambda _: '[block]\nprojects = ["six"]'}
+        blocks: dict[str, Callable[[str], str]] = {**BLOCKS, "name": lambda _: '[block]\nprojects = ["six"]'}
         write(site, f"{blocks[by](sha256)}\n{rest}", projects='"six", "idna"')
         await running.sync()
 
