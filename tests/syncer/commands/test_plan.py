@@ -237,7 +237,7 @@ async def test_line_without_a_match_fails_in_plan_and_sync(site: Site, pypi: fak
     )
     assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
     assert report.projects[0].reason == run.failures[0].reason
-    assert "'six==99' matches none of its 2 files" in run.failures[0].reason
+    assert "'six==99' selects none of its 2 files" in run.failures[0].reason
     assert site.filenames("six") == {SDIST, WHEEL}
 
 

@@ -12,6 +12,7 @@ from mirror_contract import ProjectState, RunState
 from mirror_syncer.runs.sync.maturity import Maturity
 from syncer.site import Running, Site
 
+pytestmark = [pytest.mark.proves("reliability/cooldown"), pytest.mark.proves("reliability/blocks")]
 DAY = 86_400
 WHEEL, SDIST = "six-1.0-py3-none-any.whl", "six-1.0.tar.gz"
 
