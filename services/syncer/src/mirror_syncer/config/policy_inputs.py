@@ -10,6 +10,7 @@ from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy import Policy
+from mirror_syncer.config.policy_warnings import contradictory_rules
 from mirror_syncer.upstream.http.options import ClientOptions
 
 _NO_LOCKS = Locks({})
@@ -47,6 +48,12 @@ class PolicyInputs:
         """Return a candidate with what its inputs say now; nothing of it is put into force."""
         return self._with(policy, self._lock_source.preview(policy.locks))
 
+    def check(self, policy: Policy) -> tuple[Policy, Iterator[str]]:
+        """Return a candidate as ``preview`` does, and what would be wrong with it; see ``warnings``."""
+        locks = self._lock_source.preview(policy.locks)
+        complete = self._with(policy, locks)
+        return complete, self._warnings(complete, locks)
+
     def _with(self, policy: Policy, locks: Locks) -> Policy:
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
@@ -62,17 +69,10 @@ class PolicyInputs:
         return await self._advisory_source.refresh(options)
 
     def warnings(self, policy: Policy) -> Iterator[str]:
-        """Yield what is wrong with the inputs, and which lines of a policy contradict each other."""
-        yield from map(str, self._locks.problems)
+        """Yield what is wrong with the inputs in force, and which rules of a policy contradict each other."""
+        return self._warnings(policy, self._locks)
+
+    def _warnings(self, policy: Policy, locks: Locks) -> Iterator[str]:
+        yield from map(str, locks.problems)
         yield from self._advisory_source.problems()
-        for name, selection in policy.projects.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
-        for name, pins in policy.pins.items():
-            if (reason := policy.blocked_names.reason(name)) is not None:
-                yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
-                continue
-            for pin in pins:
-                blocks = policy.blocks.get(name, ())
-                if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
-                    yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"
+        yield from contradictory_rules(policy)

@@ -142,6 +142,11 @@ class PolicySource:
         """Return a candidate with what lock files, advisories and people say now."""
         return self._inputs.preview(policy)
 
+    def check(self, policy: Policy) -> tuple[Policy, list[str]]:
+        """Return a candidate as ``preview`` does, and warnings about it."""
+        complete, warnings = self._inputs.check(policy)
+        return complete, list(islice(warnings, _MAX_WARNINGS))
+
     def state(self) -> PolicyState:
         """Return what there is to say of the file."""
         found, error = self._found, self._error

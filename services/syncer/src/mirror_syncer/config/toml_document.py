@@ -178,8 +178,9 @@ def load_toml(text: str) -> dict[str, Any]:
 
 def shown(value: object) -> str:
     """Return a value much as TOML writes it, and not too long."""
-    is_moment = isinstance(value, (date, time))
-    text = value.isoformat() if is_moment else json.dumps(value, default=str, ensure_ascii=False)
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
