@@ -12,7 +12,7 @@ from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.page import File, HeldFile, Page, ProjectStatus, PublishedPage
-from mirror_syncer.model.project import GONE, CatalogUpdate, KeptPage, ProjectRow, Retirement
+from mirror_syncer.model.project import GONE, NO_VALIDATORS, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication, find_published, render_page
@@ -176,6 +176,9 @@ class Transfer:
         state, error = standing(work, row, decision, missing=missing, first=failures)
         now = int(time.time())
         quarantined = page.status is ProjectStatus.QUARANTINED
+        # Without a stored page of upstream, ours stands for it, and what ours lacks would be forgotten.
+        unseen = row.withheld_files if judged.kept is None and decision.outdated is None else 0
+        forgets = judged.kept is None and (decision.left_out > 0 or unseen > 0)
         new = ProjectRow(
             work.name,
             state=state,
@@ -184,11 +187,14 @@ class Transfer:
             seen_serial=work.seen_serial,
             doubted=judged.doubted or (row.doubted and page.serial == row.serial),
             quarantined=quarantined,
-            validators=judged.validators,
-            fingerprint=work.fingerprint,
+            validators=NO_VALIDATORS if forgets else judged.validators,
+            # By its old fingerprint the next sync finds it, and asks for the whole page.
+            fingerprint=row.fingerprint
+            if work.offline and (unseen or (forgets and decision.hold))
+            else work.fingerprint,
             file_count=len(offered),
             stored_bytes=sum(file.size or 0 for file, _ in offered),
-            withheld_files=decision.left_out,
+            withheld_files=decision.left_out + unseen,
             held_files=len(decision.hold),
             blocked_files=len(decision.blocked),
             expires_at=decision.expires_at,
