@@ -2,50 +2,67 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_contract.distributions import Installers
-from mirror_syncer.config import ProjectPolicy, Selection, VersionRule, decide
+from mirror_syncer.config import Age, Block, ProjectPolicy, Rules, Selection, VersionRule, decide
 from mirror_syncer.config.compatibility import Compatibility
 from mirror_syncer.config.machines import Machines
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, PublishedPage
 
+_NOW = 1_796_000_000  # 2026-11-29
 _FILES = 20_000
-_PER_RELEASE = 4
-_NAME = NormalizedName("foo")
 _ALL = SpecifierSet()
-_SELECTIONS = {
-    "everything": Selection(line="foo", rules=(VersionRule(_ALL, None),)),
-    "versions": Selection(line="foo>=1.9", rules=(VersionRule(SpecifierSet(">=1.9"), None),)),
-    "latest": Selection(line="foo", rules=(VersionRule(_ALL, 3),)),
-}
 _MACHINES = Machines.parse(
     ["3.11", "3.12", "3.13", "3.13t"],
     ["linux-x86_64", "linux-aarch64", "linux-x86_64:musl1.2", "macos-arm64", "windows-amd64"],
 )
+_TAGS = (
+    *(f"{python}-{python}-{platform}"
+      for python in ("cp311", "cp312", "cp313")
+      for platform in ("manylinux_2_28_x86_64", "macosx_11_0_arm64", "win_amd64")),
+    "py3-none-any",
+)  # fmt: skip
 _REQUIRES_PYTHON = (">=3.8", ">=3.9,<4", None, ">=3.12")
+_POLICIES = {
+    "everything": ProjectPolicy(Selection("foo", (VersionRule(_ALL, None),))),
+    "versions": ProjectPolicy(Selection("foo>=0.5", (VersionRule(SpecifierSet(">=0.5"), None),))),
+    "latest": ProjectPolicy(Selection("foo", (VersionRule(_ALL, 3),))),
+    "cooldown": ProjectPolicy(Selection("foo", (VersionRule(_ALL, None),)), Rules(age=Age(min=timedelta(days=7)))),
+    "all rules": ProjectPolicy(
+        Selection("foo", (VersionRule(_ALL, 3),)),
+        Rules(
+            machines=_MACHINES,
+            age=Age(min=timedelta(days=7)),
+            hashes=frozenset({Sha256("f" * 64)}),
+            superseded=timedelta(days=90),
+        ),
+        blocks=(Block(SpecifierSet("==0.3"), "blocked"),),
+    ),
+}
 
 
 def main() -> None:
-    """Decide about a large page, new and published, by each kind of line in mirror.toml."""
-    page = Page(_NAME, tuple(_file(number) for number in range(_FILES)))
-    places: dict[str, PackagePath] = {file.filename: PackagePath(f"packages/00/{file.filename}") for file in page.files}
-    published = PublishedPage(page, {file.filename: file for file in page.files}, places)
-    for line, selection in _SELECTIONS.items():
-        for state, before in (("new", None), ("published", published)):
-            began = time.process_time()
-            decide(page, before, ProjectPolicy(selection), now=0)
-            rate = _FILES / (time.process_time() - began)
-            print(f"{line:10} {state:9} {rate:12,.0f} files a second")  # noqa: T201
-    usual = [
-        (file.filename, _REQUIRES_PYTHON[number % len(_REQUIRES_PYTHON)]) for number, file in enumerate(page.files)
-    ]
+    """Decide about usual and large pages, new and published, by each kind of policy."""
+    usual, large = [_page(number, releases=9) for number in range(_FILES // 24)], [_page(1, releases=_FILES // 3)]
+    for words, policy in _POLICIES.items():
+        for size, pages in (("usual", usual), ("large", large)):
+            for state in ("new", "published"):
+                before = [_published(page, policy) if state == "published" else None for page in pages]
+                began = time.process_time()
+                for page, published in zip(pages, before, strict=True):
+                    decide(page, published, policy, now=_NOW)
+                rate = sum(len(page.files) for page in pages) / (time.process_time() - began)
+                print(f"{words:10} {size:7} {state:9} {rate:12,.0f} files a second")  # noqa: T201
+    names = [(file.filename, _REQUIRES_PYTHON[number % 4]) for number, file in enumerate(large[0].files)]
     hostile = [(f"foo-1.0-py3.a{number}-none-any.whl", f">=3.8,!=3.0.{number}") for number in range(_FILES)]
-    for kind, files in (("usual", usual), ("hostile", hostile)):
-        print(f"machines   {kind:9} {_fits(files):12,.0f} files a second")  # noqa: T201
+    for kind, files in (("usual", names), ("hostile", hostile)):
+        print(f"machines   {kind:17} {_fits(files):12,.0f} files a second")  # noqa: T201
 
 
 def _fits(files: Sequence[tuple[str, str | None]]) -> float:
@@ -57,10 +74,34 @@ def _fits(files: Sequence[tuple[str, str | None]]) -> float:
     return len(files) / (time.process_time() - began)
 
 
-def _file(number: int) -> File:
-    release, tag = divmod(number, _PER_RELEASE)
-    filename = Filename(f"foo-1.{release}-cp3{tag}-cp3{tag}-manylinux_2_28_x86_64.whl")
-    return File(filename=filename, url=f"https://files.example/{filename}", sha256=Sha256(f"{number:064x}"), size=1)
+def _page(number: int, *, releases: int) -> Page:
+    """Return a page as PyPI's are: each release has a source distribution and a few wheels, the older ones fewer."""
+    name = NormalizedName(f"foo{number}")
+    files = [
+        _file(f"{name}-{release // 50}.{release % 50}{ending}", content=release, age=(releases - release) * 20)
+        for release in range(releases)
+        for ending in (".tar.gz", *(f"-{_TAGS[(release + tag) % len(_TAGS)]}.whl" for tag in range(release % 4)))
+    ]
+    return Page(name, tuple(files))
+
+
+def _file(filename: str, *, content: int, age: int) -> File:
+    uploaded = datetime.fromtimestamp(_NOW, UTC) - timedelta(days=age % 6_000 + 1)
+    return File(
+        Filename(filename),
+        url=f"https://files.example/{filename}",
+        sha256=Sha256(f"{content:064x}"),
+        size=1,
+        upload_time=f"{uploaded:%Y-%m-%dT%H:%M:%S}.123456Z",
+        requires_python=_REQUIRES_PYTHON[content % 4],
+    )
+
+
+def _published(page: Page, policy: ProjectPolicy) -> PublishedPage:
+    """Return what a sync by this policy publishes of a page."""
+    page = replace(page, files=decide(page, None, policy, now=_NOW).served)
+    places: dict[str, PackagePath] = {file.filename: PackagePath(f"packages/00/{file.filename}") for file in page.files}
+    return PublishedPage(page, {file.filename: file for file in page.files}, places)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ from license_expression import ExpressionError, get_spdx_licensing
 
 _SPDX = get_spdx_licensing()
 
-# They allow use, modification and redistribution, and require nothing of operators who only run the mirror.
+# They allow use, modification and redistribution, and require nothing of operators who only run the mirror. As MPL-2.0,
+# the LGPL asks of those who pass on an image that the library stays replaceable, which a Python package is.
 ALLOWED = frozenset(
-    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"}
+    {
+        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-or-later", "MIT", "MPL-2.0"),
+        *("PSF-2.0", "Unlicense", "Zlib"),
+    }
 )
 
 # Texts from before PEP 639. "BSD License" alone is ambiguous, so such packages are in _LOOKED_UP.
@@ -22,6 +26,7 @@ _WORDS = {
     "bsd 3-clause license": "BSD-3-Clause",
     "bsd-0-clause": "0BSD",
     "isc license": "ISC",
+    "lgplv3+": "LGPL-3.0-or-later",
     "isc license (iscl)": "ISC",
     "mit license": "MIT",
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",

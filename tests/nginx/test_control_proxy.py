@@ -78,10 +78,17 @@ def test_absent_control_is_502_at_once(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/api/v1/status?a=%2B+b"), ("POST", "/api/v1/runs"), ("GET", "/ui/"), ("GET", "/ui/runs/x%2Fy")],
+    [
+        ("GET", "/api/v1/status?a=%2B+b"),
+        ("POST", "/api/v1/runs"),
+        ("GET", "/ui/"),
+        ("GET", "/ui/runs/x%2Fy"),
+        ("POST", "/osv/v1/query"),
+        ("GET", "/osv/v1/vulns/MAL-2026-1"),
+    ],
 )
 def test_api_and_page_reach_control(client: httpx2.Client, present: Container, method: str, path: str) -> None:
-    """Requests to API and page reach control unchanged."""
+    """Requests to API, page and advisories reach control unchanged."""
     answer = client.request(method, path)
     assert (answer.status_code, answer.text) == (200, f"one {method} {path}")
 

@@ -183,6 +183,44 @@ async def test_file_published_during_the_search_is_no_orphan(six: Site, pypi: fa
     six.assert_whole()
 
 
+@pytest.mark.proves("reliability/removal")
+async def test_marker_of_a_file_that_no_page_holds_is_removed(six: Site) -> None:
+    """A verify reports files that nginx refuses though no page holds them; a repair ends that, and nothing else."""
+    stray, unknown, invalid = (
+        PackagePath(f"packages/ab/{name}") for name in (STRAY, "idna-1.0.tar.gz", "odd.metadata")
+    )
+    async with six.running() as running:
+        volume = running.mirror.volume
+        for place in (stray, unknown, invalid):
+            volume.hold(place, "held", address=None)
+        reported = await running.verify()
+        kept = volume.held_text(stray)
+        repaired = await running.verify(repair=True)
+        left = [volume.held_text(place) for place in (stray, unknown, invalid)]
+        again = await running.verify(repair=True)
+
+    problem = "1 file(s) are refused though no page holds them"
+    assert (reported.message, kept) == (f"{problem}; mirrorctl verify --repair removes them", "held")
+    assert repaired.message == f"{problem}; removed"
+    assert left == [None, "held", "held"], "a project without a page may be blocked as a whole"
+    assert (again.state, again.message) == (RunState.SUCCEEDED, None)
+
+
+async def test_marker_of_a_file_that_a_page_holds_stays(six: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A verify keeps the marker of a file that a page names as held."""
+    pypi.index.project("six").upload("0.5", sdist=False)
+    six.policy.write_text(
+        f'{six.policy.read_text()}[block]\nprojects = [{{ name = "six==0.5", because = "malware" }}]\n'
+    )
+    await six.sync()
+    (marker,) = six.web.glob("packages/??/.held/*")
+    async with six.running() as running:
+        run = await running.verify(repair=True)
+
+    assert (run.state, run.message) == (RunState.SUCCEEDED, None)
+    assert "malware" in marker.read_text()
+
+
 def make_search(running: Running, site: Site) -> Orphans:
     """Return an orphan search that the test controls."""
     mirror = running.mirror

@@ -1,5 +1,6 @@
 """Markers of held files: one printable line beside the file, written and removed without following anything."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirror_syncer.errors import PathError, VolumeError, VolumeFullError
-from mirror_syncer.model.names import MAX_NAME_BYTES, PackagePath
+from mirror_syncer.model.names import MAX_NAME_BYTES, Filename, PackagePath, full_path, short_path
 from mirror_syncer.volume import Volume
 from mirror_syncer.volume.held_markers import MAX_TEXT_BYTES, marker_text
 from syncer import mounts
@@ -81,6 +82,19 @@ def test_marker_holds_also_a_copy_in_an_adopted_tree(volume: Volume) -> None:
         left.unlink()
     volume.hold(FULL, TEXT, address=ADDRESS)
     assert volume.held_text(SHORT) is None, "the short path holds other content"
+
+
+def test_copy_in_an_adopted_tree_is_found_without_its_address(volume: Volume) -> None:
+    """A hard link at the full path is held and released with the file, also if upstream's URL names no digest."""
+    address = hashlib.blake2b(b"six", digest_size=32).hexdigest()
+    short, full = short_path(address, Filename("six.whl")), full_path(address, Filename("six.whl"))
+    volume.path(short).write_bytes(b"six")
+    volume.make_directory(full)
+    volume.path(full).hardlink_to(volume.path(short))
+    volume.hold(short, TEXT, address=None)
+    assert (volume.held_text(short), volume.held_text(full)) == (TEXT, TEXT)
+    volume.release(short, address=None)
+    assert (volume.held_text(short), volume.held_text(full)) == (None, None)
 
 
 def test_release_keeps_file_and_tombstone_of_a_full_path(volume: Volume) -> None:

@@ -104,19 +104,29 @@ def _wheel_version(filename: str) -> Version | None:
     """Return the version of a wheel that installers accept; None if they refuse its name."""
     project, _, rest = filename.partition("-")
     version, _, tags = rest.partition("-")
-    # All but the version recurs on a page, and versions recur on many, so both are looked up: 0.9 instead of 4.6 µs.
-    return _known_version(version) if _is_wheel(project, tags) else None
+    # All but the version recurs on a page, and versions recur on many, so all are looked up: 0.9 instead of 4.6 µs.
+    return _known_version(version) if _is_wheel_name(project) and _are_wheel_tags(tags) else None
+
+
+@lru_cache(maxsize=4096)
+def _is_wheel_name(project: str) -> bool:
+    return _is_wheel(f"{project}-1-py3-none-any{_WHEEL}")
 
 
 @lru_cache(maxsize=16_384)
-def _is_wheel(project: str, tags: str) -> bool:
+def _are_wheel_tags(tags: str) -> bool:
+    """Return whether this is the end of a wheel's name: perhaps a build number, and three tags."""
     interpreters, *others = tags.removesuffix(_WHEEL).rsplit("-", 2)
     if "" in ".".join(others).split("."):
         return False
     # Of compressed tags packaging makes each combination: of a name with 41 of each kind 69,000, in 0.1 s.
     single = "-".join([interpreters, *("any" for _ in others)])
+    return _is_wheel(f"a-1-{single}{_WHEEL}")
+
+
+def _is_wheel(filename: str) -> bool:
     try:
-        parse_wheel_filename(f"{project}-1-{single}{_WHEEL}")
+        parse_wheel_filename(filename)
     except (InvalidWheelFilename, InvalidVersion, ValueError):
         return False
     return True

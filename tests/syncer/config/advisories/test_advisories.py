@@ -2,9 +2,13 @@
 
 import json
 import pickle
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -19,6 +23,36 @@ V4_HIGH = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N"  # 8
 FOO = NormalizedName("foo")
 MALWARE_ONLY = BlockingRules()
 HIGH = BlockingRules(Severity.HIGH)
+
+
+FULL = record(
+    "GHSA-1",
+    versions=["1.0", "1.1"],
+    ranges=ecosystem(("introduced", "0"), ("fixed", "2.0")),
+    indicators={"package_integrity": [{"hashes": {"sha256": "ab" * 32}}]},
+    aliases=["CVE-1"],
+    summary="Bad",
+    details="Very",
+    severity=[{"type": "CVSS_V3", "score": CRITICAL}],
+    withdrawn=None,
+    database_specific={"severity": "HIGH", "github_reviewed": True},
+)
+# Each place of it that is read.
+AFFECTED = "affected", 0
+PLACES: list[tuple[str | int, ...]] = [
+    *((key,) for key in FULL),
+    *((*AFFECTED, key) for key in FULL["affected"][0]),
+    *((*AFFECTED, "package", key) for key in ("ecosystem", "name")),
+    *((*AFFECTED, "versions", 0), (*AFFECTED, "ranges", 0)),
+    *((*AFFECTED, "ranges", 0, key) for key in ("type", "events")),
+    *((*AFFECTED, "ranges", 0, "events", 1), (*AFFECTED, "ranges", 0, "events", 1, "fixed")),
+    *(
+        (*AFFECTED, "database_specific", "indicators"),
+        (*AFFECTED, "database_specific", "indicators", "package_integrity"),
+    ),
+    *(("severity", 0), ("severity", 0, "type"), ("severity", 0, "score")),
+    *(("database_specific", "severity"), ("database_specific", "github_reviewed")),
+]
 
 
 def index(*records: Record) -> Advisories:
@@ -190,6 +224,14 @@ def test_only_reviewed_records_name_fixes() -> None:
     assert not any(advisories.fixes(NormalizedName(name)) for name in ("baz", "qux", "gone"))
 
 
+def test_fix_that_is_affected_again_is_none() -> None:
+    """A version that a record names as fixed and affected does not count as a fix."""
+    events = ("introduced", "0"), ("fixed", "1.1"), ("introduced", "1.1"), ("fixed", "1.2")
+    advisories = index(record("PYSEC-2026-1", versions=["1.1"], ranges=ecosystem(*events)))
+
+    assert set(advisories.fixes(FOO)) == {Version("1.2")}
+
+
 def test_hashes_of_malware_are_known() -> None:
     """The sha256 digests in newer MAL records are read; anything else in their place is not."""
     digest = "AB" * 32
@@ -293,9 +335,52 @@ def test_malformed_record_is_refused(content: bytes) -> None:
     assert str(refused.value).isprintable()
 
 
-def test_record_with_a_million_ranges_is_refused() -> None:
-    """A record with more entries than any real one is refused instead of being judged for hours."""
-    huge = record("MAL-2026-1", ranges=[{"type": "ECOSYSTEM", "events": []}] * 1_000_000)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=12,
+)
 
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PLACES), JSON | st.sampled_from(["9" * 5_000, "1" * 300, "\n", "CVSS:3.1/AV:"]))
+    ),
+)
+def test_odd_record_is_read_or_refused(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+    """Whatever stands in the fields of a record, it is read or refused; judging by it never fails."""
+    odd = json.loads(json.dumps(FULL))
+    for place, value in changes:
+        parent = odd
+        try:
+            for step in place[:-1]:
+                parent = parent[step]
+            parent[place[-1]] = value
+        except (IndexError, KeyError, TypeError):
+            continue  # an earlier change replaced what was there
+    with suppress(RecordError):
+        found = parse_record(json.dumps(odd).encode())
+        if found is None:
+            return
+        advisories = Advisories.of([found], now=NOW)
+        for project in advisories.projects:
+            for advisory in advisories.blocking(project, BlockingRules(Severity.LOW, block_unrated=True)):
+                assert advisory.reason.isprintable()
+                advisory.affects(Version("99"), "99")
+            advisories.fixes(project)
+            advisories.digest(project, BlockingRules(fixes=True))
+
+
+@pytest.mark.parametrize("entry", [b'{"type": "ECOSYSTEM", "events": []}', b'{"type": "GIT"}'])
+def test_record_with_a_million_ranges_is_refused(entry: bytes) -> None:
+    """A record with more entries than any real one is refused before it is parsed."""
+    before, after = json.dumps(record("MAL-2026-1", ranges=[])).encode().split(b'"ranges": [')
+
+    with pytest.raises(RecordError, match="more than 100,000 objects"):
+        parse_record(before + b'"ranges": [' + b",".join([entry] * 1_000_000) + after)
+
+
+def test_record_with_a_million_versions_is_refused() -> None:
+    """So is one with as many versions, by its id."""
     with pytest.raises(RecordError, match="MAL-2026-1 lists more than 100,000"):
-        parse_record(json.dumps(huge).encode())
+        parse_record(json.dumps(record("MAL-2026-1", versions=["1"] * 1_000_000)).encode())

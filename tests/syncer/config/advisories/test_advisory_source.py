@@ -20,8 +20,8 @@ from mirror_syncer.config.advisories import AdvisorySource, BlockingRules, Locat
 from mirror_syncer.config.advisories.bounds import Bounds
 from mirror_syncer.config.advisories.store import FILE
 from mirror_syncer.upstream import ClientOptions
-from syncer.osv import Record, record, write_zip, zipped
-from syncer.site import IMPATIENT
+from syncer.osv import Record, real_looking_feed, record, write_zip, zipped
+from syncer.site import IMPATIENT, memory_below
 
 OPTIONS = ClientOptions(user_agent="test", hosts=frozenset(), connections=2, limits=IMPATIENT)
 RULES = BlockingRules()
@@ -535,6 +535,45 @@ def test_bad_url_is_a_mistake(host: Host, text: str, told: str) -> None:
         host.location(text)
 
     assert "secret" not in str(refused.value)
+
+
+async def test_rotten_store_is_downloaded_again(host: Host, server: Server) -> None:
+    """If a bit of the last good advisories turned, the rest counts, and the next request is unconditional."""
+    await host.start(server.url).refresh(OPTIONS)
+    with sqlite3.connect(host.state / FILE) as database:
+        database.execute("UPDATE record SET content = x'00112233' WHERE id = 'MAL-2026-7'")
+    database.close()
+
+    source = host.start(server.url)
+    assert blocked(source) == names(100) - {"evil-7"}
+    await source.refresh(OPTIONS)
+
+    assert "If-None-Match" not in server.asked[-1].headers
+    assert blocked(source) == names(100)
+
+
+@pytest.mark.proves("security/upstream")
+def test_million_entries_are_refused(host: Host) -> None:
+    """Records with more versions and ranges in sum than any real source are refused, before they cost minutes."""
+    host.put("all.zip", malware(3))
+    host.start()
+    host.put("all.zip", [record(f"MAL-{number}", versions=["1"] * 50) for number in range(90)])
+    source = AdvisorySource(state=host.state, bounds=Bounds(entries=2_000))
+
+    source.reload(host.location())
+
+    assert blocked(source) == names(3)
+    assert "all.zip: more than 2,000 versions, events and aliases" in source.problems()[0]
+
+
+def test_many_records_take_little_memory(host: Host) -> None:
+    """A tenth of PyPI's part of OSV is read, judged and kept within a twentieth of 120 MB."""
+    write_zip(host.feed / "all.zip", real_looking_feed(2_500))
+
+    with memory_below(6_000_000):
+        source = host.start()
+
+    assert source.current.records == 2_500
 
 
 def test_turned_off_source_blocks_nothing(host: Host) -> None:

@@ -92,6 +92,8 @@ def test_interval_begun_and_fixed_at_one_version_is_empty() -> None:
         [("introduced", "0"), ("limit", "x")],
         [("introduced", "1.0"), ("introduced", "0"), ("fixed", "0.9"), ("fixed", "x")],
         [("fixed", "x"), ("introduced", "0")],
+        [("introduced", "0"), ("fixd", "1.0")],
+        [("introduced", "1.0"), ("fixed", "1.1"), ("introduced", "0"), ("fixed", "x")],
     ],
 )
 def test_unknown_event_affects_nothing(events: Events) -> None:

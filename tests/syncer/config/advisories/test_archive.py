@@ -15,6 +15,7 @@ import pytest
 from mirror_syncer.config.advisories.archive import read_documents
 from mirror_syncer.config.advisories.bounds import ArchiveError, Bounds, Budget
 from syncer.osv import Record, record, zipped
+from syncer.site import memory_below
 
 SMALL = Bounds(
     file_bytes=200_000,
@@ -140,9 +141,9 @@ def test_archive_in_an_archive_is_not_opened(tmp_path: Path) -> None:
     assert read(tarred([("inner.zip", inner), ("inner.tar", tarred([("a.json", b"{}")]))]), tmp_path) == []
 
 
-def lying_zip() -> bytes:
-    """Return a zip whose directory declares a tenth of a member's size."""
-    content = bytearray(zip_of([("a.json", b"{" + b" " * 10_000 + b"}")]))
+def lying_zip(size: int = 10_000) -> bytes:
+    """Return a zip whose directory declares 1,000 bytes for a larger member."""
+    content = bytearray(zip_of([("a.json", b"{" + b" " * size + b"}")]))
     entry = content.rindex(b"PK\x01\x02")
     content[entry + 24 : entry + 28] = (1_000).to_bytes(4, "little")
     return bytes(content)
@@ -192,6 +193,14 @@ def test_hostile_advisory_archive_is_refused(kind: str, tmp_path: Path) -> None:
     content, reason = HOSTILE[kind]
 
     with pytest.raises(ArchiveError, match=f"^feed: .*{reason}"):
+        read(content, tmp_path)
+
+
+def test_lying_archive_costs_no_memory(tmp_path: Path) -> None:
+    """A member that unpacks to more than its entry declares is unpacked no further than that."""
+    content = lying_zip(30_000_000)
+
+    with memory_below(2_000_000), pytest.raises(ArchiveError, match="not a whole zip file"):
         read(content, tmp_path)
 
 

@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOGGER_NAME: Final = "mirror_control.access.audit"
 """This logger writes at any MIRROR_LOG_LEVEL."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# OSV's format sends queries by POST.
+READING_CALLS: Final = frozenset({("POST", "/osv/v1/query"), ("POST", "/osv/v1/querybatch")})
 _MIN_INTERVAL_SECONDS: Final = 1.0
 _MAX_FIELD_LENGTH: Final = 200
 
@@ -32,6 +34,11 @@ def describe_call(scope: Scope) -> dict[str, Any]:
     }
 
 
+def is_reading(scope: Scope) -> bool:
+    """Return whether a call changes nothing."""
+    return scope["method"] in SAFE_METHODS or (scope["method"], scope["path"]) in READING_CALLS
+
+
 class Audit:
     """Logs each changing call of a token holder once it is answered; RequireToken logs calls without a valid token."""
 
@@ -40,7 +47,7 @@ class Audit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request and record the status of its answer."""
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+        if scope["type"] != "http" or is_reading(scope):
             return await self._app(scope, receive, send)
         state: dict[str, Any] = scope.setdefault("state", {})
         status = 500  # if an exception escapes: an outer layer answers it

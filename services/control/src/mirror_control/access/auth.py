@@ -8,7 +8,7 @@ from fastapi.params import Depends as Dependency
 from fastapi.security import HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mirror_control.access.audit import SAFE_METHODS, LogRateLimit, describe_call
+from mirror_control.access.audit import LogRateLimit, describe_call, is_reading
 from mirror_control.access.named_tokens import Tokens
 from mirror_control.access.rights import Right, TokenHolder
 from mirror_control.access.token import TokenError
@@ -78,7 +78,8 @@ class RequireToken:
     Middleware that refuses changing methods without a valid ``Authorization: Bearer``, and records the token's holder.
 
     It runs before all routes and checks the method. So no route can forget it, a client without a token cannot find
-    out which paths accept changes, and no body is read for it. Each route declares the right that it needs.
+    out which paths accept changes, and no body is read for it. Each route declares the right that it needs. Queries for
+    advisories are the one exception: OSV's format sends them by POST, but they only read.
 
     It also checks a token on reading calls: if nginx requires a password for reading, it forwards requests that carry
     a token without checking the password.
@@ -97,7 +98,7 @@ class RequireToken:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         scheme, _, credential = given.partition(b" ")
         bearer = scheme.lower() == b"bearer"
-        if scope["method"] in SAFE_METHODS and not bearer:
+        if is_reading(scope) and not bearer:
             return await self._app(scope, receive, send)
         try:
             holder = self._tokens.find(credential.strip()) if bearer else None

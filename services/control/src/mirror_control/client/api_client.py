@@ -31,6 +31,9 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 # Three intervals between the comments that keep an event stream open.
 _EVENT_TIMEOUT_SECONDS = 45.0
+# For the next part of an answer; pip-audit waits 15 s for the first.
+_STREAM_TIMEOUT_SECONDS = 15.0
+_CHUNK_BYTES = 2**16
 # An event is one line; a run with a hundred failures of 1,000 characters each fits.
 _MAX_LINE_BYTES = 2**20
 
@@ -159,6 +162,18 @@ class ApiClient:
         async with self._answer(method, path, timeout, query=query, body=body, headers=headers) as answer:
             return await answer.read()
 
+    @asynccontextmanager
+    async def stream(self, method: str, path: str, *, body: bytes | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """
+        Yield the parts of the body of a successful answer, for an answer that is too large for the memory.
+
+        Raises:
+            UnreachableError, RefusedError, InvalidResponseError: as for ``call``.
+        """
+        timeout = aiohttp.ClientTimeout(sock_connect=self._timeout_seconds, sock_read=_STREAM_TIMEOUT_SECONDS)
+        async with self._answer(method, path, timeout, body=body) as answer:
+            yield answer.content.iter_chunked(_CHUNK_BYTES)
+
     async def watch_run(self, run_id: str) -> AsyncIterator[Event]:
         """
         Yield a run's events until the stream ends; the first one carries the current state.
@@ -180,7 +195,7 @@ class ApiClient:
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 aiohttp enforces it
         *,
         query: BaseModel | None = None,
-        body: str | None = None,
+        body: str | bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Yield a successful answer; any failure, also while the answer is read, raises an ApiError."""

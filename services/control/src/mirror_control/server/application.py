@@ -14,7 +14,7 @@ from mirror_control import problems
 from mirror_control.access.audit import Audit
 from mirror_control.access.auth import RequireToken
 from mirror_control.access.hosts import CheckHost, Hosts
-from mirror_control.api import docs, downloads, health, policy, projects, runs, schedule, status
+from mirror_control.api import docs, downloads, health, osv, policy, projects, runs, schedule, status
 from mirror_control.api.examples import add_examples
 from mirror_control.client.schemas import Problem
 from mirror_control.downloads import statistics
@@ -97,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.tokens = tokens
     app.state.history = SyncHistory()
+    app.state.osv_slots = asyncio.Semaphore(osv.MAX_ANSWERS)
     app.state.intake = intake
     app.state.statistics = Statistics(store)
     problems.install_handlers(app)
@@ -111,7 +112,8 @@ def create_app(settings: Settings) -> FastAPI:
     for noun in (runs, status, projects, policy, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
-    # Also at the port's root, where probes and Prometheus look; nginx only forwards /api and /ui.
+    app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it
+    # Also at the port's root, where probes and Prometheus look; nginx only forwards /api, /ui and /osv.
     for router in (health.router, status.metrics, docs.router, pages.router):
         app.include_router(router, include_in_schema=False)
     return app

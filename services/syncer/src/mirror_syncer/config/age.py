@@ -40,9 +40,11 @@ class Exemption:
     released: bool = False
     """A person released them (``mirrorctl release``): they are published even if no line selects them."""
 
-    def holds(self, version: Version, *, now: int) -> bool:
-        """Return whether a version need not wait now."""
-        return (self.until is None or now < self.until) and self.specifier.contains(version, prereleases=True)
+    def holds(self, version: Version | None, *, now: int) -> bool:
+        """Return whether a version need not wait now; files without a version need not, if all versions need not."""
+        if self.until is not None and now >= self.until:
+            return False
+        return not self.specifier if version is None else self.specifier.contains(version, prereleases=True)
 
 
 def format_moment(seconds: int) -> str:

@@ -29,7 +29,7 @@ class Blocking(Protocol):
 
         Args:
             version: None if PEP 440 reads none.
-            text: as the file's name has it.
+            text: as the file's name has it; only read if there is no version.
         """
 
 

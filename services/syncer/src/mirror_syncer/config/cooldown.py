@@ -1,14 +1,15 @@
 """The cooldown of a project's files: which of them are too young now, and until when."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from packaging.version import Version
 
 from mirror_syncer.config.age import EXPECTED_WITHIN, Age, Exemption, format_duration, format_moment
 from mirror_syncer.config.release import Candidate
 from mirror_syncer.model.decision import Hold
-from mirror_syncer.model.page import File
+from mirror_syncer.model.page import File, names
 
 _WHEEL = ".whl"
 
@@ -31,17 +32,33 @@ class Cooldown:
         self._mature_before = _second(now - self._min)
         self._not_after = "9999" if age.not_after is None else _second(int(age.not_after.timestamp()))
 
-    def held(self, candidates: Sequence[Candidate]) -> list[Hold]:
-        """Return the files of a release that wait, unless it is exempt; a source distribution waits for its wheels."""
-        holds = [self._hold(file) for file, _ in candidates if self._is_young(file)]
-        if holds and len(holds) < len(candidates):
-            holds += self._sdists_that_wait(candidates, holds)
+    def held(
+        self, candidates: Sequence[Candidate], *, passing: Collection[str] = (), published: Mapping[str, File]
+    ) -> list[Hold]:
+        """
+        Return the files of a release that wait, unless it is exempt; a source distribution waits for its wheels.
+
+        Args:
+            passing: names of files that do not wait, whatever their age is.
+            published: the published files by name.
+        """
+        files = [file for file, _ in candidates if file.filename not in passing]
+        holds = [self._hold(file) for file in files if self._is_young(file)]
+        if holds and len(holds) < len(files):
+            young = {hold.file.filename for hold in holds}
+            wheels = [file for file, _ in candidates if file.filename.endswith(_WHEEL)]
+            # Where a wheel is to be had, nobody builds.
+            if wheels and all(file.filename in young for file in wheels):
+                taken_back = any(names(published, file) for file in wheels)
+                rest = (file for file in files if file.filename not in young)
+                holds += self._sdists_that_wait(
+                    (file for file in rest if taken_back or not names(published, file)),
+                    [hold for hold in holds if hold.file.filename.endswith(_WHEEL)],
+                )
         return holds
 
     def exemption(self, version: Version | None) -> Exemption | None:
         """Return by what a release need not wait now, and that for the longest; or None."""
-        if version is None:
-            return None
         found = [one for one in self._exemptions if one.holds(version, now=self._now)]
         return max(found, key=lambda one: (one.until is None, one.until or 0), default=None)
 
@@ -65,25 +82,22 @@ class Cooldown:
         wait = format_duration(self._age.min)
         return Hold(file, until, f"{told}; this mirror waits {wait}: from {format_moment(until)}")
 
-    def _sdists_that_wait(self, candidates: Iterable[Candidate], holds: Sequence[Hold]) -> Iterator[Hold]:
+    def _sdists_that_wait(self, mature: Iterable[File], wheels: Sequence[Hold]) -> Iterator[Hold]:
         """
-        Yield the mature source distributions of a release all whose wheels are held: clients would build them.
+        Yield the mature files of a release all whose wheels are held: clients would build them.
 
-        A wheel that comes years later does not take back what has been installed ever since.
+        A wheel that comes years later does not take back what has been installed ever since, and none takes back what
+        is published without a wheel.
         """
-        young = {hold.file.filename for hold in holds}
-        wheels = [hold for hold in holds if hold.file.filename.endswith(_WHEEL)]
-        rest = [file for file, _ in candidates if file.filename not in young]
-        if not wheels or any(file.filename.endswith(_WHEEL) for file in rest):
-            return
         first = min(wheels, key=lambda hold: (hold.until is None, hold.until or 0))
-        for file in rest:
+        for file in mature:
             if file.upload_time is None or first.file.upload_time is None:
                 continue
             if _moment(first.file.upload_time) - _moment(file.upload_time) <= EXPECTED_WITHIN:
                 yield Hold(file, first.until, f"it waits for the wheel {first.file.filename}: {first.reason}")
 
 
+@lru_cache(maxsize=64)
 def _second(seconds: int) -> str:
     """Return the whole second in the form of an upload time."""
     try:

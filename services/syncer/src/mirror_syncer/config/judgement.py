@@ -12,7 +12,7 @@ from mirror_syncer.config.older_pages import is_outdated, restrict
 from mirror_syncer.config.project_policy import ProjectPolicy
 from mirror_syncer.config.screening import Screening, screen
 from mirror_syncer.model.decision import Decision, Reasoned
-from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage
+from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 
 _QUARANTINED = "upstream quarantined the project"
 _GUARDED = "the deletion guard decides whether it leaves"
@@ -92,7 +92,7 @@ def _decide(
     before: dict[str, File] = published.files if published else {}
     if page.status is ProjectStatus.QUARANTINED:
         # PEP 792: "quarantined" – the index MUST NOT offer any distributions
-        drop = tuple((file, _QUARANTINED) for file in page.files if not _is_ours(file, before))
+        drop = tuple((file, _QUARANTINED) for file in page.files if not names(before, file))
         return Decision(page, drop=drop, leaving=tuple((file, _QUARANTINED) for file in before.values()))
     upstreams = page.files
     lost = {} if condition.allow_loss or condition.altered else _lost(page, published, condition.damaged)
@@ -121,7 +121,7 @@ def _decide(
         hold=screening.held,
         blocked=screening.blocked,
         drop=(
-            *((file, reason) for file, reason in screening.left_out if not (before and _is_ours(file, before))),
+            *((file, reason) for file, reason in screening.left_out if not (before and names(before, file))),
             *((file, reasons.get(file.filename, f"our file of this name stays; {_GUARDED}")) for file in replaced),
         ),
         lost=tuple(entry for name, entry in lost.items() if name in served),
@@ -152,7 +152,7 @@ def _problem(page: Page, screening: Screening, policy: ProjectPolicy) -> str | N
 def _leave_alone(page: Page, published: PublishedPage | None, problem: str) -> Decision:
     """Return the decision that what is published stays as it is."""
     before: dict[str, File] = published.files if published else {}
-    drop = tuple((file, problem) for file in page.files if not _is_ours(file, before))
+    drop = tuple((file, problem) for file in page.files if not names(before, file))
     return Decision(page, keep=tuple(before.values()), kept_because=problem, drop=drop, problem=problem)
 
 
@@ -185,8 +185,3 @@ def _missing(keep: Sequence[File], published: PublishedPage, damaged: frozenset[
         or before.sha256 != file.sha256
         or (damaged and not damaged.isdisjoint((place := places[file.filename], f"{place}.metadata")))
     )
-
-
-def _is_ours(file: File, before: dict[str, File]) -> bool:
-    ours = before.get(file.filename)
-    return ours is not None and ours.sha256 == file.sha256

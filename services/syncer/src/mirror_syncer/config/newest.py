@@ -1,7 +1,7 @@
 """The newest releases of a project that the machines can install, and those that only newer ones pushed out."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
 from itertools import chain, groupby
@@ -40,7 +40,9 @@ def _by_public_version(releases: Sequence[Release]) -> Iterator[list[Release]]:
         yield list(group)
 
 
-def pushed_out(releases: Sequence[Release], count: int, *, min_age: int) -> Iterator[tuple[Release, int]]:
+def pushed_out(
+    releases: Sequence[Release], count: int, *, min_age: int, of: Collection[Release]
+) -> Iterator[tuple[Release, int]]:
     """
     Yield each release with the time at which newer ones took its last place; in seconds since the epoch.
 
@@ -50,26 +52,47 @@ def pushed_out(releases: Sequence[Release], count: int, *, min_age: int) -> Iter
     Args:
         releases: the newest first.
         min_age: seconds after its upload at which a release appears.
+        of: the releases to yield.
     """
-    earliest: dict[int, list[int]] = {}  # by client: the negative times of the first ``count`` releases, as a heap
-    for release in releases:
-        heaps = [earliest.setdefault(client, []) for client in _bits(release.clients)]
-        if heaps and all(len(heap) == count for heap in heaps):
-            yield release, max(-heap[0] for heap in heaps)
-        uploaded = release.uploaded
-        time = int(datetime.fromisoformat(uploaded).timestamp()) + min_age if uploaded else 0
-        for heap in heaps:
-            if len(heap) < count:
-                heapq.heappush(heap, -time)
-            else:
-                heapq.heappushpop(heap, -time)
+    left = len(of)
+    # Clients that found the same releases so far, with the negative times of the first ``count`` of them, as a heap.
+    alike: list[tuple[int, list[int]]] = []
+    for group in _by_public_version(releases):
+        for release in group:
+            if release in of:
+                left -= 1
+                heaps = [heap for clients, heap in alike if clients & release.clients]
+                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in alike), 0)
+                if heaps and is_known and all(len(heap) == count for heap in heaps):
+                    yield release, max(-heap[0] for heap in heaps)
+        if not left:
+            return
+        time = first_appearance(group, min_age=min_age)
+        alike = list(_found(alike, reduce(or_, (one.clients for one in group)), time, count))
 
 
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest
-        mask ^= lowest
+def _found(
+    alike: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the groups of clients after some of them found a release that appeared at a time."""
+    for group, heap in alike:
+        if rest := group & ~clients:
+            yield rest, heap
+        if finders := group & clients:
+            heap = [*heap] if rest else heap  # noqa: PLW2901 - the others keep theirs
+            (heapq.heappush if len(heap) < count else heapq.heappushpop)(heap, -time)
+            yield finders, heap
+        clients &= ~group
+    if clients:
+        yield clients, [-time]
+
+
+def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
+    """Return when the first of some releases appeared; one without upload times was here from the beginning."""
+    times = [release.uploaded for release in releases if release.clients]
+    if not times or None in times:
+        return 0
+    return int(datetime.fromisoformat(min(filter(None, times))).timestamp()) + min_age
 
 
 def newest_first(releases: Iterable[Release]) -> list[Release]:

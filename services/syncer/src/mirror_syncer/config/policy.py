@@ -50,6 +50,8 @@ class Serve:
 
     legacy_json: bool = False
     """``/pypi/<project>/json``; it costs a request for each project that changed."""
+    osv: bool = False
+    """``/osv/``: the advisories in OSV's format, for pip-audit and ``uv audit``."""
 
 
 @dataclass(frozen=True, slots=True)

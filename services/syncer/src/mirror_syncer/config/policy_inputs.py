@@ -24,12 +24,15 @@ class PolicyInputs:
         directory: of ``mirror.toml``.
         state: the directory that the last good readings are kept in.
         keeps: False: nothing is written there.
+
+    Attributes:
+        advisory_source: the advisories in force.
     """
 
     def __init__(self, directory: Path, *, state: Path, keeps: bool) -> None:
         self._lock_source = LockSource(directory, state=state, keeps=keeps)
         self._locks = _NO_LOCKS
-        self._advisory_source = AdvisorySource(state=state, keeps=keeps)
+        self.advisory_source = AdvisorySource(state=state, keeps=keeps)
         self._released: Mapping[NormalizedName, tuple[Exemption, ...]] = {}
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
@@ -39,7 +42,7 @@ class PolicyInputs:
     def complete(self, policy: Policy) -> Policy:
         """Return the policy in force with what its inputs say now."""
         self._locks = self._lock_source.read(policy.locks)
-        advisories = self._advisory_source
+        advisories = self.advisory_source
         if advisories.changed(policy.advisory_location):  # 25,000 records take five seconds
             advisories.reload(policy.advisory_location, stale_after=policy.advisories_stale_after)
         return self._with(policy, self._locks)
@@ -58,15 +61,15 @@ class PolicyInputs:
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
             exemptions[name] = (*exemptions.get(name, ()), *some)
-        return replace(policy, pins=locks.pins, exemptions=exemptions, advisories=self._advisory_source.current)
+        return replace(policy, pins=locks.pins, exemptions=exemptions, advisories=self.advisory_source.current)
 
     def changed(self, policy: Policy) -> bool:
         """Return whether the next reading may differ from the last one; this only looks at the directories."""
-        return self._advisory_source.changed(policy.advisory_location) or self._lock_source.changed()
+        return self.advisory_source.changed(policy.advisory_location) or self._lock_source.changed()
 
     async def refresh(self, options: ClientOptions) -> bool:
         """Request advisories if they come from a URL; return whether other ones are there now."""
-        return await self._advisory_source.refresh(options)
+        return await self.advisory_source.refresh(options)
 
     def warnings(self, policy: Policy) -> Iterator[str]:
         """Yield what is wrong with the inputs in force, and which rules of a policy contradict each other."""
@@ -74,5 +77,5 @@ class PolicyInputs:
 
     def _warnings(self, policy: Policy, locks: Locks) -> Iterator[str]:
         yield from map(str, locks.problems)
-        yield from self._advisory_source.problems()
+        yield from self.advisory_source.problems()
         yield from contradictory_rules(policy)

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyState
+from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.policy import Policy
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file
@@ -112,6 +113,11 @@ class PolicySource:
             self._look()
             self._put_into_force()
             return [f"{self._error.sentence}; the last good policy stays in force"] if self._error else []
+
+    @property
+    def advisory_source(self) -> AdvisorySource:
+        """The advisories in force."""
+        return self._inputs.advisory_source
 
     @property
     def inputs_changed(self) -> bool:

@@ -207,6 +207,7 @@ class _Removal(Table):
 
 class _Serve(Table):
     legacy_json: bool = Field(default=False, description=_BOOLEAN)
+    osv: bool = Field(default=False, description=_BOOLEAN)
 
 
 class _Document(Table):

@@ -29,21 +29,14 @@ class Release:
         candidates: the files that no rule has left out so far.
         clients: pip and uv on each machine that can install it, as the bits of ``Compatibility``.
         yanked_clients: the same, if only its yanked files counted (PEP 592: installers ignore them).
-        waits: a file of it is held.
     """
 
-    __slots__ = ("candidates", "clients", "version", "waits", "yanked_clients")
+    __slots__ = ("candidates", "clients", "version", "yanked_clients")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
         self.candidates: list[Candidate] = []
         self.clients = self.yanked_clients = 0
-        self.waits = False
-
-    @property
-    def installable(self) -> bool:
-        """Whether a client installs it, or will."""
-        return bool(self.clients or self.waits)
 
     def note(self, file: File, clients: int) -> None:
         """Note that clients can install a file of it."""

@@ -15,13 +15,13 @@ from mirror_syncer.config.age import format_moment
 from mirror_syncer.config.block import blocked_hashes
 from mirror_syncer.config.compatibility import Compatibility, compatibility
 from mirror_syncer.config.cooldown import Cooldown
-from mirror_syncer.config.newest import newest, newest_first, pushed_out
+from mirror_syncer.config.newest import first_appearance, newest, newest_first, pushed_out
 from mirror_syncer.config.project_policy import ProjectPolicy
 from mirror_syncer.config.release import Release, read_releases
 from mirror_syncer.config.selection import VersionRule
 from mirror_syncer.model.decision import Hold, Reasoned
 from mirror_syncer.model.names import Filename, Sha256
-from mirror_syncer.model.page import File
+from mirror_syncer.model.page import File, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class _Screener:
         self._policy = policy
         self._published = published
         self._now = now
+        self._min_age = int(policy.rules.age.min.total_seconds())
         self._releases = read_releases(name, files)
         self._versions = [release.version for release in self._releases if release.version is not None]
         self._reasons: dict[Filename, str] = {}
@@ -107,7 +108,7 @@ class _Screener:
             return
         for release in self._releases:
             version = release.version
-            because = version and next((one.reason for one in blocks if one.affects(version, str(version))), None)
+            because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
             for file, _ in release.candidates:
                 reason = because or self._blocked_because(file, hashes, unversioned=version is None)
                 if reason is not None:
@@ -148,18 +149,17 @@ class _Screener:
         if not age.is_on:
             return
         cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
+        passing = self._reasons if age.locked else ()
         for release in self._releases:
-            held = cooldown.held(release.candidates)
+            held = cooldown.held(release.candidates, passing=passing, published=self._published)
             if not held:
                 continue
             if (exemption := cooldown.exemption(release.version)) is not None:
                 self._note_expiry(exemption.until)
                 continue
             for hold in held:
-                if not age.locked or hold.file.filename not in self._reasons:
-                    self._held[hold.file.filename] = hold
-                    self._note_expiry(hold.until)
-                    release.waits = True
+                self._held[hold.file.filename] = hold
+                self._note_expiry(hold.until)
         self._drop(self._held)
 
     def leave_out_unfit(self) -> None:
@@ -205,7 +205,7 @@ class _Screener:
         selection = self._policy.selection
         if selection.keeps_all:
             return
-        ordered = newest_first(self._releases)
+        ordered = newest_first(release for release in self._releases if release.candidates)
         matching, selected = set[Release](), set[Release]()
         for rule in selection.rules:
             admitted = [release for release in ordered if _admits(rule, release)]
@@ -226,29 +226,39 @@ class _Screener:
     def _chosen(self, admitted: Sequence[Release], rule: VersionRule) -> Iterable[Release]:
         """Return the releases that one line selects of those that its specifier admits, the newest first."""
         finals = [release for release in admitted if not _is_prerelease(release)]
-        counted = finals if any(release.installable for release in finals) else admitted
+        counted = finals if any(release.clients for release in finals) else admitted
+        series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
+        keeps_superseded = bool(self._published and self._policy.rules.superseded)
+        if keeps_superseded and counted is finals and not rule.with_prereleases:
+            self._keep_prereleases(admitted, since=first_appearance(finals, min_age=self._min_age))
         if rule.latest is None:
-            return admitted if rule.with_prereleases else counted
-        chosen = newest(counted, rule.latest)
-        if rule.with_prereleases:
-            chosen += newest(admitted, rule.latest)
-        if self._policy.rules.superseded and self._published:
-            self._keep_superseded(counted, rule.latest, chosen)
+            return series[-1]
+        chosen = {release for releases in series for release in newest(releases, rule.latest)}
+        for releases in series if keeps_superseded else ():
+            others = {release for release in releases if release not in chosen and self._is_published(release)}
+            for release, since in pushed_out(releases, rule.latest, min_age=self._min_age, of=others):
+                self._keep_superseded(release, since)
         return chosen
 
-    def _keep_superseded(self, releases: Sequence[Release], latest: int, chosen: Collection[Release]) -> None:
-        """Keep the published files of releases that newer ones pushed out lately: last month's lock needs them."""
-        superseded = int(self._policy.rules.superseded.total_seconds())
-        min_age = int(self._policy.rules.age.min.total_seconds())
-        for release, since in pushed_out(releases, latest, min_age=min_age):
-            if release in chosen or self._now >= (until := since + superseded):
-                continue
-            for file, _ in release.candidates:
-                ours = self._published.get(file.filename)
-                if ours is not None and ours.sha256 == file.sha256:
-                    told = f"newer releases pushed it out; it stays until {format_moment(until)}"
-                    self._reasons.setdefault(file.filename, told)
-                    self._note_expiry(until)
+    def _keep_prereleases(self, releases: Iterable[Release], *, since: int) -> None:
+        """Keep the published pre-releases of a project that had nothing else until lately."""
+        for release in releases:
+            if _is_prerelease(release):
+                self._keep_superseded(release, since)
+
+    def _is_published(self, release: Release) -> bool:
+        return any(names(self._published, file) for file, _ in release.candidates)
+
+    def _keep_superseded(self, release: Release, since: int) -> None:
+        """Keep the published files of a release that newer ones pushed out lately: last month's lock needs them."""
+        until = since + int(self._policy.rules.superseded.total_seconds())
+        if self._now >= until:
+            return
+        for file, _ in release.candidates:
+            if names(self._published, file):
+                told = f"newer releases pushed it out; it stays until {format_moment(until)}"
+                self._reasons.setdefault(file.filename, told)
+                self._note_expiry(until)
 
     def limit_size(self) -> None:
         """Leave out the oldest releases of a project that is larger than ``[files] max_project_size``."""
@@ -257,10 +267,13 @@ class _Screener:
             return
         reason = f"with it the project would have more than [files] max_project_size, {limit:,} bytes"
         total = 0
-        for release in newest_first(self._releases):
+        unversioned = (release for release in self._releases if release.version is None)
+        for release in (*newest_first(self._releases), *unversioned):
             files = [file for file, _ in release.candidates if self._is_wanted(file)]
-            total += sum(file.size or 0 for file in files)
-            if total > limit:
+            size = sum(file.size or 0 for file in files)
+            # A release that is too large by itself takes no room from the others.
+            total += size if size <= limit else 0
+            if max(size, total) > limit:
                 for file in files:
                     self._leave_out(file, reason)
         self._drop(self._left_out)

@@ -5,6 +5,7 @@ Essential reading, in order: PEP 503 (simple index), 592 (yanking), 629 (version
 691 (JSON), 700 (sizes, upload times), 740 (provenance), 792 (project status).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,3 +90,9 @@ class PublishedPage:
     files: dict[str, File]
     places: dict[str, PackagePath]
     held: tuple[HeldFile, ...] = ()
+
+
+def names(files: Mapping[str, File], file: File) -> bool:
+    """Return whether files, by their names, include one of this name and content."""
+    found = files.get(file.filename)
+    return found is not None and found.sha256 == file.sha256

@@ -26,7 +26,7 @@ from mirror_syncer.service.opening_checks import open_tree, warn_of_exposed_pass
 from mirror_syncer.service.snapshot import show_last_runs, take_snapshot
 from mirror_syncer.service.status_file import StatusFile
 from mirror_syncer.service.webhooks import sending_webhooks
-from mirror_syncer.upstream import Limits
+from mirror_syncer.upstream import ClientOptions, Limits
 from mirror_syncer.volume import Volume
 from mirror_syncer.work.pool import WorkerPool, open_worker_pool
 from mirror_syncer.work.setup import WorkerSetup
@@ -92,7 +92,7 @@ async def open_mirror(
                 log.info("recovered", projects=recovered)
             metrics = Metrics(version=VERSION, snapshot=lambda: take_snapshot(context))
             show_last_runs(metrics, catalog)
-            setup = WorkerSetup.from_settings(settings, client=client, stale_waits=stale_waits)
+            setup = _worker_setup(settings, client=client, stale_waits=stale_waits)
             async with open_worker_pool(
                 setup, workers=settings.worker_count, catalog=catalog, volume=volume, observations=metrics
             ) as worker_pool:
@@ -129,3 +129,18 @@ async def open_mirror(
                     )
     finally:
         catalog.close()
+
+
+def _worker_setup(settings: Settings, *, client: ClientOptions, stale_waits: tuple[float, ...]) -> WorkerSetup:
+    """Return the setup of all workers together; here, since a worker process should not import settings: 0.06 s."""
+    return WorkerSetup(
+        root=settings.data,
+        reserve=settings.disk_reserve,
+        upstream=settings.upstream,
+        client=client,
+        files_at_once=settings.connections,
+        without_hash=settings.without_hash,
+        stale_waits=stale_waits,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )

@@ -30,6 +30,7 @@ from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import check_policy
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
 from mirror_syncer.service.queries import (
     parse_after,
@@ -59,11 +60,17 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class PrivateApi:
-    """The handlers; each answers from memory or with one query of the catalog."""
+    """
+    The handlers; each answers from memory or with one query of the catalog.
 
-    def __init__(self, mirror: Mirror, status_reader: StatusReader) -> None:
+    Args:
+        osv: answers queries in OSV's format; None: they are refused.
+    """
+
+    def __init__(self, mirror: Mirror, status_reader: StatusReader, *, osv: OsvApi | None = None) -> None:
         self._mirror = mirror
         self._status_reader = status_reader
+        self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
 
@@ -84,6 +91,7 @@ class PrivateApi:
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
                 web.get("/metrics", self.metrics),
+                *self._osv.routes,
             ]
         )
         return application

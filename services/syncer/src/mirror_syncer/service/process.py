@@ -19,6 +19,8 @@ from mirror_syncer.config.listen import Listen
 from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.service.assembly import Mirror, open_mirror
 from mirror_syncer.service.listener import bound_socket
+from mirror_syncer.service.osv_api import OsvApi
+from mirror_syncer.service.osv_queries import OsvQueries
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
 from mirror_syncer.service.timetable import Timetable
@@ -48,7 +50,7 @@ async def serve(settings: Settings) -> None:
         observer = StatusReader(mirror, timetable)
         mirror.metrics.watch(lambda: timetable.next_run_at)
         mirror.status_file.watch(lambda: timetable.next_run_at)
-        async with _serving(PrivateApi(mirror, observer).application(), settings.listen):
+        async with _serving(PrivateApi(mirror, observer, osv=_osv_api(mirror)).application(), settings.listen):
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
             _log_start(mirror)
@@ -68,6 +70,11 @@ async def serve(settings: Settings) -> None:
                     work.cancel()
                 timetable.stop()
     log.info("stopped")
+
+
+def _osv_api(mirror: Mirror) -> OsvApi:
+    policy = mirror.policy
+    return OsvApi(OsvQueries(policy.advisory_source), is_enabled=lambda: policy.current.serve.osv)
 
 
 @asynccontextmanager

@@ -203,10 +203,10 @@ def parse_upload_time(value: str) -> str | None:
     if usual is None and not _UPLOAD_TIME.fullmatch(value):
         return None
     try:
-        moment = datetime.fromisoformat(value.upper().replace(" ", "T"))
-        if usual and usual[1] != ".000000":
-            return value
-        moment = moment.astimezone(UTC)
+        if usual:
+            datetime.fromisoformat(value)
+            return value.replace(".000000", "")
+        moment = datetime.fromisoformat(value.upper().replace(" ", "T")).astimezone(UTC)
     except (ValueError, OverflowError):  # the 31st of February; the year 0
         return None
     return f"{moment.replace(tzinfo=None).isoformat()}Z"

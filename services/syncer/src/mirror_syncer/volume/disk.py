@@ -7,9 +7,9 @@ or read-only disk). ``Volume.check_usable`` finds out whether the tree is missin
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 from mirror_syncer.errors import MirrorError, PathError, VolumeError, VolumeFullError
@@ -20,28 +20,42 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 
-@contextmanager
-def explain_disk_errors(
-    path: Path | str | None = None, *, cannot_be: Literal["read", "written"] = "written", affects_all: bool = False
-) -> Iterator[None]:
+class explain_disk_errors(ContextDecorator):  # noqa: N801 - used like contextlib.suppress
     """
     Translate OS errors into errors with a remedy, as a context manager or a decorator.
 
-    An error of the whole tree becomes a ``VolumeError``, that of one path a ``PathError``.
+    An error of the whole tree becomes a ``VolumeError``, that of one path a ``PathError``. It is a class because a
+    generator takes three times as long, 0.9 µs, and every stored file needs three.
 
     Args:
         path: the path in the message; by default that of the OS error.
         affects_all: everything depends on the path, so every error is one of the whole tree.
     """
-    try:
-        yield
-    except MirrorError:
-        raise
-    except OSError as error:
-        message = _explain(error, path or error.filename or "the volume", cannot_be)
+
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        cannot_be: Literal["read", "written"] = "written",
+        affects_all: bool = False,
+    ) -> None:
+        self._path = path
+        self._cannot_be = cannot_be
+        self._affects_all = affects_all
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the translation of an OS error; let other errors pass."""
+        if not isinstance(error, OSError) or isinstance(error, MirrorError):
+            return
+        message = _explain(error, self._path or error.filename or "the volume", self._cannot_be)
         if error.errno in _FULL:
             raise VolumeFullError(message) from error
-        if affects_all or error.errno == errno.EROFS:
+        if self._affects_all or error.errno == errno.EROFS:
             raise VolumeError(message) from error
         raise PathError(message) from error
 

@@ -50,6 +50,15 @@ def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
     return None if found is None else OtherDigest(f"{algorithm}={found}")
 
 
+def address_of(path: Path) -> str | None:
+    """Return the blake2b-256 of a file, as in PyPI's URLs; None if it is missing or unreadable. It blocks likewise."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+    except OSError:
+        return None
+
+
 def _content_digest(path: Path, algorithm: str) -> str | None:
     with explain_disk_errors(path, cannot_be="read"):
         try:

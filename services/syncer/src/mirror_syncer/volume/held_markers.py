@@ -21,7 +21,7 @@ X released                                    X          X               as befo
 ============================================  =========  ==============  ==============
 
 .. [1] Y is not on this mirror. nginx knows only the name and two digits of it, and falls back to the short path.
-.. [2] Only with the content's ``address`` can ``hold`` find that second path, and ``release`` its marker.
+.. [2] ``hold`` and ``release`` find that path by the content's address, which they compute for a file with hard links.
 """
 
 import hashlib
@@ -35,6 +35,7 @@ from mirror_syncer.model.names import Filename, PackagePath, full_path, short_pa
 from mirror_syncer.volume.directories import has_symlinked_parent, make_directories
 from mirror_syncer.volume.disk import is_absent, unlink
 from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.hashing import address_of
 from mirror_syncer.volume.incoming import store
 
 MAX_TEXT_BYTES = 500
@@ -56,7 +57,7 @@ def hold(
 
     Args:
         text: why and until when, for a person. Upstream and operators wrote parts of it, see ``marker_text``.
-        address: the content's blake2b-256 if it is known.
+        address: the content's blake2b-256 if it is known; otherwise this blocks to hash a file that has hard links.
         staging: a private directory of the same file system.
 
     Returns:
@@ -64,14 +65,14 @@ def hold(
     """
     body = f"{marker_text(text)}\n".encode()
     changed = False
-    for held in (place, *(other for other in _other_places(place, address) if _is_file_at(web / other))):
+    for held in (place, *(other for other in _other_places(web, place, address) if _is_file_at(web / other))):
         changed |= _write(web, held, body, staging=staging, durability=durability)
     return changed
 
 
 def release(web: Path, place: PackagePath, *, address: str | None, durability: Durability) -> None:
     """Remove the marker of a file if it has one; ``address`` as in ``hold``."""
-    for held in (place, *_other_places(place, address)):
+    for held in (place, *_other_places(web, place, address)):
         marker = _marker(held)
         if has_symlinked_parent(web, marker):
             continue
@@ -151,11 +152,22 @@ def _read(web: Path, marker: PackagePath) -> bytes | None:
         os.close(descriptor)
 
 
-def _other_places(place: PackagePath, address: str | None) -> tuple[PackagePath, ...]:
+def _other_places(web: Path, place: PackagePath, address: str | None) -> tuple[PackagePath, ...]:
     """Return the full path of a file whose place is short, where an adopted tree may have it as well."""
+    if address is None and _has_links(web / place):
+        address = address_of(web / place)
     if address is None or place != short_path(address, _filename(place)):
         return ()
     return (full_path(address, _filename(place)),)
+
+
+def _has_links(path: Path) -> bool:
+    """Return whether a file has other hard links: an adopted tree's copy, or one in a backup."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
 
 
 def _filename(place: PackagePath) -> Filename:

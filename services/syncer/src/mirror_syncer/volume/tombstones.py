@@ -6,13 +6,13 @@ may hold other content. A removed file therefore leaves an empty file in ``.gone
 ever changes its content.
 """
 
-import hashlib
 import os
 from pathlib import Path
 
 from mirror_syncer.model.names import Filename, PackagePath, content_digest, short_path
 from mirror_syncer.volume.directories import make_directories
 from mirror_syncer.volume.durability import Durability
+from mirror_syncer.volume.hashing import address_of
 
 
 def has_tombstone(web: str, place: PackagePath) -> bool:
@@ -26,7 +26,8 @@ def leave_tombstone(web: Path, place: PackagePath, *, durability: Durability) ->
     if address is None or has_tombstone(str(web), place) or not _exists_at(path):
         return
     short = web / short_path(address, Filename(path.name))
-    if _same_file(path, short) or _blake2b(short) == address:
+    # A needless tombstone of an unreadable file hides only content that cannot be verified.
+    if _same_file(path, short) or address_of(short) == address:
         return
     mark = Path(_mark(str(web), place))
     make_directories(web, PackagePath(str(mark.relative_to(web))), durability=durability)
@@ -49,11 +50,3 @@ def _same_file(one: Path, other: Path) -> bool:
         return os.path.samestat(one.lstat(), other.lstat())
     except OSError:
         return False
-
-
-def _blake2b(path: Path) -> str | None:
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
-    except OSError:
-        return None  # missing or unreadable; a needless tombstone hides only content that cannot be verified

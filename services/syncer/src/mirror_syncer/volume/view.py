@@ -129,6 +129,10 @@ class View:
         """Return a project's published page in JSON, or None if it has none."""
         return read_file(f"{self._web_text}/simple/{name}/index.v1_json")
 
+    def page_bytes(self, name: NormalizedName) -> int | None:
+        """Return the size of a project's published page in JSON, or None if it has none."""
+        return file_size(f"{self._web_text}/simple/{name}/index.v1_json")
+
     @explain_disk_errors(cannot_be="read")
     def page_forms(self, name: NormalizedName) -> dict[str, bytes]:
         """Return the existing forms of a project's page by file name."""

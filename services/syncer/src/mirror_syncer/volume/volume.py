@@ -2,6 +2,7 @@
 
 import stat
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
@@ -10,10 +11,13 @@ from mirror_syncer.errors import VolumeError, VolumeFullError, VolumeMissingErro
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.volume import held_markers
 from mirror_syncer.volume.ballast import trim_ballast
+from mirror_syncer.volume.blocked_names import blocked_names
 from mirror_syncer.volume.case_check import check_case_sensitivity
 from mirror_syncer.volume.directories import check_no_symlinks, check_writable
 from mirror_syncer.volume.disk import explain_disk_errors, unlink
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
+from mirror_syncer.volume.hashing import read_file
+from mirror_syncer.volume.incoming import store
 from mirror_syncer.volume.large_page import StreamedPages
 from mirror_syncer.volume.lock import VolumeLock
 from mirror_syncer.volume.pages import write_page
@@ -24,6 +28,8 @@ _HIDDEN = (".staging", ".withdrawn")
 _PRIVATE = 0o700  # nginx, another user, must not read these, even through a symlink
 _GENERATION = ".generation"
 _STAGED_GENERATION = "generation"
+_BLOCKED = ".blocked"
+_STAGED_BLOCKED = "blocked"
 _PACKAGES = tuple(f"web/packages/{number:02x}" for number in range(256))
 _SHARED = (".", "web", "web/simple", "web/packages", *_HIDDEN)
 _DIRECTORIES = ("web", "web/simple", "web/pypi", "web/packages", *_PACKAGES, *_HIDDEN, ".withdrawn/packages")
@@ -169,13 +175,39 @@ class Volume(Tree):
             raise
         self.durability.directory_changed(self.web)
 
+    # Blocked names
+
+    @explain_disk_errors()
+    def write_blocked_names(self, names: Mapping[str, str], patterns: Mapping[str, str]) -> bool:
+        """
+        Replace the names whose 404 gives a reason, atomically; the next ``sync`` makes it durable.
+
+        Args:
+            names, patterns: as in ``blocked_names.blocked_names``.
+
+        Returns:
+            Whether anything changed.
+        """
+        path, body = self.base / _BLOCKED, blocked_names(names, patterns)
+        if path.is_symlink():
+            path.unlink()
+        if read_file(str(path)) == body:
+            return False
+        if body is None:
+            path.unlink()
+        else:
+            store(body, temporary=str(self._staging / _STAGED_BLOCKED), target=path, durability=self.durability)
+        self.durability.directory_changed(self.base)
+        return True
+
     # After a crash
 
     @explain_disk_errors(affects_all=True)
     def clean_staging(self) -> None:
         """Remove staged downloads that were not resumed for a week, and other temporaries that a crash left."""
-        with suppress(OSError):
-            unlink(self._staging / _STAGED_GENERATION)
+        for name in (_STAGED_GENERATION, _STAGED_BLOCKED):
+            with suppress(OSError):
+                unlink(self._staging / name)
         for path in self._staging.iterdir():
             with suppress(OSError):  # the next start tries again
                 abandoned = path.lstat().st_mtime < time.time() - _MAX_STAGED_SECONDS

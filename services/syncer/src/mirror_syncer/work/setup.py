@@ -7,7 +7,6 @@ from typing import Literal, Protocol, Self
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.project import KeptPage, Pending
@@ -35,23 +34,6 @@ class WorkerSetup:
     stale_waits: tuple[float, ...] = STALE_WAITS
     log_level: str = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
-
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, *, client: ClientOptions, stale_waits: tuple[float, ...] = STALE_WAITS
-    ) -> Self:
-        """Return the setup of all workers together."""
-        return cls(
-            root=settings.data,
-            reserve=settings.disk_reserve,
-            upstream=settings.upstream,
-            client=client,
-            files_at_once=settings.connections,
-            without_hash=settings.without_hash,
-            stale_waits=stale_waits,
-            log_level=settings.log_level,
-            log_format=settings.log_format,
-        )
 
     def share(self, number: int, *, of: int) -> Self:
         """Return the setup of one of several workers; see ``ClientOptions.share``."""

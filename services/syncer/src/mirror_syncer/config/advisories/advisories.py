@@ -54,6 +54,7 @@ class _Facts(msgspec.Struct, frozen=True, gc=False):
     severity: Severity | None
     reviewed: bool
     summary: str
+    modified: datetime
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +139,10 @@ class Advisories:
         """Return the advisories about a project, ordered by id."""
         return tuple(entry.advisory for entry in self._entries.get(project, ()))
 
+    def modified(self, project: NormalizedName) -> dict[str, datetime]:
+        """Return when each record about a project was last modified, by id."""
+        return {entry.facts.id: entry.facts.modified for entry in self._entries.get(project, ())}
+
     def blocking(self, project: NormalizedName, rules: BlockingRules) -> tuple[Advisory, ...]:
         """Return the advisories that block what they affect of a project, ordered by id."""
         if project not in self._entries:
@@ -199,6 +204,7 @@ def _index(live: list[Record], *, withdrawn: frozenset[str]) -> dict[NormalizedN
             severity=record.severity if record.severity is not None else worst(map(ratings.get, record.ids)),
             reviewed=record.reviewed,
             summary=record.summary,
+            modified=record.modified,
         )
         for affected in record.affected:
             entries.setdefault(affected.project, []).append(_entry(facts, affected, texts))

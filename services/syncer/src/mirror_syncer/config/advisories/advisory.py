@@ -1,6 +1,6 @@
 """One advisory as it concerns one project."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
@@ -27,7 +27,8 @@ class Advisory:
     """
 
     id: str
-    aliases: tuple[str, ...]
+    aliases: tuple[str, ...] = field(compare=False)
+    """No effect hangs on them, and new ones come often."""
     kind: Kind
     severity: Severity | None
     """Its own, or else that of a record with a common alias; None: nobody has rated it."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.utils import canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 _FROM_THE_START = "0"
 # The order at one version: an interval that begins there counts as begun, and ``fixed`` excludes what
@@ -75,10 +75,11 @@ def parse_version(text: str) -> Version | None:
     """Return a version, or None for a text that is none."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of more digits than Python converts
         return None
 
 
+@lru_cache(4_096)  # a project may have hundreds of advisories that are asked about each of its releases
 def version_key(version: Version | None, text: str) -> str:
     """Return what two spellings of one version have in common; of a text that is no version, the text itself."""
     return text if version is None else canonicalize_version(version)
@@ -89,14 +90,15 @@ def read_range(events: Sequence[tuple[str, str]]) -> Range:
     Return the intervals of a range, by the algorithm of the OSV schema.
 
     Args:
-        events: the kind and the version of each, in any order; unknown kinds are ignored.
+        events: the kind and the version of each, in any order; one of an unknown kind is unknown.
     """
     parsed, unknown = list[_Event](), None
     groups: list[list[_Event | None]] = []  # each from its ``introduced`` on, in the given order; None: unknown
     for kind, text in events:
-        if (number := _KINDS.get(kind)) is None or (number == _LIMIT and text == _NO_LIMIT):
+        number = _KINDS.get(kind)
+        if number == _LIMIT and text == _NO_LIMIT:
             continue
-        event = _parse_event(number, text)
+        event = None if number is None else _parse_event(number, text)
         unknown = unknown if event is not None else text
         if number == _INTRODUCED or not groups:
             groups.append([])

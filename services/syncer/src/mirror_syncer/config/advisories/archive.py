@@ -249,6 +249,8 @@ class _BoundedReads(io.RawIOBase):
 
     def read(self, count: int | None = -1) -> bytes:
         """Return the next bytes; refuse to return very many."""
-        if count is not None and count > self.longest:
+        if count is None or count < 0:
+            count = os.fstat(self._file.fileno()).st_size - self._file.tell()
+        if count > self.longest:
             raise ArchiveError(f"its directory has more than {self.longest:,} bytes")
-        return self._file.read(self.longest if count is None or count < 0 else count)
+        return self._file.read(count)

@@ -26,6 +26,8 @@ class Bounds:
     """For one document."""
     content_bytes: int = 2**30
     """For the content of all files, decompressed."""
+    entries: int = 3_000_000
+    """Versions, events and aliases in all records; PyPI's part of OSV has some 500,000. They take 20 s."""
     ratio: int = 200
     """Of the decompressed size to the compressed one. Deflate reaches 1,032, JSON of records about 20."""
     ratio_from_bytes: int = 2**20
@@ -39,6 +41,7 @@ class Budget:
         self.bounds = bounds
         self._members = 0
         self._content = 0
+        self._entries = 0
 
     def add_member(self) -> None:
         """Count an entry of an archive, a line, or a file."""
@@ -51,6 +54,12 @@ class Budget:
         self._content += count
         if self._content > self.bounds.content_bytes:
             raise ArchiveError(f"more than {self.bounds.content_bytes:,} bytes of content")
+
+    def add_entries(self, count: int) -> None:
+        """Count versions, events and aliases."""
+        self._entries += count
+        if self._entries > self.bounds.entries:
+            raise ArchiveError(f"more than {self.bounds.entries:,} versions, events and aliases")
 
     def check_member(self, size: int) -> None:
         """Check the size of one document."""

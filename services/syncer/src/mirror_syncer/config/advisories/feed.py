@@ -134,7 +134,8 @@ class AdvisorySource:
         """Put the last good advisories into force, until a URL is requested."""
         self._fall_back()
         meta = self.store.meta()
-        if meta is not None and meta.source == str(location):
+        whole = meta is not None and meta.records == self._in_force.records  # else it must be downloaded again
+        if meta is not None and whole and meta.source == str(location):
             self._validators = Validators(meta.etag, meta.last_modified)
 
     def _read_path(self, location: Location) -> None:

@@ -42,19 +42,20 @@ class Reading:
         """Return when the newest record was modified."""
         return newest_time((record.modified for record in self.records.values()), now=now)
 
-    def add(self, content: bytes, keep: Keep) -> None:
+    def add(self, content: bytes, keep: Keep) -> int:
         """
-        Add a record; of several with one id, the last modified one counts.
+        Add a record, and return how many entries it has; of several with one id, the last modified one counts.
 
         Raises:
             RecordError: it cannot be used.
         """
         if (record := parse_record(content)) is None:
-            return
+            return 0
         other = self.records.get(record.id)
         if other is None or other.modified <= record.modified:
             self.records[record.id] = record
             keep(record.id, content)
+        return record.entries
 
 
 def read_files(files: Iterable[tuple[str, Path]], *, bounds: Bounds, keep: Keep) -> Reading:
@@ -68,23 +69,24 @@ def read_files(files: Iterable[tuple[str, Path]], *, bounds: Bounds, keep: Keep)
     for name, path in files:
         try:
             for document in read_documents(path, budget, name=name):
-                _add(reading, document, keep, alone=document.where == name)
+                budget.add_entries(_add(reading, document, keep, alone=document.where == name))
         except ArchiveError as error:
-            reading.failed_files.append(str(error))
+            reading.failed_files.append(str(error) if str(error).startswith(name) else f"{name}: {error}")
     return reading
 
 
-def _add(reading: Reading, document: Document, keep: Keep, *, alone: bool) -> None:
+def _add(reading: Reading, document: Document, keep: Keep, *, alone: bool) -> int:
     try:
-        reading.add(document.content, keep)
+        return reading.add(document.content, keep)
     except RecordError as error:
         problem = f"{document.where}: {error}"
         if alone:
             reading.failed_files.append(problem)
-            return
+            return 0
         reading.failed_records.append(problem)
         if error.id is not None:
             reading.failed_ids.append(error.id)
+        return 0
 
 
 def refusals(

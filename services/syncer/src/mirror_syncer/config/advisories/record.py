@@ -17,10 +17,11 @@ from mirror_syncer.upstream.text import clean_line
 ECOSYSTEM = "PyPI"
 MALWARE_PREFIX = "MAL-"
 MAX_ENTRIES = 100_000
-"""Of versions, events, aliases and hashes in one record; the largest real ones list some thousand versions."""
+"""Of versions, events and aliases in one record; the largest real ones list some thousand versions."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _RANGE_TYPES = ("ECOSYSTEM", "SEMVER")  # GIT ranges name commits
+_NO_EVENT = {"": ""}
 _MAX_SUMMARY_LENGTH = 160
 _MAX_NAME_LENGTH = 200
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,6 +64,8 @@ class Record(NamedTuple):
     affected: tuple[Affected, ...]
     notes: tuple[str, ...]
     """What of it has no effect, and why."""
+    entries: int
+    """How many versions, events and aliases it lists."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -118,6 +121,8 @@ def parse_record(content: bytes) -> Record | None:
     Raises:
         RecordError: it is not in the OSV format, or is too large. The message quotes none of it but a valid id.
     """
+    if content.count(b"{") > MAX_ENTRIES:  # each event is an object
+        raise RecordError(f"not an OSV record (more than {MAX_ENTRIES:,} objects)")
     try:
         document = _decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -127,7 +132,7 @@ def parse_record(content: bytes) -> Record | None:
     ours = [one for one in document.affected or () if one.package is not None and one.package.ecosystem == ECOSYSTEM]
     if not ours:
         return None
-    _check_size(document, ours)
+    entries = _count_entries(document, ours)
     details = _as_object(document.database_specific)
     notes = list[str]()
     return Record(
@@ -141,6 +146,7 @@ def parse_record(content: bytes) -> Record | None:
         or (document.id.startswith("GHSA-") and details.get("github_reviewed") is True),
         affected=tuple(_read_affected(ours, notes)),
         notes=tuple(f"{document.id}: {note}" for note in notes),
+        entries=entries,
     )
 
 
@@ -153,12 +159,14 @@ def _find_id(content: bytes) -> str | None:
     return found if _ID.fullmatch(found) else None
 
 
-def _check_size(document: _Document, ours: list[_Affected]) -> None:
+def _count_entries(document: _Document, ours: list[_Affected]) -> int:
     events = sum(1 + len(one.events) for affected in ours for one in affected.ranges or ())
     versions = sum(1 + len(affected.versions or ()) for affected in ours)
-    if events + versions + len(document.aliases or ()) > MAX_ENTRIES:
+    entries = events + versions + len(document.aliases or ())
+    if entries > MAX_ENTRIES:
         problem = f"{document.id} lists more than {MAX_ENTRIES:,} versions, events and aliases"
         raise RecordError(problem, record_id=document.id)
+    return entries
 
 
 def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected]:
@@ -170,7 +178,7 @@ def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected
             notes.append("a project's name in it is not valid")
             continue
         ranges = [
-            read_range([(kind, str(text)) for event in found.events for kind, text in event.items()])
+            read_range([(kind, str(text)) for event in found.events for kind, text in (event or _NO_EVENT).items()])
             for found in one.ranges or ()
             if found.type in _RANGE_TYPES
         ]
@@ -185,11 +193,18 @@ def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected
             notes.append(f"no versions of {name} in it, so it affects none")
         yield Affected(
             project=name,
-            versions="\n".join(dict.fromkeys(text for text in one.versions or () if text.isprintable())),
+            versions=_join(one.versions or []),
             intervals=tuple(dict.fromkeys(interval for found in ranges for interval in found.intervals)),
             fixed=tuple(dict.fromkeys(version for found in ranges for version in found.fixed)),
             hashes=hashes,
         )
+
+
+def _join(versions: list[str]) -> str:
+    """Return versions, each on a line; without texts that have control characters, such as a line break."""
+    if not "".join(versions).isprintable():
+        versions = [text for text in versions if text.isprintable()]
+    return "\n".join(dict.fromkeys(versions))
 
 
 def _ratings(document: _Document, ours: list[_Affected], *, word: object) -> Iterator[Severity | None]:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import datetime
@@ -15,7 +16,7 @@ FILE = "advisories.sqlite"
 _COMPRESSION = 1  # of isal's four levels; JSON shrinks to a fifth
 _SCHEMA = """
 CREATE TABLE meta (document BLOB NOT NULL);
-CREATE TABLE record (id TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE record (id TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 
 
@@ -109,13 +110,20 @@ class Store:
 
     def contents(self) -> Iterator[bytes]:
         """Yield all records as their source gave them."""
-        for (content,) in self._select("SELECT content FROM record ORDER BY id"):
-            yield isal_zlib.decompress(content)
+        for (compressed,) in self._select("SELECT content FROM record ORDER BY id"):
+            if (content := _decompress(compressed)) is not None:
+                yield content
 
     def get(self, record_id: str) -> bytes | None:
         """Return a record as its source gave it."""
-        found = next(iter(self._select("SELECT content FROM record WHERE id = ?", record_id)), None)
-        return None if found is None else isal_zlib.decompress(found[0])
+        return self.get_several([record_id]).get(record_id)
+
+    def get_several(self, ids: list[str]) -> dict[str, bytes]:
+        """Return records as their source gave them, by id; unknown ones are missing."""
+        query = "SELECT id, content FROM record WHERE id IN (SELECT value FROM json_each(?))"
+        rows = self._select(query, msgspec.json.encode(ids).decode())
+        contents = ((record_id, _decompress(compressed)) for record_id, compressed in rows)
+        return {record_id: content for record_id, content in contents if content is not None}
 
     def _select(self, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
         """Yield rows; none if the file is missing, damaged or of another version."""
@@ -124,6 +132,14 @@ class Store:
             closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as database,
         ):
             yield from database.execute(query, values)
+
+
+def _decompress(compressed: object) -> bytes | None:
+    """Return a content; None if the disk changed it."""
+    try:
+        return zlib.decompress(compressed) if isinstance(compressed, bytes) else None
+    except zlib.error:
+        return None
 
 
 def _sync(path: Path) -> None:

@@ -27,6 +27,7 @@ class PolicyChange:
         self._policy = context.policy
         self._catalog = context.catalog
         self._feed = context.feed
+        self._volume = context.volume
         self._project_list = context.project_list
 
     async def apply(self, run: ActiveRun) -> None:
@@ -41,6 +42,8 @@ class PolicyChange:
         """
         digest = self._policy.digest
         changed = await asyncio.to_thread(self._catalog.recall, Fact.JUDGED_POLICY) != digest
+        if changed:
+            await asyncio.to_thread(self._show_blocked_names, self._policy.current)
         if changed and (blocked := await asyncio.to_thread(lambda: list(self._blocked(self._policy.current)))):
             log.info("blocked projects leave", projects=len(blocked))
             with run.progress.phase("withdraw"):
@@ -55,6 +58,13 @@ class PolicyChange:
             run.sync.postponed = None
         if changed and not run.is_stopping:
             await asyncio.to_thread(self._catalog.remember, Fact.JUDGED_POLICY, digest)
+
+    def _show_blocked_names(self, policy: Policy) -> None:
+        """Have nginx say why a blocked project's page is missing."""
+        blocked = policy.blocked_names
+        globs = {pattern: reason for pattern, reason in blocked.patterns.items() if not pattern.startswith("/")}
+        names: dict[str, str] = dict(blocked.names.items())
+        self._volume.write_blocked_names(names, globs)
 
     async def _run(self, run: ActiveRun, names: Iterable[NormalizedName], action: Action) -> None:
         left = iter(names)

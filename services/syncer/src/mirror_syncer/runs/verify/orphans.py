@@ -11,9 +11,10 @@ from packaging.utils import NormalizedName
 from mirror_contract import Failure
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Removal
-from mirror_syncer.errors import PathError, VolumeFullError
-from mirror_syncer.model.names import PackagePath, Sha256, possible_projects
+from mirror_syncer.errors import FileRejectedError, InvalidPageError, PathError, VolumeFullError
+from mirror_syncer.model.names import PackagePath, Sha256, parse_filename, possible_projects
 from mirror_syncer.model.project import Pending, Retirement
+from mirror_syncer.publish import read_published
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.verify.references import DIRECTORIES, Orphan, References
 from mirror_syncer.volume import Volume
@@ -82,6 +83,7 @@ class Orphans:
                 references.read(names)
                 yield
             yield from self._report(run, references, due_at=int(time.time() + grace))
+            yield from self._report_markers(run, references)
 
     def _report(self, run: ActiveRun, references: References, *, due_at: int) -> Iterator[None]:
         found = size = leaving = 0
@@ -109,6 +111,44 @@ class Orphans:
                 else "mirrorctl verify --repair removes them"
             )
             run.report.remarks.append(f"{what}; {remedy}")
+
+    def _report_markers(self, run: ActiveRun, references: References) -> Iterator[None]:
+        """Report markers of files that no page holds, and with ``--repair`` remove them, so that nginx serves again."""
+        found = removed = 0
+        for digits in DIRECTORIES:
+            try:
+                for filename in references.stray_markers(digits):
+                    place = self._stray_marker(digits, filename)
+                    if place is None or not references.unread.isdisjoint(possible_projects(filename)):
+                        continue
+                    if found < _MAX_LOGGED:
+                        log.warning("stray marker", file=place)
+                    found += 1
+                    if run.request.repair:
+                        self._volume.release(place, address=None)
+                        removed += 1
+            except PathError as error:
+                run.report.add(Failure(reason=f"stray markers of held files: {error}"))
+            yield
+        if found:
+            remedy = "removed" if removed == found else "mirrorctl verify --repair removes them"
+            run.report.remarks.append(f"{found:,} file(s) are refused though no page holds them; {remedy}")
+
+    def _stray_marker(self, digits: str, filename: str) -> PackagePath | None:
+        """
+        Return the place of a marker if its project's page does not name the file as held.
+
+        A project without a page keeps its markers: it may be blocked as a whole.
+        """
+        try:
+            place = PackagePath(f"packages/{digits}/{parse_filename(filename)}")
+            project = self._project(filename)
+            published = None if project is None else read_published(self._volume, project)
+        except (FileRejectedError, InvalidPageError):
+            return None
+        if published is None or any(held.place == place for held in published.held):
+            return None
+        return place
 
     def _retire(self, run: ActiveRun, digits: str, orphans: list[Orphan], *, due_at: int) -> int:
         retirements = []

@@ -5,7 +5,8 @@ References are stored in 256 partitions on disk, eight bytes per file: 20.8 mill
 more memory than one partition. Then each of the 256 directories is compared with its partition.
 
 Full paths, ``packages/<2>/<2>/<60>/<file>``, are ignored: a tree that is being adopted holds millions that our pages do
-not name yet. So are hidden names: temporary files belong to the process that writes them.
+not name yet. So are hidden names: temporary files belong to the process that writes them. Of them only the markers of
+held files are compared, with what the pages name as held.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from mirror_syncer.volume import View, explain_disk_errors
 DIRECTORIES = tuple(f"{number:02x}" for number in range(256))
 _MAX_KEYS_IN_MEMORY = 4_096  # per partition: 8 MiB for all of them
 _METADATA = ".metadata"
+_MARKER = ".held/"
 _SHORT_PATH_SLASHES = 2
 
 
@@ -89,9 +91,13 @@ class References:
             except (InvalidPageError, PathError):
                 self.unread.add(name)
                 continue
-            for place in published.places.values() if published else ():
-                if place.count("/") == _SHORT_PATH_SLASHES:
-                    self._add(place)
+            if published is None:
+                continue
+            for place in published.places.values():
+                self._add(place)
+            for held in published.held:
+                if held.place is not None:
+                    self._add(held.place, prefix=_MARKER)
 
     def expect(self, names: Iterable[NormalizedName]) -> None:
         """Add published projects without a page to ``unread``."""
@@ -134,6 +140,18 @@ class References:
             Orphan(filename, int(size), alone == "1") for size, alone, filename in fields if _key(filename) not in named
         ]
 
+    def stray_markers(self, digits: str) -> list[str]:
+        """
+        Return the files of a directory that nginx refuses although no page names them as held.
+
+        Raises:
+            PathError: the directory cannot be read.
+        """
+        found = self._view.held_at_short_paths(digits)
+        markers = [filename for filename, status in found if status.st_ctime < self._before]
+        named = self._named(digits) if markers else frozenset()
+        return [filename for filename in markers if _key(f"{_MARKER}{filename}") not in named]
+
     def _unnamed(self, digits: str) -> Iterator[Orphan]:
         named = self._named(digits)
         found: dict[str, list[os.stat_result | None]] = {}
@@ -158,10 +176,12 @@ class References:
             if max(status.st_ctime for status in there) < self._before:
                 yield Orphan(base, sum(status.st_size for status in there), alone=statuses[0] is None)
 
-    def _add(self, place: PackagePath) -> None:
+    def _add(self, place: PackagePath, *, prefix: str = "") -> None:
+        if place.count("/") != _SHORT_PATH_SLASHES:
+            return
         _, digits, filename = place.split("/")
         partition = self._partitions[digits]
-        partition.append(_key(filename))
+        partition.append(_key(f"{prefix}{filename}"))
         if len(partition) >= _MAX_KEYS_IN_MEMORY:
             with explain_state_disk_errors(self._scratch), self._path(digits, "named").open("ab") as file:
                 partition.tofile(file)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from mirror_syncer.errors import RefusedError
 from mirror_syncer.model.priority import Priority
@@ -14,7 +13,7 @@ from mirror_syncer.upstream.http.handle import Receive, TransferError
 from mirror_syncer.upstream.http.head import Head
 from mirror_syncer.upstream.http.options import ClientOptions
 from mirror_syncer.upstream.http.retries import RetryLaterError, parse_retry_after
-from mirror_syncer.upstream.http.routes import Routes, resolve_redirect
+from mirror_syncer.upstream.http.routes import Route, Routes, resolve_redirect
 
 # Timeouts, rate limits and temporary errors; 501 and 505 are permanent.
 _RETRIED_STATUSES = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505}
@@ -25,7 +24,6 @@ _PATIENCE_SECONDS = 60
 _GZIP = ("gzip", "x-gzip")
 _OTHER_CODINGS = ("br", "zstd", "compress", "x-compress", "deflate", "dcb", "dcz")  # the rest are not codings
 _MAX_ORIGINS = 100
-_PORTS = {"http": 80, "https": 443}
 _MAX_IGNORED_BYTES = 2**20  # of a body that is not read, such as an error page
 
 
@@ -110,10 +108,10 @@ class Exchanges:
         receive: Receive,
     ) -> Head:
         """GET a URL, once."""
-        proxy = self._routes.check_and_find_proxy(url)
-        origin = _origin(url)
-        steering = None if proxy else self._addresses.address_override(*origin)
-        members = GzipMembers() if encoding and origin in self._decoded_here else None
+        route = self._routes.check_and_find(url)
+        host, port, proxy = route
+        steering = None if proxy else self._addresses.address_override(host, port)
+        members = GzipMembers() if encoding and (host, port) in self._decoded_here else None
         if members is not None:
             headers, encoding = {**headers, "Accept-Encoding": "gzip"}, None
         body = _Body(url, receive, members=members, slowest=self._slowest, proxied=proxy is not None)
@@ -127,27 +125,27 @@ class Exchanges:
             outcome = str(head.status)
         except TransferError as error:
             outcome = "timeout" if error.timeout else "connection"
-            raise await self._after_failure(url, error, by=steering, proxied=proxy is not None) from error
+            raise await self._after_failure(url, error, route=route, by=steering) from error
         finally:
             self._on_request(endpoint, outcome, time.monotonic() - started)
         if head.status in _RETRIED_STATUSES:
-            raise await self._after_status(url, head, by=steering, proxied=proxy is not None)
+            raise await self._after_status(url, head, route=route, by=steering)
         body.check_end()
-        self._addresses.record_success(*origin, head.address)
+        self._addresses.record_success(host, port, head.address)
         return head
 
     async def _after_failure(
-        self, url: str, error: TransferError, *, by: AddressOverride | None, proxied: bool
+        self, url: str, error: TransferError, *, route: Route, by: AddressOverride | None
     ) -> RetryLaterError:
         """Return how to retry after a transfer that failed."""
-        origin = _origin(url)
+        origin = route.host, route.port
         reason = "timeout" if error.timeout else "connection"
         if error.undecodable and origin not in self._decoded_here and len(self._decoded_here) < _MAX_ORIGINS:
             self._decoded_here.add(origin)
             return RetryLaterError(f"{url}: {error}", reason=reason, other_address=True)
         after = (
             NextAttempt.ANY_CONNECTION
-            if proxied
+            if route.proxy
             else await self._addresses.record_failure(*origin, error.address, by=by)
         )
         what = "timed out" if error.timeout else error
@@ -158,16 +156,14 @@ class Exchanges:
             fresh=after is NextAttempt.ANY_CONNECTION,
         )
 
-    async def _after_status(
-        self, url: str, head: Head, *, by: AddressOverride | None, proxied: bool
-    ) -> RetryLaterError:
+    async def _after_status(self, url: str, head: Head, *, route: Route, by: AddressOverride | None) -> RetryLaterError:
         """Return how to retry after a status that asks for it."""
         # With a Retry-After the service limits its load, and no machine is broken.
         wait = parse_retry_after(head.headers.get("retry-after"))
         broken = wait is None and head.status in _BROKEN_STATUSES
         after = NextAttempt.ANY_CONNECTION
-        if broken and not proxied:
-            after = await self._addresses.record_failure(*_origin(url), head.address, by=by)
+        if broken and not route.proxy:
+            after = await self._addresses.record_failure(route.host, route.port, head.address, by=by)
         rest = "" if wait is None else f", and asks to wait {wait:,.0f} s"
         return RetryLaterError(
             f"{url}: answered {head.status_text}{rest}",
@@ -236,8 +232,3 @@ class _Body:
         if self._proxied and head.status in _BROKEN_STATUSES and "retry-after" not in head.headers:
             # This closes the connection, so that it is not used again: behind a proxy there is no other address.
             raise RetryLaterError(f"{self._url}: answered {head.status_text}", reason=str(head.status), fresh=True)
-
-
-def _origin(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)

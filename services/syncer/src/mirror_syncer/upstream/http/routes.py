@@ -1,6 +1,7 @@
-"""The allowed destinations of requests and redirects, and the proxy for each."""
+"""The allowed destinations of requests and redirects, and the route to each."""
 
 from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from mirror_syncer.errors import RefusedError
@@ -10,11 +11,21 @@ from mirror_syncer.upstream.http.proxies import Proxy, proxy_for
 
 _MIN_ORIGIN_CHARS = len("https://")
 _MAX_CACHED_ORIGINS = 100  # pages may spell one host in any number of ways
+_PORTS = {"http": 80, "https": 443}
+
+
+class Route(NamedTuple):
+    """The way to an allowed host."""
+
+    host: str
+    port: int
+    proxy: Proxy | None
+    """With its current login; None: no proxy."""
 
 
 class Routes:
     """
-    The allowed hosts of an upstream, and their proxies.
+    The allowed hosts of an upstream, and the routes to them.
 
     Args:
         hosts: each allowed ``host:port``, also for redirects; ``*.domain:port`` allows every host of a domain.
@@ -24,12 +35,12 @@ class Routes:
     def __init__(self, hosts: frozenset[str], *, credentials: Credentials | None) -> None:
         self._hosts = hosts
         self._credentials = credentials
-        self._proxies: dict[str, Proxy | None] = {}
+        self._routes: dict[str, Route] = {}
         """By origin of allowed URLs; without this cache, a twentieth of a sync went into lookups."""
 
-    def check_and_find_proxy(self, url: str) -> Proxy | None:
+    def check_and_find(self, url: str) -> Route:
         """
-        Check that a URL's host is allowed, and return its proxy with the current login; None for no proxy.
+        Check that a URL's host is allowed, and return the route to it.
 
         Raises:
             RefusedError: the host is not allowed.
@@ -37,20 +48,18 @@ class Routes:
         slash = url.find("/", _MIN_ORIGIN_CHARS)
         # A URL without a path has no slash, and [:-1] would cut its host.
         origin = url if slash < 0 else url[:slash]
-        if origin in self._proxies:
-            proxy = self._proxies[origin]
-        else:
-            self._check(url)
-            proxy = proxy_for(url)
-            if len(self._proxies) < _MAX_CACHED_ORIGINS:
-                self._proxies[origin] = proxy
+        if (route := self._routes.get(origin)) is None:
+            route = self._check(url)
+            if len(self._routes) < _MAX_CACHED_ORIGINS:
+                self._routes[origin] = route
+        proxy = route.proxy
         if proxy is None or proxy.login is not None or self._credentials is None:
-            return proxy
-        return replace(proxy, login=self._credentials.proxy_login(proxy.host))
+            return route
+        return route._replace(proxy=replace(proxy, login=self._credentials.proxy_login(proxy.host)))
 
-    def _check(self, url: str) -> None:
+    def _check(self, url: str) -> Route:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        port = parts.port or _PORTS.get(parts.scheme)
         if "@" in parts.netloc:
             # The text before an '@' can pose as the host; or it is a login, which must not reach the log or the page.
             raise RefusedError(
@@ -62,6 +71,7 @@ class Routes:
                 f"{url[:200]!r}: host {parts.netloc!r} is not allowed "
                 f"(allowed: {', '.join(sorted(self._hosts))}); to allow it, add it to MIRROR_FILE_HOSTS"
             )
+        return Route(parts.hostname or "", port, proxy_for(url))
 
 
 def _without_user(url: str) -> str:
@@ -71,7 +81,7 @@ def _without_user(url: str) -> str:
 
 def resolve_redirect(url: str, location: str) -> str:
     """
-    Return the target URL of a redirect; ``Routes.check_and_find_proxy`` checks its host.
+    Return the target URL of a redirect; ``Routes.check_and_find`` checks its host.
 
     Raises:
         RefusedError: the target is not a URL, or leaves https.

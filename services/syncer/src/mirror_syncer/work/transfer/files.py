@@ -57,6 +57,7 @@ class FileTransfer:
         priority: Priority,
         damaged: frozenset[str] = frozenset(),
         disputed: frozenset[str] = frozenset(),
+        urgent: bool = False,
     ) -> tuple[Landed, Tally]:
         """
         Download what a decision keeps and the tree lacks; a file that cannot be downloaded costs only itself.
@@ -66,8 +67,10 @@ class FileTransfer:
             damaged: places whose content is known to be wrong; it is replaced.
             disputed: places that the published page gives a hash which upstream never gave, so that they may hold
                 what upstream promises.
+            urgent: something leaves the page in any case, so a full disk costs only the files that it has no room for.
 
         Raises:
+            UpstreamError: upstream declares more than any disk has.
             VolumeError: the disk refuses.
         """
         tally = Tally()
@@ -76,8 +79,14 @@ class FileTransfer:
         tally.files_needed = len(missing)
         if not missing:
             return landed, tally
-        self._check_room(missing)
         name = decision.page.name
+        try:
+            self._check_room(missing)
+        except (UpstreamError, VolumeFullError) as error:
+            if not urgent:
+                raise
+            tally.failures += [_failure(name, file, error) for file in missing]
+            return landed, tally
         named = published.files.items() if published else ()
         held = {place: file.sha256 for n, file in named if published and (place := published.places[n]) not in disputed}
         claims = Claims(name, claim=self._claim, published=held, damaged=damaged)
@@ -102,8 +111,10 @@ class FileTransfer:
                     landed[file.filename] = await self._land(
                         file, address, claims=claims, priority=priority, tally=tally
                     )
-                except VolumeError:
-                    raise
+                except VolumeError as error:
+                    if not (urgent and isinstance(error, VolumeFullError)):
+                        raise
+                    tally.failures.append(_failure(name, file, error))
                 except Exception as error:  # noqa: BLE001 - a bad file never freezes its project
                     tally.unusable |= isinstance(error, PathError)
                     tally.failures.append(_failure(name, file, error))
@@ -243,7 +254,7 @@ class FileTransfer:
 
 
 def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:
-    if isinstance(error, (UpstreamError, FileRejectedError, PathError)):
+    if isinstance(error, (UpstreamError, FileRejectedError, PathError, VolumeFullError)):
         return Failure(project=name, file=file.filename, reason=str(error))
     log.error("file failed", project=name, file=file.filename, exc_info=error)
     return Failure(project=name, file=file.filename, reason=f"{type(error).__name__}: {error}")

@@ -62,7 +62,7 @@ class Holding:
                 await asyncio.to_thread(self._tree.release, one.place, address=addresses.get(one.filename))
 
     async def release_places(self, offered: Iterable[tuple[File, PackagePath]]) -> None:
-        """Remove the marks of files that are published from now on: their project was withdrawn or crashed before."""
+        """Remove the marks of files that are published from now on, whatever left them there."""
         for file, place in offered:
             await asyncio.to_thread(self._tree.release, place, address=_address(file))
 

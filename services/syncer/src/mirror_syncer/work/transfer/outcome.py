@@ -59,14 +59,19 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
         )
         return Outcome(Publication(CatalogUpdate(behind)))
     lacking = Failure(project=row.name, reason=_lacking(row.missing_files, None))
+    waits = row.state is ProjectState.WAITING and not row.missing_files
     touched = replace(
         row,
-        state=ProjectState.PARTIAL if row.missing_files else ProjectState.CURRENT,
+        state=ProjectState.PARTIAL if row.missing_files else ProjectState.WAITING if waits else ProjectState.CURRENT,
         seen_serial=work.seen_serial,
         older_since=None,
         checked_at=int(time.time()),
         attempts=0 if row.due_at is None else row.attempts,
-        error=row.error if row.state is ProjectState.PARTIAL else lacking.reason if row.missing_files else None,
+        error=row.error
+        if waits or row.state is ProjectState.PARTIAL
+        else lacking.reason
+        if row.missing_files
+        else None,
     )
     return Outcome(Publication(CatalogUpdate(touched)), (lacking,) if row.missing_files else ())
 

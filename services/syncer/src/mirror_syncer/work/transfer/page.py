@@ -74,7 +74,8 @@ class PageTransfer:
                 serial = work.bounds.trusted(answer.page.serial)
                 doubted = serial != answer.page.serial
                 older = not work.force and work.bounds.may_be_older(serial, row.serial, wanted=work.wanted_serial)
-                answer = replace(answer, page=replace(answer.page, serial=serial))
+                if doubted:
+                    answer = replace(answer, page=replace(answer.page, serial=serial))
             if wait is None or not (older or (attempt == 0 and work.outdates(serial))):
                 return Asked(answer, older=older, doubted=doubted)
             await asyncio.sleep(wait)

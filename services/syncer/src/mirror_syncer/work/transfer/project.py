@@ -11,7 +11,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.page import File, HeldFile, Page, ProjectStatus, PublishedPage
+from mirror_syncer.model.page import File, HeldFile, Page, ProjectStatus, PublishedPage, names
 from mirror_syncer.model.project import GONE, NO_VALIDATORS, CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import published_serial
 from mirror_syncer.model.tally import Tally
@@ -145,24 +145,27 @@ class Transfer:
         damaged = condition.damaged
         if condition.altered and judged.published:
             damaged |= {judged.published.places[file.filename] for file, _ in decision.leaving}
+        # What is held or blocked leaves at once; what takes its place may come later.
+        urgent = _takes_away(decision, believed)
         landed, tally = await self._files.bring(
             decision,
             published=believed,
             priority=work.priority,
             damaged=damaged,
             disputed=work.disputed,
+            urgent=urgent,
         )
         tally.times_dropped = page.dropped_upload_times
         refusals = _refusals(decision)
         tally.failures[:0] = refusals
         failures = tuple(tally.failures)
-        if failures and not landed and not decision.hold:
+        if failures and not landed and not (decision.hold or urgent):
             # An empty page serves nobody: the last good one stays, and a new project waits for its first file.
             first = f"{failures[-1].file}: {failures[-1].reason}"
             failed = after_failure(row, UpstreamError(f"none of its files could be downloaded; {first}"))
             return replace(failed, failures=failures, tally=tally)
         offered = [landed[file.filename] for file in decision.served if file.filename in landed]
-        held = await self._hold(row, judged, offered)
+        held = await self._hold(judged, offered)
         leaving = await self._retire(work, judged, offered, noted=tally.files_needed > 0)
         missing = len(decision.keep) + len(decision.lost) - len(offered) + len(decision.refused)
         complete = not (missing or decision.lost)
@@ -176,9 +179,9 @@ class Transfer:
         state, error = standing(work, row, decision, missing=missing, first=failures)
         now = int(time.time())
         quarantined = page.status is ProjectStatus.QUARANTINED
-        # Without a stored page of upstream, ours stands for it, and what ours lacks would be forgotten.
-        unseen = row.withheld_files if judged.kept is None and decision.outdated is None else 0
-        forgets = judged.kept is None and (decision.left_out > 0 or unseen > 0)
+        keeps = unfinished or decision.lost or decision.left_out or quarantined
+        # Our page was all that was left of upstream's, and now lacks a part: it is asked for once more, in full.
+        forgets = bool(keeps) and judged.kept is None
         new = ProjectRow(
             work.name,
             state=state,
@@ -188,13 +191,10 @@ class Transfer:
             doubted=judged.doubted or (row.doubted and page.serial == row.serial),
             quarantined=quarantined,
             validators=NO_VALIDATORS if forgets else judged.validators,
-            # By its old fingerprint the next sync finds it, and asks for the whole page.
-            fingerprint=row.fingerprint
-            if work.offline and (unseen or (forgets and decision.hold))
-            else work.fingerprint,
+            fingerprint=work.fingerprint,
             file_count=len(offered),
             stored_bytes=sum(file.size or 0 for file, _ in offered),
-            withheld_files=decision.left_out + unseen,
+            withheld_files=decision.left_out,
             held_files=len(decision.hold),
             blocked_files=len(decision.blocked),
             expires_at=decision.expires_at,
@@ -202,7 +202,7 @@ class Transfer:
             lost_files=len(decision.lost),
             published=True,
             attempts=row.attempts + 1 if later else row.attempts if work.offline else 0,
-            due_at=row.next_retry_at() if later else row.due_at if work.offline else None,
+            due_at=row.next_retry_at() if later else now if forgets else row.due_at if work.offline else None,
             # Upstream was not looked at.
             checked_at=row.checked_at if work.offline else now,
             older_since=row.older_since if work.offline else None,
@@ -214,7 +214,7 @@ class Transfer:
         update = CatalogUpdate(
             new,
             read=True,
-            kept=judged.kept if unfinished or decision.lost or decision.left_out or quarantined else None,
+            kept=judged.kept if keeps else None,
             retirements=leaving,
             returned=tuple({place for _, place in offered} - before),
             quarantined=quarantined,
@@ -223,17 +223,13 @@ class Transfer:
         reported = (*failures, *warnings, *tally.broken_promises, *((legacy.failure,) if legacy.failure else ()))
         return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
-    async def _hold(
-        self, row: ProjectRow, judged: Judged, offered: Sequence[tuple[File, PackagePath]]
-    ) -> tuple[HeldFile, ...]:
+    async def _hold(self, judged: Judged, offered: Sequence[tuple[File, PackagePath]]) -> tuple[HeldFile, ...]:
         """Mark what is held and blocked, and unmark what no longer is; return it as the page names it."""
         believed = None if judged.condition.altered else judged.published
         held = await self._holding.hold(judged.decision, believed)
         await self._holding.release(believed, held, judged.page.files)
-        if row.state is ProjectState.WITHDRAWN or (
-            row.held_files + row.blocked_files and not (believed and believed.held)
-        ):
-            await self._holding.release_places(offered)
+        before = frozenset(believed.places.values()) if believed else frozenset()
+        await self._holding.release_places(one for one in offered if one[1] not in before)
         return held
 
     async def _retire(
@@ -289,6 +285,11 @@ class Transfer:
             if changed and (moved := published_serial(said, last, changed=True, bounds=work.bounds)) != ours:
                 return moved, render_page(replace(page, serial=moved), offered, held)
         return ours, pages
+
+
+def _takes_away(decision: Decision, published: PublishedPage | None) -> bool:
+    """Return whether a published file is held or blocked from now on."""
+    return published is not None and any(names(published.files, file) for file in decision.withheld)
 
 
 def _refusals(decision: Decision) -> tuple[Failure, ...]:

@@ -1,0 +1,252 @@
+"""Held and blocked files: what clients, upstream and the disk see of them, from run to run."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import fakepypi
+from mirror_contract import ProjectState, RunState
+from mirror_syncer.runs.sync.maturity import Maturity
+from syncer.site import Running, Site
+
+DAY = 86_400
+WHEEL, SDIST = "six-1.0-py3-none-any.whl", "six-1.0.tar.gz"
+
+
+class Host:
+    """A host whose time a test controls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        wall, steady = time.time, time.clock_gettime
+        self._set = self._passed = 0.0
+        monkeypatch.setattr(time, "time", lambda: wall() + self._set + self._passed)
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: steady(clock) + self._passed)
+
+    def set_clock(self, *, by: float) -> None:
+        """Set the clock, as an operator or NTP does."""
+        self._set += by
+
+    def wait(self, *, days: float = 0, seconds: float = 0) -> None:
+        """Advance the time."""
+        self._passed += days * DAY + seconds
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The host that the mirror runs on."""
+    return Host(monkeypatch)
+
+
+def ago(*, days: float = 0, seconds: float = 0) -> datetime:
+    """Return a time in the past."""
+    return datetime.now(UTC) - timedelta(days=days, seconds=seconds)
+
+
+def write(site: Site, rest: str, *, projects: str = '"six"', mirror: str = "") -> None:
+    """Write a mirror.toml with these tables after the first."""
+    site.policy.write_text(f"[mirror]\nprojects = [{projects}]\n{mirror}\n{rest}\n")
+
+
+def raw(site: Site, name: str = "six") -> dict[str, object]:
+    """Return a published JSON page as a client reads it."""
+    found: dict[str, object] = json.loads((site.web / "simple" / name / "index.v1_json").read_bytes())
+    return found
+
+
+def on_disk(site: Site, filename: str) -> list[str]:
+    """Return where a file is in the document root."""
+    return [str(path) for path in site.web.rglob(filename) if path.is_file() and ".held" not in path.parts]
+
+
+def marks(site: Site) -> set[str]:
+    """Return the names of the files that nginx answers with 403."""
+    return {path.name for path in site.web.rglob(".held/*")}
+
+
+async def mature(running: Running) -> float:
+    """Let one round of the background work for expired decisions pass; return for how long it would pause then."""
+    pauses: list[float] = []
+
+    async def stop(seconds: float) -> None:
+        pauses.append(seconds)
+        raise _RoundEndedError
+
+    work = Maturity(running.mirror.engine.context, clock=time.time, sleep=stop)
+    with pytest.raises(_RoundEndedError):
+        await work.run()
+    return pauses[0]
+
+
+class _RoundEndedError(BaseException):
+    pass
+
+
+async def test_young_file_waits_and_everybody_is_told(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project whose files are all too young has an empty page that says what waits, and until when."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=3))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        run = await running.sync()
+        row = running.row("six")
+    page = raw(site)
+
+    assert (run.state, run.failures, run.counts.files_fetched) == (RunState.SUCCEEDED, [], 0)
+    assert (row.state, row.published, row.held_files) == (ProjectState.WAITING, True, 2)
+    assert "all its files wait" in (row.error or "")
+    assert page["files"] == []
+    assert {one["filename"] for one in page["_held"]} == {WHEEL, SDIST}  # type: ignore[attr-defined]
+    assert "1.0" not in page["versions"]  # type: ignore[operator]
+    assert WHEEL in (site.web / "simple/six/index.html").read_text()
+    assert "six" in (site.web / "simple/index.v1_json").read_text()
+    assert pypi.log.to(WHEEL) == pypi.log.to(SDIST) == []
+    assert marks(site) == {WHEEL, SDIST}
+
+
+async def test_waiting_project_still_waits_after_a_sync_without_news(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that waits is still said to wait after a sync in which upstream's page did not change."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=3))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        before = running.row("six")
+        await running.sync()
+        after = running.row("six")
+
+    assert (after.state, after.error) == (before.state, before.error) == (ProjectState.WAITING, before.error)
+
+
+async def test_file_matures_without_a_request_for_its_page(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """A file whose time has come is published within a minute; upstream is asked for the file alone."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        early = await mature(running)
+        before = site.filenames("six")
+        pypi.log.forget()
+        host.wait(days=0.51)
+        await mature(running)
+        row = running.row("six")
+        asked = sorted(path.rpartition("/")[2] for path in pypi.log.paths())
+
+    assert before == set()
+    assert early <= 20
+    assert site.filenames("six") == {WHEEL, SDIST}
+    assert asked == sorted([WHEEL, SDIST])
+    assert (row.state, row.held_files, row.expires_at) == (ProjectState.CURRENT, 0, None)
+    assert marks(site) == set()
+    site.assert_whole()
+
+
+async def test_file_matures_while_upstream_is_down(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """A file that is on the disk is published when its time comes, though upstream is down."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=3))
+    write(site, "")
+    async with site.running() as running:
+        await running.sync()
+        write(site, '[age]\nmin = "7d"')
+        await running.sync()
+        hidden = site.filenames("six"), on_disk(site, WHEEL), marks(site)
+        pypi.faults.everywhere().status(503)
+        pypi.log.forget()
+        host.wait(days=4.1)
+        await mature(running)
+
+    assert hidden == (set(), [], {WHEEL, SDIST})
+    assert site.filenames("six") == {WHEEL, SDIST}
+    assert len(pypi.log) == 0
+    assert marks(site) == set()
+    site.assert_whole()
+
+
+async def test_lowered_age_shows_what_a_raised_one_hid(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Raising the age hides young files in the run that reads it; lowering it shows them without a download."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=3))
+    write(site, '[age]\nmin = "1d"')
+    async with site.running() as running:
+        await running.sync()
+        shown = site.filenames("six")
+        write(site, '[age]\nmin = "7d"')
+        run = await running.sync()
+        hidden = site.filenames("six"), on_disk(site, WHEEL), on_disk(site, SDIST)
+        pypi.log.forget()
+        write(site, '[age]\nmin = "1d"')
+        await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert shown == site.filenames("six") == {WHEEL, SDIST}
+    assert hidden == (set(), [], [])
+    assert pypi.log.to(WHEEL) == pypi.log.to(SDIST) == []
+    assert marks(site) == set()
+    site.assert_whole()
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "version": lambda _: '[block]\nprojects = [{name = "six==1.0", because = "malware"}]',
+    "hash": lambda sha256: f'[block]\nhashes = ["sha256:{sha256}"]',
+}
+
+
+@pytest.mark.parametrize("by", BLOCKS)
+@pytest.mark.parametrize("upstream", ["well", "down", "older"])
+async def test_published_file_that_is_blocked_leaves_in_the_same_run(
+    site: Site, pypi: fakepypi.FakePyPI, by: str, upstream: str
+) -> None:
+    """
+    A published file leaves in the run that reads its block, whatever grace, guard and upstream say.
+
+    Once unblocked, it comes back from the disk.
+    """
+    project = pypi.index.project("six")
+    project.upload("1.0", sdist=False)
+    project.upload("0.9", sdist=False)
+    write(site, '[removal]\ngrace = "24h"\nguard = "0%"')
+    async with site.running() as running:
+        await running.sync()
+        sha256 = site.published("six").files[WHEEL].sha256
+        if upstream == "down":
+            pypi.faults.everywhere().status(503)
+        elif upstream == "older":
+            pypi.faults.on_page("six").stale()
+        write(site, BLOCKS[by](sha256) + '\n[removal]\ngrace = "24h"\nguard = "0%"')
+        await running.sync()
+        left = site.filenames("six"), on_disk(site, WHEEL), marks(site)
+        pypi.faults.clear()
+        pypi.log.forget()
+        write(site, '[removal]\ngrace = "24h"\nguard = "0%"')
+        await running.sync()
+
+    assert left == ({"six-0.9-py3-none-any.whl"}, [], {WHEEL})
+    assert site.filenames("six") == {WHEEL, "six-0.9-py3-none-any.whl"}
+    assert pypi.log.to(WHEEL) == []
+    assert marks(site) == set()
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("fault", ["file", "down", "claims more than the disk has"])
+async def test_blocked_file_leaves_though_what_replaces_it_cannot_be_had(
+    site: Site, pypi: fakepypi.FakePyPI, fault: str
+) -> None:
+    """A blocked release leaves at once, even if no file of the release that takes its place can be downloaded."""
+    project = pypi.index.project("six")
+    project.upload("0.9", sdist=False)
+    project.upload("1.0", sdist=False)
+    write(site, "", mirror="latest = 1")
+    async with site.running() as running:
+        await running.sync()
+        if fault == "down":
+            pypi.faults.everywhere().status(503)
+        elif fault == "file":
+            pypi.faults.on_file("six-0.9-py3-none-any.whl").status(404)
+        else:
+            pypi.faults.on_page("six").edit(lambda page: [one.update(size=10**15) for one in page["files"]])
+            await running.sync(force=True)
+        write(site, BLOCKS["version"](""), mirror="latest = 1")
+        await running.sync()
+
+    assert site.filenames("six") == set()
+    assert on_disk(site, WHEEL) == []
+    assert marks(site) == {WHEEL}
