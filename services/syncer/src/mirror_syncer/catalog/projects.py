@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import AMISS, DAMAGED, WITHHELD, kept_page, project, project_total
+from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, WITHHELD, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
-from mirror_syncer.model.project import KeptPage, ProjectRow
+from mirror_syncer.model.project import EMPTIED, KeptPage, ProjectRow
 from mirror_syncer.model.serials import newest_plausible
 from mirror_syncer.model.validators import Validators
 
@@ -36,6 +36,15 @@ class Totals:
     stored_bytes: int
     installable: int
     """Projects with at least one published file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """What ``mirror.toml`` selects no file of, and the deletion guard keeps."""
+
+    projects: int
+    files: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,17 @@ class Projects:
         with self._engine.connect() as connection:
             held, blocked, projects = connection.execute(query).one()
         return int(held), int(blocked), projects
+
+    def emptied(self) -> Emptied:
+        """Return of how many projects the policy selects nothing, while the deletion guard keeps them published."""
+        query = sa.select(
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(project.c.lost_files), 0),
+            sa.func.coalesce(sa.func.sum(project.c.stored_bytes), 0),
+        ).where(SHRINKING, project.c.error == EMPTIED)
+        with self._engine.connect() as connection:
+            projects, files, size = connection.execute(query).one()
+        return Emptied(projects, int(files), int(size))
 
     def page(
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
