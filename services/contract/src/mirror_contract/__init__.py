@@ -5,7 +5,15 @@ No I/O and no settings: both services, the command lines and the tests may impor
 """
 
 from mirror_contract.names import ProjectName, parse_project_name
-from mirror_contract.policy import PolicyCandidate, PolicyCheck, PolicyProblem, PolicyState
+from mirror_contract.policy import (
+    FileChanges,
+    FilePreview,
+    PolicyCandidate,
+    PolicyCheck,
+    PolicyProblem,
+    PolicyState,
+    ProjectChanges,
+)
 from mirror_contract.project import Choice, Project, ProjectFile, ProjectState
 from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
 from mirror_contract.status import Disk, PendingRemoval, Schedule, Status
@@ -15,12 +23,15 @@ __all__ = [
     "Counts",
     "Disk",
     "Failure",
+    "FileChanges",
+    "FilePreview",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
     "PolicyProblem",
     "PolicyState",
     "Project",
+    "ProjectChanges",
     "ProjectFile",
     "ProjectName",
     "ProjectState",

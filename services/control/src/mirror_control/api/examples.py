@@ -13,10 +13,13 @@ from pydantic import BaseModel
 from mirror_contract import (
     Counts,
     Disk,
+    FileChanges,
+    FilePreview,
     PendingRemoval,
     PolicyCheck,
     PolicyState,
     Project,
+    ProjectChanges,
     ProjectFile,
     ProjectState,
     Run,
@@ -122,6 +125,16 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
         withheld=0,
         arriving_names=["django", "sqlparse"],
         leaving_names=["six"],
+        files=FilePreview(
+            projects=3,
+            judged=3,
+            total=FileChanges(arriving=2, leaving=41, fetched_bytes=12_000_000, freed_bytes=1_204_000_000),
+            largest=[
+                ProjectChanges(project="numpy", leaving=40, freed_bytes=1_200_000_000),
+                ProjectChanges(project="idna", arriving=2, fetched_bytes=12_000_000),
+                ProjectChanges(project="six", leaving=1, freed_bytes=4_000_000),
+            ],
+        ),
     ),
     "Readiness": Readiness(
         checks=[

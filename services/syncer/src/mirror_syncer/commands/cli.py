@@ -143,7 +143,7 @@ def check(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a policy file: list each mistake with its line, and count the projects that would change."""
+    """Check a policy file: list each mistake with its line, and count the projects and files that would change."""
     from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
 
     settings = _settings()

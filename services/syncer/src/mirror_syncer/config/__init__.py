@@ -14,6 +14,7 @@ the private API's address and ``environment`` for misspelt and foreign variables
 from mirror_syncer.config.age import Age, Exemption, format_duration, format_moment
 from mirror_syncer.config.block import Block
 from mirror_syncer.config.contradictions import settle_contradictions
+from mirror_syncer.config.fingerprints import Fingerprints
 from mirror_syncer.config.judgement import Condition, decide, decide_removal
 from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
@@ -26,6 +27,7 @@ __all__ = [
     "Block",
     "Condition",
     "Exemption",
+    "Fingerprints",
     "Policy",
     "PolicyError",
     "PolicySource",

@@ -9,7 +9,7 @@ import structlog
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Fact
-from mirror_syncer.config import Policy, fingerprint, is_this_format
+from mirror_syncer.config import Fingerprints, Policy, is_this_format
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
@@ -79,17 +79,12 @@ class PolicyChange:
 
     def _due(self, policy: Policy, *, changed: bool) -> Iterator[NormalizedName]:
         """Yield the published projects to judge; a page of an older format is left to its refresh."""
-        legacy_json = policy.serve.legacy_json
-        usual = fingerprint(policy.usual, legacy_json=legacy_json)
-        special = policy.special
+        current = Fingerprints(policy)
         expired = {due.name for page in self._catalog.due.expired(now=int(time.time())) for due in page}
         if not changed:
             yield from expired
             return
         for name, by in self._catalog.projects.fingerprints():
-            project = policy.project(name) if name in special or not policy.everything else policy.usual
-            if project is None or not is_this_format(by):
-                continue
-            current = fingerprint(project, legacy_json=legacy_json) if name in special else usual
-            if by != current or name in expired:
+            wanted = current.of(name) if is_this_format(by) else None
+            if wanted is not None and (by != wanted or name in expired):
                 yield name
