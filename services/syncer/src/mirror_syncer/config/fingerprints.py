@@ -16,12 +16,13 @@ class Fingerprints:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._special = policy.special
+        self._admits_all = policy.everything and policy.admits_all
         self._usual = fingerprint(policy.usual, legacy_json=policy.serve.legacy_json)
 
     def of(self, name: NormalizedName) -> str | None:
         """Return the fingerprint of a project, or None if it is not wanted."""
         policy = self._policy
         if policy.everything and name not in self._special:
-            return self._usual if policy.admits(name) else None
+            return self._usual if self._admits_all or policy.admits(name) else None
         project = policy.project(name) if name in self._special else None
         return None if project is None else fingerprint(project, legacy_json=policy.serve.legacy_json)
