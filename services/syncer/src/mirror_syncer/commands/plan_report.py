@@ -23,7 +23,7 @@ from mirror_syncer.config import Policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError, VolumeMissingError
 from mirror_syncer.model.decision import FileDecision
-from mirror_syncer.model.project import UNSELECTED, ProjectRow
+from mirror_syncer.model.project import BLOCKED, UNSELECTED, ProjectRow
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
 from mirror_syncer.volume import View
@@ -157,7 +157,7 @@ async def make_report(
     else:
         refreshed = [ProjectEstimate(step.name, "refresh", step.reason) for step in plan.refresh]
     return Report(
-        (*refreshed, *_list_others(plan, rows)),
+        (*refreshed, *_list_others(plan, rows, policy)),
         _read_disk(view),
         settings.disk_reserve,
         not_estimated,
@@ -165,16 +165,20 @@ async def make_report(
     )
 
 
-def _list_others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate]:
+def _list_others(plan: Plan, rows: dict[Any, ProjectRow], policy: Policy) -> Iterator[ProjectEstimate]:
+    def blocked(name: NormalizedName) -> str | None:
+        reason = policy.blocked_names.reason(name)
+        return None if reason is None else f"{BLOCKED}: {reason}"
+
     for name in plan.withdraw:
         row = rows[name]
         sums = Sums(leaving_files=row.file_count, leaving_bytes=row.stored_bytes)
-        yield ProjectEstimate(name, "withdraw", UNSELECTED, sums)
+        yield ProjectEstimate(name, "withdraw", blocked(name) or UNSELECTED, sums)
     for name in plan.withheld:
         sums = Sums(have_files=rows[name].file_count)
         yield ProjectEstimate(name, "withheld", f"{UNSELECTED}; the deletion guard keeps it", sums)
     for name in plan.unselected:
-        yield ProjectEstimate(name, "none", "not selected in mirror.toml")
+        yield ProjectEstimate(name, "none", blocked(name) or "not selected in mirror.toml")
 
 
 def _project_document(project: ProjectEstimate) -> dict[str, Any]:
@@ -192,10 +196,18 @@ def _project_document(project: ProjectEstimate) -> dict[str, Any]:
                 "size": file.size,
                 "reason": file.reason,
             }
-            | ({} if file.until is None else {"until": datetime.fromtimestamp(file.until, UTC).isoformat()})
+            | _until(file)
             for file in project.files
         ]
     return entry
+
+
+def _until(file: FileDecision) -> dict[str, str]:
+    """Return when a file is published, if that is before the year 10000."""
+    try:
+        return {} if file.until is None else {"until": datetime.fromtimestamp(file.until, UTC).isoformat()}
+    except (ValueError, OverflowError):
+        return {}
 
 
 def _file_table(project: ProjectEstimate) -> Table:

@@ -235,7 +235,10 @@ class StatusReader:
 
 
 def _time(seconds: int | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError):  # after the year 9999, as when a file that claims so is held
+        return None
 
 
 def _moment(fact: str | None) -> datetime | None:
