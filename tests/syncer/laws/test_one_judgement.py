@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,15 +22,14 @@ from mirror_syncer.commands.plan_report import Report
 from mirror_syncer.config import Condition, ProjectPolicy, Selection, VersionRule, decide
 from mirror_syncer.config.screening import screen
 from mirror_syncer.model.decision import Decision
-from mirror_syncer.model.names import Filename, PackagePath, Sha256
+from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, Refusal
+from syncer.judged import FOO, NOW, aged_files, contents, place, publish, wishes
 from syncer.planning import planned
 from syncer.site import Site
 
 pytestmark = pytest.mark.proves("reliability/removal")
 law = settings(max_examples=300)
-FOO = NormalizedName("foo")
-NOW = 1_000_000
 VERSIONS = ("1.0", "1.1", "2.0rc1", "2.0", "nothing")
 
 
@@ -42,26 +41,14 @@ def file(version: str, content: int, day: int, *, yanked: bool = False) -> File:
     return File(filename=filename, url="", sha256=sha256, size=content, upload_time=uploaded, yanked=yanked)
 
 
-def place(filename: str) -> PackagePath:
-    """Return the path of a file of these tests."""
-    return PackagePath(f"packages/00/{filename}")
-
-
-def publish(page: Page) -> PublishedPage:
-    """Return a page as if it were published."""
-    return PublishedPage(
-        page, {one.filename: one for one in page.files}, {f.filename: place(f.filename) for f in page.files}
-    )
-
-
 files = st.builds(file, st.sampled_from(VERSIONS), st.integers(1, 2), st.integers(1, 9), yanked=st.booleans())
-several = st.lists(files, max_size=5, unique_by=lambda one: one.filename).map(tuple)
+several = st.lists(files | aged_files, max_size=5, unique_by=lambda one: one.filename).map(tuple)
 statuses = st.sampled_from(
     [ProjectStatus.ACTIVE, ProjectStatus.ACTIVE, ProjectStatus.ACTIVE, ProjectStatus.QUARANTINED]
 )
 refusals = st.lists(st.just(Refusal("foo-9.tar.gz", "no hash")), max_size=1).map(tuple)
 pages = st.builds(Page, st.just(FOO), several, refused=refusals, status=statuses, serial=st.integers(1, 3))
-published_pages = st.none() | st.builds(Page, st.just(FOO), several).map(publish)
+published_pages = st.none() | several.map(publish)
 lines = st.sampled_from(["", "<2", ">=1.1", "==1.*", "==99"]).map(SpecifierSet)
 selections = st.builds(
     Selection,
@@ -69,6 +56,7 @@ selections = st.builds(
     rules=st.lists(st.builds(VersionRule, lines, st.none() | st.integers(1, 2)), min_size=1, max_size=2).map(tuple),
     named=st.booleans(),
 )
+policies = selections.map(ProjectPolicy) | wishes.map(lambda wish: wish.policy)
 conditions = st.builds(
     Condition,
     altered=st.booleans(),
@@ -77,11 +65,6 @@ conditions = st.builds(
     older_since=st.none() | st.sampled_from([NOW - 90_000, NOW - 10]),
     allow_loss=st.booleans(),
 )
-
-
-def contents(found: Iterable[File]) -> set[tuple[str, str]]:
-    """Return files by name and digest."""
-    return {(one.filename, one.sha256) for one in found}
 
 
 def is_ours(one: File, published: PublishedPage | None) -> bool:
@@ -97,12 +80,12 @@ def by_choice(decision: Decision) -> dict[Choice, set[tuple[str, str]]]:
 
 
 @law
-@given(pages, published_pages, selections, conditions)
+@given(pages, published_pages, policies, conditions)
 def test_every_file_has_one_decision_and_a_reason(
-    page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, condition: Condition
 ) -> None:
     """Each content that upstream's page or ours names is decided about once, with a reason."""
-    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
+    decision = decide(page, published, policy, condition=condition, now=NOW)
     decided = [one for one in decision.files if one.file]
     ours = published.page.files if published else ()
     counted = Counter((one.filename, one.file and one.file.sha256) for one in decided)
@@ -116,12 +99,12 @@ def test_every_file_has_one_decision_and_a_reason(
 
 
 @law
-@given(pages, published_pages, selections, conditions)
+@given(pages, published_pages, policies, conditions)
 def test_decisions_agree_with_what_is_published(
-    page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, condition: Condition
 ) -> None:
     """Only published files are lost or removed, only unpublished ones dropped, and only kept ones downloaded."""
-    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
+    decision = decide(page, published, policy, condition=condition, now=NOW)
     found, ours = by_choice(decision), contents(published.page.files if published else ())
 
     assert found[Choice.LOST] | found[Choice.LEAVING] <= ours
@@ -136,35 +119,32 @@ def test_decisions_agree_with_what_is_published(
 
 
 @law
-@given(pages, published_pages, selections, conditions)
+@given(pages, published_pages, policies, conditions)
 def test_file_that_upstream_removed_waits_for_the_guard(
-    page: Page, published: PublishedPage | None, selection: Selection, condition: Condition
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, condition: Condition
 ) -> None:
     """A file that only upstream removed stays until the guard allows its removal, unless it is damaged."""
     if page.status is ProjectStatus.QUARANTINED or condition.allow_loss or condition.altered or published is None:
         return
-    decision = decide(page, published, ProjectPolicy(selection), condition=condition, now=NOW)
-    left_out = {
-        one.filename
-        for one, _ in screen(FOO, decision.page.files, ProjectPolicy(selection), published={}, now=NOW).left_out
-    }
+    decision = decide(page, published, policy, condition=condition, now=NOW)
+    left_out = {one.filename for one, _ in screen(FOO, decision.page.files, policy, published={}, now=NOW).left_out}
     for one, _ in decision.leaving:
         assert one.filename in left_out or place(one.filename) in condition.damaged
 
 
 @law
-@given(pages, published_pages, selections)
+@given(pages, published_pages, policies)
 def test_applied_decision_leaves_nothing_to_do(
-    page: Page, published: PublishedPage | None, selection: Selection
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy
 ) -> None:
     """After a decision is applied, the next decision is the same, with nothing to download or remove."""
-    first = decide(page, published, ProjectPolicy(selection), now=NOW)
+    first = decide(page, published, policy, now=NOW)
     served = {one.filename for one in first.served}
     # If the policy drops our file, whose yank may differ, upstream's other content of that name is judged a sync later.
     if first.problem is not None or any(one.filename not in served for one, _ in first.drop if is_ours(one, published)):
         return
-    after = publish(Page(FOO, first.served))
-    again = decide(page, after, ProjectPolicy(selection), now=NOW)
+    after = publish(first.served)
+    again = decide(page, after, policy, now=NOW)
 
     assert contents(again.served) == contents(first.served)
     assert (again.missing, again.leaving) == ((), ())
@@ -221,7 +201,7 @@ SUFFIXES = ("", "", "<2", ">=1.1", "==99", "<0.1")
 
 
 @st.composite
-def policies(draw: st.DrawFn) -> tuple[str, ...]:
+def line_sets(draw: st.DrawFn) -> tuple[str, ...]:
     """Draw lines of mirror.toml."""
     names = draw(st.sets(st.sampled_from(NAMES), min_size=1))
     return tuple(f"{name}{draw(st.sampled_from(SUFFIXES))}" for name in sorted(names))
@@ -237,8 +217,8 @@ def rules(draw: st.DrawFn) -> tuple[str, ...]:
 changes = st.builds(Change, st.sampled_from(KINDS), st.sampled_from(NAMES), st.integers(0, 5))
 scenes = st.builds(
     Scenario,
-    before=policies(),
-    after=policies(),
+    before=line_sets(),
+    after=line_sets(),
     latest=st.none() | st.just(1),
     everything=st.booleans(),
     named=st.booleans(),

@@ -250,3 +250,72 @@ async def test_blocked_file_leaves_though_what_replaces_it_cannot_be_had(
     assert site.filenames("six") == set()
     assert on_disk(site, WHEEL) == []
     assert marks(site) == {WHEEL}
+
+
+async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that is blocked loses page, place in the list and files at once; upstream never hears its name again."""
+    pypi.index.project("six").upload("1.0")
+    pypi.index.project("idna").upload("1.0")
+    rest = '[removal]\ngrace = "24h"\nguard = "0%"'
+    write(site, rest, projects='"six", "idna"')
+    async with site.running() as running:
+        await running.sync()
+        write(site, f'[block]\nprojects = [{{name = "s?x", because = "malware"}}]\n{rest}', projects='"six", "idna"')
+        pypi.log.forget()
+        run = await running.sync()
+        left = site.pages(), on_disk(site, WHEEL), marks(site)
+        named = [path for path in pypi.log.paths() if "six" in path]
+        row = running.row("six")
+        write(site, rest, projects='"six", "idna"')
+        pypi.log.forget()
+        await running.sync()
+
+    assert run.state is RunState.SUCCEEDED
+    assert left == (["idna"], [], {WHEEL, SDIST})
+    assert named == []
+    assert (row.state, row.error) == (ProjectState.WITHDRAWN, "blocked in mirror.toml: malware")
+    assert site.filenames("six") == {WHEEL, SDIST}
+    assert pypi.log.to(WHEEL) == []
+    assert marks(site) == set()
+    site.assert_whole()
+
+
+@pytest.mark.parametrize("by", [*BLOCKS, "name"])
+async def test_file_in_its_grace_period_is_blocked_too(site: Site, pypi: fakepypi.FakePyPI, by: str) -> None:
+    """A file that left its page, and that people could still download, cannot be downloaded once it is blocked."""
+    project = pypi.index.project("six")
+    project.upload("1.0")
+    project.upload("2.0")
+    rest = '[removal]\ngrace = "24h"\nguard = "100%"'
+    write(site, rest)
+    async with site.running() as running:
+        await running.sync()
+        sha256 = site.published("six").files[WHEEL].sha256
+        if by == "name":
+            project.delete()
+        else:
+            project.delete_release("1.0")
+        await running.sync()
+        before = len(on_disk(site, WHEEL))
+        blocks = {**BLOCKS, "name": lambda _: '[block]\nprojects = ["six"]'}
+        write(site, f"{blocks[by](sha256)}\n{rest}", projects='"six", "idna"')
+        await running.sync()
+
+    assert before == 1
+    assert on_disk(site, WHEEL) == []
+    assert WHEEL in marks(site)
+
+
+async def test_sync_of_one_project_applies_blocks_of_others(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run that names projects reads the policy as well, so what it blocks leaves in that run."""
+    for name in ("six", "idna", "toml"):
+        pypi.index.project(name).upload("1.0")
+    write(site, "", projects='"six", "idna", "toml"')
+    async with site.running() as running:
+        await running.sync()
+        write(site, '[block]\nprojects = ["six==1.0", "idna"]', projects='"six", "idna", "toml"')
+        await running.sync("toml")
+
+    assert site.pages() == ["six", "toml"]
+    assert site.filenames("six") == set()
+    assert marks(site) == {WHEEL, SDIST, "idna-1.0-py3-none-any.whl", "idna-1.0.tar.gz"}

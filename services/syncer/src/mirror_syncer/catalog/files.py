@@ -167,6 +167,18 @@ class Files:
         with self._engine.connect() as connection:
             return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
 
+    def waiting(self) -> Iterator[Retirement]:
+        """Yield the files that wait for the end of their grace period: they can still be downloaded."""
+        after = ""
+        query = sa.select(retired).where(retired.c.due_at.is_not(None)).order_by(retired.c.place).limit(_BATCH_ROWS)
+        while True:
+            with self._engine.connect() as connection:
+                rows = list(connection.execute(query.where(retired.c.place > after)))
+            if not rows:
+                return
+            yield from (Retirement(**row._mapping) for row in rows)  # noqa: SLF001 - documented
+            after = rows[-1].place
+
     def record_removal(
         self,
         project: NormalizedName,

@@ -189,13 +189,14 @@ def compatibility(machines: Machines) -> Compatibility:
     return Compatibility(machines)
 
 
-def are_newest(releases: Iterable[int], count: int) -> Iterator[bool]:
+def are_newest(releases: Iterable[int], count: int, *, everyone: int = -1) -> Iterator[bool]:
     """
     Yield for each release whether it is among the newest ones of any client.
 
     Args:
         releases: the clients that each of them fits; the newest first.
         count: how many of them are wanted of each client.
+        everyone: all clients; after the last release that one of them wants, nothing is yielded.
     """
     # A counter for each client, by binary digits: each begins at so much less than the power of two that it overflows
     # when it is full.
@@ -208,6 +209,8 @@ def are_newest(releases: Iterable[int], count: int) -> Iterator[bool]:
         for digit in range(digits):
             planes[digit], carry = planes[digit] ^ carry, planes[digit] & carry
         full |= carry
+        if full == everyone:
+            return
 
 
 def _index(sets: Iterable[Iterable[T]]) -> dict[T, int]:

@@ -4,7 +4,7 @@ The judgement of a project's files: the only place that says what happens to eac
 It is pure: a sync applies it, ``plan`` prints it, and the API shows it, so none of them can disagree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mirror_syncer.config.contradictions import settle_contradictions
@@ -105,8 +105,8 @@ def _decide(
         others = (file for file in page.files if file.filename not in lost)
         page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
     screening = screen(page.name, page.files, policy, published=before, now=now)
-    if (problem := _problem(page, screening, policy)) is not None:
-        return replace(_leave_alone(replace(page, files=upstreams), published, problem), refused=page.refused)
+    if (problem := _problem(page, screening, policy, before)) is not None:
+        return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
     wanted = screening.wanted
     served: dict[str, str] = {file.filename: file.sha256 for file in wanted}
     withheld: dict[str, str] = {file.filename: file.sha256 for file in screening.withheld}
@@ -142,9 +142,13 @@ def _decide(
     )
 
 
-def _problem(page: Page, screening: Screening, policy: ProjectPolicy) -> str | None:
+def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Mapping[str, File]) -> str | None:
     """Return why a page is not taken: an empty one serves nobody, unless its files wait or are blocked."""
-    if screening.wanted or screening.held or screening.blocked:
+    if screening.wanted or screening.blocked:
+        return None
+    # A wrong line does not empty a page because something new waits, too.
+    left_out = any(names(before, file) for file, _ in screening.left_out)
+    if screening.held and not (left_out and not any(names(before, hold.file) for hold in screening.held)):
         return None
     if page.files and policy.selection.named:
         which = f"{policy.selection.line!r} selects none of its {len(page.files)} files"
@@ -152,6 +156,27 @@ def _problem(page: Page, screening: Screening, policy: ProjectPolicy) -> str | N
     if page.refused:
         return f"none of its files can be had; {page.refused[-1].filename}: {page.refused[-1].reason}"
     return None
+
+
+def _decide_problem(
+    page: Page, published: PublishedPage | None, policy: ProjectPolicy, problem: str, *, now: int
+) -> Decision:
+    """Return the decision about a page that is not taken: ours stays, without what is held or blocked of it."""
+    before: dict[str, File] = published.files if published else {}
+    screening = screen(page.name, tuple(before.values()), policy, published=before, now=now)
+    left = replace(_leave_alone(page, published, problem), refused=page.refused, expires_at=screening.expires_at)
+    withheld = {file.filename for file in screening.withheld}
+    if not withheld:
+        return left
+    return replace(
+        left,
+        keep=tuple(file for file in left.keep if file.filename not in withheld),
+        hold=screening.held,
+        blocked=screening.blocked,
+        left_out=len(page.files),
+        warnings=(problem,),
+        problem=None,
+    )
 
 
 def _leave_alone(page: Page, published: PublishedPage | None, problem: str) -> Decision:

@@ -13,7 +13,7 @@ from mirror_syncer.config.compatibility import are_newest
 from mirror_syncer.config.release import Release
 
 
-def newest(releases: Sequence[Release], count: int) -> list[Release]:
+def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Release]:
     """
     Return the newest releases of which each client can install so many.
 
@@ -21,15 +21,17 @@ def newest(releases: Sequence[Release], count: int) -> list[Release]:
 
     Args:
         releases: the newest first, each with a version.
+        everyone: all clients; once each has found enough, older releases are not looked at.
     """
     groups = list(_by_public_version(releases))
     # If all is yanked, it counts; what nobody installs is still what the project has.
     for clients in (attrgetter("clients"), attrgetter("yanked_clients")):
-        masks = [reduce(or_, map(clients, group)) for group in groups]
-        chosen = [group for group, wanted in zip(groups, are_newest(masks, count), strict=True) if wanted]
+        masks = (reduce(or_, map(clients, group)) for group in groups)
+        are_wanted = are_newest(masks, count, everyone=everyone)
+        chosen = [group for group, wanted in zip(groups, are_wanted, strict=False) if wanted]
         if chosen:
             return list(chain.from_iterable(chosen))
-    return list(releases[:count])
+    return [release for release in releases if release.candidates][:count]
 
 
 def _by_public_version(releases: Sequence[Release]) -> Iterator[list[Release]]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from packaging.utils import NormalizedName
 
 _GLOB = re.compile(r"[A-Za-z0-9._*?\[\]!-]+")
+_SEPARATORS = re.compile(r"(\[!?\]?[^]]*\])|[._-]+")  # not those between brackets
 _MAX_LENGTH = 200
 
 
@@ -42,7 +43,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     if not _GLOB.fullmatch(pattern):
         raise ValueError('is no name, no glob such as "acme-*", and no regular expression such as "/^acme-.*/"')
     # PEP 503, also around the wildcards: "Acme_*" is written for acme-.
-    normalized = re.sub(r"[._-]+", "-", pattern.lower()) if "[" not in pattern else pattern.lower()
+    normalized = _SEPARATORS.sub(lambda found: found[1] or "-", pattern.lower())
     return re.compile(rf"\A{fnmatch.translate(normalized)}")
 
 
@@ -50,15 +51,18 @@ def _compile_regex(pattern: str) -> re.Pattern[str]:
     if len(pattern) < 3 or not pattern.endswith("/"):  # noqa: PLR2004 - two slashes and something between
         raise ValueError("a regular expression stands between two slashes")
     try:
-        return re.compile(pattern[1:-1])
-    except re.error as error:
+        return re.compile(pattern[1:-1], re.IGNORECASE)  # normalized names are in lower case
+    except (re.error, OverflowError) as error:
         raise ValueError(f"is no regular expression: {error}") from None
 
 
 @lru_cache(maxsize=64)
 def _together(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """Return one expression for all globs, since 886,000 names are matched in a row: 0.4 µs, not 0.3 µs a glob."""
-    # Two regular expressions in one would share their groups and flags.
-    globs = [compile_pattern(pattern).pattern for pattern in patterns if not pattern.startswith("/")]
-    together = [re.compile("|".join(f"(?:{glob})" for glob in globs))] if globs else []
-    return (*together, *(compile_pattern(pattern) for pattern in patterns if pattern.startswith("/")))
+    """
+    Return one expression for all globs, since 886,000 names are matched in a row: 0.4 µs instead of 0.3 µs a pattern.
+
+    Regular expressions stay apart: their groups and flags hold for the whole of an expression.
+    """
+    globs = [f"(?:{compile_pattern(pattern).pattern})" for pattern in patterns if not pattern.startswith("/")]
+    regexes = (compile_pattern(pattern) for pattern in patterns if pattern.startswith("/"))
+    return (*([re.compile("|".join(globs))] if globs else ()), *regexes)

@@ -116,7 +116,8 @@ class Policy:
     @property
     def admission(self) -> str:
         """What changes when ``admits`` does."""
-        return stable_text((self.everything, self.include, self.exclude, self.blocked_names, sorted(self.projects)))
+        named = sorted({*self.projects, *self.pins})
+        return stable_text((self.everything, self.include, self.exclude, self.blocked_names, named))
 
     @property
     def admits_all(self) -> bool:
@@ -125,7 +126,8 @@ class Policy:
 
     def admits(self, name: NormalizedName) -> bool:
         """Return whether a name of upstream's list is wanted, with everything."""
-        return self.blocked_names.reason(name) is None and (name in self.projects or self._admits(name))
+        named = name in self.projects or name in self.pins
+        return self.blocked_names.reason(name) is None and (named or self._admits(name))
 
     def project(self, name: NormalizedName) -> ProjectPolicy | None:
         """Return what is wanted of a project, or None if it is not selected or is blocked whole."""

@@ -1,7 +1,6 @@
 """A release as the policy judges it: its files that are still wanted, and the machines that can install it."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -12,12 +11,8 @@ from mirror_syncer.model.page import File
 _CLIENTS = {Installers.ALL: 0b11, Installers.PIP: 0b01, Installers.NONE: 0}
 
 
-class Candidate(NamedTuple):
-    """A file that no rule has left out so far."""
-
-    file: File
-    installers: Installers
-    """The installers that take a file of this name."""
+Candidate = tuple[File, Installers]
+"""A file that no rule has left out so far, and the installers that take a file of its name."""
 
 
 class Release:
@@ -27,23 +22,42 @@ class Release:
     Attributes:
         version: None for files whose names give none.
         candidates: the files that no rule has left out so far.
-        clients: pip and uv on each machine that can install it, as the bits of ``Compatibility``.
-        yanked_clients: the same, if only its yanked files counted (PEP 592: installers ignore them).
+        fit: notes what the candidates fit, and leaves out the others; it is called when somebody asks for the clients,
+            since of most releases nobody does.
     """
 
-    __slots__ = ("candidates", "clients", "version", "yanked_clients")
+    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "version")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
         self.candidates: list[Candidate] = []
-        self.clients = self.yanked_clients = 0
+        self.fit: Callable[[Release], None] | None = None
+        self._clients = self._yanked_clients = 0
+
+    @property
+    def clients(self) -> int:
+        """Pip and uv on each machine that can install it, as the bits of ``Compatibility``."""
+        self.ensure_fit()
+        return self._clients
+
+    @property
+    def yanked_clients(self) -> int:
+        """The same, if only its yanked files counted (PEP 592: installers ignore them)."""
+        self.ensure_fit()
+        return self._yanked_clients
+
+    def ensure_fit(self) -> None:
+        """Leave out the files that fit no machine, unless that is done."""
+        if self.fit is not None:
+            fit, self.fit = self.fit, None
+            fit(self)
 
     def note(self, file: File, clients: int) -> None:
         """Note that clients can install a file of it."""
         if file.yanked:
-            self.yanked_clients |= clients
+            self._yanked_clients |= clients
         else:
-            self.clients |= clients
+            self._clients |= clients
 
     def note_installers(self) -> None:
         """Note which installers take a file of it, on whatever machine: a bit for pip, and one for uv."""
@@ -59,10 +73,13 @@ class Release:
 def read_releases(name: NormalizedName, files: Iterable[File]) -> list[Release]:
     """Return the releases of a project, in the order of their first files."""
     releases: dict[Version | None, Release] = {}
+    release = None
     for file in files:
         version, installers = read_release(name, file.filename)
-        release = releases.get(version)
-        if release is None:
-            release = releases[version] = Release(version)
-        release.candidates.append(Candidate(file, installers))
+        # Mostly the same object as for the file before, which spares the hash of a version.
+        if release is None or version is not release.version:
+            release = releases.get(version)
+            if release is None:
+                release = releases[version] = Release(version)
+        release.candidates.append((file, installers))
     return list(releases.values())

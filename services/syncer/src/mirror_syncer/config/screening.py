@@ -7,6 +7,7 @@ person; the cooldown; machines; ``[files]``; the versions of the lines; the newe
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from packaging.utils import NormalizedName
 
@@ -92,13 +93,15 @@ class _Screener:
         self._now = now
         self._min_age = int(policy.rules.age.min.total_seconds())
         self._releases = read_releases(name, files)
-        self._versions = [release.version for release in self._releases if release.version is not None]
         self._reasons: dict[Filename, str] = {}
         """Why files are kept that the lines alone would not keep."""
+        self._passing = set[Filename]()
+        """Files that lock files pin and that therefore do not wait."""
         self._blocked: dict[Filename, str] = {}
         self._held: dict[Filename, Hold] = {}
         self._left_out: dict[Filename, str] = {}
         self._expires_at: int | None = None
+        self._everyone = 0
 
     def block(self) -> None:
         """Block what a line of ``[block]`` or an advisory names by version or content."""
@@ -110,9 +113,10 @@ class _Screener:
             version = release.version
             because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
             for file, _ in release.candidates:
-                reason = because or self._blocked_because(file, hashes, unversioned=version is None)
-                if reason is not None:
-                    self._blocked[file.filename] = reason
+                if because or file.sha256 in hashes or version is None:
+                    reason = because or self._blocked_because(file, hashes, unversioned=version is None)
+                    if reason is not None:
+                        self._blocked[file.filename] = reason
         self._drop(self._blocked)
 
     def _blocked_because(self, file: File, hashes: frozenset[Sha256], *, unversioned: bool) -> str | None:
@@ -137,9 +141,12 @@ class _Screener:
             if by is not None:
                 self._note_expiry(by.until)
             for file, _ in release.candidates:
-                pin = next((pin for pin in pins if pin.keeps(release.version, file.sha256)), None)
-                if pin is not None:
-                    self._reasons[file.filename] = f"{pin.source} pins it"
+                pinned = [pin for pin in pins if pin.keeps(release.version, file.sha256)]
+                if pinned:
+                    self._reasons[file.filename] = f"{pinned[0].source} pins it"
+                    # Whoever locks hashes has not seen a wheel that its owner adds to the release today.
+                    if self._policy.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
+                        self._passing.add(file.filename)
                 elif by is not None:
                     self._reasons[file.filename] = by.because
 
@@ -149,9 +156,8 @@ class _Screener:
         if not age.is_on:
             return
         cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
-        passing = self._reasons if age.locked else ()
         for release in self._releases:
-            held = cooldown.held(release.candidates, passing=passing, published=self._published)
+            held = cooldown.held(release.candidates, passing=self._passing, published=self._published)
             if not held:
                 continue
             if (exemption := cooldown.exemption(release.version)) is not None:
@@ -171,16 +177,13 @@ class _Screener:
                     if (objection := next(rules.objections(file), None)) is not None:
                         self._leave_out(file, objection)
             self._drop(self._left_out)
-        if self._policy.rules.machines.are_all:
-            for release in self._releases:
-                release.note_installers()
-            return
-        fits = compatibility(self._policy.rules.machines)
+        machines = self._policy.rules.machines
+        fit = Release.note_installers if machines.are_all else partial(self._fit, compatibility(machines))
+        self._everyone = 0b11 if machines.are_all else compatibility(machines).everyone
         for release in self._releases:
-            self._fit(release, fits)
-        self._drop(self._left_out)
+            release.fit = fit
 
-    def _fit(self, release: Release, fits: Compatibility) -> None:
+    def _fit(self, fits: Compatibility, release: Release) -> None:
         """Leave out the files of a release that no machine can install, or needs; note which clients install it."""
         wheels, sdists = 0, list[tuple[File, int]]()
         for file, installers in release.candidates:
@@ -199,11 +202,14 @@ class _Screener:
                 release.note(file, clients)
             else:
                 self._leave_out(file, fits.why_no_sdist())
+        left_out = self._left_out
+        release.candidates = [one for one in release.candidates if one[0].filename not in left_out]
 
     def select(self) -> None:
         """Leave out the releases that no line selects."""
         selection = self._policy.selection
         if selection.keeps_all:
+            self._fit_all(self._releases)
             return
         ordered = newest_first(release for release in self._releases if release.candidates)
         matching, selected = set[Release](), set[Release]()
@@ -212,6 +218,8 @@ class _Screener:
             matching.update(admitted)
             selected.update(self._chosen(admitted, rule))
         unversioned = any(rule.latest is None and not rule.specifier for rule in selection.rules)
+        self._fit_all(release for release in self._releases if release.version is None)
+        self._fit_all(selected)
         other = f"its version does not match {selection.line!r} in mirror.toml"
         older = f"it is not among the newest releases that mirror.toml selects by {selection.words}"
         unreadable = f"its name gives no version, and mirror.toml selects {selection.words}"
@@ -230,21 +238,27 @@ class _Screener:
         series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
         keeps_superseded = bool(self._published and self._policy.rules.superseded)
         if keeps_superseded and counted is finals and not rule.with_prereleases:
-            self._keep_prereleases(admitted, since=first_appearance(finals, min_age=self._min_age))
+            self._keep_prereleases(admitted, finals)
         if rule.latest is None:
             return series[-1]
-        chosen = {release for releases in series for release in newest(releases, rule.latest)}
+        chosen = {release for releases in series for release in newest(releases, rule.latest, everyone=self._everyone)}
         for releases in series if keeps_superseded else ():
             others = {release for release in releases if release not in chosen and self._is_published(release)}
             for release, since in pushed_out(releases, rule.latest, min_age=self._min_age, of=others):
                 self._keep_superseded(release, since)
         return chosen
 
-    def _keep_prereleases(self, releases: Iterable[Release], *, since: int) -> None:
+    def _keep_prereleases(self, releases: Iterable[Release], finals: Iterable[Release]) -> None:
         """Keep the published pre-releases of a project that had nothing else until lately."""
-        for release in releases:
-            if _is_prerelease(release):
+        published = [release for release in releases if _is_prerelease(release) and self._is_published(release)]
+        if published:
+            since = first_appearance(finals, min_age=self._min_age)
+            for release in published:
                 self._keep_superseded(release, since)
+
+    def _fit_all(self, releases: Iterable[Release]) -> None:
+        for release in releases:
+            release.ensure_fit()
 
     def _is_published(self, release: Release) -> bool:
         return any(names(self._published, file) for file, _ in release.candidates)
@@ -280,15 +294,17 @@ class _Screener:
 
     def divide(self) -> Screening:
         """Return the result."""
+        versions = (release.version for release in self._releases if release.version is not None)
         held, blocked, left_out = self._held, self._blocked, self._left_out
+        unwanted = {*held, *blocked, *left_out}
         return Screening(
-            tuple(file for file in self._files if self._is_wanted(file)),
+            tuple(file for file in self._files if file.filename not in unwanted),
             held=tuple(held.values()),
-            blocked=tuple((file, blocked[file.filename]) for file in self._files if file.filename in blocked),
-            left_out=tuple((file, left_out[file.filename]) for file in self._files if file.filename in left_out),
+            blocked=_reasoned(self._files, blocked),
+            left_out=_reasoned(self._files, left_out),
             reasons=self._reasons,
             expires_at=self._expires_at,
-            idle_lines=tuple(self._policy.selection.idle_lines(self._name, self._versions)),
+            idle_lines=tuple(self._policy.selection.idle_lines(self._name, versions)),
         )
 
     def _is_wanted(self, file: File) -> bool:
@@ -308,7 +324,11 @@ class _Screener:
         if not names:
             return
         for release in self._releases:
-            release.candidates = [one for one in release.candidates if one.file.filename not in names]
+            release.candidates = [one for one in release.candidates if one[0].filename not in names]
+
+
+def _reasoned(files: Iterable[File], reasons: Mapping[Filename, str]) -> tuple[Reasoned, ...]:
+    return tuple((file, reasons[file.filename]) for file in files if file.filename in reasons) if reasons else ()
 
 
 def _admits(rule: VersionRule, release: Release) -> bool:

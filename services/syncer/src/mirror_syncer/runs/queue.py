@@ -74,6 +74,10 @@ class WorkQueue:
         names = {task.name for task in queued if task.action not in excluding}
         return names.union(name for name, action in self._active.items() if action not in excluding)
 
+    def active_names(self) -> set[NormalizedName]:
+        """Return the projects that have an active task."""
+        return set(self._active)
+
     def active_count(self) -> int:
         """Return how many projects have an active task."""
         return len(self._active)

@@ -5,8 +5,9 @@ It is not a run: it waits in the background for the earliest time in the catalog
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -52,62 +53,83 @@ class Maturity:
         self._sleep = sleep
         self._retries: dict[NormalizedName, float] = {}
         """When projects are judged again that could not be judged before."""
+        self._judging = set[NormalizedName]()
+        self._batches = set[asyncio.Task[None]]()
+        self._numbers = itertools.count(1)
 
     async def run(self) -> None:
         """Publish what has matured until cancelled; after a failure, pause and retry."""
-        while True:
-            try:
-                # A paused schedule pauses everything that starts automatically.
-                names = [] if self._catalog.recall(Fact.PAUSED) else await asyncio.to_thread(self._expired)
-                if names:
-                    await self._judge(names)
-                pause = await asyncio.to_thread(self._pause, names)
-            except Exception:
-                log.exception("maturity failed")
-                pause = _PAUSE_SECONDS
-            await self._sleep(pause)
+        try:
+            while True:
+                try:
+                    pause = await self._round()
+                except Exception:
+                    log.exception("maturity failed")
+                    pause = _PAUSE_SECONDS
+                await self._sleep(pause)
+        finally:
+            for batch in self._batches:
+                batch.cancel()
+            await asyncio.gather(*self._batches, return_exceptions=True)
+
+    async def _round(self) -> float:
+        """Judge what has expired; return the seconds until the next decision expires."""
+        # A paused schedule pauses everything that starts automatically.
+        if not self._catalog.recall(Fact.PAUSED) and (names := await asyncio.to_thread(self._expired)):
+            batch = asyncio.create_task(self._judge(names))
+            self._batches.add(batch)
+            batch.add_done_callback(self._batches.discard)
+            # A project with gigabytes to download does not stop the others.
+            await asyncio.wait([batch], timeout=_IDLE_SECONDS)
+            return 1.0  # others may have expired meanwhile
+        return await asyncio.to_thread(self._pause)
 
     def _expired(self) -> list[NormalizedName]:
+        """Return the projects to judge, without those that are in hand, or were judged in vain lately."""
         now = self._clock()
+        # Nothing waits longer than it should, even if the clock was set back.
+        self._retries = {name: at for name, at in self._retries.items() if now < at <= now + _PAUSE_SECONDS}
+        others = self._judging | self._queue.active_names() | self._retries.keys()
         due = (one.name for page in self._catalog.due.expired(now=int(now)) for one in page)
-        return list(islice((name for name in due if self._retries.get(name, now) <= now), _BATCH))
+        return list(islice((name for name in due if name not in others), _BATCH))
 
-    def _pause(self, judged: Collection[NormalizedName]) -> float:
-        """Return the seconds until the next decision expires; what was judged in vain waits for a while."""
+    def _pause(self) -> float:
         now, expiry = self._clock(), self._catalog.due.next_expiry()
-        self._retries = {name: at for name, at in self._retries.items() if at > now}
         if expiry is None or expiry <= now:
-            if judged:
-                self._retries |= dict.fromkeys(judged, now + _PAUSE_SECONDS)
-                return 1.0  # others may have expired
             return _IDLE_SECONDS
         return min(_IDLE_SECONDS, max(1.0, expiry - now))
 
     async def _judge(self, names: list[NormalizedName]) -> None:
         """Judge pages again, and publish the project list if any of them changed."""
-        run = ActiveRun(_document())
+        run = ActiveRun(_document(next(self._numbers)))
         run.sync.serial_bounds = await asyncio.to_thread(
             self._catalog.serial_bounds, everything=self._policy.current.everything
         )
+        run.sync.postponed = set()  # a full disk stops only what has to be downloaded
         self._runs.background[run.id] = run
         structlog.contextvars.bind_contextvars(run=run.id, kind=run.request.kind)
-        queued = self._queue.names(excluding=(Action.COLLECT,))
-        tasks = [Task(run.id, name, Action.JUDGE, Priority.NAMED) for name in names if name not in queued]
+        self._judging.update(names)
         try:
-            run.progress.add_tasks(len(tasks))
-            await self._queue.put(tasks)
+            run.progress.add_tasks(len(names))
+            await self._queue.put(Task(run.id, name, Action.JUDGE, Priority.NAMED) for name in names)
             await run.progress.wait_for_tasks()
             counts = run.progress.counts
-            log.info("decisions expired", projects=len(tasks), changed=counts.projects_changed)
+            log.info("decisions expired", projects=len(names), changed=counts.projects_changed)
             if counts.projects_changed:
                 await self._project_list.publish()
+        except Exception:
+            log.exception("maturity failed")
         finally:
+            self._judging.difference_update(names)
+            left = await asyncio.to_thread(self._expired)
+            self._retries |= dict.fromkeys(set(names).intersection(left), self._clock() + _PAUSE_SECONDS)
+            self._runs.background.pop(run.id, None)
             run.report.log.summarize()
 
 
-def _document() -> Run:
+def _document(number: int) -> Run:
     return Run(
-        id="maturity",
+        id=f"maturity-{number}",
         request=RunRequest(kind=RunKind.SYNC, offline=True),
         trigger=Trigger.COOLDOWN,
         state=RunState.RUNNING,

@@ -3,17 +3,24 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_contract.distributions import parse_distribution, read_release
 from mirror_syncer.catalog import Fact
-from mirror_syncer.config import Fingerprints, Policy, is_this_format
+from mirror_syncer.config import Fingerprints, Policy, fingerprint, is_this_format
+from mirror_syncer.model.decision import Hold
+from mirror_syncer.model.names import Filename
+from mirror_syncer.model.page import File
 from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.project import Retirement
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
+from mirror_syncer.work.transfer import refusal
 
 log = structlog.get_logger()
 
@@ -32,31 +39,32 @@ class PolicyChange:
 
     async def apply(self, run: ActiveRun) -> None:
         """
-        Withdraw blocked projects, and judge pages again that another policy made or whose decision has expired.
+        Withdraw what is blocked, and judge pages again that another policy made or whose decision has expired.
 
-        Upstream is asked for no page, only for files that are wanted now. The deletion guard is not asked: what the
-        operator excludes is no loss. Cancelled, it leaves tasks in the queue, and the next sync does the rest.
+        Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
+        projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the next sync does the rest. A run
+        that names projects applies only blocks.
 
         Raises:
             VolumeError: the project list cannot be written.
         """
         digest = self._policy.digest
         changed = await asyncio.to_thread(self._catalog.recall, Fact.JUDGED_POLICY) != digest
+        whole = run.request.projects is None
         if changed:
             await asyncio.to_thread(self._show_blocked_names, self._policy.current)
-        if changed and (blocked := await asyncio.to_thread(lambda: list(self._blocked(self._policy.current)))):
-            log.info("blocked projects leave", projects=len(blocked))
-            with run.progress.phase("withdraw"):
-                await self._project_list.publish_without(blocked)
-                await self._run(run, blocked, Action.WITHDRAW)
-        names = await asyncio.to_thread(lambda: list(self._due(self._policy.current, changed=changed)))
-        if names:
+            await self._withdraw_blocked(run)
+        elif not whole:
+            return
+        policy = self._policy.current
+        due = self._due(policy, changed=changed) if whole else self._partly_blocked(policy)
+        if names := await asyncio.to_thread(lambda: list(due)):
             log.info("pages are judged again", projects=len(names))
             run.sync.postponed = set()  # a full disk ends the run later, once what leaves has made room
             with run.progress.phase("transfer"):
                 await self._run(run, names, Action.JUDGE)
             run.sync.postponed = None
-        if changed and not run.is_stopping:
+        if changed and whole and not run.is_stopping:
             await asyncio.to_thread(self._catalog.remember, Fact.JUDGED_POLICY, digest)
 
     def _show_blocked_names(self, policy: Policy) -> None:
@@ -65,6 +73,17 @@ class PolicyChange:
         globs = {pattern: reason for pattern, reason in blocked.patterns.items() if not pattern.startswith("/")}
         names: dict[str, str] = dict(blocked.names.items())
         self._volume.write_blocked_names(names, globs)
+
+    async def _withdraw_blocked(self, run: ActiveRun) -> None:
+        """Withdraw blocked projects, and blocked files that have left their page but not the disk."""
+        policy = self._policy.current
+        blocked = await asyncio.to_thread(lambda: list(self._blocked(policy)))
+        await asyncio.to_thread(self._withhold_retired, policy)
+        if blocked:
+            log.info("blocked projects leave", projects=len(blocked))
+            with run.progress.phase("withdraw"):
+                await self._project_list.publish_without(blocked)
+                await self._run(run, blocked, Action.WITHDRAW)
 
     async def _run(self, run: ActiveRun, names: Iterable[NormalizedName], action: Action) -> None:
         left = iter(names)
@@ -77,6 +96,25 @@ class PolicyChange:
                 if policy.blocked_names.reason(name) is not None:
                     yield name
 
+    def _withhold_retired(self, policy: Policy) -> None:
+        """Mark blocked files whose grace period is not over, and end it."""
+        leaving = list[Retirement]()
+        for retirement in self._catalog.files.waiting():
+            if (reason := _blocked_because(policy, retirement)) is not None:
+                file = File(Filename(retirement.place.rpartition("/")[2]), "", retirement.sha256)
+                self._volume.hold(retirement.place, refusal(Hold(file, None, reason)), address=None)
+                leaving.append(replace(retirement, due_at=0, withdraw=True, retired_at=None))
+        self._catalog.files.retire(leaving)
+
+    def _partly_blocked(self, policy: Policy) -> Iterator[NormalizedName]:
+        """Yield the published projects of which some versions are blocked, and that another policy judged."""
+        for name in policy.blocks:
+            project, row = policy.project(name), self._catalog.projects.get(name)
+            if project is None or row is None or not (row.published and is_this_format(row.fingerprint)):
+                continue
+            if row.fingerprint != fingerprint(project, legacy_json=policy.serve.legacy_json):
+                yield name
+
     def _due(self, policy: Policy, *, changed: bool) -> Iterator[NormalizedName]:
         """Yield the published projects to judge; a page of an older format is left to its refresh."""
         current = Fingerprints(policy)
@@ -88,3 +126,18 @@ class PolicyChange:
             wanted = current.of(name) if is_this_format(by) else None
             if wanted is not None and (by != wanted or name in expired):
                 yield name
+
+
+def _blocked_because(policy: Policy, retirement: Retirement) -> str | None:
+    """Return why a file is blocked that no page names any more, or None if it is not."""
+    name, filename = retirement.project, retirement.place.rpartition("/")[2]
+    if (reason := policy.blocked_names.reason(name)) is not None:
+        return reason
+    if retirement.sha256 in policy.rules.hashes:
+        return "[block] hashes names it"
+    version, _ = read_release(name, filename)
+    found = parse_distribution(filename)
+    text = str(version) if version else found.version if found else ""
+    project = policy.project(name)
+    blocks = policy.blocks.get(name, ()) if project is None else project.blocks
+    return next((one.reason for one in blocks if retirement.sha256 in one.hashes or one.affects(version, text)), None)

@@ -35,8 +35,7 @@ class Sync(RunExecutor):
         run.sync.serial_bounds = await asyncio.to_thread(self._catalog.serial_bounds, everything=everything)
         if run.is_whole and (old := await asyncio.to_thread(switched_from, self._catalog)):
             run.report.remarks.append(upstream_changed(old, self._catalog.recall(Fact.UPSTREAM) or ""))
-        if run.request.projects is None:
-            await self._policy_change.apply(run)
+        await self._policy_change.apply(run)
         if run.request.projects is None and run.request.offline:
             await self._publish(run)
         elif run.is_whole and everything:

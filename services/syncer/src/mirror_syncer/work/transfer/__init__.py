@@ -10,6 +10,7 @@ the page. ``comparison`` only compares.
 from mirror_syncer.work.transfer.comparison import Compared, Comparison, UpstreamComparison
 from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
 from mirror_syncer.work.transfer.files import FileTransfer
+from mirror_syncer.work.transfer.holding import refusal
 from mirror_syncer.work.transfer.job import Withdrawal, Work
 from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
 from mirror_syncer.work.transfer.outcome import Outcome, absence, after_failure
@@ -36,4 +37,5 @@ __all__ = [
     "absence",
     "after_failure",
     "last_page",
+    "refusal",
 ]

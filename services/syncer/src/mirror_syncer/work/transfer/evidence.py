@@ -91,6 +91,7 @@ class EvidenceReader:
         self._view = view
         self._pages = PageTransfer(index=index, view=view, kept=kept, stale_waits=stale_waits)
         self._unhashed = unhashed
+        self._kept = kept
 
     def look_at_disk(self, work: Work, row: ProjectRow) -> OnDisk:
         """
@@ -124,9 +125,9 @@ class EvidenceReader:
             PathError: the published page cannot be read, and no verify has found it damaged. What it names is unknown
                 then, so neither losses can be judged nor files retired.
         """
-        asked = (
-            Asked(NotModified()) if work.offline else await self._pages.ask(work, row, validators=on_disk.validators)
-        )
+        # Of an altered page nothing is believed, so it cannot stand for upstream's.
+        knows = work.offline and not (on_disk.altered and await self._kept(work.name) is None)
+        asked = Asked(NotModified()) if knows else await self._pages.ask(work, row, validators=on_disk.validators)
         settled = isinstance(asked.answer, NotModified) and _is_settled(work, row)
         match answer := asked.answer:
             case Gone():

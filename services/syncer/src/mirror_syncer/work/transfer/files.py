@@ -80,11 +80,9 @@ class FileTransfer:
         if not missing:
             return landed, tally
         name = decision.page.name
-        try:
-            self._check_room(missing)
-        except (UpstreamError, VolumeFullError) as error:
+        if (error := self._no_room(missing)) is not None:
             if not urgent:
-                raise
+                raise error
             tally.failures += [_failure(name, file, error) for file in missing]
             return landed, tally
         named = published.files.items() if published else ()
@@ -111,11 +109,10 @@ class FileTransfer:
                     landed[file.filename] = await self._land(
                         file, address, claims=claims, priority=priority, tally=tally
                     )
-                except VolumeError as error:
-                    if not (urgent and isinstance(error, VolumeFullError)):
+                except Exception as error:
+                    if isinstance(error, VolumeError) and not (urgent and isinstance(error, VolumeFullError)):
                         raise
-                    tally.failures.append(_failure(name, file, error))
-                except Exception as error:  # noqa: BLE001 - a bad file never freezes its project
+                    # A bad file never freezes its project.
                     tally.unusable |= isinstance(error, PathError)
                     tally.failures.append(_failure(name, file, error))
 
@@ -194,14 +191,18 @@ class FileTransfer:
             claims.name, file, place, content=content, damaged=damaged, priority=priority, tally=tally
         )
 
-    def _check_room(self, files: Sequence[File]) -> None:
-        """Raise if there is no room; a project that merely claims more than there is fails alone."""
+    def _no_room(self, files: Sequence[File]) -> UpstreamError | VolumeFullError | None:
+        """Return why there is no room; a project that merely claims more than there is fails alone."""
         wanted = sum(file.size or 0 for file in files)
         try:
             self._tree.check_room(wanted)
         except VolumeFullError:
-            self._tree.check_room(MIN_FREE_BYTES)
-            raise UpstreamError(f"upstream declares {wanted:,} bytes of files, more than the free disk space") from None
+            try:
+                self._tree.check_room(MIN_FREE_BYTES)
+            except VolumeFullError as full:
+                return full
+            return UpstreamError(f"upstream declares {wanted:,} bytes of files, more than the free disk space")
+        return None
 
     async def _choose(self, file: File, address: str, claims: Claims) -> tuple[PackagePath, bool]:
         """

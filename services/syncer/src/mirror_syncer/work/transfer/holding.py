@@ -41,7 +41,7 @@ class Holding:
             file = hold.file
             place = await self._place(file, published, claims)
             if place is not None:
-                await asyncio.to_thread(self._tree.hold, place, text(hold), address=_address(file))
+                await asyncio.to_thread(self._tree.hold, place, refusal(hold), address=_address(file))
             held.append(HeldFile(file.filename, hold.reason, hold.until, place))
         return tuple(held)
 
@@ -69,7 +69,7 @@ class Holding:
     async def block(self, published: PublishedPage, *, reason: str) -> None:
         """Mark all files of a project that is blocked as a whole."""
         for file in published.page.files:
-            told = text(Hold(file, None, reason))
+            told = refusal(Hold(file, None, reason))
             await asyncio.to_thread(self._tree.hold, published.places[file.filename], told, address=None)
 
     async def _place(self, file: File, published: PublishedPage | None, claims: Claims) -> PackagePath | None:
@@ -90,7 +90,7 @@ class Holding:
         return None
 
 
-def text(hold: Hold) -> str:
+def refusal(hold: Hold) -> str:
     """Return what a client reads instead of a file."""
     return f"403: {hold.reason}" + ("" if hold.until is None else ". Urgent: mirrorctl release")
 

@@ -100,7 +100,8 @@ class Transfer:
         if decision.outdated is not None:
             return await self._restrict(work, row, judged, why=decision.outdated)
         if decision.problem is not None:
-            failed, refusals = after_failure(row, UpstreamError(decision.problem)), _refusals(decision)
+            expiring = replace(row, expires_at=decision.expires_at)
+            failed, refusals = after_failure(expiring, UpstreamError(decision.problem)), _refusals(decision)
             return replace(failed, failures=(*failed.failures, *refusals), tally=Tally(failures=[*refusals]))
         outcome = await self._publish(work, row, judged)
         serial = decision.page.serial
