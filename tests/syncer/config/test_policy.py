@@ -2,6 +2,7 @@
 
 import codecs
 import functools
+import itertools
 import os
 import subprocess
 import sys
@@ -12,7 +13,16 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Policy, ProjectPolicy, Selection, Serve, VersionRule, fingerprint, read_policy
+from mirror_syncer.config import (
+    Policy,
+    PolicyError,
+    ProjectPolicy,
+    Selection,
+    Serve,
+    VersionRule,
+    fingerprint,
+    read_policy,
+)
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
 
@@ -20,6 +30,9 @@ NOT_A_NAME = (
     'mirror.projects: "a b": must be a name with optional versions '
     "(Expected semicolon (after name with no version specifier) or end)"
 )
+
+A_NUMBER = "; without quotes TOML reads a number, so 3.10 becomes 3.1"
+AS_IN_LOCKS = ', as in "locks/*.lock"'
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -238,6 +251,101 @@ def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> 
 def test_wrong_value_is_reported_with_line_and_key(tmp_path: Path, text: str, problem: str) -> None:
     """A value of a wrong type is reported with line, key, value and the expected form."""
     assert problem in "\n".join(problems(tmp_path, text))
+
+
+def test_all_problems_of_the_rules_are_listed_at_once(tmp_path: Path) -> None:
+    """Mistakes in the tables with rules are listed at once, each with its line, its key and what is right."""
+    found = problems(
+        tmp_path,
+        """[mirror]
+projects = ["six"]
+[machines]
+pythons = [
+  "3.11",
+  3.10,
+]
+platforms = ["linux-x86_64", "linux"]
+[files]
+kinds = ["wheel", "tarball"]
+uploaded_after = 2026-12-01
+uploaded_before = 2026-01-01
+max_file_size = "1 gig"
+[age]
+min = "1 week"
+exempt = ["six", { allow = "a b" }, { allow = "idna", untill = 2026-12-24 }]
+[block]
+projects = ["/(/", { because = "bad" }]
+hashes = ["md5:0123"]
+[dependencies]
+locks = ["../uv.lock", 3]
+""",
+    )
+    assert [problem.split(" Accepted:")[0].removesuffix(AS_IN_LOCKS) for problem in found] == [
+        f'line 6: machines.pythons: 3.1: must be text in quotes, as in "3.11"{A_NUMBER}',
+        'line 8: machines.platforms: "linux" is not a platform; did you mean "linux-x86_64"?',
+        'line 10: files.kinds: "tarball": must be one of "wheel", "sdist", "egg", "other"',
+        "line 12: files.uploaded_before = 2026-01-01: is not later than uploaded_after, so no file is wanted",
+        'line 13: files.max_file_size = "1 gig": must be a size with kB, MB, GB or TB, as in "2GB"',
+        'line 15: age.min = "1 week": must be a number with m, h, d or w, as in "24h"',
+        f"line 16: {NOT_A_NAME.replace('mirror.projects', 'age.exempt')}",
+        "line 16: age.exempt.untill is not a key of mirror.toml; did you mean age.exempt.until?",
+        'line 18: block.projects: "/(/": is no regular expression: missing ), unterminated subpattern at position 0',
+        'line 18: block.projects: {"because": "bad"} has no name',
+        'line 19: block.hashes: "md5:0123": must be "sha256:" and 64 hexadecimal digits',
+        'line 21: dependencies.locks: "../uv.lock": must be a path below the directory of mirror.toml',
+        f'line 21: dependencies.locks: 3: must be text in quotes, as in "locks/*.lock"{A_NUMBER}',
+    ]
+
+
+KEYS = {
+    "mirror": ("scope", "latest", "include", "exclude", "projects"),
+    "machines": ("pythons", "platforms", "sdists"),
+    "files": (
+        "prereleases",
+        "yanked",
+        "kinds",
+        "max_file_size",
+        "max_project_size",
+        "uploaded_after",
+        "uploaded_before",
+    ),
+    "age": ("min", "exempt", "not_after", "unknown", "locked"),
+    "block": ("projects", "hashes"),
+    "advisories": ("source", "severity", "unrated", "fixes", "ignore", "stale_after"),
+    "dependencies": ("locks",),
+    "removal": ("grace", "guard", "superseded"),
+    "serve": ("legacy_json",),
+}
+ODD = (
+    "-1",
+    "3.10",
+    "true",
+    '"x y"',
+    '""',
+    "[]",
+    "[3.10]",
+    '["x y"]',
+    "[[]]",
+    "[{}]",
+    "{}",
+    "{ a = [1] }",
+    "1979-05-27",
+)
+ODD_ITEMS = ("[true]", "[07:32:00]", '[{ name = "x", latest = [] }]', '[{ allow = "x", until = 3 }]', "[{ name = {} }]")
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_odd_value_of_any_key_is_right_or_reported_with_its_line(tmp_path: Path, table: str) -> None:
+    """A value of any type, in any key, is either accepted or reported with its line and its key."""
+    for key, value in itertools.product(KEYS[table], [*ODD, *ODD_ITEMS]):
+        text = f"[{table}]\n{key} = {value}\n" + ("" if table == "mirror" else "[mirror]\n")
+        try:
+            policy(tmp_path, text if key == "projects" and table == "mirror" else f'{text}projects = ["six"]\n')
+        except PolicyError as refusal:
+            wrong = [
+                problem for problem in refusal.details if problem.line != 2 or f"{table}.{key}" not in str(problem)
+            ]
+            assert not wrong, (text, wrong)
 
 
 @pytest.mark.parametrize(("grace", "hours"), [("0m", 0), ("24h", 24), ("7d", 168), ("2w", 336), ("99999w", 16_799_832)])
