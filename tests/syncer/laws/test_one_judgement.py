@@ -3,11 +3,10 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +25,9 @@ from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, R
 from syncer.judged import FOO, NOW, aged_files, contents, place, publish, wishes
 from syncer.planning import planned
 from syncer.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.proves("reliability/removal")
 law = settings(max_examples=300)

@@ -253,7 +253,7 @@ async def test_blocked_file_leaves_though_what_replaces_it_cannot_be_had(
 
 
 async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that is blocked loses page, place in the list and files at once; upstream never hears its name again."""
+    """A blocked project loses page, place in the list and files at once; upstream never hears its name again."""
     pypi.index.project("six").upload("1.0")
     pypi.index.project("idna").upload("1.0")
     rest = '[removal]\ngrace = "24h"\nguard = "0%"'
