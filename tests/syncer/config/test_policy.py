@@ -4,8 +4,10 @@ import codecs
 import functools
 import itertools
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from mirror_syncer.config import (
     fingerprint,
     read_policy,
 )
+from mirror_syncer.config.policy_tables import Document, parse_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
 
@@ -437,3 +440,21 @@ def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         for seed in range(3)
     }
     assert len(said) == 1
+
+
+EXAMPLE = Path(__file__).parents[3] / "config" / "mirror.example.toml"
+
+
+def test_example_shows_every_key_with_a_value_that_is_right() -> None:
+    """mirror.example.toml has every key of every table, and each commented value is accepted."""
+    lines = EXAMPLE.read_text().splitlines()
+    shown = [line.removeprefix("# ") if re.match(r"# [a-z_]+ = ", line) else line for line in lines]
+    # Patterns for names belong to the other scope.
+    text = "\n".join(line for line in shown if not line.startswith(("include = ", "exclude = ")))
+    parse_policy(text.encode())
+    parse_policy("\n".join(shown).replace('scope = "selected"', 'scope = "everything"').encode())
+
+    tables = tomllib.loads("\n".join(shown))
+    for name, field in Document.model_fields.items():
+        assert field.annotation is not None
+        assert set(field.annotation.model_fields) == set(tables[name])

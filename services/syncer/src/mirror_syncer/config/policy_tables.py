@@ -210,7 +210,9 @@ class _Serve(Table):
     osv: bool = Field(default=False, description=_BOOLEAN)
 
 
-class _Document(Table):
+class Document(Table):
+    """All tables of ``mirror.toml``."""
+
     mirror: _Mirror = Field(default_factory=dict, validate_default=True)
     machines: _Machines = _Machines()
     files: _Files = _Files()
@@ -233,7 +235,7 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
         DocumentError: it is no TOML, or any of its keys is unknown or wrong; all of them are named.
     """
     document = TomlDocument(content, name="mirror.toml")
-    tables, problems = document.read(_Document)
+    tables, problems = document.read(Document)
     problems += contradictions(document)
     if tables is None or problems:
         raise DocumentError(problems)
