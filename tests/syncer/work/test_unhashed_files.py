@@ -290,3 +290,15 @@ async def test_project_that_is_not_there_is_reported(site: Site, pypi: fakepypi.
     run = await site.sync()
 
     assert run.failures[0].reason == "upstream has no such project; look at its name in mirror.toml"
+
+
+async def test_blocked_content_without_a_digest_is_not_published(mirror: Site, plain: Plain) -> None:
+    """A content that is blocked by its sha256 is not published either where only its download tells that."""
+    plain.publish()
+    blocks = f'[block]\nhashes = ["sha256:{hashlib.sha256(CONTENT).hexdigest()}"]\n'
+    mirror.policy.write_text(f"{mirror.policy.read_text()}\n{blocks}")
+    run = await mirror.sync()
+
+    assert any("its content is blocked" in failure.reason for failure in run.failures)
+    assert mirror.pages() == []
+    assert list(mirror.web.rglob(NAME)) == []

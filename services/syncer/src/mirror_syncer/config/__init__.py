@@ -12,7 +12,7 @@ the private API's address and ``environment`` for misspelt and foreign variables
 """
 
 from mirror_syncer.config.age import Age, Exemption, format_duration, format_moment
-from mirror_syncer.config.block import Block
+from mirror_syncer.config.block import Block, blocked_hashes
 from mirror_syncer.config.contradictions import settle_contradictions
 from mirror_syncer.config.fingerprints import Fingerprints
 from mirror_syncer.config.judgement import Condition, decide, decide_removal
@@ -38,6 +38,7 @@ __all__ = [
     "Selection",
     "Serve",
     "VersionRule",
+    "blocked_hashes",
     "choose_file",
     "decide",
     "decide_removal",

@@ -1,7 +1,7 @@
 """The download of a project's files: which are there already, and how the others get to their places."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from mirror_contract import Failure
 from mirror_syncer.errors import FileRejectedError, PathError, UpstreamError, VolumeError, VolumeFullError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.digests import NO_DIGEST
-from mirror_syncer.model.names import PackagePath, content_digest, full_path, short_path
+from mirror_syncer.model.names import PackagePath, Sha256, content_digest, full_path, short_path
 from mirror_syncer.model.page import File, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
@@ -58,6 +58,7 @@ class FileTransfer:
         damaged: frozenset[str] = frozenset(),
         disputed: frozenset[str] = frozenset(),
         urgent: bool = False,
+        blocked: Collection[Sha256] = (),
     ) -> tuple[Landed, Tally]:
         """
         Download what a decision keeps and the tree lacks; a file that cannot be downloaded costs only itself.
@@ -67,6 +68,7 @@ class FileTransfer:
             damaged: places whose content is known to be wrong; it is replaced.
             disputed: places that the published page gives a hash which upstream never gave, so that they may hold
                 what upstream promises.
+            blocked: contents that are blocked, for files whose digest only their download tells.
             urgent: something leaves the page in any case, so a full disk costs only the files that it has no room for.
 
         Raises:
@@ -107,7 +109,7 @@ class FileTransfer:
                 address = addresses[file.filename]
                 try:
                     landed[file.filename] = await self._land(
-                        file, address, claims=claims, priority=priority, tally=tally
+                        file, address, claims=claims, priority=priority, tally=tally, blocked=blocked
                     )
                 except Exception as error:
                     if isinstance(error, VolumeError) and not (urgent and isinstance(error, VolumeFullError)):
@@ -142,7 +144,14 @@ class FileTransfer:
         return landed
 
     async def _land(
-        self, file: File, address: str | None, *, claims: Claims, priority: Priority, tally: Tally
+        self,
+        file: File,
+        address: str | None,
+        *,
+        claims: Claims,
+        priority: Priority,
+        tally: Tally,
+        blocked: Collection[Sha256],
     ) -> tuple[File, PackagePath]:
         """Download a file into its place, and return it as the page may name it from now on."""
         self._tree.check_name(file.filename)
@@ -162,6 +171,7 @@ class FileTransfer:
             tally.fetched += 1
             tally.fetched_bytes += incoming.position
             file = replace(file, size=incoming.position, sha256=file.sha256 or incoming.sha256)
+            _refuse_blocked(file, incoming, blocked)
             if (found := incoming.blake2b) != address:
                 # The URL names no digest, or not the content's: a lie would take the place of what belongs there.
                 try:
@@ -252,6 +262,13 @@ class FileTransfer:
         if reason is not None:
             incoming.restart()
             raise FileRejectedError(reason)
+
+
+def _refuse_blocked(file: File, incoming: AnyIncoming, blocked: Collection[Sha256]) -> None:
+    """Raise if a download turns out to be a blocked content."""
+    if file.sha256 in blocked:
+        incoming.restart()  # whole, and nobody may have it
+        raise FileRejectedError(f"its content is blocked (sha256 {file.sha256})")
 
 
 def _failure(name: NormalizedName, file: File, error: Exception) -> Failure:

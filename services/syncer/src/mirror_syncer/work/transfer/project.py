@@ -8,6 +8,7 @@ from dataclasses import replace
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
+from mirror_syncer.config import blocked_hashes
 from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
@@ -155,6 +156,7 @@ class Transfer:
             damaged=damaged,
             disputed=work.disputed,
             urgent=urgent,
+            blocked=work.policy.rules.hashes | blocked_hashes(work.policy.blocks),
         )
         tally.times_dropped = page.dropped_upload_times
         refusals = _refusals(decision)
