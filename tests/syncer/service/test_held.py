@@ -16,6 +16,8 @@ from syncer.site import Site
 
 DAY = timedelta(days=1)
 
+pytestmark = pytest.mark.proves("reliability/cooldown")
+
 
 @pytest.fixture
 def young(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:

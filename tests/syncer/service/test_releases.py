@@ -19,6 +19,8 @@ from syncer.site import Site
 COOLDOWN = '[mirror]\nprojects = ["six<3", "idna"]\n[age]\nmin = "7d"\n'
 FIX = {"requirement": "six==1.1", "because": "CVE-2026-1234"}
 
+pytestmark = pytest.mark.proves("reliability/cooldown")
+
 
 @pytest.fixture
 def young(site: Site, pypi: fakepypi.FakePyPI) -> fakepypi.FakePyPI:
