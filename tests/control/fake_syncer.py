@@ -16,12 +16,15 @@ from mirror_contract import (
     Counts,
     Disk,
     Failure,
+    FileChanges,
+    FilePreview,
     HeldFile,
     HeldSummary,
     PolicyCandidate,
     PolicyCheck,
     PolicyProblem,
     Project,
+    ProjectChanges,
     ProjectFile,
     ProjectState,
     Release,
@@ -384,6 +387,14 @@ class FakeSyncer:
                 leaving=7,
                 leaving_names=["six"],
                 withheld=7,
+                files=FilePreview(
+                    projects=886_000,
+                    judged=5_000,
+                    total=FileChanges(
+                        arriving=3, leaving=40, fetched_bytes=5_000_000, unknown_sizes=1, freed_bytes=1_200_000_000
+                    ),
+                    largest=[ProjectChanges(project="numpy", leaving=40, freed_bytes=1_200_000_000)],
+                ),
             )
         )
 

@@ -150,8 +150,8 @@ def test_starter_policy() -> None:
 def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
     """Uncommenting every key of the shipped example changes nothing."""
     shown = re.sub(r'^# ([a-z_]+ = (?:"[^"]*"|\d+|true|false))$', r"\1", STARTER.read_text(), flags=re.MULTILINE)
-    assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard"}
-    assert set(tomllib.loads(shown)["serve"]) == {"legacy_json"}
+    assert set(tomllib.loads(shown)["removal"]) == {"grace", "guard", "superseded"}
+    assert set(tomllib.loads(shown)["serve"]) == {"legacy_json", "osv"}
     (tmp_path / "mirror.toml").write_text(shown)
     read = read_policy(tmp_path / "mirror.toml")
     assert (read.removal, read.serve) == (Policy().removal, Policy().serve)

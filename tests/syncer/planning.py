@@ -1,5 +1,7 @@
 """The plan of a mirror host's next sync, as `mirror-syncer plan` reports it."""
 
+from collections.abc import Sequence
+
 from mirror_contract import RunKind, RunRequest
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.plan_report import Report, make_report
@@ -8,7 +10,14 @@ from mirror_syncer.config.settings import Settings
 from syncer.site import Site
 
 
-async def planned(site: Site, *projects: str, offline: bool = False, reserve: float = 0.0, **more: object) -> Report:
+async def planned(
+    site: Site,
+    *projects: str,
+    offline: bool = False,
+    reserve: float = 0.0,
+    warnings: Sequence[str] = (),
+    **more: object,
+) -> Report:
     """Return the report of a plan; ``more`` are settings."""
     settings = Settings.model_validate(
         {"data": site.data, "state": site.state, "upstream": site.upstream, "disk_reserve": reserve, **more}
@@ -16,6 +25,8 @@ async def planned(site: Site, *projects: str, offline: bool = False, reserve: fl
     catalog = Catalog.in_directory(site.state)
     try:
         request = RunRequest(kind=RunKind.SYNC, projects=projects or None)
-        return await make_report(settings, request, policy=read_policy(site.policy), catalog=catalog, offline=offline)
+        return await make_report(
+            settings, request, policy=read_policy(site.policy), catalog=catalog, offline=offline, warnings=warnings
+        )
     finally:
         catalog.close()

@@ -402,7 +402,9 @@ def test_check_judges_a_candidate(mirrorctl: Mirrorctl, tmp_path: Path) -> None:
         "valid: scope selected, 30 projects named",
         f"25 would be added: {', '.join(f'p{number}' for number in range(20))} and 5 more",
         "7 would be removed: six and 6 more",
-        "the deletion guard would withhold 7 of these removals; to allow them, run sync --allow-removals 7",
+        "files: 3 arrive (5.0 MB and 1 of unknown size), 40 leave (1.2 GB); of the 5,000 largest of 886,000 projects",
+        "  numpy: 40 leave (1.2 GB)",
+        "the deletion guard would withhold 7 removals; to allow them, run sync --allow-removals 7",
     ]
     assert json.loads(mirrorctl("check", str(candidate), "--json").stdout)["withheld"] == 7
 

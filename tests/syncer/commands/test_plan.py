@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,68 @@ async def test_plan_of_too_many_projects_sends_no_request(
     assert pypi.log.paths() == ["/simple/six/"]
 
 
+async def test_plan_shows_what_is_held_and_blocked(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan says of each held or blocked file why, and until when; sums count them, and what leaves for them."""
+    pypi.index.project("six").upload("1.0", wheel=False)
+    pypi.index.project("six").upload("2.0", wheel=False)
+    site.select("six")
+    await site.sync()
+    young = datetime.now(UTC)
+    pypi.index.project("six").upload("3.0", wheel=False, uploaded_at=young)
+    rules = '[age]\nmin = "7d"\n[block]\nprojects = [{ name = "six==2.0", because = "CVE-2026-1" }]\n'
+    site.policy.write_text(f"{site.policy.read_text()}{rules}")
+
+    report = await planned(site, "six")
+    (project,) = report.document()["projects"]
+    found = {file["file"]: file for file in project["files"]}
+    text = shown(report)
+
+    assert project["action"] == "refresh"
+    assert (project["held_files"], project["blocked_files"], project["leaving_files"]) == (1, 1, 1)
+    assert {name: file["decision"] for name, file in found.items()} == {
+        SDIST: "keep",
+        "six-2.0.tar.gz": "block",
+        "six-3.0.tar.gz": "hold",
+    }
+    assert found["six-2.0.tar.gz"]["reason"] == "CVE-2026-1"
+    assert "this mirror waits 7 days" in found["six-3.0.tar.gz"]["reason"]
+    until = datetime.fromisoformat(found["six-3.0.tar.gz"]["until"])
+    assert timedelta(0) < until - young - timedelta(days=7) <= timedelta(seconds=2)
+    assert "until" not in found[SDIST]
+    assert "1 files are held, 1 are blocked" in text
+    assert re.search(r"six-2\.0\.tar\.gz +block +\d+ bytes +CVE-2026-1", text)
+
+
+async def test_plan_of_a_blocked_project_says_why_it_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A project that is blocked as a whole leaves in the plan as in the sync, with the reason of its line."""
+    for name in ("idna", "six"):
+        pypi.index.project(name).upload("1.0")
+    site.select("idna", "six")
+    await site.sync()
+    site.policy.write_text(f'{site.policy.read_text()}[block]\nprojects = [{{ name = "six", because = "stolen" }}]\n')
+
+    report, named = await planned(site), await planned(site, "six")
+    run = await site.sync()
+
+    assert [(one.action, one.reason) for one in report.projects if one.name == "six"] == [
+        ("withdraw", "blocked in mirror.toml: stolen")
+    ]
+    assert [(one.action, one.reason) for one in named.projects] == [("none", "blocked in mirror.toml: stolen")]
+    assert run.counts.projects_withdrawn == 1
+
+
+async def test_plan_warns_about_contradictory_rules(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A plan shows the warnings about mirror.toml, in text and JSON."""
+    pypi.index.project("six").upload("1.0")
+    site.select("six")
+    warning = "'six' is selected and blocked (bad\x1b[2J): it is not mirrored"
+
+    report = await planned(site, warnings=(warning,))
+
+    assert "warning: 'six' is selected and blocked (bad\ufffd[2J): it is not mirrored" in shown(report)
+    assert report.document()["warnings"] == [warning]
+
+
 # What a plan and the sync after it agree about
 
 
@@ -237,7 +301,7 @@ async def test_line_without_a_match_fails_in_plan_and_sync(site: Site, pypi: fak
     )
     assert (run.state, run.counts.projects_failed) == (RunState.INCOMPLETE, 1)
     assert report.projects[0].reason == run.failures[0].reason
-    assert "'six==99' matches none of its 2 files" in run.failures[0].reason
+    assert "'six==99' selects none of its 2 files" in run.failures[0].reason
     assert site.filenames("six") == {SDIST, WHEEL}
 
 

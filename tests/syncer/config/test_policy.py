@@ -2,9 +2,12 @@
 
 import codecs
 import functools
+import itertools
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +15,17 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config import Policy, ProjectPolicy, Selection, Serve, VersionRule, fingerprint, read_policy
+from mirror_syncer.config import (
+    Policy,
+    PolicyError,
+    ProjectPolicy,
+    Selection,
+    Serve,
+    VersionRule,
+    fingerprint,
+    read_policy,
+)
+from mirror_syncer.config.policy_tables import Document, parse_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
 
@@ -20,6 +33,9 @@ NOT_A_NAME = (
     'mirror.projects: "a b": must be a name with optional versions '
     "(Expected semicolon (after name with no version specifier) or end)"
 )
+
+A_NUMBER = "; without quotes TOML reads a number, so 3.10 becomes 3.1"
+AS_IN_LOCKS = ', as in "locks/*.lock"'
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -240,6 +256,101 @@ def test_wrong_value_is_reported_with_line_and_key(tmp_path: Path, text: str, pr
     assert problem in "\n".join(problems(tmp_path, text))
 
 
+def test_all_problems_of_the_rules_are_listed_at_once(tmp_path: Path) -> None:
+    """Mistakes in the tables with rules are listed at once, each with its line, its key and what is right."""
+    found = problems(
+        tmp_path,
+        """[mirror]
+projects = ["six"]
+[machines]
+pythons = [
+  "3.11",
+  3.10,
+]
+platforms = ["linux-x86_64", "linux"]
+[files]
+kinds = ["wheel", "tarball"]
+uploaded_after = 2026-12-01
+uploaded_before = 2026-01-01
+max_file_size = "1 gig"
+[age]
+min = "1 week"
+exempt = ["six", { allow = "a b" }, { allow = "idna", untill = 2026-12-24 }]
+[block]
+projects = ["/(/", { because = "bad" }]
+hashes = ["md5:0123"]
+[dependencies]
+locks = ["../uv.lock", 3]
+""",
+    )
+    assert [problem.split(" Accepted:")[0].removesuffix(AS_IN_LOCKS) for problem in found] == [
+        f'line 6: machines.pythons: 3.1: must be text in quotes, as in "3.11"{A_NUMBER}',
+        'line 8: machines.platforms: "linux" is not a platform; did you mean "linux-x86_64"?',
+        'line 10: files.kinds: "tarball": must be one of "wheel", "sdist", "egg", "other"',
+        "line 12: files.uploaded_before = 2026-01-01: is not later than uploaded_after, so no file is wanted",
+        'line 13: files.max_file_size = "1 gig": must be a size with kB, MB, GB or TB, as in "2GB"',
+        'line 15: age.min = "1 week": must be a number with m, h, d or w, as in "24h"',
+        f"line 16: {NOT_A_NAME.replace('mirror.projects', 'age.exempt')}",
+        "line 16: age.exempt.untill is not a key of mirror.toml; did you mean age.exempt.until?",
+        'line 18: block.projects: "/(/": is no regular expression: missing ), unterminated subpattern at position 0',
+        'line 18: block.projects: {"because": "bad"} has no name',
+        'line 19: block.hashes: "md5:0123": must be "sha256:" and 64 hexadecimal digits',
+        'line 21: dependencies.locks: "../uv.lock": must be a path below the directory of mirror.toml',
+        f'line 21: dependencies.locks: 3: must be text in quotes, as in "locks/*.lock"{A_NUMBER}',
+    ]
+
+
+KEYS = {
+    "mirror": ("scope", "latest", "include", "exclude", "projects"),
+    "machines": ("pythons", "platforms", "sdists"),
+    "files": (
+        "prereleases",
+        "yanked",
+        "kinds",
+        "max_file_size",
+        "max_project_size",
+        "uploaded_after",
+        "uploaded_before",
+    ),
+    "age": ("min", "exempt", "not_after", "unknown", "locked"),
+    "block": ("projects", "hashes"),
+    "advisories": ("source", "severity", "unrated", "fixes", "ignore", "stale_after"),
+    "dependencies": ("locks",),
+    "removal": ("grace", "guard", "superseded"),
+    "serve": ("legacy_json",),
+}
+ODD = (
+    "-1",
+    "3.10",
+    "true",
+    '"x y"',
+    '""',
+    "[]",
+    "[3.10]",
+    '["x y"]',
+    "[[]]",
+    "[{}]",
+    "{}",
+    "{ a = [1] }",
+    "1979-05-27",
+)
+ODD_ITEMS = ("[true]", "[07:32:00]", '[{ name = "x", latest = [] }]', '[{ allow = "x", until = 3 }]', "[{ name = {} }]")
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_odd_value_of_any_key_is_right_or_reported_with_its_line(tmp_path: Path, table: str) -> None:
+    """A value of any type, in any key, is either accepted or reported with its line and its key."""
+    for key, value in itertools.product(KEYS[table], [*ODD, *ODD_ITEMS]):
+        text = f"[{table}]\n{key} = {value}\n" + ("" if table == "mirror" else "[mirror]\n")
+        try:
+            policy(tmp_path, text if key == "projects" and table == "mirror" else f'{text}projects = ["six"]\n')
+        except PolicyError as refusal:
+            wrong = [
+                problem for problem in refusal.details if problem.line != 2 or f"{table}.{key}" not in str(problem)
+            ]
+            assert not wrong, (text, wrong)
+
+
 @pytest.mark.parametrize(("grace", "hours"), [("0m", 0), ("24h", 24), ("7d", 168), ("2w", 336), ("99999w", 16_799_832)])
 def test_duration_is_a_number_with_a_unit(tmp_path: Path, grace: str, hours: int) -> None:
     """A duration is a number with a unit, from 0 to any length."""
@@ -329,3 +440,21 @@ def test_digests_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         for seed in range(3)
     }
     assert len(said) == 1
+
+
+EXAMPLE = Path(__file__).parents[3] / "config" / "mirror.example.toml"
+
+
+def test_example_shows_every_key_with_a_value_that_is_right() -> None:
+    """mirror.example.toml has every key of every table, and each commented value is accepted."""
+    lines = EXAMPLE.read_text().splitlines()
+    shown = [line.removeprefix("# ") if re.match(r"# [a-z_]+ = ", line) else line for line in lines]
+    # Patterns for names belong to the other scope.
+    text = "\n".join(line for line in shown if not line.startswith(("include = ", "exclude = ")))
+    parse_policy(text.encode())
+    parse_policy("\n".join(shown).replace('scope = "selected"', 'scope = "everything"').encode())
+
+    tables = tomllib.loads("\n".join(shown))
+    for name, field in Document.model_fields.items():
+        assert field.annotation is not None
+        assert set(field.annotation.model_fields) == set(tables[name])

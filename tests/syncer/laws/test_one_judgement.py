@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,9 +27,6 @@ from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, R
 from syncer.judged import FOO, NOW, aged_files, contents, place, publish, wishes
 from syncer.planning import planned
 from syncer.site import Site
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.proves("reliability/removal")
 law = settings(max_examples=300)
@@ -173,11 +172,31 @@ class Scenario:
     everything: bool
     named: bool
     strict: bool
+    rules_before: tuple[str, ...]
+    rules_after: tuple[str, ...]
     changes: tuple[Change, ...]
 
 
 NAMES = ("six", "idna", "toml")
-KINDS = ("upload", "delete file", "delete release", "replace", "yank", "quarantine", "delete", "spoil", "hide", "stale")
+KINDS = (
+    "upload",
+    "young",
+    "delete file",
+    "delete release",
+    "replace",
+    "yank",
+    "quarantine",
+    "delete",
+    "spoil",
+    "hide",
+    "stale",
+)
+RULES = {
+    "age": ('min = "7d"', 'min = "7d"\nexempt = ["six"]', "not_after = 2020-01-01", 'min = "1h"\nunknown = "publish"'),
+    "block": ('projects = ["six==1.1"]', 'projects = ["toml"]', 'projects = ["i*", "six<2"]'),
+    "machines": ('pythons = ["3.12"]\nplatforms = ["linux-x86_64"]', 'sdists = "none"'),
+    "files": ('kinds = ["wheel"]', 'kinds = ["sdist"]', "yanked = false", 'max_project_size = "1kB"'),
+}
 SUFFIXES = ("", "", "<2", ">=1.1", "==99", "<0.1")
 
 
@@ -186,6 +205,13 @@ def line_sets(draw: st.DrawFn) -> tuple[str, ...]:
     """Draw lines of mirror.toml."""
     names = draw(st.sets(st.sampled_from(NAMES), min_size=1))
     return tuple(f"{name}{draw(st.sampled_from(SUFFIXES))}" for name in sorted(names))
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[str, ...]:
+    """Draw tables of rules, most often none."""
+    tables = draw(st.sets(st.sampled_from(sorted(RULES)), max_size=2) | st.just(set[str]()))
+    return tuple(f"[{table}]\n{draw(st.sampled_from(RULES[table]))}\n" for table in sorted(tables))
 
 
 changes = st.builds(Change, st.sampled_from(KINDS), st.sampled_from(NAMES), st.integers(0, 5))
@@ -197,6 +223,8 @@ scenes = st.builds(
     everything=st.booleans(),
     named=st.booleans(),
     strict=st.booleans(),
+    rules_before=rules(),
+    rules_after=rules(),
     changes=st.lists(changes, max_size=4).map(tuple),
 )
 
@@ -208,6 +236,7 @@ def apply_change(pypi: fakepypi.FakePyPI, change: Change, number: int) -> None:
     picked, version = files[pick % len(files)], versions[pick % len(versions)]
     happenings: dict[str, Callable[[], object]] = {
         "upload": lambda: project.upload(f"3.{number}"),
+        "young": lambda: project.upload(f"4.{number}", uploaded_at=datetime.now(UTC)),
         "delete file": lambda: project.delete_file(picked.filename),
         "delete release": lambda: project.delete_release(version),
         "replace": lambda: project.upload_file(f"{change.project}-1.0.tar.gz", b"other", version="1.0", replace=True),
@@ -227,6 +256,11 @@ def spoil(page: dict[str, Any], pick: int) -> None:
         page["files"][pick % len(page["files"])]["hashes"] = {"sha256": "none"}
 
 
+def add_rules(site: Site, rules: Iterable[str]) -> None:
+    """Add tables to mirror.toml."""
+    site.policy.write_text("".join((site.policy.read_text(), *rules)))
+
+
 async def run_scenario(scene: Scenario, directory: Path) -> None:
     """Sync, apply the changes, plan, sync again, and compare the two."""
     async with fakepypi.serve() as pypi:
@@ -236,11 +270,13 @@ async def run_scenario(scene: Scenario, directory: Path) -> None:
             for version in ("1.0", "1.1", "2.0"):
                 pypi.index.project(name).upload(version, wheel=version != "1.1")
         write(*scene.before, latest=scene.latest, grace="0h")
+        add_rules(site, scene.rules_before)
         await site.sync()
         for number, change in enumerate(scene.changes):
             if pypi.index.project(change.project).files:  # deleted and quarantined projects have none
                 apply_change(pypi, change, number)
         write(*scene.after, latest=scene.latest, grace="0h", guard="1%" if scene.strict else "100%")
+        add_rules(site, scene.rules_after)
         names = sorted({line.rstrip("=<>.0129") for line in scene.after})
         only = names if scene.named or scene.everything else []
         plan, before = await planned(site, *only), {name: site.published(name) for name in site.pages()}
@@ -262,8 +298,8 @@ def compare(plan: Report, run: Run, rows: dict[NormalizedName, ProjectState]) ->
     withheld = [one for one in plan.projects if one.action == "withheld" or (one.sums and one.sums.lost_files)]
     assert counts.projects_withheld == len(withheld)
     expected = {
-        "refresh": {ProjectState.CURRENT, ProjectState.PARTIAL, ProjectState.BEHIND},
-        "keep": {ProjectState.CURRENT, ProjectState.PARTIAL},
+        "refresh": {ProjectState.CURRENT, ProjectState.PARTIAL, ProjectState.BEHIND, ProjectState.WAITING},
+        "keep": {ProjectState.CURRENT, ProjectState.PARTIAL, ProjectState.WAITING},
         "failing": {ProjectState.FAILING, ProjectState.WITHDRAWN},
         "behind": {ProjectState.BEHIND},
         "withheld": {ProjectState.BEHIND, ProjectState.PARTIAL, ProjectState.CURRENT},
@@ -278,10 +314,14 @@ def compare_files(site: Site, plan: Report, before: dict[str, PublishedPage]) ->
     for one in plan.projects:
         decided = {(d.filename, d.file.sha256): d.choice for d in one.files or () if d.file}
         served = {content for content, choice in decided.items() if choice in (Choice.KEEP, Choice.LOST)}
-        leaving = {content for content, choice in decided.items() if choice is Choice.LEAVING}
+        ours = contents(before[one.name].page.files if one.name in before else ())
+        withheld = {content for content, choice in decided.items() if choice in (Choice.HOLD, Choice.BLOCK)}
+        leaving = {content for content, choice in decided.items() if choice is Choice.LEAVING} | (withheld & ours)
         there = contents(site.published(one.name).page.files) if one.name in site.pages() else set()
         assert there == served, one.name
-        assert leaving == contents(before[one.name].page.files if one.name in before else ()) - there, one.name
+        assert leaving == ours - there, one.name
+        if one.name in site.pages() and one.action in ("refresh", "keep"):
+            assert {held.filename for held in site.published(one.name).held} == {name for name, _ in withheld}
 
 
 def run_examples(*, examples: int) -> None:

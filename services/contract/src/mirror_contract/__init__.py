@@ -5,7 +5,15 @@ No I/O and no settings: both services, the command lines and the tests may impor
 """
 
 from mirror_contract.names import ProjectName, parse_project_name
-from mirror_contract.policy import PolicyCandidate, PolicyCheck, PolicyProblem, PolicyState
+from mirror_contract.policy import (
+    FileChanges,
+    FilePreview,
+    PolicyCandidate,
+    PolicyCheck,
+    PolicyProblem,
+    PolicyState,
+    ProjectChanges,
+)
 from mirror_contract.project import Choice, HeldFile, Project, ProjectFile, ProjectState
 from mirror_contract.release import Release, ReleaseRequest
 from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
@@ -16,6 +24,8 @@ __all__ = [
     "Counts",
     "Disk",
     "Failure",
+    "FileChanges",
+    "FilePreview",
     "HeldFile",
     "HeldSummary",
     "PendingRemoval",
@@ -24,6 +34,7 @@ __all__ = [
     "PolicyProblem",
     "PolicyState",
     "Project",
+    "ProjectChanges",
     "ProjectFile",
     "ProjectName",
     "ProjectState",

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mirror_contract.text import format_bytes
+
 
 class PolicyProblem(BaseModel):
     """One mistake in ``mirror.toml``."""
@@ -54,37 +56,114 @@ class PolicyCandidate(BaseModel):
     text: str = Field(description="The file's content, TOML.")
 
 
+class FileChanges(BaseModel):
+    """What a candidate changes about the files of one project, or of several."""
+
+    arriving: int = Field(default=0, description="Files that it adds to the page.")
+    leaving: int = Field(default=0, description="Published files that it removes from the page.")
+    held: int = Field(default=0, description="Files that it holds until they are old enough.")
+    blocked: int = Field(default=0, description="Files that it blocks.")
+    fetched_bytes: int = Field(default=0, description="Download size of the arriving files, as far as it is known.")
+    unknown_sizes: int = Field(default=0, description="Arriving files whose size upstream does not give.")
+    freed_bytes: int = Field(default=0, description="Size of the leaving files; freed after the grace period.")
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """How large the changes are: first by bytes, then by files."""
+        return self.fetched_bytes + self.freed_bytes, self.arriving + self.leaving + self.held + self.blocked
+
+    def add(self, other: "FileChanges") -> None:
+        """Add the changes of another project."""
+        for key in FileChanges.model_fields:
+            setattr(self, key, getattr(self, key) + getattr(other, key))
+
+    def sentence(self) -> str:
+        """Return the changes as text for people."""
+        parts = []
+        if self.arriving:
+            unknown = f" and {self.unknown_sizes:,} of unknown size" if self.unknown_sizes else ""
+            parts.append(f"{self.arriving:,} arrive ({format_bytes(self.fetched_bytes)}{unknown})")
+        if self.leaving:
+            parts.append(f"{self.leaving:,} leave ({format_bytes(self.freed_bytes)})")
+        parts += [f"{self.held:,} are held"] if self.held else []
+        parts += [f"{self.blocked:,} are blocked"] if self.blocked else []
+        return ", ".join(parts) or "none change"
+
+
+class ProjectChanges(FileChanges):
+    """What a candidate changes about the files of one project."""
+
+    project: str
+
+
+class FilePreview(BaseModel):
+    """What a candidate changes about the files of published projects, by the pages that the mirror has."""
+
+    projects: int = Field(default=0, description="Published projects that it concerns.")
+    judged: int = Field(
+        default=0, description="Of these, the projects in the numbers; with too many of them, the largest."
+    )
+    total: FileChanges = Field(default_factory=FileChanges)
+    largest: list[ProjectChanges] = Field(default=[], description="The ten largest changes.")
+    emptied: int = Field(
+        default=0, description="Projects of which no file would be left; the deletion guard counts them."
+    )
+    unmatched: int = Field(default=0, description="Named projects of which no file is selected; they would stay as is.")
+    unmatched_lines: list[str] = Field(default=[], description="Why, of the first twenty.")
+
+    def sentences(self) -> list[str]:
+        """Return the preview as lines for people."""
+        if not self.projects:
+            return ["files: none change"]
+        which = f"; of the {self.judged:,} largest of {self.projects:,} projects" if self.judged < self.projects else ""
+        lines = [f"files: {self.total.sentence()}{which}"]
+        lines += [f"  {one.project}: {one.sentence()}" for one in self.largest]
+        lines += [f"warning: {line}" for line in self.unmatched_lines]
+        if more := self.unmatched - len(self.unmatched_lines):
+            lines.append(f"warning: so do {more:,} more projects")
+        return lines
+
+
 class PolicyCheck(BaseModel):
-    """The check of a candidate for ``mirror.toml``: its mistakes, or how many projects it would change."""
+    """The check of a candidate for ``mirror.toml``: its mistakes, or what it would change."""
 
     problems: list[PolicyProblem] = Field(
         default=[], description="All mistakes; if there are any, the numbers are absent."
     )
+    warnings: list[str] = Field(
+        default=[], description="Rules that contradict each other, and lock files that cannot be used."
+    )
     scope: str | None = Field(default=None, description="Absent: the candidate is invalid.")
     selected: int | None = Field(default=None, description="Projects that the candidate names.")
     arriving: int | None = Field(default=None, description="Named projects that are not published yet.")
-    leaving: int | None = Field(
-        default=None, description="Published projects that it does not select; absent with scope everything."
-    )
+    leaving: int | None = Field(default=None, description="Published projects that it does not select, or blocks.")
     withheld: int | None = Field(default=None, description="Removals that the deletion guard would withhold.")
     arriving_names: list[str] = Field(default=[], description="The first twenty names.")
     leaving_names: list[str] = Field(default=[], description="The first twenty names.")
+    files: FilePreview | None = Field(
+        default=None, description="What changes about files; absent: no policy is in force, or the tree is missing."
+    )
 
     def sentences(self) -> list[str]:
         """Return the result as lines for people."""
         if self.problems:
             return [f"error: {problem}" for problem in self.problems]
         lines = [f"valid: scope {self.scope}, {self.selected:,} projects named"]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         for count, verb, names in (
             (self.arriving, "would be added", self.arriving_names),
             (self.leaving, "would be removed", self.leaving_names),
         ):
             if count is not None:
-                more = f" and {count - len(names):,} more" if count > len(names) else ""
-                lines.append(f"{count:,} {verb}{': ' if names else ''}{', '.join(names)}{more}")
+                rest = f" and {count - len(names):,} more" if count > len(names) else ""
+                lines.append(f"{count:,} {verb}{': ' if names else ''}{', '.join(names)}{rest}")
+        if self.files is not None:
+            lines += self.files.sentences()
         if self.withheld:
+            emptied = self.files.emptied if self.files else 0
+            without = f" ({emptied:,} projects would have no file left)" if emptied else ""
             lines.append(
-                f"the deletion guard would withhold {self.withheld:,} of these removals; "
+                f"the deletion guard would withhold {self.withheld:,} removals{without}; "
                 f"to allow them, run sync --allow-removals {self.withheld}"
             )
         return lines

@@ -219,7 +219,8 @@ def check(
     """
     Check a candidate for mirror.toml; this changes nothing.
 
-    It prints each mistake with its line, or how many projects would change. It needs a token with the right read.
+    It prints each mistake with its line, or how many projects and files would change, and the ten largest changes.
+    It needs a token with the right read.
     """
     try:
         candidate = PolicyCandidate(text=file.read())

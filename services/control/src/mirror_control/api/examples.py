@@ -14,12 +14,15 @@ from mirror_contract import (
     Choice,
     Counts,
     Disk,
+    FileChanges,
+    FilePreview,
     HeldFile,
     HeldSummary,
     PendingRemoval,
     PolicyCheck,
     PolicyState,
     Project,
+    ProjectChanges,
     ProjectFile,
     ProjectState,
     Release,
@@ -156,6 +159,16 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
         withheld=0,
         arriving_names=["django", "sqlparse"],
         leaving_names=["six"],
+        files=FilePreview(
+            projects=3,
+            judged=3,
+            total=FileChanges(arriving=2, leaving=41, fetched_bytes=12_000_000, freed_bytes=1_204_000_000),
+            largest=[
+                ProjectChanges(project="numpy", leaving=40, freed_bytes=1_200_000_000),
+                ProjectChanges(project="idna", arriving=2, fetched_bytes=12_000_000),
+                ProjectChanges(project="six", leaving=1, freed_bytes=4_000_000),
+            ],
+        ),
     ),
     "Readiness": Readiness(
         checks=[

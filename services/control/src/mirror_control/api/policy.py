@@ -16,5 +16,9 @@ _EXAMPLES = [{"text": '[mirror]\nprojects = ["requests", "django>=5.2,<6"]\n'}]
 
 @router.post("/check", dependencies=[needs_read], responses=problem_responses(401, 403))
 async def check(syncer: Syncer, candidate: Annotated[PolicyCandidate, Body(examples=_EXAMPLES)]) -> PolicyCheck:
-    """Check a candidate: list its mistakes with lines, or count the projects that it would change."""
+    """
+    Check a candidate: list its mistakes with lines, or count the projects and files that it would change.
+
+    Upstream is not asked: the pages that the mirror has are judged, of very many projects the largest.
+    """
     return await syncer.check_policy(candidate)

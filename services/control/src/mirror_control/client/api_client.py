@@ -53,6 +53,7 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 # Three intervals between the comments that keep an event stream open.
 _EVENT_TIMEOUT_SECONDS = 45.0
+_CHECK_TIMEOUT_SECONDS = 45.0  # of a policy: the names of all of PyPI are compared, and pages judged for 8 s
 # For the next part of an answer; pip-audit waits 15 s for the first.
 _STREAM_TIMEOUT_SECONDS = 15.0
 _CHUNK_BYTES = 2**16
@@ -173,9 +174,9 @@ class ApiClient:
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
         """Check a candidate for mirror.toml."""
         headers = {"Content-Type": "application/json"}
-        return parse_response(
-            PolicyCheck, await self.call("POST", "policy/check", body=candidate.model_dump_json(), headers=headers)
-        )
+        body, seconds = candidate.model_dump_json(), _CHECK_TIMEOUT_SECONDS
+        answer = await self.call("POST", "policy/check", body=body, headers=headers, timeout_seconds=seconds)
+        return parse_response(PolicyCheck, answer)
 
     async def get_downloads(self, wanted: DownloadFilter) -> Downloads:
         """Return download statistics."""

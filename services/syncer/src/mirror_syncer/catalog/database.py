@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -184,7 +185,12 @@ class Catalog:
             self.runs.store(connection, run)
 
     def shift_times(self, seconds: int) -> None:
-        """Shift all past and scheduled times by a change of the host's clock."""
+        """
+        Shift all past and scheduled times by a change of the host's clock.
+
+        Of a clock that was ahead nothing is believed: the pages that it changed are judged again, or when they are due.
+        """
+        now = int(time.time())
         with self.files.guard, self._engine.begin() as connection:
             moved = (
                 (project, ("due_at", "checked_at", "verified_at", "amiss_since", "damaged_since", "older_since")),
@@ -192,6 +198,9 @@ class Catalog:
             )
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
+            if seconds < 0:
+                ahead = project.c.published, project.c.changed_at > now, project.c.due_at.is_(None)
+                connection.execute(project.update().where(*ahead).values(expires_at=now, changed_at=now))
 
     def adopt_tree(self, mirror_id: str, rows: Iterable[ProjectRow], *, generation: Generation | None = None) -> None:
         """Become the catalog of an existing tree, with its id and projects, in one transaction."""

@@ -8,7 +8,9 @@ from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicyError, PolicySource, choose_file, read_file
 from mirror_syncer.config.settings import Settings
-from mirror_syncer.runs.sync.policy_check import check_policy
+from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
+from mirror_syncer.volume import View
+from mirror_syncer.work.transfer import StoredPages
 
 
 def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
@@ -26,9 +28,12 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         source = PolicySource(settings.policy, state=settings.state, keeps=False)
     except PolicyError:
         return check_policy(content)  # no policy is in force yet
-    catalog = Catalog.in_directory(settings.state)
+    catalog, view = Catalog.in_directory(settings.state), View(settings.data)
     try:
         source.release(catalog.exemptions.released(now=int(time.time())))
-        return check_policy(content, source=source, catalog=catalog)
+        pages = StoredPages(
+            view, kept=catalog.projects.kept, without_hash=settings.without_hash, upstream=settings.upstream
+        )
+        return check_policy(content, PolicyInForce(source, catalog, pages if view.present else None))
     finally:
         catalog.close()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -119,13 +119,19 @@ def plan(
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:
-        _show_amounts(catalog, as_json=as_json)
+        _show_amounts(catalog, warnings=source.state().warnings, as_json=as_json)
         return
     from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
 
     report = _run_to_completion(
         make_report(
-            settings, request, policy=source.current, catalog=catalog, offline=offline, replaceable=source.replaceable
+            settings,
+            request,
+            policy=source.current,
+            catalog=catalog,
+            offline=offline,
+            replaceable=source.replaceable,
+            warnings=source.state().warnings,
         )
     )
     catalog.close()
@@ -144,7 +150,7 @@ def check(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a policy file: list each mistake with its line, and count the projects that would change."""
+    """Check a policy file: list each mistake with its line, and count the projects and files that would change."""
     from mirror_syncer.commands.checking import check_file  # noqa: PLC0415 - as above
 
     settings = _settings()
@@ -224,7 +230,7 @@ def import_config(
     raise typer.Exit(1 if conversion.findings.without_twin() else 0)
 
 
-def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
+def _show_amounts(catalog: Catalog, *, warnings: Sequence[str], as_json: bool) -> None:
     """Show how many projects a sync of the whole index would change, and name those that would leave."""
     amounts = everything_amounts(catalog, now=int(time.time()))
     catalog.close()
@@ -236,6 +242,8 @@ def _show_amounts(catalog: Catalog, *, as_json: bool) -> None:
         table.add_row(f"{amount.projects:,}", amount.action, amount.reason)
     console = _console()
     console.print(table)
+    for warning in warnings:
+        console.print(f"warning: {printable(warning)}", style="yellow", markup=False, highlight=False)
     for amount in amounts:
         if amount.leaving:
             more = amount.projects - len(amount.leaving)

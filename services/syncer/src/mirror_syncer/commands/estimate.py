@@ -16,7 +16,7 @@ from mirror_syncer.config import Policy, decide_removal
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import InvalidPageError, PathError, UnreachableError, UpstreamError
 from mirror_syncer.model.decision import Decision, FileDecision
-from mirror_syncer.model.page import File, Page
+from mirror_syncer.model.page import File, Page, PublishedPage, names
 from mirror_syncer.model.project import GONE, GUARDED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.sync.guard import DeletionGuard
@@ -41,11 +41,15 @@ class Sums:
     unknown_sizes: int = 0
     """Files to download whose size upstream's page does not give; API 1.1 and later gives sizes (PEP 700)."""
     have_files: int = 0
+    held_files: int = 0
+    """Files that wait, published before or not."""
+    blocked_files: int = 0
     dropped_files: int = 0
     refused_files: int = 0
     lost_files: int = 0
     """Published files that upstream no longer has, and that the deletion guard keeps."""
     leaving_files: int = 0
+    """Published files that leave their page, also because they are held or blocked."""
     leaving_bytes: int = 0
 
     def __add__(self, other: "Sums") -> "Sums":
@@ -189,17 +193,18 @@ class Estimator:
 
     def _estimate_decision(self, step: Step, judged: Judged, decision: Decision) -> ProjectEstimate:
         missing = () if judged.settled else decision.missing
+        leaving = _leaving(decision, judged.published)
         if decision.outdated is not None:
             action, reason = "behind", decision.outdated
         elif decision.problem is not None:
             action, reason = "failing", decision.problem
-        elif missing or decision.leaving or judged.published is None or judged.condition.altered:
+        elif missing or leaving or judged.published is None or judged.condition.altered:
             action, reason = "refresh", step.reason
         elif decision.lost:
             action, reason = "withheld", decision.lost[0][1]
         else:
             action, reason = "keep", "nothing to download"
-        return self._estimate(step.name, action, reason, decision, missing=missing)
+        return self._estimate(step.name, action, reason, decision, missing=missing, leaving=leaving)
 
     def _estimate(
         self,
@@ -209,22 +214,32 @@ class Estimator:
         decision: Decision,
         *,
         missing: Sequence[File] = (),
+        leaving: Sequence[File] | None = None,
     ) -> ProjectEstimate:
         sizes = [file.size for file in missing]
+        leaving = _leaving(decision, None) if leaving is None else leaving
         sums = Sums(
             fetch_files=len(sizes),
             fetch_bytes=sum(size or 0 for size in sizes),
             unknown_sizes=sizes.count(None),
             have_files=len(decision.keep) - len(decision.missing),
+            held_files=len(decision.hold),
+            blocked_files=len(decision.blocked),
             dropped_files=len(decision.drop),
             refused_files=len(decision.refused),
             lost_files=len(decision.lost),
-            leaving_files=len(decision.leaving),
-            leaving_bytes=sum(file.size or 0 for file, _ in decision.leaving),
+            leaving_files=len(leaving),
+            leaving_bytes=sum(file.size or 0 for file in leaving),
         )
         files = tuple(decision.files) if self._with_files else None
         downloads = frozenset(file.filename for file in missing)
         return ProjectEstimate(name, action, reason, sums, files, downloads, decision.warnings)
+
+
+def _leaving(decision: Decision, published: PublishedPage | None) -> list[File]:
+    """Return the published files that leave their page, also those that are held or blocked from now on."""
+    ours = published.files if published else {}
+    return [*(file for file, _ in decision.leaving), *(file for file in decision.withheld if names(ours, file))]
 
 
 @asynccontextmanager

@@ -1,8 +1,9 @@
 """The report of ``plan``, for people and for programs."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from typing import Any
@@ -22,7 +23,7 @@ from mirror_syncer.config import Policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import VolumeError, VolumeMissingError
 from mirror_syncer.model.decision import FileDecision
-from mirror_syncer.model.project import UNSELECTED, ProjectRow
+from mirror_syncer.model.project import BLOCKED, UNSELECTED, ProjectRow
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, plan_sync
 from mirror_syncer.volume import View
@@ -41,6 +42,8 @@ class Report:
     """The share of the disk that a sync leaves free."""
     not_estimated: str | None = None
     """Why upstream was not asked."""
+    warnings: tuple[str, ...] = ()
+    """Rules that contradict each other, and inputs of the policy that cannot be used."""
 
     @property
     def failed(self) -> bool:
@@ -67,7 +70,8 @@ class Report:
             totals["reserve_bytes"] = int(self.disk.size_bytes * self.reserve)
             if "fetch_bytes" in totals:
                 totals["free_bytes_after"] = self.disk.free_bytes - totals["fetch_bytes"]
-        return {"projects": [_project_document(project) for project in self.projects], "totals": totals}
+        document = {"projects": [_project_document(project) for project in self.projects], "totals": totals}
+        return document | ({"warnings": list(self.warnings)} if self.warnings else {})
 
     def show(self, console: Console) -> None:
         """Print the report, without the markup and control characters that upstream's names and reasons may hold."""
@@ -81,6 +85,8 @@ class Report:
         for project in self.projects:
             if project.files:
                 console.print(_file_table(project))
+        for warning in self.warnings:
+            console.print(Text(f"warning: {printable(warning)}", style="yellow"))
         for line, style in self._summary():
             console.print(Text(line, style=style))
 
@@ -91,8 +97,10 @@ class Report:
             parts[1] += f", {size}" if (size := _download_size(sums)) else ""
             if sums.leaving_files:
                 parts.append(f"{sums.leaving_files:,} files leave ({decimal(sums.leaving_bytes)})")
+            if sums.held_files or sums.blocked_files:
+                parts.append(f"{sums.held_files:,} files are held, {sums.blocked_files:,} are blocked")
             if sums.lost_files:
-                parts.append(f"the deletion guard keeps {sums.lost_files:,} files that upstream no longer has")
+                parts.append(f"the deletion guard keeps {sums.lost_files:,} files")
             yield ", ".join(parts), "bold"
             if self.disk is not None:
                 after = self.disk.free_bytes - sums.fetch_bytes
@@ -113,6 +121,7 @@ async def make_report(
     catalog: Catalog,
     offline: bool,
     replaceable: Collection[NormalizedName] = (),
+    warnings: Sequence[str] = (),
 ) -> Report:
     """
     Plan a sync and estimate its downloads; nothing is written.
@@ -147,19 +156,29 @@ async def make_report(
                 refreshed = await estimator.estimate(plan, at_once=settings.connections, progress=progress)
     else:
         refreshed = [ProjectEstimate(step.name, "refresh", step.reason) for step in plan.refresh]
-    return Report((*refreshed, *_list_others(plan, rows)), _read_disk(view), settings.disk_reserve, not_estimated)
+    return Report(
+        (*refreshed, *_list_others(plan, rows, policy)),
+        _read_disk(view),
+        settings.disk_reserve,
+        not_estimated,
+        tuple(warnings),
+    )
 
 
-def _list_others(plan: Plan, rows: dict[Any, ProjectRow]) -> Iterator[ProjectEstimate]:
+def _list_others(plan: Plan, rows: dict[Any, ProjectRow], policy: Policy) -> Iterator[ProjectEstimate]:
+    def blocked(name: NormalizedName) -> str | None:
+        reason = policy.blocked_names.reason(name)
+        return None if reason is None else f"{BLOCKED}: {reason}"
+
     for name in plan.withdraw:
         row = rows[name]
         sums = Sums(leaving_files=row.file_count, leaving_bytes=row.stored_bytes)
-        yield ProjectEstimate(name, "withdraw", UNSELECTED, sums)
+        yield ProjectEstimate(name, "withdraw", blocked(name) or UNSELECTED, sums)
     for name in plan.withheld:
         sums = Sums(have_files=rows[name].file_count)
         yield ProjectEstimate(name, "withheld", f"{UNSELECTED}; the deletion guard keeps it", sums)
     for name in plan.unselected:
-        yield ProjectEstimate(name, "none", "not selected in mirror.toml")
+        yield ProjectEstimate(name, "none", blocked(name) or "not selected in mirror.toml")
 
 
 def _project_document(project: ProjectEstimate) -> dict[str, Any]:
@@ -177,9 +196,18 @@ def _project_document(project: ProjectEstimate) -> dict[str, Any]:
                 "size": file.size,
                 "reason": file.reason,
             }
+            | _until(file)
             for file in project.files
         ]
     return entry
+
+
+def _until(file: FileDecision) -> dict[str, str]:
+    """Return when a file is published, if that is before the year 10000."""
+    try:
+        return {} if file.until is None else {"until": datetime.fromtimestamp(file.until, UTC).isoformat()}
+    except (ValueError, OverflowError):
+        return {}
 
 
 def _file_table(project: ProjectEstimate) -> Table:

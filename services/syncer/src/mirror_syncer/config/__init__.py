@@ -5,15 +5,16 @@ Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pyd
 ``toml_document``, which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file,
 and ``policy_source`` holds the policy in force. ``judgement`` says what happens to each file of a project, by
 ``selection`` (what ``mirror.toml`` selects), ``older_pages`` (what an older page may change) and ``contradictions``
-(a page that names a file twice). ``compatibility`` says which ``machines`` a file fits, by their ``pythons`` and
-``platforms``, by ``requires_python``, and of eggs and installers by ``legacy_formats``. ``settings`` parses the
-environment, with ``crontab`` for schedules, ``listen`` for the private API's address and ``environment`` for misspelt
-and foreign variables.
+(a page that names a file twice). ``policy_warnings`` finds rules that contradict each other. ``compatibility`` says
+which ``machines`` a file fits, by their ``pythons`` and ``platforms``, by ``requires_python``, and of eggs and
+installers by ``legacy_formats``. ``settings`` parses the environment, with ``crontab`` for schedules, ``listen`` for
+the private API's address and ``environment`` for misspelt and foreign variables.
 """
 
 from mirror_syncer.config.age import Age, Exemption, format_duration, format_moment
 from mirror_syncer.config.block import Block
 from mirror_syncer.config.contradictions import settle_contradictions
+from mirror_syncer.config.fingerprints import Fingerprints
 from mirror_syncer.config.judgement import Condition, decide, decide_removal
 from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
 from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
@@ -26,6 +27,7 @@ __all__ = [
     "Block",
     "Condition",
     "Exemption",
+    "Fingerprints",
     "Policy",
     "PolicyError",
     "PolicySource",

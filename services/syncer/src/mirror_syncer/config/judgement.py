@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mirror_syncer.config.contradictions import settle_contradictions
+from mirror_syncer.config.emptied_pages import stay_of
 from mirror_syncer.config.older_pages import is_outdated, restrict
 from mirror_syncer.config.project_policy import ProjectPolicy
 from mirror_syncer.config.screening import Screening, screen
@@ -95,7 +96,8 @@ def _decide(
         drop = tuple((file, _QUARANTINED) for file in page.files if not names(before, file))
         return Decision(page, drop=drop, leaving=tuple((file, _QUARANTINED) for file in before.values()))
     upstreams = page.files
-    lost = {} if condition.allow_loss or condition.altered else _lost(page, published, condition.damaged)
+    guarded = not (condition.allow_loss or condition.altered)
+    lost = _lost(page, published, condition.damaged) if guarded else {}
     replaced: tuple[File, ...] = ()
     if lost:
         # As if upstream still named them, and nothing else by their names, in versions that these tell.
@@ -112,6 +114,8 @@ def _decide(
         {file.filename: reason for file, reason in screening.left_out} if before or replaced else {}
     )
     keep = tuple(file for file in wanted if file.filename not in lost) if lost else wanted
+    emptied = stay_of(screening, published, damaged=condition.damaged) if guarded else ()
+    served |= {file.filename: file.sha256 for file, _ in emptied}
     return Decision(
         page,
         keep=keep,
@@ -124,7 +128,8 @@ def _decide(
             *((file, reason) for file, reason in screening.left_out if not (before and names(before, file))),
             *((file, reasons.get(file.filename, f"our file of this name stays; {_GUARDED}")) for file in replaced),
         ),
-        lost=tuple(entry for name, entry in lost.items() if name in served),
+        lost=emptied or tuple(entry for name, entry in lost.items() if name in served),
+        emptied=bool(emptied),
         leaving=tuple(
             (file, reasons.get(name) or (_ALTERED if condition.altered else _REPLACED if name in served else _TAKEN))
             for name, file in before.items()

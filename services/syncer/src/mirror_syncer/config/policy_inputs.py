@@ -10,6 +10,7 @@ from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy import Policy
+from mirror_syncer.config.policy_warnings import contradictory_rules
 from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 
@@ -51,6 +52,12 @@ class PolicyInputs:
         """Return a candidate with what its inputs say now; nothing of it is put into force."""
         return self._with(policy, self._lock_source.preview(policy.locks))
 
+    def check(self, policy: Policy) -> tuple[Policy, Iterator[str]]:
+        """Return a candidate as ``preview`` does, and what would be wrong with it; see ``warnings``."""
+        locks = self._lock_source.preview(policy.locks)
+        complete = self._with(policy, locks)
+        return complete, self._warnings(complete, locks)
+
     def _with(self, policy: Policy, locks: Locks) -> Policy:
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
@@ -66,31 +73,22 @@ class PolicyInputs:
         return await self.advisory_source.refresh(options)
 
     def warnings(self, policy: Policy) -> Iterator[str]:
-        """Yield what is wrong with the inputs, and which lines of a policy contradict each other."""
-        for kind in PolicyWarning:
-            yield from self.warnings_of(kind, policy)
+        """Yield what is wrong with the inputs in force, and which rules of a policy contradict each other."""
+        return self._warnings(policy, self._locks)
 
     def warnings_of(self, kind: PolicyWarning, policy: Policy) -> Iterator[str]:
         """Yield the warnings of one kind."""
+        return self._warnings_of(kind, policy, self._locks)
+
+    def _warnings(self, policy: Policy, locks: Locks) -> Iterator[str]:
+        for kind in PolicyWarning:
+            yield from self._warnings_of(kind, policy, locks)
+
+    def _warnings_of(self, kind: PolicyWarning, policy: Policy, locks: Locks) -> Iterator[str]:
         match kind:
             case PolicyWarning.LOCKS:
-                yield from map(str, self._locks.problems)
+                yield from map(str, locks.problems)
             case PolicyWarning.ADVISORIES:
                 yield from self.advisory_source.problems()
             case PolicyWarning.LINES:
-                yield from _contradictions(policy)
-
-
-def _contradictions(policy: Policy) -> Iterator[str]:
-    """Yield which lines of a policy contradict each other, or a lock file."""
-    for name, selection in policy.projects.items():
-        if (reason := policy.blocked_names.reason(name)) is not None:
-            yield f"{selection.line!r} is selected and blocked ({reason}): it is not mirrored"
-    for name, pins in policy.pins.items():
-        if (reason := policy.blocked_names.reason(name)) is not None:
-            yield f"{name} is blocked ({reason}), and {pins[0].source} pins it: such a lock fails"
-            continue
-        for pin in pins:
-            blocks = policy.blocks.get(name, ())
-            if pin.version is not None and any(block.affects(pin.version, str(pin.version)) for block in blocks):
-                yield f"{name} {pin.version} is blocked, and {pin.source} pins it: such a lock fails"
+                yield from contradictory_rules(policy)

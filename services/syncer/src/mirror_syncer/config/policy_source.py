@@ -81,7 +81,7 @@ class PolicySource:
         self._starter_projects: frozenset[str] = frozenset()
         self._has_own = False
         self._is_open = False
-        last = self._recall()
+        self._last_applied = last = self._recall()
         self._found = self._in_force = self._look_first(last)
         self._complete = self._inputs.complete(self._in_force.policy)
         self._is_open = True
@@ -90,6 +90,17 @@ class PolicySource:
     def current(self) -> Policy:
         """The policy in force."""
         return self._complete
+
+    @property
+    def applied(self) -> Policy:
+        """
+        The policy that was put into force last.
+
+        For a command beside the service that is the service's, which the next run replaces by the file's.
+        """
+        if self._keeps or self._last_applied is None:
+            return self.current
+        return self._inputs.preview(parse_policy(self._last_applied.text.encode(), path=self._path))
 
     @property
     def replaceable(self) -> frozenset[NormalizedName]:
@@ -148,6 +159,11 @@ class PolicySource:
     def preview(self, policy: Policy) -> Policy:
         """Return a candidate with what lock files, advisories and people say now."""
         return self._inputs.preview(policy)
+
+    def check(self, policy: Policy) -> tuple[Policy, list[str]]:
+        """Return a candidate as ``preview`` does, and warnings about it."""
+        complete, warnings = self._inputs.check(policy)
+        return complete, list(islice(warnings, _MAX_WARNINGS))
 
     def state(self) -> PolicyState:
         """Return what there is to say of the file."""

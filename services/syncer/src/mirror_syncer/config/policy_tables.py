@@ -30,6 +30,7 @@ from mirror_syncer.config.toml_document import (
     Size,
     Table,
     TomlDocument,
+    quoted,
     shown,
 )
 from mirror_syncer.errors import FileRejectedError
@@ -98,22 +99,24 @@ class _Mirror(Table):
         return value
 
 
+def _python(value: str) -> str:
+    Machines.parse(pythons=[value])
+    return value
+
+
+def _platform(value: str) -> str:
+    Machines.parse(platforms=[value])
+    return value
+
+
 class _Machines(Table):
-    pythons: list[str] = Field(default=[], description='a list such as ["3.11", "3.13t"]')
-    platforms: list[str] = Field(default=[], description='a list such as ["linux-x86_64", "windows-amd64"]')
+    pythons: list[Annotated[str, AfterValidator(_python), quoted("3.11")]] = Field(
+        default=[], description='a list such as ["3.11", "3.13t"]'
+    )
+    platforms: list[Annotated[str, AfterValidator(_platform), quoted("linux-x86_64")]] = Field(
+        default=[], description='a list such as ["linux-x86_64", "windows-amd64"]'
+    )
     sdists: str | None = Field(default=None, description='"where-needed", "all" or "none"')
-
-    @field_validator("pythons")
-    @classmethod
-    def _are_pythons(cls, value: list[str]) -> list[str]:
-        Machines.parse(pythons=value)
-        return value
-
-    @field_validator("platforms")
-    @classmethod
-    def _are_platforms(cls, value: list[str]) -> list[str]:
-        Machines.parse(platforms=value)
-        return value
 
     @field_validator("sdists")
     @classmethod
@@ -178,7 +181,9 @@ class _Advisories(Table):
     severity: Annotated[Severity | None, BeforeValidator(_severity)] = None
     unrated: Annotated[bool, BeforeValidator(_unrated)] = False
     fixes: bool = Field(default=False, description=_BOOLEAN)
-    ignore: list[str] = Field(default=[], description='a list of ids, as in ["MAL-2026-4750"]')
+    ignore: list[Annotated[str, quoted("MAL-2026-4750")]] = Field(
+        default=[], description='a list of ids, as in ["MAL-2026-4750"]'
+    )
     stale_after: Duration = STALE_AFTER
 
     @field_validator("source")
@@ -189,7 +194,7 @@ class _Advisories(Table):
 
 
 class _Dependencies(Table):
-    locks: list[Annotated[str, AfterValidator(parse_lock_pattern)]] = Field(
+    locks: list[Annotated[str, AfterValidator(parse_lock_pattern), quoted("locks/*.lock")]] = Field(
         default=[], description='a list of file patterns, as in ["locks/*.lock"]'
     )
 
@@ -205,7 +210,9 @@ class _Serve(Table):
     osv: bool = Field(default=False, description=_BOOLEAN)
 
 
-class _Document(Table):
+class Document(Table):
+    """All tables of ``mirror.toml``."""
+
     mirror: _Mirror = Field(default_factory=dict, validate_default=True)
     machines: _Machines = _Machines()
     files: _Files = _Files()
@@ -228,7 +235,7 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
         DocumentError: it is no TOML, or any of its keys is unknown or wrong; all of them are named.
     """
     document = TomlDocument(content, name="mirror.toml")
-    tables, problems = document.read(_Document)
+    tables, problems = document.read(Document)
     problems += contradictions(document)
     if tables is None or problems:
         raise DocumentError(problems)

@@ -23,6 +23,7 @@ _SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _MAX_DEPTH = 100
 _MAX_SHOWN = 80  # characters of a wrong value
+_NAMING = frozenset({"name", "allow"})  # keys that a line of a list stands for where it is no table
 
 
 class Table(BaseModel):
@@ -65,6 +66,19 @@ def _size(value: object) -> int:
     if match is None:
         raise ValueError('must be a size with kB, MB, GB or TB, as in "2GB"')
     return int(float(match[1]) * _SIZES[match[2]])
+
+
+def quoted(example: str) -> BeforeValidator:
+    """Return the check that an item of a list is text; the message names an example."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str):
+            return value
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        why = "; without quotes TOML reads a number, so 3.10 becomes 3.1" if number else ""
+        raise ValueError(f"must be text in quotes, as in {shown(example)}{why}")
+
+    return BeforeValidator(check)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -123,13 +137,15 @@ class TomlDocument:
         path: Path = error["loc"]
         if error["type"] == "extra_forbidden":
             return self.problem(path, self._unknown(path, known=_fields(shape, path[:-1])))
-        given = (
-            f"{_key(path)}{' = ' if isinstance(path[-1], str) and path[-1] != 'name' else ': '}{shown(error['input'])}"
-        )
+        value = shown(error["input"])
+        given = f"{_key(path)}{' = ' if isinstance(path[-1], str) and path[-1] not in _NAMING else ': '}{value}"
         if error["type"] == "missing":
             return self.problem(path, f"{given} has no {path[-1]}")
         if error["type"] == "value_error":
-            return self.problem(path, f"{given}: {error['ctx']['error']}")
+            told = str(error["ctx"]["error"])
+            # A message that begins with the value itself is a sentence about it.
+            rest = told.removeprefix(value)
+            return self.problem(path, f"{given}: {told}" if rest == told else f"{given}{rest}")
         return self.problem(path, f"{given}: must be {_description(shape, path) or error['msg']}")
 
     def _unknown(self, path: Path, *, known: Iterable[str]) -> str:
@@ -162,13 +178,15 @@ def load_toml(text: str) -> dict[str, Any]:
 
 def shown(value: object) -> str:
     """Return a value much as TOML writes it, and not too long."""
+    if isinstance(value, (date, time)):
+        return value.isoformat()
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _key(path: Path) -> str:
     """Return a key as people write it: of an item in a list its name stands for the item."""
-    if path[1:] and path[-1] == "name" and isinstance(path[-2], int):
+    if path[1:] and path[-1] in _NAMING and isinstance(path[-2], int):
         path = path[:-1]
     return ".".join(part for part in path if isinstance(part, str))
 

@@ -61,7 +61,13 @@ class Decision:
     drop: tuple[Reasoned, ...] = ()
     """Files that upstream names, and that are neither published nor wanted."""
     lost: tuple[Reasoned, ...] = ()
-    """Published files that upstream no longer has. They stay published until the deletion guard lets them leave."""
+    """
+    Published files that upstream no longer has, or all of a page of which ``mirror.toml`` leaves none.
+
+    They stay published until the deletion guard lets them leave.
+    """
+    emptied: bool = False
+    """They are all that the page has, and ``mirror.toml`` selects none of them."""
     leaving: tuple[Reasoned, ...] = ()
     """Published files that are removed from the page."""
     refused: tuple[Refusal, ...] = ()

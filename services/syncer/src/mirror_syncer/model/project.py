@@ -12,6 +12,7 @@ from mirror_syncer.model.validators import Validators
 NO_VALIDATORS = Validators()
 GONE = "upstream no longer has it; its page is removed now, its files after the grace period"
 GUARDED = "upstream no longer has it; the deletion guard keeps it published"
+EMPTIED = "mirror.toml selects none of its published files; the deletion guard keeps them published"
 BLOCKED = "blocked in mirror.toml"
 UNSELECTED = "no longer selected in mirror.toml"
 _PAGES = "simple/"

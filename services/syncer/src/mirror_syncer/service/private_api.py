@@ -26,7 +26,7 @@ from mirror_contract import (
 from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
-from mirror_syncer.runs.sync.policy_check import check_policy
+from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.held import PLACE, HeldFiles
 from mirror_syncer.service.osv_api import OsvApi
@@ -53,6 +53,8 @@ _MAX_BODY_BYTES = 2**20
 # threads that a sync needs, for minutes after the last caller has gone.
 _MAX_READERS = 2
 _MAX_WAITING_READERS = 256  # as many calls as nginx passes on at once
+# A check may judge thousands of pages, so there is one at a time, and it ends before its caller gives up.
+_CHECK_SECONDS = 8.0
 _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
@@ -77,6 +79,7 @@ class PrivateApi:
         self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
+        self._checking = asyncio.Lock()
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -219,9 +222,11 @@ class PrivateApi:
         """The judgement of a candidate for mirror.toml."""
         candidate, mirror = parse_body(PolicyCandidate, await request.read()), self._mirror
         content = candidate.text.encode(errors="surrogatepass")
-        return json_response(
-            await asyncio.to_thread(check_policy, content, source=mirror.policy, catalog=mirror.catalog)
-        )
+        if self._checking.locked():
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Another policy is being checked.", retry_after=5)
+        in_force = PolicyInForce(mirror.policy, mirror.catalog, self._status_reader.pages)
+        async with self._checking:
+            return json_response(await asyncio.to_thread(check_policy, content, in_force, seconds=_CHECK_SECONDS))
 
     async def pause(self, _: web.Request) -> web.Response:
         """Pause the schedule, also across restarts."""

@@ -23,7 +23,7 @@ from mirror_contract import (
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config import ProjectPolicy, decide, decide_removal
 from mirror_syncer.config.settings import VERSION
-from mirror_syncer.errors import InvalidPageError, PathError, VolumeError
+from mirror_syncer.errors import PathError, VolumeError
 from mirror_syncer.metrics import ENDED
 from mirror_syncer.model.decision import Decision, FileDecision
 from mirror_syncer.model.names import PackagePath
@@ -33,7 +33,7 @@ from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import Mirror
 from mirror_syncer.service.timetable import Timetable
-from mirror_syncer.work.transfer import UnhashedFiles, last_page
+from mirror_syncer.work.transfer import StoredPages
 
 _FAILING_SHOWN = 20
 # Of one project, which may have 40,000 files on PyPI: a few responses with 100,000 would fill control's memory.
@@ -52,9 +52,11 @@ class StatusReader:
         self._timetable = timetable
         self._started_at = datetime.now(UTC)
         settings = mirror.settings
-        # What a sync took has another digest on its page, so nothing is hashed to be recognized.
-        self._unhashed = UnhashedFiles(
-            settings.without_hash, upstream=settings.upstream, digest_of=lambda _place, _like: None
+        self.pages = StoredPages(
+            mirror.volume,
+            kept=mirror.catalog.projects.kept,
+            without_hash=settings.without_hash,
+            upstream=settings.upstream,
         )
         self._read_cached_files = lru_cache(_MAX_CACHED_PROJECTS)(self._read_files)
 
@@ -200,11 +202,7 @@ class StatusReader:
             blocked = self.blocked_because(row.name)
             reason = GUARDED if policy is not None else UNSELECTED if blocked is None else blocked
             return decide_removal(Page(row.name, ()), published, reason=reason, guarded=policy is not None)
-        try:
-            page = last_page(self._mirror.catalog.projects.kept(row.name), published)
-        except InvalidPageError:
-            page = published.page if published else Page(row.name, ())
-        return decide(self._unhashed.settle(page, published), published, policy, now=int(time.time()))
+        return decide(self.pages.last_of(row.name, published), published, policy, now=int(time.time()))
 
     def blocked_because(self, name: NormalizedName) -> str | None:
         """Return why a whole project is blocked, or None if it is not."""

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract.distributions import parse_distribution, read_release
 from mirror_syncer.catalog import Fact
-from mirror_syncer.config import Policy, fingerprint, is_this_format
+from mirror_syncer.config import Fingerprints, Policy, fingerprint, is_this_format
 from mirror_syncer.model.decision import Hold
 from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File
@@ -41,9 +41,9 @@ class PolicyChange:
         """
         Withdraw what is blocked, and judge pages again that another policy made or whose decision has expired.
 
-        Upstream is asked for no page, only for files that are wanted now. The deletion guard is not asked: what the
-        operator excludes is no loss. Cancelled, it leaves tasks in the queue, and the next sync does the rest. A run
-        that names projects applies only blocks.
+        Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
+        projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
+        next sync does the rest. A run that names projects applies only blocks.
 
         Raises:
             VolumeError: the project list cannot be written.
@@ -117,19 +117,14 @@ class PolicyChange:
 
     def _due(self, policy: Policy, *, changed: bool) -> Iterator[NormalizedName]:
         """Yield the published projects to judge; a page of an older format is left to its refresh."""
-        legacy_json = policy.serve.legacy_json
-        usual = fingerprint(policy.usual, legacy_json=legacy_json)
-        special = policy.special
+        current = Fingerprints(policy)
         expired = {due.name for page in self._catalog.due.expired(now=int(time.time())) for due in page}
         if not changed:
             yield from expired
             return
         for name, by in self._catalog.projects.fingerprints():
-            project = policy.project(name) if name in special or not policy.everything else policy.usual
-            if project is None or not is_this_format(by):
-                continue
-            current = fingerprint(project, legacy_json=legacy_json) if name in special else usual
-            if by != current or name in expired:
+            wanted = current.of(name) if is_this_format(by) else None
+            if wanted is not None and (by != wanted or name in expired):
                 yield name
 
 

@@ -1,42 +1,58 @@
-"""The judgement of a candidate for ``mirror.toml``: its mistakes, and how many projects it would change."""
+"""The judgement of a candidate for ``mirror.toml``: its mistakes, and what it would change."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mirror_contract import PolicyCheck
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicyError, PolicySource, judge_policy
 from mirror_syncer.runs.sync.guard import DeletionGuard
-from mirror_syncer.runs.sync.plan import plan_sync
+from mirror_syncer.runs.sync.policy_preview import FilePreviewer, ProjectsConcerned
+from mirror_syncer.work.transfer import StoredPages
 
 _MAX_NAMES = 20
+_LISTED = 'scope "everything" adds each project of upstream\'s list (of PyPI 890,000); these are not counted here'
 
 
-def check_policy(content: bytes, *, source: PolicySource | None = None, catalog: Catalog | None = None) -> PolicyCheck:
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """What a candidate is compared with."""
+
+    source: PolicySource
+    catalog: Catalog
+    pages: StoredPages | None
+    """None: the tree is missing, so no file is judged."""
+
+
+def check_policy(content: bytes, in_force: PolicyInForce | None = None, *, seconds: float = 60.0) -> PolicyCheck:
     """
     Judge a candidate, and change nothing.
 
     Args:
-        source: the policy in force; with it and the catalog, the numbers are counted.
+        in_force: None: only mistakes are looked for.
+        seconds: how long files may be judged.
     """
     try:
         policy = judge_policy(content, path=Path("mirror.toml"))
     except PolicyError as error:
         return PolicyCheck(problems=error.details)
-    check = PolicyCheck(scope=policy.scope, selected=len(policy.wanted))
-    if source is None or catalog is None:
-        return check
-    rows = {row.name: row for row in catalog.projects.all_rows()}
-    arriving = sorted(name for name in policy.wanted if name not in rows or not rows[name].published)
-    check.arriving, check.arriving_names = len(arriving), list(arriving[:_MAX_NAMES])
-    if policy.everything:
-        return check  # what leaves then is upstream's to say
-    plan = plan_sync(
-        policy,
-        rows,
-        published=DeletionGuard(catalog).count_guarded(),
-        replaceable=source.replaceable,
-    )
-    leaving = sorted((*plan.withdraw, *plan.withheld))
-    check.leaving, check.leaving_names = len(leaving), list(leaving[:_MAX_NAMES])
-    check.withheld = len(plan.withheld)
+    if in_force is None:
+        return PolicyCheck(scope=policy.scope, selected=len(policy.wanted))
+    source, catalog = in_force.source, in_force.catalog
+    policy, warnings = source.check(policy)
+    check = PolicyCheck(scope=policy.scope, selected=len(policy.wanted), warnings=warnings)
+    arriving = [name for name in policy.wanted if (row := catalog.projects.get(name)) is None or not row.published]
+    check.arriving, check.arriving_names = len(arriving), [*sorted(arriving)[:_MAX_NAMES]]
+    in_use = source.applied
+    if policy.everything and not in_use.everything:
+        check.warnings.append(_LISTED)
+    concerned = ProjectsConcerned(in_use, policy, catalog, replaceable=source.replaceable)
+    check.leaving, check.leaving_names = concerned.leaving, concerned.leaving_names
+    if in_force.pages is not None:
+        check.files = FilePreviewer(in_use, policy, pages=in_force.pages, seconds=seconds).preview(concerned)
+    emptied = check.files.emptied if check.files else 0
+    allowed = policy.removal.allowed(DeletionGuard(catalog).count_guarded())
+    # With everything, one judgement covers all that leaves.
+    removals = [concerned.guarded + emptied] if policy.everything else [concerned.guarded, emptied]
+    check.withheld = sum(number for number in removals if number > allowed)
     return check

@@ -9,6 +9,7 @@ from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.garbage_collection import Collection
+from mirror_syncer.runs.sync.emptied_projects import report_emptied
 from mirror_syncer.runs.sync.policy_change import PolicyChange
 from mirror_syncer.runs.sync.selection import SelectionSync
 from mirror_syncer.runs.sync.whole_index import WholeIndexSync
@@ -41,6 +42,8 @@ class Sync(RunExecutor):
             await self._whole_index.sync(run)
         else:
             await self._selection.sync(run)
+        if run.request.projects is None and not run.is_stopping:
+            await report_emptied(run, catalog=self._catalog, policy=policy.current)
 
     async def _publish(self, run: ActiveRun) -> None:
         """Publish the project list of a run that only applied the policy."""

@@ -16,6 +16,7 @@ from mirror_syncer.work.transfer.legacy_json import LegacyTransfer
 from mirror_syncer.work.transfer.outcome import Outcome, absence, after_failure
 from mirror_syncer.work.transfer.page import STALE_WAITS, last_page
 from mirror_syncer.work.transfer.project import Transfer
+from mirror_syncer.work.transfer.stored_pages import StoredPages
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Judged",
     "LegacyTransfer",
     "Outcome",
+    "StoredPages",
     "Transfer",
     "UnhashedFiles",
     "UpstreamComparison",

@@ -8,7 +8,7 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.config import format_moment
 from mirror_syncer.errors import StalePageError, UnreachableError
 from mirror_syncer.model.decision import Decision
-from mirror_syncer.model.project import GONE, GUARDED, CatalogUpdate, ProjectRow
+from mirror_syncer.model.project import EMPTIED, GONE, GUARDED, CatalogUpdate, ProjectRow
 from mirror_syncer.model.tally import Tally
 from mirror_syncer.publish import Publication
 from mirror_syncer.work.transfer.job import Work
@@ -195,17 +195,18 @@ def standing(
     if missing:
         return ProjectState.PARTIAL, _lacking(missing, first[0] if first else None)
     if decision.lost:
-        return (
-            ProjectState.BEHIND,
-            f"upstream's page lacks {len(decision.lost)} of the files that ours names; the deletion guard keeps them",
-        )
+        return ProjectState.BEHIND, EMPTIED if decision.emptied else _shrinking(decision)
     if work.outdates(serial := decision.page.serial):
         return ProjectState.BEHIND, _lagging(serial, work.wanted_serial)
-    if work.offline and row.state in (ProjectState.BEHIND, ProjectState.FAILING):
+    if work.offline and row.state in (ProjectState.BEHIND, ProjectState.FAILING) and row.error != EMPTIED:
         return row.state, row.error  # upstream was not looked at
     if not decision.served and (decision.hold or decision.blocked):
         return ProjectState.WAITING, _waiting(decision)
     return ProjectState.CURRENT, None
+
+
+def _shrinking(decision: Decision) -> str:
+    return f"upstream's page lacks {len(decision.lost)} of the files that ours names; the deletion guard keeps them"
 
 
 def _waiting(decision: Decision) -> str:
