@@ -61,6 +61,9 @@ def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str]
     )
     httpx2.post(f"{url}/api/v1/runs", json={"kind": "collect"}, headers=ci)
     httpx2.post(f"{url}/api/v1/nothing?token=secret", headers=ci)
+    fix = {"requirement": "django==5.2.19", "because": "CVE-2026-1234", "for": "2d"}
+    httpx2.post(f"{url}/api/v1/releases", json=fix, headers=ci)
+    httpx2.post(f"{url}/api/v1/releases", json=fix, headers=operator)
     server.terminate()
     lines = audited(server.communicate(timeout=20)[1])
 
@@ -68,8 +71,11 @@ def test_each_changing_call_is_logged(process: tuple[subprocess.Popen[str], str]
         ("POST /api/v1/runs/20261122T161233042-3fa9c1/cancel", "operator", "trigger", "20261122T161233042-3fa9c1", 503),
         ("POST /api/v1/runs", "ci", "remove", None, 403),
         ("POST /api/v1/nothing", "ci", None, None, 404),
+        ("POST /api/v1/releases", "ci", "remove", None, 403),
+        ("POST /api/v1/releases", "operator", "remove", None, 503),
     ]
-    assert [line["forwarded_for"] for line in lines] == ["10.9.8.7", None, None]
+    assert [line["release"] for line in lines] == [None] * 4 + ["django==5.2.19 for 2d: CVE-2026-1234"]
+    assert [line["forwarded_for"] for line in lines] == ["10.9.8.7", None, None, None, None]
     assert {line["address"] for line in lines} == {"127.0.0.1"}
     assert {line["level"] for line in lines} == {"info"}
     assert all(set(line) == set(FIELDS) - {"logger"} for line in lines)

@@ -8,13 +8,15 @@ import pytest
 
 import fakepypi
 from mirror_contract import HeldFile, Project, ProjectState, Status
-from mirror_syncer.catalog import Catalog, WithheldKey, WithheldTotals
+from mirror_syncer.catalog import Catalog, Fact, WithheldKey, WithheldTotals
 from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.service import held
 from syncer.service.conftest import Serve, Service
 from syncer.site import Site
 
 DAY = timedelta(days=1)
+
+pytestmark = pytest.mark.proves("reliability/cooldown")
 
 
 @pytest.fixture
@@ -143,6 +145,52 @@ async def test_project_and_status_tell_what_is_held(serve: Serve, young: fakepyp
     assert told == [("cc-1.0.tar.gz", "block", None, False), ("cc-1.1.tar.gz", "hold", None, True)]
     assert unknown["detail"] == "gg is not mirrored, and mirror.toml does not name it."
     assert whole["detail"] == "ff-lib is blocked in mirror.toml: ours."
+
+
+async def test_metrics_count_what_is_held(
+    serve: Serve, young: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metrics count held and blocked files and waiting projects, and tell when a publication is late."""
+    del young
+
+    def gauge(service: Service, name: str, **labels: str) -> float | None:
+        return service.running.mirror.metrics.registry.get_sample_value(f"pypi_mirror_{name}", labels)
+
+    names = ("held_files", "blocked_files", "released_versions", "maturity_late_seconds")
+    async with serve() as service:
+        await service.running.sync()
+        found = {name: gauge(service, name) for name in names}
+        waiting = gauge(service, "projects", state="waiting")
+        expiry = gauge(service, "held_next_expiry_timestamp_seconds")
+        assert expiry is not None
+        assert abs(expiry - time.time() - 4 * DAY.total_seconds()) < 300
+        monkeypatch.setattr("mirror_syncer.service.snapshot.time.time", lambda: expiry + 400)
+        late = gauge(service, "maturity_late_seconds")
+        service.running.mirror.catalog.remember(Fact.PAUSED, "1")
+        paused = gauge(service, "maturity_late_seconds")
+
+    assert found == {"held_files": 4, "blocked_files": 2, "released_versions": 0, "maturity_late_seconds": 0}
+    assert waiting == 3
+    assert (late, paused) == (400, 0)
+
+
+async def test_warnings_about_the_policy_are_counted_by_kind(serve: Serve, site: Site) -> None:
+    """A lock that cannot be read and lines that contradict each other are warnings of different kinds."""
+    site.policy.with_name("uv.lock").write_text("version = 99\n")
+    site.policy.write_text(
+        '[mirror]\nprojects = ["six"]\n[dependencies]\nlocks = ["uv.lock"]\n[block]\nprojects = ["six"]\n'
+    )
+    async with serve() as service:
+        registry = service.running.mirror.metrics.registry
+        status = Status.model_validate_json(await (await service.http.get("/status")).read())
+
+    counted = {
+        kind: registry.get_sample_value("pypi_mirror_policy_warnings", {"kind": kind})
+        for kind in ("locks", "advisories", "lines")
+    }
+    assert counted == {"locks": 1, "advisories": 0, "lines": 1}
+    assert status.policy is not None
+    assert len(status.policy.warnings) == 2
 
 
 async def test_blocked_project_says_so(serve: Serve, site: Site, young: fakepypi.FakePyPI) -> None:

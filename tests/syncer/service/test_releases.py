@@ -1,7 +1,11 @@
 """Releases: a person lets a version through the cooldown, for a while and for a reason."""
 
 import asyncio
+import json
+import os
+import sys
 import time
+from asyncio.subprocess import PIPE
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +22,8 @@ from syncer.site import Site
 
 COOLDOWN = '[mirror]\nprojects = ["six<3", "idna"]\n[age]\nmin = "7d"\n'
 FIX = {"requirement": "six==1.1", "because": "CVE-2026-1234"}
+
+pytestmark = pytest.mark.proves("reliability/cooldown")
 
 
 @pytest.fixture
@@ -95,6 +101,22 @@ async def test_released_version_is_published_without_asking_upstream(
     reasons = {file.filename: file.reason for file in project.files or []}
     assert reasons["six-1.1.tar.gz"] == f"released until {until} (CVE-2026-1234)"
     assert (revoked.status, change.id, left, again) == (200, released.id, [], 404)
+
+
+async def test_plan_of_another_process_sees_releases(serve: Serve, site: Site, young: fakepypi.FakePyPI) -> None:
+    """`mirror-syncer plan`, beside the service, keeps what a person released and says why."""
+    del young
+    async with serve() as service:
+        await service.running.sync("six")
+        await release(service)
+        command = (sys.executable, "-m", "mirror_syncer", "plan", "six", "--json")
+        environment = {**os.environ, **site.environment(MIRROR_FILE_HOSTS="127.0.0.1")}
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE)
+        said, _ = await process.communicate()
+
+    decided = {one["file"]: (one["decision"], one["reason"]) for one in json.loads(said)["projects"][0]["files"]}
+    assert decided["six-1.1.tar.gz"][0] == "keep"
+    assert "(CVE-2026-1234)" in decided["six-1.1.tar.gz"][1]
 
 
 async def test_release_survives_a_restart_and_a_reload(serve: Serve, site: Site, young: fakepypi.FakePyPI) -> None:
