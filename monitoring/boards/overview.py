@@ -43,6 +43,10 @@ REMEDIES = {
     "To allow the removals: docker compose exec control mirrorctl sync --allow-removals N",
     "MirrorPolicyInvalid": "Syncs use the last good policy. To see the mistakes with their lines: "
     "docker compose exec -T syncer mirror-syncer check",
+    "MirrorMaturityLate": "Published files can be installed. Check upstream and the disk; to list the files: "
+    "docker compose exec control mirrorctl held",
+    "MirrorPolicyInputsUnusable": "The last good lock files and advisories stay in force. To list the problems: "
+    "docker compose exec control mirrorctl status",
     "MirrorServing5xx": "Other routes still work. Check docker compose ps, then docker compose logs --tail=50 nginx",
     "nothing": "–",
 }
@@ -174,6 +178,66 @@ def board() -> Dashboard:
                         "to upstream": "sum(rate(pypi_mirror_upstream_requests_total[$__rate_interval]))",
                     },
                     width=24,
+                ),
+            ],
+            "Policy": [
+                tile(
+                    "Held files",
+                    "Files that wait for their cooldown; `mirrorctl held` lists them.",
+                    unit="none",
+                    query="sum(pypi_mirror_held_files)",
+                    none="unknown",
+                ),
+                tile(
+                    "Blocked files",
+                    "Files that mirror.toml or an advisory blocks, without projects that are blocked by name.",
+                    unit="none",
+                    query="sum(pypi_mirror_blocked_files)",
+                    none="unknown",
+                ),
+                tile(
+                    "Projects waiting",
+                    "Projects whose files all wait or are blocked; their pages are empty.",
+                    unit="none",
+                    query='sum(pypi_mirror_projects{state="waiting"})',
+                    none="unknown",
+                ),
+                tile(
+                    "Next publication",
+                    "Time until the next held file is published, or another period of the policy ends.",
+                    unit="s",
+                    query="min(pypi_mirror_held_next_expiry_timestamp_seconds > 0) - time()",
+                    decimals=0,
+                    none="none",
+                ),
+                tile(
+                    "Released versions",
+                    "Versions that a person let through the cooldown; `mirrorctl release --list` lists them.",
+                    unit="none",
+                    query="sum(pypi_mirror_released_versions)",
+                    none="unknown",
+                ),
+                tile(
+                    "Unusable inputs",
+                    "Lock files and advisories that cannot be used or are stale; `mirrorctl status` lists them.",
+                    unit="none",
+                    query='sum(pypi_mirror_policy_warnings{kind=~"locks|advisories"})',
+                    steps=(1, 100),
+                    none="unknown",
+                ),
+                graph(
+                    "Held and blocked files",
+                    "Files that clients cannot download for now.",
+                    unit="none",
+                    queries={"held": "sum(pypi_mirror_held_files)", "blocked": "sum(pypi_mirror_blocked_files)"},
+                    width=12,
+                ),
+                graph(
+                    "Advisories",
+                    "Advisories in force, by kind.",
+                    unit="none",
+                    queries={"{{kind}}": "sum by (kind) (pypi_mirror_advisories)"},
+                    width=12,
                 ),
             ],
         },

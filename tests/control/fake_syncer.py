@@ -18,6 +18,8 @@ from mirror_contract import (
     Failure,
     FileChanges,
     FilePreview,
+    HeldFile,
+    HeldSummary,
     PolicyCandidate,
     PolicyCheck,
     PolicyProblem,
@@ -25,7 +27,10 @@ from mirror_contract import (
     ProjectChanges,
     ProjectFile,
     ProjectState,
+    Release,
+    ReleaseRequest,
     Run,
+    RunKind,
     RunRequest,
     RunState,
     Schedule,
@@ -86,6 +91,33 @@ def judged_project() -> Project:
     return Project(name="six", state=ProjectState.CURRENT, file_count=2, files=files, undated_files=2)
 
 
+def held_project() -> Project:
+    """Return a project of a file that waits and one that is blocked: its page is empty."""
+    files = [
+        ProjectFile(
+            filename="six-2.0.tar.gz",
+            decision=Choice.HOLD,
+            reason="uploaded yesterday; this mirror waits 7 days",
+            until=NOW + timedelta(days=6),
+        ),
+        ProjectFile(filename="six-1.0.tar.gz", decision=Choice.BLOCK, reason="<b>malware</b>"),
+    ]
+    return Project(name="six", state=ProjectState.WAITING, files=files, held_files=1, blocked_files=1, withheld_files=2)
+
+
+HELD = [
+    HeldFile(
+        project="six",
+        filename="six-2.0.tar.gz",
+        decision=Choice.HOLD,
+        reason="uploaded yesterday; this mirror waits 7 days",
+        until=NOW + timedelta(days=6),
+    ),
+    HeldFile(project="six", filename="six-1.0.tar.gz", decision=Choice.BLOCK, reason="<b>mal\x1b[2Jware</b>"),
+]
+SUMMARY = HeldSummary(held_files=1, blocked_files=1, projects=1, next_change_at=NOW + timedelta(days=6))
+
+
 class FakeSyncer:
     """
     Starts and stops on one port of the loopback.
@@ -117,6 +149,7 @@ class FakeSyncer:
                 name="zope-interface", state=ProjectState.FAILING, error="upstream sends [red]\x1b[2J 500", attempts=3
             ),
         }
+        self.releases: dict[str, Release] = {}
         self.schedule = Schedule(cron="*/30 * * * *", next_run_at=NOW + timedelta(minutes=30))
         self.seen: list[Seen] = []
         self.asked = asyncio.Event()  # set by the first run
@@ -145,6 +178,10 @@ class FakeSyncer:
                 web.post("/runs/{id}/cancel", self._cancel_run),
                 web.get("/projects", self._find_projects),
                 web.get("/projects/{name}", self._show_project),
+                web.get("/held", self._find_held),
+                web.get("/releases", self._find_releases),
+                web.post("/releases", self._release),
+                web.delete("/releases/{id}", self._revoke),
                 web.post("/policy/check", self._check_policy),
                 web.post("/schedule/{action}", self._schedule),
             ]
@@ -289,6 +326,51 @@ class FakeSyncer:
     async def _show_project(self, request: web.Request) -> web.Response:
         project = self.projects.get(request.match_info["name"])
         return _answer(project) if project else _problem(404, "mirror.toml does not name this project.")
+
+    async def _find_held(self, request: web.Request) -> web.Response:
+        decisions, project = request.query.getall("decision", list(Choice)), request.query.get("project")
+        found = [one for one in HELD if one.decision in decisions and project in (None, one.project)]
+        after, most = request.query.get("after", "").rpartition("/")[2], int(request.query.get("limit", "50"))
+        start = int(after) if after in ("1", "2") else 0
+        items = [one.model_dump(mode="json") for one in found[start : start + most]]
+        following = f"place/{start + most}" if start + most < len(found) else None
+        return web.json_response({"items": items, "next": following})
+
+    async def _find_releases(self, _: web.Request) -> web.Response:
+        items = [one.model_dump(mode="json") for one in self.releases.values()]
+        return web.json_response({"items": items, "next": None})
+
+    async def _release(self, request: web.Request) -> web.Response:
+        wanted = ReleaseRequest.model_validate_json(await request.read())
+        if wanted.project == "evil":
+            return _problem(409, "evil is blocked in mirror.toml: malware; a block beats every release.")
+        release = Release(
+            id=f"{len(self.releases):08x}",
+            requirement=wanted.requirement,
+            project=wanted.project,
+            because=wanted.because,
+            by=request.headers["X-Released-By"],
+            made_at=NOW,
+            until=NOW + wanted.duration,
+        )
+        self.releases[release.id] = release
+        return _answer(self._apply(release, request, warnings=["six-1.0.exe stays unpublished \x1b[2J"]), status=201)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        release = self.releases.pop(request.match_info["id"], None)
+        return _answer(self._apply(release, request)) if release else _problem(404, "No release has this id.")
+
+    def _apply(self, release: Release, request: web.Request, *, warnings: list[str] | None = None) -> Release:
+        run = Run(
+            id=f"20261122T161233-{len(self.runs):06x}",
+            request=RunRequest(kind=RunKind.SYNC, projects=(release.project,), offline=True),
+            trigger=Trigger(request.headers["X-Trigger"]),
+            state=RunState.QUEUED,
+            created_at=NOW,
+        )
+        self.runs[run.id] = run
+        self.asked.set()
+        return release.model_copy(update={"run": run.id, "warnings": warnings or []})
 
     async def _check_policy(self, request: web.Request) -> web.Response:
         candidate = PolicyCandidate.model_validate_json(await request.read())

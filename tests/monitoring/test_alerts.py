@@ -14,6 +14,7 @@ ALERTS = {
     *("MirrorSyncStale", "MirrorSyncFailing", "MirrorProjectsFailing", "MirrorSerialLagging", "MirrorTargetDown"),
     *("MirrorVerificationFailures", "MirrorVolumeFillingUp", "MirrorMassDeletionBlocked", "MirrorServing5xx"),
     *("MirrorUpstreamWithoutNews", "MirrorPolicyInvalid"),
+    *("MirrorMaturityLate", "MirrorPolicyInputsUnusable"),
 }
 RUNBOOKS = REPOSITORY / "docs" / "alerts.md"
 

@@ -28,6 +28,8 @@ CONTRACT = {
     *("upstream_request_duration_seconds{endpoint}", "retries_total{reason}", "queue_projects{priority}"),
     *("volume_free_bytes", "volume_size_bytes", "volume_free_inodes", "syncer_up"),
     *("served_requests_total{route,status}", "served_bytes_total{route}", "serve_duration_seconds{route}"),
+    *("held_files", "blocked_files", "held_next_expiry_timestamp_seconds", "maturity_late_seconds"),
+    *("released_versions", "policy_warnings{kind}", "advisories{kind}", "advisories_newest_timestamp_seconds"),
     "webhooks_total{outcome}",
     "access_log_unreadable_lines_total",
 }

@@ -6,12 +6,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from control.conftest import TOKEN
-from control.fake_syncer import FakeSyncer
+from control.fake_syncer import SUMMARY, FakeSyncer, held_project
 from control.live import Background
 from control.log_lines import line
 from mirror_contract import (
     Counts,
     Failure,
+    PolicyState,
     Project,
     ProjectFile,
     ProjectState,
@@ -39,6 +40,8 @@ PATHS = (
     "/ui/projects",
     "/ui/projects/evil",
     "/ui/projects/absent",
+    "/ui/projects/young",
+    "/ui/held",
     "/ui/runs/r7",
     "/ui/downloads",
     "/ui/use",
@@ -65,6 +68,9 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
         files=[ProjectFile(filename=f"{HOSTILE}.whl", size=7, sha256="ab" * 32, url="packages/ab/evil.whl")],
     )
     syncer.projects["evil"] = evil
+    young = held_project()
+    files = [file.model_copy(update={"reason": HOSTILE}) for file in young.files or []]
+    syncer.projects["young"] = young.model_copy(update={"name": "young", "files": files})
     for number in range(8):
         begin = NOW - timedelta(minutes=30 * (9 - number))
         syncer.runs[f"r{number}"] = Run(
@@ -84,6 +90,8 @@ def story(syncer: FakeSyncer, settings: Settings) -> None:
         "last_run": syncer.runs["r7"],
         "failing": [evil, syncer.projects["zope-interface"]],
         "problems": [],
+        "held": SUMMARY,
+        "policy": PolicyState(file="mirror.toml", warnings=[HOSTILE, "locks/uv.lock: line 3: no version"]),
     }
 
 

@@ -14,7 +14,20 @@ from mirror_control.access.audit import LogRateLimit
 
 __all__ = ["environment", "process"]  # fixtures
 
-FIELDS = ["time", "level", "message", "address", "forwarded_for", "call", "token", "right", "run", "status", "logger"]
+FIELDS = [
+    "time",
+    "level",
+    "message",
+    "address",
+    "forwarded_for",
+    "call",
+    "token",
+    "right",
+    "run",
+    "release",
+    "status",
+    "logger",
+]
 
 
 def make_token(environment: dict[str, str], *arguments: str) -> str:

@@ -21,10 +21,14 @@ As = Callable[[str | None], httpx2.Client]
 
 # Calls that are sent something to judge, and change nothing.
 JUDGING = {"/api/v1/policy/check"}
+RIGHTS = (auth.needs_read, auth.needs_trigger, auth.needs_remove, auth.open_to_all)
 # The calls that need a token, with their rights; all others are open, and this list is what docs/api.md shows.
 CALLS = {
     ("get", "/api/v1/misses"): "read",
     ("post", "/api/v1/policy/check"): "read",
+    ("get", "/api/v1/releases"): "read",
+    ("post", "/api/v1/releases"): "remove",
+    ("delete", "/api/v1/releases/{release_id}"): "remove",
     ("post", "/api/v1/runs"): "trigger",
     ("post", "/api/v1/runs/{run_id}/cancel"): "trigger",
     ("post", "/api/v1/schedule/pause"): "trigger",
@@ -68,12 +72,13 @@ def test_every_route_declares_its_right(settings: Settings) -> None:
     found = list(declarations(settings))
     assert len(found) > 20
     for path, methods, dependencies in found:
-        declared = [one for one in dependencies if one in (auth.needs_read, auth.needs_trigger, auth.open_to_all)]
+        declared = [one for one in dependencies if one in RIGHTS]
         assert len(declared) == 1, f"{path} declares {len(declared)} rights; auth.py has those there are"
         if all((method, path) in READING_CALLS for method in methods):
             assert declared == [auth.open_to_all], path
         elif not methods <= {"GET", "HEAD", "OPTIONS"}:
-            assert declared == [auth.needs_read if path in JUDGING else auth.needs_trigger], path
+            assert declared[0] in (auth.needs_trigger, auth.needs_remove) or path in JUDGING, path
+            assert declared != [auth.open_to_all], path
 
 
 def test_openapi_names_the_right_of_each_call(client: httpx2.Client) -> None:
@@ -98,7 +103,9 @@ def test_every_call_requires_its_right(as_one: As, client: httpx2.Client, right:
     for path, calls in client.get("/api/openapi.json").json()["paths"].items():
         for method in calls:
             needed = CALLS.get((method, path))
-            answer = bearer.request(method, path.replace("{name}", "six").replace("{run_id}", "none"))
+            answer = bearer.request(
+                method, path.replace("{name}", "six").replace("{run_id}", "none").replace("{release_id}", "0")
+            )
             if needed is None or (right and order.index(right) >= order.index(needed)):
                 assert answer.status_code not in (401, 403), path
             else:
@@ -132,6 +139,7 @@ def test_removing_run_needs_right_remove(as_one: As, syncer: FakeSyncer, wanted:
     [
         {"kind": "sync"},
         {"kind": "sync", "projects": ["six"], "force": True},
+        {"kind": "sync", "offline": True},
         {"kind": "verify"},
         {"kind": "verify", "upstream": True},
     ],
@@ -152,7 +160,7 @@ def test_operators_token_has_every_right(holder: httpx2.Client) -> None:
 @pytest.mark.proves("security/tokens-and-secrets")
 def test_unknown_option_needs_right_remove() -> None:
     """Every option of a run needs the right `remove`, unless it is listed as harmless."""
-    harmless = {"kind", "projects", "force", "upstream"}
+    harmless = {"kind", "projects", "force", "offline", "upstream"}
     samples = {"allow_removals": 1, "repair": True, "confirm": True}
     assert set(RunRequest.model_fields) - harmless <= samples.keys() | set(RunRequest.model_fields)
     for name in set(RunRequest.model_fields) - harmless:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from control.conftest import Serve
-from control.fake_syncer import FakeSyncer, half_dated_project, judged_project
+from control.fake_syncer import SUMMARY, FakeSyncer, half_dated_project, held_project, judged_project
 from control.live import Background
 from mirror_contract import (
     Counts,
@@ -33,7 +33,16 @@ from mirror_control.client.health import assess_health
 from mirror_control.client.issue import HealthLevel
 
 NOW = datetime.now(UTC)
-PAGES = ("/ui/", "/ui/projects", "/ui/projects/six", "/ui/projects/absent", "/ui/downloads", "/ui/use", "/ui/nothing")
+PAGES = (
+    "/ui/",
+    "/ui/projects",
+    "/ui/projects/six",
+    "/ui/projects/absent",
+    "/ui/held",
+    "/ui/downloads",
+    "/ui/use",
+    "/ui/nothing",
+)
 
 
 def run(state: RunState = RunState.SUCCEEDED, **other: Any) -> Run:
@@ -365,6 +374,64 @@ def test_project_shows_the_decision_about_every_file(client: httpx2.Client, sync
     assert "six-2.0.tar.gz" not in published
     assert "its version does not match &lt;b&gt;" in others
     assert "drop" in others
+
+
+def test_waiting_project_shows_until_when_its_files_wait(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The page of a project whose files all wait or are blocked says so, with time and reason of each."""
+    syncer.projects["six"] = held_project()
+    page = client.get("/ui/projects/six").text
+    others = page.partition("Files that are not published")[2]
+    assert "All its files wait for their cooldown or are blocked; its page is empty." in page
+    assert '/ui/held?project=six">1 waiting, 1 blocked</a>' in page
+    assert "No file is published." in page
+    assert re.search(r"hold until <time [^>]+>in 5 d</time>", others)
+    assert others.index("six-2.0.tar.gz") < others.index("six-1.0.tar.gz")
+    assert "&lt;b&gt;malware&lt;/b&gt;" in others
+
+
+@pytest.mark.parametrize("state", ProjectState)
+def test_each_state_has_a_page_and_a_filter(client: httpx2.Client, syncer: FakeSyncer, state: ProjectState) -> None:
+    """A project in any state has a page that explains it, and the list can be filtered by it."""
+    syncer.projects["six"] = Project(name="six", state=state)
+    answer = client.get("/ui/projects/six")
+    assert answer.status_code == 200
+    assert re.search(rf"<h1>six <span class=\"state {state}\">{state}</span></h1>\n<p>[A-Z].+\.</p>", answer.text)
+    assert ">six</a>" in client.get(f"/ui/projects?state={state}").text
+
+
+def test_held_files_are_listed(client: httpx2.Client) -> None:
+    """The page of held files has project, time and reason of each, a filter, and a next page."""
+    page = client.get("/ui/held").text
+    blocked = client.get("/ui/held?decision=block&project=SIX").text
+    none = client.get("/ui/held?project=idna").text
+    assert re.search(r"six-2.0.tar.gz.+?in 5 d</time>", page, re.DOTALL)
+    assert "&lt;b&gt;mal\N{REPLACEMENT CHARACTER}[2Jware&lt;/b&gt;" in page
+    assert ("six-2.0.tar.gz" in blocked, "six-1.0.tar.gz" in blocked) == (False, True)
+    assert '<option value="block" selected>' in blocked
+    assert "No file of <a " in none
+    assert client.get("/ui/held?project=/etc/x").status_code == 422
+
+
+def test_long_list_of_held_files_has_a_next_page(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list of held files continues on further pages with the same filters."""
+    monkeypatch.setattr("mirror_control.ui.pages._PAGE_SIZE", 1)
+    first = client.get("/ui/held?project=six").text
+    link = re.search(r'href="\.\.(/ui/held[^"]+)">Next page', first)
+    assert link
+    assert "six-1.0.tar.gz" in client.get(link[1].replace("&amp;", "&")).text
+
+
+def test_status_sums_up_what_is_held_and_lists_warnings(client: httpx2.Client, syncer: FakeSyncer) -> None:
+    """The first page shows how many files are held, what comes next, and what is wrong with the policy."""
+    warnings = [f"lock {number} {HOSTILE}" for number in range(12)]
+    syncer.told = {"held": SUMMARY, "policy": PolicyState(file="mirror.toml", warnings=warnings)}
+    page = client.get("/ui/").text
+    assert '<a href="../ui/held">1</a>' in page
+    assert re.search(r"the next change is <time [^>]+>in 5 d</time>", page)
+    assert ">1 blocked</a>" in page
+    assert "lock 9 &lt;script&gt;" in page
+    assert "lock 10" not in page
+    assert "and 2 more" in page
 
 
 def test_project_page_shows_the_number_of_more_files(client: httpx2.Client, syncer: FakeSyncer) -> None:

@@ -126,7 +126,7 @@ def test_pattern_matches_the_same_names_alone_and_among_others(
 @pytest.mark.parametrize("pattern", ["", "//", "/(/", "/a{99999999999}/", "a b", "x" * 201])
 def test_pattern_that_is_none_is_refused(pattern: str) -> None:
     """What is no pattern is refused when the policy is read, never when names are matched."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\S"):
         compile_pattern(pattern)
 
 
@@ -138,7 +138,7 @@ patterns = st.lists(st.sampled_from(["foo*", "acme-*", "/^tf-/", "bar", "*"]), m
 @given(
     st.sampled_from(Scope), patterns, patterns, st.lists(patterns, max_size=1), st.sets(names), st.sets(names), names
 )
-def test_blocked_name_is_wanted_by_nothing(
+def test_blocked_name_is_wanted_by_nothing(  # noqa: PLR0917 - drawn
     scope: Scope,
     include: tuple[str, ...],
     exclude: tuple[str, ...],

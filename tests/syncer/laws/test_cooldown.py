@@ -54,7 +54,7 @@ def test_nothing_is_published_before_its_time(
 @law
 @given(many_files, wishes, st.integers(NOW - 2 * DAY, NOW + 20 * DAY))
 def test_only_young_files_and_their_source_distributions_wait(files: tuple[File, ...], wish: Wish, now: int) -> None:
-    """What is held is too young, and neither exempt nor blocked; or it is a file whose release has only young wheels."""
+    """What is held is too young, neither exempt nor blocked; or all wheels of its release are too young."""
     for hold in screen(FOO, files, wish.policy, published={}, now=now).held:
         one = hold.file
         assert not passes(one, wish, now=now)

@@ -161,6 +161,34 @@ async def restoration(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
     return Scenario(site, pypi)
 
 
+async def blocking(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """Block a project as a whole: its page and its files leave at once."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    _add(site, '[block]\nprojects = ["six"]')
+    return Scenario(site, pypi, names=("idna",))
+
+
+async def unblocking(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
+    """End the block of a version and the cooldown of a project: their files come back, without another download."""
+    for name in ("six", "idna"):
+        for version in ("1.0", "1.1"):
+            pypi.index.project(name).upload(version, padding=LARGE)
+    site.select("six", "idna", grace="0m")
+    await site.sync()
+    _add(site, '[block]\nprojects = ["six==1.0"]\n[age]\nnot_after = 2025-01-01\nexempt = ["six"]')
+    await site.sync()
+    assert site.filenames("idna") == set()
+    site.select("six", "idna", grace="0m")
+    return Scenario(site, pypi)
+
+
+def _add(site: Site, tables: str) -> None:
+    site.policy.write_text(f"{site.policy.read_text()}\n{tables}\n")
+
+
 async def deletion(site: Site, pypi: fakepypi.FakePyPI) -> Scenario:
     """Delete a project upstream, and deselect another."""
     for name in ("six", "idna", "toml"):
@@ -328,6 +356,8 @@ SCENARIOS: tuple[MakeScenario, ...] = (
     shorter_page,
     quarantine,
     restoration,
+    blocking,
+    unblocking,
     deletion,
     other_owner,
     long_names,
@@ -427,7 +457,7 @@ async def set_up_and_count_steps(
 
 
 @pytest.mark.proves("reliability/crash")
-@pytest.mark.parametrize("make_scenario", [change, quarantine, long_names])
+@pytest.mark.parametrize("make_scenario", [change, quarantine, long_names, blocking, unblocking])
 async def test_syncer_killed_at_some_steps_recovers(
     make_scenario: MakeScenario, pypi: fakepypi.FakePyPI, fork_servers: asyncio.Queue[ForkServer], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -230,3 +231,38 @@ async def test_mirror_of_the_mirror_has_the_same_list_after_each_sync(
                 lists.append([json.loads(pages(one, JSON)["."])["meta"]["_last-serial"] for one in (first, site)])
                 assert pages(site, JSON) == pages(first, JSON), lists
                 pypi.index.project("beta").upload(f"3.{len(lists)}")
+
+
+async def test_mirror_of_the_mirror_follows_cooldown_and_blocks(tmp_path: Path, pypi: fakepypi.FakePyPI) -> None:
+    """A mirror's cooldown, its end, blocks and a new policy reach a second mirror in that one's next sync."""
+    pypi.index.project("six").upload("1.0", uploaded_at=datetime.now(UTC) - timedelta(days=3))
+    pypi.index.project("idna").upload("1.0")
+    (tmp_path / "first").mkdir()
+    ours = Site(tmp_path / "first", upstream=pypi.url)
+    ours.everything()
+    states = []
+    with plain_server(ours.data, index=JSON) as (url, _):
+        site = second(tmp_path, url)
+        site.everything(guard="100%")
+        async with ours.running() as first_mirror, site.running() as running:
+            for rest in (
+                '[age]\nmin = "7d"',
+                '[age]\nmin = "1d"',
+                '[age]\nmin = "7d"',
+                "",
+                '[block]\nprojects = ["six==1.0"]',
+                "",
+                '[block]\nprojects = ["idna"]',
+                "",
+            ):
+                ours.everything(guard="100%")
+                ours.policy.write_text(f"{ours.policy.read_text()}\n{rest}\n")
+                await first_mirror.sync()
+                await running.sync()
+                shown = {name: len(site.filenames(name)) for name in site.pages()}
+                states.append(shown)
+                assert shown == {name: len(ours.filenames(name)) for name in ours.pages()}, rest
+
+    both = {"six": 2, "idna": 2}
+    none = {"six": 0, "idna": 2}
+    assert states == [none, both, none, both, none, both, {"six": 2}, both]

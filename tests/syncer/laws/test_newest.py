@@ -44,7 +44,7 @@ def releases_for(client: int, files: Iterable[File], asked: Machines) -> list[Ve
 def test_each_client_has_its_newest_releases(
     files: tuple[File, ...], asked: Machines, latest: int, min_age: timedelta
 ) -> None:
-    """Of the mature releases that pip or uv on a machine can install, the newest N are on the page, or all there are."""
+    """Of the mature releases that pip or uv on a machine can install, the newest N are there, or all there are."""
     wish = Wish(lines=(("", latest, True),), machines=asked, age=Age(min=min_age))
     wheels = tuple(one for one in files if one.filename.endswith(".whl"))
     there = kept(wheels, wish.policy)
@@ -57,9 +57,15 @@ def test_each_client_has_its_newest_releases(
 
 
 @law
-@given(many_files, many_files, st.integers(1, 2), st.sampled_from([None, False, True]), st.integers(0, 89))
+@given(
+    files=many_files,
+    more=many_files,
+    latest=st.integers(1, 2),
+    prereleases=st.sampled_from([None, False, True]),
+    days=st.integers(0, 89),
+)
 def test_new_releases_take_nothing_away_at_once(
-    files: tuple[File, ...], more: tuple[File, ...], latest: int, prereleases: bool | None, days: int
+    *, files: tuple[File, ...], more: tuple[File, ...], latest: int, prereleases: bool | None, days: int
 ) -> None:
     """What clients install of a project now is there for 90 days, whatever its owner uploads since."""
     wish = Wish(lines=(("", latest, prereleases),), superseded=QUARTER)
@@ -82,7 +88,7 @@ def _uploaded_now(one: File) -> File:
 
 
 def test_superseded_release_leaves_after_its_time() -> None:
-    """A release that a newer one pushed out stays for 90 days after that one appeared, cooldown included, and leaves."""
+    """A release that a newer one pushed out stays for 90 days after that one appeared, cooldown included."""
     old, new = file("1.0", age=400 * DAY), file("2.0", age=10 * DAY)
     wish = Wish(lines=(("", 1, False),), superseded=QUARTER, age=Age(min=timedelta(days=7)))
     end = NOW + 87 * DAY

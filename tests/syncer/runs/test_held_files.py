@@ -253,7 +253,7 @@ async def test_blocked_file_leaves_though_what_replaces_it_cannot_be_had(
 
 
 async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that is blocked loses page, place in the list and files at once; upstream never hears its name again."""
+    """A blocked project loses page, place in the list and files at once; upstream never hears its name again."""
     pypi.index.project("six").upload("1.0")
     pypi.index.project("idna").upload("1.0")
     rest = '[removal]\ngrace = "24h"\nguard = "0%"'
@@ -297,7 +297,7 @@ async def test_file_in_its_grace_period_is_blocked_too(site: Site, pypi: fakepyp
             project.delete_release("1.0")
         await running.sync()
         before = len(on_disk(site, WHEEL))
-        blocks = {**BLOCKS, "name": lambda _: '[block]\nprojects = ["six"]'}
+        blocks: dict[str, Callable[[str], str]] = {**BLOCKS, "name": lambda _: '[block]\nprojects = ["six"]'}
         write(site, f"{blocks[by](sha256)}\n{rest}", projects='"six", "idna"')
         await running.sync()
 
@@ -319,3 +319,138 @@ async def test_sync_of_one_project_applies_blocks_of_others(site: Site, pypi: fa
     assert site.pages() == ["six", "toml"]
     assert site.filenames("six") == set()
     assert marks(site) == {WHEEL, SDIST, "idna-1.0-py3-none-any.whl", "idna-1.0.tar.gz"}
+
+
+async def test_older_page_does_not_forget_what_waits(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """When upstream shows an older page, what it restricts is applied, and what waits is still said to wait."""
+    project = pypi.index.project("six")
+    project.upload("0.8", uploaded_at=ago(days=90), sdist=False)
+    project.upload("0.9", uploaded_at=ago(days=80), sdist=False)
+    project.yank("0.8")
+    project.unyank("0.8")
+    project.upload("1.0", uploaded_at=ago(days=3))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        before = raw(site)["_held"]
+        serial = next(listing.serial for listing in project._history if any(f.yanked for f in listing.files))
+        old = project.as_of(serial)
+        pypi.faults.on_page("six").edit(
+            lambda page: page.update(
+                files=[
+                    {**one, "yanked": one["filename"].startswith("six-0.8")}
+                    for one in page["files"]
+                    if one["filename"] in {listed.file.filename for listed in old.files}
+                ],
+                meta={**page["meta"], "_last-serial": serial},
+            )
+        )
+        pypi.faults.on_page("six").change(lambda _, answer: answer.headers.update({"X-PyPI-Last-Serial": str(serial)}))
+        await running.sync()
+
+    assert {one.filename for one in site.published("six").page.files if one.yanked} == {"six-0.8-py3-none-any.whl"}
+    assert raw(site)["_held"] == before
+    assert marks(site) == {WHEEL, SDIST}
+
+
+async def test_verify_finds_nothing_wrong_with_what_is_held(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Held files, their marks, and files that are moved aside are neither damage nor orphans, also beside upstream."""
+    project = pypi.index.project("six")
+    project.upload("0.9", uploaded_at=ago(days=30))
+    project.upload("1.0", uploaded_at=ago(days=3))
+    project.upload("1.1", uploaded_at=ago(days=1))
+    write(site, '[age]\nmin = "2d"', projects='"six"')
+    async with site.running() as running:
+        await running.sync()
+        write(site, '[age]\nmin = "7d"\n[block]\nprojects = ["six==0.9"]')
+        await running.sync()
+        runs = [await running.verify(), await running.verify(upstream=True, repair=True)]
+
+    assert [(run.state, run.failures, run.counts.files_damaged) for run in runs] == [(RunState.SUCCEEDED, [], 0)] * 2
+    assert site.filenames("six") == set()
+    assert len(marks(site)) == 6
+    assert on_disk(site, "*.whl") == []
+
+
+async def test_legacy_document_names_nothing_that_is_held(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """The legacy JSON names the files of the page alone: neither what waits nor what is blocked."""
+    project = pypi.index.project("six")
+    for version, days in (("0.8", 30), ("0.9", 30), ("1.0", 3)):
+        project.upload(version, uploaded_at=ago(days=days))
+    write(site, '[age]\nmin = "7d"\n[block]\nprojects = ["six==0.8"]\n[serve]\nlegacy_json = true')
+    await site.sync()
+    document = (site.web / "pypi/six/json").read_text()
+
+    assert "six-0.9.tar.gz" in document
+    assert "six-1.0" not in document
+    assert "six-0.8" not in document
+
+
+@pytest.mark.parametrize("by", [-DAY, 30 * DAY], ids=["a day back", "a month forward"])
+async def test_clock_that_was_wrong_publishes_nothing_for_good(
+    site: Site, pypi: fakepypi.FakePyPI, host: Host, by: int
+) -> None:
+    """Whichever way the clock is set, once it is right the page offers what is old enough by then, and nothing else."""
+    project = pypi.index.project("six")
+    project.upload("0.9", uploaded_at=ago(days=7.5), sdist=False)
+    project.upload("1.0", uploaded_at=ago(days=3), sdist=False)
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        host.set_clock(by=by)
+        await mature(running)
+        await running.sync()
+        host.set_clock(by=-by)
+        await running.sync()
+        await mature(running)
+        right = site.filenames("six")
+        host.wait(days=4.1)
+        await mature(running)
+
+    assert right == {"six-0.9-py3-none-any.whl"}
+    assert site.filenames("six") == {"six-0.9-py3-none-any.whl", WHEEL}
+    site.assert_whole()
+
+
+async def test_restart_changes_nothing_and_forgets_nothing(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """After a restart what waits still waits, and matures at its time."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
+    write(site, '[age]\nmin = "7d"')
+    await site.sync()
+    before = raw(site)
+    async with site.running() as running:
+        await mature(running)
+        run = await running.sync()
+        assert run.counts.projects_changed == 0
+    assert raw(site) == before
+    host.wait(days=0.51)
+    async with site.running() as running:
+        await mature(running)
+    assert site.filenames("six") == {WHEEL}
+
+
+async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """A project that matures in vain is tried again later; what matures meanwhile is published at its time."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
+    idna = pypi.index.project("idna")
+    idna.upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
+    idna.upload("2.0", uploaded_at=ago(days=6.5, seconds=-30), sdist=False)
+    write(site, '[age]\nmin = "7d"', projects='"six", "idna"')
+    async with site.running() as running:
+        await running.sync()
+        pypi.faults.on_file(WHEEL).status(404)
+        work = Maturity(running.mirror.engine.context, clock=time.time, sleep=_end)
+        host.wait(days=0.5, seconds=5)
+        with pytest.raises(_RoundEndedError):
+            await work.run()
+        first = site.filenames("idna"), running.row("six").state
+        host.wait(seconds=30)
+        with pytest.raises(_RoundEndedError):
+            await work.run()
+
+    assert first == ({"idna-1.0-py3-none-any.whl"}, ProjectState.FAILING)
+    assert site.filenames("idna") == {"idna-1.0-py3-none-any.whl", "idna-2.0-py3-none-any.whl"}
+
+
+async def _end(seconds: float) -> None:
+    raise _RoundEndedError(seconds)

@@ -14,9 +14,10 @@ from mirror_contract.policy import (
     PolicyState,
     ProjectChanges,
 )
-from mirror_contract.project import Choice, Project, ProjectFile, ProjectState
+from mirror_contract.project import Choice, HeldFile, Project, ProjectFile, ProjectState
+from mirror_contract.release import Release, ReleaseRequest
 from mirror_contract.run import Counts, Failure, Run, RunKind, RunRequest, RunState, Trigger
-from mirror_contract.status import Disk, PendingRemoval, Schedule, Status
+from mirror_contract.status import Disk, HeldSummary, PendingRemoval, Schedule, Status
 
 __all__ = [
     "Choice",
@@ -25,6 +26,8 @@ __all__ = [
     "Failure",
     "FileChanges",
     "FilePreview",
+    "HeldFile",
+    "HeldSummary",
     "PendingRemoval",
     "PolicyCandidate",
     "PolicyCheck",
@@ -35,6 +38,8 @@ __all__ = [
     "ProjectFile",
     "ProjectName",
     "ProjectState",
+    "Release",
+    "ReleaseRequest",
     "Run",
     "RunKind",
     "RunRequest",

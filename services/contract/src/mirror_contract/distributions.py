@@ -202,6 +202,9 @@ def _type(ending: str) -> DistributionType:
 
 
 def _version_after(project: NormalizedName, stem: str, *, tagged: bool = False, wheel: bool = False) -> Version | None:
+    first, _, rest = stem.partition("-")
+    if not (tagged or wheel) and _known_name(first) == project:
+        return _known_version(rest)
     parts = stem.split("-")
     # The name's own separators plus 15 for doubled ones. A file name may have 250, so the loop needs a bound.
     for cut in range(1, min(len(parts), project.count("-") + 16)):

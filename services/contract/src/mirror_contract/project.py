@@ -53,6 +53,18 @@ class ProjectFile(BaseModel):
     until: datetime | None = Field(default=None, description="When a held file is published.")
 
 
+class HeldFile(BaseModel):
+    """A file that clients cannot download for now, and why."""
+
+    project: str = Field(description="Normalized (PEP 503).")
+    filename: str
+    decision: Choice = Field(description="hold: it waits. block: mirror.toml or an advisory blocks it.")
+    reason: str = Field(description="Why, in one sentence.")
+    until: datetime | None = Field(
+        default=None, description="When it is published; null: not before mirror.toml or an advisory changes."
+    )
+
+
 class Project(BaseModel):
     """A project on the mirror: its state, its files, and its last error."""
 
@@ -70,6 +82,8 @@ class Project(BaseModel):
         default=None, description="The line of mirror.toml that selects the project; absent if none does."
     )
     withheld_files: int = Field(default=0, description="Files that upstream has and the policy excludes.")
+    held_files: int = Field(default=0, description="Of these, the files that wait for their cooldown.")
+    blocked_files: int = Field(default=0, description="Of these, the files that mirror.toml or an advisory blocks.")
     undated_files: int | None = Field(
         default=None,
         description="Files without an upload time. A single one makes `pip --uploaded-prior-to` refuse the project. "

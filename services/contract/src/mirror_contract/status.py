@@ -28,6 +28,19 @@ class PendingRemoval(BaseModel):
     last_at: datetime = Field(description="When the last file may be deleted.")
 
 
+class HeldSummary(BaseModel):
+    """Files that clients cannot download for now; `GET /held` lists them."""
+
+    held_files: int = Field(description="Files that wait for their cooldown.")
+    blocked_files: int = Field(description="Files that mirror.toml or an advisory blocks.")
+    projects: int = Field(description="Projects with such files.")
+    next_change_at: datetime | None = Field(
+        default=None,
+        description="When the next project is judged again because a file has waited long enough, or a release or "
+        "another period ends; absent: no project waits for a time.",
+    )
+
+
 class Schedule(BaseModel):
     """The schedule of automatic runs."""
 
@@ -88,6 +101,7 @@ class Status(BaseModel):
     pending_removal: PendingRemoval | None = Field(
         default=None, description="Files that a run of kind `collect` with `now` would delete; absent: none."
     )
+    held: HeldSummary | None = Field(default=None, description="Absent: no file is held or blocked.")
     failing: list[Project] = Field(
         default=[],
         description="The first twenty projects that are failing or partial; of a selection, also those behind.",

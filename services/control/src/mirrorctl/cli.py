@@ -23,8 +23,9 @@ from mirror_control.client.issue import HealthLevel
 from mirror_control.client.schemas import ProjectFilter, RunFilter
 from mirrorctl import views
 from mirrorctl.api_call import FAILED, INCOMPLETE, INTERRUPTED, USAGE, call_control, fail, find_token, parse_options
-from mirrorctl.follow import follow
+from mirrorctl.follow import exit_with, follow
 from mirrorctl.options import After, AsJson, Follow, Limit, Projects, Since, Top
+from mirrorctl.policy_commands import held, release
 from mirrorctl.token_commands import token
 from mirrorctl.views import show, show_page
 
@@ -35,15 +36,17 @@ main = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # print errors as a line, not in a box
-    help="Inspect and control a mirror. Outside control's container, pass the mirror's address (--url). There, misses "
-    "and all commands that change something also need a token (environment variable MIRROR_TOKEN). Commands that "
-    "change something print text on a terminal and the API's JSON into a pipe.",
+    help="Inspect and control a mirror. Outside control's container, pass the mirror's address (--url). There, misses, "
+    "releases and all commands that change something also need a token (environment variable MIRROR_TOKEN). Commands "
+    "that change something print text on a terminal and the API's JSON into a pipe.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 incomplete (--follow, status --check), "
     "130 interrupted.",
 )
 
 
 main.add_typer(token)
+main.command()(held)
+main.command()(release)
 
 
 @main.callback()
@@ -277,15 +280,7 @@ def _start_run(
         fail("the run continues; `mirrorctl runs` shows it", code=INTERRUPTED)
     if not follow_run:
         return show(run, f"Run {run.id} is {run.state}; `mirrorctl runs {run.id}` shows it.", as_json=views.is_piped())
-    if not views.is_piped():
-        views.print_view(views.run(run))
-    match run.state:
-        case RunState.SUCCEEDED:
-            return None
-        case RunState.INCOMPLETE:
-            raise typer.Exit(INCOMPLETE)
-        case _:
-            raise typer.Exit(FAILED)
+    return exit_with(run)
 
 
 def _normalize(spelling: str) -> str:

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 import typer
 
-from mirror_contract import Run
+from mirror_contract import Run, RunState
 from mirror_contract.terminal import run_progress
 from mirror_control.client.api_client import ApiClient, ApiError, RefusedError, UnreachableError, parse_response
 from mirrorctl import views
+from mirrorctl.api_call import FAILED, INCOMPLETE
 
 # Between two attempts to reconnect.
 _RETRY_SECONDS = 0.5
@@ -54,3 +55,21 @@ async def follow(control: ApiClient, run: Run, *, max_outage_seconds: float = _M
 @contextmanager
 def _lines() -> Iterator[Callable[[Run], None]]:
     yield lambda run: typer.echo(run.model_dump_json(exclude_none=True))
+
+
+def exit_with(run: Run) -> None:
+    """
+    Show a followed run that has ended.
+
+    Raises:
+        typer.Exit: it did not succeed.
+    """
+    if not views.is_piped():
+        views.print_view(views.run(run))
+    match run.state:
+        case RunState.SUCCEEDED:
+            return
+        case RunState.INCOMPLETE:
+            raise typer.Exit(INCOMPLETE)
+        case _:
+            raise typer.Exit(FAILED)

@@ -18,6 +18,8 @@ from mirror_control.client.formatting import UNDATED_EFFECT, format_count, forma
 from mirror_control.client.health import assess_health
 from mirror_control.client.issue import HealthLevel, Issue
 from mirror_control.client.schemas import Item, Page
+from mirrorctl import policy_views
+from mirrorctl.tables import new_facts, new_table
 
 View = RenderableType
 
@@ -72,7 +74,7 @@ def show_page(page: Page[Item], view: View, *, as_json: bool) -> None:
 def status(found: Status) -> View:
     """Return the mirror's status: first the issues, as the page shows them, then the facts."""
     verdict = assess_health(found, now=datetime.now(UTC))
-    facts = _facts()
+    facts = new_facts()
     if not found.syncer_up:
         facts.add_row(
             "syncer", Text(f"does not answer; last known status, {format_time(found.as_of)}", style="bold red")
@@ -104,7 +106,7 @@ def status(found: Status) -> View:
         )
     if found.upstream_news_at is not None:
         facts.add_row("news", f"upstream last changed {format_time(found.upstream_news_at)}")
-    facts.add_row("policy", found.policy.sentence() if found.policy else "unknown")
+    policy_views.add_facts(facts, found)
     facts.add_row("version", f"{printable(found.version)}, up for {_uptime(found)}")
     panel = Panel(
         facts, title=verdict.title, title_align="left", border_style=_COLOURS[verdict.level], expand=not is_piped()
@@ -116,7 +118,7 @@ def status(found: Status) -> View:
 
 def runs(found: Iterable[Run]) -> View:
     """Return a table of runs, a line each, that fits 80 columns; ``run`` shows more of one."""
-    table = _table("run", "kind", "state", "created", "took", "done", padding=1)
+    table = new_table("run", "kind", "state", "created", "took", "done", padding=1)
     for run in found:
         counts = run.counts
         done, planned = f"{counts.projects_done:,}", f"{counts.projects_planned:,}"
@@ -128,7 +130,7 @@ def runs(found: Iterable[Run]) -> View:
 
 def run(found: Run) -> View:
     """Return a run with its failures."""
-    facts = _facts()
+    facts = new_facts()
     facts.add_row("run", f"{found.id} ({found.request.kind}, by {found.trigger})")
     facts.add_row("state", Text.assemble(_state(found), " ", printable(found.message)))
     facts.add_row("created", f"{format_time(found.created_at)}, took {_took(found)}")
@@ -138,7 +140,7 @@ def run(found: Run) -> View:
 
 def projects(found: Iterable[Project]) -> View:
     """Return a table of projects."""
-    table = _table("project", "state", "files", "size", "checked", "reason")
+    table = new_table("project", "state", "files", "size", "checked", "reason")
     for one in found:
         size = decimal(one.stored_bytes)
         table.add_row(one.name, one.state, str(one.file_count), size, format_time(one.checked_at), printable(one.error))
@@ -147,7 +149,7 @@ def projects(found: Iterable[Project]) -> View:
 
 def project(found: Project) -> View:
     """Return a project with its files."""
-    facts = _facts()
+    facts = new_facts()
     facts.add_row("project", found.name)
     facts.add_row(
         "state", f"{found.state}, checked {format_time(found.checked_at)}, changed {format_time(found.changed_at)}"
@@ -159,17 +161,22 @@ def project(found: Project) -> View:
             "next attempt", f"{format_time(found.due_at)}, after {format_count(found.attempts, 'failed attempt')}"
         )
     facts.add_row("selected by", printable(found.selected) or "nothing in mirror.toml")
-    facts.add_row("excluded", f"{format_count(found.withheld_files, 'file')} by policy")
+    facts.add_row("excluded", f"{format_count(found.withheld_files, 'file')} by policy{policy_views.withheld(found)}")
     if found.undated_files:
         facts.add_row(
             "undated", f"{format_count(found.undated_files, 'file')} without an upload time; {UNDATED_EFFECT}"
         )
-    table = _table("file", "size", "uploaded", "decision", "sha256", "reason")
+    table = new_table("file", "size", "uploaded", "decision", "sha256", "reason")
     for file in found.files or ():
         size = "" if file.size is None else decimal(file.size)
         uploaded = "unknown" if file.upload_time is None else f"{file.upload_time:%Y-%m-%d %H:%M}"
         table.add_row(
-            printable(file.filename), size, uploaded, file.decision, printable(file.sha256), printable(file.reason)
+            printable(file.filename),
+            size,
+            uploaded,
+            policy_views.decision(file),
+            printable(file.sha256),
+            printable(file.reason),
         )
     if (more := found.file_count - sum(file.url is not None for file in found.files or ())) > 0:
         return Group(facts, table, Text(f"{format_count(more, 'older file')} more: /simple/{found.name}/"))
@@ -178,7 +185,7 @@ def project(found: Project) -> View:
 
 def downloads(found: Downloads) -> View:
     """Return download statistics: totals, projects or versions, and clients."""
-    facts = _facts()
+    facts = new_facts()
     scope = f" of {found.project}" if found.project else ""
     facts.add_row("downloads", f"{found.downloads:,}{scope}, {found.since} to {found.until}")
     facts.add_row("files", ", ".join(f"{share.downloads:,} {share.name}" for share in found.file_types) or "none yet")
@@ -188,16 +195,16 @@ def downloads(found: Downloads) -> View:
 
 def misses(found: Misses) -> View:
     """Return the requests that the mirror answered with 404."""
-    facts = _facts()
+    facts = new_facts()
     facts.add_row("not found", f"{found.requests:,} requests, {found.since} to {found.until}")
-    table = _table("project", "requests", "for its page", "for files", "last day")
+    table = new_table("project", "requests", "for its page", "for files", "last day")
     for one in found.projects:
         table.add_row(one.name, f"{one.requests:,}", f"{one.pages:,}", f"{one.files:,}", str(one.last_day))
     return Group(facts, table)
 
 
 def _shares(heading: str, shares: Sequence[Share] | None) -> Table:
-    table = _table(heading, "downloads")
+    table = new_table(heading, "downloads")
     for share in shares or ():
         version = share.version if isinstance(share, ClientShare) else ""
         table.add_row(f"{share.name} {version}".strip() or "unknown", f"{share.downloads:,}")
@@ -206,7 +213,7 @@ def _shares(heading: str, shares: Sequence[Share] | None) -> Table:
 
 def tokens(found: Iterable[tuple[str, str, datetime]]) -> View:
     """Return a table of tokens: name, right, and creation time."""
-    table = _table("token", "right", "created")
+    table = new_table("token", "right", "created")
     for name, right, created_at in found:
         table.add_row(name, right, f"{created_at:%Y-%m-%d %H:%M} UTC")
     return table
@@ -222,7 +229,7 @@ def schedule(found: Schedule) -> View:
 
 
 def _failures(found: Sequence[Failure]) -> Table:
-    table = _table("project", "reason")
+    table = new_table("project", "reason")
     for one in found:
         table.add_row(printable(one.project), ": ".join(printable(part) for part in (one.file, one.reason) if part))
     return table
@@ -230,7 +237,7 @@ def _failures(found: Sequence[Failure]) -> Table:
 
 def _issue(one: Issue) -> tuple[View, View]:
     """Return the title of an issue, and a table: detail, since, what still works, and what to do."""
-    facts = _facts()
+    facts = new_facts()
     if one.detail:
         facts.add_row("  detail", printable(one.detail))
     if one.since:
@@ -270,18 +277,3 @@ def _next_run(found: Status) -> str:
     if found.schedule.paused:
         return "none: the schedule is paused"
     return format_time(found.schedule.next_run_at) if found.schedule.cron else "none: the schedule is off"
-
-
-def _facts() -> Table:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim", no_wrap=True)
-    facts.add_column()
-    return facts
-
-
-def _table(*headings: str, padding: int = 2) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, padding, 0, 0))
-    for heading in headings:
-        # Only the last column may wrap, since it has the longest text. Names stay whole, so that they can be copied.
-        table.add_column(heading, overflow="fold", no_wrap=heading != headings[-1])
-    return table

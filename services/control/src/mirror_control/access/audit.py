@@ -1,4 +1,4 @@
-"""The audit log: a line for each changing call, with time, address, call, token, and outcome."""
+"""The audit log: a line for each changing call, with time, address, call, token, run or release, and outcome."""
 
 import time
 from typing import Any, Final
@@ -68,6 +68,7 @@ class Audit:
                     token=holder.name,
                     right=state.get("right"),
                     run=state.get("run"),
+                    release=state.get("release"),
                     status=status,
                 )
 

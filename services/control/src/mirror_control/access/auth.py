@@ -44,8 +44,9 @@ def _no_right() -> None:
 
 needs_read: Final = _needs(Right.READ)
 needs_trigger: Final = _needs(Right.TRIGGER)
+needs_remove: Final = _needs(Right.REMOVE)
 open_to_all: Final = cast("Dependency", Depends(_no_right))
-"""Every route declares one of these three; tests fail for a route without one."""
+"""Every route declares one of these four; tests fail for a route without one."""
 
 
 def require_right(request: Request, right: Right) -> TokenHolder:

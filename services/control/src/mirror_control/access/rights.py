@@ -11,7 +11,7 @@ class Right(StrEnum):
 
     READ = "read"  # the misses, which may contain private names; all other reading is open to everyone
     TRIGGER = "trigger"  # start and cancel runs that remove nothing, pause and resume the schedule
-    REMOVE = "remove"  # everything that can delete published or stored files
+    REMOVE = "remove"  # everything that can delete published or stored files, and releases, which override the policy
 
     def includes(self, other: "Right") -> bool:
         """Return whether this right grants another one."""
@@ -28,7 +28,7 @@ class TokenHolder(NamedTuple):
 
 # These delete nothing. Every other kind or option of a run, including future ones, needs the right REMOVE.
 _KEEPING_KINDS: Final = frozenset({RunKind.SYNC, RunKind.VERIFY})
-_KEEPING_OPTIONS: Final = frozenset({"kind", "projects", "force", "upstream"})
+_KEEPING_OPTIONS: Final = frozenset({"kind", "projects", "force", "offline", "upstream"})
 
 
 def required_right(request: RunRequest) -> Right:

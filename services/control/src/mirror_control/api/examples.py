@@ -11,10 +11,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from mirror_contract import (
+    Choice,
     Counts,
     Disk,
     FileChanges,
     FilePreview,
+    HeldFile,
+    HeldSummary,
     PendingRemoval,
     PolicyCheck,
     PolicyState,
@@ -22,6 +25,7 @@ from mirror_contract import (
     ProjectChanges,
     ProjectFile,
     ProjectState,
+    Release,
     Run,
     RunKind,
     RunRequest,
@@ -31,7 +35,16 @@ from mirror_contract import (
     Trigger,
 )
 from mirror_control.client.download_schemas import ClientShare, Day, Downloads, MissedProject, Misses, Share
-from mirror_control.client.schemas import Check, FieldError, Problem, ProjectPage, Readiness, RunPage
+from mirror_control.client.schemas import (
+    Check,
+    FieldError,
+    HeldPage,
+    Problem,
+    ProjectPage,
+    Readiness,
+    ReleasePage,
+    RunPage,
+)
 from mirror_control.problems import reason_phrase
 
 _NOW: Final = datetime(2026, 11, 22, 16, 12, 33, tzinfo=UTC)
@@ -71,6 +84,23 @@ _FAILING: Final = Project(
 _SCHEDULE: Final = Schedule(cron="*/30 * * * *", next_run_at=_NOW + timedelta(minutes=17, seconds=27))
 _SYNCER: Final = Check(name="syncer", ok=True, detail="answers")
 
+_HELD: Final = HeldFile(
+    project="django",
+    filename="django-5.2.19.tar.gz",
+    decision=Choice.HOLD,
+    reason="uploaded 2026-11-20 09:30 UTC; this mirror waits 7 days: from 2026-11-27 09:31 UTC",
+    until=_NOW + timedelta(days=5),
+)
+_RELEASE: Final = Release(
+    id="9f1c2d3e",
+    requirement="django==5.2.19",
+    project="django",
+    because="CVE-2026-1234",
+    by="alice",
+    made_at=_NOW,
+    until=_NOW + timedelta(days=14),
+)
+
 _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
     "Run": _RUN,
     "RunPage": RunPage(items=[_RUN], next=_RUN.id),
@@ -90,6 +120,9 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
         }
     ),
     "ProjectPage": ProjectPage(items=[_SIX], next="six"),
+    "HeldPage": HeldPage(items=[_HELD], next="1764235890/django/1764235890/django-5.2.19.tar.gz"),
+    "Release": _RELEASE.model_copy(update={"run": _RUN.id}),
+    "ReleasePage": ReleasePage(items=[_RELEASE]),
     "Schedule": _SCHEDULE,
     "Status": Status(
         syncer_up=True,
@@ -114,6 +147,7 @@ _BY_SCHEMA: Final[Mapping[str, BaseModel]] = {
             first_at=_NOW + timedelta(hours=2),
             last_at=_NOW + timedelta(hours=24),
         ),
+        held=HeldSummary(held_files=14, blocked_files=1, projects=6, next_change_at=_NOW + timedelta(hours=3)),
         policy=PolicyState(file="/etc/pypi-mirror/mirror.toml"),
         failing=[_FAILING],
     ),
@@ -177,6 +211,10 @@ _WRONG_NAME: Final = FieldError(
 _WRONG_AFTER: Final = FieldError(
     pointer="query/after", detail="'Six' is not a project's name; pass on what 'next' said, or follow the Link header"
 )
+_RANGE: Final = FieldError(
+    pointer="#/requirement",
+    detail="must name exactly one version, such as 'django==5.2.19'; release each version by itself",
+)
 _REMEDY: Final = "Check `docker compose ps syncer` and `docker compose logs syncer`."
 _PROBLEMS: Final[Mapping[str, Problem]] = {
     "400": _problem(400, "There was an error parsing the body"),
@@ -191,12 +229,17 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "404": _problem(404, "There is no run '20261122T161233042-3fa9c1'."),
     "projects-show 404": _problem(404, "leftpad is not mirrored, and mirror.toml does not name it."),
+    "releases-revoke 404": _problem(404, "No release in force has the id '9f1c2d3e'."),
     "409": _problem(409, "Run 20261122T161233042-3fa9c1 has ended: succeeded."),
     "runs-start 409": _problem(
         409,
         'This would make 886,324 requests or more; confirm it with --confirm, or "confirm": true. '
         "To force only a few projects, name them.",
         requests=886_324,
+    ),
+    "releases-add 409": _problem(
+        409,
+        "django==5.2.19 stays unpublished: [block] projects names 'django==5.2.19'; a release does not change that.",
     ),
     "413": _problem(413, "The body is longer than 1,048,576 bytes; name fewer projects per run."),
     "421": _problem(
@@ -207,6 +250,7 @@ _PROBLEMS: Final[Mapping[str, Problem]] = {
     ),
     "422": _problem(422, f"{_WRONG_AFTER.pointer}: {_WRONG_AFTER.detail}", errors=[_WRONG_AFTER]),
     "runs-start 422": _problem(422, f"{_WRONG_NAME.pointer}: {_WRONG_NAME.detail}", errors=[_WRONG_NAME]),
+    "releases-add 422": _problem(422, f"{_RANGE.pointer}: {_RANGE.detail}", errors=[_RANGE]),
     "429": _problem(
         429,
         "The run queue is full (100 runs): retry later, cancel runs that are not needed, or name all projects in one "

@@ -16,13 +16,35 @@ from typing import Literal, NoReturn, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from mirror_contract import PolicyCandidate, PolicyCheck, Project, Run, RunRequest, Schedule, Status, Trigger
+from mirror_contract import (
+    PolicyCandidate,
+    PolicyCheck,
+    Project,
+    Release,
+    ReleaseRequest,
+    Run,
+    RunRequest,
+    Schedule,
+    Status,
+    Trigger,
+)
 from mirror_control.client.download_schemas import DownloadFilter, Downloads, Misses, MissFilter
 from mirror_control.client.event_stream import Event, read_events
-from mirror_control.client.schemas import Problem, ProjectFilter, ProjectPage, RunFilter, RunPage
+from mirror_control.client.schemas import (
+    HeldFilter,
+    HeldPage,
+    Problem,
+    ProjectFilter,
+    ProjectPage,
+    ReleasePage,
+    RunFilter,
+    RunPage,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
+RELEASED_BY = "X-Released-By"
+"""The header by which control names the token that asks for a release."""
 UNIX_PREFIX = "unix:"
 """Begins a base that is the path of a Unix socket."""
 
@@ -121,6 +143,33 @@ class ApiClient:
     async def get_project(self, name: str) -> Project:
         """Return a project with its files."""
         return parse_response(Project, await self.call("GET", f"projects/{name}"))
+
+    async def list_held(self, wanted: HeldFilter) -> HeldPage:
+        """Return a page of held and blocked files."""
+        return parse_response(HeldPage, await self.call("GET", "held", query=wanted))
+
+    async def list_releases(self) -> ReleasePage:
+        """Return the releases in force."""
+        return parse_response(ReleasePage, await self.call("GET", "releases"))
+
+    async def add_release(self, request: ReleaseRequest, *, trigger: Trigger, by: str | None = None) -> Release:
+        """
+        Release a version from the cooldown; return the release with the run that publishes it.
+
+        Args:
+            by: the name of the caller's token, which only control sends.
+        """
+        headers = {"Content-Type": "application/json", "X-Trigger": trigger}
+        if by is not None:
+            headers[RELEASED_BY] = by
+        return parse_response(
+            Release, await self.call("POST", "releases", body=request.model_dump_json(), headers=headers)
+        )
+
+    async def revoke_release(self, release_id: str, *, trigger: Trigger) -> Release:
+        """Revoke a release; return it with the run that puts this into force."""
+        headers: dict[str, str] = {"X-Trigger": trigger}
+        return parse_response(Release, await self.call("DELETE", f"releases/{release_id}", headers=headers))
 
     async def check_policy(self, candidate: PolicyCandidate) -> PolicyCheck:
         """Check a candidate for mirror.toml."""

@@ -2,11 +2,22 @@
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from mirror_contract import Project, ProjectState, Run, RunKind, RunState, Trigger
+from mirror_contract import (
+    HeldFile,
+    Project,
+    ProjectName,
+    ProjectState,
+    Release,
+    Run,
+    RunKind,
+    RunState,
+    Trigger,
+)
 
 Item = TypeVar("Item")
 _TIME_PATTERN = re.compile(
@@ -81,6 +92,14 @@ class ProjectPage(Page[Project]):
     """A page of projects, sorted by name, without their files."""
 
 
+class HeldPage(Page[HeldFile]):
+    """A page of files that clients cannot download for now; the next to be published come first."""
+
+
+class ReleasePage(Page[Release]):
+    """All releases in force, oldest first; `next` is null."""
+
+
 class Filter(BaseModel):
     """The page of a list. Unknown parameters are refused, so that a typo is noticed."""
 
@@ -120,3 +139,19 @@ class ProjectFilter(Filter):
         description="Prefix of the name, in any spelling.",
         examples=["zope.i"],
     )
+
+
+class HeldDecision(StrEnum):
+    """Why clients cannot download a file for now."""
+
+    HOLD = "hold"  # it waits
+    BLOCK = "block"  # mirror.toml or an advisory blocks it
+
+
+class HeldFilter(Filter):
+    """A filter for held and blocked files."""
+
+    project: ProjectName | None = Field(
+        default=None, description="Only files of this project; any spelling of its name.", examples=["django"]
+    )
+    decision: list[HeldDecision] = Field(default=[], description="Any of these values.")

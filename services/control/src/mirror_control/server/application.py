@@ -14,7 +14,19 @@ from mirror_control import problems
 from mirror_control.access.audit import Audit
 from mirror_control.access.auth import RequireToken
 from mirror_control.access.hosts import CheckHost, Hosts
-from mirror_control.api import docs, downloads, health, osv, policy, projects, runs, schedule, status
+from mirror_control.api import (
+    docs,
+    downloads,
+    health,
+    held,
+    osv,
+    policy,
+    projects,
+    releases,
+    runs,
+    schedule,
+    status,
+)
 from mirror_control.api.examples import add_examples
 from mirror_control.client.schemas import Problem
 from mirror_control.downloads import statistics
@@ -46,7 +58,8 @@ _TAGS = [
         "name": "downloads",
         "description": "Downloads from the mirror by project and client, and requests that it answered with 404.",
     },
-    {"name": "policy", "description": "Checks of candidates for mirror.toml."},
+    {"name": "policy", "description": "Checks of candidates for mirror.toml, and files that it holds or blocks."},
+    {"name": "releases", "description": "Versions that a person let through the cooldown."},
     {"name": "schedule", "description": "Scheduled runs."},
     {"name": "health", "description": "Liveness and readiness of control."},
 ]
@@ -109,7 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequireToken, tokens=tokens)
     app.add_middleware(Audit)  # added last, so it runs first
     api = APIRouter(prefix="/api/v1", responses=problems.problem_responses(400, 421))
-    for noun in (runs, status, projects, policy, downloads, schedule, health):
+    for noun in (runs, status, projects, policy, held, releases, downloads, schedule, health):
         api.include_router(noun.router)
     app.include_router(api)
     app.include_router(osv.router, include_in_schema=False)  # OSV's own documents describe it

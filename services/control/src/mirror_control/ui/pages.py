@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from mirror_contract import ProjectState, parse_project_name
+from mirror_contract import Choice, ProjectFile, ProjectState, parse_project_name
 from mirror_control.access.auth import open_to_all
 from mirror_control.api.address import Address
 from mirror_control.api.dependencies import Counts, FullSyncs, Syncer
@@ -16,7 +16,7 @@ from mirror_control.client.api_client import ApiError, RefusedError
 from mirror_control.client.download_schemas import DownloadFilter, MissFilter
 from mirror_control.client.formatting import UNDATED_EFFECT
 from mirror_control.client.health import assess_health, assess_unknown_status
-from mirror_control.client.schemas import ProjectFilter
+from mirror_control.client.schemas import HeldDecision, HeldFilter, ProjectFilter
 from mirror_control.downloads.statistics import StatisticsError
 from mirror_control.ui.rendering import ASSETS, render
 
@@ -28,6 +28,7 @@ _MAX_FILES = 500
 _MAX_UNDATED_FILES = 100
 _PAGE_SIZE = 100
 _MAX_QUERY_LENGTH = 214
+_MAX_AFTER_LENGTH = 512
 
 Text = Annotated[str, Query(max_length=4096)]
 
@@ -95,7 +96,7 @@ async def project(
         return _render_api_error(request, error, title=normalized)
     # The newest files come last on the index page.
     files = [file for file in reversed(found.files or []) if file.url]
-    unpublished = [file for file in reversed(found.files or []) if not file.url]
+    unpublished = sorted((file for file in reversed(found.files or []) if not file.url), key=_order)
     return render(
         request,
         "project.html",
@@ -108,6 +109,22 @@ async def project(
         unpublished=unpublished[:_MAX_FILES],
         versions=versions,
     )
+
+
+@router.get("/ui/held")
+async def held(request: Request, syncer: Syncer, project: Text = "", decision: Text = "", after: Text = "") -> Response:
+    """List the files that clients cannot download for now; the next to be published come first."""
+    try:
+        name = parse_project_name(project) if project.strip() else None
+        decisions = [HeldDecision(decision)] if decision in list(HeldDecision) else []
+        wanted = HeldFilter(project=name, decision=decisions, after=after[:_MAX_AFTER_LENGTH] or None, limit=_PAGE_SIZE)
+    except ValueError as error:
+        return render(request, "error.html", title="Held files", detail=str(error), status_code=422)
+    try:
+        found = await syncer.list_held(wanted)
+    except ApiError as error:
+        return _render_api_error(request, error, title="Held files")
+    return render(request, "held.html", found=found, project=name or "", decision=decision, choices=_HELD_DESCRIPTIONS)
 
 
 @router.get("/ui/downloads")
@@ -158,6 +175,12 @@ async def not_found(request: Request, path: str) -> Response:
     return render(request, "error.html", title="Page not found", detail=detail, status_code=404)
 
 
+def _order(file: ProjectFile) -> tuple[bool, bool, datetime]:
+    """Return the order of unpublished files: by the time of their publication, then blocked ones, then the others."""
+    late = datetime.max.replace(tzinfo=UTC)
+    return file.decision is not Choice.HOLD, file.decision is not Choice.BLOCK, file.until or late
+
+
 def _project_link(project: str) -> str:
     return f"projects/{quote(project, safe='')}"
 
@@ -171,9 +194,14 @@ def _render_api_error(request: Request, error: ApiError, *, title: str) -> Respo
     return render(request, "error.html", title=title, detail=detail, status_code=status_code)
 
 
+_HELD_DESCRIPTIONS = {
+    HeldDecision.HOLD: "wait for their cooldown",
+    HeldDecision.BLOCK: "are blocked",
+}
 _STATE_DESCRIPTIONS = {
     ProjectState.CURRENT: "up to date with upstream",
     ProjectState.PARTIAL: "published, but some files could not be downloaded",
+    ProjectState.WAITING: "all its files wait for their cooldown or are blocked; its page is empty",
     ProjectState.BEHIND: "changed upstream, not synced yet",
     ProjectState.FAILING: "the last refresh failed; the previous version is still served",
     ProjectState.WITHDRAWN: "no longer published: deleted upstream or no longer selected",

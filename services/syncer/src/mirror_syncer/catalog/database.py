@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
+from mirror_syncer.catalog.exemptions import Exemptions
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
 from mirror_syncer.catalog.listing import Listing
@@ -23,6 +25,7 @@ from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
 from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
+from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
@@ -93,6 +96,8 @@ class Catalog:
         self.messages = Messages(self._engine)
         self.listing = Listing(self._engine)
         self.due = Due(self._engine)
+        self.withheld = Withheld(self._engine)
+        self.exemptions = Exemptions(self._engine)
         self.generations = KnownGenerations(self._engine)
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
@@ -180,7 +185,12 @@ class Catalog:
             self.runs.store(connection, run)
 
     def shift_times(self, seconds: int) -> None:
-        """Shift all past and scheduled times by a change of the host's clock."""
+        """
+        Shift all past and scheduled times by a change of the host's clock.
+
+        Of a clock that was ahead nothing is believed: the pages that it changed are judged again, or when they are due.
+        """
+        now = int(time.time())
         with self.files.guard, self._engine.begin() as connection:
             moved = (
                 (project, ("due_at", "checked_at", "verified_at", "amiss_since", "damaged_since", "older_since")),
@@ -188,6 +198,9 @@ class Catalog:
             )
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
+            if seconds < 0:
+                ahead = project.c.published, project.c.changed_at > now, project.c.due_at.is_(None)
+                connection.execute(project.update().where(*ahead).values(expires_at=now, changed_at=now))
 
     def adopt_tree(self, mirror_id: str, rows: Iterable[ProjectRow], *, generation: Generation | None = None) -> None:
         """Become the catalog of an existing tree, with its id and projects, in one transaction."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
-from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, WITHHELD, kept_page, project, project_total
+from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
 from mirror_syncer.model.project import EMPTIED, KeptPage, ProjectRow
 from mirror_syncer.model.serials import newest_plausible
@@ -23,8 +23,8 @@ _MAX_HIGHEST_SERIALS = 100  # serials to examine for outliers
 _PUBLISHED_SERIAL = sa.func.coalesce(project.c.own_serial, project.c.serial)
 _EXCLUDED_COLUMNS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
 _AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
-_COLUMNS = [column for column in project.columns if column.name not in _EXCLUDED_COLUMNS]
-_NAMES = [column.name for column in _COLUMNS]
+ROW_COLUMNS = [column for column in project.columns if column.name not in _EXCLUDED_COLUMNS]
+_NAMES = [column.name for column in ROW_COLUMNS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Projects:
         self._engine = engine
         self._reading = Lock()
         self._reader: sa.Connection | None = None
-        self._select_one = sa.select(*_COLUMNS).where(project.c.name == sa.bindparam("name")).compile(engine)
+        self._select_one = sa.select(*ROW_COLUMNS).where(project.c.name == sa.bindparam("name")).compile(engine)
 
     def close(self) -> None:
         """Close the connection that ``get`` keeps open."""
@@ -83,13 +83,13 @@ class Projects:
             with closing(self._reader.connection.cursor()) as cursor:
                 cursor.execute(*self._by_name(name))
                 found = cursor.fetchone()
-        return None if found is None else _row(dict(zip(_NAMES, found, strict=True)))
+        return None if found is None else parse_row(dict(zip(_NAMES, found, strict=True)))
 
     def all_rows(self) -> Iterator[ProjectRow]:
         """Yield all rows by name, with at most a few thousand in memory."""
         with self._engine.connect().execution_options(yield_per=2_000) as connection:
-            for found in connection.execute(sa.select(*_COLUMNS).order_by(project.c.name)):
-                yield _row(dict(found._mapping))  # noqa: SLF001 - documented
+            for found in connection.execute(sa.select(*ROW_COLUMNS).order_by(project.c.name)):
+                yield parse_row(dict(found._mapping))  # noqa: SLF001 - documented
 
     def listed(self) -> Iterator[tuple[NormalizedName, int | None]]:
         """Yield name and serial of each published project, by name."""
@@ -136,17 +136,6 @@ class Projects:
         with self._engine.connect() as connection:
             return connection.scalar(query) or 0
 
-    def withheld(self) -> tuple[int, int, int]:
-        """Return how many files wait, how many are blocked, and in how many projects."""
-        query = sa.select(
-            sa.func.coalesce(sa.func.sum(project.c.held_files), 0),
-            sa.func.coalesce(sa.func.sum(project.c.blocked_files), 0),
-            sa.func.count(),
-        ).where(WITHHELD)
-        with self._engine.connect() as connection:
-            held, blocked, projects = connection.execute(query).one()
-        return int(held), int(blocked), projects
-
     def emptied(self) -> Emptied:
         """Return of how many projects the policy selects nothing, while the deletion guard keeps them published."""
         query = sa.select(
@@ -162,7 +151,7 @@ class Projects:
         self, *, states: Iterable[ProjectState] = (), prefix: str = "", after: str = "", limit: int = 100
     ) -> list[ProjectRow]:
         """Return some rows by name: those in these states, with this prefix, after this name."""
-        query = sa.select(*_COLUMNS).order_by(project.c.name).limit(limit)
+        query = sa.select(*ROW_COLUMNS).order_by(project.c.name).limit(limit)
         # One lower and one upper bound, and no LIKE: both databases answer that from the index. With two lower bounds
         # SQLite uses the first and reads all rows in between: 45 ms for 200,000 names.
         query = query.where(project.c.name > after if after >= prefix else project.c.name >= prefix)
@@ -171,7 +160,7 @@ class Projects:
         # One query per state: for several at once SQLite would sort all their rows, or scan the table.
         queries = [query.where(project.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
-            found = [_row(dict(row._mapping)) for query in queries for row in connection.execute(query)]  # noqa: SLF001
+            found = [parse_row(dict(row._mapping)) for query in queries for row in connection.execute(query)]  # noqa: SLF001
         return sorted(found, key=lambda row: row.name)[:limit]
 
     def totals(self) -> Totals:
@@ -315,7 +304,7 @@ def _amiss_since(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - the 
     return sa.case((excluded.amiss_since.is_(None), sa.null()), else_=earlier)
 
 
-def _row(values: dict[str, Any]) -> ProjectRow:
+def parse_row(values: dict[str, Any]) -> ProjectRow:
     """Convert a dictionary into a row; the dictionary is modified."""
     values["validators"] = Validators(values.pop("etag"), values.pop("last_modified"))
     values["state"] = ProjectState(values["state"])
@@ -336,7 +325,7 @@ def _unverified(since: int | None, only: Sequence[str] | None) -> list[sa.Column
 
 
 def _values(row: ProjectRow) -> dict[str, Any]:
-    values = {column.name: getattr(row, column.name) for column in _COLUMNS if hasattr(row, column.name)}
+    values = {column.name: getattr(row, column.name) for column in ROW_COLUMNS if hasattr(row, column.name)}
     amiss = row.checked_at or int(time.time()) if row.state in _AMISS else None
     return values | {
         "etag": row.validators.etag,

@@ -1,6 +1,7 @@
 """The check of a policy file: its mistakes, and what it would change."""
 
 import sys
+import time
 from pathlib import Path
 
 from mirror_contract import PolicyCheck
@@ -29,6 +30,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
         return check_policy(content)  # no policy is in force yet
     catalog, view = Catalog.in_directory(settings.state), View(settings.data)
     try:
+        source.release(catalog.exemptions.released(now=int(time.time())))
         pages = StoredPages(
             view, kept=catalog.projects.kept, without_hash=settings.without_hash, upstream=settings.upstream
         )

@@ -115,6 +115,7 @@ def plan(
     try:
         source = _policy(settings)
         catalog = open_catalog(settings)
+        source.release(catalog.exemptions.released(now=int(time.time())))
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:

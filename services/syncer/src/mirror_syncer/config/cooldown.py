@@ -42,6 +42,9 @@ class Cooldown:
             passing: names of files that do not wait, whatever their age is.
             published: the published files by name.
         """
+        mature_before = min(self._mature_before, self._not_after)
+        if all(file.upload_time is not None and file.upload_time < mature_before for file, _ in candidates):
+            return []  # as nearly all are
         files = [file for file, _ in candidates if file.filename not in passing]
         holds = [self._hold(file) for file in files if self._is_young(file)]
         if holds and len(holds) < len(files):

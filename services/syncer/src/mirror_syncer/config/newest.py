@@ -4,13 +4,13 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import chain, groupby
+from itertools import chain, tee
 from operator import attrgetter, or_
-
-from packaging.version import Version
 
 from mirror_syncer.config.compatibility import are_newest
 from mirror_syncer.config.release import Release
+
+_VERSION = attrgetter("version")
 
 
 def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Release]:
@@ -23,23 +23,36 @@ def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Re
         releases: the newest first, each with a version.
         everyone: all clients; once each has found enough, older releases are not looked at.
     """
-    groups = list(_by_public_version(releases))
     # If all is yanked, it counts; what nobody installs is still what the project has.
     for clients in (attrgetter("clients"), attrgetter("yanked_clients")):
-        masks = (reduce(or_, map(clients, group)) for group in groups)
+        groups, same_groups = tee(_by_public_version(releases))
+        masks = (reduce(or_, map(clients, group)) for group in same_groups)
         are_wanted = are_newest(masks, count, everyone=everyone)
-        chosen = [group for group, wanted in zip(groups, are_wanted, strict=False) if wanted]
+        chosen = [group for wanted, group in zip(are_wanted, groups, strict=False) if wanted]
         if chosen:
             return list(chain.from_iterable(chosen))
     return [release for release in releases if release.candidates][:count]
 
 
-def _by_public_version(releases: Sequence[Release]) -> Iterator[list[Release]]:
-    if not any(release.version is not None and release.version.local for release in releases):
-        yield from ([release] for release in releases)
-        return
-    for _, group in groupby(releases, key=lambda release: release.version and release.version.public):
-        yield list(group)
+def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
+    """Yield releases one by one, and local versions together with the release that they are built of."""
+    group: list[Release] = []
+    public = ""
+    for release in releases:
+        version = release.version
+        if group and version is not None and version.public == public:
+            group.append(release)
+            continue
+        if group:
+            yield group
+        group, public = [release], ""
+        if version is not None and version.local is not None:
+            public = version.public
+        else:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def pushed_out(
@@ -99,9 +112,4 @@ def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
 
 def newest_first(releases: Iterable[Release]) -> list[Release]:
     """Return the releases that have a version, the newest first."""
-    return sorted((release for release in releases if release.version is not None), key=_version, reverse=True)
-
-
-def _version(release: Release) -> Version:
-    assert release.version is not None
-    return release.version
+    return sorted((release for release in releases if release.version is not None), key=_VERSION, reverse=True)

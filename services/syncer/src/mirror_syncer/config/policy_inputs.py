@@ -11,6 +11,7 @@ from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy import Policy
 from mirror_syncer.config.policy_warnings import contradictory_rules
+from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 
 _NO_LOCKS = Locks({})
@@ -75,7 +76,19 @@ class PolicyInputs:
         """Yield what is wrong with the inputs in force, and which rules of a policy contradict each other."""
         return self._warnings(policy, self._locks)
 
+    def warnings_of(self, kind: PolicyWarning, policy: Policy) -> Iterator[str]:
+        """Yield the warnings of one kind."""
+        return self._warnings_of(kind, policy, self._locks)
+
     def _warnings(self, policy: Policy, locks: Locks) -> Iterator[str]:
-        yield from map(str, locks.problems)
-        yield from self.advisory_source.problems()
-        yield from contradictory_rules(policy)
+        for kind in PolicyWarning:
+            yield from self._warnings_of(kind, policy, locks)
+
+    def _warnings_of(self, kind: PolicyWarning, policy: Policy, locks: Locks) -> Iterator[str]:
+        match kind:
+            case PolicyWarning.LOCKS:
+                yield from map(str, locks.problems)
+            case PolicyWarning.ADVISORIES:
+                yield from self.advisory_source.problems()
+            case PolicyWarning.LINES:
+                yield from contradictory_rules(policy)

@@ -24,6 +24,7 @@ from mirror_syncer.config.policy_inputs import PolicyInputs
 from mirror_syncer.config.policy_tables import parse_policy
 from mirror_syncer.config.project_policy import PAGE_FORMAT, stable_text
 from mirror_syncer.config.toml_document import DocumentError
+from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 
 log = structlog.get_logger()
@@ -175,6 +176,10 @@ class PolicySource:
             problems=error.details if error else [],
             invalid_since=self._invalid_since,
         )
+
+    def count_warnings(self) -> dict[PolicyWarning, int]:
+        """Return the numbers of warnings by kind."""
+        return {kind: sum(1 for _ in self._inputs.warnings_of(kind, self.current)) for kind in PolicyWarning}
 
     async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
         """Read the file every few seconds, and report each change; the policy in force changes with the next run."""

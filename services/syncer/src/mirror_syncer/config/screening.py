@@ -228,13 +228,14 @@ class _Screener:
                 continue
             reason = unreadable if release.version is None else older if release in matching else other
             for file, _ in release.candidates:
-                self._leave_out(file, reason)
-        self._drop(self._left_out)
+                if file.filename not in self._reasons:
+                    self._left_out[file.filename] = reason
 
     def _chosen(self, admitted: Sequence[Release], rule: VersionRule) -> Iterable[Release]:
         """Return the releases that one line selects of those that its specifier admits, the newest first."""
-        finals = [release for release in admitted if not _is_prerelease(release)]
-        counted = finals if any(release.clients for release in finals) else admitted
+        is_final = next((True for release in admitted if not _is_prerelease(release) and release.clients), False)
+        finals = [release for release in admitted if not _is_prerelease(release)] if is_final else []
+        counted = finals or admitted
         series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
         keeps_superseded = bool(self._published and self._policy.rules.superseded)
         if keeps_superseded and counted is finals and not rule.with_prereleases:

@@ -55,6 +55,8 @@ class HeldFile(msgspec.Struct, frozen=True):
     """Seconds since the epoch; None: it is blocked, or waits until mirror.toml changes."""
     place: PackagePath | None = None
     """Where it is, or would be; None if only its download tells."""
+    blocked: bool = False
+    """mirror.toml or an advisory blocks it; otherwise it waits."""
 
 
 class Refusal(msgspec.Struct, frozen=True):

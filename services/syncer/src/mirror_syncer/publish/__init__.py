@@ -7,6 +7,7 @@ catalog's rows. After a crash ``recovery`` completes or undoes a publication; ``
 catalog of different age.
 """
 
+from mirror_syncer.publish.held import read_held
 from mirror_syncer.publish.legacy_json import Releases, render_legacy
 from mirror_syncer.publish.pages import (
     find_published,
@@ -22,6 +23,7 @@ __all__ = [
     "Releases",
     "find_published",
     "parse_published",
+    "read_held",
     "read_published",
     "render_html",
     "render_legacy",

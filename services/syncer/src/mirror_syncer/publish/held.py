@@ -6,10 +6,12 @@ from html import escape
 from typing import Any
 
 import msgspec
+from packaging.utils import NormalizedName
 
 from mirror_syncer.errors import FileRejectedError
 from mirror_syncer.model.names import parse_filename, parse_package_path
 from mirror_syncer.model.page import HeldFile
+from mirror_syncer.volume import View
 
 KEY = "_held"
 """PEP 691 leaves keys with an underscore to the server."""
@@ -20,6 +22,7 @@ class _Held(msgspec.Struct):
     reason: str
     until: str | None = None
     place: str | None = None
+    blocked: bool = False
 
 
 class _Page(msgspec.Struct):
@@ -30,13 +33,18 @@ _page = msgspec.json.Decoder(_Page)
 
 
 def held_json(held: Iterable[HeldFile]) -> list[dict[str, Any]]:
-    """Return ``_held``: of each file its name, why it is held, until when (null: without an end), and where it is."""
+    """
+    Return ``_held``: of each file its name, why and until when it is held (null: without an end), and where it is.
+
+    ``blocked`` tells a file that is blocked from one that waits.
+    """
     return [
         {
             "filename": file.filename,
             "reason": file.reason,
             "until": None if file.until is None else _iso(file.until),
             "place": file.place,
+            "blocked": file.blocked,
         }
         for file in held
     ]
@@ -61,11 +69,17 @@ def parse_held(body: bytes) -> tuple[HeldFile, ...]:
     return tuple(file for entry in entries if (file := _parse(entry)) is not None)
 
 
+def read_held(tree: View, name: NormalizedName) -> tuple[HeldFile, ...]:
+    """Return the held files of a published page; none if there is no page. It blocks for the disk."""
+    body = tree.page(name)
+    return () if body is None else parse_held(body)
+
+
 def _parse(entry: _Held) -> HeldFile | None:
     try:
         place = None if entry.place is None else parse_package_path(entry.place)
         until = None if entry.until is None else int(datetime.fromisoformat(entry.until).timestamp())
-        return HeldFile(parse_filename(entry.filename), entry.reason, until, place)
+        return HeldFile(parse_filename(entry.filename), entry.reason, until, place, entry.blocked)
     except (FileRejectedError, ValueError, OverflowError):
         return None
 

@@ -1,5 +1,6 @@
 """The assembly: puts the parts of a mirror together, for the service and for the command line."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ async def open_mirror(
     warn_of_exposed_passwords(client, upstream=settings.upstream)
     catalog = open_catalog(settings)
     try:
+        policy.release(catalog.exemptions.released(now=int(time.time())))
         with open_tree(settings, catalog=catalog) as volume:
             note_upstream(catalog, settings.upstream)
             clock = Clock(catalog)

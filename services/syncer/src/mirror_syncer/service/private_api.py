@@ -5,7 +5,6 @@ It listens on a Unix socket that both share, or on the loopback. Control handles
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -13,9 +12,9 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from mirror_contract import (
+    Choice,
     PolicyCandidate,
     ProjectState,
     Run,
@@ -23,13 +22,13 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Trigger,
-    parse_project_name,
 )
 from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.held import PLACE, HeldFiles
 from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
 from mirror_syncer.service.queries import (
@@ -37,16 +36,19 @@ from mirror_syncer.service.queries import (
     parse_body,
     parse_limit,
     parse_member,
+    parse_name,
     parse_name_prefix,
     parse_time,
+    parse_trigger,
 )
+from mirror_syncer.service.release_api import ReleaseApi
+from mirror_syncer.service.releases import Releases
+from mirror_syncer.service.responses import json_response, page_response
 from mirror_syncer.service.status import StatusReader
 
 MIRROR_ID = "X-Mirror-Id"
 """The header that identifies the mirror."""
 _MAX_BODY_BYTES = 2**20
-# A run may have a hundred failures: 200 such runs would take 25 MB, and a few responses all of control's memory.
-_MAX_PAGE_BYTES = 2**18
 # Reading a page of 100,000 files holds the GIL for 0.5 s. Without a bound, a flood of such calls would occupy all the
 # threads that a sync needs, for minutes after the last caller has gone.
 _MAX_READERS = 2
@@ -57,8 +59,8 @@ _READER_PATIENCE_SECONDS = 4  # control gives up after 5
 _RUN_ID = re.compile(r"\d{8}T\d{6,9}-[0-9a-f]{6}", re.ASCII)
 _PROJECT_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9])*")
 _RETRY_AFTER_SECONDS = 10
+WITHHELD = (Choice.HOLD, Choice.BLOCK)
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 
 class PrivateApi:
@@ -72,6 +74,8 @@ class PrivateApi:
     def __init__(self, mirror: Mirror, status_reader: StatusReader, *, osv: OsvApi | None = None) -> None:
         self._mirror = mirror
         self._status_reader = status_reader
+        self._held_files = HeldFiles(mirror.catalog, mirror.volume)
+        self._release_api = ReleaseApi(mirror, Releases(mirror, status_reader))
         self._osv = osv or OsvApi(None, is_enabled=lambda: False)
         self._readers = asyncio.Semaphore(_MAX_READERS)
         self._readers_waiting = 0
@@ -90,6 +94,10 @@ class PrivateApi:
                 web.post("/runs/{id}/cancel", self.cancel),
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
+                web.get("/held", self.held),
+                web.get("/releases", self._release_api.releases),
+                web.post("/releases", self._release_api.release),
+                web.delete("/releases/{id}", self._release_api.revoke),
                 web.post("/policy/check", self.check_policy),
                 web.post("/schedule/pause", self.pause),
                 web.post("/schedule/resume", self.resume),
@@ -105,7 +113,7 @@ class PrivateApi:
 
     async def status(self, _: web.Request) -> web.Response:
         """The status of the mirror."""
-        return _json(await asyncio.to_thread(self._status_reader.status))
+        return json_response(await asyncio.to_thread(self._status_reader.status))
 
     async def runs(self, request: web.Request) -> web.Response:
         """Runs, newest first."""
@@ -125,7 +133,7 @@ class PrivateApi:
         )
         found = await self._read(request, page)
         now = [active.document if (active := self._mirror.runs.active(run.id)) else run for run in found]
-        return _page(now, limit=limit, key=lambda last: last.id)
+        return page_response(now, limit=limit, key=lambda last: last.id)
 
     async def request_run(self, request: web.Request) -> web.Response:
         """Request a run; 202 and the run that serves the request, which may be an earlier one."""
@@ -133,7 +141,7 @@ class PrivateApi:
         key = request.headers.get("Idempotency-Key")
         if key is not None and not 0 < len(key) <= 255:  # noqa: PLR2004 - a sane header
             raise ProblemError(HTTPStatus.BAD_REQUEST, "Idempotency-Key must have 1 to 255 characters.")
-        trigger = parse_member(Trigger, request.headers.get("X-Trigger", "api"), "X-Trigger")
+        trigger = parse_trigger(request)
         mirror = self._mirror
         if names_not_selected(run_request, policy=mirror.policy.current):
             # By the file as it is now: a line that was just added need not wait for the next whole sync.
@@ -153,11 +161,11 @@ class PrivateApi:
             raise invalid_request("header/Idempotency-Key", str(error)) from None
         except TooManyRunsError as error:
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, f"{error}.", retry_after=_RETRY_AFTER_SECONDS) from None
-        return _json(run, status=HTTPStatus.ACCEPTED)
+        return json_response(run, status=HTTPStatus.ACCEPTED)
 
     async def run(self, request: web.Request) -> web.Response:
         """A run in its current state."""
-        return _json(self._run(request))
+        return json_response(self._run(request))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel a run; see ``Engine.cancel``."""
@@ -166,7 +174,7 @@ class PrivateApi:
         if active is None:
             raise ProblemError(HTTPStatus.CONFLICT, f"Run {run.id} has ended: {run.state}.")
         await self._mirror.engine.cancel(active)
-        return _json(active.document, status=HTTPStatus.ACCEPTED)
+        return json_response(active.document, status=HTTPStatus.ACCEPTED)
 
     async def projects(self, request: web.Request) -> web.Response:
         """Projects in the order of their names, filtered by state or by the beginning of the name."""
@@ -181,18 +189,34 @@ class PrivateApi:
             limit=limit + 1,
         )
         projects = [self._status_reader.project(row) for row in await self._read(request, page)]
-        return _page(projects, limit=limit, key=lambda last: last.name)
+        return page_response(projects, limit=limit, key=lambda last: last.name)
 
     async def project(self, request: web.Request) -> web.Response:
         """A project with its files."""
-        try:
-            name = parse_project_name(request.match_info["name"])
-        except ValueError as error:
-            raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        name = parse_name(request.match_info["name"], "path/name")
         found = await self._read(request, partial(self._status_reader.whole_project, name))
         if found is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"{name} is not mirrored, and mirror.toml does not name it.")
-        return _json(found)
+            blocked = self._status_reader.blocked_because(name)
+            reason = "not mirrored, and mirror.toml does not name it" if blocked is None else blocked
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"{name} is {reason}.")
+        return json_response(found)
+
+    async def held(self, request: web.Request) -> web.Response:
+        """Files that wait or are blocked, first those of the project that changes first."""
+        decisions = [parse_member(Choice, value, "decision") for value in request.query.getall("decision", [])]
+        if not {*decisions} <= {*WITHHELD}:
+            raise invalid_request("query/decision", f"must be one of {', '.join(WITHHELD)}")
+        project = request.query.get("project")
+        limit = parse_limit(request)
+        read = partial(
+            self._held_files.list_files,
+            decisions=frozenset(decisions or WITHHELD),
+            project=None if project is None else parse_name(project, "query/project"),
+            after=parse_after(request, PLACE, "a place in this list"),
+            limit=limit,
+        )
+        part = await self._read(request, read)
+        return page_response(part.files, limit=limit, key=lambda last: last.place, rest=part.next)
 
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""
@@ -202,15 +226,15 @@ class PrivateApi:
             raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "Another policy is being checked.", retry_after=5)
         in_force = PolicyInForce(mirror.policy, mirror.catalog, self._status_reader.pages)
         async with self._checking:
-            return _json(await asyncio.to_thread(check_policy, content, in_force, seconds=_CHECK_SECONDS))
+            return json_response(await asyncio.to_thread(check_policy, content, in_force, seconds=_CHECK_SECONDS))
 
     async def pause(self, _: web.Request) -> web.Response:
         """Pause the schedule, also across restarts."""
-        return _json(self._status_reader.pause(paused=True))
+        return json_response(self._status_reader.pause(paused=True))
 
     async def resume(self, _: web.Request) -> web.Response:
         """Resume the schedule."""
-        return _json(self._status_reader.pause(paused=False))
+        return json_response(self._status_reader.pause(paused=False))
 
     async def metrics(self, _: web.Request) -> web.Response:
         """The metrics in Prometheus' text format."""
@@ -247,21 +271,3 @@ class PrivateApi:
         if run is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no run {request.match_info['id']!r}.")
         return run
-
-
-def _json(model: BaseModel, *, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
-
-
-def _page(found: list[M], *, limit: int, key: Callable[[M], str]) -> web.Response:
-    """Return up to ``limit`` items, fewer if they are large but at least one, and where the rest begins."""
-    items, size = list[bytes](), 0
-    for item in found[:limit]:
-        encoded = item.model_dump_json().encode()
-        size += len(encoded)
-        if items and size > _MAX_PAGE_BYTES:
-            break
-        items.append(encoded)
-    next_key = key(found[len(items) - 1]) if len(items) < len(found) else None
-    body = b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(next_key).encode())
-    return web.Response(body=body, content_type="application/json")

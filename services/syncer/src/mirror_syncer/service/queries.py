@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from aiohttp import web
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from pydantic import BaseModel, ValidationError
 
+from mirror_contract import Trigger, parse_project_name
 from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.service.problems import ProblemError, invalid_request
 
@@ -42,6 +43,11 @@ def parse_member(enumeration: type[E], value: str, name: str) -> E:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name} {value!r} must be one of {known}.") from None
 
 
+def parse_trigger(request: web.Request) -> Trigger:
+    """Return who asked for a run."""
+    return parse_member(Trigger, request.headers.get("X-Trigger", Trigger.API), "X-Trigger")
+
+
 def parse_time(request: web.Request, name: str) -> datetime | None:
     """Return a time, such as 2026-11-22T16:12:33Z; without a zone it is UTC."""
     if (text := request.query.get(name)) is None:
@@ -51,6 +57,14 @@ def parse_time(request: web.Request, name: str) -> datetime | None:
         return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise invalid_request(f"query/{name}", f"{text[:80]!r} is not a time such as 2026-11-22T16:12:33Z") from None
+
+
+def parse_name(text: str, pointer: str) -> NormalizedName:
+    """Return a project's normalized name; ``pointer`` is the parameter that an error names."""
+    try:
+        return parse_project_name(text)
+    except ValueError as error:
+        raise invalid_request(pointer, str(error)) from None
 
 
 def parse_name_prefix(request: web.Request) -> str:

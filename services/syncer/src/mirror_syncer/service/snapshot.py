@@ -1,7 +1,9 @@
 """What the metrics show: the mirror's current numbers, and the runs of earlier processes."""
 
+import time
+
 from mirror_contract import RunKind, RunState
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, Fact
 from mirror_syncer.errors import VolumeError
 from mirror_syncer.metrics import COMPLETE, ENDED, Metrics, Snapshot
 from mirror_syncer.runs.context import RunContext
@@ -11,6 +13,9 @@ def take_snapshot(context: RunContext) -> Snapshot:
     """Return the current numbers. Blocks for the catalog and the disk."""
     catalog = context.catalog
     totals = catalog.projects.totals()
+    withheld, now, next_expiry = catalog.withheld.totals(), time.time(), catalog.due.next_expiry()
+    advisories = context.policy.advisory_source.current
+    is_late = next_expiry is not None and next_expiry < now and not catalog.recall(Fact.PAUSED)
     serials = catalog.serials() if context.policy.current.everything else None
     try:
         disk = context.volume.disk()
@@ -27,6 +32,14 @@ def take_snapshot(context: RunContext) -> Snapshot:
         running=frozenset(run.request.kind for run in context.runs.running()),
         disk=disk,
         policy_valid=context.policy.error is None,
+        policy_warnings=context.policy.count_warnings(),
+        advisories={str(kind): number for kind, number in advisories.counts.items()},
+        newest_advisory=newest.timestamp() if (newest := advisories.newest_modified) else 0,
+        held_files=withheld.held_files,
+        blocked_files=withheld.blocked_files,
+        next_expiry=next_expiry or 0,
+        maturity_late=now - next_expiry if is_late and next_expiry is not None else 0.0,
+        released_versions=catalog.exemptions.count(now=int(now)),
     )
 
 

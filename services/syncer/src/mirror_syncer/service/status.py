@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import (
     Disk,
+    HeldSummary,
     PendingRemoval,
     Project,
     ProjectFile,
@@ -27,7 +28,7 @@ from mirror_syncer.metrics import ENDED
 from mirror_syncer.model.decision import Decision, FileDecision
 from mirror_syncer.model.names import PackagePath
 from mirror_syncer.model.page import File, Page, PublishedPage
-from mirror_syncer.model.project import GUARDED, UNSELECTED, ProjectRow
+from mirror_syncer.model.project import BLOCKED, GUARDED, UNSELECTED, ProjectRow
 from mirror_syncer.publish import find_published
 from mirror_syncer.runs.upstream_change import switched_from
 from mirror_syncer.service.assembly import Mirror
@@ -104,6 +105,7 @@ class StatusReader:
             stored_bytes=totals.stored_bytes,
             disk=self._disk(),
             pending_removal=self._pending_removal(),
+            held=self._held(),
             failing=[self.project(row) for row in failing],
             problems=self._problems(),
         )
@@ -145,6 +147,8 @@ class StatusReader:
             changed_at=_time(row.changed_at),
             selected=policy.selection.line if policy else None,
             withheld_files=row.withheld_files,
+            held_files=row.held_files,
+            blocked_files=row.blocked_files,
         )
 
     def whole_project(self, name: NormalizedName) -> Project | None:
@@ -157,8 +161,10 @@ class StatusReader:
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
         project_policy = self._mirror.policy.current.project(name)
+        # A decision that has expired is judged again at each call until the page says so, too.
+        is_cached = row.page_sha256 and (row.expires_at is None or row.expires_at > time.time())
         try:
-            files, undated = (self._read_cached_files if row.page_sha256 else self._read_files)(row, project_policy)
+            files, undated = (self._read_cached_files if is_cached else self._read_files)(row, project_policy)
         except PathError:
             files, undated = [], 0  # the next run stores the error in the project's row
         return self.project(row).model_copy(update={"files": files, "undated_files": undated})
@@ -174,7 +180,7 @@ class StatusReader:
         """
         published = find_published(self._mirror.volume, row.name)
         ours = published.page.files if published else ()
-        decided = {(d.filename, d.file and d.file.sha256): d for d in self._decide(row, policy, published).files}
+        decided = {(d.filename, d.file and d.file.sha256): d for d in self.decide(row, policy, published).files}
         older, newest = ours[:-_MAX_FILES_SHOWN], ours[-_MAX_FILES_SHOWN:]
         older_undated = [file for file in older if file.upload_time is None]
         undated = len(older_undated) + sum(file.upload_time is None for file in newest)
@@ -190,12 +196,18 @@ class StatusReader:
             *(_file(decision, decision.file) for decision in list(decided.values())[-_MAX_FILES_SHOWN:]),
         ], undated
 
-    def _decide(self, row: ProjectRow, policy: ProjectPolicy | None, published: PublishedPage | None) -> Decision:
+    def decide(self, row: ProjectRow, policy: ProjectPolicy | None, published: PublishedPage | None) -> Decision:
         """Decide about a project's files by upstream's page as it was last taken; upstream is not asked."""
         if policy is None or row.error == GUARDED:
-            reason = UNSELECTED if policy is None else GUARDED
+            blocked = self.blocked_because(row.name)
+            reason = GUARDED if policy is not None else UNSELECTED if blocked is None else blocked
             return decide_removal(Page(row.name, ()), published, reason=reason, guarded=policy is not None)
         return decide(self.pages.last_of(row.name, published), published, policy, now=int(time.time()))
+
+    def blocked_because(self, name: NormalizedName) -> str | None:
+        """Return why a whole project is blocked, or None if it is not."""
+        because = self._mirror.policy.current.blocked_names.reason(name)
+        return None if because is None else f"{BLOCKED}: {because}"
 
     def _last_sync(self, states: Collection[RunState]) -> Run | None:
         found = self._mirror.catalog.runs.page(states=states, kind=RunKind.SYNC, whole=True, limit=1)
@@ -225,6 +237,17 @@ class StatusReader:
             last_at=datetime.fromtimestamp(found.last_at, UTC),
         )
 
+    def _held(self) -> HeldSummary | None:
+        totals = self._mirror.catalog.withheld.totals()
+        if not totals.projects:
+            return None
+        return HeldSummary(
+            held_files=totals.held_files,
+            blocked_files=totals.blocked_files,
+            projects=totals.projects,
+            next_change_at=_time(self._mirror.catalog.due.next_expiry()),
+        )
+
     def _problems(self) -> list[str]:
         try:
             self._mirror.volume.check_present()
@@ -235,9 +258,10 @@ class StatusReader:
 
 
 def _time(seconds: int | None) -> datetime | None:
+    """Return a time; None if there is none, or if it is after the year 9999."""
     try:
         return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError):  # after the year 9999, as when a file that claims so is held
+    except (ValueError, OverflowError):  # upstream may give any upload time
         return None
 
 

@@ -42,8 +42,8 @@ class PolicyChange:
         Withdraw what is blocked, and judge pages again that another policy made or whose decision has expired.
 
         Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
-        projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the next sync does the rest. A run
-        that names projects applies only blocks.
+        projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
+        next sync does the rest. A run that names projects applies only blocks.
 
         Raises:
             VolumeError: the project list cannot be written.

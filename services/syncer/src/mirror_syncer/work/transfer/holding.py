@@ -32,17 +32,18 @@ class Holding:
         Raises:
             VolumeError: the disk refuses.
         """
-        holds = [*decision.hold, *(Hold(file, None, reason) for file, reason in decision.blocked)]
+        holds = [(hold, False) for hold in decision.hold]
+        holds += [(Hold(file, None, reason), True) for file, reason in decision.blocked]
         if not holds:
             return ()
         claims = Claims(decision.page.name, claim=self._claim, published={}, damaged=frozenset())
         held = []
-        for hold in holds:
+        for hold, blocked in holds:
             file = hold.file
             place = await self._place(file, published, claims)
             if place is not None:
                 await asyncio.to_thread(self._tree.hold, place, refusal(hold), address=_address(file))
-            held.append(HeldFile(file.filename, hold.reason, hold.until, place))
+            held.append(HeldFile(file.filename, hold.reason, hold.until, place, blocked))
         return tuple(held)
 
     async def release(self, published: PublishedPage | None, held: Iterable[HeldFile], files: Iterable[File]) -> None:

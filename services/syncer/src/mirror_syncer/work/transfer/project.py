@@ -228,6 +228,10 @@ class Transfer:
         """Mark what is held and blocked, and unmark what no longer is; return it as the page names it."""
         believed = None if judged.condition.altered else judged.published
         held = await self._holding.hold(judged.decision, believed)
+        if believed and judged.decision.outdated is not None:
+            # An older page does not say that anything else is no longer held.
+            decided = {file.filename for file in (*judged.decision.served, *judged.decision.withheld)}
+            held += tuple(one for one in believed.held if one.filename not in decided)
         await self._holding.release(believed, held, judged.page.files)
         before = frozenset(believed.places.values()) if believed else frozenset()
         await self._holding.release_places(one for one in offered if one[1] not in before)

@@ -1,23 +1,19 @@
-"""The syncer's metric families. Control scrapes them over the private API and includes them in its own."""
+"""The counters and histograms, updated by the code that they count, and the gauges of single runs."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from mirror_contract import Disk, ProjectState, Run, RunKind, RunState
+from mirror_contract import Run, RunKind, RunState
+from mirror_syncer.metrics.gauges import PREFIX, Gauges, Snapshot
 from mirror_syncer.model.damage import REASONS
 from mirror_syncer.model.phases import PHASES
-from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # no _created series for each counter
 
-PREFIX = "pypi_mirror"
 ENDED = tuple(state for state in RunState if state.ended)
 COMPLETE = (RunState.SUCCEEDED, RunState.INCOMPLETE)
 """Final states of a run that did everything possible."""
@@ -27,24 +23,6 @@ _ENDPOINTS = ("list", "page", "file", "metadata", "legacy_json")
 _CODES = ("2xx", "304", "3xx", "404", "4xx", "5xx", "abandoned", "connection", "timeout")
 _RETRIES = ("429", "4xx", "5xx", "connection", "range", "slow", "timeout")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The values of the gauges at the time of a scrape."""
-
-    projects: dict[ProjectState, int] = field(default_factory=dict)
-    files: int = 0
-    stored_bytes: int = 0
-    serial: int | None = None
-    """This and ``upstream_serial`` exist only with scope everything, and if upstream has serials."""
-    upstream_serial: int | None = None
-    news_at: int = 0
-    """Unix time of upstream's last change; 0 if never."""
-    queue: dict[Priority, int] = field(default_factory=dict)
-    running: frozenset[RunKind] = frozenset()
-    disk: Disk | None = None
-    policy_valid: bool = True
 
 
 class Metrics:
@@ -106,7 +84,7 @@ class Metrics:
         self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._retries = counter("retries", "Retries of requests to upstream.", ("reason",))
         self._webhooks = counter("webhooks", "Webhook messages about ended runs.", ("outcome",))
-        self._gauges = _Gauges(snapshot)
+        self._gauges = Gauges(snapshot)
         self.registry.register(self._gauges)
         self._begin()
 
@@ -217,65 +195,3 @@ def _class(outcome: str, known: tuple[str, ...]) -> str:
         return outcome
     # RFC 9110 15: a status outside all classes counts as 5xx
     return class_ if (class_ := f"{outcome[0]}xx") in known else "5xx"
-
-
-class _Gauges(Collector):
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
-        self._snapshot = snapshot
-        self.next_run_at: Callable[[], datetime | None] = lambda: None
-
-    def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return nothing at registration: there is no snapshot yet."""
-        return ()
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the current gauges."""
-        now = self._snapshot()
-        projects = GaugeMetricFamily(f"{PREFIX}_projects", "Projects by state.", labels=("state",))
-        for state in ProjectState:
-            projects.add_metric((state,), now.projects.get(state, 0))
-        yield projects
-        yield GaugeMetricFamily(f"{PREFIX}_files", "Published files.", now.files)
-        yield GaugeMetricFamily(f"{PREFIX}_stored_bytes", "Bytes of published files.", now.stored_bytes)
-        if now.serial is not None and now.upstream_serial is not None:
-            yield GaugeMetricFamily(
-                f"{PREFIX}_serial",
-                "Serial up to which every changed project is current, or reported as failing.",
-                now.serial,
-            )
-            yield GaugeMetricFamily(
-                f"{PREFIX}_upstream_serial", "Serial of upstream's project list.", now.upstream_serial
-            )
-        yield GaugeMetricFamily(
-            f"{PREFIX}_upstream_serial_timestamp_seconds",
-            "Unix time of upstream's last change (of its list, a serial or a page); 0 if never.",
-            now.news_at,
-        )
-        queue = GaugeMetricFamily(f"{PREFIX}_queue_projects", "Waiting projects by priority.", labels=("priority",))
-        for priority in Priority:
-            queue.add_metric((priority.name.lower(),), now.queue.get(priority, 0))
-        yield queue
-        running = GaugeMetricFamily(
-            f"{PREFIX}_run_in_progress", "Whether a run of this kind is in progress: 1 or 0.", labels=("kind",)
-        )
-        for kind in RunKind:
-            running.add_metric((kind,), kind in now.running)
-        yield running
-        yield GaugeMetricFamily(
-            f"{PREFIX}_policy_valid",
-            "Whether mirror.toml can be used; 0: the last good policy is in force instead.",
-            now.policy_valid,
-        )
-        if (next_run := self.next_run_at()) is not None:
-            yield GaugeMetricFamily(
-                f"{PREFIX}_next_run_timestamp_seconds", "Unix time of the next scheduled run.", next_run.timestamp()
-            )
-        if now.disk is not None:
-            yield GaugeMetricFamily(f"{PREFIX}_volume_size_bytes", "Size of the volume in bytes.", now.disk.size_bytes)
-            yield GaugeMetricFamily(
-                f"{PREFIX}_volume_free_bytes", "Bytes of the volume that are free for the mirror.", now.disk.free_bytes
-            )
-            if now.disk.free_inodes is not None:
-                yield GaugeMetricFamily(
-                    f"{PREFIX}_volume_free_inodes", "Free inodes of the volume.", now.disk.free_inodes
-                )

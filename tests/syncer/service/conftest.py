@@ -1,0 +1,41 @@
+"""A running mirror with its private API, for a site whose policy the test writes."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from mirror_syncer.config.crontab import crontab
+from mirror_syncer.service.private_api import PrivateApi
+from mirror_syncer.service.status import StatusReader
+from mirror_syncer.service.timetable import Timetable
+from syncer.site import Running, Site
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running mirror, and a client of its API."""
+
+    running: Running
+    http: TestClient[web.Request, web.Application]
+
+
+Serve = Callable[[], AbstractAsyncContextManager[Service]]
+
+
+@pytest.fixture
+def serve(site: Site) -> Serve:
+    """Start the site's mirror and its API, as often as a test likes."""
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Service]:
+        async with site.running() as running:
+            timetable = Timetable(crontab("*/30 * * * *", time_zone="UTC"), sync=lambda: None, paused=False)
+            api = PrivateApi(running.mirror, StatusReader(running.mirror, timetable))
+            async with TestClient(TestServer(api.application())) as http:
+                yield Service(running, http)
+
+    return start
