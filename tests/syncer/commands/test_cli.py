@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import stat
 import sys
 from asyncio.subprocess import PIPE
@@ -403,6 +404,22 @@ async def test_plan_of_everything_counts_projects(site: Site, pypi: fakepypi.Fak
     assert (beta["project"], beta["reason"]) == ("beta", "nothing to download")
 
 
+async def test_plan_of_everything_counts_what_other_rules_concern(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """With scope everything, `plan` counts the projects that changed rules concern, and the held and blocked files."""
+    for name in ("alpha", "beta"):
+        pypi.index.project(name).upload("1.0")
+    site.everything()
+    site.policy.write_text(f'{site.policy.read_text()}[block]\nprojects = ["alpha==1.0"]\n')
+    await site.sync()
+    site.everything("alpha")
+    site.policy.write_text(f'{site.policy.read_text()}[block]\nprojects = ["alpha==1.0", "beta==2.0"]\n')
+
+    done = await mirror_syncer(site, "plan")
+
+    assert re.search(r"^1 +judge +mirror.toml has other rules for them", done.out, flags=re.MULTILINE)
+    assert re.search(r"^1 +hold +0 files wait, 2 are blocked *$", done.out, flags=re.MULTILINE)
+
+
 async def test_plan_of_everything_names_leaving_projects(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """With scope everything, `plan` names the projects that would leave or lose files."""
     for name in ("alpha", "beta", "gamma"):
@@ -418,7 +435,7 @@ async def test_plan_of_everything_names_leaving_projects(site: Site, pypi: fakep
     }
     assert leaving == {"withdraw": (1, ["beta"]), "shrink": (1, ["gamma"])}
     assert "withdraw (upstream no longer has it): beta\n" in as_text.out
-    assert "shrink (upstream's page lost files): gamma\n" in as_text.out
+    assert "shrink (upstream no longer has some files, or mirror.toml selects none): gamma\n" in as_text.out
 
 
 async def test_forced_sync_of_everything_needs_a_confirmation(site: Site, pypi: fakepypi.FakePyPI) -> None:

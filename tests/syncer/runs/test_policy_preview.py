@@ -1,5 +1,6 @@
 """What a candidate for mirror.toml would change is counted by the stored pages, before it is in force."""
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -8,17 +9,18 @@ from packaging.utils import NormalizedName
 
 import fakepypi
 from mirror_contract import FilePreview, PolicyCheck, RunState
-from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog import Catalog, StoredExemption
 from mirror_syncer.commands.checking import check_file
 from mirror_syncer.config import PolicySource
 from mirror_syncer.config.policy_tables import parse_policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.page import Page, PublishedPage
-from mirror_syncer.runs.sync.policy_preview import FilePreviewer, ProjectsConcerned
+from mirror_syncer.model.project import ProjectRow
+from mirror_syncer.runs.sync.policy_preview import MAX_JUDGED_PROJECTS, FilePreviewer, ProjectsConcerned
 from mirror_syncer.volume import View
 from mirror_syncer.work.transfer import StoredPages
-from syncer.site import Site
+from syncer.site import Site, memory_below
 
 PAD = 10_000
 
@@ -78,6 +80,21 @@ async def test_preview_shows_what_is_held_and_blocked(site: Site, pypi: fakepypi
     assert preview.total.freed_bytes == 0
     assert "'six' is selected and blocked ([block] projects names 'six'): it is not mirrored" in check.warnings
     assert "files: 2 are held, 2 are blocked" in check.sentences()
+
+
+async def test_preview_knows_what_people_released(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A version that a person released does not count as held by a candidate's cooldown."""
+    for version in ("1.0", "2.0"):
+        pypi.index.project("six").upload(version, wheel=False)
+    site.select("six")
+    await site.sync()
+    now = int(time.time())
+    with closing(Catalog.in_directory(site.state)) as catalog:
+        released = StoredExemption("1", NormalizedName("six"), "==2.0", "CVE-1", "security", now, now + 900)
+        catalog.exemptions.add(released, now=now)
+    preview = files(checked(site, f"{site.policy.read_text()}[age]\nnot_after = 2020-01-01\n"))
+
+    assert (preview.total.held, preview.total.leaving) == (1, 0)
 
 
 async def test_preview_judges_only_projects_whose_rules_differ(
@@ -207,3 +224,30 @@ async def test_preview_changes_nothing(site: Site, pypi: fakepypi.FakePyPI, tmp_
 
     changed = {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert changed == {"candidate.toml"}
+
+
+def test_plan_of_very_many_projects_keeps_few_in_memory(tmp_path: Path) -> None:
+    """Finding the projects that a candidate concerns keeps a bounded number of them in memory."""
+    current, narrower, selection = (
+        parse_policy(text.encode())
+        for text in (
+            '[mirror]\nscope = "everything"',
+            '[mirror]\nscope = "everything"\nlatest = 1',
+            '[mirror]\nprojects = ["six"]',
+        )
+    )
+    rows = [
+        ProjectRow(NormalizedName(f"project-{number:05}"), published=True, file_count=3, stored_bytes=number)
+        for number in range(30_000)
+    ]
+    with closing(Catalog.in_directory(tmp_path)) as catalog:
+        catalog.projects.replace(rows)
+        del rows
+        with memory_below(8_000_000):  # rows of all of them take 36 MB
+            some = ProjectsConcerned(current, narrower, catalog)
+            none = ProjectsConcerned(current, selection, catalog)
+
+    assert (some.others, some.leaving, len(some.largest)) == (30_000, 0, MAX_JUDGED_PROJECTS)
+    assert some.largest[0] == "project-29999"
+    assert (none.others, none.leaving, none.guarded, len(none.leaving_names)) == (0, 30_000, 30_000, 20)
+    assert (none.files.total.leaving, none.files.largest()[0].project) == (90_000, "project-29999")

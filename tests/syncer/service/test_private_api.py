@@ -18,12 +18,24 @@ from packaging.utils import NormalizedName
 from structlog.testing import capture_logs
 
 import fakepypi
-from mirror_contract import Failure, Project, ProjectState, Run, RunKind, RunRequest, RunState, Status, Trigger
+from mirror_contract import (
+    Failure,
+    PolicyCheck,
+    Project,
+    ProjectState,
+    Run,
+    RunKind,
+    RunRequest,
+    RunState,
+    Status,
+    Trigger,
+)
 from mirror_syncer.catalog import Fact
 from mirror_syncer.catalog.schema import run as run_table
 from mirror_syncer.config.crontab import crontab
 from mirror_syncer.model.page import PublishedPage
 from mirror_syncer.publish import find_published
+from mirror_syncer.service import private_api
 from mirror_syncer.service import status as observer
 from mirror_syncer.service.private_api import PrivateApi
 from mirror_syncer.service.status import StatusReader
@@ -416,6 +428,26 @@ async def test_candidate_policy_is_judged(service: Service) -> None:
     assert refused.status == 422
     assert "PolicyCandidate" in await problem(refused)
     assert service.running.mirror.policy.error is None
+
+
+async def test_policies_are_checked_one_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a candidate is checked, which may take seconds, another call is told to come again."""
+    begun, finish = threading.Event(), threading.Event()
+
+    def check(content: bytes, in_force: object, *, seconds: float) -> PolicyCheck:
+        begun.set()
+        finish.wait(10)
+        return PolicyCheck(scope=f"{len(content)} {bool(in_force)} {seconds}")
+
+    monkeypatch.setattr(private_api, "check_policy", check)
+    first = asyncio.create_task(service.http.post("/policy/check", json={"text": ""}))
+    await asyncio.to_thread(begun.wait, 10)
+    second = await service.http.post("/policy/check", json={"text": ""})
+    finish.set()
+    answer = await (await first).json()
+
+    assert (second.status, second.headers["Retry-After"]) == (429, "5")
+    assert answer["scope"] == "0 True 8.0"
 
 
 async def test_metrics_begin_at_zero_and_count(service: Service) -> None:

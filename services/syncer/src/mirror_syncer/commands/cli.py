@@ -18,7 +18,7 @@ from mirror_contract import RunKind, RunRequest, RunState
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_or_delegate
-from mirror_syncer.config import PolicySource
+from mirror_syncer.config import Policy, PolicySource
 from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
 from mirror_syncer.logs import configure_logging
@@ -119,7 +119,7 @@ def plan(
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:
-        _show_amounts(catalog, warnings=source.state().warnings, as_json=as_json)
+        _show_amounts(catalog, source.current, warnings=source.state().warnings, as_json=as_json)
         return
     from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
 
@@ -230,9 +230,9 @@ def import_config(
     raise typer.Exit(1 if conversion.findings.without_twin() else 0)
 
 
-def _show_amounts(catalog: Catalog, *, warnings: Sequence[str], as_json: bool) -> None:
+def _show_amounts(catalog: Catalog, policy: Policy, *, warnings: Sequence[str], as_json: bool) -> None:
     """Show how many projects a sync of the whole index would change, and name those that would leave."""
-    amounts = everything_amounts(catalog, now=int(time.time()))
+    amounts = everything_amounts(catalog, policy, now=int(time.time()))
     catalog.close()
     if as_json:
         typer.echo(json.dumps([asdict(amount) for amount in amounts], indent=2))

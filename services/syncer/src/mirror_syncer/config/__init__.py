@@ -4,9 +4,10 @@ The operator's decisions: settings (``.env``) and the policy (``mirror.toml``).
 Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by
 ``toml_document``, which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file,
 and ``policy_source`` holds the policy in force. ``judgement`` says what happens to each file of a project, by
-``selection`` (what ``mirror.toml`` selects), ``older_pages`` (what an older page may change) and ``contradictions``
-(a page that names a file twice). ``policy_warnings`` finds rules that contradict each other. ``compatibility`` says
-which ``machines`` a file fits, by their ``pythons`` and ``platforms``, by ``requires_python``, and of eggs and
+``selection`` (what ``mirror.toml`` selects), ``older_pages`` (what an older page may change), ``contradictions``
+(a page that names a file twice) and ``emptied_pages`` (a page of which nothing would be left). ``fingerprints`` tell
+which projects another policy concerns. ``policy_warnings`` finds rules that contradict each other. ``compatibility``
+says which ``machines`` a file fits, by their ``pythons`` and ``platforms``, by ``requires_python``, and of eggs and
 installers by ``legacy_formats``. ``settings`` parses the environment, with ``crontab`` for schedules, ``listen`` for
 the private API's address and ``environment`` for misspelt and foreign variables.
 """

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.config import Policy
+from mirror_syncer.config import Fingerprints, Policy
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import ProjectRow
 
@@ -102,7 +102,7 @@ class Amount:
     """The first thousand of them, if they or their files would leave."""
 
 
-def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
+def everything_amounts(catalog: Catalog, policy: Policy, *, now: int) -> list[Amount]:
     """Return what a sync of the whole index would do by the last list; the deletion guard is not asked yet."""
     known, due = catalog.listing.last(), catalog.due
     if known is None:
@@ -110,15 +110,33 @@ def everything_amounts(catalog: Catalog, *, now: int) -> list[Amount]:
     amounts, shrinking = due.amounts(now=now, first=known.first), due.shrinking()
     absent = due.absent(edition=known.edition, published=True, limit=_MAX_NAMED)
     gone = due.count_absent(edition=known.edition)
+    withheld, judged = catalog.withheld.totals(), _count_judged(catalog, policy)
+    waiting = f"{withheld.held_files:,} files wait, {withheld.blocked_files:,} are blocked"
     return [
+        *(
+            [Amount(judged, "judge", "mirror.toml has other rules for them; their stored pages are judged")]
+            * (judged > 0)
+        ),
         Amount(amounts.changed, "refresh", "changed upstream"),
         Amount(amounts.new, "refresh", "new upstream"),
         Amount(amounts.retried, "refresh", "failed before, and due again"),
         Amount(amounts.backlog, "refresh", "not refreshed yet"),
         Amount(gone, "withdraw", "upstream no longer has it", leaving=tuple(absent)),
-        Amount(len(shrinking), "shrink", "upstream's page lost files", leaving=tuple(shrinking[:_MAX_NAMED])),
+        Amount(
+            len(shrinking),
+            "shrink",
+            "upstream no longer has some files, or mirror.toml selects none",
+            leaving=tuple(shrinking[:_MAX_NAMED]),
+        ),
         Amount(max(0, due.count_listed() - amounts.total), "keep", "no news"),
+        *([Amount(withheld.projects, "hold", waiting)] * (withheld.projects > 0)),
     ]
+
+
+def _count_judged(catalog: Catalog, policy: Policy) -> int:
+    """Return how many published projects another policy has judged; of those no longer wanted, the list decides."""
+    current = Fingerprints(policy)
+    return sum(by != wanted for name, by in catalog.projects.fingerprints() if (wanted := current.of(name)) is not None)
 
 
 def _current_since(row: ProjectRow | None, since: int) -> bool:

@@ -4,7 +4,7 @@ The transfer of one project: from upstream's page to a publication that waits fo
 Read ``project`` first. A ``job`` comes in, an ``outcome`` goes out. In between, ``evidence`` decides about the files
 of upstream's page, which ``page`` fetches; ``files`` downloads what is missing (``metadata`` with it, each file to a
 place that ``claims`` grants); ``legacy_json`` writes the legacy document; and ``retirement`` retires files that leave
-the page. ``comparison`` only compares.
+the page. ``comparison`` only compares, and ``stored_pages`` reads what is stored for a judgement without upstream.
 """
 
 from mirror_syncer.work.transfer.comparison import Compared, Comparison, UpstreamComparison
