@@ -11,8 +11,8 @@ from packaging.utils import NormalizedName
 
 from mirror_contract.distributions import Installers
 from mirror_syncer.config import Age, Block, ProjectPolicy, Rules, Selection, VersionRule, decide
-from mirror_syncer.config.compatibility import Compatibility
-from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.machines.compatibility import Compatibility
+from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, PublishedPage
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import Policy, fingerprint
-from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.runs.sync.policy_preview import ProjectsConcerned
 
 _PROJECTS = 886_000

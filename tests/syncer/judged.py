@@ -12,11 +12,11 @@ from packaging.version import InvalidVersion, Version
 
 from mirror_contract import Choice
 from mirror_syncer.config import Age, Exemption, ProjectPolicy, Selection, VersionRule, decide
-from mirror_syncer.config.block import Block
-from mirror_syncer.config.file_rules import FileRules
 from mirror_syncer.config.locks import Pin
-from mirror_syncer.config.machines import Machines
-from mirror_syncer.config.project_policy import Rules
+from mirror_syncer.config.machines.machines import Machines
+from mirror_syncer.config.policy.block import Block
+from mirror_syncer.config.policy.file_rules import FileRules
+from mirror_syncer.config.policy.project_policy import Rules
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import Filename, PackagePath, Sha256
 from mirror_syncer.model.page import File, Page, PublishedPage

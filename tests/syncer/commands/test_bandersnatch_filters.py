@@ -14,8 +14,8 @@ import pytest
 from mirror_contract import parse_project_name
 from mirror_syncer.commands.bandersnatch_conf import Conversion, convert
 from mirror_syncer.commands.bandersnatch_conf.ini_file import IniFile
-from mirror_syncer.config.judgement import decide
-from mirror_syncer.config.policy_file import judge_policy
+from mirror_syncer.config.judgement.judgement import decide
+from mirror_syncer.config.mirror_toml.file import judge_policy
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.names import parse_filename, parse_sha256
 from mirror_syncer.model.page import File, Page

@@ -15,7 +15,7 @@ from mirror_syncer.commands.bandersnatch_conf.findings import Finding, Outcome
 from mirror_syncer.commands.bandersnatch_conf.ini_file import MIRROR_DEFAULTS, IniFile
 from mirror_syncer.commands.bandersnatch_conf.mirror_options import list_mirror_options
 from mirror_syncer.commands.bandersnatch_conf.plugins import READS
-from mirror_syncer.config.policy_file import judge_policy
+from mirror_syncer.config.mirror_toml.file import judge_policy
 from mirror_syncer.errors import ConfigurationError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "from-bandersnatch.md"

@@ -17,9 +17,9 @@ from packaging.tags import parse_tag, sys_tags
 from packaging.utils import NormalizedName, parse_wheel_filename
 
 from mirror_contract.distributions import Installers, read_release
-from mirror_syncer.config import compatibility as module
-from mirror_syncer.config.compatibility import Compatibility, are_newest, compatibility
-from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.machines import compatibility as module
+from mirror_syncer.config.machines.compatibility import Compatibility, are_newest, compatibility
+from mirror_syncer.config.machines.machines import Machines
 
 law = settings(max_examples=100)
 LOCK = Path(__file__).parents[3] / "uv.lock"

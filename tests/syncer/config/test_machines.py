@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror_syncer.config.machines import Machines, Sdists, parse_sdists
-from mirror_syncer.config.platforms import parse_platform
-from mirror_syncer.config.pythons import parse_python
+from mirror_syncer.config.machines.machines import Machines, Sdists, parse_sdists
+from mirror_syncer.config.machines.platforms import parse_platform
+from mirror_syncer.config.machines.pythons import parse_python
 
 UNIX = ("x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64")
 

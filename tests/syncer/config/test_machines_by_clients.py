@@ -12,8 +12,8 @@ import uv
 
 import fakepypi
 from mirror_contract.distributions import Installers
-from mirror_syncer.config.compatibility import compatibility
-from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.config.machines.machines import Machines
 
 # Ends of wheel names, each beside a file that every machine takes: an installer takes the former where it can.
 TAGS = [

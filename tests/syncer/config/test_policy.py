@@ -25,7 +25,7 @@ from mirror_syncer.config import (
     fingerprint,
     read_policy,
 )
-from mirror_syncer.config.policy_tables import Document, parse_policy
+from mirror_syncer.config.mirror_toml.tables import Document, parse_policy
 from mirror_syncer.errors import ConfigurationError
 from syncer.rights import ordinary
 

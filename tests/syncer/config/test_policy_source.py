@@ -8,7 +8,7 @@ import pytest
 
 from mirror_contract import PolicyState
 from mirror_syncer.config import PolicyError, PolicySource, judge_policy, read_policy
-from mirror_syncer.config.policy_file import example_of
+from mirror_syncer.config.mirror_toml.file import example_of
 from syncer.rights import ordinary
 
 pytestmark = pytest.mark.proves("reliability/host")

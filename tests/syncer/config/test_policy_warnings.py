@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.mirror_toml.tables import parse_policy
 
 Warned = Callable[[str], list[str]]
 

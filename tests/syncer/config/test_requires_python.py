@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from mirror_syncer.config.requires_python import MAX_LENGTH, read_requires_python
+from mirror_syncer.config.machines.requires_python import MAX_LENGTH, read_requires_python
 
 law = settings(max_examples=150)
 MINORS = frozenset((3, minor) for minor in (9, 10, 11, 12))

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from mirror_contract.distributions import parse_version, read_version
 from mirror_syncer.config import ProjectPolicy, Selection, VersionRule
-from mirror_syncer.config.screening import Screening, screen
+from mirror_syncer.config.judgement.screening import Screening, screen
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror_syncer.config.toml_lines import Path, locate_keys
+from mirror_syncer.config.toml.lines import Path, locate_keys
 
 law = settings(max_examples=60)
 

@@ -7,11 +7,11 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Choice
 from mirror_syncer.config import Condition, Selection, VersionRule, decide
-from mirror_syncer.config.block import BlockedNames
 from mirror_syncer.config.locks import Pin
-from mirror_syncer.config.patterns import NamePatterns, compile_pattern
-from mirror_syncer.config.policy import Policy, Scope
-from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.mirror_toml.tables import parse_policy
+from mirror_syncer.config.policy.block import BlockedNames
+from mirror_syncer.config.policy.patterns import NamePatterns, compile_pattern
+from mirror_syncer.config.policy.policy import Policy, Scope
 from mirror_syncer.model.names import Sha256
 from mirror_syncer.model.page import File, Page
 from syncer.judged import (

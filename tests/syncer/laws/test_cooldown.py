@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mirror_contract import Choice
 from mirror_syncer.config import Age, decide
-from mirror_syncer.config.machines import Machines
-from mirror_syncer.config.screening import screen
+from mirror_syncer.config.judgement.screening import screen
+from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.model.page import File, Page, ProjectStatus
 from mirror_syncer.upstream.entries import parse_upload_time
 from syncer.judged import (

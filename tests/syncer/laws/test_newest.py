@@ -13,9 +13,9 @@ from packaging.version import Version
 
 from mirror_contract.distributions import read_release
 from mirror_syncer.config import Age
-from mirror_syncer.config.compatibility import compatibility
-from mirror_syncer.config.file_rules import FileRules
-from mirror_syncer.config.machines import Machines
+from mirror_syncer.config.machines.compatibility import compatibility
+from mirror_syncer.config.machines.machines import Machines
+from mirror_syncer.config.policy.file_rules import FileRules
 from mirror_syncer.model.page import File
 from syncer.judged import DAY, FOO, NOW, WHEELS, Wish, file, is_young, kept, machines, many_files, pin, version_of
 

@@ -9,7 +9,7 @@ import pytest
 import fakepypi
 from fakepypi.pages import Document
 from mirror_contract import ProjectState, RunState
-from mirror_syncer.config import older_pages
+from mirror_syncer.config.judgement import older_pages
 from mirror_syncer.runs.sync import upstream_list
 from syncer.laws.test_downstream import JSON, plain_server, second
 from syncer.runs.test_whole_index import publish

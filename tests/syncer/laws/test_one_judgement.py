@@ -20,7 +20,7 @@ import fakepypi
 from mirror_contract import Choice, ProjectState, Run
 from mirror_syncer.commands.plan_report import Report
 from mirror_syncer.config import Condition, ProjectPolicy, Selection, VersionRule, decide
-from mirror_syncer.config.screening import screen
+from mirror_syncer.config.judgement.screening import screen
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, Refusal

@@ -12,7 +12,7 @@ from mirror_contract import FilePreview, PolicyCheck, RunState
 from mirror_syncer.catalog import Catalog, StoredExemption
 from mirror_syncer.commands.checking import check_file
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.policy_tables import parse_policy
+from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.model.digests import Unhashed
 from mirror_syncer.model.page import Page, PublishedPage

@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog.schema import exemption
-from mirror_syncer.config.age import Exemption, format_moment
+from mirror_syncer.config.policy.age import Exemption, format_moment
 
 
 @dataclass(frozen=True, slots=True)

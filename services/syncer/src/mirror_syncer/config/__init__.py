@@ -1,27 +1,22 @@
 """
 The operator's decisions: settings (``.env``) and the policy (``mirror.toml``).
 
-Read ``policy`` first: what it says. ``policy_tables`` is ``mirror.toml`` as pydantic models, read by
-``toml_document``, which names the line of each mistake by ``toml_lines``. ``policy_file`` finds and reads the file,
-and ``policy_source`` holds the policy in force. ``judgement`` says what happens to each file of a project, by
-``selection`` (what ``mirror.toml`` selects), ``older_pages`` (what an older page may change), ``contradictions``
-(a page that names a file twice) and ``emptied_pages`` (a page of which nothing would be left). ``fingerprints`` tell
-which projects another policy concerns. ``policy_warnings`` finds rules that contradict each other. ``compatibility``
-says which ``machines`` a file fits, by their ``pythons`` and ``platforms``, by ``requires_python``, and of eggs and
-installers by ``legacy_formats``. ``settings`` parses the environment, with ``crontab`` for schedules, ``listen`` for
-the private API's address and ``environment`` for misspelt and foreign variables.
+Read ``policy`` first: what it says. ``mirror_toml`` reads it and keeps it in force, with ``locks`` and ``advisories``
+as its inputs. ``judgement`` says by it what happens to each file of a project, with ``machines`` for what can install
+a file. ``settings`` parses the environment, with ``crontab`` for schedules, ``listen`` for the private API's address
+and ``environment`` for misspelt and foreign variables. ``toml`` reads TOML with the line of each mistake.
 """
 
-from mirror_syncer.config.age import Age, Exemption, format_duration, format_moment
-from mirror_syncer.config.block import Block, blocked_hashes
-from mirror_syncer.config.contradictions import settle_contradictions
-from mirror_syncer.config.fingerprints import Fingerprints
-from mirror_syncer.config.judgement import Condition, decide, decide_removal
-from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
-from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file, read_policy
-from mirror_syncer.config.policy_source import PolicySource
-from mirror_syncer.config.project_policy import ProjectPolicy, Rules, fingerprint, is_this_format, stable_text
-from mirror_syncer.config.selection import Selection, VersionRule
+from mirror_syncer.config.judgement.contradictions import settle_contradictions
+from mirror_syncer.config.judgement.judgement import Condition, decide, decide_removal
+from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file, read_policy
+from mirror_syncer.config.mirror_toml.source import PolicySource
+from mirror_syncer.config.policy.age import Age, Exemption, format_duration, format_moment
+from mirror_syncer.config.policy.block import Block, blocked_hashes
+from mirror_syncer.config.policy.fingerprints import Fingerprints
+from mirror_syncer.config.policy.policy import Policy, Removal, Scope, Serve
+from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, fingerprint, is_this_format, stable_text
+from mirror_syncer.config.policy.selection import Selection, VersionRule
 
 __all__ = [
     "Age",

@@ -6,7 +6,7 @@ from typing import Any
 
 from mirror_syncer.config.locks.collector import MAX_PINS
 from mirror_syncer.config.locks.problem import WRONG_FILE, LockError
-from mirror_syncer.config.toml_document import DocumentError, load_toml
+from mirror_syncer.config.toml.document import DocumentError, load_toml
 
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*packages?[ \t]*\]\]", re.MULTILINE)
 

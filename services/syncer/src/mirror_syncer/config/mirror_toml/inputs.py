@@ -7,10 +7,10 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 
 from mirror_syncer.config.advisories import AdvisorySource
-from mirror_syncer.config.age import Exemption
 from mirror_syncer.config.locks import Locks, LockSource
-from mirror_syncer.config.policy import Policy
-from mirror_syncer.config.policy_warnings import contradictory_rules
+from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.contradictory_rules import contradictory_rules
+from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 

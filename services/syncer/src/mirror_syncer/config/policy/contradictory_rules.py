@@ -7,9 +7,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_contract.distributions import DistributionType
-from mirror_syncer.config.machines import Sdists
-from mirror_syncer.config.policy import Policy
-from mirror_syncer.config.selection import Selection
+from mirror_syncer.config.machines.machines import Sdists
+from mirror_syncer.config.policy.policy import Policy
+from mirror_syncer.config.policy.selection import Selection
 
 
 def contradictory_rules(policy: Policy) -> Iterator[str]:

@@ -8,7 +8,7 @@ A page that keeps any file is no such slip, and what is blocked or held leaves a
 
 from collections.abc import Collection
 
-from mirror_syncer.config.screening import Screening
+from mirror_syncer.config.judgement.screening import Screening
 from mirror_syncer.model.decision import Reasoned
 from mirror_syncer.model.page import PublishedPage, names
 

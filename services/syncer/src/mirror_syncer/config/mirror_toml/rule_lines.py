@@ -7,10 +7,10 @@ from pydantic import Field, field_validator
 from pydantic import model_validator as validator
 
 from mirror_contract import parse_project_name
-from mirror_syncer.config.age import Exemption
-from mirror_syncer.config.patterns import compile_pattern
-from mirror_syncer.config.project_line import MAX_NAME_LENGTH
-from mirror_syncer.config.toml_document import Moment, Table, shown
+from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH
+from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.patterns import compile_pattern
+from mirror_syncer.config.toml.document import Moment, Table, shown
 
 _MAX_REASON = 500  # characters
 

@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.config.patterns import NamePatterns
+from mirror_syncer.config.policy.patterns import NamePatterns
 from mirror_syncer.model.names import Sha256
 
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from mirror_syncer.config.age import Age, Exemption
-from mirror_syncer.config.block import Blocking
-from mirror_syncer.config.file_rules import FileRules
 from mirror_syncer.config.locks import Pin
-from mirror_syncer.config.machines import Machines
-from mirror_syncer.config.selection import Selection
+from mirror_syncer.config.machines.machines import Machines
+from mirror_syncer.config.policy.age import Age, Exemption
+from mirror_syncer.config.policy.block import Blocking
+from mirror_syncer.config.policy.file_rules import FileRules
+from mirror_syncer.config.policy.selection import Selection
 from mirror_syncer.model.names import Sha256
 
 # Of the pages, and of what is read of upstream's; with a new number each of upstream's pages is asked for once more,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
-from mirror_syncer.config.toml_lines import Path, is_deeper, locate_keys
+from mirror_syncer.config.toml.lines import Path, is_deeper, locate_keys
 
 _POSITION = re.compile(r"(?P<message>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", re.DOTALL)
 _DURATION = re.compile(r"(\d{1,5})([mhdw])")

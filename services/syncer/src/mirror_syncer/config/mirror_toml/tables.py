@@ -11,17 +11,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from mirror_contract.distributions import DistributionType
 from mirror_syncer.config.advisories import STALE_AFTER, BlockingRules, Location, Severity
-from mirror_syncer.config.age import Age
-from mirror_syncer.config.block import Block, BlockedNames
-from mirror_syncer.config.file_rules import FileRules
 from mirror_syncer.config.locks import parse_lock_pattern
-from mirror_syncer.config.machines import Machines
-from mirror_syncer.config.patterns import NamePatterns, compile_pattern
-from mirror_syncer.config.policy import Policy, Removal, Scope, Serve
-from mirror_syncer.config.project_line import LATEST, ProjectLine, contradictions, select
-from mirror_syncer.config.project_policy import Rules
-from mirror_syncer.config.rule_lines import BlockLine, ExemptLine, is_pattern
-from mirror_syncer.config.toml_document import (
+from mirror_syncer.config.machines.machines import Machines
+from mirror_syncer.config.mirror_toml.project_line import LATEST, ProjectLine, contradictions, select
+from mirror_syncer.config.mirror_toml.rule_lines import BlockLine, ExemptLine, is_pattern
+from mirror_syncer.config.policy.age import Age
+from mirror_syncer.config.policy.block import Block, BlockedNames
+from mirror_syncer.config.policy.file_rules import FileRules
+from mirror_syncer.config.policy.patterns import NamePatterns, compile_pattern
+from mirror_syncer.config.policy.policy import Policy, Removal, Scope, Serve
+from mirror_syncer.config.policy.project_policy import Rules
+from mirror_syncer.config.toml.document import (
     Count,
     DocumentError,
     Duration,

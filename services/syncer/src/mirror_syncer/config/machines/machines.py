@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mirror_syncer.config.platforms import Platform, parse_platform
-from mirror_syncer.config.pythons import Python, parse_python
-from mirror_syncer.config.toml_document import shown
+from mirror_syncer.config.machines.platforms import Platform, parse_platform
+from mirror_syncer.config.machines.pythons import Python, parse_python
+from mirror_syncer.config.toml.document import shown
 
 
 class Sdists(StrEnum):

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic import model_validator as validator
 
 from mirror_contract import PolicyProblem, parse_project_name
-from mirror_syncer.config.selection import Selection, VersionRule
-from mirror_syncer.config.toml_document import Count, Table, TomlDocument, shown
+from mirror_syncer.config.policy.selection import Selection, VersionRule
+from mirror_syncer.config.toml.document import Count, Table, TomlDocument, shown
 
 MAX_NAME_LENGTH = 2_000
 LATEST = "a whole number of releases, 1 or more; omit it to keep all"

@@ -11,12 +11,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisories, BlockingRules, Location
-from mirror_syncer.config.age import Exemption
-from mirror_syncer.config.block import Block, BlockedNames
 from mirror_syncer.config.locks import Pin
-from mirror_syncer.config.patterns import NamePatterns
-from mirror_syncer.config.project_policy import ProjectPolicy, Rules, stable_text
-from mirror_syncer.config.selection import Selection, VersionRule
+from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.block import Block, BlockedNames
+from mirror_syncer.config.policy.patterns import NamePatterns
+from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, stable_text
+from mirror_syncer.config.policy.selection import Selection, VersionRule
 
 _ANY = SpecifierSet()
 

@@ -17,13 +17,13 @@ from pydantic import BaseModel, ValidationError
 
 from mirror_contract import PolicyState
 from mirror_syncer.config.advisories import AdvisorySource
-from mirror_syncer.config.age import Exemption
-from mirror_syncer.config.policy import Policy
-from mirror_syncer.config.policy_file import PolicyError, choose_file, judge_policy, read_file
-from mirror_syncer.config.policy_inputs import PolicyInputs
-from mirror_syncer.config.policy_tables import parse_policy
-from mirror_syncer.config.project_policy import PAGE_FORMAT, stable_text
-from mirror_syncer.config.toml_document import DocumentError
+from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judge_policy, read_file
+from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
+from mirror_syncer.config.mirror_toml.tables import parse_policy
+from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.policy import Policy
+from mirror_syncer.config.policy.project_policy import PAGE_FORMAT, stable_text
+from mirror_syncer.config.toml.document import DocumentError
 from mirror_syncer.model.policy_warning import PolicyWarning
 from mirror_syncer.upstream.http.options import ClientOptions
 

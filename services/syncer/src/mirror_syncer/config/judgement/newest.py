@@ -7,8 +7,8 @@ from functools import reduce
 from itertools import chain, tee
 from operator import attrgetter, or_
 
-from mirror_syncer.config.compatibility import are_newest
-from mirror_syncer.config.release import Release
+from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.machines.compatibility import are_newest
 
 _VERSION = attrgetter("version")
 

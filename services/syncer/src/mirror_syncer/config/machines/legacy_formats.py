@@ -8,7 +8,7 @@ Neither pip nor uv installs them, but people do by other means. The names are th
 import re
 from typing import NamedTuple
 
-from mirror_syncer.config.platforms import System
+from mirror_syncer.config.machines.platforms import System
 
 _PLATFORM = r"linux-\w+|win32|win-\w+|macosx-?\d+\.\d+(?:-\w+)?"
 _ENDING = r"egg|exe|msi|dmg|zip|tar|tar\.(?:gz|bz2|xz|z|zst|lzma|lz)|tgz|tbz|txz|tlz|bz2"

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from packaging.version import Version
 
-from mirror_syncer.config.age import EXPECTED_WITHIN, Age, Exemption, format_duration, format_moment
-from mirror_syncer.config.release import Candidate
+from mirror_syncer.config.judgement.release import Candidate
+from mirror_syncer.config.policy.age import EXPECTED_WITHIN, Age, Exemption, format_duration, format_moment
 from mirror_syncer.model.decision import Hold
 from mirror_syncer.model.page import File, names
 

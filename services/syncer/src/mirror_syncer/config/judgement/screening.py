@@ -12,14 +12,14 @@ from functools import partial
 from packaging.utils import NormalizedName
 
 from mirror_contract.distributions import Installers, parse_distribution
-from mirror_syncer.config.age import format_moment
-from mirror_syncer.config.block import blocked_hashes
-from mirror_syncer.config.compatibility import Compatibility, compatibility
-from mirror_syncer.config.cooldown import Cooldown
-from mirror_syncer.config.newest import first_appearance, newest, newest_first, pushed_out
-from mirror_syncer.config.project_policy import ProjectPolicy
-from mirror_syncer.config.release import Release, read_releases
-from mirror_syncer.config.selection import VersionRule
+from mirror_syncer.config.judgement.cooldown import Cooldown
+from mirror_syncer.config.judgement.newest import first_appearance, newest, newest_first, pushed_out
+from mirror_syncer.config.judgement.release import Release, read_releases
+from mirror_syncer.config.machines.compatibility import Compatibility, compatibility
+from mirror_syncer.config.policy.age import format_moment
+from mirror_syncer.config.policy.block import blocked_hashes
+from mirror_syncer.config.policy.project_policy import ProjectPolicy
+from mirror_syncer.config.policy.selection import VersionRule
 from mirror_syncer.model.decision import Hold, Reasoned
 from mirror_syncer.model.names import Filename, Sha256
 from mirror_syncer.model.page import File, names

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from mirror_contract import PolicyProblem
-from mirror_syncer.config.policy import Policy
-from mirror_syncer.config.policy_tables import parse_policy
-from mirror_syncer.config.toml_document import DocumentError
+from mirror_syncer.config.mirror_toml.tables import parse_policy
+from mirror_syncer.config.policy.policy import Policy
+from mirror_syncer.config.toml.document import DocumentError
 from mirror_syncer.errors import ConfigurationError
 
 _MAX_BYTES = 8 * 2**20  # a line for each project of PyPI that people name would be less

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import TypeVar
 
 from mirror_contract.distributions import Installers
-from mirror_syncer.config.legacy_formats import read_legacy_target
-from mirror_syncer.config.machines import Machines, Sdists
-from mirror_syncer.config.requires_python import MAX_LENGTH, read_requires_python
+from mirror_syncer.config.machines.legacy_formats import read_legacy_target
+from mirror_syncer.config.machines.machines import Machines, Sdists
+from mirror_syncer.config.machines.requires_python import MAX_LENGTH, read_requires_python
 
 _NO_INSTALLER, _PIP_ALONE = Installers.NONE, Installers.PIP
 _WHEEL = ".whl"

@@ -2,8 +2,8 @@
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config.policy import Policy
-from mirror_syncer.config.project_policy import fingerprint
+from mirror_syncer.config.policy.policy import Policy
+from mirror_syncer.config.policy.project_policy import fingerprint
 
 
 class Fingerprints:

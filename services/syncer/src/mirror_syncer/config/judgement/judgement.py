@@ -7,11 +7,11 @@ It is pure: a sync applies it, ``plan`` prints it, and the API shows it, so none
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mirror_syncer.config.contradictions import settle_contradictions
-from mirror_syncer.config.emptied_pages import stay_of
-from mirror_syncer.config.older_pages import is_outdated, restrict
-from mirror_syncer.config.project_policy import ProjectPolicy
-from mirror_syncer.config.screening import Screening, screen
+from mirror_syncer.config.judgement.contradictions import settle_contradictions
+from mirror_syncer.config.judgement.emptied_pages import stay_of
+from mirror_syncer.config.judgement.older_pages import is_outdated, restrict
+from mirror_syncer.config.judgement.screening import Screening, screen
+from mirror_syncer.config.policy.project_policy import ProjectPolicy
 from mirror_syncer.model.decision import Decision, Reasoned
 from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 
