@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.config import blocked_hashes
+from mirror_syncer.config.advisories import Advisory
 from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
@@ -223,7 +224,13 @@ class Transfer:
             quarantined=quarantined,
         )
         warnings = (Failure(project=work.name, reason=warning) for warning in decision.warnings)
-        reported = (*failures, *warnings, *tally.broken_promises, *((legacy.failure,) if legacy.failure else ()))
+        reported = (
+            *failures,
+            *warnings,
+            *tally.broken_promises,
+            *((legacy.failure,) if legacy.failure else ()),
+            *_incidents(work, decision, believed),
+        )
         return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
     async def _hold(self, judged: Judged, offered: Sequence[tuple[File, PackagePath]]) -> tuple[HeldFile, ...]:
@@ -297,6 +304,16 @@ class Transfer:
 def _takes_away(decision: Decision, published: PublishedPage | None) -> bool:
     """Return whether a published file is held or blocked from now on."""
     return published is not None and any(names(published.files, file) for file in decision.withheld)
+
+
+def _incidents(work: Work, decision: Decision, published: PublishedPage | None) -> Iterator[Failure]:
+    """Yield a failure for each file that was published until an advisory blocked it: somebody may have installed it."""
+    advised = tuple(one.reason for one in work.policy.blocks if isinstance(one, Advisory))
+    before = published.files if advised and published else {}
+    for file, reason in decision.blocked:
+        if names(before, file) and reason.startswith(advised):
+            told = f"{reason}. It was published until now, so somebody may have installed it"
+            yield Failure(project=work.name, file=file.filename, reason=told)
 
 
 def _refusals(decision: Decision) -> tuple[Failure, ...]:
