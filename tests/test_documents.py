@@ -26,6 +26,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+)`")
 # As in `docker compose exec control mirrorctl token create NAME` or `docker compose run … -T syncer plan`.
 COMMAND = re.compile(r"\b(?:(mirrorctl|mirror-syncer)|-T syncer)((?: (?:token )?[a-z]+(?:-[a-z]+)*)?)((?: [^\s`|;]+)*)")
+TESTED = 2  # columns: a promise and its test
 OPTION = re.compile(r"--[a-z][a-z-]+")
 
 
@@ -152,6 +153,27 @@ def test_documented_commands_exist(
 def test_quoted_messages_exist(said: str) -> None:
     """A service contains each log message that docs/troubleshooting.md quotes."""
     assert said in sources()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Return the rows of all tables in a section of docs/choose.md, without heads and rules."""
+    section = (REPOSITORY / "docs/choose.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in found if row[0].strip() not in ("promise", "---")]
+
+
+def test_each_promise_beside_other_mirrors_has_a_test() -> None:
+    """Each row of the comparison in docs/choose.md has a row with our test, and that test exists."""
+    compared = [row[0] for row in rows("Beside other mirrors") if len(row) > TESTED]
+    tested = {
+        promise: test.strip("`")
+        for promise, test in (row for row in rows("Beside other mirrors") if len(row) == TESTED)
+    }
+    assert list(tested) == compared
+    sources = "\n".join(path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    assert [
+        test for test in tested.values() if not re.search(rf"^(?:async )?def {test}\(", sources, re.MULTILINE)
+    ] == []
 
 
 def defines(path: Path, name: str) -> bool:

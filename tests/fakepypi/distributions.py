@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+PURE = "py3-none-any"
+
 # An in-tree backend needs no download, so pip builds our source distributions without Internet access.
 _BUILD_SYSTEM = b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 _BACKEND = b'''"""Builds the wheel by handing out the one that is packed beside it."""
@@ -68,12 +70,12 @@ class Recipe:
         return files
 
 
-def build_wheel(recipe: Recipe) -> Distribution:
-    """Return a pure-Python wheel, with its METADATA, WHEEL and RECORD."""
+def build_wheel(recipe: Recipe, tag: str = PURE) -> Distribution:
+    """Return a wheel with its METADATA, WHEEL and RECORD; its code is Python, whatever its tag says."""
     info = f"{recipe.stem}-{recipe.version}.dist-info"
     files = recipe.sources()
     files[f"{info}/METADATA"] = recipe.metadata()
-    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: fakepypi\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: fakepypi\nRoot-Is-Purelib: true\nTag: {tag}\n".encode()
     record = "".join(f"{path},{_record_hash(content)},{len(content)}\n" for path, content in files.items())
     files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     archive = io.BytesIO()
@@ -81,7 +83,7 @@ def build_wheel(recipe: Recipe) -> Distribution:
         for path, content in files.items():
             wheel.writestr(zipfile.ZipInfo(path), content)  # dated 1980, stored: no clock and no zlib in the bytes
     return Distribution(
-        filename=f"{recipe.stem}-{recipe.version}-py3-none-any.whl",
+        filename=f"{recipe.stem}-{recipe.version}-{tag}.whl",
         content=archive.getvalue(),
         metadata=recipe.metadata(),
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from packaging.utils import canonicalize_name
 
-from fakepypi.distributions import Distribution, Recipe, build_sdist, build_wheel
+from fakepypi.distributions import PURE, Distribution, Recipe, build_sdist, build_wheel
 from fakepypi.release import File, Listing, Release, Status, list_files
 
 if TYPE_CHECKING:
@@ -53,13 +53,14 @@ class Project:
         *,
         wheel: bool = True,
         sdist: bool = True,
+        tags: tuple[str, ...] = (PURE,),
         requires_dist: tuple[str, ...] = (),
         requires_python: str | None = None,
         padding: int = 0,
         uploaded_at: datetime | None = None,
         provenance: bool = False,
     ) -> Release:
-        """Build and upload a release: a wheel and a source distribution, unless one of them is turned off."""
+        """Build and upload a release: a wheel a tag and a source distribution, unless one of them is turned off."""
         recipe = Recipe(
             name=self.display_name,
             version=version,
@@ -68,8 +69,8 @@ class Project:
             padding=padding,
             seed=self._index.seed,
         )
-        builds = [build for build, wanted in ((build_wheel, wheel), (build_sdist, sdist)) if wanted]
-        built = [build(recipe) for build in builds]
+        built = [build_wheel(recipe, tag) for tag in tags] if wheel else []
+        built += [build_sdist(recipe)] if sdist else []
         return self._upload(version, built, requires_python, uploaded_at, provenance=provenance)
 
     def upload_file(

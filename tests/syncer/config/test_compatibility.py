@@ -251,17 +251,17 @@ def test_any_python_takes_every_interpreter_and_any_platform_every_system() -> N
     ],
 )
 def test_file_fits_pip_and_uv_by_their_own_readings(requires_python: str | None, pip: str, uv: str) -> None:
-    """Each machine counts once with pip, which obeys all of requires-python, and once with uv, which does not."""
+    """Each machine counts with pip, which obeys all of requires-python, and with uv, which does not."""
     here = compatibility(Machines.parse(["3.11", "3.12"], ["linux-x86_64"]))
     for filename in ("foo-1.0-py3-none-any.whl", "foo-1.0.tar.gz"):
         clients = here.fits(filename, Installers.ALL, requires_python)
         assert set(here.names(clients & here.pip)) == named(pip, "linux-x86_64")
-        assert set(here.names(clients & ~here.pip)) == named(uv, "linux-x86_64")
+        assert set(here.names(clients & here.uv)) == named(uv, "linux-x86_64")
 
 
 def test_sdist_that_uv_cannot_read_fits_pip_alone() -> None:
     """A ``.tar.bz2`` fits no client with uv, which reads only ``.tar.gz`` and ``.zip``."""
-    assert ALL.fits("foo-1.0.tar.bz2", Installers.PIP, None) == ALL.pip
+    assert ALL.fits("foo-1.0.tar.bz2", Installers.PIP, None) == ALL.everyone & ~ALL.uv
     assert ALL.fits("foo-1.0.tar.gz", Installers.ALL, None) == ALL.everyone
 
 
@@ -341,6 +341,14 @@ def test_newest_release_for_an_older_python_stays() -> None:
         here.fits("numpy-2.0-py3-none-any.whl", Installers.ALL, requires_python) for requires_python in required
     )
     assert list(are_newest(releases, 1)) == [True, False, True, False, False]
+
+
+def test_newest_release_for_a_first_patch_release_stays() -> None:
+    """Where the newest release wants a later patch release, the newest stays that 3.11.0 can install; one is enough."""
+    here = compatibility(Machines.parse(["3.11", "3.12"], ["linux-x86_64"]))
+    required = [">=3.11.5", ">=3.11.5", ">=3.9", ">=3.8"]
+    releases = (here.fits("foo-2.0-py3-none-any.whl", Installers.ALL, requires_python) for requires_python in required)
+    assert list(are_newest(releases, 1)) == [True, False, True, False]
 
 
 def test_newest_release_for_each_reading_stays() -> None:

@@ -90,7 +90,7 @@ async def uv_takes(files: Files, python: str, target: str) -> set[str]:
 def fitting(machines: Machines, files: Files, *, by_pip: bool) -> set[str]:
     """Return the projects of which the wheel in question fits the one machine."""
     here = compatibility(machines)
-    clients = here.pip if by_pip else here.everyone & ~here.pip
+    clients = here.pip if by_pip else here.uv
     return {
         name
         for name, (tag, requires_python) in files.items()

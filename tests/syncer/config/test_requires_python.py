@@ -73,6 +73,15 @@ def test_pip_reading_admits_what_any_patch_release_admits(text: str) -> None:
 
 @law
 @given(lines)
+def test_first_patch_release_is_judged_by_itself(text: str) -> None:
+    """Which minor versions may install a file even by their first patch release, follows from that release alone."""
+    specifier = SpecifierSet(text)
+    matched = {(major, minor) for major, minor in MINORS if specifier.contains(f"{major}.{minor}.0", prereleases=True)}
+    assert read_requires_python(text, MINORS).first == matched
+
+
+@law
+@given(lines)
 def test_uv_reading_admits_no_less_than_pips_and_has_no_upper_bound(text: str) -> None:
     """uv's reading contains pip's, and with a minor version each later one."""
     readings = read_requires_python(text, MINORS)
@@ -90,7 +99,7 @@ def test_any_text_is_read(text: str) -> None:
 def test_overlong_text_is_not_read() -> None:
     """A text much longer than any real one costs no time: every version may install the file."""
     text = ",".join(["!=3.11.*"] * (MAX_LENGTH // 5))
-    assert read_requires_python(text, MINORS) == (MINORS, MINORS)
+    assert read_requires_python(text, MINORS) == (MINORS, MINORS, MINORS)
 
 
 def patches(major: int, minor: int) -> list[str]:

@@ -1,8 +1,9 @@
 """
 Which machines a file fits, by its name and its requires-python.
 
-The answer is a bit mask of *clients*. A client is pip or uv on one of the machines: each machine counts twice, since
-the two read requires-python differently. So the newest releases of each client are right for both installers.
+The answer is a bit mask of *clients*. Each machine counts as three, since they read requires-python differently: pip,
+uv, and pip on the first patch release of its Python. So the newest releases of each client are right for both
+installers, and for a machine with 3.11.2 where the newest release wants 3.11.5.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -50,8 +51,9 @@ class Compatibility:
         self._platforms = machines.platforms or (None,)
         self._machine_count = len(self._pythons) * len(self._platforms)
         self.pip = (1 << self._machine_count) - 1
-        """pip on each of the machines. The bits of uv follow, in the same order."""
-        self.everyone = self._both(self.pip)
+        """pip on each of the machines. The bits of uv follow, in the same order, and those of first patch releases."""
+        self.uv = self.pip << self._machine_count
+        self.everyone = self._all(self.pip)
         """Every client."""
         self._every_platform = (1 << len(self._platforms)) - 1
         # Bits of Pythons and of platforms by the parts of a tag. Where any Python installs, its bit is in each of them.
@@ -79,7 +81,7 @@ class Compatibility:
             return self._read_legacy_name(filename) & admitted
         if filename.endswith(_WHEEL):
             return self._tagged[filename.split("-", 2)[2]] & admitted
-        return admitted & self.pip if installers is _PIP_ALONE else admitted
+        return admitted & ~self.uv if installers is _PIP_ALONE else admitted
 
     def wants_sdist(self, sdist: int, wheels: int) -> bool:
         """
@@ -93,12 +95,12 @@ class Compatibility:
             return False
         if self._machines.sdists is Sdists.ALL or self._any_python or self._any_platform:
             return sdist != 0
-        # By pip's reading alone: a release that only uv's admits is not meant for that Python, and hardly builds there.
-        return sdist & ~wheels & self.pip != 0
+        # By pip's readings alone: a release that only uv's admits is not meant for that Python, and hardly builds.
+        return sdist & ~wheels & ~self.uv != 0
 
     def names(self, clients: int) -> tuple[str, ...]:
         """Return the machines of some clients, as in "Python 3.11 on linux-x86_64"."""
-        machines = clients | clients >> self._machine_count
+        machines = clients | clients >> self._machine_count | clients >> 2 * self._machine_count
         named = (
             " on ".join(part for part in (f"Python {python}" if python else "", str(platform or "")) if part)
             for python in self._pythons
@@ -135,16 +137,19 @@ class Compatibility:
         if any(name != "any" for name in platforms):
             platform |= self._any_platform
         machines = self._on(native, platform)
-        return self._both(machines | self._on(portable, self._every_platform) if "any" in platforms else machines)
+        return self._all(machines | self._on(portable, self._every_platform) if "any" in platforms else machines)
 
     def _read_requires_python(self, text: str) -> int:
         """Return the clients that may install a file by its requires-python."""
         versions = [python.version if python else _ANY_PYTHON for python in self._pythons]
         readings = read_requires_python(text, frozenset(versions))
-        pip, uv = (sum(1 << bit for bit, version in enumerate(versions) if version in minors) for minors in readings)
-        # "<3.8" admits a Python, whichever that is.
-        pip |= self._any_python
-        return self._on(pip, self._every_platform) | self._on(uv, self._every_platform) << self._machine_count
+        pip, uv, first = (
+            self._on(sum(1 << bit for bit, version in enumerate(versions) if version in minors), self._every_platform)
+            for minors in readings
+        )
+        if self._any_python:  # "<3.8" admits one, whichever that is
+            pip = first = self.pip
+        return pip | uv << self._machine_count | first << 2 * self._machine_count
 
     def _read_legacy_name(self, filename: str) -> int:
         """Return the clients on whose machines people may install a file by hand."""
@@ -158,15 +163,16 @@ class Compatibility:
             platforms |= (platform is None or target.system in (None, platform.system)) << bit
         if target.platform:
             platforms &= self._platform.get(target.platform, 0) | self._any_platform
-        return self._both(self._on(pythons, platforms))
+        return self._all(self._on(pythons, platforms))
 
     def _on(self, pythons: int, platforms: int) -> int:
         """Return the machines that are one of the Pythons on one of the platforms."""
         count = len(self._platforms)
         return sum(platforms << bit * count for bit in range(len(self._pythons)) if pythons >> bit & 1)
 
-    def _both(self, machines: int) -> int:
-        return machines | machines << self._machine_count
+    def _all(self, machines: int) -> int:
+        """Return all clients on some machines."""
+        return machines | machines << self._machine_count | machines << 2 * self._machine_count
 
     def _explain(self, question: str) -> str:
         tail, _, requires_python = question.partition("\n")

@@ -31,6 +31,8 @@ class Readings(NamedTuple):
 
     pip: frozenset[tuple[int, int]]
     uv: frozenset[tuple[int, int]]
+    first: frozenset[tuple[int, int]]
+    """Those whose first patch release may, such as 3.11.0, by pip; so ``>=3.11.4`` excludes 3.11."""
 
 
 def read_requires_python(text: str, minors: frozenset[tuple[int, int]]) -> Readings:
@@ -40,18 +42,19 @@ def read_requires_python(text: str, minors: frozenset[tuple[int, int]]) -> Readi
     A minor version may if any of its patch releases may: ``>=3.11.4`` admits 3.11.
     """
     if not text or len(text) > MAX_LENGTH:
-        return Readings(minors, minors)
+        return Readings(minors, minors, minors)
     specifiers = _parse(text)
     if specifiers is not None:
         return Readings(
             frozenset(minor for minor in minors if _admits(specifiers, minor)),
             _above_lower_bound(specifiers, minors),
+            frozenset(minor for minor in minors if specifiers.contains(f"{minor[0]}.{minor[1]}.0")),
         )
     for pattern, replacement in _MENDED:
         text = pattern.sub(replacement, text)
         if (specifiers := _parse(text)) is not None:
-            return Readings(minors, _above_lower_bound(specifiers, minors))
-    return Readings(minors, frozenset())
+            return Readings(minors, _above_lower_bound(specifiers, minors), minors)
+    return Readings(minors, frozenset(), minors)
 
 
 def _parse(text: str) -> SpecifierSet | None:
