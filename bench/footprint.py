@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from mirror_syncer.config.policy_tables import parse_policy
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_syncer.config import decide
+from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.settings import read_settings
 from mirror_syncer.model.page import File, Page
 from mirror_syncer.model.priority import Priority
