@@ -70,6 +70,14 @@ def hold(
     return changed
 
 
+def is_held(web: str, place: PackagePath, *, address: str | None) -> bool:
+    """Return whether there is something at the marker of a file, or of its copy; ``address`` as in ``hold``."""
+    places = [place]
+    if address is not None and place == short_path(address, filename := _filename(place)):
+        places.append(full_path(address, filename))
+    return any(os.path.lexists(f"{web}/{_marker(one)}") for one in places)
+
+
 def release(web: Path, place: PackagePath, *, address: str | None, durability: Durability) -> None:
     """Remove the marker of a file if it has one; ``address`` as in ``hold``."""
     for held in (place, *_other_places(web, place, address)):

@@ -21,15 +21,17 @@ class Release:
 
     Attributes:
         version: None for files whose names give none.
+        is_prerelease: whether the version says so.
         candidates: the files that no rule has left out so far.
         fit: notes what the candidates fit, and leaves out the others; it is called when somebody asks for the clients,
             since of most releases nobody does.
     """
 
-    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "version")
+    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "is_prerelease", "version")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
+        self.is_prerelease = version is not None and version.is_prerelease
         self.candidates: list[Candidate] = []
         self.fit: Callable[[Release], None] | None = None
         self._clients = self._yanked_clients = 0

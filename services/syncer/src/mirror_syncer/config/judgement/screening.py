@@ -214,7 +214,7 @@ class _Screener:
         ordered = newest_first(release for release in self._releases if release.candidates)
         matching, selected = set[Release](), set[Release]()
         for rule in selection.rules:
-            admitted = [release for release in ordered if _admits(rule, release)]
+            admitted = [release for release in ordered if _admits(rule, release)] if rule.specifier else ordered
             matching.update(admitted)
             selected.update(self._chosen(admitted, rule))
         unversioned = any(rule.latest is None and not rule.specifier for rule in selection.rules)
@@ -233,9 +233,8 @@ class _Screener:
 
     def _chosen(self, admitted: Sequence[Release], rule: VersionRule) -> Iterable[Release]:
         """Return the releases that one line selects of those that its specifier admits, the newest first."""
-        is_final = next((True for release in admitted if not _is_prerelease(release) and release.clients), False)
-        finals = [release for release in admitted if not _is_prerelease(release)] if is_final else []
-        counted = finals or admitted
+        finals = [release for release in admitted if not release.is_prerelease]
+        counted = finals if any(release.clients for release in finals) else admitted
         series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
         keeps_superseded = bool(self._published and self._policy.rules.superseded)
         if keeps_superseded and counted is finals and not rule.with_prereleases:
@@ -251,7 +250,7 @@ class _Screener:
 
     def _keep_prereleases(self, releases: Iterable[Release], finals: Iterable[Release]) -> None:
         """Keep the published pre-releases of a project that had nothing else until lately."""
-        published = [release for release in releases if _is_prerelease(release) and self._is_published(release)]
+        published = [release for release in releases if release.is_prerelease and self._is_published(release)]
         if published:
             since = first_appearance(finals, min_age=self._min_age)
             for release in published:
@@ -334,8 +333,4 @@ def _reasoned(files: Iterable[File], reasons: Mapping[Filename, str]) -> tuple[R
 
 def _admits(rule: VersionRule, release: Release) -> bool:
     version = release.version
-    return version is not None and (not rule.specifier or rule.specifier.contains(version, prereleases=True))
-
-
-def _is_prerelease(release: Release) -> bool:
-    return release.version is not None and release.version.is_prerelease
+    return version is not None and rule.specifier.contains(version, prereleases=True)

@@ -65,7 +65,9 @@ class Holding:
     async def release_places(self, offered: Iterable[tuple[File, PackagePath]]) -> None:
         """Remove the marks of files that are published from now on, whatever left them there."""
         for file, place in offered:
-            await asyncio.to_thread(self._tree.release, place, address=_address(file))
+            address = _address(file)
+            if self._tree.is_held(place, address=address):
+                await asyncio.to_thread(self._tree.release, place, address=address)
 
     async def block(self, published: PublishedPage, *, reason: str) -> None:
         """Mark all files of a project that is blocked as a whole."""
