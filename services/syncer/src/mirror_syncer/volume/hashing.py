@@ -37,13 +37,13 @@ def read_file(path: str) -> bytes | None:
         raise
 
 
-def file_digest(path: Path) -> Sha256 | None:
+def file_digest(path: Path | str) -> Sha256 | None:
     """Return the sha256 of a regular file, or None if there is none. It blocks for the disk."""
     found = _content_digest(path, "sha256")
     return None if found is None else Sha256(found)
 
 
-def file_other_digest(path: Path, like: OtherDigest) -> OtherDigest | None:
+def file_other_digest(path: Path | str, like: OtherDigest) -> OtherDigest | None:
     """Return a digest of a regular file by the algorithm of ``like``, or None if there is none. It blocks likewise."""
     algorithm = like.partition("=")[0]
     found = _content_digest(path, algorithm)
@@ -59,11 +59,11 @@ def address_of(path: Path) -> str | None:
         return None
 
 
-def _content_digest(path: Path, algorithm: str) -> str | None:
+def _content_digest(path: Path | str, algorithm: str) -> str | None:
     with explain_disk_errors(path, cannot_be="read"):
         try:
             # Refuse a planted symlink, and a pipe, which would never end.
-            if not stat.S_ISREG(path.lstat().st_mode):
+            if not stat.S_ISREG(os.lstat(path).st_mode):
                 return None
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
                 return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

@@ -80,11 +80,11 @@ class View:
 
     def digest(self, place: PackagePath) -> Sha256 | None:
         """Return the sha256 of the file at a place, or None if there is none. It blocks for the disk."""
-        return file_digest(self.path(place))
+        return file_digest(f"{self._web_text}/{place}")
 
     def other_digest(self, place: PackagePath, like: OtherDigest) -> OtherDigest | None:
         """Return a digest of the file at a place by the algorithm of ``like``, or None if there is none. It blocks."""
-        return file_other_digest(self.path(place), like)
+        return file_other_digest(f"{self._web_text}/{place}", like)
 
     def hash_in_pieces(self, place: PackagePath, *, piece: int) -> Generator[int, None, Sha256 | None]:
         """Compute the sha256 of the file at a place in pieces, as in ``hashing.hash_in_pieces``."""

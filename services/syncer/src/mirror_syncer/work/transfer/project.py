@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
 from mirror_contract import Failure, ProjectState
 from mirror_syncer.config import blocked_hashes
-from mirror_syncer.config.advisories import Advisory
 from mirror_syncer.errors import InvalidPageError, StalePageError, UpstreamError
 from mirror_syncer.model.decision import Decision
 from mirror_syncer.model.names import PackagePath
@@ -22,6 +21,7 @@ from mirror_syncer.upstream import Gone, Index, NotModified
 from mirror_syncer.volume import PageSet, Tree
 from mirror_syncer.work.transfer.claims import Claim
 from mirror_syncer.work.transfer.evidence import EvidenceReader, Judged
+from mirror_syncer.work.transfer.failures import incidents, invalid_entries
 from mirror_syncer.work.transfer.files import FileTransfer
 from mirror_syncer.work.transfer.holding import Holding
 from mirror_syncer.work.transfer.job import Withdrawal, Work
@@ -103,7 +103,7 @@ class Transfer:
             return await self._restrict(work, row, judged, why=decision.outdated)
         if decision.problem is not None:
             expiring = replace(row, expires_at=decision.expires_at)
-            failed, refusals = after_failure(expiring, UpstreamError(decision.problem)), _refusals(decision)
+            failed, refusals = after_failure(expiring, UpstreamError(decision.problem)), invalid_entries(decision)
             return replace(failed, failures=(*failed.failures, *refusals), tally=Tally(failures=[*refusals]))
         outcome = await self._publish(work, row, judged)
         serial = decision.page.serial
@@ -160,7 +160,7 @@ class Transfer:
             blocked=work.policy.rules.hashes | blocked_hashes(work.policy.blocks),
         )
         tally.times_dropped = page.dropped_upload_times
-        refusals = _refusals(decision)
+        refusals = invalid_entries(decision)
         tally.failures[:0] = refusals
         failures = tuple(tally.failures)
         if failures and not landed and not (decision.hold or urgent):
@@ -229,7 +229,7 @@ class Transfer:
             *warnings,
             *tally.broken_promises,
             *((legacy.failure,) if legacy.failure else ()),
-            *_incidents(work, decision, believed),
+            *incidents(work, decision, believed),
         )
         return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
@@ -304,21 +304,3 @@ class Transfer:
 def _takes_away(decision: Decision, published: PublishedPage | None) -> bool:
     """Return whether a published file is held or blocked from now on."""
     return published is not None and any(names(published.files, file) for file in decision.withheld)
-
-
-def _incidents(work: Work, decision: Decision, published: PublishedPage | None) -> Iterator[Failure]:
-    """Yield a failure for each file that was published until an advisory blocked it: somebody may have installed it."""
-    advised = tuple(one.reason for one in work.policy.blocks if isinstance(one, Advisory))
-    before = published.files if advised and published else {}
-    for file, reason in decision.blocked:
-        if names(before, file) and reason.startswith(advised):
-            told = f"{reason}. It was published until now, so somebody may have installed it"
-            yield Failure(project=work.name, file=file.filename, reason=told)
-
-
-def _refusals(decision: Decision) -> tuple[Failure, ...]:
-    """Return the invalid entries of a page as failures."""
-    return tuple(
-        Failure(project=decision.page.name, file=refusal.filename, reason=refusal.reason)
-        for refusal in decision.refused
-    )
