@@ -1,5 +1,6 @@
 """micropip installs from the mirror, in Pyodide, in a page of another origin."""
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,8 @@ json.dumps({d.name: d.version for d in importlib.metadata.distributions()})
 """
 
 
-@pytest.fixture(scope="module")
-def fetched() -> Path:
-    """Return a directory with Pyodide from npm and micropip from PyPI, by pinned hashes; kept for next time."""
+def fetch() -> None:
+    """Fetch what is pinned, unless it is there."""
     pins = [path.read_bytes() for path in sorted(PINNED.iterdir()) if path.is_file()]
     if [path.read_bytes() for path in sorted((FETCHED / "pins").glob("*"))] != pins:
         shutil.rmtree(FETCHED, ignore_errors=True)
@@ -64,6 +64,15 @@ def fetched() -> Path:
         hashed = ("--require-hashes", f"--requirement={PINNED}/requirements.txt")
         subprocess.run((tools / "pip", "download", "--quiet", *wheel, *hashed), check=True)
         shutil.copytree(PINNED, FETCHED / "pins", ignore=shutil.ignore_patterns("node_modules"))
+
+
+@pytest.fixture(scope="module")
+def fetched() -> Path:
+    """Return a directory with Pyodide from npm and micropip from PyPI, by pinned hashes; kept for next time."""
+    FETCHED.parent.mkdir(exist_ok=True)
+    with FETCHED.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # for another process of the same tests
+        fetch()
     return FETCHED
 
 
