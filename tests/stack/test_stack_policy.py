@@ -220,7 +220,7 @@ def refused(team: Team, version: str, *, record: str) -> None:
 
 @pytest.mark.proves("reliability/blocks")
 def test_policy_published_malware_leaves_without_a_restart(team: Team) -> None:
-    """A record that comes after its release was published takes it off the mirror with the next sync."""
+    """A record that comes after its release was published takes it off the mirror in a run that raises an alarm."""
     late = "1.2.0"
     before = [url for url in team.mirror.files("example-telemetry").values() if late in url]
     assert len(before) == 1
@@ -228,7 +228,10 @@ def test_policy_published_malware_leaves_without_a_restart(team: Team) -> None:
     record = json.loads(example()[1]["advisories/example-telemetry.json"])
     record["id"], record["affected"][0]["versions"] = "MAL-2026-9002", [late]
     write(team.config / "advisories/late.json", json.dumps(record))
-    team.stack.execute("control", "mirrorctl", "sync", "--follow")
+    # Incomplete because of the malware, unless the syncer has noticed the record itself and applied it already.
+    team.stack.execute("control", "sh", "-c", "mirrorctl sync --follow || test $? = 3")
+    runs = team.stack.execute("control", "mirrorctl", "runs", "--json")
+    assert "MAL-2026-9002" in runs
     refused(team, late, record="MAL-2026-9002")
     for url in before:
         answer = team.mirror.client.get(url)
