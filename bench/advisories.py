@@ -34,7 +34,7 @@ def main() -> None:
             began = time.process_time()
             work()
             seconds = time.process_time() - began
-            print(f"{what:12} {seconds:8.3f} s of CPU, {(_resident() - idle) / _MB:6.1f} MB over idle")  # noqa: T201
+            print(f"{what:12} {seconds:8.3f} s of CPU, {(_resident() - idle) / _MB:6.1f} MB over idle")
 
 
 def _resident() -> int:

@@ -61,11 +61,11 @@ def main() -> None:
                 for page, published, one in zip(pages, before, policies, strict=True):
                     decide(page, published, one, now=_NOW)
                 rate = sum(len(page.files) for page in pages) / (time.process_time() - began)
-                print(f"{words:10} {size:7} {state:9} {rate:12,.0f} files a second")  # noqa: T201
+                print(f"{words:10} {size:7} {state:9} {rate:12,.0f} files a second")
     names = [(file.filename, _REQUIRES_PYTHON[number % 4]) for number, file in enumerate(large[0].files)]
     hostile = [(f"foo-1.0-py3.a{number}-none-any.whl", f">=3.8,!=3.0.{number}") for number in range(_FILES)]
     for kind, files in (("usual", names), ("hostile", hostile)):
-        print(f"machines   {kind:17} {_fits(files):12,.0f} files a second")  # noqa: T201
+        print(f"machines   {kind:17} {_fits(files):12,.0f} files a second")
 
 
 def _fits(files: Sequence[tuple[str, str | None]]) -> float:

@@ -86,7 +86,7 @@ async def _request(names: Sequence[NormalizedName], directory: Path) -> None:
         index = Index(settings.upstream, client=client)
         for _ in range(_REQUESTS):
             group.create_task(worker(index))
-    print(f"{len(names)} pages requested, {changed} new or changed")  # noqa: T201
+    print(f"{len(names)} pages requested, {changed} new or changed")
 
 
 def _report(pages: Sequence[Page], *, latest: int) -> None:
@@ -99,7 +99,7 @@ def _report(pages: Sequence[Page], *, latest: int) -> None:
         size = sum(file.size or 0 for file in kept)
         whole = whole or size
         more = (size - before) / whole if before else 0
-        print(f"{rule:46} {len(kept):6} files {size / _MB:9.1f} MB {size / whole:7.1%} {more:+7.1%}")  # noqa: T201
+        print(f"{rule:46} {len(kept):6} files {size / _MB:9.1f} MB {size / whole:7.1%} {more:+7.1%}")
         before = size
 
 

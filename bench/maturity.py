@@ -55,9 +55,9 @@ async def main() -> None:
             pages = [path for path in pypi.log.paths() if not path.startswith("/packages/")]
             files = len(pypi.log.paths()) - len(pages)
     seconds_late = sorted(late.values())
-    print(f"{len(late)} files, minimum age {_AGE.total_seconds():g} s")  # noqa: T201
-    print(f"late: median {statistics.median(seconds_late):.2f} s, most {seconds_late[-1]:.2f} s")  # noqa: T201
-    print(f"requests to upstream meanwhile: {len(pages)} for pages, {files} for the files themselves")  # noqa: T201
+    print(f"{len(late)} files, minimum age {_AGE.total_seconds():g} s")
+    print(f"late: median {statistics.median(seconds_late):.2f} s, most {seconds_late[-1]:.2f} s")
+    print(f"requests to upstream meanwhile: {len(pages)} for pages, {files} for the files themselves")
 
 
 async def _serve(directory: Path, *, upstream: str) -> asyncio.subprocess.Process:

@@ -44,7 +44,7 @@ def main() -> None:
                 found = ProjectsConcerned(current, candidate, catalog)
                 seconds, memory = time.perf_counter() - began, _peak_megabytes() - idle
                 verdict = "" if seconds <= _MOST_SECONDS and memory <= _MOST_MEGABYTES else "  TOO MUCH"
-                print(  # noqa: T201
+                print(
                     f"{name:14} {seconds:6.1f} s {memory:6.0f} MB over idle, {found.others:8,} concerned, "
                     f"{found.leaving:8,} leave{verdict}"
                 )

@@ -116,4 +116,4 @@ def _plot(results: Results, path: Path) -> None:
 
 def say(line: str) -> None:
     """Print the progress."""
-    print(line, flush=True)  # noqa: T201 - what a driver is for
+    print(line, flush=True)
