@@ -37,7 +37,6 @@ class BackgroundWork(ABC):
 
     _name: ClassVar[str]
     """In the log."""
-    _trigger: ClassVar[Trigger]
     _offline: ClassVar[bool] = False
     """No page is requested."""
     _pause_seconds: ClassVar[float]
@@ -81,7 +80,7 @@ class BackgroundWork(ABC):
         document = Run(
             id=f"{self._name}-{next(_numbers)}",
             request=RunRequest(kind=RunKind.SYNC, offline=self._offline),
-            trigger=self._trigger,
+            trigger=Trigger.SCHEDULE,
             state=RunState.RUNNING,
             created_at=datetime.now(UTC),
         )

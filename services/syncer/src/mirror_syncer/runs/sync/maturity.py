@@ -12,7 +12,6 @@ from itertools import islice
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Trigger
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
@@ -33,7 +32,6 @@ class Maturity(BackgroundWork):
     """
 
     _name = "maturity"
-    _trigger = Trigger.COOLDOWN
     _offline = True
     _pause_seconds = 300.0
 

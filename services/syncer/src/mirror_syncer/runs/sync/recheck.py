@@ -6,7 +6,6 @@ It continues slowly in the background, and after a restart from the times in the
 
 import asyncio
 
-from mirror_contract import Trigger
 from mirror_syncer.catalog import DueProject
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
@@ -23,7 +22,6 @@ class Recheck(BackgroundWork):
     """Refreshes each listed project weekly, with scope ``everything``."""
 
     _name = "re-check"
-    _trigger = Trigger.SCHEDULE
     _pause_seconds = 600.0  # after an outage
 
     async def _round(self) -> float:
