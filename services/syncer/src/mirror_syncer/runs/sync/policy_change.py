@@ -138,11 +138,12 @@ class PolicyChange:
 
     def _partly_blocked(self, policy: Policy) -> Iterator[NormalizedName]:
         """Yield the published projects of which some versions are blocked, and that another policy judged."""
-        for name in policy.blocks:
-            project, row = policy.project(name), self._catalog.projects.get(name)
-            if project is None or row is None or not (row.published and is_this_format(row.fingerprint)):
+        for name in policy.blocks.keys() | policy.advisories.projects:
+            row = self._catalog.projects.get(name)
+            if row is None or not (row.published and is_this_format(row.fingerprint)) or not policy.blocks_of(name):
                 continue
-            if row.fingerprint != fingerprint(project, legacy_json=policy.serve.legacy_json):
+            project = policy.project(name)
+            if project and row.fingerprint != fingerprint(project, legacy_json=policy.serve.legacy_json):
                 yield name
 
     def _due(self, policy: Policy, *, changed: bool) -> Iterator[NormalizedName]:
@@ -168,6 +169,5 @@ def _blocked_because(policy: Policy, retirement: Retirement) -> str | None:
     version, _ = read_release(name, filename)
     found = parse_distribution(filename)
     text = str(version) if version else found.version if found else ""
-    project = policy.project(name)
-    blocks = policy.blocks.get(name, ()) if project is None else project.blocks
+    blocks = policy.blocks_of(name)
     return next((one.reason for one in blocks if retirement.sha256 in one.hashes or one.affects(version, text)), None)
