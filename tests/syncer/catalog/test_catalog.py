@@ -114,12 +114,12 @@ def test_stored_page_stays_until_the_next_download(catalog: Catalog) -> None:
     page = KeptPage(SIX, "https://pypi.org/simple/six/", "text/html", 7, "\0☃".encode() * 1_000)
     catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True, kept=page)])
     catalog.commit([CatalogUpdate(ProjectRow(SIX, attempts=1))])
-    assert catalog.projects.kept(SIX) == page
+    assert catalog.kept_pages.get(SIX) == page
     newer = dataclasses.replace(page, serial=None, body=b"")
     catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True, kept=newer), CatalogUpdate(ProjectRow(IDNA), read=True)])
-    assert catalog.projects.kept(SIX) == newer
+    assert catalog.kept_pages.get(SIX) == newer
     catalog.commit([CatalogUpdate(ProjectRow(SIX), read=True)])
-    assert catalog.projects.kept(SIX) is None
+    assert catalog.kept_pages.get(SIX) is None
 
 
 def test_pending_files_last_until_their_project_is_committed(catalog: Catalog) -> None:

@@ -59,7 +59,7 @@ def test_first_schema_migrates_to_the_current_one(catalog_url: str) -> None:
     idna = rows[IDNA]
     assert (idna.serial, idna.validators.etag, idna.missing_files, idna.lost_files) == (8, '"e"', 1, 0)
     assert (idna.due_at, rows[NormalizedName("flask")].due_at) == (1_790_000_300, 0)
-    kept = catalog.projects.kept(IDNA)
+    kept = catalog.kept_pages.get(IDNA)
     assert kept is not None
     assert (kept.serial, kept.body) == (8, BODY)
     interrupted, ended = catalog.runs.page()

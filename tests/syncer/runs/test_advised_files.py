@@ -56,3 +56,37 @@ async def test_withdrawn_advisory_brings_the_version_back_from_disk(site: Site, 
 
     assert (run.state, run.counts.files_fetched) == (RunState.SUCCEEDED, 0)
     assert site.filenames("six")
+
+
+async def test_malware_in_its_grace_period_leaves(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """Malware of a project that mirror.toml no longer names cannot be downloaded until the end of its grace period."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna", guard="100%")
+    await site.sync()
+    place = site.web / site.published("six").places["six-1.0.tar.gz"]
+    site.select("idna", guard="100%")
+    await site.sync()
+    graced = place.exists()
+    advise(site, record("MAL-2026-1", "six", versions=["1.0"]))
+
+    await site.sync()
+
+    assert graced
+    assert not place.exists()
+    assert "MAL-2026-1" in (place.parent / ".held" / place.name).read_text()
+
+
+async def test_sync_of_one_project_applies_advisories_about_others(site: Site, pypi: fakepypi.FakePyPI) -> None:
+    """A run that names projects reads the advisories as well, so malware of another project leaves in that run."""
+    for name in ("six", "idna"):
+        pypi.index.project(name).upload("1.0")
+    site.select("six", "idna")
+    await site.sync()
+    advise(site, record("MAL-2026-1", "six", versions=["1.0"]))
+
+    run = await site.sync("idna")
+
+    assert run.state is RunState.INCOMPLETE
+    assert site.filenames("six") == set()
+    assert site.filenames("idna")

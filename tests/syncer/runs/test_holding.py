@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import ProjectState, RunState
@@ -451,6 +452,28 @@ async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakep
 
     assert first == ({"idna-1.0-py3-none-any.whl"}, ProjectState.FAILING)
     assert site.filenames("idna") == {"idna-1.0-py3-none-any.whl", "idna-2.0-py3-none-any.whl"}
+
+
+async def test_disk_that_keeps_files_from_maturing_is_logged(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """Files that the disk keeps from maturing are published once it is back; until then the log says why they wait."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        host.wait(days=0.51)
+        pages = site.web / "simple"
+        away = pages.rename(site.data / "away")
+        with capture_logs() as logged:
+            await mature(running)
+        hidden = dict(running.mirror.runs.background)
+        away.rename(pages)
+        await mature(running)
+
+    reasons = [line["why"] for line in logged if line["event"] == "background work pauses"]
+    assert len(reasons) == 1
+    assert str(pages) in reasons[0]
+    assert hidden == {}
+    assert site.filenames("six") == {WHEEL, SDIST}
 
 
 async def _end(seconds: float) -> None:

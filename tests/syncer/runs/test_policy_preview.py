@@ -194,7 +194,7 @@ async def test_preview_of_too_many_projects_judges_the_largest_and_says_so(site:
     candidate = parse_policy(f"{site.policy.read_text()}[files]\nkinds = ['wheel']".encode())
     with closing(Catalog.in_directory(site.state)) as catalog:
         pages = StoredPages(
-            View(site.data), kept=catalog.projects.kept, without_hash=Unhashed.OWN_HOST, upstream=site.upstream
+            View(site.data), kept=catalog.kept_pages.get, without_hash=Unhashed.OWN_HOST, upstream=site.upstream
         )
         concerned = ProjectsConcerned(source.current, candidate, catalog, limit=2)
         preview = FilePreviewer(source.current, candidate, pages=pages, seconds=600).preview(concerned)

@@ -69,7 +69,7 @@ async def test_switched_upstream_discards_retry_times_and_kept_pages(
     await site.sync()
     site.upstream = other.url
     async with site.running() as running:
-        kept = running.mirror.catalog.projects.kept(running.row("beta").name)
+        kept = running.mirror.catalog.kept_pages.get(running.row("beta").name)
         due = running.row("alpha").due_at
         run = await running.sync()
 

@@ -46,8 +46,7 @@ class Trigger(StrEnum):
     CLI = "cli"
     SCHEDULE = "schedule"
     START = "start"
-    COOLDOWN = "cooldown"  # files have waited long enough
-    POLICY = "policy"  # a lock file or an advisory changed, or a person released a version
+    POLICY = "policy"  # a lock file or an advisory changed
 
 
 def _limit_names(names: object) -> object:

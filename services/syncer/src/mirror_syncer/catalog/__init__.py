@@ -2,14 +2,15 @@
 The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about to change or to be removed.
 
 Read ``schema`` first, then ``database``, which opens it and applies the migrations. Each other module holds the
-queries of one table or purpose: ``projects``, ``files``, ``run_log``, ``listing`` (upstream's list), ``due`` (projects
-due for a request), ``exemptions`` (versions that people released), ``withheld`` (projects
-with held or blocked files).
+queries of one table or purpose: ``projects``, ``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing``
+(upstream's list), ``due`` (projects due for a request), ``exemptions`` (versions that people released), ``withheld``
+(projects with held or blocked files), ``facts`` (single values).
 """
 
-from mirror_syncer.catalog.database import Catalog, Fact
+from mirror_syncer.catalog.database import Catalog
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
 from mirror_syncer.catalog.exemptions import StoredExemption
+from mirror_syncer.catalog.facts import Fact
 from mirror_syncer.catalog.listing import KnownList, MergeResult
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Totals, Verified

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,15 @@ from mirror_contract import Run
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
 from mirror_syncer.catalog.exemptions import Exemptions
+from mirror_syncer.catalog.facts import Fact, read_fact, write_fact
 from mirror_syncer.catalog.files import Files
 from mirror_syncer.catalog.generations import KnownGenerations, confirm
+from mirror_syncer.catalog.kept_pages import KeptPages
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects, Verified
 from mirror_syncer.catalog.run_log import RunLog
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, about, kept_page, metadata, project, retired
+from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata, project, retired
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
@@ -34,34 +35,6 @@ from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FAC
 
 # alembic's table; it is not part of the schema, so that no migration creates it
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
-
-
-class Fact(StrEnum):
-    """A single value stored in the ``about`` table."""
-
-    MIRROR_ID = "mirror_id"
-    SYNCED_POLICY = "synced_policy"  # digest of the policy of the last successful full sync
-    FULLY_APPLIED_POLICY = (
-        "fed_policy"  # digest of the policy to which all published projects were brought (scope everything)
-    )
-    ADMISSION = "admission"  # which names of upstream's list the policy of the last merged one admitted
-    JUDGED_POLICY = "judged_policy"  # digest of the policy by which all published pages were judged
-    LIST = "list"  # digest of the published project list
-    LIST_SERIAL = "list_serial"  # serial of the published project list
-    LIST_OLDER = "list_older"  # when upstream began to serve a list older than the last; empty: it does not
-    UPSTREAM = "upstream"  # URL of the upstream that all data comes from
-    SWITCHED_FROM = (
-        "switched_from"  # URL of the previous upstream, until a full sync has requested every project; empty: none
-    )
-    SYNC_START_SERIAL = "tick"  # newest project serial when the last full sync began; more changes may share it
-    CHECKED_ABSENCES_OF = "asked_after"  # edition of the last list whose absent projects were all requested
-    UPSTREAM_CHANGED_AT = "news"  # when upstream last had a change
-    LAST_CLOCK = "clock"  # the host's clock at the last check
-    RECENT_REMOVALS = "taken"  # JSON: projects from which upstream removed something within a day, and when
-    PAUSED = "paused"  # Unix time at which the schedule was paused; empty: it is not
-    WITHHELD_SINCE = "withheld_since"  # when the deletion guard began to withhold removals; empty: it withholds none
-    LIST_DAMAGED = "list_damaged"  # number of damaged forms of the list that a verify found, and when; empty: none
-    ADOPTING = "adopting"  # old tree of an unfinished `adopt`
 
 
 class Catalog:
@@ -91,6 +64,7 @@ class Catalog:
             )
             raise ConfigurationError("catalog", [problem]) from error
         self.projects = Projects(self._engine)
+        self.kept_pages = KeptPages(self._engine)
         self.files = Files(self._engine)
         self.runs = RunLog(self._engine)
         self.messages = Messages(self._engine)
@@ -123,7 +97,7 @@ class Catalog:
                 confirm(connection, generation)
                 self.projects.store(connection, [catalog_update.row for catalog_update in catalog_updates])
                 kept = [catalog_update.kept for catalog_update in catalog_updates if catalog_update.kept is not None]
-                self.projects.keep_pages(connection, [s.row.name for s in catalog_updates if s.read], kept)
+                self.kept_pages.replace(connection, [s.row.name for s in catalog_updates if s.read], kept)
                 self.listing.record_presence(
                     connection,
                     gone=[s.row.name for s in catalog_updates if s.gone],
@@ -206,7 +180,7 @@ class Catalog:
         """Become the catalog of an existing tree, with its id and projects, in one transaction."""
         with self._engine.begin() as connection:
             self.projects.store(connection, list(rows))
-            _set(connection, Fact.MIRROR_ID, mirror_id)
+            write_fact(connection, Fact.MIRROR_ID, mirror_id)
             confirm(connection, generation)
         self.mirror_id = mirror_id
 
@@ -225,12 +199,12 @@ class Catalog:
             connection.execute(project.update().values(forgotten))
             failing = project.update().where(project.c.state == "failing")
             connection.execute(failing.values(state="behind"))
-            connection.execute(kept_page.delete())
+            self.kept_pages.forget_all(connection)
             for fact in (Fact.LIST_OLDER, Fact.SYNC_START_SERIAL, Fact.CHECKED_ABSENCES_OF, Fact.UPSTREAM_CHANGED_AT):
-                _set(connection, fact, "")
+                write_fact(connection, fact, "")
             self.listing.forget(connection)
-            _set(connection, Fact.UPSTREAM, new)
-            _set(connection, Fact.SWITCHED_FROM, old)
+            write_fact(connection, Fact.UPSTREAM, new)
+            write_fact(connection, Fact.SWITCHED_FROM, old)
 
     def serial_bounds(self, *, everything: bool) -> SerialBounds:
         """
@@ -264,15 +238,15 @@ class Catalog:
         """Return when upstream last had a change (seconds since the epoch)."""
         return int(text) if (text := self.recall(Fact.UPSTREAM_CHANGED_AT)) else None
 
-    def remember(self, key: "Fact", value: str) -> None:
+    def remember(self, fact: Fact, value: str) -> None:
         """Store a fact."""
         with self._engine.begin() as connection:
-            _set(connection, key, value)
+            write_fact(connection, fact, value)
 
-    def recall(self, key: "Fact") -> str | None:
+    def recall(self, fact: Fact) -> str | None:
         """Return a stored fact."""
         with self._engine.connect() as connection:
-            return connection.scalar(sa.select(about.c.value).where(about.c.key == key))
+            return read_fact(connection, fact)
 
     def _migrate(self) -> None:
         """Create a new catalog from the schema, or migrate an older one by alembic, whose import takes 0.1 s."""
@@ -301,11 +275,6 @@ def _version(connection: sa.Connection) -> str | None:
         return None
     version: str | None = connection.scalar(sa.select(_VERSION.c.version_num))
     return version
-
-
-def _set(connection: sa.Connection, key: Fact, value: str) -> None:
-    connection.execute(about.delete().where(about.c.key == key))
-    connection.execute(about.insert().values(key=key, value=value))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - SQLAlchemy's record

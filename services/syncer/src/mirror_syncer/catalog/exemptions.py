@@ -41,7 +41,7 @@ class Exemptions:
         """Return the exemptions in force, oldest first."""
         query = sa.select(exemption).where(exemption.c.until > now).order_by(exemption.c.made_at, exemption.c.id)
         with self._engine.connect() as connection:
-            return [_row(found) for found in connection.execute(query)]
+            return [StoredExemption(**row) for row in connection.execute(query).mappings()]
 
     def released(self, *, now: int) -> Mapping[NormalizedName, tuple[Exemption, ...]]:
         """Return the exemptions in force by project, for the policy."""
@@ -59,7 +59,7 @@ class Exemptions:
     def add(self, row: StoredExemption, *, now: int) -> None:
         """Store an exemption in place of an earlier one for the same version, and forget expired ones."""
         same = sa.and_(exemption.c.project == row.project, exemption.c.specifier == row.specifier)
-        values = {name: getattr(row, name) for name in exemption.c.keys()}  # noqa: SIM118 - columns, not names
+        values = {column.name: getattr(row, column.name) for column in exemption.columns}
         with self._engine.begin() as connection:
             connection.execute(exemption.delete().where(sa.or_(same, exemption.c.until <= now)))
             connection.execute(exemption.insert().values(values))
@@ -68,10 +68,7 @@ class Exemptions:
         """Delete an exemption, and return it if it was in force; forget expired ones."""
         with self._engine.begin() as connection:
             connection.execute(exemption.delete().where(exemption.c.until <= now))
-            found = connection.execute(sa.select(exemption).where(exemption.c.id == identifier)).one_or_none()
+            query = sa.select(exemption).where(exemption.c.id == identifier)
+            found = connection.execute(query).mappings().one_or_none()
             connection.execute(exemption.delete().where(exemption.c.id == identifier))
-        return None if found is None else _row(found)
-
-
-def _row(found: sa.Row[*tuple[object, ...]]) -> StoredExemption:
-    return StoredExemption(**found._mapping)  # noqa: SLF001 - documented
+        return None if found is None else StoredExemption(**found)

@@ -165,7 +165,7 @@ class Files:
         """Return a project's files due for removal."""
         query = sa.select(retired).where(retired.c.project == project, retired.c.due_at <= now)
         with self._engine.connect() as connection:
-            return [Retirement(**found._mapping) for found in connection.execute(query)]  # noqa: SLF001 - documented
+            return [Retirement(**row) for row in connection.execute(query).mappings()]
 
     def waiting(self) -> Iterator[Retirement]:
         """Yield the files that wait for the end of their grace period: they can still be downloaded."""
@@ -173,11 +173,11 @@ class Files:
         query = sa.select(retired).where(retired.c.due_at.is_not(None)).order_by(retired.c.place).limit(_BATCH_ROWS)
         while True:
             with self._engine.connect() as connection:
-                rows = list(connection.execute(query.where(retired.c.place > after)))
+                rows = connection.execute(query.where(retired.c.place > after)).mappings().all()
             if not rows:
                 return
-            yield from (Retirement(**row._mapping) for row in rows)  # noqa: SLF001 - documented
-            after = rows[-1].place
+            yield from (Retirement(**row) for row in rows)
+            after = rows[-1]["place"]
 
     def record_removal(
         self,

@@ -2,11 +2,8 @@
 
 import sqlalchemy as sa
 
-from mirror_syncer.catalog.schema import about
+from mirror_syncer.catalog.facts import Fact, read_fact, write_fact
 from mirror_syncer.model.generation import Generation
-
-_CONFIRMED = "generation"
-_BEGUN = "generation_begun"
 
 
 class KnownGenerations:
@@ -24,32 +21,31 @@ class KnownGenerations:
     def read(self) -> tuple[Generation, Generation]:
         """Return the confirmed and the begun generation."""
         with self._engine.connect() as connection:
-            confirmed, begun = _read(connection, _CONFIRMED), _read(connection, _BEGUN)
+            confirmed, begun = _read(connection, Fact.GENERATION), _read(connection, Fact.GENERATION_BEGUN)
         return confirmed, max(confirmed, begun, key=lambda generation: generation.number)
 
     def begin(self, generation: Generation) -> None:
         """Record a generation before its change becomes visible."""
         with self._engine.begin() as connection:
-            _write(connection, _BEGUN, generation)
+            _write(connection, Fact.GENERATION_BEGUN, generation)
 
     def accept(self, generation: Generation) -> None:
         """Record that the tree with this generation matches the catalog."""
         with self._engine.begin() as connection:
-            _write(connection, _CONFIRMED, generation)
-            _write(connection, _BEGUN, generation)
+            _write(connection, Fact.GENERATION, generation)
+            _write(connection, Fact.GENERATION_BEGUN, generation)
 
 
 def confirm(connection: sa.Connection, generation: Generation | None) -> None:
     """Confirm a change's generation in its own transaction, unless a later change was confirmed first."""
-    if generation is not None and generation.number > _read(connection, _CONFIRMED).number:
-        _write(connection, _CONFIRMED, generation)
+    if generation is not None and generation.number > _read(connection, Fact.GENERATION).number:
+        _write(connection, Fact.GENERATION, generation)
 
 
-def _read(connection: sa.Connection, key: str) -> Generation:
-    found = connection.scalar(sa.select(about.c.value).where(about.c.key == key))
+def _read(connection: sa.Connection, fact: Fact) -> Generation:
+    found = read_fact(connection, fact)
     return Generation() if found is None else Generation.parse(found)
 
 
-def _write(connection: sa.Connection, key: str, generation: Generation) -> None:
-    connection.execute(about.delete().where(about.c.key == key))
-    connection.execute(about.insert().values(key=key, value=str(generation)))
+def _write(connection: sa.Connection, fact: Fact, generation: Generation) -> None:
+    write_fact(connection, fact, str(generation))

@@ -8,14 +8,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
-from mirror_syncer.catalog.schema import about, project
-from mirror_syncer.catalog.upsert import insertion, upsert
+from mirror_syncer.catalog.facts import Fact, delete_fact, read_fact, write_fact
+from mirror_syncer.catalog.schema import project
+from mirror_syncer.catalog.upsert import insertion
 from mirror_syncer.model.project import NO_VALIDATORS
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD
 from mirror_syncer.model.validators import Validators
 
 _BATCH_ROWS = 5_000  # per transaction: 50 ms, so that publications need not wait
-_KEY = "upstream_list"
 CONFIRMED_ABSENT = 0
 """An edition before all others: the absence is certain and needs no confirmation by a second list."""
 
@@ -66,7 +66,7 @@ class Listing:
     def last(self) -> KnownList | None:
         """Return the last completely merged list."""
         with self._engine.connect() as connection:
-            text = connection.scalar(sa.select(about.c.value).where(about.c.key == _KEY))
+            text = read_fact(connection, Fact.UPSTREAM_LIST)
         if text is None:
             return None
         stored = json.loads(text)
@@ -121,11 +121,11 @@ class Listing:
 
     def forget(self, connection: sa.Connection) -> None:
         """Forget the last list."""
-        connection.execute(about.delete().where(about.c.key == _KEY))
+        delete_fact(connection, Fact.UPSTREAM_LIST)
 
     def _store(self, known: KnownList) -> None:
         with self._engine.begin() as connection:
-            upsert(connection, about, [{"key": _KEY, "value": json.dumps(asdict(known))}])
+            write_fact(connection, Fact.UPSTREAM_LIST, json.dumps(asdict(known)))
 
     def _merge(
         self,

@@ -1,6 +1,5 @@
-"""The rows of projects, and the stored pages of upstream."""
+"""The rows of projects."""
 
-import gzip
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -12,18 +11,15 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
+from mirror_syncer.catalog.project_rows import ROW_COLUMNS, parse_row, row_values
 from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
-from mirror_syncer.model.project import EMPTIED, KeptPage, ProjectRow
+from mirror_syncer.model.project import EMPTIED, ProjectRow
 from mirror_syncer.model.serials import newest_plausible
-from mirror_syncer.model.validators import Validators
 
 _BATCH_LINES = 10_000
 _MAX_HIGHEST_SERIALS = 100  # serials to examine for outliers
 _PUBLISHED_SERIAL = sa.func.coalesce(project.c.own_serial, project.c.serial)
-_EXCLUDED_COLUMNS = {"wanted_serial", "absent_since", "verified_at", "amiss_since", "damaged_files", "damaged_since"}
-_AMISS = (ProjectState.FAILING, ProjectState.PARTIAL)
-ROW_COLUMNS = [column for column in project.columns if column.name not in _EXCLUDED_COLUMNS]
 _NAMES = [column.name for column in ROW_COLUMNS]
 
 
@@ -58,7 +54,7 @@ class Verified:
 
 
 class Projects:
-    """The project table, and the table of stored pages."""
+    """The project table."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -88,8 +84,8 @@ class Projects:
     def all_rows(self) -> Iterator[ProjectRow]:
         """Yield all rows by name, with at most a few thousand in memory."""
         with self._engine.connect().execution_options(yield_per=2_000) as connection:
-            for found in connection.execute(sa.select(*ROW_COLUMNS).order_by(project.c.name)):
-                yield parse_row(dict(found._mapping))  # noqa: SLF001 - documented
+            for found in connection.execute(sa.select(*ROW_COLUMNS).order_by(project.c.name)).mappings():
+                yield parse_row(dict(found))
 
     def listed(self) -> Iterator[tuple[NormalizedName, int | None]]:
         """Yield name and serial of each published project, by name."""
@@ -160,7 +156,7 @@ class Projects:
         # One query per state: for several at once SQLite would sort all their rows, or scan the table.
         queries = [query.where(project.c.state == state) for state in dict.fromkeys(states)] or [query]
         with self._engine.connect() as connection:
-            found = [parse_row(dict(row._mapping)) for query in queries for row in connection.execute(query)]  # noqa: SLF001
+            found = [parse_row(dict(row)) for query in queries for row in connection.execute(query).mappings()]
         return sorted(found, key=lambda row: row.name)[:limit]
 
     def totals(self) -> Totals:
@@ -181,15 +177,6 @@ class Projects:
             # The same condition as the index, so that SQLite reads only the first entry.
             oldest: int | None = connection.scalar(sa.select(sa.func.min(project.c.amiss_since)).where(AMISS))
         return oldest
-
-    def kept(self, name: NormalizedName) -> KeptPage | None:
-        """Return the stored upstream page of a project."""
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(kept_page).where(kept_page.c.name == name)).one_or_none()
-        if found is None:
-            return None
-        body = gzip.decompress(found.body)
-        return KeptPage(name=name, url=found.url, content_type=found.content_type, serial=found.serial, body=body)
 
     def _by_name(self, name: NormalizedName) -> tuple[str, Any]:
         return self._select_one.string, (name,) if self._select_one.positional else {"name": name}
@@ -244,7 +231,7 @@ class Projects:
     def store(self, connection: sa.Connection, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows; a project that keeps failing keeps the time of its first failure."""
         kept = {"amiss_since": _amiss_since, "damaged_files": _damaged_files, "damaged_since": _damaged_since}
-        upsert(connection, project, [_values(row) for row in rows], changes=kept)
+        upsert(connection, project, [row_values(row) for row in rows], changes=kept)
 
     def replace(self, rows: Sequence[ProjectRow]) -> None:
         """Insert or replace rows as in ``store``, in a transaction of its own."""
@@ -253,29 +240,11 @@ class Projects:
                 self.store(connection, rows)
 
     def forget(self, names: Sequence[NormalizedName]) -> None:
-        """Delete the rows of projects without anything published."""
+        """Delete the rows of projects without anything published, and what is kept of their pages."""
         with self._engine.begin() as connection:
             for table in (project, kept_page):
                 gone = table.delete().where(table.c.name == sa.bindparam("of"))
                 connection.execute(gone, [{"of": name} for name in names])
-
-    def keep_pages(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
-        """Replace the stored upstream pages of these projects."""
-        if names:
-            replaced = kept_page.delete().where(kept_page.c.name == sa.bindparam("of"))
-            connection.execute(replaced, [{"of": name} for name in names])
-        values = [
-            {
-                "name": page.name,
-                "url": page.url,
-                "content_type": page.content_type,
-                "serial": page.serial,
-                "body": gzip.compress(page.body, compresslevel=6, mtime=0),
-            }
-            for page in pages
-        ]
-        if values:
-            connection.execute(kept_page.insert(), values)
 
 
 _TOTAL_COLUMNS = ("state", "projects", "files", "stored_bytes", "installable")
@@ -304,17 +273,6 @@ def _amiss_since(excluded: Any) -> sa.ColumnElement[Any]:  # noqa: ANN401 - the 
     return sa.case((excluded.amiss_since.is_(None), sa.null()), else_=earlier)
 
 
-def parse_row(values: dict[str, Any]) -> ProjectRow:
-    """Convert a dictionary into a row; the dictionary is modified."""
-    values["validators"] = Validators(values.pop("etag"), values.pop("last_modified"))
-    values["state"] = ProjectState(values["state"])
-    # SQLite has no booleans, so the driver returns integers.
-    values["published"] = bool(values["published"])
-    values["doubted"] = bool(values["doubted"])
-    values["quarantined"] = bool(values["quarantined"])
-    return ProjectRow(**values)
-
-
 def _unverified(since: int | None, only: Sequence[str] | None) -> list[sa.ColumnElement[bool]]:
     terms: list[sa.ColumnElement[bool]] = [project.c.published]
     if since is not None:
@@ -322,13 +280,3 @@ def _unverified(since: int | None, only: Sequence[str] | None) -> list[sa.Column
     if only is not None:
         terms.append(project.c.name.in_(only))
     return terms
-
-
-def _values(row: ProjectRow) -> dict[str, Any]:
-    values = {column.name: getattr(row, column.name) for column in ROW_COLUMNS if hasattr(row, column.name)}
-    amiss = row.checked_at or int(time.time()) if row.state in _AMISS else None
-    return values | {
-        "etag": row.validators.etag,
-        "last_modified": row.validators.last_modified,
-        "amiss_since": amiss,
-    }

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from mirror_syncer.catalog.projects import ROW_COLUMNS, parse_row
+from mirror_syncer.catalog.project_rows import ROW_COLUMNS, parse_row
 from mirror_syncer.catalog.schema import EXPIRING, WITHHELD, project
 from mirror_syncer.model.project import ProjectRow
 
@@ -74,4 +74,4 @@ class Withheld:
 
     def _fetch(self, query: sa.Select[*tuple[object, ...]]) -> list[ProjectRow]:
         with self._engine.connect() as connection:
-            return [parse_row(dict(row._mapping)) for row in connection.execute(query)]  # noqa: SLF001 - documented
+            return [parse_row(dict(row)) for row in connection.execute(query).mappings()]

@@ -32,7 +32,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
     try:
         source.release(catalog.exemptions.released(now=int(time.time())))
         pages = StoredPages(
-            view, kept=catalog.projects.kept, without_hash=settings.without_hash, upstream=settings.upstream
+            view, kept=catalog.kept_pages.get, without_hash=settings.without_hash, upstream=settings.upstream
         )
         return check_policy(content, PolicyInForce(source, catalog, pages if view.present else None))
     finally:

@@ -28,6 +28,7 @@ from mirror_syncer.service.timetable import Timetable
 log = structlog.get_logger()
 
 _ADVISORY_SECONDS = 3600.0
+_WATCH_RETRY_SECONDS = 60.0
 _WHOLE = RunRequest(kind=RunKind.SYNC)
 
 
@@ -55,7 +56,7 @@ async def serve(settings: Settings) -> None:
                 asyncio.get_running_loop().add_signal_handler(number, _stop, mirror, number)
             _log_start(mirror)
             background = [
-                asyncio.create_task(mirror.policy.watch(lambda state: _notice_policy(mirror, state))),
+                asyncio.create_task(watch_policy(mirror)),
                 asyncio.create_task(_refresh_advisories(mirror)),
             ]
             mirror.clock.listeners.append(timetable.follow_clock)
@@ -125,6 +126,18 @@ def _report_policy(state: PolicyState) -> None:
         )
     else:
         log.info("policy read", file=state.file, in_force="with the next run" if state.changed else "now")
+
+
+async def watch_policy(mirror: Mirror) -> NoReturn:
+    """Report each change of ``mirror.toml`` and what it names; a failure of the disk only interrupts that."""
+    while True:
+        try:
+            if mirror.policy.inputs_changed:  # during an interruption
+                _apply_policy(mirror)
+            await mirror.policy.watch(lambda state: _notice_policy(mirror, state))
+        except Exception:
+            log.exception("mirror.toml is not watched for a minute")
+        await asyncio.sleep(_WATCH_RETRY_SECONDS)
 
 
 def _notice_policy(mirror: Mirror, state: PolicyState) -> None:

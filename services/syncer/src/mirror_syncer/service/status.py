@@ -54,7 +54,7 @@ class StatusReader:
         settings = mirror.settings
         self.pages = StoredPages(
             mirror.volume,
-            kept=mirror.catalog.projects.kept,
+            kept=mirror.catalog.kept_pages.get,
             without_hash=settings.without_hash,
             upstream=settings.upstream,
         )

@@ -34,7 +34,7 @@ class DirectCatalogProxy:
 
     async def kept(self, name: NormalizedName) -> KeptPage | None:
         """Return the copy of upstream's page that was kept for a project."""
-        return await asyncio.to_thread(self._catalog.projects.kept, name)
+        return await asyncio.to_thread(self._catalog.kept_pages.get, name)
 
     async def _record(self) -> None:
         while self._waiting:

@@ -154,19 +154,10 @@ class Advisories:
         reviewed = (advisory for advisory in self.about(project) if advisory.reviewed)
         return {version: advisory.id for advisory in reviewed for version in advisory.fixes}
 
-    def blocked_projects(self, rules: BlockingRules) -> frozenset[NormalizedName]:
-        """Return the projects that have an advisory that blocks."""
-        return frozenset(name for name in self._entries if self.blocking(name, rules))
-
     def digest(self, project: NormalizedName, rules: BlockingRules) -> str:
         """Return a text that changes whenever the effect of the advisories on a project does; empty for no effect."""
         effects = self.effects(project, rules)
         return hashlib.sha256(repr(effects).encode()).hexdigest()[:16] if effects else ""
-
-    def changed_projects(self, other: "Advisories", rules: BlockingRules) -> frozenset[NormalizedName]:
-        """Return the projects on which another version of the advisories has another effect."""
-        names = self.projects | other.projects
-        return frozenset(name for name in names if self.effects(name, rules) != other.effects(name, rules))
 
     def effects(self, project: NormalizedName, rules: BlockingRules) -> list[tuple[object, ...]]:
         """Return what the advisories have an effect on a project with, in a form that can be compared."""

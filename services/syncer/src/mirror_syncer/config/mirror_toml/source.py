@@ -156,12 +156,8 @@ class PolicySource:
             self._complete = self._inputs.complete(self._in_force.policy)
         return True
 
-    def preview(self, policy: Policy) -> Policy:
-        """Return a candidate with what lock files, advisories and people say now."""
-        return self._inputs.preview(policy)
-
     def check(self, policy: Policy) -> tuple[Policy, list[str]]:
-        """Return a candidate as ``preview`` does, and warnings about it."""
+        """Return a candidate with what lock files, advisories and people say now, and warnings about it."""
         complete, warnings = self._inputs.check(policy)
         return complete, list(islice(warnings, _MAX_WARNINGS))
 

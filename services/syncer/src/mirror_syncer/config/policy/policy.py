@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisories, BlockingRules, Location
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.age import Exemption
-from mirror_syncer.config.policy.block import Block, BlockedNames
+from mirror_syncer.config.policy.block import Block, BlockedNames, Blocking
 from mirror_syncer.config.policy.patterns import NamePatterns
 from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, stable_text
 from mirror_syncer.config.policy.selection import Selection, VersionRule
@@ -146,9 +146,13 @@ class Policy:
             selection,
             self.rules,
             exemptions=(*self.exemptions.get(name, ()), *self._fixes(name)),
-            blocks=(*self.blocks.get(name, ()), *self.advisories.blocking(name, self.blocking)),
+            blocks=self.blocks_of(name),
             pins=pins,
         )
+
+    def blocks_of(self, name: NormalizedName) -> tuple[Blocking, ...]:
+        """Return what blocks versions or contents of a project, selected or not."""
+        return (*self.blocks.get(name, ()), *self.advisories.blocking(name, self.blocking))
 
     def _fixes(self, name: NormalizedName) -> Iterator[Exemption]:
         """Yield the versions that need not wait because a reviewed advisory names them as a fix."""

@@ -9,9 +9,11 @@ from itertools import islice
 import structlog
 from packaging.utils import NormalizedName
 
+from mirror_contract import Failure
 from mirror_contract.distributions import parse_distribution, read_release
 from mirror_syncer.catalog import Fact
 from mirror_syncer.config import Fingerprints, Policy, fingerprint, is_this_format
+from mirror_syncer.errors import PathError, VolumeFullError
 from mirror_syncer.model.decision import Hold
 from mirror_syncer.model.names import Filename
 from mirror_syncer.model.page import File
@@ -43,7 +45,7 @@ class PolicyChange:
 
         Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
         projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
-        next sync does the rest. A run that names projects applies only blocks.
+        next sync does the rest, as it does for what the disk refused. A run that names projects applies only blocks.
 
         Raises:
             VolumeError: the project list cannot be written.
@@ -51,24 +53,42 @@ class PolicyChange:
         digest = self._policy.digest
         changed = await asyncio.to_thread(self._catalog.recall, Fact.JUDGED_POLICY) != digest
         whole = run.request.projects is None
+        shown = True
         if changed:
-            await asyncio.to_thread(self._show_blocked_names, self._policy.current)
+            shown = await self._show_blocked_names(run)
             await self._withdraw_blocked(run)
         elif not whole:
             return
         policy = self._policy.current
         due = self._due(policy, changed=changed) if whole else self._partly_blocked(policy)
-        if names := await asyncio.to_thread(lambda: list(due)):
-            log.info("pages are judged again", projects=len(names))
-            run.sync.postponed = set()  # a full disk ends the run later, once what leaves has made room
-            with run.progress.phase("transfer"):
-                await self._run(run, names, Action.JUDGE)
-            run.sync.postponed = None
-        if changed and whole and not run.is_stopping:
+        postponed = await self._judge(run, await asyncio.to_thread(lambda: list(due)))
+        if changed and whole and shown and not postponed and not run.is_stopping:
             await asyncio.to_thread(self._catalog.remember, Fact.JUDGED_POLICY, digest)
 
-    def _show_blocked_names(self, policy: Policy) -> None:
-        """Have nginx say why a blocked project's page is missing."""
+    async def _judge(self, run: ActiveRun, names: list[NormalizedName]) -> set[NormalizedName]:
+        """Judge stored pages again, and return the projects that the full disk has no room for."""
+        if not names:
+            return set()
+        log.info("pages are judged again", projects=len(names))
+        postponed = set[NormalizedName]()
+        with run.progress.phase("transfer"):
+            run.sync.postponed = postponed  # a full disk ends the run later, once what leaves has made room
+            await self._run(run, names, Action.JUDGE)
+            run.sync.postponed = None
+            if run.request.offline:  # no refresh follows, which would end the run
+                await self._run(run, postponed, Action.JUDGE)
+        return postponed
+
+    async def _show_blocked_names(self, run: ActiveRun) -> bool:
+        """Have nginx say why a blocked project's page is missing; return False if the disk refuses: it is a text."""
+        try:
+            await asyncio.to_thread(self._write_blocked_names, self._policy.current)
+        except (PathError, VolumeFullError) as error:
+            run.report.add(Failure(reason=f"the reasons of blocked projects: {error}"))
+            return False
+        return True
+
+    def _write_blocked_names(self, policy: Policy) -> None:
         blocked = policy.blocked_names
         globs = {pattern: reason for pattern, reason in blocked.patterns.items() if not pattern.startswith("/")}
         names: dict[str, str] = dict(blocked.names.items())
@@ -78,7 +98,7 @@ class PolicyChange:
         """Withdraw blocked projects, and blocked files that have left their page but not the disk."""
         policy = self._policy.current
         blocked = await asyncio.to_thread(lambda: list(self._blocked(policy)))
-        await asyncio.to_thread(self._withhold_retired, policy)
+        run.report.add(*await asyncio.to_thread(self._withhold_retired, policy))
         if blocked:
             log.info("blocked projects leave", projects=len(blocked))
             with run.progress.phase("withdraw"):
@@ -96,23 +116,34 @@ class PolicyChange:
                 if policy.blocked_names.reason(name) is not None:
                     yield name
 
-    def _withhold_retired(self, policy: Policy) -> None:
-        """Mark blocked files whose grace period is not over, and end it."""
-        leaving = list[Retirement]()
+    def _withhold_retired(self, policy: Policy) -> list[Failure]:
+        """
+        Mark blocked files whose grace period is not over, and end it; return which could not be marked.
+
+        Those leave all the same, only without the reason in nginx's answer.
+        """
+        leaving, unmarked = list[Retirement](), list[Failure]()
         for retirement in self._catalog.files.waiting():
-            if (reason := _blocked_because(policy, retirement)) is not None:
-                file = File(Filename(retirement.place.rpartition("/")[2]), "", retirement.sha256)
-                self._volume.hold(retirement.place, refusal(Hold(file, None, reason)), address=None)
-                leaving.append(replace(retirement, due_at=0, withdraw=True, retired_at=None))
+            if (reason := _blocked_because(policy, retirement)) is None:
+                continue
+            filename = Filename(retirement.place.rpartition("/")[2])
+            text = refusal(Hold(File(filename, "", retirement.sha256), None, reason))
+            try:
+                self._volume.hold(retirement.place, text, address=None)
+            except (PathError, VolumeFullError) as error:
+                unmarked.append(Failure(project=retirement.project, file=filename, reason=str(error)))
+            leaving.append(replace(retirement, due_at=0, withdraw=True, retired_at=None))
         self._catalog.files.retire(leaving)
+        return unmarked
 
     def _partly_blocked(self, policy: Policy) -> Iterator[NormalizedName]:
         """Yield the published projects of which some versions are blocked, and that another policy judged."""
-        for name in policy.blocks:
-            project, row = policy.project(name), self._catalog.projects.get(name)
-            if project is None or row is None or not (row.published and is_this_format(row.fingerprint)):
+        for name in policy.blocks.keys() | policy.advisories.projects:
+            row = self._catalog.projects.get(name)
+            if row is None or not (row.published and is_this_format(row.fingerprint)) or not policy.blocks_of(name):
                 continue
-            if row.fingerprint != fingerprint(project, legacy_json=policy.serve.legacy_json):
+            project = policy.project(name)
+            if project and row.fingerprint != fingerprint(project, legacy_json=policy.serve.legacy_json):
                 yield name
 
     def _due(self, policy: Policy, *, changed: bool) -> Iterator[NormalizedName]:
@@ -138,6 +169,5 @@ def _blocked_because(policy: Policy, retirement: Retirement) -> str | None:
     version, _ = read_release(name, filename)
     found = parse_distribution(filename)
     text = str(version) if version else found.version if found else ""
-    project = policy.project(name)
-    blocks = policy.blocks.get(name, ()) if project is None else project.blocks
+    blocks = policy.blocks_of(name)
     return next((one.reason for one in blocks if retirement.sha256 in one.hashes or one.affects(version, text)), None)
