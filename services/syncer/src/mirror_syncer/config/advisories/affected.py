@@ -13,6 +13,8 @@ _FROM_THE_START = "0"
 _INTRODUCED, _FIXED, _LAST_AFFECTED, _LIMIT = range(4)
 _KINDS = {"introduced": _INTRODUCED, "fixed": _FIXED, "last_affected": _LAST_AFFECTED, "limit": _LIMIT}
 _NO_LIMIT = "*"
+MAX_VERSION_LENGTH = 255
+"""As part of a file name."""
 
 
 class Bounds(NamedTuple):
@@ -70,9 +72,13 @@ class _Event(NamedTuple):
 _ANY_VERSION = Version("0")  # any will do: only events without a version compare it
 
 
-@lru_cache(4_096)  # aliases name the same versions, and releases of one project come one after another
 def parse_version(text: str) -> Version | None:
-    """Return a version, or None for a text that is none."""
+    """Return a version, or None for a text that is none, or that no file name can contain."""
+    return _parse_version(text) if len(text) <= MAX_VERSION_LENGTH else None  # the cache must keep no megabytes
+
+
+@lru_cache(4_096)  # aliases name the same versions, and releases of one project come one after another
+def _parse_version(text: str) -> Version | None:
     try:
         return Version(text)
     except ValueError:  # InvalidVersion, or a number of more digits than Python converts
