@@ -272,6 +272,8 @@ def test_full_disk_costs_only_the_memory(tmp_path: Path, directory: Path, writte
         (directory / "locks" / "uv.lock").write_text("")
         assert len(LockSource(directory, state=state).read(PATTERNS).pins) == 4, "the file of before is whole"
     assert len(LockSource(directory, state=tmp_path / "absent").read(PATTERNS).pins) == 0
+    (tmp_path / "file").touch()
+    assert len(LockSource(directory, state=tmp_path / "file").read(PATTERNS).pins) == 0
 
 
 @pytest.mark.proves("reliability/host")
