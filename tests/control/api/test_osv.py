@@ -23,6 +23,7 @@ from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.osv_queries import OsvQueries
 from mirror_syncer.service.problems import answer_problems, refuse_browsers
 from syncer.osv import ecosystem, record, write_zip
+from syncer.site import memory_below
 
 BIN = Path(sys.executable).parent
 FIXED = ecosystem(("introduced", "0"), ("fixed", "1.5"))
@@ -115,6 +116,16 @@ def test_query_without_a_result_is_an_empty_object(client: httpx2.Client) -> Non
 
     assert client.post("/osv/v1/query", json=query).content == b"{}"
     assert client.post("/osv/v1/query", json={"commit": "6879efc2c1596d11a6a6ad296f80063b558d5e0f"}).content == b"{}"
+
+
+def test_long_version_is_affected_by_nothing(syncer: Syncer) -> None:
+    """A version that no file can have finds nothing, and leaves nothing in memory."""
+    queries = OsvQueries(syncer.source)
+
+    with memory_below(3_000_000):
+        for number in range(20):
+            query = {"package": {"name": "x-y", "ecosystem": "PyPI"}, "version": f"{'1.' * 50_000}{number}"}
+            assert queries.query(json.dumps(query).encode()) == b"{}"
 
 
 def test_batch_is_answered_in_order(client: httpx2.Client) -> None:

@@ -551,6 +551,15 @@ def test_requirement_file_is_read_in_any_encoding_with_a_mark(encoding: str, in_
     assert tomllib.loads(conversion.document)["mirror"]["projects"] == ["stable==1.0"]
 
 
+@pytest.mark.parametrize("encoding", ["undefined", "nowhere"])
+def test_requirement_file_in_an_unknown_encoding_is_named(encoding: str, in_directory: Path) -> None:
+    """A requirement file that names an encoding which decodes nothing is named, with what to do."""
+    (in_directory / "r.txt").write_text(f"# coding: {encoding}\nstable\n")
+
+    with pytest.raises(ConfigurationError, match=r"r\.txt: 1 problem\(s\)\n  - is not UTF-8; save"):
+        converted(Case("project_requirements\n[allowlist]\nrequirements = r.txt\n", ""), in_directory)
+
+
 def test_requirement_file_with_a_wrong_line_is_named_with_the_line(in_directory: Path) -> None:
     """A requirement file that bandersnatch cannot read is named with its line."""
     filters = "project_requirements\n[allowlist]\nrequirements = r.txt\n"

@@ -156,6 +156,23 @@ def test_import_replaces_a_file_only_with_force(tmp_path: Path) -> None:
             "[plugins]\nenabled = project_requirements\n[allowlist]\nrequirements = none.txt\n",
             "none.txt: 1 problem(s)\n  - cannot be read (No such file or directory)",
         ),
+        (
+            "[plugins]\nenabled = project_requirements\n[allowlist]\nrequirements = a\0\n",
+            "'a\\x00': 1 problem(s)\n  - is not the name of a file",
+        ),
+        (
+            f"[plugins]\nenabled = allowlist_project\n[allowlist]\npackages = six; {'(' * 900}\n",
+            "and bandersnatch does not start: its marker has too many brackets",
+        ),
+        (
+            "[plugins]\nenabled = regex_project\n[filter_regex]\npackages = a{99999999999}\n",
+            "line 4: [filter_regex] packages: 'a{99999999999}'",
+        ),
+        (
+            "[plugins]\nenabled = all\n[version_range_release_file_metadata]\n"
+            f"release_file.requires_python = {'9' * 5_000}\n",
+            "line 4: [version_range_release_file_metadata] release_file.requires_python: '99",
+        ),
     ],
 )
 def test_import_ends_with_2_and_the_line_where_bandersnatch_could_not_start(text: str, message: str) -> None:

@@ -249,6 +249,22 @@ def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> 
             f'[mirror]\nprojects = ["six=={"9" * 1_900}.{"9" * 4}", "six=={"9" * 1_990}"]\nlatest = 0',
             "latest = 0: must",
         ),
+        (
+            '[mirror]\nprojects = ["six"]\n[files]\nuploaded_after = 0001-01-01T00:00:00+10:00',
+            "line 4: files.uploaded_after = 0001-01-01T00:00:00+10:00: is before the year 1 or after 9999 in UTC",
+        ),
+        (
+            '[mirror]\nprojects = ["six"]\n[advisories]\nsource = "a\\u0000"',
+            'line 4: advisories.source = "a\\u0000": must be a path or a URL without control characters',
+        ),
+        *(
+            (text % f"six; {'(' * 900}", "must be a name with optional versions")
+            for text in (
+                '[mirror]\nprojects = ["%s"]',
+                '[mirror]\nprojects = ["six"]\n[age]\nexempt = ["%s"]',
+                '[mirror]\nprojects = ["six"]\n[block]\nprojects = ["%s"]',
+            )
+        ),
     ],
 )
 def test_wrong_value_is_reported_with_line_and_key(tmp_path: Path, text: str, problem: str) -> None:

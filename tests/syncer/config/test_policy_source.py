@@ -133,10 +133,16 @@ def test_unreadable_last_good_policy_is_ignored(path: Path) -> None:
     opened(path)
     kept = path.parents[1] / "state" / "policy.json"
     assert kept.exists()
-    for content in ("", "{}", '{"path": "x", "starter": false, "text": "a = 1", "starter_projects": []}'):
-        kept.write_text(content)
+    for content in (
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"path": "x", "starter": false, "text": "a = 1", "starter_projects": []}',
+        b'{"path": "x", "starter": false, "text": "\\ud800", "starter_projects": []}',
+    ):
+        kept.write_bytes(content)
         assert names(opened(path)) == {"six"}
-        kept.write_text(content)
+        kept.write_bytes(content)
         path.write_text("")
         with pytest.raises(PolicyError):
             opened(path)

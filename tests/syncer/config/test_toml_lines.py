@@ -4,10 +4,12 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirror_syncer.config.toml.lines import Path, locate_keys
+from mirror_syncer.config.toml.lines import Path, is_deeper, locate_keys
+from syncer.site import memory_below
 
 law = settings(max_examples=60)
 
@@ -111,3 +113,13 @@ removal.grace = "1h"
     assert found["mirror", "projects", 2, "latest"] == 4
     assert found["mirror", "removal", "grace"] == 8
     assert found["mirror",] == 1
+
+
+@pytest.mark.parametrize("quotes", ['"', '"""', "'", "'''"])
+@pytest.mark.parametrize("end", [True, False], ids=["whole", "cut"])
+def test_long_string_costs_no_memory(quotes: str, end: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """A string of any length, whole or cut off, takes little more memory than itself."""
+    text = f"a = {quotes}" + "x\\\\ " * 250_000 + (quotes if end else "")
+
+    with memory_below(4_000_000):
+        assert not is_deeper(text, 100)

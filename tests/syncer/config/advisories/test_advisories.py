@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from mirror_syncer.config.advisories import Advisories, BlockingRules, Kind, Severity
 from mirror_syncer.config.advisories.record import RecordError, parse_record
 from syncer.osv import Record, ecosystem, record
+from syncer.site import memory_below
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"  # 9.8
@@ -390,3 +391,29 @@ def test_record_with_a_million_versions_is_refused() -> None:
     """So is one with as many versions, by its id."""
     with pytest.raises(RecordError, match="MAL-2026-1 lists more than 100,000"):
         parse_record(json.dumps(record("MAL-2026-1", versions=["1"] * 1_000_000)).encode())
+
+
+@pytest.mark.proves("security/upstream")
+@pytest.mark.parametrize("field", ["aliases", "database_specific"])
+def test_record_of_empty_lists_costs_no_memory(field: str) -> None:
+    """A record with a million empty values is refused before they take 64 bytes each."""
+    before, after = json.dumps(FULL | {field: "HERE"}).encode().split(b'"HERE"')
+    content = before + b"[" + b",".join([b"[]"] * 1_000_000) + b"]" + after
+
+    with memory_below(1_000_000), pytest.raises(RecordError, match="GHSA-1 lists more than 100,000"):
+        parse_record(content)
+
+
+@pytest.mark.proves("security/upstream")
+def test_long_texts_of_a_record_are_not_kept() -> None:
+    """Texts that are too long for a version or a rating have no effect, and stay in no cache."""
+    long = "1." * 50_000
+
+    with memory_below(3_000_000):
+        for number in range(100):
+            version = f"{long}{number}"
+            ranges = ecosystem(("introduced", version), ("fixed", "2.0"))
+            rating = {"type": "CVSS_V3", "score": version}
+            found = index(record("MAL-1", versions=[version, "1.0"], ranges=ranges, severity=[rating]))
+            (advisory,) = found.about(FOO)
+            assert (advisory.versions, advisory.intervals, advisory.severity) == ("1.0", (), None)

@@ -141,6 +141,35 @@ def test_changes_of_the_directory_are_noticed_by_status_alone(host: Host) -> Non
     assert source.changed(host.location("other"))
 
 
+def test_file_is_read_again_once_it_may_be_read(host: Host) -> None:
+    """A file that the syncer may not read is named, and is read again as soon as its mode changes, as nothing else."""
+    host.put("all.zip", malware(2))
+    path = host.feed / "all.zip"
+    path.chmod(0)
+    source = host.start()
+    assert ("all.zip: cannot be read" in "".join(source.problems())) == (os.getuid() != 0)
+    assert not source.changed(host.location())
+
+    path.chmod(0o644)
+
+    assert source.changed(host.location())
+
+
+@pytest.mark.proves("reliability/upstream")
+def test_symlink_to_nowhere_is_named(host: Host) -> None:
+    """One file that cannot be opened is named itself, not its directory; the last good advisories stay in force."""
+    host.put("all.zip", malware(2))
+    source = host.start()
+
+    (host.feed / "more.zip").symlink_to("nowhere")
+    source.reload(host.location())
+
+    (problem,) = source.problems()
+    assert problem.startswith("more.zip: cannot be read (No such file")
+    assert blocked(source) == names(2)
+    assert not source.changed(host.location())
+
+
 def test_record_withdrawn_later_unblocks(host: Host) -> None:
     """At the next reading a record that was withdrawn, or is gone, blocks nothing."""
     host.put("all.zip", malware(40))
@@ -527,10 +556,11 @@ async def test_command_beside_the_service_requests_no_url(host: Host, server: Se
         ("ftp://example.org/all.zip", "must be a directory, or a URL"),
         ("https://", "must be a directory, or a URL"),
         ("https://[::1/all.zip", "must be a directory, or a URL"),
+        ("advisories\0", "without control characters"),
     ],
 )
-def test_bad_url_is_a_mistake(host: Host, text: str, told: str) -> None:
-    """A URL with a login, of another scheme or without a host is refused; the message does not repeat it."""
+def test_bad_source_is_a_mistake(host: Host, text: str, told: str) -> None:
+    """A URL with a login, of another scheme or without a host, or a name of no file; the message does not repeat it."""
     with pytest.raises(ValueError, match=told) as refused:
         host.location(text)
 

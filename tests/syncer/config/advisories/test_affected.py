@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from mirror_syncer.config.advisories.affected import Range, read_range
+from mirror_syncer.config.advisories.affected import Bounds, Interval, Intervals, Range, read_range
 
 VERSIONS = ["0", "0.1.dev1", "0.1", "0.9", "1.0a1", "1.0rc1", "1.0", "1.0+local", "1.0.post1", "1.1", "2.0", "2.0.0.1"]
 KINDS = ["introduced", "fixed", "last_affected"]
@@ -43,6 +43,35 @@ def test_range_agrees_with_the_schemas_algorithm(events: list[tuple[str, str]]) 
     found = read_range(events)
 
     assert {one for one in VERSIONS if affects(found, one)} == {one for one in VERSIONS if oracle(events, one)}
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(VERSIONS)), max_size=6), max_size=4))
+def test_union_contains_what_any_of_its_intervals_contains(ranges: list[list[tuple[str, str]]]) -> None:
+    """Intervals of several ranges may touch, overlap, contain each other or be empty; their union has all of them."""
+    found = [interval for events in ranges for interval in read_range(events).intervals]
+    union = Intervals(found)
+
+    assert {one for one in VERSIONS if Version(one) in union} == {
+        one for one in VERSIONS if any(interval.bounds.contains(Version(one)) for interval in found)
+    }
+
+
+@pytest.mark.proves("security/upstream")
+def test_version_is_compared_with_one_of_many_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record with 10,000 intervals costs a look at one of them for each version, not at all."""
+    union = Intervals(Interval(f"{number}.1", f"{number}.2") for number in range(10_000))
+    looked = list[Bounds]()
+    contains = Bounds.contains
+
+    def look(bounds: Bounds, version: Version) -> bool:
+        looked.append(bounds)
+        return contains(bounds, version)
+
+    monkeypatch.setattr(Bounds, "contains", look)
+
+    assert Version("9999.1.5") in union
+    assert Version("9999.3") not in union
+    assert len(looked) == 2
 
 
 @given(st.permutations([("introduced", "0"), ("fixed", "0.9"), ("introduced", "1.0"), ("fixed", "1.1")]))

@@ -204,6 +204,17 @@ def test_lying_archive_costs_no_memory(tmp_path: Path) -> None:
         read(content, tmp_path)
 
 
+@pytest.mark.parametrize("item", [b"1", b"{}"])
+def test_array_of_many_items_costs_no_memory(item: bytes, tmp_path: Path) -> None:
+    """An array of a million items is refused before each of them takes 80 bytes."""
+    budget = Budget(replace(SMALL, file_bytes=10**7, content_bytes=10**7, member_bytes=10**7))
+    path = tmp_path / "feed.json"
+    path.write_bytes(b"[" + b",".join([item] * 1_000_000) + b"]")
+
+    with memory_below(40_000_000), pytest.raises(ArchiveError):
+        list(read_documents(path, budget, name="feed"))
+
+
 def test_bounds_hold_for_all_files_together(tmp_path: Path) -> None:
     """A directory of many archives has the same bounds as one."""
     budget = Budget(replace(SMALL, members=3))

@@ -272,6 +272,9 @@ def test_full_disk_costs_only_the_memory(tmp_path: Path, directory: Path, writte
         (directory / "locks" / "uv.lock").write_text("")
         assert len(LockSource(directory, state=state).read(PATTERNS).pins) == 4, "the file of before is whole"
     assert len(LockSource(directory, state=tmp_path / "absent").read(PATTERNS).pins) == 0
+    (tmp_path / "file").touch()
+    (directory / "locks" / "uv.lock").write_text("six==1.0\n")
+    assert pinned(LockSource(directory, state=tmp_path / "file").read(PATTERNS)) == {"six 1.0"}
 
 
 @pytest.mark.proves("reliability/host")

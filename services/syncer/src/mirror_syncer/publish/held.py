@@ -87,5 +87,5 @@ def _parse(entry: _Held) -> HeldFile | None:
 def _iso(seconds: int) -> str | None:
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    except (ValueError, OverflowError):  # after the year 9999
+    except (ValueError, OverflowError, OSError):  # after the year 9999
         return None

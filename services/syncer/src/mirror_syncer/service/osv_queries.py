@@ -9,7 +9,7 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror_syncer.config.advisories import Advisories, Advisory, AdvisorySource
-from mirror_syncer.config.advisories.affected import parse_version
+from mirror_syncer.config.advisories.affected import MAX_VERSION_LENGTH, parse_version
 from mirror_syncer.config.advisories.record import ECOSYSTEM, RecordError, parse_record
 from mirror_syncer.errors import InvalidRequestError
 from mirror_syncer.upstream.text import clean_line
@@ -110,6 +110,8 @@ def _subject(query: _Query) -> _Subject | None:
 
 def _affecting(advisories: Advisories, subject: _Subject) -> list[Advisory]:
     """Return the advisories about a version; a local version is affected if the public one is."""
+    if len(subject.version) > MAX_VERSION_LENGTH:
+        return []  # parsing it could take seconds, and no file has it
     version = parse_version(subject.version)
     if version is not None and version.local is not None:
         version = parse_version(version.public)

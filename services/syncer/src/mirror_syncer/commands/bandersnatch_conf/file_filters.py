@@ -25,7 +25,7 @@ _MODES: dict[str, Callable[[Iterable[bool]], bool]] = {"any": any, "all": all, "
 _TRUE = ("1", "yes", "true", "on")
 _SEARCH = "search"
 _PACKAGE_TYPE = "release_file.packagetype"
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,99}(?:\.\d{1,99})?)\s*([a-z]*)", re.IGNORECASE)
 _PREFIXES = "kmgtpezy"
 _UNITS = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _MAX_NUMBER = 1_000_000  # a size has at most six digits before its point
@@ -63,7 +63,7 @@ class FileFilters:
             if name == _SEARCH:
                 self._findings.record(section, name, Outcome.NEEDLESS, "the patterns of its section were read so")
                 continue
-            patterns = self._patterns(section, name)
+            patterns = self._file.patterns(section, name)
             path = name.rpartition(":")[2]
             if path == _PACKAGE_TYPE and patterns:
                 kept &= {kind for kind in _KINDS if self._matches(section, name, patterns, kind)}
@@ -82,16 +82,6 @@ class FileFilters:
         for name in used:
             self._findings.record(section, name, outcome, sentence)
 
-    def _patterns(self, section: str, name: str) -> list[re.Pattern[str]]:
-        patterns = []
-        for item in self._file.items(section, name):
-            try:
-                patterns.append(re.compile(item))
-            except re.error as error:
-                reason = f"{item!r} is no regular expression ({error}), and bandersnatch does not start"
-                raise self._file.wrong(section, name, reason) from error
-        return patterns
-
     def _matches(self, section: str, name: str, patterns: list[re.Pattern[str]], value: str) -> bool:
         searches = (self._file.value(section, _SEARCH) or "").lower() in _TRUE
         found = [bool(pattern.search(value) if searches else pattern.match(value)) for pattern in patterns]
@@ -105,7 +95,7 @@ class FileFilters:
             if name == _SEARCH:
                 self._findings.record(section, name, Outcome.NEEDLESS, "says how to read the patterns of its section")
             else:
-                self._patterns(section, name)
+                self._file.patterns(section, name)
                 self._findings.record(section, name, Outcome.NO_TWIN, remedy_for(name.rpartition(":")[2]))
 
     def _convert_size(self, *, matters: bool) -> None:

@@ -163,6 +163,22 @@ class IniFile:
         """Return the items of a list, one a line."""
         return [line.strip() for line in (self.value(section, name) or "").split("\n") if line.strip()]
 
+    def patterns(self, section: str, name: str) -> list[re.Pattern[str]]:
+        """
+        Return the regular expressions of a list, one a line.
+
+        Raises:
+            ConfigurationError: one of them is none, so that bandersnatch does not start.
+        """
+        patterns = []
+        for item in self.items(section, name):
+            try:
+                patterns.append(re.compile(item))
+            except (re.error, OverflowError, RecursionError) as error:  # a{9999999999}, or a thousand brackets
+                reason = f"{item!r} is not a regular expression ({error}), and bandersnatch does not start"
+                raise self.wrong(section, name, reason) from error
+        return patterns
+
     def boolean(self, section: str, name: str) -> bool | None:
         """
         Return the value of a switch, or None if the file does not contain it.

@@ -2,7 +2,7 @@
 
 import re
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from mirror_syncer.commands.bandersnatch_conf.findings import Findings, Outcome
 from mirror_syncer.commands.bandersnatch_conf.ini_file import IniFile
@@ -103,7 +103,7 @@ class MachineFilters:
     def _version(self, name: str, item: str) -> Version:
         try:
             return Version(item)
-        except InvalidVersion as error:
+        except ValueError as error:  # InvalidVersion, or a number with more digits than Python reads
             reason = f"{item!r} is no version, and bandersnatch does not start"
             raise self._file.wrong(_VERSION_RANGES, name, reason) from error
 

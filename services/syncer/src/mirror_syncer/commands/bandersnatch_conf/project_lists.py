@@ -83,19 +83,13 @@ class ProjectLists:
         directory = Path(self._file.value("allowlist", "requirements_path") or "")
         try:
             return list(find_requirement_files(self._file.items("allowlist", "requirements"), directory=directory))
-        except (NotImplementedError, ValueError) as error:
+        except (NotImplementedError, ValueError) as error:  # as pathlib's glob refuses "/*.txt" and "**a"
             reason = f"must be file names and globs below requirements_path ({error})"
             raise self._file.wrong("allowlist", "requirements", reason) from error
 
     def _read_patterns(self, name: str, plugin: str) -> list[str]:
-        patterns = self._file.items("filter_regex", name) if plugin in self._plugins else []
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                reason = f"{pattern!r} is not a regular expression ({error}), and bandersnatch does not start"
-                raise self._file.wrong("filter_regex", name, reason) from error
-        return patterns
+        patterns = self._file.patterns("filter_regex", name) if plugin in self._plugins else []
+        return [pattern.pattern for pattern in patterns]
 
     @property
     def pins(self) -> bool:

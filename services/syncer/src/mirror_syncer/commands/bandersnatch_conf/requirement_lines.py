@@ -45,6 +45,8 @@ class NamedVersions:
             requirement = Requirement(text)
         except InvalidRequirement as error:
             raise ValueError(str(error).splitlines()[0]) from None
+        except RecursionError:
+            raise ValueError("its marker has too many brackets") from None
         return cls(parse_project_name(requirement.name), SpecifierSet(str(requirement.specifier)), text)
 
     def __str__(self) -> str:
@@ -84,8 +86,10 @@ def read_requirement_file(path: Path) -> list[NamedVersions]:
         text = _decode(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(str(path), [f"cannot be read ({error.strerror}); mount it at this path"]) from error
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:  # LookupError: the file names an encoding that does not exist
         raise ConfigurationError(str(path), ["is not UTF-8; save the file as UTF-8"]) from error
+    except ValueError as error:
+        raise ConfigurationError(ascii(str(path)), ["is not the name of a file"]) from error
     found = []
     for number, line in without_comments(text.splitlines(), skip=("#", "-")):
         try:

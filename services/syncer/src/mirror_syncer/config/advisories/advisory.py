@@ -6,7 +6,7 @@ from functools import cached_property
 
 from packaging.version import Version
 
-from mirror_syncer.config.advisories.affected import Bounds, Interval, parse_version, version_key
+from mirror_syncer.config.advisories.affected import Interval, Intervals, parse_version, version_key
 from mirror_syncer.config.advisories.severity import Severity
 from mirror_syncer.model.names import Sha256
 
@@ -61,7 +61,7 @@ class Advisory:
         """
         if version_key(version, text) in self._listed:
             return True
-        return version is not None and any(bounds.contains(version) for bounds in self._bounds)
+        return version is not None and version in self._intervals
 
     @cached_property
     def fixes(self) -> frozenset[Version]:
@@ -74,8 +74,8 @@ class Advisory:
         return frozenset(version_key(parse_version(text), text) for text in self.versions.split("\n"))
 
     @cached_property
-    def _bounds(self) -> tuple[Bounds, ...]:
-        return tuple(interval.bounds for interval in self.intervals)
+    def _intervals(self) -> Intervals:
+        return Intervals(self.intervals)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what is parsed on first use: a worker may need none of it."""

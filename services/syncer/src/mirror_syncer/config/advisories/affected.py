@@ -1,5 +1,6 @@
 """The versions that a record affects: a list, and intervals made of the events of its ranges."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +14,8 @@ _FROM_THE_START = "0"
 _INTRODUCED, _FIXED, _LAST_AFFECTED, _LIMIT = range(4)
 _KINDS = {"introduced": _INTRODUCED, "fixed": _FIXED, "last_affected": _LAST_AFFECTED, "limit": _LIMIT}
 _NO_LIMIT = "*"
+MAX_VERSION_LENGTH = 255
+"""As part of a file name."""
 
 
 class Bounds(NamedTuple):
@@ -45,6 +48,20 @@ class Interval(NamedTuple):
         return Bounds(first, end, self.includes_end)
 
 
+class Intervals:
+    """The union of intervals; a record may have 30,000, so a version is looked up by bisection."""
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self._apart = _merge(interval.bounds for interval in intervals)
+        self._firsts = [bounds.first for bounds in self._apart if bounds.first is not None]
+        self._open = len(self._apart) - len(self._firsts)
+        """1 if the first of them has no start."""
+
+    def __contains__(self, version: Version) -> bool:
+        at = bisect_right(self._firsts, version) + self._open - 1
+        return at >= 0 and self._apart[at].contains(version)
+
+
 class Range(NamedTuple):
     """What the events of one range say."""
 
@@ -70,9 +87,13 @@ class _Event(NamedTuple):
 _ANY_VERSION = Version("0")  # any will do: only events without a version compare it
 
 
-@lru_cache(4_096)  # aliases name the same versions, and releases of one project come one after another
 def parse_version(text: str) -> Version | None:
-    """Return a version, or None for a text that is none."""
+    """Return a version, or None for a text that is none, or that no file name can contain."""
+    return _parse_version(text) if len(text) <= MAX_VERSION_LENGTH else None  # the cache must keep no megabytes
+
+
+@lru_cache(4_096)  # aliases name the same versions, and releases of one project come one after another
+def _parse_version(text: str) -> Version | None:
     try:
         return Version(text)
     except ValueError:  # InvalidVersion, or a number of more digits than Python converts
@@ -134,6 +155,20 @@ def _known_events(parsed: list[_Event], groups: list[list[_Event | None]]) -> li
         if len(known) == len(group) and known[0].kind == _INTRODUCED and len(known) > 1:
             whole += known
     return whole
+
+
+def _merge(intervals: Iterable[Bounds]) -> list[Bounds]:
+    """Return sorted intervals that do not overlap."""
+    merged = list[Bounds]()
+    for bounds in sorted(intervals, key=lambda one: (one.first is not None, one.first or _ANY_VERSION)):
+        last = merged[-1] if merged else None
+        if last is None or (last.end is not None and bounds.first is not None and bounds.first > last.end):
+            merged.append(bounds)
+        elif last.end is not None and (
+            bounds.end is None or (bounds.end, bounds.includes_end) > (last.end, last.includes_end)
+        ):
+            merged[-1] = Bounds(last.first, bounds.end, bounds.includes_end)
+    return merged
 
 
 def _intervals(events: Iterable[_Event]) -> tuple[Interval, ...]:

@@ -11,21 +11,31 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 import msgspec
 
 from mirror_syncer.config.advisories.bounds import ArchiveError, Budget
 from mirror_syncer.upstream.text import clean_line
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 SUFFIXES = (".json", ".jsonl", ".zip", ".tar", ".tar.gz", ".tgz")
 _BLOCK_BYTES = 512  # of a tar
 _ZIP, _EMPTY_ZIP, _GZIP, _BOM = b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"\xef\xbb\xbf"
 _CHUNK_BYTES = 2**18
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises for content that is wrong.
 _ZIP_ERRORS = (
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-    *(EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError),
+    zipfile.BadZipFile,
+    EOFError,  # the end of the file, within a member
+    NotImplementedError,  # a later version of the format, or data for a patch
+    OverflowError,  # an offset that no file has
+    RuntimeError,  # an encrypted member
+    struct.error,  # an extra field that is too short
+    ValueError,  # a name that is not UTF-8, or an offset before the beginning
+    zlib.error,
 )
 
 
@@ -55,17 +65,22 @@ class _Counted(io.RawIOBase):
         """Return True: the content is read."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         """Read the next bytes."""
+        view = memoryview(buffer)
         try:
-            chunk = self._source.read(min(len(buffer), _CHUNK_BYTES))
+            chunk = self._source.read(min(len(view), _CHUNK_BYTES))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ArchiveError(f"not a whole gzip file ({clean_line(str(error))[:120]})") from None
-        buffer[: len(chunk)] = chunk
+        view[: len(chunk)] = chunk
         self._received += len(chunk)
         self._budget.add_content(len(chunk))
         self._budget.check_ratio(self._received, self._file.tell())
         return len(chunk)
+
+
+class _Object(msgspec.Struct, gc=False):
+    """A JSON object of which nothing is read, so that it takes 16 bytes."""
 
 
 _Stream: TypeAlias = "io.BufferedReader[_Counted]"
@@ -192,11 +207,12 @@ def _in_json(stream: _Stream, budget: Budget) -> Iterator[tuple[str, bytes]]:
         yield "", content
         return
     try:
+        for _ in msgspec.json.decode(content, type=list[_Object]):  # the content of each would take 80 bytes
+            budget.add_member()
         records = msgspec.json.decode(content, type=list[msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ArchiveError(f"not valid JSON ({clean_line(str(error))[:120]})") from None
     for number, record in enumerate(records, start=1):
-        budget.add_member()
         yield f", record {number}", bytes(record)
 
 

@@ -16,7 +16,11 @@ class Signature(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """A copy may keep the old mtime, and chmod changes nothing else."""
     inode: int
+    error: int = 0
+    """Why its status cannot be asked for; reading it will tell."""
 
 
 class Listing(NamedTuple):
@@ -47,8 +51,10 @@ class Location:
             beside: ``mirror.toml``; a relative path is relative to its directory.
 
         Raises:
-            ValueError: it is a URL with a mistake or a login.
+            ValueError: it is a URL with a mistake or a login, or no file can have the name.
         """
+        if text is not None and not text.isprintable():
+            raise ValueError("must be a path or a URL without control characters")
         if text is None:
             return cls(beside.parent / DEFAULT_DIRECTORY, optional=True)
         if "://" in text:
@@ -69,10 +75,18 @@ class Location:
                 for entry in entries
                 if entry == self.path or (entry.name.endswith(SUFFIXES) and not entry.name.startswith("."))
             ]
-            found = [(entry.name, entry.stat()) for entry in wanted]
+            if wanted == [self.path]:
+                self.path.stat()
         except FileNotFoundError:
             return Listing(problem=f"{self.path} is missing")
         except OSError as error:
             return Listing(problem=f"{self.path} cannot be read ({error.strerror})")
-        signatures = (Signature(name, status.st_size, status.st_mtime_ns, status.st_ino) for name, status in found)
-        return Listing(tuple(wanted), tuple(signatures))
+        return Listing(tuple(wanted), tuple(map(_sign, wanted)))
+
+
+def _sign(path: Path) -> Signature:
+    try:
+        found = path.stat()
+    except OSError as error:  # a symlink to nowhere, or a file that was replaced just now
+        return Signature(path.name, 0, 0, 0, 0, error.errno or -1)
+    return Signature(path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
-from mirror_syncer.config.advisories.affected import Interval, read_range
+from mirror_syncer.config.advisories.affected import MAX_VERSION_LENGTH, Interval, read_range
 from mirror_syncer.config.advisories.severity import Severity, rate_vector, worst
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.model.names import Sha256
@@ -18,6 +18,7 @@ ECOSYSTEM = "PyPI"
 MALWARE_PREFIX = "MAL-"
 MAX_ENTRIES = 100_000
 """Of versions, events and aliases in one record; the largest real ones list some thousand versions."""
+_MAX_MARKS = 4 * MAX_ENTRIES  # an event takes four at most, with those of its range: "{", "[" and ","
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _RANGE_TYPES = ("ECOSYSTEM", "SEMVER")  # GIT ranges name commits
@@ -123,6 +124,8 @@ def parse_record(content: bytes) -> Record | None:
     """
     if content.count(b"{") > MAX_ENTRIES:  # each event is an object
         raise RecordError(f"not an OSV record (more than {MAX_ENTRIES:,} objects)")
+    if len(content) > _MAX_MARKS and sum(map(content.count, (b"{", b"[", b","))) > _MAX_MARKS:
+        raise _too_many_entries(_find_id(content))  # each empty list in it would take 64 bytes
     try:
         document = _decoder.decode(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -164,9 +167,13 @@ def _count_entries(document: _Document, ours: list[_Affected]) -> int:
     versions = sum(1 + len(affected.versions or ()) for affected in ours)
     entries = events + versions + len(document.aliases or ())
     if entries > MAX_ENTRIES:
-        problem = f"{document.id} lists more than {MAX_ENTRIES:,} versions, events and aliases"
-        raise RecordError(problem, record_id=document.id)
+        raise _too_many_entries(document.id)
     return entries
+
+
+def _too_many_entries(record_id: str | None) -> RecordError:
+    problem = f"{record_id or 'it'} lists more than {MAX_ENTRIES:,} versions, events and aliases"
+    return RecordError(problem, record_id=record_id)
 
 
 def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected]:
@@ -201,9 +208,9 @@ def _read_affected(ours: list[_Affected], notes: list[str]) -> Iterator[Affected
 
 
 def _join(versions: list[str]) -> str:
-    """Return versions, each on a line; without texts that have control characters, such as a line break."""
-    if not "".join(versions).isprintable():
-        versions = [text for text in versions if text.isprintable()]
+    """Return versions, each on a line; without texts that no file name contains, such as one with a line break."""
+    if not "".join(versions).isprintable() or max(map(len, versions), default=0) > MAX_VERSION_LENGTH:
+        versions = [text for text in versions if text.isprintable() and len(text) <= MAX_VERSION_LENGTH]
     return "\n".join(dict.fromkeys(versions))
 
 

@@ -40,14 +40,17 @@ def worst(severities: Iterable[Severity | None]) -> Severity | None:
     return max((one for one in severities if one is not None), default=None)
 
 
-@lru_cache(_DISTINCT_VECTORS)
 def rate_vector(kind: str, vector: str) -> Severity | None:
     """Return the severity of a vector's base score; None for an invalid vector, or one of another system."""
-    calculator = _CALCULATORS.get(kind)
-    if calculator is None or len(vector) > _MAX_VECTOR_LENGTH:
-        return None
+    if kind not in _CALCULATORS or len(vector) > _MAX_VECTOR_LENGTH:
+        return None  # not by the cache, which would keep a text of any length
+    return _rate(kind, vector)
+
+
+@lru_cache(_DISTINCT_VECTORS)
+def _rate(kind: str, vector: str) -> Severity | None:
     try:
-        score = float(calculator(vector).scores()[0])
+        score = float(_CALCULATORS[kind](vector).scores()[0])
     except (CVSSError, ArithmeticError, LookupError, ValueError):
         return None
     return next((Severity[word] for lowest, word in _LOWEST_SCORES if score >= lowest), Severity.NONE)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -87,7 +88,8 @@ class LastGood:
             temporary.replace(self._path)
         except OSError as error:
             log.warning("the locks are not kept for the next start", path=str(self._path), reason=error.strerror)
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # the disk may refuse that as well
+                temporary.unlink(missing_ok=True)
             return
         self._kept = content
 

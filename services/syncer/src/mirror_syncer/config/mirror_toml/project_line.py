@@ -7,18 +7,35 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from pydantic import Field, ValidationError, field_validator
-from pydantic import model_validator as validator
 
 from mirror_contract import PolicyProblem, parse_project_name
 from mirror_syncer.config.policy.selection import Selection, VersionRule
-from mirror_syncer.config.toml.document import Count, Table, TomlDocument, shown
+from mirror_syncer.config.toml.document import Count, Line, TomlDocument, shown
 
 MAX_NAME_LENGTH = 2_000
 LATEST = "a whole number of releases, 1 or more; omit it to keep all"
 
 
-class ProjectLine(Table):
+def parse_requirement(text: str) -> tuple[NormalizedName, Requirement]:
+    """
+    Return the project that a line names, and the whole line.
+
+    Raises:
+        ValueError: it is no name with optional versions.
+    """
+    try:
+        requirement = Requirement(text)
+        return parse_project_name(requirement.name), requirement
+    except (InvalidRequirement, ValueError) as error:
+        raise ValueError(f"must be a name with optional versions ({str(error).splitlines()[0]})") from None
+    except RecursionError:  # hundreds of brackets in a marker
+        raise ValueError("must be a name with optional versions") from None
+
+
+class ProjectLine(Line):
     """One line of ``projects``: ``"numpy>=2"``, or ``{ name = "numpy>=2", latest = 5 }``."""
+
+    KEY = "name"
 
     name: str = Field(
         max_length=MAX_NAME_LENGTH,
@@ -26,20 +43,10 @@ class ProjectLine(Table):
     )
     latest: Count | None = Field(default=None, description=LATEST)
 
-    @validator(mode="before")
-    @classmethod
-    def _is_name_alone(cls, value: object) -> object:
-        return value if isinstance(value, dict) else {"name": value}
-
     @field_validator("name")
     @classmethod
     def _is_requirement(cls, value: str) -> str:
-        try:
-            requirement = Requirement(value)
-            parse_project_name(requirement.name)
-        except (InvalidRequirement, ValueError) as error:
-            told = str(error).splitlines()[0]
-            raise ValueError(f"must be a name with optional versions ({told})") from None
+        _, requirement = parse_requirement(value)
         alone = shown(f"{requirement.name}{requirement.specifier}")
         if requirement.url:
             raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")

@@ -1,21 +1,18 @@
 """Lines of ``mirror.toml`` that name projects or versions for a rule: ``[age] exempt`` and ``[block] projects``."""
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from pydantic import Field, field_validator
-from pydantic import model_validator as validator
 
-from mirror_contract import parse_project_name
-from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH
+from mirror_syncer.config.mirror_toml.project_line import MAX_NAME_LENGTH, parse_requirement
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.patterns import compile_pattern
-from mirror_syncer.config.toml.document import Moment, Table, shown
+from mirror_syncer.config.toml.document import Line, Moment, shown
 
 _MAX_REASON = 500  # characters
 
 
-class _Requirement(Table):
+class _Requirement(Line):
     """A name, or a name with versions, and why it is named."""
 
     because: str = Field(default="", max_length=_MAX_REASON, description="a short text")
@@ -28,11 +25,7 @@ class _Requirement(Table):
         Raises:
             ValueError: it is no name with optional versions.
         """
-        try:
-            requirement = Requirement(text)
-            name = parse_project_name(requirement.name)
-        except (InvalidRequirement, ValueError) as error:
-            raise ValueError(f"must be a name with optional versions ({str(error).splitlines()[0]})") from None
+        name, requirement = parse_requirement(text)
         if requirement.url or requirement.marker or requirement.extras:
             raise ValueError(f"must be a name with optional versions; write {shown(f'{name}{requirement.specifier}')}")
         return name, requirement.specifier
@@ -41,13 +34,10 @@ class _Requirement(Table):
 class ExemptLine(_Requirement):
     """``"our-lib"``, or ``{ allow = "django==5.2.19", until = 2026-12-24, because = "CVE-2026-1234" }``."""
 
+    KEY = "allow"
+
     allow: str = Field(max_length=MAX_NAME_LENGTH, description="a name with optional versions")
     until: Moment | None = None
-
-    @validator(mode="before")
-    @classmethod
-    def _is_name_alone(cls, value: object) -> object:
-        return value if isinstance(value, dict) else {"allow": value}
 
     @field_validator("allow")
     @classmethod
@@ -66,12 +56,9 @@ class ExemptLine(_Requirement):
 class BlockLine(_Requirement):
     """``"evilpkg"``, ``"acme-*"``, or ``{ name = "foo==1.2.3", because = "…" }``."""
 
-    name: str = Field(max_length=MAX_NAME_LENGTH, description="a name with optional versions, or a pattern for names")
+    KEY = "name"
 
-    @validator(mode="before")
-    @classmethod
-    def _is_name_alone(cls, value: object) -> object:
-        return value if isinstance(value, dict) else {"name": value}
+    name: str = Field(max_length=MAX_NAME_LENGTH, description="a name with optional versions, or a pattern for names")
 
     @field_validator("name")
     @classmethod

@@ -248,13 +248,13 @@ class PolicySource:
             text=found.content.decode("utf-8-sig"),
             starter_projects=self._starter_projects,
         )
-        text = document.model_dump_json()
+        content = document.model_dump_json().encode()
         try:
-            if self._kept_in.exists() and self._kept_in.read_text(encoding="utf-8") == text:
+            if self._kept_in.exists() and self._kept_in.read_bytes() == content:  # which may be no text
                 return
             temporary = self._kept_in.with_suffix(".new")
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._kept_in)

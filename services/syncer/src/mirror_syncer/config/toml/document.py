@@ -6,9 +6,9 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from mirror_contract import PolicyProblem
@@ -36,6 +36,17 @@ class Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+class Line(Table):
+    """A line of a list: a table, or in place of it the text of its most important key alone."""
+
+    KEY: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text_alone(cls, value: object) -> object:
+        return value if isinstance(value, dict) else {cls.KEY: value}
+
+
 T = TypeVar("T", bound=Table)
 
 
@@ -58,7 +69,10 @@ def _moment(value: object) -> datetime:
         value = datetime.combine(value, time())
     if not isinstance(value, datetime):
         raise ValueError("must be a date or a time without quotes, as in 2026-12-24 or 2026-12-01T06:00:00Z")  # noqa: TRY004 - pydantic reads ValueError
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the year 1 or after 9999 in UTC") from None
 
 
 def _size(value: object) -> int:
