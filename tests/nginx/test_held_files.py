@@ -99,30 +99,30 @@ def test_held_file_is_403_by_each_url(client: httpx2.Client, held: Held, *, ther
     assert answers(client, SHORT, LONG) == ([BYTES, BYTES] if there else [404, 404])
 
 
-@pytest.mark.proves("security/project-owners")
-def test_file_held_at_its_full_path_is_403_there_alone(client: httpx2.Client, held: Held) -> None:
-    """A held file at its full path is 403 there; other content of its name keeps its short URL and its long one."""
-    held.publish(SHORT, OTHER)
-    held.publish(LONG, BYTES)
-    held.hold(LONG)
-    assert answers(client, SHORT, LONG, OTHER_LONG) == [OTHER, HELD, OTHER]
-    held.remove(LONG)
-    assert answers(client, SHORT, LONG, OTHER_LONG) == [OTHER, HELD, OTHER]
-    held.release(LONG)
-    assert answers(client, SHORT, LONG) == [OTHER, 404], "its tombstone stays"
+URLS = (SHORT, LONG, OTHER_LONG)
 
 
 @pytest.mark.proves("security/project-owners")
-def test_other_content_at_its_full_path_is_served(client: httpx2.Client, held: Held) -> None:
-    """Other content of a held file's name keeps its long URL, and after its removal is 404 there."""
-    held.publish(OTHER_LONG, OTHER)
-    held.publish(SHORT, BYTES)
-    held.hold(SHORT)
-    assert answers(client, SHORT, LONG, OTHER_LONG) == [HELD, HELD, OTHER]
-    held.remove(OTHER_LONG)
-    assert answers(client, SHORT, LONG, OTHER_LONG) == [HELD, HELD, 404]
-    held.release(SHORT)
-    assert answers(client, SHORT, LONG, OTHER_LONG) == [BYTES, BYTES, 404]
+@pytest.mark.parametrize(
+    ("place", "other", "leaving", "expected"),
+    [
+        (LONG, SHORT, LONG, [[OTHER, HELD, OTHER], [OTHER, HELD, OTHER], [OTHER, 404, OTHER]]),
+        (SHORT, OTHER_LONG, OTHER_LONG, [[HELD, HELD, OTHER], [HELD, HELD, 404], [BYTES, BYTES, 404]]),
+    ],
+    ids=["held at its full path and removed", "held at its short path while the other is removed"],
+)
+def test_held_file_hides_no_other_content_of_its_name(
+    client: httpx2.Client, held: Held, *, place: str, other: str, leaving: str, expected: list[list[bytes | int]]
+) -> None:
+    """A held file is 403 at its own place; other content of its name keeps its URLs, and is 404 once removed."""
+    held.publish(other, OTHER)
+    held.publish(place, BYTES)
+    held.hold(place)
+    while_held = answers(client, *URLS)
+    held.remove(leaving)
+    after_removal = answers(client, *URLS)
+    held.release(place)
+    assert [while_held, after_removal, answers(client, *URLS)] == expected
 
 
 @pytest.mark.proves("security/project-owners")

@@ -263,7 +263,7 @@ def test_policy_both_platforms_install(team: Team, python: str, platform: str) -
 @pytest.mark.proves("reliability/cooldown")
 def test_policy_matures_without_asking_upstream_for_a_page(team: Team) -> None:
     """A file is on the page within 60 seconds after it is a week old; upstream gets a request for its bytes alone."""
-    maturing, version = datetime.now(UTC) + timedelta(seconds=6), "2025.6.15"
+    maturing, version = datetime.now(UTC) + timedelta(seconds=20), "2025.6.15"
     team.upstream.upload("certifi", version, sdist=False, uploaded_at=(maturing - timedelta(days=7)).isoformat())
     team.mirror.sync("certifi")
     name = f"certifi-{version}-py3-none-any.whl"

@@ -172,7 +172,7 @@ aged_files = st.builds(
     age=ages,
     content=st.integers(1, 2),
     yanked=st.sampled_from([False, False, True]),
-    requires_python=st.sampled_from([None, None, None, ">=3.9", ">=3.12", "<3.12", "!=3.12.*", "banana"]),
+    requires_python=st.sampled_from([None, None, None, ">=3.9", ">=3.12", ">=3.12.4", "<3.12", "!=3.12.*", "banana"]),
 )
 many_files = st.lists(aged_files, max_size=9, unique_by=lambda one: one.filename).map(tuple)
 specifiers = st.sampled_from(["", "", "<2", ">=1.1", "==1.*", "==99"])

@@ -159,6 +159,8 @@ def test_source_distribution_waits_for_its_wheels() -> None:
     """While a release's wheels wait, its source distribution waits with them: clients would build it."""
     files = [file(kind=".tar.gz", age=7.5 * DAY), file(age=6.5 * DAY), file(kind=WHEEL_312, age=DAY)]
     policy = Wish(age=WEEK).policy
+    until = {hold.file.filename: hold.until for hold in screen(FOO, files, policy, published={}, now=NOW).held}
+    assert until[SDIST] == until[WHEEL], "the first wheel that matures"
     assert kept(files, policy) == set()
     assert kept(files, policy, now=NOW + DAY) == {WHEEL, SDIST}
 
@@ -233,6 +235,16 @@ def test_exemption_ends() -> None:
     assert kept([file(age=DAY)], wish.policy, now=NOW + DAY - 1) == {WHEEL}
     assert kept([file(age=DAY)], wish.policy, now=NOW + DAY, before=[file(age=DAY)]) == set()
     assert kept([file(age=DAY)], wish.policy, now=NOW + 7 * DAY) == {WHEEL}
+
+
+def test_release_of_a_version_that_no_line_selects_ends() -> None:
+    """An old version that a person released leaves when the release ends, and the decision says when that is."""
+    old, new = file("1.0", age=90 * DAY), file("2.0", age=80 * DAY)
+    wish = Wish(lines=(("", 1, None),), age=WEEK, exemptions=(exempt("==1.0", until=NOW + DAY, released=True),))
+    decision = decide(Page(FOO, (old, new)), None, wish.policy, now=NOW)
+    assert {one.filename for one in decision.served} == {old.filename, new.filename}
+    assert decision.expires_at == NOW + DAY
+    assert kept([old, new], wish.policy, now=NOW + DAY, before=[old, new]) == {new.filename}
 
 
 def test_quarantine_beats_every_exemption() -> None:

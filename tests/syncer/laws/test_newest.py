@@ -44,13 +44,17 @@ def releases_for(client: int, files: Iterable[File], asked: Machines) -> list[Ve
 def test_each_client_has_its_newest_releases(
     files: tuple[File, ...], asked: Machines, latest: int, min_age: timedelta
 ) -> None:
-    """Of the mature releases that pip or uv on a machine can install, the newest N are there, or all there are."""
+    """
+    Of the mature releases that a machine can install, the newest N are there, or all there are.
+
+    That holds for pip, for uv, and for pip on the first patch release of each Python.
+    """
     wish = Wish(lines=(("", latest, True),), machines=asked, age=Age(min=min_age))
     wheels = tuple(one for one in files if one.filename.endswith(".whl"))
     there = kept(wheels, wish.policy)
     mature = [one for one in wheels if not is_young(one, wish)]
     count = len(compatibility(asked).names(compatibility(asked).everyone))
-    for client in range(2 * count):
+    for client in range(3 * count):
         had = releases_for(client, mature, asked)
         has = releases_for(client, (one for one in wheels if one.filename in there), asked)
         assert has[:latest] == had[:latest], (client, asked)
@@ -85,6 +89,14 @@ def test_new_releases_take_nothing_away_at_once(
 
 def _uploaded_now(one: File) -> File:
     return File(one.filename, "", one.sha256, size=1, upload_time="2026-11-30T12:00:00Z")
+
+
+def test_first_patch_release_of_a_python_keeps_its_newest_release() -> None:
+    """A release that needs a later patch release of the only Python leaves the one before it for 3.12.0."""
+    asked = Machines.parse(pythons=["3.12"], platforms=["linux-x86_64"])
+    files = [file("1.0", age=9), file("1.1", age=9), file("2.0", age=9, requires_python=">=3.12.4")]
+    wish = Wish(lines=(("", 1, False),), machines=asked)
+    assert kept(files, wish.policy) == {files[1].filename, files[2].filename}
 
 
 def test_superseded_release_leaves_after_its_time() -> None:
@@ -130,6 +142,14 @@ def test_large_release_leaves_the_others_alone() -> None:
     wish = Wish(files=FileRules(max_project_size=3))
     assert kept(files, wish.policy) == {files[0].filename, files[1].filename}
     assert kept(files, Wish(files=FileRules(max_project_size=2)).policy) == {files[1].filename}
+
+
+def test_only_selected_releases_count_for_the_size() -> None:
+    """A release that no line selects, or that waits, takes no room from those that are mirrored."""
+    files = [file("1.0", age=30 * DAY, content=3), file("2.0", age=DAY, content=3)]
+    rules = FileRules(max_project_size=3)
+    assert kept(files, Wish(lines=(("<2", None, None),), files=rules).policy) == {files[0].filename}
+    assert kept(files, Wish(age=Age(min=timedelta(days=7)), files=rules).policy) == {files[0].filename}
 
 
 @law

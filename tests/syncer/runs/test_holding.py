@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 import fakepypi
 from mirror_contract import ProjectState, RunState
+from mirror_syncer.catalog import Fact
 from mirror_syncer.runs.sync.maturity import Maturity
 from syncer.site import Running, Site
 
@@ -141,6 +142,23 @@ async def test_file_matures_without_a_request_for_its_page(site: Site, pypi: fak
     assert (row.state, row.held_files, row.expires_at) == (ProjectState.CURRENT, 0, None)
     assert marks(site) == set()
     site.assert_whole()
+
+
+async def test_paused_schedule_pauses_what_matures(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
+    """While the schedule is paused nothing matures; what is due by the end of the pause is published then."""
+    pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5))
+    write(site, '[age]\nmin = "7d"')
+    async with site.running() as running:
+        await running.sync()
+        running.mirror.catalog.remember(Fact.PAUSED, "1")
+        host.wait(days=0.51)
+        pause = await mature(running)
+        paused = site.filenames("six")
+        running.mirror.catalog.remember(Fact.PAUSED, "")
+        await mature(running)
+
+    assert (paused, site.filenames("six")) == (set(), {WHEEL, SDIST})
+    assert pause <= 20, "the end of the pause is noticed"
 
 
 async def test_file_matures_while_upstream_is_down(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
@@ -436,7 +454,7 @@ async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakep
     pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
     idna = pypi.index.project("idna")
     idna.upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
-    idna.upload("2.0", uploaded_at=ago(days=6.5, seconds=-30), sdist=False)
+    idna.upload("2.0", uploaded_at=ago(days=6.5, seconds=-250), sdist=False)
     write(site, '[age]\nmin = "7d"', projects='"six", "idna"')
     async with site.running() as running:
         await running.sync()
@@ -446,7 +464,7 @@ async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakep
         with pytest.raises(_RoundEndedError):
             await work.run()
         first = site.filenames("idna"), running.row("six").state
-        host.wait(seconds=30)
+        host.wait(seconds=250)  # six is tried again after 300
         with pytest.raises(_RoundEndedError):
             await work.run()
 

@@ -84,6 +84,18 @@ def test_marker_holds_also_a_copy_in_an_adopted_tree(volume: Volume) -> None:
     assert volume.held_text(SHORT) is None, "the short path holds other content"
 
 
+def test_marker_that_only_a_copy_still_has_is_found(volume: Volume) -> None:
+    """A marker at either path of a file is found by its address, so that a publication removes what a crash left."""
+    assert not volume.is_held(SHORT, address=ADDRESS)
+    volume.hold(FULL, TEXT, address=ADDRESS)
+    assert volume.is_held(SHORT, address=ADDRESS)
+    assert volume.is_held(FULL, address=ADDRESS)
+    assert not volume.is_held(SHORT, address=None), "the marker may be that of other content"
+    assert not volume.is_held(SHORT, address="ab" + "ef" * 31)
+    volume.release(SHORT, address=ADDRESS)
+    assert not volume.is_held(FULL, address=ADDRESS)
+
+
 def test_copy_in_an_adopted_tree_is_found_without_its_address(volume: Volume) -> None:
     """A hard link at the full path is held and released with the file, also if upstream's URL names no digest."""
     address = hashlib.blake2b(b"six", digest_size=32).hexdigest()
