@@ -107,7 +107,7 @@ class Release(BaseModel):
     because: str
     by: str = Field(description="The name of the token that released it.")
     made_at: datetime
-    until: datetime = Field(description="When it ends by itself.")
+    until: datetime = Field(description="When it expires.")
     run: str | None = Field(
         default=None, description="The run that puts a change into force; only in the answer to the change."
     )
