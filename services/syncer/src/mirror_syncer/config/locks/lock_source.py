@@ -95,7 +95,7 @@ class LockSource:
             return look.locks
 
     def preview(self, patterns: Iterable[str]) -> Locks:
-        """Return what locks pin by other patterns, without any effect on what is kept, or counts as changed."""
+        """Return what the locks of other patterns would pin. It changes neither the kept readings nor ``changed``."""
         with self._lock:
             return self._look(tuple(patterns)).locks
 
@@ -162,7 +162,7 @@ def _still_good(
     before: Mapping[str, Reading],
     problems: list[LockProblem],
 ) -> Iterator[tuple[str, Reading]]:
-    """Yield the reading of each lock that counts, and add what is wrong with the files."""
+    """Yield the reading of each lock that counts; add the problems of the files to ``problems``."""
     for file, now in seen.items():
         if isinstance(now.result, Reading):
             problems += now.result.problems
