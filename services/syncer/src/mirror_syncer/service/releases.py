@@ -1,4 +1,4 @@
-"""Releases: a person lets a version through the cooldown, and takes that back."""
+"""Releases: a person releases a version from the cooldown, or revokes that."""
 
 import secrets
 import time

@@ -23,7 +23,7 @@ from mirror_syncer.runs.queue import Action, Task
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS = 20.0  # a time that is stored meanwhile is seen after so long; a page is due within 60
+_IDLE_SECONDS = 20.0  # a time that is stored meanwhile is seen after at most this; a page is due within 60
 _PAUSE_SECONDS = 300.0  # after a failure
 _BATCH = 1_000
 
@@ -34,7 +34,7 @@ class Maturity:
 
     Args:
         clock: the time, in seconds since the epoch.
-        sleep: waits so many seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Maturity:
         self._clock = clock
         self._sleep = sleep
         self._retries: dict[NormalizedName, float] = {}
-        """When projects are judged again that could not be judged before."""
+        """When to retry projects whose judgement failed."""
         self._judging = set[NormalizedName]()
         self._batches = set[asyncio.Task[None]]()
         self._numbers = itertools.count(1)
@@ -64,7 +64,7 @@ class Maturity:
                 try:
                     pause = await self._round()
                 except Exception:
-                    log.exception("maturity failed")
+                    log.exception("publishing files after their cooldown failed; retrying in 5 minutes")
                     pause = _PAUSE_SECONDS
                 await self._sleep(pause)
         finally:
@@ -85,7 +85,7 @@ class Maturity:
         return await asyncio.to_thread(self._pause)
 
     def _expired(self) -> list[NormalizedName]:
-        """Return the projects to judge, without those that are in hand, or were judged in vain lately."""
+        """Return the projects to judge, without those that are in work, or whose retry is not due."""
         now = self._clock()
         # Nothing waits longer than it should, even if the clock was set back.
         self._retries = {name: at for name, at in self._retries.items() if now < at <= now + _PAUSE_SECONDS}
@@ -118,7 +118,7 @@ class Maturity:
             if counts.projects_changed:
                 await self._project_list.publish()
         except Exception:
-            log.exception("maturity failed")
+            log.exception("publishing files after their cooldown failed; retrying in 5 minutes")
         finally:
             self._judging.difference_update(names)
             left = await asyncio.to_thread(self._expired)

@@ -39,7 +39,7 @@ class PolicyChange:
 
     async def apply(self, run: ActiveRun) -> None:
         """
-        Withdraw what is blocked, and judge pages again that another policy made or whose decision has expired.
+        Withdraw what is blocked; judge each page again that another policy made, or whose decision has expired.
 
         Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
         projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
@@ -97,7 +97,7 @@ class PolicyChange:
                     yield name
 
     def _withhold_retired(self, policy: Policy) -> None:
-        """Mark blocked files whose grace period is not over, and end it."""
+        """Write the markers of blocked files in their grace period, and end that period."""
         leaving = list[Retirement]()
         for retirement in self._catalog.files.waiting():
             if (reason := _blocked_because(policy, retirement)) is not None:
@@ -107,7 +107,7 @@ class PolicyChange:
         self._catalog.files.retire(leaving)
 
     def _partly_blocked(self, policy: Policy) -> Iterator[NormalizedName]:
-        """Yield the published projects of which some versions are blocked, and that another policy judged."""
+        """Yield the published projects with blocked versions that another policy judged."""
         for name in policy.blocks:
             project, row = policy.project(name), self._catalog.projects.get(name)
             if project is None or row is None or not (row.published and is_this_format(row.fingerprint)):
