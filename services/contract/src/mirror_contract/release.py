@@ -24,8 +24,8 @@ def _parse_requirement(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(f"must be one version of a project, such as {_EXAMPLE} ({told})") from None
+        cause = str(error).splitlines()[0]
+        raise ValueError(f"must be one version of a project, such as {_EXAMPLE} ({cause})") from None
 
 
 def _check_requirement(text: str) -> str:

@@ -78,13 +78,13 @@ class Cooldown:
                 file, None, 'upstream does not say when it was uploaded; [age] unknown = "publish" publishes it'
             )
         uploaded = int(datetime.fromisoformat(file.upload_time[:19] + "+00:00").timestamp())
-        told = f"uploaded {format_moment(uploaded - uploaded % 60)}"
+        fact = f"uploaded {format_moment(uploaded - uploaded % 60)}"
         if not file.upload_time[:19] < self._not_after and self._age.not_after is not None:
             brake = format_moment(int(self._age.not_after.timestamp()))
-            return Hold(file, None, f"{told}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
+            return Hold(file, None, f"{fact}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
         until = uploaded + self._min + 1
         wait = format_duration(self._age.min)
-        return Hold(file, until, f"{told}; this mirror waits {wait}: from {format_moment(until)}")
+        return Hold(file, until, f"{fact}; this mirror waits {wait}: from {format_moment(until)}")
 
     def _sdists_that_wait(self, mature: Iterable[File], wheels: Sequence[Hold]) -> Iterator[Hold]:
         """

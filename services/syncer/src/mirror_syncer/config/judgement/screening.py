@@ -270,8 +270,8 @@ class _Screener:
             return
         for file, _ in release.candidates:
             if names(self._published, file):
-                told = f"newer releases pushed it out; it stays until {format_moment(until)}"
-                self._reasons.setdefault(file.filename, told)
+                reason = f"newer releases pushed it out; it stays until {format_moment(until)}"
+                self._reasons.setdefault(file.filename, reason)
                 self._note_expiry(until)
 
     def limit_size(self) -> None:

@@ -117,8 +117,8 @@ class LockSource:
         used, left = dict[str, Reading](), _MAX_PINS
         for file, reading in sorted(good.items()):
             if len(reading.pins) > left:
-                told = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
-                problems.append(LockProblem(file, None, told, unusable=True))
+                message = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
+                problems.append(LockProblem(file, None, message, unusable=True))
                 continue
             left -= len(reading.pins)
             used[file] = reading
@@ -182,21 +182,23 @@ def _still_good(
             if file not in seen and is_below(file, directory) and any(is_match(file, one) for one in patterns)
         }
         if kept or reason != MISSING:  # else its pattern matches nothing, which is reported
-            told = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
-            problem = LockProblem(directory, None, told, unusable=True)
+            message = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
+            problem = LockProblem(directory, None, message, unusable=True)
             problems.append(_with(problem, f"the last good readings of {len(kept)} locks stay in force"))
         yield from kept.items()
 
 
 def _report(found: Matches) -> Iterator[LockProblem]:
     for pattern in found.silent:
-        told = "matches no file in the directory of mirror.toml; add a lock, or remove the pattern from [dependencies]"
-        yield LockProblem(pattern, None, told)
+        message = (
+            "matches no file in the directory of mirror.toml; add a lock, or remove the pattern from [dependencies]"
+        )
+        yield LockProblem(pattern, None, message)
     for name in found.unprintable:
         yield LockProblem(name, None, "its name has control characters; rename it", unusable=True)
     if len(found.files) > _MAX_FILES:
-        told = f"is one of {len(found.files):,} locks, of which the first {_MAX_FILES:,} are read; remove old ones"
-        yield LockProblem(found.files[_MAX_FILES], None, told, unusable=True)
+        message = f"is one of {len(found.files):,} locks, of which the first {_MAX_FILES:,} are read; remove old ones"
+        yield LockProblem(found.files[_MAX_FILES], None, message, unusable=True)
 
 
 def _with(problem: LockProblem, effect: str) -> LockProblem:

@@ -38,8 +38,8 @@ class ProjectLine(Table):
             requirement = Requirement(value)
             parse_project_name(requirement.name)
         except (InvalidRequirement, ValueError) as error:
-            told = str(error).splitlines()[0]
-            raise ValueError(f"must be a name with optional versions ({told})") from None
+            message = str(error).splitlines()[0]
+            raise ValueError(f"must be a name with optional versions ({message})") from None
         alone = shown(f"{requirement.name}{requirement.specifier}")
         if requirement.url:
             raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")
@@ -98,11 +98,11 @@ def contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
         try:
             line = ProjectLine.model_validate(value)
         except ValidationError:
-            continue  # told already
+            continue  # reported already
         if line.latest is None:
             continue
         place, latest = first.setdefault((line.project, line.specifier), (number, line.latest))
         if latest != line.latest:
             other = document.problem(("mirror", "projects", place), "").line
-            told = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
-            yield document.problem(("mirror", "projects", number), f"mirror.projects: {told}")
+            message = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
+            yield document.problem(("mirror", "projects", number), f"mirror.projects: {message}")

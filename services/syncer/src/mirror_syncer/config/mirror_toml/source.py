@@ -183,12 +183,12 @@ class PolicySource:
 
     async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
         """Read the file every few seconds, and report each change; the policy in force changes with the next run."""
-        told = self._summary()
+        before = self._summary()
         while True:
             await asyncio.sleep(every)
             await asyncio.to_thread(self._look_again)
-            if (now := self._summary()) != told:
-                told = now
+            if (now := self._summary()) != before:
+                before = now
                 noticed(self.state())
 
     def _summary(self) -> tuple[object, ...]:
