@@ -1,4 +1,4 @@
-"""Held and blocked files: each of their URLs answers 403 with reason and date, and none sends a byte of them."""
+"""Held and blocked files: each of their URLs answers 403 with reason and date, and no byte of the file."""
 
 import re
 from collections.abc import Iterator

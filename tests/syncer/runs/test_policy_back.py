@@ -1,4 +1,4 @@
-"""A policy that left files out and is taken back: they return, however the mirror knew upstream's page before."""
+"""A policy that left files out is revoked: they return, however the mirror knew upstream's page before."""
 
 import pytest
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.proves("reliability/removal")
 async def test_files_return_when_a_policy_is_taken_back(
     site: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
-    """Files that a policy left out of a page that was published whole return when the policy is taken back."""
+    """Files that a policy left out of a page that was published whole return when the policy is revoked."""
     for version in ("1.0", "2.0"):
         pypi.index.project("six").upload(version, wheel=False)
     write = site.everything if everything else site.select
@@ -34,7 +34,7 @@ async def test_files_return_when_a_policy_is_taken_back(
 async def test_a_cooldown_that_comes_later_keeps_the_whole_page(
     site: Site, pypi: fakepypi.FakePyPI, *, everything: bool
 ) -> None:
-    """A file that a new cooldown holds is published without upstream when the cooldown is taken back."""
+    """A file that a new cooldown holds is published without upstream when the cooldown is removed."""
     for version in ("1.0", "2.0"):
         pypi.index.project("six").upload(version, wheel=False)
     write = site.everything if everything else site.select

@@ -220,7 +220,7 @@ def test_marker_on_a_full_disk_raises_and_keeps_the_old_one(tmp_path: Path) -> N
 
 @pytest.mark.proves("reliability/disk")
 def test_marker_on_a_read_only_disk_raises(tmp_path: Path) -> None:
-    """On a read-only disk neither hold nor release passes for done."""
+    """On a read-only disk hold and release both raise."""
     with mounts.small_disk(tmp_path, size=16 * 2**20, inodes=1_000), Volume(tmp_path, mirror_id="x", known=False) as v:
         v.hold(SHORT, TEXT, address=None)
         with mounts.read_only(tmp_path):
