@@ -71,26 +71,26 @@ def pushed_out(
     """
     left = len(of)
     # Clients that found the same releases so far, with the negative times of the first ``count`` of them, as a heap.
-    alike: list[tuple[int, list[int]]] = []
+    client_groups: list[tuple[int, list[int]]] = []
     for group in _by_public_version(releases):
         for release in group:
             if release in of:
                 left -= 1
-                heaps = [heap for clients, heap in alike if clients & release.clients]
-                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in alike), 0)
+                heaps = [heap for clients, heap in client_groups if clients & release.clients]
+                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in client_groups), 0)
                 if heaps and is_known and all(len(heap) == count for heap in heaps):
                     yield release, max(-heap[0] for heap in heaps)
         if not left:
             return
         time = first_appearance(group, min_age=min_age)
-        alike = list(_found(alike, reduce(or_, (one.clients for one in group)), time, count))
+        client_groups = list(_found(client_groups, reduce(or_, (one.clients for one in group)), time, count))
 
 
 def _found(
-    alike: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
+    client_groups: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield the groups of clients after some of them found a release that appeared at a time."""
-    for group, heap in alike:
+    for group, heap in client_groups:
         if rest := group & ~clients:
             yield rest, heap
         if finders := group & clients:

@@ -197,7 +197,7 @@ def _report(found: Matches) -> Iterator[LockProblem]:
     for name in found.unprintable:
         yield LockProblem(name, None, "its name has control characters; rename it", unusable=True)
     if len(found.files) > _MAX_FILES:
-        message = f"is one of {len(found.files):,} locks, of which the first {_MAX_FILES:,} are read; remove old ones"
+        message = f"is not read: of {len(found.files):,} locks only the first {_MAX_FILES:,} are; remove old ones"
         yield LockProblem(found.files[_MAX_FILES], None, message, unusable=True)
 
 
