@@ -18,7 +18,7 @@ from syncer import mounts
 ADDRESS = "ab" + "cd" + "0" * 60
 SHORT = PackagePath("packages/ab/six-1.0.tar.gz")
 FULL = PackagePath(f"packages/ab/cd/{'0' * 60}/six-1.0.tar.gz")
-TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days: from 2026-12-04 10:12 UTC"
+TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days, until 2026-12-04 10:12 UTC"
 
 
 @pytest.fixture

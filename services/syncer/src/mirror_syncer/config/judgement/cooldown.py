@@ -84,7 +84,7 @@ class Cooldown:
             return Hold(file, None, f"{fact}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
         until = uploaded + self._min + 1
         wait = format_duration(self._age.min)
-        return Hold(file, until, f"{fact}; this mirror waits {wait}: from {format_moment(until)}")
+        return Hold(file, until, f"{fact}; this mirror waits {wait}, until {format_moment(until)}")
 
     def _sdists_that_wait(self, mature: Iterable[File], wheels: Sequence[Hold]) -> Iterator[Hold]:
         """

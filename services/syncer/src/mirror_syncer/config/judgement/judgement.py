@@ -65,8 +65,8 @@ def decide(
     shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
     theirs = "" if page.serial is None else f", of serial {page.serial}"
     outdated = (
-        f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts holds; "
-        "the rest is taken if it stays so for a day, or by `sync --force`"
+        f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts applies "
+        "now; the rest applies if upstream still shows it in a day, or with `sync --force`"
     )
     restricted = restrict(page, published)
     decision = _decide(replace(restricted or published.page, serial=None), published, policy, condition, now=now)

@@ -96,7 +96,9 @@ class Holding:
 
 def refusal(hold: Hold) -> str:
     """Return what a client reads instead of a file."""
-    return f"403: {hold.reason}" + ("" if hold.until is None else ". Urgent: mirrorctl release")
+    return f"403: {hold.reason}" + (
+        "" if hold.until is None else ". If it is urgent, the operator can release it (mirrorctl release)"
+    )
 
 
 def _address(file: File) -> str | None:
