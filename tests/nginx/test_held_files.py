@@ -1,4 +1,4 @@
-"""Held and blocked files: each of their URLs answers 403 with reason and date, and none sends a byte of them."""
+"""Held and blocked files: each of their URLs answers 403 with reason and date, and no byte of the file."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from nginx.tree import DIGEST, OTHER_DIGEST, Tree, long_path, plant
 
 pytestmark = pytest.mark.docker
 
-TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days: from 2026-12-04 10:12 UTC"
+TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days, until 2026-12-04 10:12 UTC"
 REFUSED = f"{TEXT}\n"
 BYTES = b"bytes that must not leave\n"
 OTHER = b"other content of the same name\n"

@@ -47,7 +47,7 @@ class Team:
         return [file["filename"] for file in self.page(project)["files"]]
 
     def held(self, project: str) -> dict[str, dict[str, Any]]:
-        """Return what a project's page holds back, by file name."""
+        """Return what a project's page lists as held, by file name."""
         return {file["filename"]: file for file in self.page(project).get("_held", [])}
 
     def install(self, *requirements: str, client: tuple[str, ...]) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Team:
         return {name: version for name, _, version in (one.partition("-") for one in found)}
 
     def fails_to_install(self, requirement: str, *, client: tuple[str, ...]) -> str:
-        """Return what the client says, which must not find this."""
+        """Return what the client says when it cannot install a requirement."""
         return self.stack.execute("client", *client, INDEX, "--target=/tmp/team", requirement, status=1)
 
 
@@ -102,7 +102,7 @@ def write(path: Path, text: str) -> None:
 
 
 def upload(upstream: Upstream) -> None:
-    """Upload what the example tells of, beside the projects that the upstream has anyway."""
+    """Upload the example's projects, in addition to those that the upstream has anyway."""
     requires = [*("charset-normalizer<4,>=2", "idna<4,>=2.5", "urllib3<3,>=1.21.1", "certifi>=2017.4.17")]
     upstream.upload("requests", YOUNG, requires_dist=requires, uploaded_at=ago(days=2))
     tags = [f"cp{python}-cp{python}-{platform}" for python in PYTHONS for platform in (LINUX, WINDOWS, MACOS)]

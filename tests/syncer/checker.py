@@ -94,7 +94,7 @@ class MirrorChecker:
         assert pending_places(site) == set()
 
     def _tidy(self, site: Site) -> None:
-        # An empty mark of a full path stays: no other file may ever take that path. So do the markers of held files.
+        # An empty tombstone of a full path stays: no other file may ever take that path. So do held files' markers.
         left = [path for path in site.web.rglob(".*") if path.name not in (".gone", ".held")]
         left += (mark for mark in site.web.glob("packages/**/.gone/*") if mark.stat().st_size)
         left += (site.data / "pypi" / ".staging").iterdir()

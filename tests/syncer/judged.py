@@ -49,7 +49,7 @@ def file(
     yanked: bool = False,
     requires_python: str | None = None,
 ) -> File:
-    """Return a file of foo that was uploaded so many seconds before NOW; None: nobody knows when."""
+    """Return a file of foo that was uploaded a number of seconds before NOW; None: nobody knows when."""
     name = filename(version, kind)
     return File(
         filename=name,

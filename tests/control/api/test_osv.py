@@ -181,7 +181,7 @@ def test_only_queries_need_no_token(client: httpx2.Client) -> None:
 
 
 def test_advisories_are_served_only_if_wanted(client: httpx2.Client, syncer: Syncer) -> None:
-    """Without ``[serve] osv = true`` every call is 404 and says what turns it on; it takes effect at once."""
+    """Without ``[serve] osv = true`` every call is 404 and names the key; setting it takes effect at once."""
     syncer.is_enabled = False
     for answer in (
         client.post("/osv/v1/query", json={}),
@@ -312,7 +312,7 @@ def test_audit_without_a_syncer_fails(
 
 @pytest.mark.proves("security/clients")
 def test_too_many_audits_are_told_to_retry(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond so many answers at a time a call waits, and is then told when to retry."""
+    """If too many answers are under way, a call waits, and then gets 429 with the time to retry."""
     monkeypatch.setattr(osv, "MAX_ANSWERS", 0)
     monkeypatch.setattr(osv, "_PATIENCE_SECONDS", 0.05)
 

@@ -69,7 +69,7 @@ def test_followed_release_ends_with_its_run(mirrorctl: Mirrorctl, syncer: FakeSy
 
 
 def test_release_on_a_terminal_is_a_sentence(mirrorctl: Mirrorctl, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal `release` says until when, by which run, and how to take it back."""
+    """On a terminal `release` says until when, by which run, and how to revoke it."""
     monkeypatch.setattr("mirrorctl.views.is_piped", lambda: False)
     made = mirrorctl("release", "six==2.0", "--because", "CVE-2026-1234").stdout
     revoked = mirrorctl("release", "--revoke", "00000000").stdout
@@ -91,7 +91,7 @@ def test_release_on_a_terminal_is_a_sentence(mirrorctl: Mirrorctl, monkeypatch: 
     ],
 )
 def test_wrong_release_is_one_line(mirrorctl: Mirrorctl, arguments: tuple[str, ...], told: str) -> None:
-    """What is wrong with a release is told in one line, with exit code 2."""
+    """A wrong release is reported in one line, with exit code 2."""
     result = mirrorctl("release", *arguments)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert told in result.stderr

@@ -72,7 +72,7 @@ def file_names(project: str, version: str) -> list[str]:
 
 
 def describe(kept: set[str]) -> str:
-    """Return what of the index is not kept, as short as possible."""
+    """Return the part of the index that is not kept, in as few words as possible."""
     told = []
     for project, releases in INDEX.items():
         missing = {version: set(file_names(project, version)) - kept for version in releases}
@@ -488,7 +488,7 @@ def test_filter_without_twin_is_listed_with_what_to_do(
 
 
 def test_pinned_range_keeps_all_its_releases_beside_latest(in_directory: Path) -> None:
-    """latest_release does not count what a requirement file pins, so each other line has a latest of its own."""
+    """latest_release does not count what a requirement file pins, so each other line gets its own `latest`."""
     filters = "project_requirements project_requirements_pinned latest_release\n[allowlist]\nrequirements = r.txt\n"
     conversion = converted(Case(f"{filters}[latest_release]\nkeep = 3\n", "", "stable<2\ntf\n"), in_directory)
 

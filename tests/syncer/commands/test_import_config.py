@@ -59,7 +59,7 @@ def import_config(*arguments: object, stdin: str = "") -> Done:
 
 
 async def test_import_prints_policy_and_settings_and_ends_with_0_if_all_has_a_twin(tmp_path: Path) -> None:
-    """A configuration of which all has a twin gives a mirror.toml on standard output, and lines for .env."""
+    """A configuration whose options all have twins gives a mirror.toml on standard output, and lines for .env."""
     (tmp_path / "bandersnatch.conf").write_text(COMPLETE)
 
     process = await asyncio.create_subprocess_exec(
@@ -176,7 +176,7 @@ def test_import_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     ],
 )
 def test_import_ends_with_2_and_the_line_where_bandersnatch_could_not_start(text: str, message: str) -> None:
-    """A file with which bandersnatch itself does not start gives no document, but the line and the reason."""
+    """If bandersnatch itself cannot start with a file, the import names the line and the reason, and writes nothing."""
     done = import_config("-", stdin=text)
 
     assert (done.code, done.out) == (2, "")
@@ -195,7 +195,7 @@ def test_import_of_a_missing_file_ends_with_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("enabled", ["all", "allowlist_release", "project_requirements_pinned"])
 def test_import_writes_no_policy_if_bandersnatch_mirrors_no_file(enabled: str, tmp_path: Path) -> None:
-    """With an enabled release filter whose list is empty bandersnatch has no file; all of PyPI would be no twin."""
+    """If an enabled release filter has an empty list, bandersnatch mirrors no file, and so nothing is written."""
     (tmp_path / "bandersnatch.conf").write_text(f"[plugins]\nenabled = {enabled}\n[blocklist]\npackages = evil\n")
 
     done = import_config(tmp_path / "bandersnatch.conf", "--to", tmp_path / "mirror.toml")

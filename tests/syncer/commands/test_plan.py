@@ -209,7 +209,7 @@ async def test_plan_of_too_many_projects_sends_no_request(
 
 
 async def test_plan_shows_what_is_held_and_blocked(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A plan says of each held or blocked file why, and until when; sums count them, and what leaves for them."""
+    """A plan says why each file is held or blocked, and until when; its sums count these files."""
     pypi.index.project("six").upload("1.0", wheel=False)
     pypi.index.project("six").upload("2.0", wheel=False)
     site.select("six")

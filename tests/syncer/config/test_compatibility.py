@@ -231,7 +231,7 @@ def test_any_python_or_platform_accepts_all_that_a_named_one_does(
 
 
 def test_any_python_takes_every_interpreter_and_any_platform_every_system() -> None:
-    """A missing list leaves out nothing for its own sake, whatever implementation or system that is."""
+    """A missing list leaves out nothing, whatever implementation or system a wheel is for."""
     windows, old = compatibility(Machines.parse(platforms=["windows-amd64"])), compatibility(Machines.parse(["2.7"]))
     assert machines_of(windows, "foo-1.0-ip27-none-win_amd64.whl") == {"windows-amd64"}
     assert not machines_of(windows, "foo-1.0-ip27-none-win32.whl")
@@ -324,7 +324,7 @@ masks = st.lists(st.integers(0, 2**6 - 1), max_size=40)
 @law
 @given(masks, st.integers(1, 9))
 def test_newest_releases_are_kept_for_each_client(releases: list[int], count: int) -> None:
-    """A release is among the newest if, and only if, it is one of the first so many that fit some client."""
+    """A release is among the newest if, and only if, it is one of the first ``count`` that fit some client."""
     kept = {
         index
         for client in range(6)
@@ -344,7 +344,7 @@ def test_newest_release_for_an_older_python_stays() -> None:
 
 
 def test_newest_release_for_a_first_patch_release_stays() -> None:
-    """Where the newest release wants a later patch release, the newest stays that 3.11.0 can install; one is enough."""
+    """If the newest release requires a later patch release, only the newest that 3.11.0 can install stays, too."""
     here = compatibility(Machines.parse(["3.11", "3.12"], ["linux-x86_64"]))
     required = [">=3.11.5", ">=3.11.5", ">=3.9", ">=3.8"]
     releases = (here.fits("foo-2.0-py3-none-any.whl", Installers.ALL, requires_python) for requires_python in required)
@@ -404,7 +404,7 @@ def test_reason_for_an_unwanted_sdist_names_the_key_or_the_wheels() -> None:
 
 @pytest.mark.proves("security/upstream")
 def test_answers_about_a_hostile_page_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a page with any number of different tags and requires-python, only so many answers are remembered."""
+    """A page with any number of different tags and requires-python takes bounded memory."""
     monkeypatch.setattr(module, "_MAX_ENTRIES", 50)
     here = Compatibility(Machines.parse(["3.11"], ["linux-x86_64"]))
     for number in range(500):

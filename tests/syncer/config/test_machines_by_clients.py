@@ -15,7 +15,7 @@ from mirror_contract.distributions import Installers
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.machines.machines import Machines
 
-# Ends of wheel names, each beside a file that every machine takes: an installer takes the former where it can.
+# Ends of wheel names. Each project also has a file that every machine takes; an installer prefers the wheel if it can.
 TAGS = [
     *("py2-none-any", "py2.py3-none-any", "py30-none-any", "py312-none-any", "py313-none-any", "cp312-none-any"),
     *("cp311-none-any", "cp312-cp312-any", "py3-none-manylinux_2_17_x86_64", "py3-none-win32"),
@@ -38,7 +38,7 @@ REQUIRED = [
     *("==3.12.*", "~=3.11", "~=3.13", "~=3.11.2", ">=3.13.0rc1", "==3.12", ">=3.13,<3", ">=2.7,!=3.0.*", "banana"),
     *("3.12", ">=3.12.*", ">=3.13.*", ">=3.8,", ">=3.8<4", ">=3.8 <4", ">= '3.13'", "!=3.0*,>=3.13", "^3.12", "=>3.8"),
 ]
-# What one patch release decides otherwise than another, so that the running one is no measure.
+# Patch releases differ about these, so the running Python cannot decide them.
 BY_PATCH = ("==3.12", ">=3.12.4")
 
 Files = dict[str, tuple[str, str | None]]
@@ -67,7 +67,7 @@ async def run(files: Files, *command: str) -> str:
 
 
 async def pip_takes(files: Files) -> set[str]:
-    """Return the projects of which pip, in the running Python, takes the wheel in question."""
+    """Return the projects whose wheel pip takes, in the running Python."""
     pip = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "install", "--quiet")
     options = ("--no-cache-dir", "--dry-run", "--no-deps", "--ignore-installed", "--report=-")
     report = json.loads(await run(files, *pip, *options, "--requirement=/dev/stdin", "--index-url"))
@@ -77,7 +77,7 @@ async def pip_takes(files: Files) -> set[str]:
 
 
 async def uv_takes(files: Files, python: str, target: str) -> set[str]:
-    """Return the projects of which uv takes the wheel in question, for another Python and platform."""
+    """Return the projects whose wheel uv takes, for another Python and platform."""
     compiling = (uv.find_uv_bin(), "pip", "compile", "-", "--quiet", "--no-config", "--no-cache", "--no-header")
     # Without an interpreter it looks for that Python on this machine.
     machine = ("--python", sys.executable, "--python-version", python, "--python-platform", target)
@@ -88,7 +88,7 @@ async def uv_takes(files: Files, python: str, target: str) -> set[str]:
 
 
 def fitting(machines: Machines, files: Files, *, by_pip: bool) -> set[str]:
-    """Return the projects of which the wheel in question fits the one machine."""
+    """Return the projects whose wheel fits the one machine."""
     here = compatibility(machines)
     clients = here.pip if by_pip else here.uv
     return {

@@ -84,7 +84,7 @@ LOCKS = '[dependencies]\nlocks = ["locks/*"]\n'
     ],
 )
 def test_contradictory_rules_are_named_with_what_counts(warned: Warned, text: str, warning: str) -> None:
-    """Two rules of which one has no effect are named in one sentence, which says what counts."""
+    """If one of two rules has no effect, one sentence names both and says which counts."""
     assert warning in warned(text)
 
 

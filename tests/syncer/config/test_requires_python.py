@@ -56,7 +56,7 @@ lines = st.lists(specifiers, min_size=1, max_size=4).map(",".join)
     ],
 )
 def test_requires_python_is_read_as_each_installer_reads_it(text: str, pip: set[int], uv: set[int]) -> None:
-    """pip obeys the whole specifier, uv its lower bound; of what cannot be parsed pip takes all, uv what it mends."""
+    """pip obeys the whole specifier, uv its lower bound; pip ignores one that cannot be parsed, uv mends some."""
     readings = read_requires_python(text, MINORS)
     assert {minor for _, minor in readings.pip} == pip
     assert {minor for _, minor in readings.uv} == uv
@@ -74,7 +74,7 @@ def test_pip_reading_admits_what_any_patch_release_admits(text: str) -> None:
 @law
 @given(lines)
 def test_first_patch_release_is_judged_by_itself(text: str) -> None:
-    """Which minor versions may install a file even by their first patch release, follows from that release alone."""
+    """Whether the first patch release of a minor version may install a file depends on that release alone."""
     specifier = SpecifierSet(text)
     matched = {(major, minor) for major, minor in MINORS if specifier.contains(f"{major}.{minor}.0", prereleases=True)}
     assert read_requires_python(text, MINORS).first == matched

@@ -49,7 +49,9 @@ def test_blocked_file_is_never_offered(
 
 @law
 @given(many_files, many_files, wishes)
-def test_every_blocked_file_is_told_as_blocked(files: tuple[File, ...], before: tuple[File, ...], wish: Wish) -> None:
+def test_every_blocked_file_is_reported_as_blocked(
+    files: tuple[File, ...], before: tuple[File, ...], wish: Wish
+) -> None:
     """What a block names is decided as blocked, with a reason, whether it is new, published or lost upstream."""
     decision = decide(Page(FOO, files), publish(before), wish.policy, now=NOW)
     decided = choices(decision)
@@ -68,7 +70,7 @@ def test_block_beats_lock_exemption_and_release() -> None:
 
 
 def test_page_that_is_not_taken_keeps_nothing_blocked() -> None:
-    """Where a wrong line leaves the page as it is, what is blocked of it leaves all the same."""
+    """If a wrong line leaves a page as it is, its blocked files leave all the same."""
     bad, good, other = file("1.0"), file("1.1"), file("2.0")
     wish = Wish(lines=(("<2", None, None),), blocks=(block("==1.0"),), named=True)
     condition = Condition(allow_loss=True)

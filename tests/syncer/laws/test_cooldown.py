@@ -99,7 +99,7 @@ def test_file_is_published_at_the_time_that_its_hold_names(files: tuple[File, ..
 @law
 @given(many_files, wishes, st.integers(0, 30 * DAY), st.integers(0, 30 * DAY))
 def test_what_matured_is_never_held_again(files: tuple[File, ...], wish: Wish, first: int, later: int) -> None:
-    """For a page that does not change, time alone takes nothing back, as long as the exemptions hold."""
+    """While a page does not change and no exemption ends, time alone unpublishes nothing."""
     lasting = Wish(**{**wish.__dict__, "exemptions": tuple(one for one in wish.exemptions if one.until is None)})
     held = [
         contents(hold.file for hold in screen(FOO, files, lasting.policy, published={}, now=now).held)
@@ -111,7 +111,7 @@ def test_what_matured_is_never_held_again(files: tuple[File, ...], wish: Wish, f
 @law
 @given(many_files, wishes, st.integers(0, 30 * DAY))
 def test_mirror_is_as_upstream_was(files: tuple[File, ...], wish: Wish, past: int) -> None:
-    """With a cooldown and wheels alone, the mirror offers what it would have offered without one so long ago."""
+    """With a cooldown and only wheels, the mirror offers what it would without one if there were no young files."""
     wheels = tuple(one for one in files if one.filename.endswith(".whl") and one.upload_time is not None)
     simple = Wish(lines=wish.lines, machines=wish.machines, age=WEEK)
     now = NOW + past
@@ -200,7 +200,7 @@ def test_file_without_a_time_waits_unless_the_policy_says_otherwise() -> None:
 
 
 def test_page_without_any_times_is_held_whole() -> None:
-    """Of an index that gives no upload times nothing is offered, and each file says why: never all of it."""
+    """If an index gives no upload times, no file is offered, and each says why."""
     files = (file(age=None), file("2.0", age=None))
     screening = screen(FOO, files, Wish(age=WEEK).policy, published={}, now=NOW)
     assert screening.wanted == ()
@@ -256,7 +256,7 @@ def test_quarantine_beats_every_exemption() -> None:
 
 
 def test_wrong_line_empties_no_page_because_something_waits() -> None:
-    """Machines that nothing published fits leave the page as it is, although a young file waits besides."""
+    """Machines that nothing published fits leave the page as it is, although a young file also waits."""
     ours = file(kind=WHEEL_312, age=30 * DAY)
     wish = Wish(age=WEEK, machines=Machines.parse(platforms=["linux-x86_64"]), named=True)
     decision = decide(Page(FOO, (ours, file("2.0", age=DAY))), publish([ours]), wish.policy, now=NOW)

@@ -71,7 +71,7 @@ def test_each_client_has_its_newest_releases(
 def test_new_releases_take_nothing_away_at_once(
     *, files: tuple[File, ...], more: tuple[File, ...], latest: int, prereleases: bool | None, days: int
 ) -> None:
-    """What clients install of a project now is there for 90 days, whatever its owner uploads since."""
+    """What clients can install of a project now stays for 90 days, whatever its owner uploads later."""
     wish = Wish(lines=(("", latest, prereleases),), superseded=QUARTER)
     old = tuple(
         one
@@ -137,7 +137,7 @@ def test_lock_keeps_what_newer_releases_pushed_out() -> None:
 
 
 def test_large_release_leaves_the_others_alone() -> None:
-    """A release larger than ``max_project_size`` is left out; it does not take the project's other releases along."""
+    """A release larger than ``max_project_size`` is left out; the project's other releases stay."""
     files = [file("1.0", age=9, content=2), file("1.1", age=9, content=1), file("2.0", age=9, content=9)]
     wish = Wish(files=FileRules(max_project_size=3))
     assert kept(files, wish.policy) == {files[0].filename, files[1].filename}

@@ -1,4 +1,4 @@
-"""Advisories: what they block of what is published, from run to run."""
+"""Advisories: the published files that they block, from run to run."""
 
 import json
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.proves("reliability/blocks")]
 
 
 def advise(site: Site, *records: dict[str, object]) -> None:
-    """Write advisories beside mirror.toml, instead of those of before."""
+    """Write advisories beside mirror.toml, in place of earlier ones."""
     directory = site.policy.parent / "advisories"
     directory.mkdir(exist_ok=True)
     for path in directory.iterdir():

@@ -7,7 +7,7 @@ from mirror_contract import ProjectState, RunState
 from syncer.planning import planned
 from syncer.site import Site
 
-NAMES = [f"project-{number:02}" for number in range(12)]  # of which the guard lets half go
+NAMES = [f"project-{number:02}" for number in range(12)]  # the guard allows the removal of half of them
 ALLOWED = 6
 
 pytestmark = pytest.mark.proves("reliability/removal")
@@ -109,7 +109,7 @@ async def test_blocks_and_the_cooldown_do_not_meet_the_guard(site: Site, pypi: f
 
 
 async def test_blocked_files_leave_while_the_guard_keeps_the_others(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of a project that would be emptied, what is blocked leaves at once, and the rest waits for the guard."""
+    """The blocked files of a project that would be emptied leave at once, and its other files wait for the guard."""
     create(pypi, *NAMES)
     for name in NAMES:
         pypi.index.project(name).upload("2.0", wheel=False)

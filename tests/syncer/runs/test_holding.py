@@ -64,13 +64,13 @@ def on_disk(site: Site, filename: str) -> list[str]:
     return [str(path) for path in site.web.rglob(filename) if path.is_file() and ".held" not in path.parts]
 
 
-def marks(site: Site) -> set[str]:
+def markers(site: Site) -> set[str]:
     """Return the names of the files that nginx answers with 403."""
     return {path.name for path in site.web.rglob(".held/*")}
 
 
 async def mature(running: Running) -> float:
-    """Let one round of the background work for expired decisions pass; return for how long it would pause then."""
+    """Run one round of the background work for expired decisions; return how long it would then pause."""
     pauses: list[float] = []
 
     async def stop(seconds: float) -> None:
@@ -105,11 +105,11 @@ async def test_young_file_waits_and_everybody_is_told(site: Site, pypi: fakepypi
     assert WHEEL in (site.web / "simple/six/index.html").read_text()
     assert "six" in (site.web / "simple/index.v1_json").read_text()
     assert pypi.log.to(WHEEL) == pypi.log.to(SDIST) == []
-    assert marks(site) == {WHEEL, SDIST}
+    assert markers(site) == {WHEEL, SDIST}
 
 
 async def test_waiting_project_still_waits_after_a_sync_without_news(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A project that waits is still said to wait after a sync in which upstream's page did not change."""
+    """A waiting project is still reported as waiting after a sync in which upstream's page did not change."""
     pypi.index.project("six").upload("1.0", uploaded_at=ago(days=3))
     write(site, '[age]\nmin = "7d"')
     async with site.running() as running:
@@ -140,7 +140,7 @@ async def test_file_matures_without_a_request_for_its_page(site: Site, pypi: fak
     assert site.filenames("six") == {WHEEL, SDIST}
     assert asked == sorted([WHEEL, SDIST])
     assert (row.state, row.held_files, row.expires_at) == (ProjectState.CURRENT, 0, None)
-    assert marks(site) == set()
+    assert markers(site) == set()
     site.assert_whole()
 
 
@@ -169,7 +169,7 @@ async def test_file_matures_while_upstream_is_down(site: Site, pypi: fakepypi.Fa
         await running.sync()
         write(site, '[age]\nmin = "7d"')
         await running.sync()
-        hidden = site.filenames("six"), on_disk(site, WHEEL), marks(site)
+        hidden = site.filenames("six"), on_disk(site, WHEEL), markers(site)
         pypi.faults.everywhere().status(503)
         pypi.log.forget()
         host.wait(days=4.1)
@@ -178,7 +178,7 @@ async def test_file_matures_while_upstream_is_down(site: Site, pypi: fakepypi.Fa
     assert hidden == (set(), [], {WHEEL, SDIST})
     assert site.filenames("six") == {WHEEL, SDIST}
     assert len(pypi.log) == 0
-    assert marks(site) == set()
+    assert markers(site) == set()
     site.assert_whole()
 
 
@@ -200,7 +200,7 @@ async def test_lowered_age_shows_what_a_raised_one_hid(site: Site, pypi: fakepyp
     assert shown == site.filenames("six") == {WHEEL, SDIST}
     assert hidden == (set(), [], [])
     assert pypi.log.to(WHEEL) == pypi.log.to(SDIST) == []
-    assert marks(site) == set()
+    assert markers(site) == set()
     site.assert_whole()
 
 
@@ -233,7 +233,7 @@ async def test_published_file_that_is_blocked_leaves_in_the_same_run(
             pypi.faults.on_page("six").stale()
         write(site, BLOCKS[by](sha256) + '\n[removal]\ngrace = "24h"\nguard = "0%"')
         await running.sync()
-        left = site.filenames("six"), on_disk(site, WHEEL), marks(site)
+        left = site.filenames("six"), on_disk(site, WHEEL), markers(site)
         pypi.faults.clear()
         pypi.log.forget()
         write(site, '[removal]\ngrace = "24h"\nguard = "0%"')
@@ -242,7 +242,7 @@ async def test_published_file_that_is_blocked_leaves_in_the_same_run(
     assert left == ({"six-0.9-py3-none-any.whl"}, [], {WHEEL})
     assert site.filenames("six") == {WHEEL, "six-0.9-py3-none-any.whl"}
     assert pypi.log.to(WHEEL) == []
-    assert marks(site) == set()
+    assert markers(site) == set()
     site.assert_whole()
 
 
@@ -269,7 +269,7 @@ async def test_blocked_file_leaves_though_what_replaces_it_cannot_be_had(
 
     assert site.filenames("six") == set()
     assert on_disk(site, WHEEL) == []
-    assert marks(site) == {WHEEL}
+    assert markers(site) == {WHEEL}
 
 
 async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -283,7 +283,7 @@ async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, p
         write(site, f'[block]\nprojects = [{{name = "s?x", because = "malware"}}]\n{rest}', projects='"six", "idna"')
         pypi.log.forget()
         run = await running.sync()
-        left = site.pages(), on_disk(site, WHEEL), marks(site)
+        left = site.pages(), on_disk(site, WHEEL), markers(site)
         named = [path for path in pypi.log.paths() if "six" in path]
         row = running.row("six")
         write(site, rest, projects='"six", "idna"')
@@ -296,7 +296,7 @@ async def test_blocked_project_leaves_whole_and_is_never_asked_for(site: Site, p
     assert (row.state, row.error) == (ProjectState.WITHDRAWN, "blocked in mirror.toml: malware")
     assert site.filenames("six") == {WHEEL, SDIST}
     assert pypi.log.to(WHEEL) == []
-    assert marks(site) == set()
+    assert markers(site) == set()
     site.assert_whole()
 
 
@@ -323,7 +323,7 @@ async def test_file_in_its_grace_period_is_blocked_too(site: Site, pypi: fakepyp
 
     assert before == 1
     assert on_disk(site, WHEEL) == []
-    assert WHEEL in marks(site)
+    assert WHEEL in markers(site)
 
 
 async def test_sync_of_one_project_applies_blocks_of_others(site: Site, pypi: fakepypi.FakePyPI) -> None:
@@ -338,11 +338,11 @@ async def test_sync_of_one_project_applies_blocks_of_others(site: Site, pypi: fa
 
     assert site.pages() == ["six", "toml"]
     assert site.filenames("six") == set()
-    assert marks(site) == {WHEEL, SDIST, "idna-1.0-py3-none-any.whl", "idna-1.0.tar.gz"}
+    assert markers(site) == {WHEEL, SDIST, "idna-1.0-py3-none-any.whl", "idna-1.0.tar.gz"}
 
 
 async def test_older_page_does_not_forget_what_waits(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """When upstream shows an older page, what it restricts is applied, and what waits is still said to wait."""
+    """If upstream shows an older page, its restrictions apply, and held files are still listed as held."""
     project = pypi.index.project("six")
     project.upload("0.8", uploaded_at=ago(days=90), sdist=False)
     project.upload("0.9", uploaded_at=ago(days=80), sdist=False)
@@ -370,11 +370,11 @@ async def test_older_page_does_not_forget_what_waits(site: Site, pypi: fakepypi.
 
     assert {one.filename for one in site.published("six").page.files if one.yanked} == {"six-0.8-py3-none-any.whl"}
     assert raw(site)["_held"] == before
-    assert marks(site) == {WHEEL, SDIST}
+    assert markers(site) == {WHEEL, SDIST}
 
 
 async def test_verify_finds_nothing_wrong_with_what_is_held(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Held files, their marks, and files that are moved aside are neither damage nor orphans, also beside upstream."""
+    """Held files, their markers and files that were moved aside are no damage and no orphans, even with --upstream."""
     project = pypi.index.project("six")
     project.upload("0.9", uploaded_at=ago(days=30))
     project.upload("1.0", uploaded_at=ago(days=3))
@@ -388,7 +388,7 @@ async def test_verify_finds_nothing_wrong_with_what_is_held(site: Site, pypi: fa
 
     assert [(run.state, run.failures, run.counts.files_damaged) for run in runs] == [(RunState.SUCCEEDED, [], 0)] * 2
     assert site.filenames("six") == set()
-    assert len(marks(site)) == 6
+    assert len(markers(site)) == 6
     assert on_disk(site, "*.whl") == []
 
 
@@ -450,7 +450,7 @@ async def test_restart_changes_nothing_and_forgets_nothing(site: Site, pypi: fak
 
 
 async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakepypi.FakePyPI, host: Host) -> None:
-    """A project that matures in vain is tried again later; what matures meanwhile is published at its time."""
+    """A matured project that fails is retried later; what matures meanwhile is published at its time."""
     pypi.index.project("six").upload("1.0", uploaded_at=ago(days=6.5), sdist=False)
     idna = pypi.index.project("idna")
     idna.upload("1.0", uploaded_at=ago(days=6.5), sdist=False)

@@ -199,7 +199,7 @@ async def test_marker_of_a_file_that_no_page_holds_is_removed(six: Site) -> None
         left = [volume.held_text(place) for place in (stray, unknown, invalid)]
         again = await running.verify(repair=True)
 
-    problem = "1 file(s) are refused though no page holds them"
+    problem = "nginx refuses 1 file(s) that no page holds"
     assert (reported.message, kept) == (f"{problem}; mirrorctl verify --repair removes them", "held")
     assert repaired.message == f"{problem}; removed"
     assert left == [None, "held", "held"], "a project without a page may be blocked as a whole"

@@ -1,4 +1,4 @@
-"""A policy that left files out and is taken back: they return, however the mirror knew upstream's page before."""
+"""A policy that left files out is revoked: they return, however the mirror knew upstream's page before."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ WHOLE = {"six-1.0.tar.gz", "six-2.0.tar.gz"}
 
 
 async def test_files_return_when_a_policy_is_taken_back(site: Site, write: Callable[..., None]) -> None:
-    """Files that a policy left out of a page that was published whole return when the policy is taken back."""
+    """Files that a policy left out of a page that was published whole return when the policy is revoked."""
     write("six<2")
     await site.sync()
     narrowed = site.filenames("six")
@@ -40,7 +40,7 @@ async def test_files_return_when_a_policy_is_taken_back(site: Site, write: Calla
 
 @pytest.mark.usefixtures("write")
 async def test_a_cooldown_that_comes_later_keeps_the_whole_page(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A file that a new cooldown holds is published without upstream when the cooldown is taken back."""
+    """A file that a new cooldown holds is published without upstream when the cooldown is removed."""
     text = site.policy.read_text()
     site.policy.write_text(f"{text}[age]\nnot_after = 2020-01-01\n")
     await site.sync()

@@ -153,7 +153,7 @@ async def test_line_that_no_machine_can_install_is_named(site: Site, pypi: fakep
 
 
 async def test_preview_says_what_the_guard_would_withhold(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """A candidate that leaves many projects without a file is told what the guard would do, as the sync does it."""
+    """The check of a candidate that leaves many projects without a file says how many the guard would withhold."""
     names = [f"project-{number:02}" for number in range(12)]
     for name in names:
         pypi.index.project(name).upload("1.0", wheel=False)
@@ -185,7 +185,7 @@ async def test_excluded_projects_leave_with_their_files(site: Site, pypi: fakepy
 
 
 async def test_preview_of_too_many_projects_judges_the_largest_and_says_so(site: Site, pypi: fakepypi.FakePyPI) -> None:
-    """Of more projects than are judged, a preview judges the largest, and says how many that are."""
+    """If there are too many projects, a preview judges the largest, and says how many these are."""
     for number in range(4):
         pypi.index.project(f"project-{number}").upload("1.0", padding=PAD * number)
     site.everything()

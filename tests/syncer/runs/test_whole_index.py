@@ -564,7 +564,7 @@ async def test_changed_policy_line_refreshes_only_its_projects(site: Site, pypi:
     """
     A change of mirror.toml's lines concerns only the projects that they name.
 
-    A page of which something was left out is at hand; one that was published whole, and is not any more, is requested.
+    A page with files that were left out is stored; one that was published whole is requested when a rule narrows it.
     """
     for name in ("alpha", "beta", "gamma"):
         for version in ("1.0", "2.0"):

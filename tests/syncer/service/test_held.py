@@ -50,7 +50,7 @@ async def files(service: Service, query: str = "") -> tuple[list[HeldFile], str 
 
 
 async def test_held_files_are_listed_by_the_time_of_their_publication(serve: Serve, young: fakepypi.FakePyPI) -> None:
-    """GET /held names each held file first that matures first, then what no time publishes, with reason and time."""
+    """GET /held lists held files by the time when they mature, then files without a time, each with its reason."""
     del young
     async with serve() as service:
         await service.running.sync()

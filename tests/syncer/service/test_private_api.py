@@ -431,7 +431,7 @@ async def test_candidate_policy_is_judged(service: Service) -> None:
 
 
 async def test_policies_are_checked_one_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a candidate is checked, which may take seconds, another call is told to come again."""
+    """While a candidate is checked, which may take seconds, another call gets 429 and when to retry."""
     begun, finish = threading.Event(), threading.Event()
 
     def check(content: bytes, in_force: object, *, seconds: float) -> PolicyCheck:

@@ -1,4 +1,4 @@
-"""Releases: a person lets a version through the cooldown, for a while and for a reason."""
+"""Releases: a person releases a version from the cooldown, for a time and with a reason."""
 
 import asyncio
 import json
@@ -139,7 +139,7 @@ async def test_release_survives_a_restart_and_a_reload(serve: Serve, site: Site,
 async def test_expired_release_holds_again_and_is_forgotten(
     serve: Serve, site: Site, young: fakepypi.FakePyPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A release that has ended is not listed, holds its version again, and goes with the next change."""
+    """An expired release is not listed, its version is held again, and the next change deletes it."""
     del young
     async with serve() as service:
         await service.running.sync("six")
@@ -248,7 +248,7 @@ async def test_releases_are_bounded(serve: Serve, young: fakepypi.FakePyPI) -> N
 
 
 async def test_releases_at_once_are_all_in_force(serve: Serve, young: fakepypi.FakePyPI) -> None:
-    """Releases that come at the same time lose none of each other."""
+    """Of several releases at the same time, none is lost."""
     versions = [f"2.{number}" for number in range(8)]
     for version in versions:
         young.index.project("six").upload(version, wheel=False, uploaded_at=datetime.now(UTC))
@@ -264,7 +264,7 @@ async def test_releases_at_once_are_all_in_force(serve: Serve, young: fakepypi.F
 
 
 def test_exemptions_are_kept_on_each_database(catalog: Catalog) -> None:
-    """SQLite and PostgreSQL store, list, replace, remove and forget exemptions alike."""
+    """SQLite and PostgreSQL store, list, replace, remove and expire exemptions in the same way."""
     rows = [StoredExemption(str(n), "six", f"=={n}", "why", "alice", 10 + n, 100 + n) for n in range(3)]  # type: ignore[arg-type]
     for row in rows:
         catalog.exemptions.add(row, now=20)

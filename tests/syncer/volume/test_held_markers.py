@@ -18,7 +18,7 @@ from syncer import mounts
 ADDRESS = "ab" + "cd" + "0" * 60
 SHORT = PackagePath("packages/ab/six-1.0.tar.gz")
 FULL = PackagePath(f"packages/ab/cd/{'0' * 60}/six-1.0.tar.gz")
-TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days: from 2026-12-04 10:12 UTC"
+TEXT = "uploaded 2026-11-27 10:12 UTC; this mirror waits 7 days, until 2026-12-04 10:12 UTC"
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_marker_on_a_full_disk_raises_and_keeps_the_old_one(tmp_path: Path) -> N
 
 @pytest.mark.proves("reliability/disk")
 def test_marker_on_a_read_only_disk_raises(tmp_path: Path) -> None:
-    """On a read-only disk neither hold nor release passes for done."""
+    """On a read-only disk hold and release both raise."""
     with mounts.small_disk(tmp_path, size=16 * 2**20, inodes=1_000), Volume(tmp_path, mirror_id="x", known=False) as v:
         v.hold(SHORT, TEXT, address=None)
         with mounts.read_only(tmp_path):

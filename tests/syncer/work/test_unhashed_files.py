@@ -293,7 +293,7 @@ async def test_project_that_is_not_there_is_reported(site: Site, pypi: fakepypi.
 
 
 async def test_blocked_content_without_a_digest_is_not_published(mirror: Site, plain: Plain) -> None:
-    """A content that is blocked by its sha256 is not published either where only its download tells that."""
+    """A content that is blocked by its sha256 is not published, even if only its download tells its sha256."""
     plain.publish()
     blocks = f'[block]\nhashes = ["sha256:{hashlib.sha256(CONTENT).hexdigest()}"]\n'
     mirror.policy.write_text(f"{mirror.policy.read_text()}\n{blocks}")

@@ -104,7 +104,7 @@ def _wheel_version(filename: str) -> Version | None:
     """Return the version of a wheel that installers accept; None if they refuse its name."""
     project, _, rest = filename.partition("-")
     version, _, tags = rest.partition("-")
-    # All but the version recurs on a page, and versions recur on many, so all are looked up: 0.9 instead of 4.6 µs.
+    # Each part recurs, on a page or on many pages, so its answer is cached: a name takes 0.9 instead of 4.6 µs.
     return _known_version(version) if _is_wheel_name(project) and _are_wheel_tags(tags) else None
 
 
@@ -119,7 +119,7 @@ def _are_wheel_tags(tags: str) -> bool:
     interpreters, *others = tags.removesuffix(_WHEEL).rsplit("-", 2)
     if "" in ".".join(others).split("."):
         return False
-    # Of compressed tags packaging makes each combination: of a name with 41 of each kind 69,000, in 0.1 s.
+    # packaging would expand compressed tags into each combination: 41 of each kind into 69,000, in 0.1 s.
     single = "-".join([interpreters, *("any" for _ in others)])
     return _is_wheel(f"a-1-{single}{_WHEEL}")
 

@@ -97,19 +97,19 @@ class ProjectChanges(FileChanges):
 
 
 class FilePreview(BaseModel):
-    """What a candidate changes about the files of published projects, by the pages that the mirror has."""
+    """What a candidate changes about the files of published projects, judged by the stored pages."""
 
-    projects: int = Field(default=0, description="Published projects that it concerns.")
+    projects: int = Field(default=0, description="Published projects that the candidate changes.")
     judged: int = Field(
-        default=0, description="Of these, the projects in the numbers; with too many of them, the largest."
+        default=0, description="How many of these were judged and are in the numbers; if not all, the largest."
     )
     total: FileChanges = Field(default_factory=FileChanges)
     largest: list[ProjectChanges] = Field(default=[], description="The ten largest changes.")
     emptied: int = Field(
-        default=0, description="Projects of which no file would be left; the deletion guard counts them."
+        default=0, description="Projects that would have no file left; the deletion guard counts them."
     )
-    unmatched: int = Field(default=0, description="Named projects of which no file is selected; they would stay as is.")
-    unmatched_lines: list[str] = Field(default=[], description="Why, of the first twenty.")
+    unmatched: int = Field(default=0, description="Named projects without a selected file; they would not change.")
+    unmatched_lines: list[str] = Field(default=[], description="The reasons, for the first twenty of them.")
 
     def sentences(self) -> list[str]:
         """Return the preview as lines for people."""
@@ -120,7 +120,7 @@ class FilePreview(BaseModel):
         lines += [f"  {one.project}: {one.sentence()}" for one in self.largest]
         lines += [f"warning: {line}" for line in self.unmatched_lines]
         if more := self.unmatched - len(self.unmatched_lines):
-            lines.append(f"warning: so do {more:,} more projects")
+            lines.append(f"warning: {more:,} more projects have no selected file")
         return lines
 
 

@@ -24,8 +24,8 @@ def _parse_requirement(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(f"must be one version of a project, such as {_EXAMPLE} ({told})") from None
+        cause = str(error).splitlines()[0]
+        raise ValueError(f"must be one version of a project, such as {_EXAMPLE} ({cause})") from None
 
 
 def _check_requirement(text: str) -> str:
@@ -107,7 +107,7 @@ class Release(BaseModel):
     because: str
     by: str = Field(description="The name of the token that released it.")
     made_at: datetime
-    until: datetime = Field(description="When it ends by itself.")
+    until: datetime = Field(description="When it expires.")
     run: str | None = Field(
         default=None, description="The run that puts a change into force; only in the answer to the change."
     )

@@ -40,7 +40,7 @@ def changed_release(found: Release, *, revoked: bool) -> str:
 
 
 def add_facts(facts: Table, found: Status) -> None:
-    """Add what a status says about the policy: what it holds, which one is in force, and what is wrong with it."""
+    """Add what a status says about the policy: how many files it holds, its state, and its warnings."""
     if found.held is not None:
         facts.add_row("held", _held(found.held))
     facts.add_row("policy", found.policy.sentence() if found.policy else "unknown")

@@ -4,7 +4,7 @@ from rich.table import Table
 
 
 def new_facts() -> Table:
-    """Return an empty table of facts: a name, and what there is to say."""
+    """Return an empty table of facts, each a name and a value."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()

@@ -93,7 +93,7 @@ def test_malware_blocks_the_versions_that_it_lists() -> None:
 
 
 def test_range_and_list_are_a_union() -> None:
-    """A version is affected if it is listed or in a range, as 16 of PyPA's records need it."""
+    """A version is affected if it is listed or in a range; 16 of PyPA's records need both."""
     advisories = index(
         record("MAL-2026-1", versions=["3.0"], ranges=ecosystem(("introduced", "1.0"), ("fixed", "1.2")))
     )
@@ -307,7 +307,7 @@ def test_advisory_is_sent_to_workers_as_a_small_value() -> None:
 
 
 def test_unusable_parts_of_a_record_are_noted() -> None:
-    """What of a record has no effect is said, with its id."""
+    """The parts of a record that have no effect are reported, with its id."""
     advisories = index(
         record("PYSEC-1", ranges=ecosystem(("introduced", "0"), ("fixed", "2019-09-12"))),
         record("PYSEC-2"),
@@ -355,7 +355,7 @@ JSON = st.recursive(
     ),
 )
 def test_odd_record_is_read_or_refused(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
-    """Whatever stands in the fields of a record, it is read or refused; judging by it never fails."""
+    """A record with any values in its fields is read or refused; judging by it never fails."""
     odd = json.loads(json.dumps(FULL))
     for place, value in changes:
         parent = odd
@@ -388,7 +388,7 @@ def test_record_with_a_million_ranges_is_refused(entry: bytes) -> None:
 
 
 def test_record_with_a_million_versions_is_refused() -> None:
-    """So is one with as many versions, by its id."""
+    """A record with too many versions is refused, with its id."""
     with pytest.raises(RecordError, match="MAL-2026-1 lists more than 100,000"):
         parse_record(json.dumps(record("MAL-2026-1", versions=["1"] * 1_000_000)).encode())
 

@@ -28,7 +28,7 @@ RULES = BlockingRules()
 
 
 def day(days: float = 0) -> str:
-    """Return the time so many days ago, as records have it."""
+    """Return the time a number of days ago, as records have it."""
     return (datetime.now(UTC) - timedelta(days=days)).isoformat()
 
 
@@ -82,7 +82,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def blocked(source: AdvisorySource) -> set[str]:
-    """Return the projects of which something is blocked."""
+    """Return the projects with something blocked."""
     return {str(name) for name in source.current.projects if source.current.blocking(name, RULES)}
 
 
@@ -262,7 +262,7 @@ def test_shrunk_advisories_are_accepted_on_request(host: Host) -> None:
 
 
 def test_another_source_may_be_smaller(host: Host) -> None:
-    """The comparison of sizes is one of the same source."""
+    """The number of records is compared only with that of the same source."""
     host.put("all.zip", malware(100))
     host.start()
     other = host.root / "config" / "own"
@@ -449,7 +449,7 @@ async def test_url_is_requested_only_if_it_changed(host: Host, server: Server) -
     ],
 )
 async def test_bad_download_leaves_the_last_good_advisories(host: Host, server: Server, fault: str, told: str) -> None:
-    """Whatever a URL answers instead of good advisories changes nothing, and is reported without its query."""
+    """A URL that answers anything but good advisories changes nothing, and is reported without its query."""
     source = host.start(f"{server.url}?key=SECRET")
     await source.refresh(OPTIONS)
     server.body = zipped(malware(99))

@@ -62,7 +62,7 @@ def zip_of(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLA
 
 
 def as_tar(form: int) -> Callable[[list[Record]], bytes]:
-    """Return what writes records as a tar of a format, one below a long path."""
+    """Return a function that writes records as a tar of a format, one below a long path."""
     long = "/".join(["a-directory-with-a-long-name"] * 12)
 
     def write(records: list[Record]) -> bytes:
@@ -189,7 +189,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 @pytest.mark.proves("security/upstream")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_advisory_archive_is_refused(kind: str, tmp_path: Path) -> None:
-    """A bomb, a damaged archive and what is no archive are refused within their bounds, with file and reason."""
+    """A bomb, a damaged archive and other files are refused within the bounds, with file and reason."""
     content, reason = HOSTILE[kind]
 
     with pytest.raises(ArchiveError, match=f"^feed: .*{reason}"):

@@ -382,7 +382,7 @@ def test_bounds_hold_for_locks_and_pins(directory: Path, opened: Opened) -> None
     locks = source.read(["locks/*.lock"])
     assert [file.file for file in locks.files] == ["locks/0.lock", "locks/1.lock"]
     assert [str(problem)[:40] for problem in locks.problems] == [
-        "locks/3.lock: is one of 5 locks, of whic",
+        "locks/3.lock: is not read: of 5 locks on",
         "locks/2.lock: is not used: all locks tog",
     ]
     for text in (

@@ -88,7 +88,7 @@ _HELD: Final = HeldFile(
     project="django",
     filename="django-5.2.19.tar.gz",
     decision=Choice.HOLD,
-    reason="uploaded 2026-11-20 09:30 UTC; this mirror waits 7 days: from 2026-11-27 09:31 UTC",
+    reason="uploaded 2026-11-20 09:30 UTC; this mirror waits 7 days, until 2026-11-27 09:31 UTC",
     until=_NOW + timedelta(days=5),
 )
 _RELEASE: Final = Release(

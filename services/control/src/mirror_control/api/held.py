@@ -20,8 +20,8 @@ async def find(
     """
     List the files that are held by the cooldown or blocked, each with the reason and the time of its publication.
 
-    The project that changes next comes first, and its files by their own time; what no time publishes comes last. A
-    page may have fewer items than `limit`, or none, although `next` leads on.
+    The project that changes next comes first, with its files in the order of their times. Files that no time publishes
+    come last. A page may have fewer items than `limit`, or none; the list ends where `next` is null.
     """
     page = await syncer.list_held(wanted)
     add_next_link(page, request=request, response=response)

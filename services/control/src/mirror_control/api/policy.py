@@ -19,6 +19,6 @@ async def check(syncer: Syncer, candidate: Annotated[PolicyCandidate, Body(examp
     """
     Check a candidate: list its mistakes with lines, or count the projects and files that it would change.
 
-    Upstream is not asked: the pages that the mirror has are judged, of very many projects the largest.
+    It judges the stored pages and asks upstream for nothing. If very many projects change, it judges the largest.
     """
     return await syncer.check_policy(candidate)

@@ -1,4 +1,4 @@
-"""Calls for releases: a person lets a version through the cooldown, and takes that back."""
+"""Calls for releases: a person releases a version from the cooldown, or revokes that."""
 
 from typing import Annotated, Literal
 
@@ -34,7 +34,7 @@ async def add(
     trigger: Origin = "api",
 ) -> Release:
     """
-    Publish one version now, although the cooldown holds it or no line of mirror.toml selects it.
+    Publish one version now, even if the cooldown holds it or no line of mirror.toml selects it.
 
     Blocks and upstream's quarantine beat a release: the answer is 409 with the reason. The answer names the run that
     publishes the version, from upstream's last page. Another call for the same version replaces the release.

@@ -53,8 +53,8 @@ _GATEWAY_STATUSES = (502, 503, 504)
 
 # Three intervals between the comments that keep an event stream open.
 _EVENT_TIMEOUT_SECONDS = 45.0
-_CHECK_TIMEOUT_SECONDS = 45.0  # of a policy: the names of all of PyPI are compared, and pages judged for 8 s
-# For the next part of an answer; pip-audit waits 15 s for the first.
+_CHECK_TIMEOUT_SECONDS = 45.0  # a check of a policy compares all names of PyPI, and judges pages for 8 s
+# For each part of an answer; pip-audit waits 15 s for the first.
 _STREAM_TIMEOUT_SECONDS = 15.0
 _CHUNK_BYTES = 2**16
 # An event is one line; a run with a hundred failures of 1,000 characters each fits.
@@ -215,7 +215,7 @@ class ApiClient:
     @asynccontextmanager
     async def stream(self, method: str, path: str, *, body: bytes | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         """
-        Yield the parts of the body of a successful answer, for an answer that is too large for the memory.
+        Yield the parts of the body of a successful answer, for an answer that is too large to keep in memory.
 
         Raises:
             UnreachableError, RefusedError, InvalidResponseError: as for ``call``.

@@ -162,7 +162,7 @@ class Catalog:
         """
         Shift all past and scheduled times by a change of the host's clock.
 
-        Of a clock that was ahead nothing is believed: the pages that it changed are judged again, or when they are due.
+        A clock that was ahead is not believed: pages that it changed are judged again, now or when they are due.
         """
         now = int(time.time())
         with self.files.guard, self._engine.begin() as connection:

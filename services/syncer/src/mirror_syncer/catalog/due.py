@@ -74,11 +74,11 @@ class Due:
         return self._by_time(project.c.due_at, RETRIED, before=now + 1)
 
     def expired(self, *, now: int) -> Iterator[list[DueProject]]:
-        """Yield projects of which a file has waited long enough, or stayed long enough."""
+        """Yield projects whose decision has expired: a file has waited, or stayed, long enough."""
         return self._by_time(project.c.expires_at, EXPIRING, before=now + 1)
 
     def next_expiry(self) -> int | None:
-        """Return when the next project is one that ``expired`` yields."""
+        """Return when the next decision expires; None if none ever does."""
         query = sa.select(sa.func.min(project.c.expires_at)).where(EXPIRING)
         with self._engine.connect() as connection:
             found: int | None = connection.scalar(query)

@@ -26,13 +26,13 @@ class StoredExemption:
 
     @property
     def exemption(self) -> Exemption:
-        """What the policy makes of it. Its reason is public, so it does not name the person."""
+        """The row as the policy's exemption. Its reason is public, so it does not name the person."""
         reason = f"released until {format_moment(self.until)} ({self.because})"
         return Exemption(SpecifierSet(self.specifier), self.until, reason, released=True)
 
 
 class Exemptions:
-    """The exemption table; an expired row counts for nothing, and the next change deletes it."""
+    """The exemption table; an expired row has no effect, and the next change deletes it."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -57,7 +57,7 @@ class Exemptions:
             return connection.scalar(query) or 0
 
     def add(self, row: StoredExemption, *, now: int) -> None:
-        """Store an exemption in place of an earlier one for the same version, and forget expired ones."""
+        """Store an exemption in place of an earlier one for the same version; delete expired ones."""
         same = sa.and_(exemption.c.project == row.project, exemption.c.specifier == row.specifier)
         values = {column.name: getattr(row, column.name) for column in exemption.columns}
         with self._engine.begin() as connection:
@@ -65,7 +65,7 @@ class Exemptions:
             connection.execute(exemption.insert().values(values))
 
     def remove(self, identifier: str, *, now: int) -> StoredExemption | None:
-        """Delete an exemption, and return it if it was in force; forget expired ones."""
+        """Delete an exemption, and return it if it was in force; delete expired ones, too."""
         with self._engine.begin() as connection:
             connection.execute(exemption.delete().where(exemption.c.until <= now))
             query = sa.select(exemption).where(exemption.c.id == identifier)

@@ -36,7 +36,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """What ``mirror.toml`` selects no file of, and the deletion guard keeps."""
+    """Published projects without a selected file, which the deletion guard keeps."""
 
     projects: int
     files: int
@@ -133,7 +133,7 @@ class Projects:
             return connection.scalar(query) or 0
 
     def emptied(self) -> Emptied:
-        """Return of how many projects the policy selects nothing, while the deletion guard keeps them published."""
+        """Return the totals of the projects without a selected file that the deletion guard keeps published."""
         query = sa.select(
             sa.func.count(),
             sa.func.coalesce(sa.func.sum(project.c.lost_files), 0),

@@ -10,8 +10,8 @@ from mirror_syncer.catalog.schema import EXPIRING, WITHHELD, project
 from mirror_syncer.model.project import ProjectRow
 
 _NO_EXPIRY = 2**62
-"""Sorts projects that time alone does not change after all others."""
-_WITHHELD = sa.text(f"({WITHHELD})")  # else its OR would reach over the conditions beside it
+"""Sorts projects whose decision never expires after all others."""
+_WITHHELD = sa.text(f"({WITHHELD})")  # in parentheses: AND binds closer than its OR
 _FIELDS = ("held_files", "blocked_files")
 
 

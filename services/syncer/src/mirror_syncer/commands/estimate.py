@@ -26,7 +26,7 @@ from mirror_syncer.volume import View
 from mirror_syncer.work.transfer import EvidenceReader, Judged, Work, absence
 
 MAX_ESTIMATED_PROJECTS = 5_000
-"""A person waits, and so many pages take a minute or two. A longer plan gets no estimate."""
+"""A person waits, and this many pages take a minute or two. A longer plan gets no estimate."""
 _MAX_ATTEMPTS = 3
 _MAX_UNREACHABLE_IN_A_ROW = 10
 

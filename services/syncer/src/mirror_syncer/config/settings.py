@@ -135,14 +135,14 @@ class Settings(BaseSettings):
     @field_validator("upstream")
     @classmethod
     def _is_an_index(cls, value: str) -> str:
-        told = "must be the URL of an index, as in https://pypi.org"
+        message = "must be the URL of an index, as in https://pypi.org"
         try:
             parts = urlsplit(value)
             port = parts.port
         except ValueError:
-            raise ValueError(told) from None  # its own words quote the value
+            raise ValueError(message) from None  # its own words quote the value
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-            raise ValueError(told)
+            raise ValueError(message)
         if parts.username or parts.password:
             raise ValueError("must have no user or password, which logs would show; use MIRROR_UPSTREAM_NETRC")
         return value.rstrip("/").removesuffix("/simple")

@@ -62,9 +62,9 @@ class Decision:
     """Files that upstream names, and that are neither published nor wanted."""
     lost: tuple[Reasoned, ...] = ()
     """
-    Published files that upstream no longer has, or all of a page of which ``mirror.toml`` leaves none.
+    Published files that upstream no longer has, or all files of a page that ``mirror.toml`` would empty.
 
-    They stay published until the deletion guard lets them leave.
+    They stay published until the deletion guard allows their removal.
     """
     emptied: bool = False
     """They are all that the page has, and ``mirror.toml`` selects none of them."""

@@ -1,4 +1,4 @@
-"""The files that a page holds back: ``_held`` in JSON and comments in HTML, for people and the next publication."""
+"""The held and blocked files of a page: ``_held`` in JSON, comments in HTML; for people and the next publication."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -34,9 +34,9 @@ _page = msgspec.json.Decoder(_Page)
 
 def held_json(held: Iterable[HeldFile]) -> list[dict[str, Any]]:
     """
-    Return ``_held``: of each file its name, why and until when it is held (null: without an end), and where it is.
+    Return ``_held``: of each file the name, the reason, the time of its publication (null: none), and its place.
 
-    ``blocked`` tells a file that is blocked from one that waits.
+    ``blocked`` distinguishes blocked files from files that wait.
     """
     return [
         {
@@ -54,12 +54,12 @@ def held_html(held: Iterable[HeldFile]) -> Iterator[str]:
     """Yield a comment for each file."""
     for file in held:
         # A comment ends at two dashes and a bracket.
-        told = escape(f"{file.filename}: {file.reason}").replace("--", "- -")
-        yield f"<!-- held: {told} -->"
+        text = escape(f"{file.filename}: {file.reason}").replace("--", "- -")
+        yield f"<!-- held: {text} -->"
 
 
 def parse_held(body: bytes) -> tuple[HeldFile, ...]:
-    """Return the held files of a page of ours in JSON; entries that are none are left out."""
+    """Return the held files of a page of ours in JSON; invalid entries are left out."""
     if b'"_held"' not in body:
         return ()
     try:

@@ -64,7 +64,7 @@ def _make_durable(intents: Sequence[Pending], volume: Volume) -> None:
     """
     Sync what an interrupted publication made visible, before the catalog records it.
 
-    Whoever was interrupted may not have synced it: a power cut would take the page back, and the row would be ahead.
+    The interrupted process may not have synced it: a power cut could then undo the page, but not the row.
     """
     if not intents:
         return

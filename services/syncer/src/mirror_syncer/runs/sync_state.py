@@ -17,7 +17,7 @@ class SyncState:
         serial_bounds: which of upstream's serials are believed.
         upstream_news: upstream has sent something new that the catalog has not recorded yet.
         allow_removals: removals that a person allows, overriding the deletion guard.
-        failed_judgements: projects whose files could not be had when the new policy was applied to them.
+        failed_judgements: projects that failed when the new policy was applied to them.
         gone: published projects that upstream has deleted; a sync of the whole index leaves them to the catalog.
         postponed: collects the projects that do not fit on the full disk; None: such a project ends the run.
         whole_index: the catalog says what there is to do, and there may be any amount of it.

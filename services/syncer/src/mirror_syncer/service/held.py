@@ -16,7 +16,7 @@ from mirror_syncer.model.project import ProjectRow
 from mirror_syncer.publish import read_held
 from mirror_syncer.volume import View
 
-# For one call; only what they say about held files is parsed.
+# For one call; of each page only ``_held`` is parsed.
 _MAX_PAGES_READ = 200
 _NEVER = 2**62
 PLACE = re.compile(r"(\d{1,20})/([a-z0-9](?:-?[a-z0-9])*)/(\d{1,20})/([^/\x00-\x1f]{0,255})", re.ASCII)
@@ -35,7 +35,7 @@ class HeldPart:
 
     files: list[ListedFile]
     next: str | None
-    """The place that the rest begins after; None: there is no more."""
+    """The place after which the next part begins; None at the end of the list."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

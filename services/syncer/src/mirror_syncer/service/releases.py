@@ -1,4 +1,4 @@
-"""Releases: a person lets a version through the cooldown, and takes that back."""
+"""Releases: a person releases a version from the cooldown, or revokes that."""
 
 import secrets
 import time
@@ -120,8 +120,10 @@ class Releases:
         versions = {version for file in before.files if (version := _version(name, file)) is not None}
         if not any(specifier.contains(version, prereleases=True) for version in versions):
             known = ", ".join(str(version) for version in sorted(versions, reverse=True)[:_MAX_VERSIONS_SHOWN])
-            told = f"upstream's page of {name}, as it was last read, has no {wanted}; its newest are {known or 'none'}"
-            raise invalid_request(_PLACE, f"{told}. If it was uploaded since, run `mirrorctl sync {name}` first")
+            problem = (
+                f"upstream's page of {name}, as it was last read, has no {wanted}; its newest are {known or 'none'}"
+            )
+            raise invalid_request(_PLACE, f"{problem}. If it was uploaded since, run `mirrorctl sync {name}` first")
 
         def is_named(file: FileDecision) -> bool:
             version = _version(name, file)

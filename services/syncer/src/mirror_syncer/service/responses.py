@@ -24,7 +24,7 @@ def page_response(found: Sequence[M], *, limit: int, key: Callable[[M], str], re
 
     Args:
         found: one more than ``limit``, if there are more.
-        rest: where the rest begins after all of ``found``, if it is not over.
+        rest: where the rest begins after all of ``found``; None: there is no more.
     """
     items, size = list[bytes](), 0
     for item in found[:limit]:

@@ -161,7 +161,7 @@ class StatusReader:
                 return None
             row = ProjectRow(name, error="selected, and not looked at yet")
         project_policy = self._mirror.policy.current.project(name)
-        # A decision that has expired is judged again at each call until the page says so, too.
+        # An expired decision is made again at each call, until maturity or a run publishes the new one.
         is_cached = row.page_sha256 and (row.expires_at is None or row.expires_at > time.time())
         try:
             files, undated = (self._read_cached_files if is_cached else self._read_files)(row, project_policy)

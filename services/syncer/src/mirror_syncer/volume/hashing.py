@@ -51,7 +51,7 @@ def file_other_digest(path: Path | str, like: OtherDigest) -> OtherDigest | None
 
 
 def address_of(path: Path) -> str | None:
-    """Return the blake2b-256 of a file, as in PyPI's URLs; None if it is missing or unreadable. It blocks likewise."""
+    """Return the blake2b-256 of a file, as in PyPI's URLs; None if it cannot be read. It blocks for the disk."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0) as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).hexdigest()

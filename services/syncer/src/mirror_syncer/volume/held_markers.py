@@ -1,10 +1,10 @@
 """
 Markers of held and blocked files, which nginx answers with 403 and the marker's text instead of the file.
 
-The marker of ``packages/<2>/<file>`` is ``packages/<2>/.held/<file>``, and likewise for a full path. nginx looks for it
-before the file, so that a crash which leaves the file there exposes nothing. A marker belongs to a place, and the
-catalog lets a place have only one content ever. Therefore the marker answers exactly the URLs of that content. With a
-held file X and a file Y of the same name and the same two digits:
+The marker of ``packages/<2>/<file>`` is ``packages/<2>/.held/<file>``; that of a full path lies beside it, too. nginx
+looks for it before the file, so that a crash which leaves the file there exposes nothing. A marker belongs to a place,
+and the catalog lets a place have only one content ever. Therefore the marker answers exactly the URLs of that content.
+With a held file X and a file Y of the same name and the same two digits:
 
 ============================================  =========  ==============  ==============
 state                                         short URL  long URL of X   long URL of Y
@@ -106,7 +106,7 @@ def held_text(web: Path, place: PackagePath) -> str | None:
 
 def held_at_short_paths(web: Path, digits: str) -> Iterator[tuple[str, os.stat_result]]:
     """
-    Yield the names in ``packages/<digits>/.held/`` and their status, in arbitrary order. Nothing need be a marker.
+    Yield the names in ``packages/<digits>/.held/`` and their status, in any order. Some may be no markers.
 
     Raises:
         OSError: the directory cannot be read.

@@ -17,7 +17,7 @@ from mirror_syncer.volume.hashing import address_of
 
 def has_tombstone(web: str, place: PackagePath) -> bool:
     """Return whether a file was removed from this full path; the tombstone stays even after it returns."""
-    return os.path.lexists(_mark(web, place))
+    return os.path.lexists(_tombstone(web, place))
 
 
 def leave_tombstone(web: Path, place: PackagePath, *, durability: Durability) -> None:
@@ -29,13 +29,13 @@ def leave_tombstone(web: Path, place: PackagePath, *, durability: Durability) ->
     # A needless tombstone of an unreadable file hides only content that cannot be verified.
     if _same_file(path, short) or address_of(short) == address:
         return
-    mark = Path(_mark(str(web), place))
-    make_directories(web, PackagePath(str(mark.relative_to(web))), durability=durability)
-    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    durability.directory_changed(mark.parent)
+    tombstone = Path(_tombstone(str(web), place))
+    make_directories(web, PackagePath(str(tombstone.relative_to(web))), durability=durability)
+    os.close(os.open(tombstone, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+    durability.directory_changed(tombstone.parent)
 
 
-def _mark(web: str, place: PackagePath) -> str:
+def _tombstone(web: str, place: PackagePath) -> str:
     directory, _, filename = place.rpartition("/")
     return f"{web}/{directory}/.gone/{filename}"
 

@@ -190,7 +190,7 @@ class Tree(View):
 
     @explain_disk_errors()
     def release(self, place: PackagePath, *, address: str | None) -> None:
-        """End the answer of ``hold``, before the page that names the file becomes visible; ``address`` as there."""
+        """Undo ``hold``, before the page that names the file becomes visible; ``address`` as there."""
         release(self.web, place, address=address, durability=self.durability)
 
     def _move(self, source: Path, target: Path, place: PackagePath) -> None:

@@ -128,7 +128,7 @@ class ProjectAdoption:
             page = self._old.read(name, directory)
         except InvalidPageError as error:
             return _failure(name, str(error))
-        # HTML pages have no upload times. What the old mirror served is served until the first sync knows them.
+        # HTML pages have no upload times, so the cooldown begins with the first sync; until then all files are served.
         decision = decide(page, None, _without_age(policy), now=int(time.time()))
         outcome = Outcome(name, AdoptionResult.ADOPTED, withheld=decision.left_out)
         wrong_files = list[Retirement]()

@@ -10,7 +10,7 @@ from mirror_syncer.commands.bandersnatch_conf.metadata_paths import remedy_for
 from mirror_syncer.commands.bandersnatch_conf.plugins import EnabledPlugins
 from mirror_syncer.commands.bandersnatch_conf.policy_document import PolicyDocument
 
-# What PyPI's JSON says of a file, and the kind of it here.
+# The kinds of files: PyPI's word, and ours.
 _KINDS = {
     "bdist_wheel": "wheel",
     "sdist": "sdist",

@@ -9,7 +9,7 @@ from mirror_syncer.commands.bandersnatch_conf.ini_file import IniFile, Option
 
 
 class Outcome(IntEnum):
-    """The list in which an option ends; of several for one option the highest counts."""
+    """The list in which an option is shown; if several apply, the highest counts."""
 
     NEEDLESS = 0
     POLICY = 1

@@ -1,4 +1,4 @@
-"""A configuration file of bandersnatch, read by the rules by which bandersnatch reads it."""
+"""A configuration file of bandersnatch, read by bandersnatch's own rules."""
 
 import configparser
 import io
@@ -11,7 +11,7 @@ from mirror_syncer.errors import ConfigurationError
 DEFAULT_SECTION = "DEFAULT"
 _HEADER = re.compile(r"\[(?P<name>.+)\]")
 _NO_SECTION = "\0"  # no file has a section of this name, so [DEFAULT] is read like any other
-# What bandersnatch has for an option of [mirror] that the file does not set; other values may refer to it.
+# bandersnatch's own values for options of [mirror] that the file does not set; other values may refer to them.
 MIRROR_DEFAULTS = {
     "storage-backend": "filesystem",
     "storage-filesystem-manage-permissions": "true",
@@ -195,7 +195,7 @@ class IniFile:
             raise self.wrong(section, name, "must be true or false") from None
 
     def wrong(self, section: str, name: str, reason: str) -> ConfigurationError:
-        """Return the error that bandersnatch cannot start with an option's value."""
+        """Return the error for a value with which bandersnatch does not start."""
         option = self.option(section, name)
         return self._error(option.line if option else None, f"[{section}] {name}: {reason}")
 
@@ -204,7 +204,7 @@ class IniFile:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Yield the lines of a file with any line ends; unlike splitlines, by line ends alone."""
+    """Yield the lines of a file with LF, CRLF or CR; unlike splitlines, split at nothing else."""
     return iter(io.StringIO(text, newline=None))
 
 

@@ -18,7 +18,7 @@ _PLATFORMS = {
     "freebsd": (),  # no wheel of it is on PyPI, and [machines] cannot name it
 }
 _SYSTEMS = {"windows": "windows", "win": "windows", "macos": "macos", "macosx": "macos"}
-# Of wheels, and of installers.
+# In the names of wheels, and of installers.
 _WINDOWS_TAGS = {
     "win_amd64": "windows-amd64",
     "win-amd64": "windows-amd64",
@@ -27,7 +27,7 @@ _WINDOWS_TAGS = {
     "-win32": "windows-x86",
     ".win32": "windows-x86",
 }
-# What else bandersnatch knows: tags of which [machines] knows only all together.
+# Other tags that bandersnatch can leave out. [machines] leaves out whole Pythons and platforms only.
 _OTHER_TAGS = re.compile(r"linux[-_]\w+|manylinux\d+_\w+|-manylinux_|musllinux|py2|py3")
 _PYTHON = re.compile(r"py(\d)\.(\d+)")
 _NEWEST_MINOR = 14  # of the Pythons that bandersnatch knows
@@ -126,7 +126,7 @@ class MachineFilters:
             unknown.append("every system")
         parts = ["[machines] names what remains; add new Pythons and platforms there"] if known else []
         if known & _WINDOWS_TAGS.keys():
-            parts.append("a tag of Windows leaves out wheels and installers alike")
+            parts.append("a tag of Windows leaves out both wheels and installers")
         if unknown:
             parts.append(f"{', '.join(unknown)}: [machines] names whole Pythons and platforms; name those you have")
         if ignored:

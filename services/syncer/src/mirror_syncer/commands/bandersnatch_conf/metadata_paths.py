@@ -15,5 +15,5 @@ _OTHERS = "a page of the Simple API does not have this metadata; name the projec
 
 
 def remedy_for(path: str) -> str:
-    """Return what does the work of a filter by the metadata at a path, such as ``release_file.size``."""
+    """Return what replaces a filter by metadata, such as ``release_file.size``."""
     return _REMEDIES.get(path, _OTHERS)

@@ -34,7 +34,7 @@ class ProjectFilters:
         Convert the filters.
 
         Args:
-            latest: what each line has of its own; None: the same holds for all lines.
+            latest: the ``latest`` that each line needs of its own; None: lines need none.
         """
         lists = self._lists
         if lists.selects_everything:
@@ -124,9 +124,9 @@ class ProjectFilters:
                 "block",
                 "projects",
                 [{"name": name, "because": because} if line.specifier else name for name, line in written.items()],
-                comment="[blocklist] packages; what is published of them leaves at once.",
+                comment="[blocklist] packages; their published files leave at once.",
             )
-        sentence = "[block] projects; what is published of them leaves at once" if written else "blocks nothing"
+        sentence = "[block] projects; their published files leave at once" if written else "blocks nothing"
         exempt = [str(line) for line in lists.blocked_releases if line.name in lists.pinned]
         if exempt:
             sentence += f"; not {', '.join(exempt)}, since bandersnatch filters nothing that requirement files pin"

@@ -103,7 +103,7 @@ class ProjectLists:
 
     @cached_property
     def pinned(self) -> set[NormalizedName]:
-        """The projects of which a requirement file alone says which versions are mirrored."""
+        """The projects whose versions a requirement file alone decides."""
         return {line.name for line in self.required if line.specifier} if self.pins else set()
 
     @cached_property
@@ -130,7 +130,7 @@ class ProjectLists:
 
     @cached_property
     def lines(self) -> list[ProjectLine]:
-        """What all filters together leave of the named projects."""
+        """The lines of named projects that all filters together leave."""
         return [] if self.selects_everything else list(self._lines())
 
     def _lines(self) -> Iterator[ProjectLine]:
@@ -151,7 +151,7 @@ class ProjectLists:
 
     @property
     def selected(self) -> set[NormalizedName]:
-        """The named projects of which a release may be mirrored."""
+        """The named projects with a release that may be mirrored."""
         return {line.versions.name for line in self.lines}
 
     @property

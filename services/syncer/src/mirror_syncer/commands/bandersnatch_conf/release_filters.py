@@ -43,7 +43,7 @@ class ReleaseFilters:
 
     @property
     def _keep(self) -> int:
-        """How many releases bandersnatch keeps of a project; 0: all. It ignores what is not a number."""
+        """The releases that bandersnatch keeps of a project; 0: all. It ignores a value that is not a number."""
         value = (self._file.value("latest_release", "keep") or "").strip()
         return int(value) if "latest_release" in self._plugins and re.fullmatch(r"[+-]?\d{1,9}", value) else 0
 
@@ -106,11 +106,11 @@ class ReleaseFilters:
             outcome, sentence = Outcome.NEEDLESS, "names no project, so pre-releases of all are filtered"
         elif not covers_all:
             outcome = Outcome.NO_TWIN
-            sentence = "prereleases holds for all projects alike; set [files] prereleases = false if that is right"
+            sentence = "prereleases holds for all projects; set [files] prereleases = false if that is right"
         self._findings.record("filter_prerelease", "packages", outcome, sentence)
 
     def _judge_switch(self) -> tuple[Outcome, str]:
-        """Return what ``prereleases = false`` is for the selected projects."""
+        """Return whether ``prereleases = false`` is a twin for the selected projects, and the sentence about it."""
         ranges = [str(line.versions) for line in self._ranges_of_pins]
         if not ranges:
             return Outcome.POLICY, _OFF

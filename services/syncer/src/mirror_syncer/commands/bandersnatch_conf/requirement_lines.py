@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import parse_project_name
 from mirror_syncer.errors import ConfigurationError
 
-# The longest first: the mark of UTF-32 begins with that of UTF-16.
+# The longest first: the byte order mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

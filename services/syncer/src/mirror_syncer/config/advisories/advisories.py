@@ -96,10 +96,10 @@ class Advisories:
     ) -> None:
         self._entries = entries
         self.records = records
-        """How many it was made of, withdrawn ones included."""
+        """The number of records in the source, withdrawn ones included."""
         self.newest_modified = newest_modified
         self.notes = notes
-        """What of the records has no effect, and why; the first few, and how many more there are."""
+        """The parts of records that have no effect, and why: the first few, and how many more there are."""
         ids = {entry.facts.id: entry.facts.kind for found in entries.values() for entry in found}
         self.counts: Mapping[Kind, int] = dict.fromkeys(Kind, 0) | Counter(ids.values())
         """How many records of each kind are in force."""
@@ -107,10 +107,10 @@ class Advisories:
     @classmethod
     def of(cls, records: Iterable[Record], *, now: datetime | None = None) -> Self:
         """
-        Return the index of records; of several with one id, the last modified one counts.
+        Return the index of records; if several have one id, the last modified one counts.
 
         Args:
-            now: a record that claims to be modified later makes nothing look fresh.
+            now: modification times after it are not believed when the age is computed.
         """
         newest_by_id = dict[str, Record]()
         for record in records:
@@ -160,7 +160,7 @@ class Advisories:
         return hashlib.sha256(repr(effects).encode()).hexdigest()[:16] if effects else ""
 
     def effects(self, project: NormalizedName, rules: BlockingRules) -> list[tuple[object, ...]]:
-        """Return what the advisories have an effect on a project with, in a form that can be compared."""
+        """Return all that the advisories affect of a project, in a form that can be compared."""
         found = list[tuple[object, ...]]()
         for advisory in self.about(project):
             if rules.block(advisory):

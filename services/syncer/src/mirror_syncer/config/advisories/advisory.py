@@ -28,7 +28,7 @@ class Advisory:
 
     id: str
     aliases: tuple[str, ...] = field(compare=False)
-    """No effect hangs on them, and new ones come often."""
+    """Not compared, since they have no effect by themselves, and records often get new ones."""
     kind: Kind
     severity: Severity | None
     """Its own, or else that of a record with a common alias; None: nobody has rated it."""
@@ -40,7 +40,7 @@ class Advisory:
     intervals: tuple[Interval, ...]
     """The affected versions between two versions."""
     hashes: frozenset[Sha256]
-    """Of files that it names."""
+    """The hashes of the files that it names."""
     fixed: tuple[str, ...]
     """Versions that fix the problem."""
 
@@ -56,7 +56,7 @@ class Advisory:
         Return whether a version is affected.
 
         Args:
-            version: None of a text that is no version. Only a list can affect it, by exactly this text.
+            version: None if the text is not a version; then only the list can contain it, by exactly this text.
             text: the version as the file's name spells it.
         """
         if version_key(version, text) in self._listed:

@@ -88,7 +88,7 @@ _ANY_VERSION = Version("0")  # any will do: only events without a version compar
 
 
 def parse_version(text: str) -> Version | None:
-    """Return a version, or None for a text that is none, or that no file name can contain."""
+    """Return a version, or None for a text that is not one, or that no file name can contain."""
     return _parse_version(text) if len(text) <= MAX_VERSION_LENGTH else None  # the cache must keep no megabytes
 
 
@@ -102,7 +102,7 @@ def _parse_version(text: str) -> Version | None:
 
 @lru_cache(4_096)  # a project may have hundreds of advisories that are asked about each of its releases
 def version_key(version: Version | None, text: str) -> str:
-    """Return what two spellings of one version have in common; of a text that is no version, the text itself."""
+    """Return a text that is the same for all spellings of a version; the text itself if it is not a version."""
     return text if version is None else canonicalize_version(version)
 
 
@@ -111,7 +111,7 @@ def read_range(events: Sequence[tuple[str, str]]) -> Range:
     Return the intervals of a range, by the algorithm of the OSV schema.
 
     Args:
-        events: the kind and the version of each, in any order; one of an unknown kind is unknown.
+        events: the kind and the version of each, in any order; an event of another kind is unknown.
     """
     parsed, unknown = list[_Event](), None
     groups: list[list[_Event | None]] = []  # each from its ``introduced`` on, in the given order; None: unknown

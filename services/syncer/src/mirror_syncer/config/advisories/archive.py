@@ -52,7 +52,7 @@ class _Counted(io.RawIOBase):
 
     Args:
         source: the content, decompressed.
-        file: the file on the disk, whose position says how much of it that took.
+        file: the file on the disk; its position says how many compressed bytes were read.
     """
 
     def __init__(self, source: BinaryIO | gzip.GzipFile, file: BinaryIO, budget: Budget) -> None:
@@ -88,9 +88,9 @@ _Stream: TypeAlias = "io.BufferedReader[_Counted]"
 
 def read_documents(path: Path, budget: Budget, *, name: str) -> Iterator[Document]:
     """
-    Yield the JSON documents of a file; its content says of which kind it is.
+    Yield the JSON documents of a file, whose content tells its format.
 
-    Nothing is unpacked to the disk, so that the paths in an archive are only words. An archive inside it is not opened.
+    Nothing is unpacked to the disk, so the paths in an archive are only text. An archive inside it is not opened.
 
     Args:
         name: the file's name in messages.
@@ -136,7 +136,7 @@ def _in_zip(file: BinaryIO, budget: Budget) -> Iterator[tuple[str, bytes]]:
         raise
     except _ZIP_ERRORS as error:
         raise ArchiveError(f"not a whole zip file ({clean_line(str(error))[:120]})") from None
-    reads.longest = budget.bounds.file_bytes  # of a member no more is read than its size, which is checked
+    reads.longest = budget.bounds.file_bytes  # a member is read up to its size, which is checked
     for member in archive.infolist():
         budget.add_member()
         if member.is_dir() or not member.filename.endswith(".json"):

@@ -32,7 +32,7 @@ class DownloadError(MirrorError):
 
 
 class Validators(NamedTuple):
-    """What a server gave to recognize its content by (RFC 9110 8.8)."""
+    """The validators of a response, for conditional requests (RFC 9110 8.8)."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -75,7 +75,7 @@ async def download(
     Download a file; return its validators, or None if it did not change.
 
     Args:
-        options: of the client for upstream; the URL's own host is allowed, too.
+        options: those of the client for upstream; the URL's own host is allowed, too.
 
     Raises:
         DownloadError: the server refuses or fails, the file is too large, or it has another checksum than offered.
@@ -115,7 +115,7 @@ def _check_headers(headers: Mapping[str, str], path: Path) -> None:
 
 
 async def _check_checksum_file(client: Client, url: str, path: Path) -> None:
-    """Compare a file with the sha256 in the file beside it, if there is one."""
+    """Compare a file with the sha256 at the same URL with ``.sha256`` appended, if there is one."""
     parts = urlsplit(url)
     beside = urlunsplit(parts._replace(path=f"{parts.path}.sha256"))
     response = await client.get(beside, endpoint=ENDPOINT, headers={}, priority=Priority.NAMED)

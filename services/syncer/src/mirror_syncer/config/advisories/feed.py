@@ -74,7 +74,7 @@ class AdvisorySource:
         return found
 
     def changed(self, location: Location | None) -> bool:
-        """Return whether a directory or file has changed since the last reading; it only asks for their status."""
+        """Return whether a directory or file has changed since the last reading; it only reads their status."""
         if location != self._location:
             return True
         if location is None or location.path is None:
@@ -85,7 +85,7 @@ class AdvisorySource:
         """
         Read the source again, and put it into force if it is good. It blocks for seconds: call it in a thread.
 
-        Of a URL it only recalls the last good advisories; ``refresh`` requests it.
+        For a URL it only restores the last good advisories; ``refresh`` requests it.
 
         Args:
             location: None: no advisories are wanted.
@@ -207,7 +207,7 @@ class AdvisorySource:
                     reading.add(content, keep)
 
     def _fall_back(self, partial: Reading | None = None) -> None:
-        """Put the last good advisories into force, or without any what could be read."""
+        """Put the last good advisories into force; without any, what could be read."""
         if self._is_good:
             return
         last = Reading()

@@ -11,7 +11,7 @@ DEFAULT_DIRECTORY = "advisories"
 
 
 class Signature(NamedTuple):
-    """What changes when a file does."""
+    """The status of a file, which changes when the file does."""
 
     name: str
     size: int

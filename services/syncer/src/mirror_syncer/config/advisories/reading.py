@@ -44,7 +44,7 @@ class Reading:
 
     def add(self, content: bytes, keep: Keep) -> int:
         """
-        Add a record, and return how many entries it has; of several with one id, the last modified one counts.
+        Add a record, and return how many entries it has; if several have one id, the last modified one counts.
 
         Raises:
             RecordError: it cannot be used.
@@ -98,7 +98,7 @@ def refusals(
     Args:
         last: of the last good records.
         source: the path or URL of the new ones.
-        store: the file with the last good ones. Without it, any whole source is good.
+        store: the file with the last good ones. If it is missing, any whole source is good.
         stale_after: a source whose newest record is older than that must not be older than the last good one.
     """
     if reading.failed_files:

@@ -46,7 +46,7 @@ class Affected(NamedTuple):
 
     project: NormalizedName
     versions: str = ""
-    """Those that it lists, each on a line: 300,000 strings would take 30 MB."""
+    """The versions that it lists, each on a line: 300,000 strings would take 30 MB."""
     intervals: tuple[Interval, ...] = ()
     fixed: tuple[str, ...] = ()
     hashes: frozenset[Sha256] = frozenset()
@@ -64,7 +64,7 @@ class Record(NamedTuple):
     reviewed: bool
     affected: tuple[Affected, ...]
     notes: tuple[str, ...]
-    """What of it has no effect, and why."""
+    """Its parts that have no effect, and why."""
     entries: int
     """How many versions, events and aliases it lists."""
 
@@ -120,7 +120,7 @@ def parse_record(content: bytes) -> Record | None:
     Return a record, or None if it concerns no project of PyPI.
 
     Raises:
-        RecordError: it is not in the OSV format, or is too large. The message quotes none of it but a valid id.
+        RecordError: it is not in the OSV format, or is too large. The message quotes only its id, if that is valid.
     """
     if content.count(b"{") > MAX_ENTRIES:  # each event is an object
         raise RecordError(f"not an OSV record (more than {MAX_ENTRIES:,} objects)")

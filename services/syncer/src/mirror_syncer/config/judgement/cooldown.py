@@ -27,7 +27,7 @@ class Cooldown:
         self._exemptions = exemptions
         self._now = now
         self._min = int(age.min.total_seconds())
-        # Upload times are in UTC and of one form, so their text compares as they do. Fractions are cut off, which makes
+        # Upload times are in UTC and of one form, so their texts compare like times. Fractions are cut off, which makes
         # a file up to a second older than it is; "<" on whole seconds gives that second back.
         self._mature_before = _second(now - self._min)
         self._not_after = "9999" if age.not_after is None else _second(int(age.not_after.timestamp()))
@@ -44,24 +44,25 @@ class Cooldown:
         """
         mature_before = min(self._mature_before, self._not_after)
         if all(file.upload_time is not None and file.upload_time < mature_before for file, _ in candidates):
-            return []  # as nearly all are
+            return []  # nearly all releases are mature
         files = [file for file, _ in candidates if file.filename not in passing]
         holds = [self._hold(file) for file in files if self._is_young(file)]
         if holds and len(holds) < len(files):
             young = {hold.file.filename for hold in holds}
             wheels = [file for file, _ in candidates if file.filename.endswith(_WHEEL)]
-            # Where a wheel is to be had, nobody builds.
+            # Where a wheel can be installed, clients do not build the sdist.
             if wheels and all(file.filename in young for file in wheels):
-                taken_back = any(names(published, file) for file in wheels)
+                # An sdist that is published without a wheel stays.
+                was_published = any(names(published, file) for file in wheels)
                 rest = (file for file in files if file.filename not in young)
                 holds += self._sdists_that_wait(
-                    (file for file in rest if taken_back or not names(published, file)),
+                    (file for file in rest if was_published or not names(published, file)),
                     [hold for hold in holds if hold.file.filename.endswith(_WHEEL)],
                 )
         return holds
 
     def exemption(self, version: Version | None) -> Exemption | None:
-        """Return by what a release need not wait now, and that for the longest; or None."""
+        """Return the exemption in force for a release, the longest of several; None if it has to wait."""
         found = [one for one in self._exemptions if one.holds(version, now=self._now)]
         return max(found, key=lambda one: (one.until is None, one.until or 0), default=None)
 
@@ -77,20 +78,20 @@ class Cooldown:
                 file, None, 'upstream does not say when it was uploaded; [age] unknown = "publish" publishes it'
             )
         uploaded = int(datetime.fromisoformat(file.upload_time[:19] + "+00:00").timestamp())
-        told = f"uploaded {format_moment(uploaded - uploaded % 60)}"
+        fact = f"uploaded {format_moment(uploaded - uploaded % 60)}"
         if not file.upload_time[:19] < self._not_after and self._age.not_after is not None:
             brake = format_moment(int(self._age.not_after.timestamp()))
-            return Hold(file, None, f"{told}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
+            return Hold(file, None, f"{fact}; this mirror publishes nothing uploaded after {brake} ([age] not_after)")
         until = uploaded + self._min + 1
         wait = format_duration(self._age.min)
-        return Hold(file, until, f"{told}; this mirror waits {wait}: from {format_moment(until)}")
+        return Hold(file, until, f"{fact}; this mirror waits {wait}, until {format_moment(until)}")
 
     def _sdists_that_wait(self, mature: Iterable[File], wheels: Sequence[Hold]) -> Iterator[Hold]:
         """
-        Yield the mature files of a release all whose wheels are held: clients would build them.
+        Yield the sdists to hold, although they are mature, because clients would build them instead of the held wheels.
 
-        A wheel that comes years later does not take back what has been installed ever since, and none takes back what
-        is published without a wheel.
+        Only a wheel that follows its sdist soon holds it. One that is added years later does not: clients have built
+        that sdist ever since.
         """
         first = min(wheels, key=lambda hold: (hold.until is None, hold.until or 0))
         for file in mature:

@@ -1,9 +1,9 @@
 """
-A published page of which ``mirror.toml`` would leave nothing: its files stay until the deletion guard lets them leave.
+A published page that ``mirror.toml`` would empty: its files stay until the deletion guard allows their removal.
 
-A slip in ``[machines]``, ``[files]``, a specifier or ``latest`` shows in projects that nobody can install any more. So
-it is judged like a loss upstream: up to a share of all projects in a day, and beyond it only if a person allows it.
-A page that keeps any file is no such slip, and what is blocked or held leaves at once, whatever the guard says.
+A mistake in ``[machines]``, ``[files]``, a specifier or ``latest`` shows in projects that nobody can install any more.
+So it is judged like a loss upstream: up to a share of all projects in a day, and beyond it only if a person allows it.
+A page that keeps any file is no such mistake, and what is blocked or held leaves at once, whatever the guard says.
 """
 
 from collections.abc import Collection
@@ -18,7 +18,7 @@ def stay_of(screening: Screening, published: PublishedPage | None, *, damaged: C
     Return the published files of a page that would be emptied, each with the reason why it stays for now.
 
     Args:
-        damaged: places whose content is missing or wrong; of them nothing is left to keep.
+        damaged: places whose content is missing or wrong, so that nothing there can be kept.
     """
     if screening.wanted or published is None:
         return ()

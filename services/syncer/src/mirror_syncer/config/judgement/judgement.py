@@ -65,8 +65,8 @@ def decide(
     shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
     theirs = "" if page.serial is None else f", of serial {page.serial}"
     outdated = (
-        f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts holds; "
-        "the rest is taken if it stays so for a day, or by `sync --force`"
+        f"upstream shows {shown}{theirs}; ours is of serial {condition.older_than}. What it restricts applies "
+        "now; the rest applies if upstream still shows it in a day, or with `sync --force`"
     )
     restricted = restrict(page, published)
     decision = _decide(replace(restricted or published.page, serial=None), published, policy, condition, now=now)
@@ -143,10 +143,10 @@ def _decide(
 
 
 def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Mapping[str, File]) -> str | None:
-    """Return why a page is not taken: an empty one serves nobody, unless its files wait or are blocked."""
+    """Return why a page is not taken: an empty page helps nobody, unless its files wait or are blocked."""
     if screening.wanted or screening.blocked:
         return None
-    # A wrong line does not empty a page because something new waits, too.
+    # A wrong line must not empty a page just because a new file waits, too.
     left_out = any(names(before, file) for file, _ in screening.left_out)
     if screening.held and not (left_out and not any(names(before, hold.file) for hold in screening.held)):
         return None
@@ -154,14 +154,14 @@ def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Ma
         which = f"{policy.selection.line!r} selects none of its {len(page.files)} files"
         return f"{which}: {screening.left_out[-1][1]}; correct mirror.toml"
     if page.refused:
-        return f"none of its files can be had; {page.refused[-1].filename}: {page.refused[-1].reason}"
+        return f"none of its files can be mirrored; {page.refused[-1].filename}: {page.refused[-1].reason}"
     return None
 
 
 def _decide_problem(
     page: Page, published: PublishedPage | None, policy: ProjectPolicy, problem: str, *, now: int
 ) -> Decision:
-    """Return the decision about a page that is not taken: ours stays, without what is held or blocked of it."""
+    """Return the decision about a page that is not taken: ours stays, without its held and blocked files."""
     before: dict[str, File] = published.files if published else {}
     screening = screen(page.name, tuple(before.values()), policy, published=before, now=now)
     left = replace(_leave_alone(page, published, problem), refused=page.refused, expires_at=screening.expires_at)

@@ -15,7 +15,7 @@ _VERSION = attrgetter("version")
 
 def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Release]:
     """
-    Return the newest releases of which each client can install so many.
+    Return the newest releases: enough for each client to install ``count`` of them.
 
     A local version takes no place from the release that it is built of: uv locks ``1.0`` beside ``1.0+cpu``.
 
@@ -23,7 +23,7 @@ def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Re
         releases: the newest first, each with a version.
         everyone: all clients; once each has found enough, older releases are not looked at.
     """
-    # If all is yanked, it counts; what nobody installs is still what the project has.
+    # If all releases are yanked, these count; if no client can install any, the newest ones do.
     for clients in (attrgetter("clients"), attrgetter("yanked_clients")):
         groups, same_groups = tee(_by_public_version(releases))
         masks = (reduce(or_, map(clients, group)) for group in same_groups)
@@ -59,10 +59,10 @@ def pushed_out(
     releases: Sequence[Release], count: int, *, min_age: int, of: Collection[Release]
 ) -> Iterator[tuple[Release, int]]:
     """
-    Yield each release with the time at which newer ones took its last place; in seconds since the epoch.
+    Yield each release that newer ones pushed out, with the time at which that happened; in seconds since the epoch.
 
-    It is the time when the last client that installs it had so many newer releases to install. Nothing is yielded for
-    a release that no newer ones pushed out. A release without upload times counts as here from the beginning.
+    It is the time from which each client of the release had ``count`` newer ones to install. A release without upload
+    times counts as here from the beginning.
 
     Args:
         releases: the newest first.
@@ -71,26 +71,26 @@ def pushed_out(
     """
     left = len(of)
     # Clients that found the same releases so far, with the negative times of the first ``count`` of them, as a heap.
-    alike: list[tuple[int, list[int]]] = []
+    client_groups: list[tuple[int, list[int]]] = []
     for group in _by_public_version(releases):
         for release in group:
             if release in of:
                 left -= 1
-                heaps = [heap for clients, heap in alike if clients & release.clients]
-                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in alike), 0)
+                heaps = [heap for clients, heap in client_groups if clients & release.clients]
+                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in client_groups), 0)
                 if heaps and is_known and all(len(heap) == count for heap in heaps):
                     yield release, max(-heap[0] for heap in heaps)
         if not left:
             return
         time = first_appearance(group, min_age=min_age)
-        alike = list(_found(alike, reduce(or_, (one.clients for one in group)), time, count))
+        client_groups = list(_found(client_groups, reduce(or_, (one.clients for one in group)), time, count))
 
 
 def _found(
-    alike: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
+    client_groups: Iterable[tuple[int, list[int]]], clients: int, time: int, count: int
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield the groups of clients after some of them found a release that appeared at a time."""
-    for group, heap in alike:
+    for group, heap in client_groups:
         if rest := group & ~clients:
             yield rest, heap
         if finders := group & clients:

@@ -23,8 +23,8 @@ class Release:
         version: None for files whose names give none.
         is_prerelease: whether the version says so.
         candidates: the files that no rule has left out so far.
-        fit: notes what the candidates fit, and leaves out the others; it is called when somebody asks for the clients,
-            since of most releases nobody does.
+        fit: notes the clients of the candidates, and leaves out candidates without any. It is only called when the
+            clients are needed, which is rare.
     """
 
     __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "is_prerelease", "version")

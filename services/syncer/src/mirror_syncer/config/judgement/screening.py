@@ -144,14 +144,14 @@ class _Screener:
                 pinned = [pin for pin in pins if pin.keeps(release.version, file.sha256)]
                 if pinned:
                     self._reasons[file.filename] = f"{pinned[0].source} pins it"
-                    # Whoever locks hashes has not seen a wheel that its owner adds to the release today.
+                    # A lock with hashes does not vouch for a wheel that is added to its release later.
                     if self._policy.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
                         self._passing.add(file.filename)
                 elif by is not None:
                     self._reasons[file.filename] = by.because
 
     def hold(self) -> None:
-        """Hold what is too young."""
+        """Hold the files that are too young."""
         age = self._policy.rules.age
         if not age.is_on:
             return
@@ -270,8 +270,8 @@ class _Screener:
             return
         for file, _ in release.candidates:
             if names(self._published, file):
-                told = f"newer releases pushed it out; it stays until {format_moment(until)}"
-                self._reasons.setdefault(file.filename, told)
+                reason = f"newer releases pushed it out; it stays until {format_moment(until)}"
+                self._reasons.setdefault(file.filename, reason)
                 self._note_expiry(until)
 
     def limit_size(self) -> None:
@@ -285,7 +285,7 @@ class _Screener:
         for release in (*newest_first(self._releases), *unversioned):
             files = [file for file, _ in release.candidates if self._is_wanted(file)]
             size = sum(file.size or 0 for file in files)
-            # A release that is too large by itself takes no room from the others.
+            # A release that is too large by itself does not count against the others.
             total += size if size <= limit else 0
             if max(size, total) > limit:
                 for file in files:

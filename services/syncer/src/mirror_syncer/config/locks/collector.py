@@ -79,8 +79,8 @@ class Collector:
             return
         sha256, others = _divide(hashes)
         if is_malformed := _MALFORMED in others:
-            told = f"{project}: a hash is malformed and ignored; it must be sha256: and 64 hexadecimal digits"
-            self.report(told, line, file=file)
+            message = f"{project}: a hash is malformed and ignored; it must be sha256: and 64 hexadecimal digits"
+            self.report(message, line, file=file)
         if parsed is None and not sha256:
             self.report(f"{project} has neither a version nor a sha256, so it pins nothing", line, file=file)
             return
@@ -105,8 +105,8 @@ class Collector:
         if self._unhashed:
             algorithm, line, project = self._unhashed[0]
             others = f" and {len(self._unhashed) - 1:,} more" if self._unhashed[1:] else ""
-            told = f"{project}{others}: only sha256 counts, not {algorithm}; kept by version alone"
-            problems.append(LockProblem(self.file, line, told))
+            message = f"{project}{others}: only sha256 counts, not {algorithm}; kept by version alone"
+            problems.append(LockProblem(self.file, line, message))
         if not self._pins and not problems:
             problems.append(LockProblem(self.file, None, "pins nothing; lock again, or remove it"))
         return Reading(kind, tuple(self._pins), tuple(problems))

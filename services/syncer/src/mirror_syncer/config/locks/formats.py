@@ -67,5 +67,5 @@ def read_lock(file: str, text: str, *, include: Include) -> Reading:
     for recognizes, read in _READERS:
         if recognizes(lock):
             return read(lock)
-    told = "is TOML, but not a lock that this mirror reads: uv.lock, poetry.lock, pdm.lock or pylock.toml"
-    raise LockError(file, f"{told}; {WRONG_FILE}")
+    message = "is TOML, but not a lock that this mirror reads: uv.lock, poetry.lock, pdm.lock or pylock.toml"
+    raise LockError(file, f"{message}; {WRONG_FILE}")

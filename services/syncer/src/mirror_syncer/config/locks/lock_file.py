@@ -37,19 +37,19 @@ class LockDirectory:
         try:
             real = (self.path / file).resolve(strict=True)
             if not real.is_relative_to(self.path.resolve()):
-                told = "is a symlink out of the directory of mirror.toml, which is not read; copy the file there"
-                raise LockError(file, told)
+                message = "is a symlink out of the directory of mirror.toml, which is not read; copy the file there"
+                raise LockError(file, message)
             # Neither a FIFO nor a device may block the syncer.
             handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as opened:
                 _check(file, os.fstat(opened.fileno()))
                 content = opened.read(MAX_BYTES + 1)
         except PermissionError as error:
-            told = f"cannot be read by user {os.getuid()} ({error.strerror}); on the host: chmod o+r {file}"
-            raise LockError(file, told) from error
+            message = f"cannot be read by user {os.getuid()} ({error.strerror}); on the host: chmod o+r {file}"
+            raise LockError(file, message) from error
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symlinks
-            told = (getattr(error, "strerror", None) or "a loop of symlinks").lower()
-            raise LockError(file, f"cannot be read ({told}); copy it again, or remove it") from error
+            reason = (getattr(error, "strerror", None) or "a loop of symlinks").lower()
+            raise LockError(file, f"cannot be read ({reason}); copy it again, or remove it") from error
         if len(content) > MAX_BYTES:
             raise LockError(file, _TOO_LARGE)
         return content

@@ -47,21 +47,21 @@ class Locks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A lock as it was read last."""
+class _LockState:
+    """A lock as it was last read."""
 
     stamps: Mapping[str, Stamp]
-    """Of the file and of all that it includes."""
+    """The stamps of the file and of all files that it includes."""
     result: Reading | LockProblem
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """All locks, as they were read last."""
+class _Snapshot:
+    """All locks as they were last read."""
 
     patterns: tuple[str, ...]
     matches: Matches
-    seen: Mapping[str, _Seen]
+    seen: Mapping[str, _LockState]
     good: Mapping[str, Reading]
     """The readings that count, by file."""
     locks: Locks
@@ -85,19 +85,19 @@ class LockSource:
         self._last_good = LastGood(state, writes=keeps)
         self._lock = threading.Lock()
         self._first = self._last_good.load()
-        self._last: _Look | None = None
+        self._last: _Snapshot | None = None
 
     def read(self, patterns: Iterable[str]) -> Locks:
         """Read the locks that changed, and return what all of them pin now."""
         with self._lock:
-            self._last = look = self._look(tuple(patterns))
-            self._last_good.keep(look.good)
-            return look.locks
+            self._last = snapshot = self._take_snapshot(tuple(patterns))
+            self._last_good.keep(snapshot.good)
+            return snapshot.locks
 
     def preview(self, patterns: Iterable[str]) -> Locks:
-        """Return what locks pin by other patterns, without any effect on what is kept, or counts as changed."""
+        """Return what the locks of other patterns would pin. It changes neither the kept readings nor ``changed``."""
         with self._lock:
-            return self._look(tuple(patterns)).locks
+            return self._take_snapshot(tuple(patterns)).locks
 
     def changed(self) -> bool:
         """Return whether the next reading may differ from the last one; this only looks at the directories."""
@@ -109,16 +109,16 @@ class LockSource:
             stamps = (stamp for seen in last.seen.values() for stamp in seen.stamps.items())
             return any(self._directory.stamp(file) != stamp for file, stamp in stamps)
 
-    def _look(self, patterns: tuple[str, ...]) -> _Look:
+    def _take_snapshot(self, patterns: tuple[str, ...]) -> _Snapshot:
         found = find_files(self._directory.path, patterns)
-        seen = {file: self._look_at(file) for file in found.files[:_MAX_FILES]}
+        seen = {file: self._read_if_changed(file) for file in found.files[:_MAX_FILES]}
         problems = list(_report(found))
         good = dict(_still_good(patterns, found, seen, self._last.good if self._last else self._first, problems))
         used, left = dict[str, Reading](), _MAX_PINS
         for file, reading in sorted(good.items()):
             if len(reading.pins) > left:
-                told = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
-                problems.append(LockProblem(file, None, told, unusable=True))
+                message = f"is not used: all locks together pin more than {_MAX_PINS:,} releases; remove old ones"
+                problems.append(LockProblem(file, None, message, unusable=True))
                 continue
             left -= len(reading.pins)
             used[file] = reading
@@ -132,22 +132,22 @@ class LockSource:
                 for file, reading in used.items()
             ),
         )
-        return _Look(patterns, found, seen, good, locks)
+        return _Snapshot(patterns, found, seen, good, locks)
 
-    def _look_at(self, file: str) -> _Seen:
+    def _read_if_changed(self, file: str) -> _LockState:
         seen = self._last.seen.get(file) if self._last else None
         if seen and all(self._directory.stamp(name) == stamp for name, stamp in seen.stamps.items()):
             return seen
         stamps = dict[str, Stamp]()
 
         def text_of(name: str) -> str:
-            stamps[name] = self._directory.stamp(name)  # before reading: a change in between shows at the next look
+            stamps[name] = self._directory.stamp(name)  # before reading: a change in between shows at the next reading
             return decode(name, self._directory.read(name))
 
         try:
-            return _Seen(stamps, read_lock(file, text_of(file), include=text_of))
+            return _LockState(stamps, read_lock(file, text_of(file), include=text_of))
         except LockError as error:
-            return _Seen(stamps, error.problem)
+            return _LockState(stamps, error.problem)
 
 
 def read_locks(patterns: Iterable[str], directory: Path) -> Locks:
@@ -158,11 +158,11 @@ def read_locks(patterns: Iterable[str], directory: Path) -> Locks:
 def _still_good(
     patterns: tuple[str, ...],
     found: Matches,
-    seen: Mapping[str, _Seen],
+    seen: Mapping[str, _LockState],
     before: Mapping[str, Reading],
     problems: list[LockProblem],
 ) -> Iterator[tuple[str, Reading]]:
-    """Yield the reading of each lock that counts, and add what is wrong with the files."""
+    """Yield the reading of each lock that counts; add the problems of the files to ``problems``."""
     for file, now in seen.items():
         if isinstance(now.result, Reading):
             problems += now.result.problems
@@ -182,21 +182,23 @@ def _still_good(
             if file not in seen and is_below(file, directory) and any(is_match(file, one) for one in patterns)
         }
         if kept or reason != MISSING:  # else its pattern matches nothing, which is reported
-            told = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
-            problem = LockProblem(directory, None, told, unusable=True)
+            message = f"{reason}; restore it, or remove its pattern from [dependencies] locks"
+            problem = LockProblem(directory, None, message, unusable=True)
             problems.append(_with(problem, f"the last good readings of {len(kept)} locks stay in force"))
         yield from kept.items()
 
 
 def _report(found: Matches) -> Iterator[LockProblem]:
     for pattern in found.silent:
-        told = "matches no file in the directory of mirror.toml; add a lock, or remove the pattern from [dependencies]"
-        yield LockProblem(pattern, None, told)
+        message = (
+            "matches no file in the directory of mirror.toml; add a lock, or remove the pattern from [dependencies]"
+        )
+        yield LockProblem(pattern, None, message)
     for name in found.unprintable:
         yield LockProblem(name, None, "its name has control characters; rename it", unusable=True)
     if len(found.files) > _MAX_FILES:
-        told = f"is one of {len(found.files):,} locks, of which the first {_MAX_FILES:,} are read; remove old ones"
-        yield LockProblem(found.files[_MAX_FILES], None, told, unusable=True)
+        message = f"is not read: of {len(found.files):,} locks only the first {_MAX_FILES:,} are; remove old ones"
+        yield LockProblem(found.files[_MAX_FILES], None, message, unusable=True)
 
 
 def _with(problem: LockProblem, effect: str) -> LockProblem:

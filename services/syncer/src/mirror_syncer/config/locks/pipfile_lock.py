@@ -24,8 +24,8 @@ def read_pipfile_lock(file: str, text: str) -> Reading:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
-        told = getattr(error, "msg", None) or "nests too deep, or has too long a number"
-        raise LockError(file, f"is not JSON: {told}; lock again, or copy the file again", line=line) from error
+        message = getattr(error, "msg", None) or "nests too deep, or has too long a number"
+        raise LockError(file, f"is not JSON: {message}; lock again, or copy the file again", line=line) from error
     meta = document.get("_meta") if isinstance(document, dict) else None
     if not isinstance(meta, dict):
         raise LockError(file, f"is JSON, but not a Pipfile.lock; {WRONG_FILE}")
@@ -41,7 +41,7 @@ def read_pipfile_lock(file: str, text: str) -> Reading:
 
 
 def _read(collector: Collector, name: str, package: dict[str, Any], line: int | None) -> None:
-    if elsewhere := next((told for key, told in _ELSEWHERE.items() if key in package), None):
+    if elsewhere := next((place for key, place in _ELSEWHERE.items() if key in package), None):
         if project := collector.project(name, line):
             collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
         return
@@ -52,8 +52,8 @@ def _read(collector: Collector, name: str, package: dict[str, Any], line: int | 
         collector.pin(name, version.lstrip("=").strip(), hashes if isinstance(hashes, list) else [], line)
     elif project := collector.project(name, line):
         # pipenv writes "*" for what the markers exclude on the machine that locks.
-        told = f"{project} has no version, since pipenv locks for one machine; add it to [mirror] projects"
-        collector.report(told, line)
+        message = f"{project} has no version, since pipenv locks for one machine; add it to [mirror] projects"
+        collector.report(message, line)
 
 
 def _lines(text: str) -> dict[str, int | None]:

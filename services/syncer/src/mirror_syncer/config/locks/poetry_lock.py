@@ -66,7 +66,7 @@ def _check(lock: TomlLock, kind: str, version: object, known: Collection[str]) -
 
 def _is_indexed(collector: Collector, package: Table, line: int | None, sources: Collection[str]) -> bool:
     """Return whether a package comes from an index; report one that comes from elsewhere, but for local parts."""
-    elsewhere = next((told for key, told in _ELSEWHERE.items() if key in sources), None)
+    elsewhere = next((place for key, place in _ELSEWHERE.items() if key in sources), None)
     if elsewhere and (project := collector.project(package.get("name"), line)):
         collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
     return not elsewhere and not any(key in sources for key in _LOCAL)

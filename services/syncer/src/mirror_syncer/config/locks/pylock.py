@@ -31,14 +31,14 @@ def read_pylock(lock: TomlLock) -> Reading:
     try:
         Pylock.from_dict(lock.tables)
     except PylockUnsupportedVersionError as error:
-        told = f"lock-version {lock.tables['lock-version']!a:.40} is unknown; this mirror reads version 1"
-        raise LockError(lock.file, told) from error
+        message = f"lock-version {lock.tables['lock-version']!a:.40} is unknown; this mirror reads version 1"
+        raise LockError(lock.file, message) from error
     except PylockValidationError as error:
         if "packages" not in lock.tables:
             raise LockError(lock.file, "lists no packages; lock again") from error
         collector.report(f"pip and uv may refuse this lock ({ascii(str(error))[1:161]}); its pins count", None)
     for package, line in lock.packages("packages"):
-        if elsewhere := next((told for key, told in _ELSEWHERE.items() if key in package), None):
+        if elsewhere := next((place for key, place in _ELSEWHERE.items() if key in package), None):
             if project := collector.project(package.get("name"), line):
                 collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
         elif "directory" not in package:

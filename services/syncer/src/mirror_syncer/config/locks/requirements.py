@@ -48,8 +48,10 @@ class _Reader:
     def read(self, text: str) -> Reading:
         self._read(self._file, text)
         if self._first_unknown is not None and not self._understood:
-            told = "is not a lock that this mirror reads; use uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml"
-            raise LockError(self._file, f"{told} or requirements with ==", line=self._first_unknown)
+            message = (
+                "is not a lock that this mirror reads; use uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml"
+            )
+            raise LockError(self._file, f"{message} or requirements with ==", line=self._first_unknown)
         return self._collector.reading(_KIND)
 
     def _read(self, file: str, text: str) -> None:
@@ -69,8 +71,8 @@ class _Reader:
             return
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
         if not path or not path.isprintable() or posixpath.isabs(inside) or inside.split("/")[0] == "..":
-            told = "includes a file outside the directory of mirror.toml, which is not read; copy it there"
-            self._collector.report(told, line, file=file)
+            message = "includes a file outside the directory of mirror.toml, which is not read; copy it there"
+            self._collector.report(message, line, file=file)
         elif inside not in self._seen:
             self._seen.add(inside)
             if len(self._seen) > _MAX_FILES:
@@ -94,14 +96,14 @@ class _Reader:
                 self._report("a requirement by path or URL is ignored; the mirror cannot keep it", number, file)
             else:
                 self._first_unknown = self._first_unknown or number
-                told = "is not a requirement; write a name and a version, as in idna==3.10"
-                self._collector.report(told, number, file=file)
+                message = "is not a requirement; write a name and a version, as in idna==3.10"
+                self._collector.report(message, number, file=file)
             return
         self._understood += 1
         if requirement.url:
             if project := self._collector.project(requirement.name, number, file=file):
-                told = f"{project} comes from a URL, so the mirror does not keep it"
-                self._collector.report(told, number, file=file)
+                message = f"{project} comes from a URL, so the mirror does not keep it"
+                self._collector.report(message, number, file=file)
             return
         self._pin(requirement, hashes, number, file)
 
@@ -118,8 +120,8 @@ class _Reader:
         elif hashes:
             self._collector.pin(requirement.name, None, hashes, line, file=file)
         elif project := self._collector.project(requirement.name, line, file=file):
-            told = f"{project} is not pinned to one version, so nothing is kept; write {project}==VERSION"
-            self._collector.report(told, line, file=file)
+            message = f"{project} is not pinned to one version, so nothing is kept; write {project}==VERSION"
+            self._collector.report(message, line, file=file)
 
     def _report(self, message: str, line: int, file: str) -> None:
         self._understood += 1

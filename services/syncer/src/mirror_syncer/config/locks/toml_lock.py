@@ -32,8 +32,8 @@ class TomlLock:
             self.tables = load_toml(text)
         except DocumentError as error:
             problem = error.problems[0]
-            told = f"{problem.message}; lock again, or copy the file again"
-            raise LockError(file, told, line=problem.line) from error
+            message = f"{problem.message}; lock again, or copy the file again"
+            raise LockError(file, message, line=problem.line) from error
         self._text = text
 
     def table(self, key: str) -> Table:

@@ -32,7 +32,7 @@ def read_uv_lock(lock: TomlLock) -> Reading:
     for package, line in packages:
         source = package.get("source")
         source = source if isinstance(source, dict) else {}
-        if elsewhere := next((told for key, told in _ELSEWHERE.items() if key in source), None):
+        if elsewhere := next((place for key, place in _ELSEWHERE.items() if key in source), None):
             if project := collector.project(package.get("name"), line):
                 collector.report(f"{project} comes from {elsewhere}, so the mirror does not keep it", line)
         elif not _LOCAL & source.keys():
@@ -49,5 +49,5 @@ def _check_complete(lock: TomlLock, packages: list[Table]) -> None:
         for needed in dependencies if isinstance(dependencies, list) else ():
             name = needed.get("name") if isinstance(needed, dict) else None
             if isinstance(name, str) and name not in names:
-                told = f"is incomplete: {package.get('name')} depends on {name!a:.80}, which it does not contain"
-                raise LockError(lock.file, f"{told}; copy it again")
+                message = f"is incomplete: {package.get('name')} depends on {name!a:.80}, which it does not contain"
+                raise LockError(lock.file, f"{message}; copy it again")

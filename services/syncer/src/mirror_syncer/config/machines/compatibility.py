@@ -204,8 +204,8 @@ def are_newest(releases: Iterable[int], count: int, *, everyone: int = -1) -> It
         count: how many of them are wanted of each client.
         everyone: all clients; after the last release that one of them wants, nothing is yielded.
     """
-    # A counter for each client, by binary digits: each begins at so much less than the power of two that it overflows
-    # when it is full.
+    # One counter for each client, one mask for each binary digit of all counters. Each counter begins ``count`` below
+    # a power of two, so it overflows when the client has enough.
     digits = count.bit_length()
     planes = [-((1 << digits) - count >> digit & 1) for digit in range(digits)]
     full = 0

@@ -64,7 +64,7 @@ def parse_sdists(text: str) -> Sdists:
     Return the value of ``sdists``.
 
     Raises:
-        ValueError: it is none; the message says what is accepted, and what was probably meant.
+        ValueError: it is not one of them; the message lists them and may guess the one that was meant.
     """
     if text in list(Sdists):
         return Sdists(text)

@@ -43,7 +43,7 @@ class _Versions(NamedTuple):
 
     first: tuple[int, int]
     last: tuple[int, int]
-    """Later than exists: a machine without a floor installs what is built next year, too."""
+    """Later than any that exists: a machine without a floor also installs the wheels of next year."""
     word: str
     """Precedes the version in a floor."""
 
@@ -100,7 +100,7 @@ def parse_platform(text: str) -> Platform:
     Return the platform that an item of ``platforms`` names.
 
     Raises:
-        ValueError: it names none; the message says what is accepted, and what was probably meant.
+        ValueError: it names no platform; the message lists them and may guess the one that was meant.
     """
     name, colon, floor = text.partition(":")
     name = _ALIASES.get(name, name)

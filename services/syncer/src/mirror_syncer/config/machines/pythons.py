@@ -15,7 +15,7 @@ _FORM = re.compile(r"(?P<prefix>pp|graalpy)?(?P<major>[23])\.(?P<minor>0|[1-9]\d
 # What else people write: cp311, py311, python3.11, 3.11.4, PyPy3.11, 3.13-nogil.
 _MEANT = re.compile(r"(?P<major>[23])\.?(?P<minor>\d{1,2})", re.ASCII)
 _ACCEPTED = '"3.11", "3.13t" (free-threaded, from 3.13), "pp3.11" (PyPy), "graalpy3.11"'
-_FIRST = {"": 3, "pp": 6, "graalpy": 8}  # minor versions of Python 3 of which wheels exist
+_FIRST = {"": 3, "pp": 6, "graalpy": 8}  # the first minor version of Python 3 with wheels, by prefix
 _LAST = 39
 _FIRST_WITH_THREADS = 13
 _LAST_WITH_PYMALLOC = 7
@@ -76,7 +76,7 @@ def parse_python(text: str) -> Python:
     Return the Python that an item of ``pythons`` names.
 
     Raises:
-        ValueError: it names none; the message says what is accepted, and what was probably meant.
+        ValueError: it names no Python; the message lists the forms and may guess the one that was meant.
     """
     match = _FORM.fullmatch(text)
     python = match and _python(match["prefix"] or "", int(match["major"]), int(match["minor"]), bool(match["threads"]))

@@ -1,7 +1,7 @@
 """
 A file's requires-python, as pip and as uv read it.
 
-pip obeys the whole specifier. uv looks at its lower bound alone, so of ``>=3.8,<3.11`` it installs the file on 3.12.
+pip obeys the whole specifier. uv looks at its lower bound alone, so it installs a file with ``>=3.8,<3.11`` on 3.12.
 What packaging cannot parse does not keep pip from a file; uv mends the common mistakes and skips the file otherwise.
 """
 
@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 MAX_LENGTH = 300
-"""Of a longer text, nothing is known: it costs more to read than real ones, which have up to 150 characters."""
+"""A longer text is not read, since that costs more than reading real ones, which have up to 150 characters."""
 _LAST_PATCH = 99
 # The mistakes that uv 0.13 mends, in its order: ">=3.6<4", ">=3.6.*", "!=3.0*", ">= '3.6'".
 _MENDED = (

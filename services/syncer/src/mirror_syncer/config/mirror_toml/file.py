@@ -71,23 +71,23 @@ def read_file(path: Path, *, was_here: bool = False) -> bytes:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            told = (
+            message = (
                 f"is {'a directory' if path.is_dir() else 'no regular file'}; put a file with the policy in its place"
             )
         elif path.stat().st_size > _MAX_BYTES:
-            told = f"has more than {_MAX_BYTES // 2**20} MiB; is it the right file?"
+            message = f"has more than {_MAX_BYTES // 2**20} MiB; is it the right file?"
         else:
             return path.read_bytes()
     except PermissionError as error:
-        told = f"cannot be read by user {os.getuid()} ({error.strerror}); on the host: {_permit(path)}"
+        message = f"cannot be read by user {os.getuid()} ({error.strerror}); on the host: {_permit(path)}"
     except FileNotFoundError as error:
         back = f"restore it, or copy {example_of(path).name} there to go back to the starter selection"
-        told = (
+        message = (
             f"is missing; {back}" if was_here else f"cannot be read ({error.strerror}); create it or set MIRROR_POLICY"
         )
     except OSError as error:
-        told = f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"
-    raise PolicyError(path, [PolicyProblem(message=f"{path.name} {told}")])
+        message = f"cannot be read ({error.strerror}); mount it or set MIRROR_POLICY"
+    raise PolicyError(path, [PolicyProblem(message=f"{path.name} {message}")])
 
 
 def _is_missing(path: Path) -> bool:

@@ -37,7 +37,7 @@ class PolicyInputs:
         self._released: Mapping[NormalizedName, tuple[Exemption, ...]] = {}
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
-        """Take these versions for released by people, and no others."""
+        """Set the versions that people released."""
         self._released = released
 
     def complete(self, policy: Policy) -> Policy:
@@ -53,7 +53,7 @@ class PolicyInputs:
         return self._with(policy, self._lock_source.preview(policy.locks))
 
     def check(self, policy: Policy) -> tuple[Policy, Iterator[str]]:
-        """Return a candidate as ``preview`` does, and what would be wrong with it; see ``warnings``."""
+        """Return a candidate as ``preview`` does, and the warnings about it; see ``warnings``."""
         locks = self._lock_source.preview(policy.locks)
         complete = self._with(policy, locks)
         return complete, self._warnings(complete, locks)
@@ -69,7 +69,7 @@ class PolicyInputs:
         return self.advisory_source.changed(policy.advisory_location) or self._lock_source.changed()
 
     async def refresh(self, options: ClientOptions) -> bool:
-        """Request advisories if they come from a URL; return whether other ones are there now."""
+        """Request advisories if they come from a URL; return whether they changed."""
         return await self.advisory_source.refresh(options)
 
     def warnings(self, policy: Policy) -> Iterator[str]:

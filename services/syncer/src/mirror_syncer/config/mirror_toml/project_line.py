@@ -105,11 +105,11 @@ def contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
         try:
             line = ProjectLine.model_validate(value)
         except ValidationError:
-            continue  # told already
+            continue  # reported already
         if line.latest is None:
             continue
         place, latest = first.setdefault((line.project, line.specifier), (number, line.latest))
         if latest != line.latest:
             other = document.problem(("mirror", "projects", place), "").line
-            told = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
-            yield document.problem(("mirror", "projects", number), f"mirror.projects: {told}")
+            message = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
+            yield document.problem(("mirror", "projects", number), f"mirror.projects: {message}")

@@ -96,7 +96,7 @@ class PolicySource:
         """
         The policy that was put into force last.
 
-        For a command beside the service that is the service's, which the next run replaces by the file's.
+        For a command beside the service, that is the service's policy; the next run replaces it by the file's.
         """
         if self._keeps or self._last_applied is None:
             return self.current
@@ -114,7 +114,7 @@ class PolicySource:
 
     @property
     def digest(self) -> str:
-        """Return what changes when the policy in force does, or its effect, or the form of what is published by it."""
+        """Return a digest of the policy in force, of its effect, and of the format of the published pages."""
         return hashlib.sha256(
             f"{PAGE_FORMAT}-{stable_text(self.current)}-{self.current.advisory_effects}".encode()
         ).hexdigest()
@@ -133,11 +133,11 @@ class PolicySource:
 
     @property
     def inputs_changed(self) -> bool:
-        """Whether lock files or advisories are others than those in force."""
+        """Whether lock files or advisories differ from those in force."""
         return self._inputs.changed(self._in_force.policy)
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
-        """Take these versions for released by people, and no others; this is in force at once."""
+        """Set the versions that people released; they are in force at once."""
         with self._lock:
             self._inputs.release(released)
             self._complete = self._inputs.complete(self._in_force.policy)
@@ -149,7 +149,7 @@ class PolicySource:
             return self._inputs.preview(self._found.policy)
 
     async def refresh(self, options: ClientOptions) -> bool:
-        """Request advisories if they come from a URL, and put them into force; return whether these are others."""
+        """Request advisories if they come from a URL, and put them into force; return whether they changed."""
         if not await self._inputs.refresh(options):
             return False
         with self._lock:
@@ -179,12 +179,12 @@ class PolicySource:
 
     async def watch(self, noticed: Callable[[PolicyState], None], *, every: float = WATCH_SECONDS) -> NoReturn:
         """Read the file every few seconds, and report each change; the policy in force changes with the next run."""
-        told = self._summary()
+        before = self._summary()
         while True:
             await asyncio.sleep(every)
             await asyncio.to_thread(self._look_again)
-            if (now := self._summary()) != told:
-                told = now
+            if (now := self._summary()) != before:
+                before = now
                 noticed(self.state())
 
     def _summary(self) -> tuple[object, ...]:

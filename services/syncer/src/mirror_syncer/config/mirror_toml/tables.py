@@ -229,10 +229,10 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
     Read and check the whole document.
 
     Args:
-        path: its own; other files that it names lie beside it.
+        path: the document's; files that it names lie beside it.
 
     Raises:
-        DocumentError: it is no TOML, or any of its keys is unknown or wrong; all of them are named.
+        DocumentError: it is not TOML, or has unknown or wrong keys; the error names all of them.
     """
     document = TomlDocument(content, name="mirror.toml")
     tables, problems = document.read(Document)

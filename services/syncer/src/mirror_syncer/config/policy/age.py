@@ -15,7 +15,7 @@ class Age:
     """``[age]``: what holds for all projects."""
 
     min: timedelta = timedelta(0)
-    """A file is published when it has been on upstream for so long, by its own upload time (PEP 700)."""
+    """A file is published when it has been on upstream for this long, by its own upload time (PEP 700)."""
     not_after: datetime | None = None
     """Nothing that was uploaded after this moment is published, however old it gets."""
     hold_unknown: bool = True

@@ -28,7 +28,7 @@ class Blocking(Protocol):
         Return whether a release is blocked.
 
         Args:
-            version: None if PEP 440 reads none.
+            version: None if the file's name has none by PEP 440.
             text: as the file's name has it; only read if there is no version.
         """
 
@@ -42,7 +42,7 @@ class Block:
 
     @property
     def hashes(self) -> frozenset[Sha256]:
-        """None: a line of ``[block] hashes`` holds for all projects."""
+        """Empty: lines of ``[block] hashes`` hold for all projects, see ``Rules.hashes``."""
         return frozenset()
 
     def affects(self, version: Version | None, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""``[files]``: which files and releases are wanted, of all projects alike."""
+"""``[files]``: which files and releases are wanted, in all projects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -8,9 +8,9 @@ from mirror_syncer.config.policy.project_policy import fingerprint
 
 class Fingerprints:
     """
-    The fingerprint of each project under a policy; two policies with the same one want the same files of it.
+    The fingerprint of each project under a policy; with equal fingerprints, two policies want the same files of it.
 
-    That of the projects that nothing names is computed once, so 886,000 names take a second.
+    Projects that nothing names have one in common, which is computed once: 886,000 names take a second.
     """
 
     def __init__(self, policy: Policy) -> None:

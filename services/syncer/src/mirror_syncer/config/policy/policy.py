@@ -33,20 +33,20 @@ class Removal:
     """How content leaves the mirror."""
 
     grace: timedelta = timedelta(hours=24)
-    """A file that no page names any more stays this long, for those who still hold its URL."""
+    """A file that no page names any more stays this long, for those who still have its URL."""
     guard: float = 0.01
-    """The share of all projects, at least 50 or half of them, that may lose something in a day without a word."""
+    """The share of all projects, at least 50 or half of them, that may lose something in a day unconfirmed."""
 
     floor: int = 50
 
     def allowed(self, published: int) -> int:
-        """Return how many of so many published projects may lose something; of a small mirror half, so never all."""
+        """Return how many published projects may lose something: of a small mirror half, so never all."""
         return max(min(self.floor, max(1, published // 2)), int(self.guard * published))
 
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """What is published besides the Simple API."""
+    """What is published in addition to the Simple API."""
 
     legacy_json: bool = False
     """``/pypi/<project>/json``; it costs a request for each project that changed."""
@@ -60,12 +60,12 @@ class Policy:
 
     scope: Scope = Scope.SELECTED
     projects: dict[NormalizedName, Selection] = field(default_factory=dict)
-    """Each named project with what is wanted of it; with everything, those that differ from all others."""
+    """The lines of each named project; with scope everything, only these projects differ from all others."""
     latest: int | None = None
     include: NamePatterns = field(default_factory=NamePatterns)
-    """With everything: the names that are wanted; none means all."""
+    """With scope everything: the names that are wanted; none means all."""
     exclude: NamePatterns = field(default_factory=NamePatterns)
-    """With everything: names that are not wanted."""
+    """With scope everything: names that are not wanted."""
     rules: Rules = field(default_factory=Rules)
     exemptions: Mapping[NormalizedName, tuple[Exemption, ...]] = field(default_factory=dict)
     blocked_names: BlockedNames = field(default_factory=BlockedNames)
@@ -92,7 +92,7 @@ class Policy:
 
     @property
     def usual(self) -> ProjectPolicy:
-        """What is wanted, with everything, of a project that nothing names."""
+        """What is wanted of a project that nothing names, with scope everything."""
         prereleases = self.rules.files.prereleases
         selection = Selection('scope = "everything"', (VersionRule(_ANY, self.latest, prereleases),), named=False)
         return ProjectPolicy(selection, self.rules)
@@ -105,27 +105,27 @@ class Policy:
 
     @property
     def special(self) -> frozenset[NormalizedName]:
-        """The projects of which something else is wanted, or not wanted, than of the usual one."""
+        """The projects whose policy may differ from the usual one."""
         return frozenset().union(self.projects, self.exemptions, self.blocks, self.pins, self.advisories.projects)
 
     @property
     def advisory_effects(self) -> str:
-        """What changes when the advisories have another effect."""
+        """A text that changes when the advisories have another effect."""
         return _effects(self.advisories, self.blocking)
 
     @property
     def admission(self) -> str:
-        """What changes when ``admits`` does."""
+        """A text that changes when ``admits`` does."""
         named = sorted({*self.projects, *self.pins})
         return stable_text((self.everything, self.include, self.exclude, self.blocked_names, named))
 
     @property
     def admits_all(self) -> bool:
-        """Whether every name of upstream's list is wanted, with everything."""
+        """Whether every name of upstream's list is wanted, with scope everything."""
         return not (self.include or self.exclude or self.blocked_names)
 
     def admits(self, name: NormalizedName) -> bool:
-        """Return whether a name of upstream's list is wanted, with everything."""
+        """Return whether a name of upstream's list is wanted, with scope everything."""
         named = name in self.projects or name in self.pins
         return self.blocked_names.reason(name) is None and (named or self._admits(name))
 
@@ -161,7 +161,7 @@ class Policy:
                 yield Exemption(SpecifierSet(f"=={version}"), because=f"it fixes {advisory}")
 
     def _admits(self, name: NormalizedName) -> bool:
-        """Return whether a project that is not named is wanted, with everything."""
+        """Return whether a project that is not named is wanted, with scope everything."""
         if self.include and self.include.match(name) is None:
             return False
         return self.exclude.match(name) is None

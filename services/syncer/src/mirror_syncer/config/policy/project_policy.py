@@ -16,15 +16,15 @@ from mirror_syncer.config.policy.file_rules import FileRules
 from mirror_syncer.config.policy.selection import Selection
 from mirror_syncer.model.names import Sha256
 
-# Of the pages, and of what is read of upstream's; with a new number each of upstream's pages is asked for once more,
-# without validators, and ours is written from it. Files stay. 2: URLs escape what PyPI's do; text is cleaned; upload
-# times in any offset are read; file names and provenance are checked.
+# The version of our pages, and of what is read from upstream's. With a new number, each of upstream's pages is
+# requested once without validators, and ours is written again. Files stay. 2: URLs escape what PyPI's do; text is
+# cleaned; upload times in any offset are read; file names and provenance are checked.
 PAGE_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all projects alike."""
+    """The rules that hold for all projects."""
 
     machines: Machines = field(default_factory=Machines)
     files: FileRules = field(default_factory=FileRules)
@@ -32,7 +32,7 @@ class Rules:
     hashes: frozenset[Sha256] = frozenset()
     """Blocked contents."""
     superseded: timedelta = timedelta(0)
-    """A published release that only newer ones pushed out stays on the page for so long."""
+    """A published release that only newer ones pushed out stays on the page for this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ def _unpack(selection: Selection, rules: bytes, *rest: Any) -> ProjectPolicy:  #
 
 
 def fingerprint(policy: ProjectPolicy, *, legacy_json: bool) -> str:
-    """Return a digest that changes when what is wanted of a project does, or what is published of it, or how."""
+    """Return a digest of what is wanted of a project, what is published of it, and in which format."""
     rules = sorted(map(stable_text, policy.selection.rules))
     rest = [sorted(map(stable_text, part)) for part in (policy.exemptions, policy.blocks, policy.pins)]
-    told = (rules, _rules_text(policy.rules), rest, legacy_json)
-    return f"{PAGE_FORMAT}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+    parts = (rules, _rules_text(policy.rules), rest, legacy_json)
+    return f"{PAGE_FORMAT}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
 @lru_cache(maxsize=4)  # the same for all projects of a sync, and the greater part of a fingerprint's time
@@ -93,7 +93,7 @@ def _rules_text(rules: Rules) -> str:
 
 
 def is_this_format(by: str | None) -> bool:
-    """Return whether a page was published, by the policy of that fingerprint, as this program publishes pages."""
+    """Return whether a page with this fingerprint has the format in which this program publishes pages."""
     return by is not None and by.startswith(f"{PAGE_FORMAT}-")
 
 

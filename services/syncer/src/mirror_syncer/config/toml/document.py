@@ -156,10 +156,10 @@ class TomlDocument:
         if error["type"] == "missing":
             return self.problem(path, f"{given} has no {path[-1]}")
         if error["type"] == "value_error":
-            told = str(error["ctx"]["error"])
+            message = str(error["ctx"]["error"])
             # A message that begins with the value itself is a sentence about it.
-            rest = told.removeprefix(value)
-            return self.problem(path, f"{given}: {told}" if rest == told else f"{given}{rest}")
+            rest = message.removeprefix(value)
+            return self.problem(path, f"{given}: {message}" if rest == message else f"{given}{rest}")
         return self.problem(path, f"{given}: must be {_description(shape, path) or error['msg']}")
 
     def _unknown(self, path: Path, *, known: Iterable[str]) -> str:
@@ -186,8 +186,8 @@ def load_toml(text: str) -> dict[str, Any]:
     except ValueError as error:  # TOMLDecodeError, or a number with more digits than Python reads
         found = _POSITION.fullmatch(str(error))
         last: int | None = int(found["line"]) if found and found["line"] else len(text.splitlines()) or None
-        told = f"is not TOML: {found['message'] if found else error}"
-        raise DocumentError([PolicyProblem(line=last, message=told)]) from error
+        message = f"is not TOML: {found['message'] if found else error}"
+        raise DocumentError([PolicyProblem(line=last, message=message)]) from error
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,8 @@
 """
-Projects of which a change of ``mirror.toml`` would leave no file, and which the deletion guard keeps as they are.
+Projects that a change of ``mirror.toml`` would leave without a file; the deletion guard keeps them as they are.
 
-``decide()`` keeps their files as it keeps what upstream lost, so the guard judges both together: it lets go as many
-projects as a day may lose, and otherwise all of them stay until a person allows it or the file is corrected.
+``decide()`` keeps their files as it keeps what upstream lost, so the guard judges both together. If they are no more
+than a day may lose, all are removed. Otherwise all stay until a person allows it or corrects ``mirror.toml``.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from mirror_syncer.runs.sync.guard import DeletionGuard
 
 
 async def report_emptied(run: ActiveRun, *, catalog: Catalog, policy: Policy) -> None:
-    """Say in the message of a run that withholds removals how much of that a change of ``mirror.toml`` would remove."""
+    """Say in the message of a run how much of the withheld removals is due to a change of ``mirror.toml``."""
     found = await asyncio.to_thread(catalog.projects.emptied)
     if not found.projects:
         return
     counts = run.progress.counts
     if run.request.offline:
-        # Such a run removes nothing for the guard; the next sync does, unless there is too much.
+        # A run without upstream does not remove these projects; the next sync does, unless the guard withholds them.
         guarded = await asyncio.to_thread(DeletionGuard(catalog).count_guarded)
         counts.projects_withheld = found.projects if found.projects > policy.removal.allowed(guarded) else 0
     if counts.projects_withheld:

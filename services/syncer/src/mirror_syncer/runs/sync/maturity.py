@@ -19,7 +19,7 @@ from mirror_syncer.runs.sync.background import BackgroundWork
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS = 20.0  # a time that is stored meanwhile is seen after so long; a page is due within 60
+_IDLE_SECONDS = 20.0  # a time that is stored meanwhile is seen after at most this; a page is due within 60
 _BATCH = 1_000
 
 
@@ -45,7 +45,7 @@ class Maturity(BackgroundWork):
         super().__init__(context, clock=clock, sleep=sleep)
         self._project_list = context.project_list
         self._retries: dict[NormalizedName, float] = {}
-        """When projects are judged again that could not be judged before."""
+        """When to retry projects whose judgement failed."""
         self._judging = set[NormalizedName]()
         self._batches = set[asyncio.Task[None]]()
 
@@ -69,7 +69,7 @@ class Maturity(BackgroundWork):
         return await asyncio.to_thread(self._pause)
 
     def _expired(self) -> list[NormalizedName]:
-        """Return the projects to judge, without those that are in hand, or were judged in vain lately."""
+        """Return the projects to judge, without those that are in work, or whose retry is not due."""
         now = self._clock()
         # Nothing waits longer than it should, even if the clock was set back.
         self._retries = {name: at for name, at in self._retries.items() if now < at <= now + self._pause_seconds}
@@ -99,7 +99,7 @@ class Maturity(BackgroundWork):
                 if changed:
                     await self._project_list.publish()
         except Exception:
-            log.exception("background work failed", work=self._name)
+            log.exception("publishing files after their cooldown failed; retrying in 5 minutes")
         finally:
             self._judging.difference_update(names)
             self._retries |= dict.fromkeys(in_vain, self._clock() + self._pause_seconds)

@@ -41,7 +41,7 @@ class PolicyChange:
 
     async def apply(self, run: ActiveRun) -> None:
         """
-        Withdraw what is blocked, and judge pages again that another policy made or whose decision has expired.
+        Withdraw what is blocked; judge each page again that another policy made, or whose decision has expired.
 
         Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
         projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
@@ -118,9 +118,9 @@ class PolicyChange:
 
     def _withhold_retired(self, policy: Policy) -> list[Failure]:
         """
-        Mark blocked files whose grace period is not over, and end it; return which could not be marked.
+        Write the markers of blocked files in their grace period, and end it; return which could not be written.
 
-        Those leave all the same, only without the reason in nginx's answer.
+        Those files leave all the same, only without the reason in nginx's answer.
         """
         leaving, unmarked = list[Retirement](), list[Failure]()
         for retirement in self._catalog.files.waiting():
@@ -137,7 +137,7 @@ class PolicyChange:
         return unmarked
 
     def _partly_blocked(self, policy: Policy) -> Iterator[NormalizedName]:
-        """Yield the published projects of which some versions are blocked, and that another policy judged."""
+        """Yield the published projects with blocked versions that another policy judged."""
         for name in policy.blocks.keys() | policy.advisories.projects:
             row = self._catalog.projects.get(name)
             if row is None or not (row.published and is_this_format(row.fingerprint)) or not policy.blocks_of(name):

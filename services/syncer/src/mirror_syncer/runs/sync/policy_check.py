@@ -52,7 +52,7 @@ def check_policy(content: bytes, in_force: PolicyInForce | None = None, *, secon
         check.files = FilePreviewer(in_use, policy, pages=in_force.pages, seconds=seconds).preview(concerned)
     emptied = check.files.emptied if check.files else 0
     allowed = policy.removal.allowed(DeletionGuard(catalog).count_guarded())
-    # With everything, one judgement covers all that leaves.
+    # With scope everything, the guard judges all removals together.
     removals = [concerned.guarded + emptied] if policy.everything else [concerned.guarded, emptied]
     check.withheld = sum(number for number in removals if number > allowed)
     return check

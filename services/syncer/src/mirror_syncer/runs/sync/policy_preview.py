@@ -2,7 +2,7 @@
 What a candidate for ``mirror.toml`` would change about published projects and their files; upstream is not asked.
 
 A project is concerned if the policy in force and the candidate want different files of it, by their fingerprints. Each
-of these is judged by both, from the pages that are stored. Of very many, the largest are judged until the time is over.
+of these is judged by both, from the stored pages: the largest first, as many as the time allows.
 """
 
 import heapq
@@ -52,7 +52,7 @@ class _Sum:
 
 class ProjectsConcerned:
     """
-    The published projects that a candidate changes; of 886,000 it takes some seconds to find them.
+    The published projects that a candidate changes; finding them among 886,000 takes some seconds.
 
     Attributes:
         leaving: how many projects the candidate does not want, or blocks.
@@ -76,7 +76,7 @@ class ProjectsConcerned:
         self.leaving_names = list[str]()
         self.files = _Sum()
         self._candidate = candidate
-        # With everything, what is not admitted leaves as if upstream no longer had it.
+        # With scope everything, what is not admitted leaves as if upstream no longer had it.
         self._replaceable = frozenset[NormalizedName]() if candidate.everything else frozenset(replaceable)
         self.largest = [one.name for one in heapq.nlargest(limit, self._concerned(current, catalog))]
 

@@ -132,7 +132,7 @@ class Orphans:
             yield
         if found:
             remedy = "removed" if removed == found else "mirrorctl verify --repair removes them"
-            run.report.remarks.append(f"{found:,} file(s) are refused though no page holds them; {remedy}")
+            run.report.remarks.append(f"nginx refuses {found:,} file(s) that no page holds; {remedy}")
 
     def _stray_marker(self, digits: str, filename: str) -> PackagePath | None:
         """

@@ -5,8 +5,8 @@ References are stored in 256 partitions on disk, eight bytes per file: 20.8 mill
 more memory than one partition. Then each of the 256 directories is compared with its partition.
 
 Full paths, ``packages/<2>/<2>/<60>/<file>``, are ignored: a tree that is being adopted holds millions that our pages do
-not name yet. So are hidden names: temporary files belong to the process that writes them. Of them only the markers of
-held files are compared, with what the pages name as held.
+not name yet. So are hidden names: temporary files belong to the process that writes them. Only the markers of held
+files are compared with what the pages name as held.
 """
 
 import hashlib

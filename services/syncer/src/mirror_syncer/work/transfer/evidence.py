@@ -30,7 +30,7 @@ from mirror_syncer.work.transfer.page import STALE_WAITS, Asked, PageTransfer
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
 _LARGE_PAGE_FILES = 1_000  # judged in the event loop within 3 ms
-# Of our page, if a thread is to read it. The hop to a thread takes 0.1 ms, even if there is no page yet.
+# The size from which a thread reads our page. The hop to a thread takes 0.1 ms, even if there is no page yet.
 _MIN_THREADED_BYTES = 128 * 1024
 
 
@@ -125,7 +125,7 @@ class EvidenceReader:
             PathError: the published page cannot be read, and no verify has found it damaged. What it names is unknown
                 then, so neither losses can be judged nor files retired.
         """
-        # Of an altered page nothing is believed, so it cannot stand for upstream's.
+        # An altered page is not believed, so it cannot stand for upstream's.
         knows = work.offline and not (on_disk.altered and await self._kept(work.name) is None)
         asked = Asked(NotModified()) if knows else await self._pages.ask(work, row, validators=on_disk.validators)
         settled = isinstance(asked.answer, NotModified) and _is_settled(work, row)

@@ -15,8 +15,8 @@ def incidents(work: Work, decision: Decision, published: PublishedPage | None) -
     before = published.files if advised and published else {}
     for file, reason in decision.blocked:
         if names(before, file) and reason.startswith(advised):
-            told = f"{reason}. It was published until now, so somebody may have installed it"
-            yield Failure(project=work.name, file=file.filename, reason=told)
+            incident = f"{reason}. It was published until now, so somebody may have installed it"
+            yield Failure(project=work.name, file=file.filename, reason=incident)
 
 
 def invalid_entries(decision: Decision) -> tuple[Failure, ...]:

@@ -1,4 +1,4 @@
-"""The marks of held and blocked files: nginx answers 403 for them, whether or not they are on the disk."""
+"""The markers of a project's held and blocked files: nginx answers 403, whether or not the files are on the disk."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from mirror_syncer.work.transfer.claims import Claim, Claims
 
 class Holding:
     """
-    Marks files, one project a call.
+    Writes and removes markers, one project a call.
 
     Args:
         claim: notes in the catalog what is about to be changed.
@@ -25,9 +25,10 @@ class Holding:
 
     async def hold(self, decision: Decision, published: PublishedPage | None) -> tuple[HeldFile, ...]:
         """
-        Mark what a decision holds or blocks, before the page that lacks it is visible; return it as that page names it.
+        Write the markers of what a decision holds or blocks; return it as the page names it.
 
-        Cancellation leaves some marks. The next refresh of the project sets the others, or removes these.
+        Call it before the page without these files is visible. If it is cancelled, some markers are left; the next
+        refresh of the project writes the others, or removes these.
 
         Raises:
             VolumeError: the disk refuses.
@@ -48,11 +49,11 @@ class Holding:
 
     async def release(self, published: PublishedPage | None, held: Iterable[HeldFile], files: Iterable[File]) -> None:
         """
-        Remove the marks that the published page's held files have and these do not.
+        Remove the markers of files that the published page holds, and the next one does not.
 
         Args:
             held: the files that are held from now on.
-            files: upstream's.
+            files: the files of upstream's page.
         """
         if published is None or not published.held:
             return
@@ -63,17 +64,17 @@ class Holding:
                 await asyncio.to_thread(self._tree.release, one.place, address=addresses.get(one.filename))
 
     async def release_places(self, offered: Iterable[tuple[File, PackagePath]]) -> None:
-        """Remove the marks of files that are published from now on, whatever left them there."""
+        """Remove the markers of files that are published from now on, whatever left them there."""
         for file, place in offered:
             address = _address(file)
             if self._tree.is_held(place, address=address):
                 await asyncio.to_thread(self._tree.release, place, address=address)
 
     async def block(self, published: PublishedPage, *, reason: str) -> None:
-        """Mark all files of a project that is blocked as a whole."""
+        """Write the markers of all files of a project that is blocked as a whole."""
         for file in published.page.files:
-            told = refusal(Hold(file, None, reason))
-            await asyncio.to_thread(self._tree.hold, published.places[file.filename], told, address=None)
+            text = refusal(Hold(file, None, reason))
+            await asyncio.to_thread(self._tree.hold, published.places[file.filename], text, address=None)
 
     async def _place(self, file: File, published: PublishedPage | None, claims: Claims) -> PackagePath | None:
         """Return the place that a file has or would get; None if only its download tells."""
@@ -95,7 +96,9 @@ class Holding:
 
 def refusal(hold: Hold) -> str:
     """Return what a client reads instead of a file."""
-    return f"403: {hold.reason}" + ("" if hold.until is None else ". Urgent: mirrorctl release")
+    return f"403: {hold.reason}" + (
+        "" if hold.until is None else ". If it is urgent, the operator can release it (mirrorctl release)"
+    )
 
 
 def _address(file: File) -> str | None:

@@ -108,8 +108,8 @@ def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None)
         return Outcome(Publication(CatalogUpdate(withdrawn)))
     state = row.state if row.state is ProjectState.WITHDRAWN else ProjectState.FAILING
     reason = absence(row, index_missing)
-    told = replace(row, state=state, error=reason, checked_at=now)
-    return Outcome(Publication(CatalogUpdate(told)), (Failure(project=row.name, reason=reason),))
+    failed = replace(row, state=state, error=reason, checked_at=now)
+    return Outcome(Publication(CatalogUpdate(failed)), (Failure(project=row.name, reason=reason),))
 
 
 def absence(row: ProjectRow, index_missing: str | None) -> str:
@@ -178,8 +178,8 @@ def after_older_page(work: Work, row: ProjectRow, failed: Outcome, restricted: O
     )
     publication = replace(restricted.publication, catalog_update=replace(settlement, row=settled, kept=None))
     # What shrinks was reported when it was refreshed.
-    told = () if work.shrink else failed.failures
-    return replace(restricted, publication=publication, failures=(*restricted.failures, *told))
+    failures = () if work.shrink else failed.failures
+    return replace(restricted, publication=publication, failures=(*restricted.failures, *failures))
 
 
 def standing(

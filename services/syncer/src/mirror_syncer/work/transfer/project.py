@@ -184,7 +184,7 @@ class Transfer:
         now = int(time.time())
         quarantined = page.status is ProjectStatus.QUARANTINED
         keeps = unfinished or decision.lost or decision.left_out or quarantined
-        # Our page was all that was left of upstream's, and now lacks a part: it is asked for once more, in full.
+        # Our page stood for upstream's, which is not kept, and now lacks a part: upstream's is requested once, in full.
         forgets = bool(keeps) and judged.kept is None
         new = ProjectRow(
             work.name,
@@ -234,7 +234,7 @@ class Transfer:
         return Outcome(Publication(update, staged, legacy=legacy.staged), reported, tally)
 
     async def _hold(self, judged: Judged, offered: Sequence[tuple[File, PackagePath]]) -> tuple[HeldFile, ...]:
-        """Mark what is held and blocked, and unmark what no longer is; return it as the page names it."""
+        """Write the markers of held and blocked files, remove others; return these files as the page names them."""
         believed = None if judged.condition.altered else judged.published
         held = await self._holding.hold(judged.decision, believed)
         if believed and judged.decision.outdated is not None:

@@ -24,7 +24,7 @@ def retire(
         staying: places that the next page still names.
         grace: seconds for which they may still be downloaded; None: they leave at once and may come back, as those of
             a quarantined project do.
-        at_once: names of files that leave so, whatever the grace is.
+        at_once: names of files that leave as with None, whatever the grace is.
     """
     if published is None:
         return ()

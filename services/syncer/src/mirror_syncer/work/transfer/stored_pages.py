@@ -28,7 +28,7 @@ class StoredPages:
     ) -> None:
         self._view = view
         self._kept = kept
-        # What a sync took has another digest on its page, so nothing is hashed to be recognized.
+        # A sync also puts upstream's other digest on our page, so no file has to be hashed for a comparison.
         self._unhashed = UnhashedFiles(without_hash, upstream=upstream, digest_of=lambda _place, _like: None)
 
     def read(self, name: NormalizedName) -> tuple[Page, PublishedPage | None]:

@@ -1,4 +1,4 @@
-"""Which files wait or are blocked, when that changes by time alone, and what a person released."""
+"""Counts of held and blocked files, the time at which a decision expires, and the released versions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _WORD = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Take no file for held: the first sync judges each page by the policy's new fingerprint."""
+    """Count no file as held: the first sync judges each page by the policy's new fingerprint."""
     for name in ("held_files", "blocked_files"):
         op.add_column("project", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     op.add_column("project", sa.Column("expires_at", sa.BigInteger))
