@@ -169,8 +169,10 @@ def test_import_replaces_a_file_only_with_force(tmp_path: Path) -> None:
             "line 4: [filter_regex] packages: 'a{99999999999}'",
         ),
         (
-            "[plugins]\nenabled = all\n[version_range_release_file_metadata]\n"
-            f"release_file.requires_python = {'9' * 5_000}\n",
+            (
+                "[plugins]\nenabled = all\n[version_range_release_file_metadata]\n"
+                f"release_file.requires_python = {'9' * 5_000}\n"
+            ),
             "line 4: [version_range_release_file_metadata] release_file.requires_python: '99",
         ),
     ],
