@@ -45,7 +45,8 @@ class PolicyChange:
 
         Upstream is asked for no page, only for files that are wanted now. The deletion guard judges afterwards which
         projects may be left without a file, see ``emptied_projects``. Cancelled, it leaves tasks in the queue, and the
-        next sync does the rest, as it does for what the disk refused. A run that names projects applies only blocks.
+        next sync does the rest, as it does for what failed or what the disk refused. A run that names projects applies
+        only blocks.
 
         Raises:
             VolumeError: the project list cannot be written.
@@ -53,7 +54,7 @@ class PolicyChange:
         digest = self._policy.digest
         changed = await asyncio.to_thread(self._catalog.recall, Fact.JUDGED_POLICY) != digest
         whole = run.request.projects is None
-        shown = True
+        shown, failed = True, run.progress.counts.projects_failed
         if changed:
             shown = await self._show_blocked_names(run)
             await self._withdraw_blocked(run)
@@ -62,7 +63,8 @@ class PolicyChange:
         policy = self._policy.current
         due = self._due(policy, changed=changed) if whole else self._partly_blocked(policy)
         postponed = await self._judge(run, await asyncio.to_thread(lambda: list(due)))
-        if changed and whole and shown and not postponed and not run.is_stopping:
+        done = shown and not postponed and run.progress.counts.projects_failed == failed and not run.is_stopping
+        if changed and whole and done:
             await asyncio.to_thread(self._catalog.remember, Fact.JUDGED_POLICY, digest)
 
     async def _judge(self, run: ActiveRun, names: list[NormalizedName]) -> set[NormalizedName]:
