@@ -9,7 +9,10 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +76,11 @@ def hurried(directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return a mirror of the whole index that Prometheus saw sync twice, and that served clients."""
+    """Return a mirror of the whole index that holds a file, that Prometheus saw sync twice, and that served clients."""
     directory = tmp_path_factory.mktemp("monitoring")
     policy = directory / "config" / "mirror.toml"
     policy.parent.mkdir(mode=0o755)
-    policy.write_text('[mirror]\nscope = "everything"\n')
+    policy.write_text('[mirror]\nscope = "everything"\n[age]\nmin = "1d"\n')
     policy.chmod(0o644)
     settings = {
         "MIRROR_UPSTREAM": "http://fakepypi:8000",
@@ -90,14 +93,16 @@ def watched(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     try:
         stack.compose("build", "--quiet", "prometheus")
         stack.up("fakepypi", "prometheus")
-        stack.up("syncer", "nginx", "control")
-        token = stack.execute("control", "mirrorctl", "token")
-        with (
-            httpx2.Client(base_url=stack.url("nginx", 8080), trust_env=False, timeout=10) as client,
-            httpx2.Client(base_url=stack.url("fakepypi", 8000), trust_env=False, timeout=10) as fake,
-            httpx2.Client(base_url=stack.url("prometheus", 9090), trust_env=False, timeout=10) as prometheus,
-        ):
-            watched = Watched(stack, Mirror(client, token), Upstream(fake), prometheus)
+        connect = partial(httpx2.Client, trust_env=False, timeout=10)
+        with ExitStack() as connections:
+            fake = connections.enter_context(connect(base_url=stack.url("fakepypi", 8000)))
+            prometheus = connections.enter_context(connect(base_url=stack.url("prometheus", 9090)))
+            upstream = Upstream(fake)
+            upstream.upload("six", "99.0", uploaded_at=datetime.now(UTC).isoformat())
+            stack.up("syncer", "nginx", "control")
+            token = stack.execute("control", "mirrorctl", "token")
+            client = connections.enter_context(connect(base_url=stack.url("nginx", 8080)))
+            watched = Watched(stack, Mirror(client, token), upstream, prometheus)
             until(watched.mirror.idle, seconds=60)
             until(lambda: watched.value('up{job="pypi-mirror"}') == 1, seconds=30)
             run = watched.mirror.wait(watched.mirror.start(kind="sync", force=True, confirm=True))
