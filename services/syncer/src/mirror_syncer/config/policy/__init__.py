@@ -2,6 +2,6 @@
 The policy as values: what ``mirror.toml`` and its inputs say, parsed.
 
 Read ``policy`` first: all of it. ``project_policy`` is what it says about one project: ``selection`` (its lines),
-``age``, ``block``, ``file_rules``; ``patterns`` match names. ``fingerprints`` tell which pages a new policy changes,
-and ``contradictory_rules`` which rules exclude each other.
+``age``, ``block``, ``file_rules``; ``patterns`` match names. ``closure`` is what the selected projects depend on.
+``fingerprints`` tell which pages a new policy changes, and ``contradictory_rules`` which rules exclude each other.
 """

@@ -20,6 +20,10 @@ class VersionRule:
 
     None: all of them without ``latest``, and none with it.
     """
+    clients: int | None = None
+    """The clients that it counts for, as the bits of ``Compatibility``; None: all of them."""
+    takes_yanked: bool = True
+    """Whether yanked releases count where no other matches; for a requirement of a release, only ``==`` takes them."""
 
     @property
     def keeps_all(self) -> bool:

@@ -1,0 +1,110 @@
+"""The dependency closure as values: which releases of which projects the selected ones need, and what is unmet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.config.policy.selection import VersionRule
+
+
+class UnmetReason(StrEnum):
+    """Why a requirement is not met on the mirror."""
+
+    NO_PROJECT = "no such project"
+    NO_RELEASE = "no such release"
+    NO_FILE = "no file for this machine"
+    HELD = "held"
+    BLOCKED = "blocked"
+    YANKED = "yanked"
+    UNREADABLE = "unreadable requirement"
+    BY_URL = "by URL"
+    UNKNOWN = "requirements unknown"
+    FAILED = "failed"
+    """Upstream could not be asked."""
+    NO_PROOF = "no proof"
+    """Each requirement is met, but the releases exclude each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A requirement that the mirror does not meet; by name, so that a person can act on it."""
+
+    project: NormalizedName
+    """Whose requirement it is; of a proof, the project of the line."""
+    version: str
+    """Of the release that requires it; empty for a line or a group."""
+    requirement: str
+    """As its metadata or ``mirror.toml`` states it."""
+    machines: tuple[str, ...]
+    """Where it counts, as in ``Python 3.11 on linux-x86_64``."""
+    reason: UnmetReason
+    message: str
+    """A sentence for a person; of a proof, the solver's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Releases on the mirror that together satisfy a line or a group on one machine: the witness."""
+
+    subject: str
+    """The line, such as ``django[argon2]>=5``, or ``group web``."""
+    machine: str
+    releases: Mapping[NormalizedName, str]
+    """The version of each project, dependencies included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectClosure:
+    """What the closure says about one project."""
+
+    rules: tuple[VersionRule, ...] = ()
+    """Demands, and witnesses (``==`` without ``latest``), in addition to the lines."""
+    resolved: frozenset[str] = frozenset()
+    """Versions, as ``str(Version)``, whose requirements were followed. Others wait, unless they are published."""
+    unusable: frozenset[str] = frozenset()
+    """Versions that take no place among the newest, since installers pass them over: pip cannot read a requirement."""
+    chains: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Why each version is here, such as ``requests → urllib3<3,>=1.26``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """What the selected projects need, and what that needs, and so on."""
+
+    projects: Mapping[NormalizedName, ProjectClosure] = field(default_factory=dict)
+    """Of the selected projects, too."""
+    unmet: tuple[Unmet, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    pages: frozenset[NormalizedName] = frozenset()
+    """The projects whose pages were read: when one of them changes, the closure may."""
+    expires_at: int | None = None
+    """When time alone changes it: a release that it passed over matures; seconds since the epoch."""
+
+
+NO_CLOSURE = Closure()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The table ``[dependencies]``."""
+
+    follow: bool = False
+    latest: int = 1
+    """The newest so many releases of each requirement on each machine."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Requirements that are installed together, by the group's name."""
+    withhold_unmet: bool = False
+    """A release with an unmet requirement is not published; otherwise it is, and is reported."""
+    additions: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)
+    """Requirements that a project's metadata does not state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The table ``[limits]``: a sync that would exceed one stops before it downloads a file."""
+
+    projects: int | None = None
+    size: int | None = None
+    """Bytes."""
