@@ -1,0 +1,248 @@
+"""The demands: what the selected releases require, and what that requires, followed until nothing new is needed."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.project import ClientMasks, Project, Requirer
+from mirror_syncer.closure.requirements import Need, Requirements, read_requirements
+from mirror_syncer.config import Policy, ProjectPolicy
+from mirror_syncer.config.judgement.candidates import Candidates
+from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure
+from mirror_syncer.errors import MirrorError
+from mirror_syncer.model.page import File, Page, ProjectStatus
+from mirror_syncer.model.requirement_lines import RequirementLines
+
+_WHEEL = ".whl"
+
+
+class Source(Protocol):
+    """Where pages and metadata come from."""
+
+    async def page(self, name: NormalizedName) -> Page | None:
+        """Return upstream's page, or None if it has no such project."""
+
+    async def published(self, name: NormalizedName) -> Mapping[str, File]:
+        """Return the published files by name."""
+
+    async def requirement_lines(self, name: NormalizedName, file: File) -> RequirementLines:
+        """Return what a file's metadata says."""
+
+    def is_at_hand(self, file: File) -> bool:
+        """Return whether its metadata costs no request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """A requirement that counts, of a selected release or of ``mirror.toml``."""
+
+    need: Need
+    machines: int
+    requirer: Requirer
+
+
+class Demands:
+    """
+    Follows requirements.
+
+    Each round looks at the projects of which more is demanded than before, so it ends: a project has a finite number of
+    releases, and nothing is ever taken back. The result does not depend on the order of answers, because projects,
+    releases and requirements are looked at in the order of their names.
+
+    Args:
+        policy: without a closure.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, policy: Policy, *, source: Source, environments: Environments, now: int) -> None:
+        self.projects: dict[NormalizedName, Project] = {}
+        self._policy = policy
+        self._source = source
+        self._environments = environments
+        machines = policy.rules.machines
+        self._masks = ClientMasks(
+            None if machines.are_all else max(1, len(machines.pythons)) * max(1, len(machines.platforms))
+        )
+        self._now = now
+        self._glanced: dict[NormalizedName, Project] = {}
+        self._dirty: set[NormalizedName] = set()
+        self._roots: list[Required] = []
+
+    @property
+    def masks(self) -> ClientMasks:
+        """How the machines are written as clients."""
+        return self._masks
+
+    def start(self) -> None:
+        """Demand what ``mirror.toml`` names."""
+        for name, selection in self._policy.projects.items():
+            if self._policy.blocked_names.reason(name) is None:
+                self._at(name).lines = selection.rules
+        for root in self._policy.roots:
+            self.require(root.need, Requirer(root.text), by_line=root.is_line)
+
+    def require(self, need: Need, requirer: Requirer, *, by_line: bool = False) -> None:
+        """Demand what a line or a group requires; of a line, its own rules select the releases."""
+        machines = self._environments.counts(need.marker)
+        self._roots.append(Required(need, machines, requirer))
+        project = self._at(need.name)
+        if not by_line:
+            self._demand(need, machines, requirer)
+            return
+        project.requirer = project.requirer or requirer
+        project.machines |= machines
+        for extra in need.extras:
+            project.extras[extra] = project.extras.get(extra, 0) | machines
+        self._dirty.add(need.name)
+
+    def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
+        """Demand one release, because a proof needs it."""
+        need = Need(name, frozenset(), _exactly(version), None, f"{name}=={version}", None)
+        if self._at(name).demand(need, machines, requirer, is_witness=True):
+            self._dirty.add(name)
+
+    async def follow(self) -> None:
+        """
+        Follow requirements until nothing new is needed.
+
+        A project whose page cannot be read has no releases, and says why; see ``Project.error``.
+        """
+        while self._dirty:
+            names = sorted(self._dirty)
+            self._dirty.clear()
+            projects = [self.projects[name] for name in names]
+            await asyncio.gather(*(self._look_at(project) for project in projects if project.candidates is None))
+            while unread := [one for project in projects for one in self._select(project)]:
+                await asyncio.gather(*(self._read(project, release) for project, release in unread))
+            for project in projects:
+                self._follow(project)
+
+    def required(self) -> Iterator[Required]:
+        """Yield each requirement that counts, of lines and groups first."""
+        yield from self._roots
+        for _, project in sorted(self.projects.items()):
+            for release, version in project.releases():
+                yield from self._required(project, release, version)
+
+    def policy_of(self, name: NormalizedName) -> ProjectPolicy | None:
+        """Return what the policy says about a project, named or not; None: it is blocked."""
+        asked = replace(self._policy, closure=Closure({name: ProjectClosure()}))
+        project_policy = asked.project(name)
+        return project_policy and replace(project_policy, closure=None)
+
+    def requirements_of(self, project: Project, version: Version) -> list[Requirements] | None:
+        """Return what a release requires, as far as it was read."""
+        return project.requirements.get(version)
+
+    async def read_release(self, project: Project, release: Release) -> None:
+        """
+        Read what a release requires, unless that is known.
+
+        Raises:
+            MirrorError: its metadata cannot be had.
+        """
+        assert release.version is not None
+        if release.version in project.requirements:
+            return
+        files = sorted(project.files(release), key=lambda file: file.filename)
+        lines = await asyncio.gather(*(self._source.requirement_lines(project.name, one) for one in self._read_of(files)))
+        found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
+        added = self._policy.dependencies.additions.get(project.name, ())
+        if added:
+            found.append(read_requirements(RequirementLines(added), project.name))
+        project.requirements[release.version] = found
+        if not all(one.is_usable for one in found):
+            project.unusable.add(release.version)
+
+    def _at(self, name: NormalizedName) -> Project:
+        project = self.projects.get(name)
+        if project is None:
+            project = self.projects[name] = self._glanced.pop(name, None) or Project(name)
+            self._dirty.add(name)
+        return project
+
+    async def look_at(self, name: NormalizedName) -> Project:
+        """Return a project, its page read: a proof may look at one that nothing demands."""
+        project = self.projects.get(name) or self._glanced.setdefault(name, Project(name))
+        if project.candidates is None and project.error is None:
+            await self._look_at(project)
+        return project
+
+    async def _look_at(self, project: Project) -> None:
+        """Read a project's page."""
+        project_policy = self.policy_of(project.name)
+        if project_policy is None:
+            return
+        try:
+            page = await self._source.page(project.name)
+            published = await self._source.published(project.name)
+        except MirrorError as error:
+            project.error = str(error)
+            return
+        if page is None:
+            return
+        files = () if page.status is ProjectStatus.QUARANTINED else page.files
+        project.candidates = Candidates.read(project.name, files, project_policy, published=published, now=self._now)
+
+    def _select(self, project: Project) -> list[tuple[Project, Release]]:
+        """Select releases by all that is demanded; return those that have not been read."""
+        if project.candidates is None:
+            return []
+        demands = project.rules(latest=self._policy.dependencies.latest, clients_of=self._masks)
+        project.selected = frozenset(project.candidates.selected(project.lines, demands, unusable=project.unusable))
+        known = project.requirements.keys() | project.unread.keys()
+        return [(project, release) for release, version in project.releases() if version not in known]
+
+    async def _read(self, project: Project, release: Release) -> None:
+        try:
+            await self.read_release(project, release)
+        except MirrorError as error:
+            assert release.version is not None
+            project.unread[release.version] = str(error)
+
+    def _read_of(self, files: Iterable[File]) -> list[File]:
+        """
+        Return which of a release's files are read.
+
+        Wheels of a release rarely differ in what they require, so of those whose metadata costs a request each, only
+        the first is read; the others are read from the disk once they are here.
+        """
+        by_metadata: dict[str | bool, File] = {}
+        for file in files:
+            is_wheel = file.filename.endswith(_WHEEL)
+            if isinstance(file.core_metadata, str):
+                by_metadata.setdefault(file.core_metadata, file)
+            elif not is_wheel or self._source.is_at_hand(file):
+                by_metadata.setdefault(file.sha256, file)
+        if not any(file.filename.endswith(_WHEEL) for file in by_metadata.values()):
+            first = next((file for file in files if file.filename.endswith(_WHEEL)), None)
+            by_metadata |= {} if first is None else {first.sha256: first}
+        return list(by_metadata.values())
+
+    def _follow(self, project: Project) -> None:
+        """Demand what the selected releases require."""
+        for release, version in project.releases():
+            for required in self._required(project, release, version):
+                self._demand(required.need, required.machines, required.requirer)
+
+    def _required(self, project: Project, release: Release, version: Version) -> Iterator[Required]:
+        """Yield what a release requires on the machines on which it is needed."""
+        machines = self._masks.machines(release.clients, everyone=self._environments.everyone) & project.machines
+        by = project.requirer_of(version)
+        for requirements in project.requirements.get(version, ()):
+            for need in requirements.needs:
+                counts = self._environments.counts(need.marker)
+                for extra, asked in project.extras.items():
+                    counts |= self._environments.counts(need.marker, extra=extra) & asked
+                if counts & machines:
+                    yield Required(need, counts & machines, Requirer(need.text, project.name, str(version), by))
+
+    def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
+        if machines and self._at(need.name).demand(need, machines, requirer):
+            self._dirty.add(need.name)

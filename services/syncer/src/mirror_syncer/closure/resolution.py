@@ -1,0 +1,115 @@
+"""The resolution: from what ``mirror.toml`` names to the closure, with its proofs and what is unmet."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from packaging.utils import NormalizedName
+
+from mirror_syncer.closure.demands import Demands, Source
+from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.order import waves
+from mirror_syncer.closure.project import Project
+from mirror_syncer.closure.unmet import UnmetRequirements, Withheld, withheld
+from mirror_syncer.closure.witnesses import Subject, Witnesses
+from mirror_syncer.config import Policy
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
+
+log = structlog.get_logger()
+
+_MAX_WITNESS_ROUNDS = 10
+"""A witness may require what needs another one; real sets end in the second round."""
+
+
+async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
+    """
+    Return the closure of a policy's lines and groups.
+
+    Nothing is stored but what ``source`` stores. Cancelled, it leaves that.
+
+    Args:
+        policy: without a closure.
+        now: seconds since the epoch.
+    """
+    started = time.monotonic()
+    environments = Environments(policy.rules.machines)
+    demands = Demands(policy, source=source, environments=environments, now=now)
+    demands.start()
+    await demands.follow()
+    proving = environments.for_proofs
+    witnesses = Witnesses(demands, proving)
+    subjects = _subjects(policy)
+    for _ in range(_MAX_WITNESS_ROUNDS):
+        if not await witnesses.prove(subjects, proving.everyone):
+            break
+        await demands.follow()
+    unmet, unpublished = _find_unmet(demands, environments, withhold=policy.dependencies.withhold_unmet)
+    closure = Closure(
+        {name: _project_closure(demands, project, policy, unpublished) for name, project in _kept(demands)},
+        unmet=(*witnesses.refuted, *unmet),
+        proofs=tuple(witnesses.proofs),
+        pages=frozenset(demands.projects),
+        expires_at=_expiry(demands),
+        waves=waves(_graph(demands)),
+    )
+    log.info(
+        "dependencies resolved",
+        projects=len(closure.projects),
+        unmet=len(closure.unmet),
+        seconds=round(time.monotonic() - started, 2),
+    )
+    return closure
+
+
+def _subjects(policy: Policy) -> list[Subject]:
+    lines = [Subject(root.text, (root.need,)) for root in policy.roots if root.is_line]
+    groups: dict[str, list] = {}
+    for root in policy.roots:
+        if not root.is_line:
+            groups.setdefault(root.group, []).append(root.need)
+    return [*lines, *(Subject(f"group {name}", tuple(needs)) for name, needs in groups.items())]
+
+
+def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool) -> tuple[list[Unmet], Withheld]:
+    """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
+    unpublished: Withheld = {}
+    while True:
+        unmet = list(UnmetRequirements(demands, environments, withheld=unpublished).find())
+        found = withheld(unmet) if withhold else {}
+        grown = {name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}}
+        if grown == unpublished:
+            return unmet, unpublished
+        unpublished = grown
+
+
+def _kept(demands: Demands):
+    return [(name, project) for name, project in sorted(demands.projects.items()) if project.candidates is not None]
+
+
+def _project_closure(demands: Demands, project: Project, policy: Policy, unpublished: Withheld) -> ProjectClosure:
+    versions = {version for _, version in project.releases()}
+    resolved = versions - project.unread.keys() - unpublished.get(project.name, frozenset())
+    files = {file.filename: file.size or 0 for release, _ in project.releases() for file in project.files(release)}
+    return ProjectClosure(
+        project.rules(latest=policy.dependencies.latest, clients_of=demands.masks),
+        resolved=frozenset(map(str, resolved)),
+        unusable=frozenset(map(str, project.unusable)),
+        chains={str(version): by.chain for version in versions if (by := project.requirer_of(version)) is not None},
+        files=len(files),
+        size=sum(files.values()),
+    )
+
+
+def _graph(demands: Demands) -> Mapping[NormalizedName, set[NormalizedName]]:
+    graph: dict[NormalizedName, set[NormalizedName]] = {name: set() for name, _ in _kept(demands)}
+    for required in demands.required():
+        by = required.requirer.project
+        if by is not None and by in graph:
+            graph[by].add(required.need.name)
+    return graph
+
+
+def _expiry(demands: Demands) -> int | None:
+    times = (project.candidates.expires_at for project in demands.projects.values() if project.candidates is not None)
+    return min((time for time in times if time is not None), default=None)

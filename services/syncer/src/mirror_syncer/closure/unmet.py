@@ -1,0 +1,116 @@
+"""What the mirror does not meet of the requirements that count."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from mirror_syncer.closure.demands import Demands, Required
+from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.project import Project, is_pin
+from mirror_syncer.config.policy.closure import Unmet, UnmetReason
+
+Withheld = Mapping[NormalizedName, frozenset[Version]]
+
+
+class UnmetRequirements:
+    """
+    Finds requirements that no selected release meets.
+
+    Args:
+        withheld: releases that are not published, so they meet nothing.
+    """
+
+    def __init__(self, demands: Demands, environments: Environments, *, withheld: Withheld) -> None:
+        self._demands = demands
+        self._environments = environments
+        self._withheld = withheld
+        self._meeting: dict[tuple[NormalizedName, str], int] = {}
+
+    def find(self) -> Iterator[Unmet]:
+        """Yield each unmet requirement, and each release of which it is not known what it requires."""
+        for required in self._demands.required():
+            by = required.requirer
+            if by.project is not None and by.version and self._is_withheld(by.project, Version(by.version)):
+                continue
+            missing = required.machines & ~self._machines_that_meet(required)
+            if missing:
+                yield from self._explain(required, missing)
+        for _, project in sorted(self._demands.projects.items()):
+            yield from self._unknown(project)
+
+    def _machines_that_meet(self, required: Required) -> int:
+        """Return the machines on which a selected release meets a requirement."""
+        key = (required.need.name, str(required.need.specifier))
+        if key not in self._meeting:
+            project = self._demands.projects.get(required.need.name)
+            self._meeting[key] = 0 if project is None else self._meeting_of(project, required.need.specifier)
+        return self._meeting[key]
+
+    def _meeting_of(self, project: Project, specifier: SpecifierSet) -> int:
+        everyone, found = self._environments.everyone, 0
+        for release, version in project.releases():
+            if version in project.unusable or self._is_withheld(project.name, version):
+                continue
+            if specifier.contains(version, prereleases=True):
+                clients = release.clients | (release.yanked_clients if is_pin(specifier) else 0)
+                found |= self._demands.masks.machines(clients, everyone=everyone)
+        return found
+
+    def _is_withheld(self, name: NormalizedName, version: Version) -> bool:
+        return version in self._withheld.get(name, ())
+
+    def _explain(self, required: Required, machines: int) -> Iterator[Unmet]:
+        """Yield one entry for each reason: it may differ between machines."""
+        reasons: dict[tuple[UnmetReason, str], int] = {}
+        project = self._demands.projects.get(required.need.name)
+        for bit in _bits(machines):
+            reason = self._reason(required, project, bit)
+            reasons[reason] = reasons.get(reason, 0) | bit
+        by = required.requirer
+        for (reason, message), found in reasons.items():
+            owner = by.project or required.need.name
+            yield Unmet(owner, by.version, required.need.text, self._environments.names(found), reason, message)
+
+    def _reason(self, required: Required, project: Project | None, machine: int) -> tuple[UnmetReason, str]:
+        name = required.need.name
+        if self._demands.policy_of(name) is None:
+            return UnmetReason.BLOCKED, f"{name} is blocked in mirror.toml"
+        if project is not None and project.error is not None:
+            return UnmetReason.FAILED, f"its page could not be read: {project.error}"
+        if project is None or project.candidates is None:
+            return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
+        return project.candidates.why_none(required.need.specifier, self._demands.masks(machine))
+
+    def _unknown(self, project: Project) -> Iterator[Unmet]:
+        """Yield what could not be followed of a project's releases."""
+        everywhere = self._environments.names(project.machines)
+        for _, version in project.releases():
+            if (error := project.unread.get(version)) is not None:
+                yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
+            for requirements in project.requirements.get(version, ()):
+                for problem in requirements.problems:
+                    reason = UnmetReason(problem.reason)
+                    yield Unmet(project.name, str(version), problem.line, everywhere, reason, problem.sentence)
+                if not requirements.is_known:
+                    message = (
+                        "what it requires is decided when it is built, so what its metadata says is a guess; "
+                        f"[dependencies.add] {project.name} names what is missing"
+                    )
+                    yield Unmet(project.name, str(version), "", everywhere, UnmetReason.UNKNOWN, message)
+
+
+def withheld(unmet: Iterable[Unmet]) -> dict[NormalizedName, frozenset[Version]]:
+    """Return the releases that have an unmet requirement."""
+    found: dict[NormalizedName, set[Version]] = {}
+    for one in unmet:
+        if one.version and one.reason is not UnmetReason.UNKNOWN:
+            found.setdefault(one.project, set()).add(Version(one.version))
+    return {name: frozenset(versions) for name, versions in found.items()}
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        yield mask & -mask
+        mask &= mask - 1

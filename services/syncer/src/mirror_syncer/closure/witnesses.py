@@ -1,0 +1,209 @@
+"""The witnesses: for each line and group, on each machine, releases that can be installed together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from mirror_syncer.closure.demands import Demands
+from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.project import Project, Requirer
+from mirror_syncer.closure.proof import verify
+from mirror_syncer.closure.requirements import Need
+from mirror_syncer.closure.solver import Candidate, Refutation, Solution, solve
+from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
+
+T = TypeVar("T")
+Assignment = dict[NormalizedName, Version]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is proved: a line, or a group of requirements that are installed together."""
+
+    text: str
+    needs: tuple[Need, ...]
+
+
+class _UnusableError(Exception):
+    """A release turned out to be none for pip while it was tried; the search starts again without it."""
+
+
+class Witnesses:
+    """
+    Proves subjects on machines.
+
+    Args:
+        demands: followed; a proof looks further where it must.
+    """
+
+    def __init__(self, demands: Demands, environments: Environments) -> None:
+        self._demands = demands
+        self._environments = environments
+        self._assignments: dict[str, list[Assignment]] = {}
+        """Of each subject, those that were found: most machines share one."""
+        self.proofs: list[Proof] = []
+        self.refuted: list[Unmet] = []
+
+    async def prove(self, subjects: Sequence[Subject], machines: int) -> bool:
+        """
+        Prove each subject on each machine where it counts; return whether a proof needs a release that is not kept.
+
+        Those releases are demanded, and are to be followed.
+        """
+        self.proofs.clear()
+        self.refuted.clear()
+        loop = asyncio.get_running_loop()
+        grown = False
+        for subject in subjects:
+            refutations: dict[str, int] = {}
+            for machine in _bits(machines):
+                needs = [need for need in subject.needs if self._environments.counts(need.marker) & machine]
+                if not needs:
+                    continue
+                releases = _Releases(self._demands, self._environments, machine, loop)
+                found = await asyncio.to_thread(self._assign, subject.text, needs, releases)
+                if isinstance(found, str):
+                    refutations[found] = refutations.get(found, 0) | machine
+                else:
+                    grown |= self._keep(subject, machine, found)
+            for words, where in refutations.items():
+                name, names = subject.needs[0].name, self._environments.names(where)
+                self.refuted.append(Unmet(name, "", subject.text, names, UnmetReason.NO_PROOF, words))
+        return grown
+
+    def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | str:
+        """Return releases that satisfy needs, or the words why there are none."""
+        known = self._assignments.setdefault(subject, [])
+        for assignment in known:
+            reduced = releases.reduce(assignment, needs)
+            if reduced is not None and not verify(reduced, needs, releases):
+                return reduced
+        while True:
+            try:
+                found = solve(needs, releases)
+            except _UnusableError:
+                continue
+            break
+        if isinstance(found, Refutation):
+            return found.words
+        known.append(found.assignment)
+        return found.assignment
+
+    def _keep(self, subject: Subject, machine: int, assignment: Assignment) -> bool:
+        """Note a proof, and demand what it needs beyond what is kept."""
+        (name,) = self._environments.names(machine)
+        witness = Requirer(f"witness of {subject.text} on {name}")
+        grown = False
+        for project_name, version in assignment.items():
+            project = self._demands.projects.get(project_name)
+            if project is None or not _keeps(project, version):
+                self._demands.keep(project_name, version, machine, witness)
+                grown = True
+        texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
+        self.proofs.append(Proof(subject.text, name, texts))
+        return grown
+
+
+class _Releases:
+    """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
+
+    def __init__(
+        self, demands: Demands, environments: Environments, machine: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._demands = demands
+        self._environments = environments
+        self._machine = machine
+        self._loop = loop
+        self._pip = demands.masks.pip(machine)
+
+    def versions(self, name: NormalizedName) -> list[Candidate]:
+        """Return the releases that pip can install on the machine."""
+        project = self._project(name)
+        if project.candidates is None:
+            return []
+        kept = {version for _, version in project.releases()}
+        return [
+            Candidate(version, is_kept=version in kept, is_yanked=not release.clients & self._pip)
+            for release in project.candidates.releases
+            if (version := release.version) is not None
+            and version not in project.unusable
+            and (release.clients | release.yanked_clients) & self._pip
+        ]
+
+    def all_versions(self, name: NormalizedName) -> list[Version]:
+        """Return the versions of the page, which pip looks at before it judges pre-releases."""
+        candidates = self._project(name).candidates
+        return [] if candidates is None else [one.version for one in candidates.releases if one.version is not None]
+
+    def needs(self, name: NormalizedName, version: Version) -> list[Need]:
+        """Return what a release requires with all its extras, each requirement with its marker."""
+        project = self._project(name)
+        if version not in project.requirements:
+            release = _release(project, version)
+            self._wait(lambda: self._demands.read_release(project, release))
+            if version in project.unusable:
+                raise _UnusableError
+        return [need for one in project.requirements[version] for need in one.needs]
+
+    def counts(self, need: Need, extra: str | None) -> bool:
+        """Return whether a requirement counts on the machine with an extra."""
+        return bool(self._environments.counts(need.marker, extra=extra) & self._machine)
+
+    def why_none(self, name: NormalizedName, specifier: SpecifierSet) -> str:
+        """Return why no release of a project is among the candidates."""
+        project = self._project(name)
+        if project.error is not None:
+            return project.error
+        if project.candidates is None:
+            return "upstream has no such project"
+        return project.candidates.why_none(specifier, self._demands.masks(self._machine))[1]
+
+    def reduce(self, assignment: Assignment, needs: Iterable[Need]) -> Assignment | None:
+        """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""
+        reduced: Assignment = {}
+        seen = set[tuple[NormalizedName, str | None]]()
+        left = [(need, None) for need in needs]
+        while left:
+            need, _ = left.pop()
+            version = assignment.get(need.name)
+            if version is None or not any(one.version == version for one in self.versions(need.name)):
+                return None
+            reduced[need.name] = version
+            for extra in (None, *need.extras):
+                if (need.name, extra) not in seen:
+                    seen.add((need.name, extra))
+                    left += [(one, None) for one in self.needs(need.name, version) if self.counts(one, extra)]
+        return reduced
+
+    def _project(self, name: NormalizedName) -> Project:
+        project = self._demands.projects.get(name)
+        if project is not None and (project.candidates is not None or project.error is not None):
+            return project
+        return self._wait(lambda: self._demands.look_at(name))
+
+    def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
+        async def run() -> T:
+            return await action()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+
+def _keeps(project: Project, version: Version) -> bool:
+    return any(kept == version for _, kept in project.releases())
+
+
+def _release(project: Project, version: Version) -> Release:
+    assert project.candidates is not None
+    return next(one for one in project.candidates.releases if one.version == version)
+
+
+def _bits(mask: int) -> Iterable[int]:
+    while mask:
+        yield mask & -mask
+        mask &= mask - 1
