@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 import fakepypi
 from mirror_contract import ProjectState, RunState
 from mirror_syncer.catalog import Fact
+from mirror_syncer.runs.sync.closure_step import ClosureStep
 from mirror_syncer.runs.sync.maturity import Maturity
 from syncer.site import Running, Site
 
@@ -77,7 +78,7 @@ async def mature(running: Running) -> float:
         pauses.append(seconds)
         raise _RoundEndedError
 
-    work = Maturity(running.mirror.engine.context, clock=time.time, sleep=stop)
+    work = Maturity(running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=stop)
     with pytest.raises(_RoundEndedError):
         await work.run()
     return pauses[0]
@@ -459,7 +460,7 @@ async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakep
     async with site.running() as running:
         await running.sync()
         pypi.faults.on_file(WHEEL).status(404)
-        work = Maturity(running.mirror.engine.context, clock=time.time, sleep=_end)
+        work = Maturity(running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=_end)
         host.wait(days=0.5, seconds=5)
         with pytest.raises(_RoundEndedError):
             await work.run()

@@ -142,7 +142,7 @@ class Dispatcher:
         # In the event loop's thread: reading SQLite's cache takes 30 µs, the hop to another thread and back 100.
         row = self._catalog.projects.get(task.name)
         match task.action:
-            case Action.REFRESH | Action.SHRINK | Action.UNLIST | Action.JUDGE:
+            case Action.REFRESH | Action.SHRINK | Action.UNLIST | Action.JUDGE | Action.PUBLISH:
                 return await self._refresh(task, run, row, force=run.request.force)
             case Action.WITHDRAW:
                 return await self._withdraw(task, run, row or ProjectRow(task.name))
@@ -188,7 +188,7 @@ class Dispatcher:
             self._context.grace_seconds,
             wanted_serial=task.wanted_serial,
             bounds=run.sync.serial_bounds,
-            offline=run.request.offline or task.action is Action.JUDGE,
+            offline=run.request.offline or task.action in (Action.JUDGE, Action.PUBLISH),
             force=force,
             shrink=task.action is Action.SHRINK,
             unlisted=task.action is Action.UNLIST,

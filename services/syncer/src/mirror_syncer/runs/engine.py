@@ -23,6 +23,7 @@ from mirror_syncer.runs.ending import ending, log_ending
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.sync import Sync
+from mirror_syncer.runs.sync.closure_step import ClosureStep
 from mirror_syncer.runs.sync.maturity import Maturity
 from mirror_syncer.runs.sync.recheck import Recheck
 from mirror_syncer.runs.verify.verifier import Verifier
@@ -49,15 +50,16 @@ class Engine:
         self._runs = context.runs
         self._volume = context.volume
         collection = Collection(context)
+        closure_step = ClosureStep(context)
         self._verifier = Verifier(context, collection)
         self._executors = {
-            RunKind.SYNC: Sync(context, collection),
+            RunKind.SYNC: Sync(context, collection, closure_step),
             RunKind.VERIFY: self._verifier,
             RunKind.COLLECT: collection,
         }
         self._dispatcher = Dispatcher(context, self._verifier)
         self._recheck = Recheck(context)
-        self._maturity = Maturity(context)
+        self._maturity = Maturity(context, closure_step)
         self._reconciliation = Reconciliation(
             catalog=context.catalog,
             volume=context.volume,

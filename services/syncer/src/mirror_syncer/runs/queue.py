@@ -19,6 +19,8 @@ class Action(StrEnum):
     REFRESH = "refresh"
     JUDGE = "judge"
     """Apply the policy in force to the page that upstream sent last, without a request for it."""
+    PUBLISH = "publish"
+    """The same for a project that is not published yet: a dependency, whose page was looked at to resolve it."""
     SHRINK = "shrink"
     """Refresh, and remove the files that upstream's page no longer lists."""
     WITHDRAW = "withdraw"

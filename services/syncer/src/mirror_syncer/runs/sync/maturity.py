@@ -16,6 +16,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
 from mirror_syncer.runs.sync.background import BackgroundWork
+from mirror_syncer.runs.sync.closure_step import ClosureStep
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class Maturity(BackgroundWork):
     Judges pages again whose decision has expired.
 
     Args:
+        closure_step: resolves what a release that matured requires.
         clock, sleep: as in ``BackgroundWork``.
     """
 
@@ -38,12 +40,14 @@ class Maturity(BackgroundWork):
     def __init__(
         self,
         context: RunContext,
+        closure_step: ClosureStep,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(context, clock=clock, sleep=sleep)
         self._project_list = context.project_list
+        self._closure_step = closure_step
         self._retries: dict[NormalizedName, float] = {}
         """When to retry projects whose judgement failed."""
         self._judging = set[NormalizedName]()
@@ -90,6 +94,9 @@ class Maturity(BackgroundWork):
         try:
             async with self._hidden_run() as run:
                 run.sync.postponed = set()  # a full disk stops only what has to be downloaded
+                if self._closure_step.follows:
+                    await self._closure_step.resolve(run)
+                    await self._closure_step.publish(run, counted=names)
                 run.progress.add_tasks(len(names))
                 await self._queue.put(Task(run.id, name, Action.JUDGE, Priority.NAMED) for name in names)
                 await run.progress.wait_for_tasks()

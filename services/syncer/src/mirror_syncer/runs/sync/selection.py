@@ -6,6 +6,7 @@ It asks upstream for each project's page; upstream's list does not matter.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 import structlog
 from packaging.utils import NormalizedName
@@ -18,6 +19,7 @@ from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.garbage_collection import Collection
 from mirror_syncer.runs.queue import Action, Task
+from mirror_syncer.runs.sync.closure_step import ClosureStep
 from mirror_syncer.runs.sync.guard import DeletionGuard
 from mirror_syncer.runs.sync.plan import Plan, Step, plan_sync
 
@@ -27,7 +29,7 @@ log = structlog.get_logger()
 class SelectionSync:
     """Syncs what ``mirror.toml`` selects, all of it or some."""
 
-    def __init__(self, context: RunContext, collection: Collection) -> None:
+    def __init__(self, context: RunContext, collection: Collection, closure_step: ClosureStep) -> None:
         self._policy = context.policy
         self._catalog = context.catalog
         self._volume = context.volume
@@ -35,6 +37,7 @@ class SelectionSync:
         self._feed = context.feed
         self._project_list = context.project_list
         self._collection = collection
+        self._closure_step = closure_step
         self._guard = DeletionGuard(context.catalog)
 
     async def sync(self, run: ActiveRun) -> None:
@@ -48,6 +51,10 @@ class SelectionSync:
         """
         with run.progress.phase("plan"):
             plan = await self._plan(run)
+            self._announce(run, plan)
+        if self._closure_step.follows:
+            await self._refresh_all(run, plan)
+            plan = await self._resolve(run, plan)
         with run.progress.phase("withdraw"):
             if plan.withdraw:
                 # Removal goes in reverse: the list before the page, the page before its files. It comes first because
@@ -58,14 +65,10 @@ class SelectionSync:
         await self._collection.collect(run)
         if plan.forget:
             await asyncio.to_thread(self._catalog.projects.forget, plan.forget)
-        first = await asyncio.to_thread(self._steps_that_free_space, plan.refresh)
-        if first:
-            with run.progress.phase("transfer"):
-                postponed = await self._free_space(run, first)
-            await self._collection.collect(run)
-            first = [step for step in first if step.name not in postponed]
-        with run.progress.phase("transfer"):
-            await self._refresh(run, [step for step in plan.refresh if step not in first])
+        if self._closure_step.follows:
+            await self._closure_step.publish(run, counted={*plan.keep, *(step.name for step in plan.refresh)})
+        else:
+            await self._refresh_all(run, plan)
         with run.progress.phase("withdraw"):
             await self._remove_deleted(run, allowed=plan.allowance)
         counts = run.progress.counts
@@ -74,6 +77,32 @@ class SelectionSync:
             with run.progress.phase("publish"):
                 await self._project_list.publish(accept_reset=run.request.force and run.is_whole)
         await self._collection.collect(run)
+
+    async def _resolve(self, run: ActiveRun, plan: Plan) -> Plan:
+        """Resolve what the selected projects depend on, and return what else is to be done now that it is known."""
+        if run.is_stopping:
+            return replace(plan, withdraw=(), withheld=(), forget=())
+        await self._closure_step.resolve(run)
+        with run.progress.phase("plan"):
+            known = await self._plan(run)
+        counts = run.progress.counts
+        counts.projects_planned += len(known.withdraw) - len(plan.withdraw)
+        counts.projects_withheld = len(known.withheld)
+        refreshed = {step.name for step in plan.refresh}
+        new = tuple(step for step in known.refresh if step.name not in refreshed)
+        log.info("dependencies", new=len(new), withdraw=len(known.withdraw))
+        return replace(known, refresh=plan.refresh)
+
+    async def _refresh_all(self, run: ActiveRun, plan: Plan) -> None:
+        """Refresh projects; on a full disk, first those that may need less space by now."""
+        first = await asyncio.to_thread(self._steps_that_free_space, plan.refresh)
+        if first:
+            with run.progress.phase("transfer"):
+                postponed = await self._free_space(run, first)
+            await self._collection.collect(run)
+            first = [step for step in first if step.name not in postponed]
+        with run.progress.phase("transfer"):
+            await self._refresh(run, [step for step in plan.refresh if step not in first])
 
     async def _refresh(self, run: ActiveRun, steps: Iterable[Step]) -> None:
         tasks = (Task(run.id, step.name, Action.REFRESH, step.priority) for step in steps)
@@ -106,7 +135,7 @@ class SelectionSync:
     async def _plan(self, run: ActiveRun) -> Plan:
         started, names = run.document.started_at, _names(run)
         rows, published = await asyncio.to_thread(self._read_rows, names)
-        plan = plan_sync(
+        return plan_sync(
             self._policy.current,
             rows,
             only=names,
@@ -115,8 +144,6 @@ class SelectionSync:
             published=published,
             replaceable=self._policy.replaceable,
         )
-        self._announce(run, plan)
-        return plan
 
     def _read_rows(self, names: tuple[NormalizedName, ...] | None) -> tuple[dict[NormalizedName, ProjectRow], int]:
         """Return the rows of these projects, or of all, and how many projects the guard's share refers to."""

@@ -9,6 +9,7 @@ from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.executor import RunExecutor
 from mirror_syncer.runs.garbage_collection import Collection
+from mirror_syncer.runs.sync.closure_step import ClosureStep
 from mirror_syncer.runs.sync.emptied_projects import report_emptied
 from mirror_syncer.runs.sync.policy_change import PolicyChange
 from mirror_syncer.runs.sync.selection import SelectionSync
@@ -19,11 +20,11 @@ from mirror_syncer.runs.upstream_change import switched_from, upstream_changed
 class Sync(RunExecutor):
     """Syncs by the policy that ``mirror.toml`` states when the run starts."""
 
-    def __init__(self, context: RunContext, collection: Collection) -> None:
+    def __init__(self, context: RunContext, collection: Collection, closure_step: ClosureStep) -> None:
         self._context = context
         self._catalog = context.catalog
         self._policy_change = PolicyChange(context)
-        self._selection = SelectionSync(context, collection)
+        self._selection = SelectionSync(context, collection, closure_step)
         self._whole_index = WholeIndexSync(context, collection, self._policy_change)
 
     async def execute(self, run: ActiveRun) -> None:
