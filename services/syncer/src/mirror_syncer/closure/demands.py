@@ -5,16 +5,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import ClientMasks, Project, Requirer
-from mirror_syncer.closure.requirements import Need, Requirements, read_requirements
-from mirror_syncer.config import Policy, ProjectPolicy
+from mirror_syncer.closure.releases import Need
+from mirror_syncer.closure.requirements import Requirements, read_build_requirements, read_requirements
+from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
+from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.model.page import File, Page, ProjectStatus
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -84,26 +87,23 @@ class Demands:
         for name, selection in self._policy.projects.items():
             if self._policy.blocked_names.reason(name) is None:
                 self._at(name).lines = selection.rules
-        for root in self._policy.roots:
-            self.require(root.need, Requirer(root.text), by_line=root.is_line)
+        for line in self._policy.lines:
+            if self._policy.blocked_names.reason(line.name) is None:
+                self._at(line.name).name_by(line, self._root(line, Requirer(line.text)))
+        for group, items in self._policy.groups.items():
+            for item in items:
+                requirer = Requirer(f"group {group}: {item.text}")
+                self._demand(item, self._root(item, requirer), requirer)
 
-    def require(self, need: Need, requirer: Requirer, *, by_line: bool = False) -> None:
-        """Demand what a line or a group requires; of a line, its own rules select the releases."""
+    def _root(self, need: Need, requirer: Requirer) -> int:
+        """Note what ``mirror.toml`` requires, and return the machines on which."""
         machines = self._environments.counts(need.marker)
         self._roots.append(Required(need, machines, requirer))
-        project = self._at(need.name)
-        if not by_line:
-            self._demand(need, machines, requirer)
-            return
-        project.requirer = project.requirer or requirer
-        project.machines |= machines
-        for extra in need.extras:
-            project.extras[extra] = project.extras.get(extra, 0) | machines
-        self._dirty.add(need.name)
+        return machines
 
     def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
         """Demand one release, because a proof needs it."""
-        need = Need(name, frozenset(), _exactly(version), None, f"{name}=={version}", None)
+        need = RootRequirement(name, specifier=SpecifierSet(f"=={version}"), text=f"{name}=={version}")
         if self._at(name).demand(need, machines, requirer, is_witness=True):
             self._dirty.add(name)
 
@@ -132,8 +132,7 @@ class Demands:
 
     def policy_of(self, name: NormalizedName) -> ProjectPolicy | None:
         """Return what the policy says about a project, named or not; None: it is blocked."""
-        asked = replace(self._policy, closure=Closure({name: ProjectClosure()}))
-        project_policy = asked.project(name)
+        project_policy = replace(self._policy, closure=_required(name)).project(name)
         return project_policy and replace(project_policy, closure=None)
 
     def requirements_of(self, project: Project, version: Version) -> list[Requirements] | None:
@@ -153,6 +152,7 @@ class Demands:
         files = sorted(project.files(release), key=lambda file: file.filename)
         lines = await asyncio.gather(*(self._source.requirement_lines(project.name, one) for one in self._read_of(files)))
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
+        found += [read_build_requirements(one, project.name) for one in dict.fromkeys(lines) if one.build_requires]
         added = self._policy.dependencies.additions.get(project.name, ())
         if added:
             found.append(read_requirements(RequirementLines(added), project.name))
@@ -246,3 +246,8 @@ class Demands:
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
         if machines and self._at(need.name).demand(need, machines, requirer):
             self._dirty.add(need.name)
+
+
+def _required(name: NormalizedName) -> Closure:
+    """Return a closure in which somebody requires a project: the policy then says something about it."""
+    return Closure({name: ProjectClosure((VersionRule(SpecifierSet(), None),))})

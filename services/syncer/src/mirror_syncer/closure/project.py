@@ -7,7 +7,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from mirror_syncer.closure.requirements import Need, Requirements
+from mirror_syncer.closure.releases import Need, is_pin
+from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
@@ -68,6 +69,13 @@ class Project:
     """What the wheels of a release require, as far as they differ."""
     unread: dict[Version, str] = field(default_factory=dict)
     """Releases whose metadata could not be had, and why."""
+
+    def name_by(self, line: Need, machines: int) -> None:
+        """Note a line that names it: the line's own rules select releases, and its extras count."""
+        self.requirer = self.requirer or Requirer(line.text)
+        self.machines |= machines
+        for extra in line.extras:
+            self.extras[extra] = self.extras.get(extra, 0) | machines
 
     def demand(self, need: Need, machines: int, requirer: Requirer, *, is_witness: bool = False) -> bool:
         """Add a requirement, and return whether that changes anything."""
@@ -147,8 +155,8 @@ class ClientMasks:
         return (clients | clients >> count | clients >> 2 * count) & everyone
 
 
-def is_pin(specifier: SpecifierSet) -> bool:
-    """Return whether a requirement takes a yanked release: PEP 592 says for ``==`` and ``===`` alone."""
-    return any(
-        one.operator == "===" or (one.operator == "==" and not one.version.endswith(".*")) for one in specifier
-    )
+def bits(mask: int) -> Iterator[int]:
+    """Yield the machines of a set, the lowest first."""
+    while mask:
+        yield mask & -mask
+        mask &= mask - 1

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import structlog
 from packaging.utils import NormalizedName
@@ -12,7 +11,7 @@ from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.order import waves
 from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.unmet import UnmetRequirements, Withheld, withheld
-from mirror_syncer.closure.witnesses import Subject, Witnesses
+from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Unmet
 
@@ -37,11 +36,9 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
     demands = Demands(policy, source=source, environments=environments, now=now)
     demands.start()
     await demands.follow()
-    proving = environments.for_proofs
-    witnesses = Witnesses(demands, proving)
-    subjects = _subjects(policy)
+    witnesses = Witnesses(demands, environments)
     for _ in range(_MAX_WITNESS_ROUNDS):
-        if not await witnesses.prove(subjects, proving.everyone):
+        if not await witnesses.prove(policy.roots):
             break
         await demands.follow()
     unmet, unpublished = _find_unmet(demands, environments, withhold=policy.dependencies.withhold_unmet)
@@ -62,15 +59,6 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
     return closure
 
 
-def _subjects(policy: Policy) -> list[Subject]:
-    lines = [Subject(root.text, (root.need,)) for root in policy.roots if root.is_line]
-    groups: dict[str, list] = {}
-    for root in policy.roots:
-        if not root.is_line:
-            groups.setdefault(root.group, []).append(root.need)
-    return [*lines, *(Subject(f"group {name}", tuple(needs)) for name, needs in groups.items())]
-
-
 def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool) -> tuple[list[Unmet], Withheld]:
     """Return what is unmet, and the releases that are not published because of it, which may leave more unmet."""
     unpublished: Withheld = {}
@@ -83,7 +71,8 @@ def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool)
         unpublished = grown
 
 
-def _kept(demands: Demands):
+def _kept(demands: Demands) -> list[tuple[NormalizedName, Project]]:
+    """Return the projects that upstream has."""
     return [(name, project) for name, project in sorted(demands.projects.items()) if project.candidates is not None]
 
 

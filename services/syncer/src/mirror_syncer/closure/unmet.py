@@ -8,9 +8,17 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import Project, is_pin
+from mirror_syncer.closure.project import Project, bits
+from mirror_syncer.closure.releases import is_pin
+from mirror_syncer.closure.requirements import ProblemKind
 from mirror_syncer.config.policy.closure import Unmet, UnmetReason
 
+_REASONS = {
+    ProblemKind.UNREADABLE: UnmetReason.UNREADABLE,
+    ProblemKind.PIP_FAILS: UnmetReason.UNREADABLE,
+    ProblemKind.BY_URL: UnmetReason.BY_URL,
+    ProblemKind.INCOMPLETE: UnmetReason.UNKNOWN,
+}
 Withheld = Mapping[NormalizedName, frozenset[Version]]
 
 
@@ -58,6 +66,9 @@ class UnmetRequirements:
                 found |= self._demands.masks.machines(clients, everyone=everyone)
         return found
 
+    def _names(self, machines: int) -> tuple[str, ...]:
+        return self._environments.names(machines)
+
     def _is_withheld(self, name: NormalizedName, version: Version) -> bool:
         return version in self._withheld.get(name, ())
 
@@ -65,13 +76,13 @@ class UnmetRequirements:
         """Yield one entry for each reason: it may differ between machines."""
         reasons: dict[tuple[UnmetReason, str], int] = {}
         project = self._demands.projects.get(required.need.name)
-        for bit in _bits(machines):
+        for bit in bits(machines):
             reason = self._reason(required, project, bit)
             reasons[reason] = reasons.get(reason, 0) | bit
         by = required.requirer
         for (reason, message), found in reasons.items():
             owner = by.project or required.need.name
-            yield Unmet(owner, by.version, required.need.text, self._environments.names(found), reason, message)
+            yield Unmet(owner, by.version, required.need.text, self._names(found), reason, message)
 
     def _reason(self, required: Required, project: Project | None, machine: int) -> tuple[UnmetReason, str]:
         name = required.need.name
@@ -85,20 +96,16 @@ class UnmetRequirements:
 
     def _unknown(self, project: Project) -> Iterator[Unmet]:
         """Yield what could not be followed of a project's releases."""
-        everywhere = self._environments.names(project.machines)
+        everywhere = self._names(project.machines)
         for _, version in project.releases():
             if (error := project.unread.get(version)) is not None:
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
             for requirements in project.requirements.get(version, ()):
                 for problem in requirements.problems:
-                    reason = UnmetReason(problem.reason)
-                    yield Unmet(project.name, str(version), problem.line, everywhere, reason, problem.sentence)
-                if not requirements.is_known:
-                    message = (
-                        "what it requires is decided when it is built, so what its metadata says is a guess; "
-                        f"[dependencies.add] {project.name} names what is missing"
-                    )
-                    yield Unmet(project.name, str(version), "", everywhere, UnmetReason.UNKNOWN, message)
+                    where = self._environments.counts(problem.marker) & project.machines
+                    if where:
+                        reason = _REASONS[problem.kind]
+                        yield Unmet(project.name, str(version), problem.line, self._names(where), reason, problem.message)
 
 
 def withheld(unmet: Iterable[Unmet]) -> dict[NormalizedName, frozenset[Version]]:
@@ -108,9 +115,3 @@ def withheld(unmet: Iterable[Unmet]) -> dict[NormalizedName, frozenset[Version]]
         if one.version and one.reason is not UnmetReason.UNKNOWN:
             found.setdefault(one.project, set()).add(Version(one.version))
     return {name: frozenset(versions) for name, versions in found.items()}
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        yield mask & -mask
-        mask &= mask - 1

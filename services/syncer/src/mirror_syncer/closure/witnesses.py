@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from packaging.specifiers import SpecifierSet
@@ -11,23 +10,18 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import Project, Requirer
+from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
-from mirror_syncer.closure.requirements import Need
-from mirror_syncer.closure.solver import Candidate, Refutation, Solution, solve
+from mirror_syncer.closure.refutation import Refutation
+from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.solver import solve
+from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
+from mirror_syncer.config.policy.roots import Root
 
 T = TypeVar("T")
 Assignment = dict[NormalizedName, Version]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is proved: a line, or a group of requirements that are installed together."""
-
-    text: str
-    needs: tuple[Need, ...]
 
 
 class _UnusableError(Exception):
@@ -47,10 +41,11 @@ class Witnesses:
         self._environments = environments
         self._assignments: dict[str, list[Assignment]] = {}
         """Of each subject, those that were found: most machines share one."""
+        self._memory = VersionMemory()
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
 
-    async def prove(self, subjects: Sequence[Subject], machines: int) -> bool:
+    async def prove(self, roots: Sequence[Root]) -> bool:
         """
         Prove each subject on each machine where it counts; return whether a proof needs a release that is not kept.
 
@@ -60,24 +55,24 @@ class Witnesses:
         self.refuted.clear()
         loop = asyncio.get_running_loop()
         grown = False
-        for subject in subjects:
+        for root in roots:
             refutations: dict[str, int] = {}
-            for machine in _bits(machines):
-                needs = [need for need in subject.needs if self._environments.counts(need.marker) & machine]
+            for machine in bits(self._environments.everyone):
+                needs = [need for need in root.requirements if self._environments.counts(need.marker) & machine]
                 if not needs:
                     continue
                 releases = _Releases(self._demands, self._environments, machine, loop)
-                found = await asyncio.to_thread(self._assign, subject.text, needs, releases)
-                if isinstance(found, str):
-                    refutations[found] = refutations.get(found, 0) | machine
+                found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
+                if isinstance(found, Refutation):
+                    refutations[found.words] = refutations.get(found.words, 0) | machine
                 else:
-                    grown |= self._keep(subject, machine, found)
+                    grown |= self._keep(root, machine, found)
             for words, where in refutations.items():
-                name, names = subject.needs[0].name, self._environments.names(where)
-                self.refuted.append(Unmet(name, "", subject.text, names, UnmetReason.NO_PROOF, words))
+                name, names = root.requirements[0].name, self._environments.names(where)
+                self.refuted.append(Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, words))
         return grown
 
-    def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | str:
+    def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
         known = self._assignments.setdefault(subject, [])
         for assignment in known:
@@ -86,19 +81,20 @@ class Witnesses:
                 return reduced
         while True:
             try:
-                found = solve(needs, releases)
+                found = solve(needs, releases, memory=self._memory)
             except _UnusableError:
                 continue
             break
         if isinstance(found, Refutation):
-            return found.words
-        known.append(found.assignment)
-        return found.assignment
+            return found
+        assignment = dict(found.assignment)
+        known.append(assignment)
+        return assignment
 
-    def _keep(self, subject: Subject, machine: int, assignment: Assignment) -> bool:
+    def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
         (name,) = self._environments.names(machine)
-        witness = Requirer(f"witness of {subject.text} on {name}")
+        witness = Requirer(f"witness of {root.subject} on {name}")
         grown = False
         for project_name, version in assignment.items():
             project = self._demands.projects.get(project_name)
@@ -106,7 +102,7 @@ class Witnesses:
                 self._demands.keep(project_name, version, machine, witness)
                 grown = True
         texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
-        self.proofs.append(Proof(subject.text, name, texts))
+        self.proofs.append(Proof(root.subject, name, texts))
         return grown
 
 
@@ -150,6 +146,10 @@ class _Releases:
             if version in project.unusable:
                 raise _UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
+
+    def extras(self, name: NormalizedName, version: Version) -> set[str]:
+        """Return the extras that a release offers."""
+        return {extra for one in self._project(name).requirements.get(version, ()) for extra in one.extras}
 
     def counts(self, need: Need, extra: str | None) -> bool:
         """Return whether a requirement counts on the machine with an extra."""
@@ -201,9 +201,3 @@ def _keeps(project: Project, version: Version) -> bool:
 def _release(project: Project, version: Version) -> Release:
     assert project.candidates is not None
     return next(one for one in project.candidates.releases if one.version == version)
-
-
-def _bits(mask: int) -> Iterable[int]:
-    while mask:
-        yield mask & -mask
-        mask &= mask - 1

@@ -77,7 +77,7 @@ class ClosureStep:
 
     async def _resolve(self, run: ActiveRun) -> None:
         policy, now = self._policy.current, int(time.time())
-        stored = await asyncio.to_thread(self._catalog.closures.load)
+        stored = await asyncio.to_thread(self._catalog.closures.get)
         if stored is not None and not run.request.force and await self._is_current(stored, now=now):
             self._policy.follow(stored.closure)
             return
@@ -101,7 +101,7 @@ class ClosureStep:
             return False
         if closure.expires_at is not None and closure.expires_at <= now:
             return False
-        return stored.marks == await asyncio.to_thread(self._marks, closure)
+        return stored.pages_digest == await asyncio.to_thread(self._marks, closure)
 
     def _marks(self, closure: Closure) -> str:
         """Return a digest of the pages that a closure was resolved from."""
