@@ -16,6 +16,7 @@ from mirror_syncer.closure.requirements import Requirements, read_build_requirem
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.errors import MirrorError
@@ -72,6 +73,7 @@ class Demands:
         self._masks = ClientMasks(
             None if machines.are_all else max(1, len(machines.pythons)) * max(1, len(machines.platforms))
         )
+        self._names = compatibility(machines).names
         self._now = now
         self._glanced: dict[NormalizedName, Project] = {}
         self._dirty: set[NormalizedName] = set()
@@ -81,6 +83,10 @@ class Demands:
     def masks(self) -> ClientMasks:
         """How the machines are written as clients."""
         return self._masks
+
+    def names(self, machines: int) -> tuple[str, ...]:
+        """Return the names of machines."""
+        return self._names(machines)
 
     def start(self) -> None:
         """Demand what ``mirror.toml`` names."""

@@ -67,7 +67,7 @@ class UnmetRequirements:
         return found
 
     def _names(self, machines: int) -> tuple[str, ...]:
-        return self._environments.names(machines)
+        return self._demands.names(machines)
 
     def _is_withheld(self, name: NormalizedName, version: Version) -> bool:
         return version in self._withheld.get(name, ())

@@ -17,6 +17,7 @@ from mirror_syncer.closure.releases import Candidate, Need
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
 
@@ -38,9 +39,15 @@ class Witnesses:
 
     def __init__(self, demands: Demands, environments: Environments) -> None:
         self._demands = demands
-        self._environments = environments
+        self._everywhere = environments.everyone
+        machines = environments.default_proof_machines
+        self._is_own = machines == environments.machines
+        """Whether these are the machines of ``mirror.toml``, as the releases were fitted to."""
+        self._environments = environments if self._is_own else Environments(machines)
+        self._fits = compatibility(machines)
         self._assignments: dict[str, list[Assignment]] = {}
         """Of each subject, those that were found: most machines share one."""
+        self._client_masks: dict[Release, tuple[int, int]] = {}
         self._memory = VersionMemory()
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
@@ -61,14 +68,14 @@ class Witnesses:
                 needs = [need for need in root.requirements if self._environments.counts(need.marker) & machine]
                 if not needs:
                     continue
-                releases = _Releases(self._demands, self._environments, machine, loop)
+                releases = _Releases(self._demands, self._environments, machine, self._clients, loop)
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
                     refutations[found.words] = refutations.get(found.words, 0) | machine
                 else:
                     grown |= self._keep(root, machine, found)
             for words, where in refutations.items():
-                name, names = root.requirements[0].name, self._environments.names(where)
+                name, names = root.requirements[0].name, self._fits.names(where)
                 self.refuted.append(Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, words))
         return grown
 
@@ -91,15 +98,27 @@ class Witnesses:
         known.append(assignment)
         return assignment
 
+    def _clients(self, release: Release) -> tuple[int, int]:
+        """Return the clients that can install a release, and those that can if its yanked files count."""
+        if self._is_own:
+            return release.clients, release.yanked_clients
+        known = self._client_masks.get(release)
+        if known is None:
+            masks = [0, 0]
+            for file, installers in release.candidates:
+                masks[bool(file.yanked)] |= self._fits.fits(file.filename, installers, file.requires_python)
+            known = self._client_masks[release] = (masks[0], masks[1])
+        return known
+
     def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
-        (name,) = self._environments.names(machine)
+        (name,) = self._fits.names(machine)
         witness = Requirer(f"witness of {root.subject} on {name}")
         grown = False
         for project_name, version in assignment.items():
             project = self._demands.projects.get(project_name)
             if project is None or not _keeps(project, version):
-                self._demands.keep(project_name, version, machine, witness)
+                self._demands.keep(project_name, version, machine if self._is_own else self._everywhere, witness)
                 grown = True
         texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
         self.proofs.append(Proof(root.subject, name, texts))
@@ -110,27 +129,31 @@ class _Releases:
     """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
 
     def __init__(
-        self, demands: Demands, environments: Environments, machine: int, loop: asyncio.AbstractEventLoop
+        self,
+        demands: Demands,
+        environments: Environments,
+        machine: int,
+        clients: Callable[[Release], tuple[int, int]],
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._demands = demands
         self._environments = environments
         self._machine = machine
         self._loop = loop
-        self._pip = demands.masks.pip(machine)
+        self._clients = clients
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
         project = self._project(name)
         if project.candidates is None:
             return []
-        kept = {version for _, version in project.releases()}
-        return [
-            Candidate(version, is_kept=version in kept, is_yanked=not release.clients & self._pip)
-            for release in project.candidates.releases
-            if (version := release.version) is not None
-            and version not in project.unusable
-            and (release.clients | release.yanked_clients) & self._pip
-        ]
+        kept, found = {version for _, version in project.releases()}, list[Candidate]()
+        for release in project.candidates.releases:
+            clients, yanked = (mask & self._machine for mask in self._clients(release))  # a machine's pip has its bit
+            version = release.version
+            if version is not None and (clients or yanked) and version not in project.unusable:
+                found.append(Candidate(version, is_kept=version in kept, is_yanked=not clients))
+        return found
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
         """Return the versions of the page, which pip looks at before it judges pre-releases."""
@@ -162,7 +185,7 @@ class _Releases:
             return project.error
         if project.candidates is None:
             return "upstream has no such project"
-        return project.candidates.why_none(specifier, self._demands.masks(self._machine))[1]
+        return project.candidates.why_none(specifier, self._machine)[1]
 
     def reduce(self, assignment: Assignment, needs: Iterable[Need]) -> Assignment | None:
         """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""
