@@ -109,10 +109,12 @@ def evaluate(marker: Marker, where: Callable[[Comparison], int], everywhere: int
     items = iter(marker._markers)  # noqa: SLF001 - packaging has no public way to the parts; uv.lock pins their form
     outer = []
     either, both, count = 0, everywhere, 0
-    while count <= MAX_COMPARISONS:
+    while True:
         for item in items:
             if isinstance(item, tuple):
                 count += 1
+                if count > MAX_COMPARISONS:
+                    return everywhere
                 both &= where(_comparison(*item))
             elif isinstance(item, list):
                 outer.append((items, either, both))
@@ -127,7 +129,6 @@ def evaluate(marker: Marker, where: Callable[[Comparison], int], everywhere: int
             inner = either
             items, either, both = outer.pop()
             both &= inner
-    return everywhere
 
 
 def needs_an_extra(marker: Marker | None) -> bool:

@@ -1,5 +1,5 @@
 """
-What a distribution's metadata says about its requirements: a wheel's ``METADATA``, an sdist's ``PKG-INFO`` and pyproject.
+What metadata says about requirements: a wheel's ``METADATA``, an sdist's ``PKG-INFO`` and ``pyproject.toml``.
 
 Strangers upload it. So nothing in it raises an error here: a wrong line is kept as it is, and reported when it is read.
 """
@@ -17,7 +17,11 @@ MAX_LINES = 10_000
 """Of requirements; the most on PyPI are some thousand, of projects with an extra for each service of a cloud."""
 _MAX_HEADER_BYTES = 4 << 20  # the description follows after an empty line, so 50 kB are many
 _MAX_PYPROJECT_BYTES = 1 << 20
+_MAX_FIELD_LINES = 4 * MAX_LINES
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_WANTED = frozenset({"metadata-version", "dynamic", "provides-extra", "requires-dist", "requires-python"})
 _DEFAULT_BUILD_REQUIRES = ("setuptools>=40.8.0",)  # as in pip
 _FIRST_STATIC = (
     2,
@@ -68,9 +72,10 @@ def _read(body: bytes) -> tuple[RequirementLines, bool]:
     header, is_whole = _header(body)
     # A text, not bytes: of these parse_email puts aside a whole field, where one of its lines is no UTF-8. PostgreSQL
     # stores no NUL.
-    fields, others = parse_email(
-        header.decode("utf-8-sig", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    )
+    text = header.decode("utf-8-sig", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    wanted = _wanted(text)
+    is_whole &= len(wanted) <= _MAX_FIELD_LINES
+    fields, others = parse_email("\n".join(wanted[:_MAX_FIELD_LINES]))
     # pip takes the first, where a field should be there once.
     requires_python = fields.get("requires_python") or next(iter(others.get("requires-python", [])), "")
     lines = RequirementLines(
@@ -94,6 +99,25 @@ def _header(body: bytes) -> tuple[bytes, bool]:
     if len(body) <= _MAX_HEADER_BYTES:
         return body, True
     return body[:_MAX_HEADER_BYTES].rpartition(b"\n")[0], False
+
+
+def _wanted(header: str) -> list[str]:
+    """Return the lines of the fields that matter, with their names in small letters; of too many only some."""
+    # parse_email looks through all lines once for each name, and each spelling of it: for 100,000 of them too long.
+    lines: list[str] = []
+    is_wanted = False
+    for line in _NEWLINE.split(header):
+        name, colon, value = line.partition(":")
+        if not line.startswith((" ", "\t")):  # the field goes on
+            if not colon or not _FIELD_NAME.fullmatch(name):
+                break  # the description follows
+            is_wanted = name.lower() in _WANTED
+            line = f"{name.lower()}:{value}"  # noqa: PLW2901 - as it is kept
+        if is_wanted:
+            lines.append(line)
+            if len(lines) > _MAX_FIELD_LINES:
+                break
+    return lines
 
 
 def _parse_toml(body: bytes | None) -> _Toml:

@@ -172,6 +172,11 @@ def _read_short(line: str) -> tuple[Need | None, Problem | None]:
         requirement = Requirement(line.strip())
     except InvalidRequirement:
         return _mend(line)
+    return _judge(requirement, line)
+
+
+def _judge(requirement: Requirement, line: str) -> tuple[Need | None, Problem | None]:
+    """Return the requirement of a line that packaging reads, and what is wrong with it for an installer."""
     if requirement.url is not None:
         message = "it is required by URL: uv refuses the release, and pip leaves the mirror for it"
         return None, Problem(_shown(line), message, ProblemKind.BY_URL, requirement.marker)
