@@ -82,7 +82,8 @@ class SmallIndex:
             return self.reasons[project]
         if project not in self.projects:
             return "no such project"
-        return f"no such release of {project}; the newest is {max(self._versions[project].values())}"
+        newest = max(self._versions[project].values(), key=lambda version: (version, str(version)))
+        return f"no such release of {project}; the newest is {newest}"
 
     def needs(self, project: NormalizedName, version: Version) -> Sequence[Need]:
         """Return the requirements of a release."""

@@ -99,7 +99,7 @@ class ProjectVersions:
     """The releases of one project that a machine may install: the bit of the most wanted one is the lowest."""
 
     def __init__(self, candidates: Sequence[Candidate], page: Sequence[Version]) -> None:
-        newest_first = sorted(candidates, key=lambda candidate: candidate.version, reverse=True)
+        newest_first = sorted(candidates, key=lambda one: (one.version, str(one.version)), reverse=True)
         ordered = sorted(
             newest_first,
             key=lambda candidate: (candidate.is_yanked, not candidate.is_kept, candidate.version.is_prerelease),
