@@ -72,7 +72,7 @@ class VersionSet:
         return isinstance(other, VersionSet) and self.bits == other.bits
 
     def __hash__(self) -> int:
-        return hash(self.bits)
+        return hash((self.bits,))  # an integer's own hash has no low bits here, so that a dict searches for long
 
     def __str__(self) -> str:
         return f"{self.bits:#b}"
