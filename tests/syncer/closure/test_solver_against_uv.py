@@ -1,0 +1,85 @@
+"""uv as a judge that shares no code with the solver: both prove the same lines on the same machines."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from packaging.utils import NormalizedName
+
+from fakepypi.distributions import Recipe, build_wheel
+from mirror_syncer.closure.proof import Solution
+from mirror_syncer.closure.solver import solve
+from syncer.closure.generated_indexes import FINALS, PROJECTS
+from syncer.closure.small_index import LINUX, SmallIndex, needs
+
+MACHINES = {"linux": LINUX, "windows": {**LINUX, "sys_platform": "win32"}}
+SEEDS = range(12)
+UV = Path(sys.executable).with_name("uv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeWithExtras(Recipe):
+    """A recipe whose metadata offers the extras that the generated requirements name."""
+
+    def metadata(self) -> bytes:
+        """Return the core metadata."""
+        return super().metadata() + b"Provides-Extra: x\nProvides-Extra: y\n"
+
+
+def generated(seed: int) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
+    """Return releases with their requirements, and lines; about half of them can be installed."""
+    random = Random(seed)
+    projects: dict[str, dict[str, list[str]]] = {
+        name: {version: FINALS.random_needs(random) for version in FINALS.versions} for name in PROJECTS
+    }
+    lines = [f"{name}{random.choice(FINALS.specifiers)}" for name in random.sample(PROJECTS, 2)]
+    return projects, [f"{PROJECTS[0]}[x]", *lines]
+
+
+def uv_resolves(folder: Path, machine: str, lines: list[str], pins: Mapping[NormalizedName, str]) -> bool:
+    """Return whether uv finds releases for the lines, with some pinned."""
+    constraints = folder / "constraints.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
+    options = ["--no-index", "--find-links", str(folder), "--constraint", str(constraints), "--no-config", "--offline"]
+    target = ["--python-platform", machine, "--python-version", "3.11"]
+    outcome = subprocess.run(
+        [UV, "pip", "compile", *options, *target, "--cache-dir", str(folder / "cache"), "-"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+    )
+    assert outcome.returncode == 0 or "No solution found" in outcome.stderr, outcome.stderr
+    return outcome.returncode == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uv_proves_the_same_lines(tmp_path: Path, seed: int) -> None:
+    """Where there is a proof, uv resolves the lines and installs the proof's releases; else it finds no solution."""
+    projects, lines = generated(seed)
+    for name, releases in projects.items():
+        for version, requirements in releases.items():
+            wheel = build_wheel(RecipeWithExtras(name=name, version=version, requires_dist=tuple(requirements)))
+            (tmp_path / wheel.filename).write_bytes(wheel.content)
+    for machine, environment in MACHINES.items():
+        index = SmallIndex(projects, environment=environment, offered=dict.fromkeys(PROJECTS, ("x", "y")))
+        answer = solve(needs(*lines), index)
+        pins: dict[NormalizedName, str] = {}
+        if isinstance(answer, Solution):
+            pins = {name: str(version) for name, version in answer.assignment.items()}
+        assert uv_resolves(tmp_path, machine, lines, pins) == isinstance(answer, Solution), (machine, lines, answer)
+
+
+def test_generated_indexes_are_of_both_kinds() -> None:
+    """Some of the generated lines can be installed and some cannot, so that each answer is judged."""
+    answers = set()
+    for seed in SEEDS:
+        projects, lines = generated(seed)
+        answers.add(isinstance(solve(needs(*lines), SmallIndex(projects)), Solution))
+    assert answers == {True, False}
