@@ -88,31 +88,36 @@ WHOLE = json.loads(encode_closure(CLOSURE))
 RULE = WHOLE["projects"]["six"]["rules"][0]
 
 
+def with_rule(**wrong: object) -> bytes:
+    """Return the stored document with a rule that is wrong."""
+    return damaged({**WHOLE, "projects": {"six": {**WHOLE["projects"]["six"], "rules": [RULE | wrong]}}})
+
+
+DAMAGES = {
+    "nothing": b"",
+    "no gzip": b"no gzip",
+    "cut short": gzip.compress(b"x" * 1_000)[:-12],
+    "no UTF-8": gzip.compress(b"\xff{"),
+    "nested": gzip.compress(b"[" * 100_000),
+    "no keys": damaged({}),
+    "other key": damaged(WHOLE | {"more": 1}),
+    "name not normalized": damaged(WHOLE | {"pages": ["Six"]}),
+    "no name": damaged(WHOLE | {"pages": ["../six"]}),
+    "no time": damaged(WHOLE | {"expires_at": math.inf}),
+    "no specifier": with_rule(specifier="=>1"),
+    "no mask": with_rule(clients="xyz"),
+    "no number": with_rule(latest="many"),
+    "no boolean": with_rule(takes_yanked=None),
+}
+
+
 @pytest.mark.proves("reliability/time-and-order")
-@pytest.mark.parametrize(
-    "document",
-    [
-        b"",
-        b"no gzip",
-        gzip.compress(b"x" * 1_000)[:-12],
-        gzip.compress(b"\xff{"),
-        gzip.compress(b"[" * 100_000),
-        damaged({}),
-        damaged(WHOLE | {"more": 1}),
-        damaged(WHOLE | {"pages": ["Six"]}),
-        damaged(WHOLE | {"pages": ["../six"]}),
-        damaged(WHOLE | {"expires_at": math.inf}),
-        *(
-            damaged({**WHOLE, "projects": {"six": {**WHOLE["projects"]["six"], "rules": [RULE | wrong]}}})
-            for wrong in ({"specifier": "=>1"}, {"clients": "xyz"}, {"latest": "many"}, {"takes_yanked": None})
-        ),
-    ],
-)
-def test_damaged_closure_is_computed_again(tmp_path: Path, document: bytes) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_closure_is_computed_again(tmp_path: Path, damage: str) -> None:
     """A closure that cannot be read is none: the log says so, nothing fails, and the next one is stored."""
     with closing(Catalog.in_directory(tmp_path)) as catalog:
         catalog.closures.store(STORED)
-        change(tmp_path, document=document)
+        change(tmp_path, document=DAMAGES[damage])
         with structlog.testing.capture_logs() as logs:
             assert catalog.closures.get() is None
         [line] = logs
