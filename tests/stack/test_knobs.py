@@ -13,6 +13,7 @@ import pytest
 from mirror_control.settings import Settings as ControlSettings
 from mirror_syncer.config import Policy, read_policy
 from mirror_syncer.config.environment import FOREIGN_VARIABLES
+from mirror_syncer.config.policy.closure import Dependencies
 from mirror_syncer.config.settings import Settings, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -140,11 +141,10 @@ def test_documentation_names_real_settings() -> None:
 
 
 def test_starter_policy() -> None:
-    """The shipped example selects about ten projects, three releases each, and all that requests needs."""
+    """The shipped example selects three projects, three releases each, and follows what they need."""
     policy = read_policy(STARTER)
-    assert 8 <= len(policy.projects) <= 12
-    assert policy.latest == 3
-    assert {"requests", "certifi", "charset-normalizer", "idna", "urllib3"} <= set(policy.projects)
+    assert set(policy.projects) == {"requests", "pip", "setuptools"}
+    assert (policy.latest, policy.dependencies) == (3, Dependencies(follow=True))
 
 
 def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
@@ -155,3 +155,4 @@ def test_starter_policy_shows_defaults(tmp_path: Path) -> None:
     (tmp_path / "mirror.toml").write_text(shown)
     read = read_policy(tmp_path / "mirror.toml")
     assert (read.removal, read.serve) == (Policy().removal, Policy().serve)
+    assert read.dependencies == Dependencies(follow=True)

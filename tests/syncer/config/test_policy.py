@@ -180,11 +180,6 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('"requests[socks]"', 'an extra has no effect; write "requests"'),
-        (
-            "\"requests>2; python_version < '3'\"",
-            'a marker has no effect, since files of all platforms are mirrored; write "requests>2"',
-        ),
         ('"requests @ https://example.org/requests.whl"', 'not from a URL; write "requests"'),
         ('"requests>=x"', "must be a name with optional versions"),
         ('"-requests"', "must be a name with optional versions"),
@@ -236,7 +231,7 @@ def test_unsupported_line_is_refused(tmp_path: Path, line: str, reason: str) -> 
         ('[mirror]\nprojects = ["six"]\n[sieve]', "line 3: sieve is not a key of mirror.toml; did you mean serve?"),
         (
             '[mirror]\nprojects = ["six"]\n[other]',
-            "known: advisories, age, block, dependencies, files, machines, mirror, removal, serve",
+            "known: advisories, age, block, dependencies, files, limits, machines, mirror, removal, serve",
         ),
         ('[mirror]\nprojects = ["six"]\n[serve]\nlegacy_json = 1', "serve.legacy_json = 1: must be true or false"),
         ('[mirror]\nprojects = ["six"', "line 2: is not TOML: Unclosed array"),
@@ -331,7 +326,8 @@ KEYS = {
     "age": ("min", "exempt", "not_after", "unknown", "locked"),
     "block": ("projects", "hashes"),
     "advisories": ("source", "severity", "unrated", "fixes", "ignore", "stale_after"),
-    "dependencies": ("locks",),
+    "dependencies": ("follow", "latest", "groups", "unmet", "add", "locks"),
+    "limits": ("projects", "size"),
     "removal": ("grace", "guard", "superseded"),
     "serve": ("legacy_json",),
 }
@@ -468,7 +464,8 @@ def test_example_shows_every_key_with_a_value_that_is_right() -> None:
     # Patterns for names belong to the other scope.
     text = "\n".join(line for line in shown if not line.startswith(("include = ", "exclude = ")))
     parse_policy(text.encode())
-    parse_policy("\n".join(shown).replace('scope = "selected"', 'scope = "everything"').encode())
+    everything = "\n".join(shown).replace('scope = "selected"', 'scope = "everything"')
+    parse_policy(everything.replace("follow = true", "follow = false").encode())
 
     tables = tomllib.loads("\n".join(shown))
     for name, field in Document.model_fields.items():

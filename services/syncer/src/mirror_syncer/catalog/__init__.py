@@ -3,10 +3,11 @@ The catalog, a database on SQLite or PostgreSQL: projects, runs, and files about
 
 Read ``schema`` first, then ``database``, which opens it and applies the migrations. Each other module holds the
 queries of one table or purpose: ``projects``, ``kept_pages`` (upstream's), ``files``, ``run_log``, ``listing``
-(upstream's list), ``due`` (projects due for a request), ``exemptions`` (versions that people released), ``withheld``
-(projects with held or blocked files), ``facts`` (single values).
+(upstream's list), ``due`` (projects due for a request), ``exemptions`` (versions that people released), ``closures``
+(what the selected projects need), ``withheld`` (projects with held or blocked files), ``facts`` (single values).
 """
 
+from mirror_syncer.catalog.closures import StoredClosure
 from mirror_syncer.catalog.database import Catalog
 from mirror_syncer.catalog.due import Amounts, Due, DueProject
 from mirror_syncer.catalog.exemptions import StoredExemption
@@ -25,6 +26,7 @@ __all__ = [
     "KnownList",
     "MergeResult",
     "Messages",
+    "StoredClosure",
     "StoredExemption",
     "Totals",
     "Verified",

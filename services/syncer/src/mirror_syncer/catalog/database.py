@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import Run
+from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
 from mirror_syncer.catalog.exemptions import Exemptions
@@ -72,6 +73,7 @@ class Catalog:
         self.due = Due(self._engine)
         self.withheld = Withheld(self._engine)
         self.exemptions = Exemptions(self._engine)
+        self.closures = Closures(self._engine)
         self.generations = KnownGenerations(self._engine)
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))

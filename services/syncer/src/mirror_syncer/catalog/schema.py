@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0015"
+SCHEMA_VERSION = "0017"
 """The revision of the newest migration, which results in this schema."""
 
 metadata = MetaData()
@@ -182,6 +182,19 @@ exemption = Table(
     Column("by", Text, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
+)
+
+# What the selected projects need, as the last sync of a selection computed it: one row.
+closure = Table(
+    "closure",
+    metadata,
+    # of the document
+    Column("format", Integer, primary_key=True, autoincrement=False),
+    # of the policy, and of the marks of the pages, by which it was computed
+    Column("policy_digest", Word, nullable=False),
+    Column("pages_digest", Word, nullable=False),
+    Column("computed_at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # JSON in gzip
 )
 
 run = Table(

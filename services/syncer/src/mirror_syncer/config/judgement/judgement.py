@@ -119,7 +119,7 @@ def _decide(
     return Decision(
         page,
         keep=keep,
-        kept_because=f"mirror.toml selects it by {policy.selection.words}",
+        kept_because=policy.selection.kept_because,
         reasons=screening.reasons,
         missing=keep if published is None or condition.altered else _missing(keep, published, condition.damaged),
         hold=screening.held,

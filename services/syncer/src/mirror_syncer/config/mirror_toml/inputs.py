@@ -1,4 +1,4 @@
-"""What the policy takes from outside ``mirror.toml``: lock files, advisories, and the versions that people released."""
+"""What the policy takes from outside ``mirror.toml``: lock files, advisories, released versions, and the closure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.config.advisories import AdvisorySource
 from mirror_syncer.config.locks import Locks, LockSource
 from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.config.policy.contradictory_rules import contradictory_rules
 from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.model.policy_warning import PolicyWarning
@@ -19,7 +20,7 @@ _NO_LOCKS = Locks({})
 
 class PolicyInputs:
     """
-    Completes policies by what lock files and people say.
+    Completes policies by what lock files, advisories and people say, and by what the selected projects need.
 
     Args:
         directory: of ``mirror.toml``.
@@ -35,10 +36,15 @@ class PolicyInputs:
         self._locks = _NO_LOCKS
         self.advisory_source = AdvisorySource(state=state, keeps=keeps)
         self._released: Mapping[NormalizedName, tuple[Exemption, ...]] = {}
+        self._closure: Closure | None = None
 
     def release(self, released: Mapping[NormalizedName, tuple[Exemption, ...]]) -> None:
         """Set the versions that people released."""
         self._released = released
+
+    def follow(self, closure: Closure | None) -> None:
+        """Set what the selected projects need; None: it is not known."""
+        self._closure = closure
 
     def complete(self, policy: Policy) -> Policy:
         """Return the policy in force with what its inputs say now."""
@@ -62,7 +68,13 @@ class PolicyInputs:
         exemptions = dict(policy.exemptions)
         for name, some in self._released.items():
             exemptions[name] = (*exemptions.get(name, ()), *some)
-        return replace(policy, pins=locks.pins, exemptions=exemptions, advisories=self.advisory_source.current)
+        return replace(
+            policy,
+            pins=locks.pins,
+            exemptions=exemptions,
+            advisories=self.advisory_source.current,
+            closure=self._closure if policy.dependencies.follow else None,
+        )
 
     def changed(self, policy: Policy) -> bool:
         """Return whether the next reading may differ from the last one; this only looks at the directories."""

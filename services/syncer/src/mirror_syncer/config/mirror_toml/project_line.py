@@ -1,14 +1,17 @@
 """One line of ``projects`` in ``mirror.toml``."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from pydantic import Field, ValidationError, field_validator
 
 from mirror_contract import PolicyProblem, parse_project_name
+from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.config.policy.selection import Selection, VersionRule
 from mirror_syncer.config.toml.document import Count, Line, TomlDocument, shown
 
@@ -32,6 +35,23 @@ def parse_requirement(text: str) -> tuple[NormalizedName, Requirement]:
         raise ValueError("must be a name with optional versions") from None
 
 
+def parse_root(text: str) -> RootRequirement:
+    """
+    Return a requirement from which dependencies are followed: a name with optional extras, versions and a marker.
+
+    Raises:
+        ValueError: it is none, or nothing can satisfy it.
+    """
+    name, requirement = parse_requirement(text)
+    if requirement.url:
+        alone = shown(f"{requirement.name}{requirement.specifier}")
+        raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")
+    if SpecifierSet(str(requirement.specifier), prereleases=True).is_unsatisfiable():
+        raise ValueError("no version can match: its conditions contradict each other")
+    extras = frozenset(map(canonicalize_name, requirement.extras))
+    return RootRequirement(name, extras, SpecifierSet(str(requirement.specifier)), requirement.marker, text)
+
+
 class ProjectLine(Line):
     """One line of ``projects``: ``"numpy>=2"``, or ``{ name = "numpy>=2", latest = 5 }``."""
 
@@ -46,30 +66,32 @@ class ProjectLine(Line):
     @field_validator("name")
     @classmethod
     def _is_requirement(cls, value: str) -> str:
-        _, requirement = parse_requirement(value)
-        alone = shown(f"{requirement.name}{requirement.specifier}")
-        if requirement.url:
-            raise ValueError(f"files come from the upstream alone, not from a URL; write {alone}")
-        if requirement.marker:
-            raise ValueError(f"a marker has no effect, since files of all platforms are mirrored; write {alone}")
-        if requirement.extras:
-            raise ValueError(
-                f"dependencies are not followed, so an extra has no effect; write {alone}, "
-                "and a line for each project that the extra needs"
-            )
-        if SpecifierSet(str(requirement.specifier), prereleases=True).is_unsatisfiable():
-            raise ValueError("no version can match: its conditions contradict each other")
+        parse_root(value)
         return value
 
-    @property
-    def project(self) -> NormalizedName:
-        """The project's name."""
-        return parse_project_name(Requirement(self.name).name)
+    @cached_property
+    def root(self) -> RootRequirement:
+        """The line as a requirement from which dependencies are followed."""
+        return parse_root(self.name)
 
     @property
-    def specifier(self) -> SpecifierSet:
-        """The versions that the line admits."""
-        return SpecifierSet(str(Requirement(self.name).specifier))
+    def shown(self) -> str:
+        """The line's text as messages quote it."""
+        return shown(self.name)
+
+    @property
+    def only_followed(self) -> str | None:
+        """Why the line needs dependencies to be followed, with the remedy; None if it does not."""
+        root = self.root
+        if not root.marker and not root.extras:
+            return None
+        alone = shown(f"{Requirement(self.name).name}{root.specifier}")
+        if root.marker:
+            return f"a marker has no effect, since files of all platforms are mirrored; write {alone}"
+        return (
+            f"dependencies are not followed, so an extra has no effect; write {alone}, "
+            "and a line for each project that the extra needs"
+        )
 
     def __str__(self) -> str:
         return self.name if self.latest is None else f"{self.name}, latest = {self.latest}"
@@ -85,15 +107,28 @@ def select(
         latest, prereleases: what holds for lines that do not say it themselves.
     """
     selections: dict[NormalizedName, Selection] = {}
+    seen = set[tuple[RootRequirement, VersionRule]]()
     for line in lines:
-        named = bool(line.specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
-        rule = VersionRule(line.specifier, line.latest or latest, True if named else prereleases)
-        before = selections.get(line.project)
+        root = line.root
+        named = bool(root.specifier.prereleases)  # ">=2.0rc1" asks for pre-releases
+        rule = VersionRule(root.specifier, line.latest or latest, True if named else prereleases)
+        before = selections.get(root.name)
+        same = replace(root, text=""), rule
         if before is None:
-            selections[line.project] = Selection(str(line), (rule,))
-        elif rule not in before.rules:
-            selections[line.project] = Selection(f"{before.line} or {line}", (*before.rules, rule))
+            selections[root.name] = Selection(str(line), (rule,))
+        elif same not in seen:
+            rules = before.rules if rule in before.rules else (*before.rules, rule)
+            selections[root.name] = Selection(f"{before.line} or {line}", rules)
+        seen.add(same)
     return selections
+
+
+def roots_of(lines: Iterable[ProjectLine]) -> tuple[RootRequirement, ...]:
+    """Return the lines as requirements, each once however it is spelt."""
+    roots: dict[RootRequirement, RootRequirement] = {}
+    for line in lines:
+        roots.setdefault(replace(line.root, text=""), line.root)
+    return tuple(roots.values())
 
 
 def contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
@@ -108,8 +143,8 @@ def contradictions(document: TomlDocument) -> Iterator[PolicyProblem]:
             continue  # reported already
         if line.latest is None:
             continue
-        place, latest = first.setdefault((line.project, line.specifier), (number, line.latest))
+        place, latest = first.setdefault((line.root.name, line.root.specifier), (number, line.latest))
         if latest != line.latest:
             other = document.problem(("mirror", "projects", place), "").line
-            message = f"{shown(line.name)}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
+            message = f"{line.shown}: latest is {line.latest} here and {latest} in line {other}; keep one of them"
             yield document.problem(("mirror", "projects", number), f"mirror.projects: {message}")

@@ -5,7 +5,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from mirror_syncer.config.mirror_toml.file import PolicyError, choose_file, judg
 from mirror_syncer.config.mirror_toml.inputs import PolicyInputs
 from mirror_syncer.config.mirror_toml.tables import parse_policy
 from mirror_syncer.config.policy.age import Exemption
+from mirror_syncer.config.policy.closure import Closure, Limits
 from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.config.policy.project_policy import PAGE_FORMAT, stable_text
 from mirror_syncer.config.toml.document import DocumentError
@@ -42,7 +43,7 @@ class _LastGood(BaseModel):
     """It was the shipped example's."""
     text: str
     starter_projects: frozenset[str]
-    """Names of the example's policies, as long as no policy of the operator's has named them."""
+    """Names of the example's policies and what these need, as long as no policy of the operator's has named them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,14 @@ class PolicySource:
 
     @property
     def digest(self) -> str:
-        """Return a digest of the policy in force, of its effect, and of the format of the published pages."""
-        return hashlib.sha256(
-            f"{PAGE_FORMAT}-{stable_text(self.current)}-{self.current.advisory_effects}".encode()
-        ).hexdigest()
+        """
+        Return a digest of the policy in force, of its effect, and of the format of the published pages.
+
+        The closure has no part in it, since it follows from the policy and from upstream's pages; nor have the limits,
+        which say whether a sync may go on, and not what is published.
+        """
+        policy = replace(self.current, limits=Limits())
+        return hashlib.sha256(f"{PAGE_FORMAT}-{stable_text(policy)}-{policy.advisory_effects}".encode()).hexdigest()
 
     def reload(self) -> list[str]:
         """Put the file's policy into force; where it cannot be used, return why, in one sentence."""
@@ -141,6 +146,19 @@ class PolicySource:
         with self._lock:
             self._inputs.release(released)
             self._complete = self._inputs.complete(self._in_force.policy)
+
+    def follow(self, closure: Closure | None) -> None:
+        """
+        Set what the selected projects need; it is in force at once, where ``[dependencies]`` follows dependencies.
+
+        None: it is not known, so no release waits, and only lines and locks name projects.
+        """
+        with self._lock:
+            self._inputs.follow(closure)
+            self._complete = self._inputs.complete(self._in_force.policy)
+            self._note_starters(self._in_force)
+            if self._keeps:
+                self._keep(self._in_force)
 
     def on_disk(self) -> Policy:
         """Return the policy that the next run puts into force."""
@@ -234,11 +252,17 @@ class PolicySource:
     def _put_into_force(self) -> None:
         self._in_force = found = self._found
         self._complete = self._inputs.complete(found.policy)
-        names = frozenset(map(str, found.policy.projects))
         self._has_own = self._has_own or not found.starter
-        self._starter_projects = self._starter_projects | names if found.starter else self._starter_projects - names
+        self._note_starters(found)
         if self._keeps:
             self._keep(found)
+
+    def _note_starters(self, found: _Found) -> None:
+        """Note which projects are here only because of the shipped example, as its lines or as what these need."""
+        names = frozenset(map(str, found.policy.projects))
+        if (closure := self._complete.closure) is not None and found.starter:
+            names |= frozenset(map(str, closure.required))
+        self._starter_projects = self._starter_projects | names if found.starter else self._starter_projects - names
 
     def _keep(self, found: _Found) -> None:
         """Keep a policy for the next start; where the disk refuses, this process has it all the same."""

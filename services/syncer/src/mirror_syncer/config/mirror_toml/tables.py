@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from mirror_contract.distributions import DistributionType
 from mirror_syncer.config.advisories import STALE_AFTER, BlockingRules, Location, Severity
-from mirror_syncer.config.locks import parse_lock_pattern
 from mirror_syncer.config.machines.machines import Machines
-from mirror_syncer.config.mirror_toml.project_line import LATEST, ProjectLine, contradictions, select
+from mirror_syncer.config.mirror_toml.dependencies import DependenciesTable, LimitsTable, follow_problems
+from mirror_syncer.config.mirror_toml.project_line import LATEST, ProjectLine, contradictions, roots_of, select
 from mirror_syncer.config.mirror_toml.rule_lines import BlockLine, ExemptLine, is_pattern
 from mirror_syncer.config.policy.age import Age
 from mirror_syncer.config.policy.block import Block, BlockedNames
@@ -193,12 +193,6 @@ class _Advisories(Table):
         return value
 
 
-class _Dependencies(Table):
-    locks: list[Annotated[str, AfterValidator(parse_lock_pattern), quoted("locks/*.lock")]] = Field(
-        default=[], description='a list of file patterns, as in ["locks/*.lock"]'
-    )
-
-
 class _Removal(Table):
     grace: Duration | None = None
     guard: Share | None = None
@@ -219,7 +213,8 @@ class Document(Table):
     age: _Age = _Age()
     block: _Block = _Block()
     advisories: _Advisories = _Advisories()
-    dependencies: _Dependencies = _Dependencies()
+    dependencies: DependenciesTable = DependenciesTable()
+    limits: LimitsTable = LimitsTable()
     removal: _Removal = _Removal()
     serve: _Serve = _Serve()
 
@@ -236,7 +231,7 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
     """
     document = TomlDocument(content, name="mirror.toml")
     tables, problems = document.read(Document)
-    problems += contradictions(document)
+    problems += (*contradictions(document), *follow_problems(document))
     if tables is None or problems:
         raise DocumentError(problems)
     mirror, files = tables.mirror, tables.files
@@ -260,6 +255,10 @@ def parse_policy(content: bytes, *, path: Path = Path("mirror.toml")) -> Policy:
         blocked_names=names,
         blocks=blocks,
         locks=tuple(tables.dependencies.locks),
+        dependencies=tables.dependencies.dependencies(mirror.scope),
+        lines=roots_of(mirror.projects),
+        groups=tables.dependencies.parsed_groups,
+        limits=tables.limits.limits,
         advisory_location=Location.parse(tables.advisories.source, beside=path),
         advisories_stale_after=tables.advisories.stale_after,
         blocking=BlockingRules(

@@ -1,12 +1,14 @@
 """The dependency closure as values: which releases of which projects the selected ones need, and what is unmet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
-from mirror_syncer.config.policy.selection import VersionRule
+from mirror_syncer.config.policy.selection import Selection, VersionRule
+
+_SHOWN_CHAINS = 2
 
 
 class UnmetReason(StrEnum):
@@ -72,6 +74,15 @@ class ProjectClosure:
     size: int = field(default=0, compare=False)
     """Their bytes, as far as upstream's page tells."""
 
+    @property
+    def selection(self) -> Selection | None:
+        """The project as only requirements select it, without lines; None if none requires it."""
+        if not self.rules:
+            return None
+        chains = tuple(dict.fromkeys(self.chains.values())) or ("by what mirror.toml selects",)
+        more = f" and {len(chains) - _SHOWN_CHAINS} more" if len(chains) > _SHOWN_CHAINS else ""
+        return Selection(f"{', or '.join(chains[:_SHOWN_CHAINS])}{more}", (), named=False, is_required=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Closure:
@@ -88,6 +99,11 @@ class Closure:
     expires_at: int | None = None
     """When time alone changes it: a release that it passed over matures; seconds since the epoch."""
 
+    @property
+    def required(self) -> Iterator[NormalizedName]:
+        """Yield the projects of which some release is required, whether a line names them or not."""
+        return (name for name, project in self.projects.items() if project.rules)
+
 
 NO_CLOSURE = Closure()
 
@@ -97,6 +113,7 @@ class Dependencies:
     """The table ``[dependencies]``."""
 
     follow: bool = False
+    """Whether what the selected projects need is mirrored, too."""
     latest: int = 1
     """The newest so many releases of each requirement on each machine."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from mirror_contract.distributions import DistributionType
 from mirror_syncer.config.machines.machines import Sdists
+from mirror_syncer.config.policy.closure import Dependencies, Limits
 from mirror_syncer.config.policy.policy import Policy
 from mirror_syncer.config.policy.selection import Selection
 
@@ -32,8 +33,20 @@ def _of_tables(policy: Policy) -> Iterator[str]:
     rules, exempt = policy.rules, [one for some in policy.exemptions.values() for one in some if not one.released]
     if exempt and not rules.age.is_on:
         yield "[age] exempt has no effect, because neither [age] min nor not_after is set: nothing waits"
+    if not policy.dependencies.follow and (idle := _only_followed(policy)):
+        verb = "has" if len(idle) == 1 else "have"
+        yield f"[dependencies] {' and '.join(idle)} {verb} no effect, because dependencies are not followed"
+    if policy.everything and policy.limits != Limits():
+        yield '[limits] has no effect with scope "everything"; [files] max_project_size bounds each project'
     if rules.files.kinds == {DistributionType.SDIST} and rules.machines.sdists is Sdists.NONE:
         yield '[files] kinds names only sdists and [machines] sdists is "none": no file is mirrored'
+
+
+def _only_followed(policy: Policy) -> list[str]:
+    """Return the keys that are set and only count where dependencies are followed."""
+    table, default = policy.dependencies, Dependencies()
+    keys = {"latest": "latest", "groups": "groups", "unmet": "withhold_unmet", "add": "additions"}
+    return [key for key, field in keys.items() if getattr(table, field) != getattr(default, field)]
 
 
 def _of_selection(policy: Policy, name: NormalizedName, selection: Selection) -> Iterator[str]:

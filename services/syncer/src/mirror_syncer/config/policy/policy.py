@@ -14,11 +14,14 @@ from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisori
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.block import Block, BlockedNames, Blocking
+from mirror_syncer.config.policy.closure import Closure, Dependencies, Limits, ProjectClosure
 from mirror_syncer.config.policy.patterns import NamePatterns
 from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, stable_text
+from mirror_syncer.config.policy.roots import Root, RootRequirement
 from mirror_syncer.config.policy.selection import Selection, VersionRule
 
 _ANY = SpecifierSet()
+_UNRESOLVED = ProjectClosure()
 
 
 class Scope(StrEnum):
@@ -82,6 +85,14 @@ class Policy:
     """Which advisories block."""
     advisories: Advisories = field(default=NO_ADVISORIES, compare=False)
     """The advisories in force; ``advisory_effects`` says what they change."""
+    dependencies: Dependencies = field(default_factory=Dependencies)
+    lines: tuple[RootRequirement, ...] = ()
+    """The lines of ``projects`` with their extras and markers."""
+    groups: Mapping[str, tuple[RootRequirement, ...]] = field(default_factory=dict)
+    """``dependencies.groups``, parsed."""
+    closure: Closure | None = field(default=None, compare=False)
+    """What the selected projects need; None: dependencies are not followed, or not known yet."""
+    limits: Limits = field(default_factory=Limits)
     removal: Removal = Removal()
     serve: Serve = Serve()
 
@@ -98,15 +109,40 @@ class Policy:
         return ProjectPolicy(selection, self.rules)
 
     @property
+    def roots(self) -> tuple[Root, ...]:
+        """
+        Where the closure starts: each line, and each group; empty if dependencies are not followed.
+
+        Lock files are no roots: a lock names all that its projects need, and all of it is kept. A line whose project
+        is blocked is none either, since ``contradictory_rules`` reports it. An item of a group counts like a
+        requirement of a selected release, so it needs no line of its own.
+        """
+        if not self.dependencies.follow:
+            return ()
+        lines = (one for one in self.lines if self.blocked_names.reason(one.name) is None)
+        groups = (Root(f"group {name}", items) for name, items in self.groups.items() if items)
+        return (*(Root(line.text, (line,)) for line in lines), *groups)
+
+    @property
+    def awaits_closure(self) -> bool:
+        """Whether dependencies are followed and not known yet: a published project without a line may be one."""
+        return self.dependencies.follow and self.closure is None
+
+    @property
     def wanted(self) -> tuple[NormalizedName, ...]:
-        """The projects that a line or a lock file names, without the blocked ones."""
-        names = dict.fromkeys((*self.projects, *self.pins))
-        return tuple(name for name in names if self.blocked_names.reason(name) is None)
+        """The projects that a line, a lock file or the closure names, without the blocked ones."""
+        return tuple(name for name in self._named if self.blocked_names.reason(name) is None)
 
     @property
     def special(self) -> frozenset[NormalizedName]:
         """The projects whose policy may differ from the usual one."""
-        return frozenset().union(self.projects, self.exemptions, self.blocks, self.pins, self.advisories.projects)
+        return frozenset().union(self._named, self.exemptions, self.blocks, self.advisories.projects)
+
+    @property
+    def _named(self) -> dict[NormalizedName, None]:
+        """The projects that a line, a lock file or the closure names, in this order."""
+        required = () if self.closure is None else self.closure.required
+        return dict.fromkeys((*self.projects, *self.pins, *required))
 
     @property
     def advisory_effects(self) -> str:
@@ -116,7 +152,7 @@ class Policy:
     @property
     def admission(self) -> str:
         """A text that changes when ``admits`` does."""
-        named = sorted({*self.projects, *self.pins})
+        named = sorted(self._named)
         return stable_text((self.everything, self.include, self.exclude, self.blocked_names, named))
 
     @property
@@ -126,28 +162,39 @@ class Policy:
 
     def admits(self, name: NormalizedName) -> bool:
         """Return whether a name of upstream's list is wanted, with scope everything."""
-        named = name in self.projects or name in self.pins
+        named = name in self.projects or name in self.pins or self._required(name) is not None
         return self.blocked_names.reason(name) is None and (named or self._admits(name))
 
     def project(self, name: NormalizedName) -> ProjectPolicy | None:
         """Return what is wanted of a project, or None if it is not selected or is blocked whole."""
         if self.blocked_names.reason(name) is not None:
             return None
-        pins = self.pins.get(name, ())
         selection = self.projects.get(name)
         if selection is None and self.everything and self._admits(name):
             selection = self.usual.selection
-        elif selection is None and pins:
+        selection = selection or self._required(name)
+        if selection is not None:
+            closure = None if self.closure is None else self.closure.projects.get(name, _UNRESOLVED)
+            return self._project(name, selection, closure)
+        if (pins := self.pins.get(name)) is not None:
             # A lock file alone names it: what is pinned is wanted, and nothing else.
-            selection = Selection(pins[0].source, (), named=False)
-        if selection is None:
+            return self._project(name, Selection(pins[0].source, (), named=False), None)
+        return None
+
+    def _required(self, name: NormalizedName) -> Selection | None:
+        """Return a project as requirements select it, or None if none does."""
+        if self.closure is None or (project := self.closure.projects.get(name)) is None:
             return None
+        return project.selection
+
+    def _project(self, name: NormalizedName, selection: Selection, closure: ProjectClosure | None) -> ProjectPolicy:
         return ProjectPolicy(
             selection,
             self.rules,
             exemptions=(*self.exemptions.get(name, ()), *self._fixes(name)),
             blocks=self.blocks_of(name),
-            pins=pins,
+            pins=self.pins.get(name, ()),
+            closure=closure,
         )
 
     def blocks_of(self, name: NormalizedName) -> tuple[Blocking, ...]:

@@ -12,6 +12,7 @@ from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.config.policy.age import Age, Exemption
 from mirror_syncer.config.policy.block import Blocking
+from mirror_syncer.config.policy.closure import ProjectClosure
 from mirror_syncer.config.policy.file_rules import FileRules
 from mirror_syncer.config.policy.selection import Selection
 from mirror_syncer.model.names import Sha256
@@ -47,10 +48,13 @@ class ProjectPolicy:
     """Lines of ``[block]``, and advisories."""
     pins: tuple[Pin, ...] = ()
     """What lock files pin of it."""
+    closure: ProjectClosure | None = None
+    """What the dependency closure says about it; None: no dependencies are followed, so no release waits for them."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rules once for all projects of a process: 1 instead of 90 µs for each on both sides together."""
-        return _unpack, (self.selection, _packed(self.rules), self.exemptions, self.blocks, self.pins)
+        rest = self.exemptions, self.blocks, self.pins, self.closure
+        return _unpack, (self.selection, _packed(self.rules), *rest)
 
     @property
     def keeps_all(self) -> bool:
@@ -58,6 +62,7 @@ class ProjectPolicy:
         rules = self.rules
         return (
             self.selection.keeps_all
+            and self.closure is None
             and rules.machines.are_all
             and not (rules.age.is_on or rules.hashes or self.blocks or rules.files.judges_files)
             and rules.files.max_project_size is None
@@ -83,8 +88,15 @@ def fingerprint(policy: ProjectPolicy, *, legacy_json: bool) -> str:
     """Return a digest of what is wanted of a project, what is published of it, and in which format."""
     rules = sorted(map(stable_text, policy.selection.rules))
     rest = [sorted(map(stable_text, part)) for part in (policy.exemptions, policy.blocks, policy.pins)]
+    if policy.closure is not None:
+        rest += _closure_texts(policy.closure)
     parts = (rules, _rules_text(policy.rules), rest, legacy_json)
     return f"{PAGE_FORMAT}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
+
+
+def _closure_texts(closure: ProjectClosure) -> list[list[str]]:
+    """Return what a closure decides about a project's files; its chains are only words."""
+    return [sorted(map(stable_text, closure.rules)), sorted(closure.resolved), sorted(closure.unusable)]
 
 
 @lru_cache(maxsize=4)  # the same for all projects of a sync, and the greater part of a fingerprint's time

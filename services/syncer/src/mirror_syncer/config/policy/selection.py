@@ -46,6 +46,13 @@ class Selection:
     """One for each line. A release that one of them selects is selected: no specifier can say "1.1 or 2.0"."""
     named: bool = True
     """Whether a line names the project; a line that matches nothing is a mistake in ``mirror.toml``."""
+    is_required: bool = False
+    """Only other projects' requirements name it: ``line`` is the chain that leads to it, and ``rules`` is empty."""
+
+    @property
+    def kept_because(self) -> str:
+        """The sentence why the project's files are kept."""
+        return f"it is required: {self.line}" if self.is_required else f"mirror.toml selects it by {self.words}"
 
     @property
     def words(self) -> str:

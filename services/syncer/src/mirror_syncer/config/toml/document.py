@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -23,6 +23,7 @@ _SIZES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 _MAX_DEPTH = 100
 _MAX_SHOWN = 80  # characters of a wrong value
+_KEY_ERROR = "[key]"  # pydantic's last part of a place where a key is wrong, not its value
 _NAMING = frozenset({"name", "allow"})  # keys that a line of a list stands for where it is no table
 
 
@@ -149,6 +150,10 @@ class TomlDocument:
 
     def _problem(self, shape: type[Table], error: Any) -> PolicyProblem:  # noqa: ANN401 - pydantic's ErrorDetails
         path: Path = error["loc"]
+        if path[-1] == _KEY_ERROR:  # a wrong key of a table whose keys people choose
+            *table, key, _ = path
+            message = f"{_key(tuple(table))}: {shown(key)}: {error['ctx']['error']}"
+            return self.problem(path[:-1], message)
         if error["type"] == "extra_forbidden":
             return self.problem(path, self._unknown(path, known=_fields(shape, path[:-1])))
         value = shown(error["input"])
@@ -206,26 +211,32 @@ def _key(path: Path) -> str:
 
 
 def _fields(shape: type[Table], path: Path) -> Mapping[str, FieldInfo]:
-    """Return the fields of the table at a place."""
+    """Return the fields of the table at a place; none if people choose the keys there."""
     for part in path:
         if isinstance(part, str):
-            shape = _table_of(shape.model_fields[part].annotation)
+            field = shape.model_fields.get(part)
+            table = field and _table_of(field.annotation)
+            if table is None:
+                return {}
+            shape = table
     return shape.model_fields
 
 
-def _table_of(annotation: Any) -> type[Table]:  # noqa: ANN401 - any annotation
-    """Return the table that an annotation names, also as the item of a list."""
+def _table_of(annotation: Any) -> type[Table] | None:  # noqa: ANN401 - any annotation
+    """Return the table that an annotation names, also as the item of a list; None if it names none."""
     if isinstance(annotation, type) and issubclass(annotation, Table):
         return annotation
-    return next(found for part in annotation.__args__ if (found := _table_of(part)))
+    return next((found for part in get_args(annotation) if (found := _table_of(part))), None)
 
 
 def _description(shape: type[Table], path: Path) -> str | None:
-    """Return what is right at a place: a table, or what its field's description says."""
-    *tables, last = path
-    field: FieldInfo | None = _fields(shape, tuple(tables)).get(str(last))
-    if field is None:
-        return None
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
-        return f"a table, [{_key(path)}]"
-    return field.description
+    """Return what is right at a place: a table, or what its field's description says, or that of the table around."""
+    for length in range(len(path), 0, -1):
+        *tables, last = path[:length]
+        field: FieldInfo | None = _fields(shape, tuple(tables)).get(str(last))
+        if field is None:
+            continue
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
+            return f"a table, [{_key(path[:length])}]"
+        return field.description
+    return None
