@@ -78,7 +78,9 @@ async def mature(running: Running) -> float:
         pauses.append(seconds)
         raise _RoundEndedError
 
-    work = Maturity(running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=stop)
+    work = Maturity(
+        running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=stop
+    )
     with pytest.raises(_RoundEndedError):
         await work.run()
     return pauses[0]
@@ -460,7 +462,9 @@ async def test_file_that_cannot_be_had_holds_up_no_other(site: Site, pypi: fakep
     async with site.running() as running:
         await running.sync()
         pypi.faults.on_file(WHEEL).status(404)
-        work = Maturity(running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=_end)
+        work = Maturity(
+            running.mirror.engine.context, ClosureStep(running.mirror.engine.context), clock=time.time, sleep=_end
+        )
         host.wait(days=0.5, seconds=5)
         with pytest.raises(_RoundEndedError):
             await work.run()

@@ -156,7 +156,9 @@ class Demands:
         if release.version in project.requirements:
             return
         files = sorted(project.files(release), key=lambda file: file.filename)
-        lines = await asyncio.gather(*(self._source.requirement_lines(project.name, one) for one in self._read_of(files)))
+        lines = await asyncio.gather(
+            *(self._source.requirement_lines(project.name, one) for one in self._read_of(files))
+        )
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
         found += [read_build_requirements(one, project.name) for one in dict.fromkeys(lines) if one.build_requires]
         added = self._policy.dependencies.additions.get(project.name, ())
@@ -169,7 +171,7 @@ class Demands:
     def _at(self, name: NormalizedName) -> Project:
         project = self.projects.get(name)
         if project is None:
-            project = self.projects[name] = self._glanced.pop(name, None) or Project(name)
+            project = self.projects[name] = self._glanced.pop(name, Project(name))
             self._dirty.add(name)
         return project
 

@@ -85,6 +85,11 @@ class Environments:
         return len(self._pairs)
 
     @property
+    def machines(self) -> Machines:
+        """The machines that the bits are of."""
+        return self._machines
+
+    @property
     def default_proof_machines(self) -> Machines:
         """The machines for which the lines are proved: those of ``mirror.toml``, with usual ones for what it omits."""
         return replace(

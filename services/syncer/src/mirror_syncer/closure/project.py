@@ -110,9 +110,7 @@ class Project:
 
     def requirer_of(self, version: Version) -> Requirer | None:
         """Return why one of its releases is here: the line, or the first demand that admits it."""
-        if self.requirer is not None and any(
-            rule.specifier.contains(version, prereleases=True) for rule in self.lines
-        ):
+        if self.requirer is not None and any(rule.specifier.contains(version, prereleases=True) for rule in self.lines):
             return self.requirer
         admitting = (one for one in self.demands.values() if one.specifier.contains(version, prereleases=True))
         return next((one.requirer for one in admitting), self.requirer)

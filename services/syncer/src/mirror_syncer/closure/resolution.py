@@ -65,7 +65,9 @@ def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool)
     while True:
         unmet = list(UnmetRequirements(demands, environments, withheld=unpublished).find())
         found = withheld(unmet) if withhold else {}
-        grown = {name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}}
+        grown = {
+            name: found.get(name, frozenset()) | unpublished.get(name, frozenset()) for name in {*found, *unpublished}
+        }
         if grown == unpublished:
             return unmet, unpublished
         unpublished = grown

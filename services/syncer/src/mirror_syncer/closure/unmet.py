@@ -77,8 +77,8 @@ class UnmetRequirements:
         reasons: dict[tuple[UnmetReason, str], int] = {}
         project = self._demands.projects.get(required.need.name)
         for bit in bits(machines):
-            reason = self._reason(required, project, bit)
-            reasons[reason] = reasons.get(reason, 0) | bit
+            cause = self._reason(required, project, bit)
+            reasons[cause] = reasons.get(cause, 0) | bit
         by = required.requirer
         for (reason, message), found in reasons.items():
             owner = by.project or required.need.name
@@ -92,7 +92,7 @@ class UnmetRequirements:
             return UnmetReason.FAILED, f"its page could not be read: {project.error}"
         if project is None or project.candidates is None:
             return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
-        return project.candidates.why_none(required.need.specifier, self._demands.masks(machine))
+        return project.candidates.why_none(required.need.specifier, self._demands.masks(machine) or 0b11)
 
     def _unknown(self, project: Project) -> Iterator[Unmet]:
         """Yield what could not be followed of a project's releases."""
@@ -105,7 +105,9 @@ class UnmetRequirements:
                     where = self._environments.counts(problem.marker) & project.machines
                     if where:
                         reason = _REASONS[problem.kind]
-                        yield Unmet(project.name, str(version), problem.line, self._names(where), reason, problem.message)
+                        yield Unmet(
+                            project.name, str(version), problem.line, self._names(where), reason, problem.message
+                        )
 
 
 def withheld(unmet: Iterable[Unmet]) -> dict[NormalizedName, frozenset[Version]]:

@@ -12,7 +12,8 @@ from mirror_contract import Failure
 from mirror_syncer.catalog import StoredClosure
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
-from mirror_syncer.config import Closure, Policy, Unmet, UnmetReason, fingerprint
+from mirror_syncer.config import Policy, fingerprint
+from mirror_syncer.config.policy.closure import Closure, Unmet, UnmetReason
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
@@ -97,7 +98,9 @@ class ClosureStep:
     async def _is_current(self, stored: StoredClosure, *, now: int) -> bool:
         """Return whether nothing changed since a closure was resolved."""
         closure = stored.closure
-        if stored.policy_digest != self._policy.digest or any(one.reason is UnmetReason.FAILED for one in closure.unmet):
+        if stored.policy_digest != self._policy.digest or any(
+            one.reason is UnmetReason.FAILED for one in closure.unmet
+        ):
             return False
         if closure.expires_at is not None and closure.expires_at <= now:
             return False
@@ -174,4 +177,6 @@ def describe(unmet: Unmet) -> str:
     if unmet.reason is UnmetReason.NO_PROOF:
         return f"{unmet.requirement} cannot be installed{where}: {unmet.message}"
     by = f"{unmet.project} {unmet.version}".strip()
-    return f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
+    return (
+        f"{by} requires {unmet.requirement}{where}: {unmet.message}" if unmet.requirement else f"{by}: {unmet.message}"
+    )
