@@ -12,6 +12,7 @@ from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.machines.machines import Machines
 from mirror_syncer.config.policy.age import Age, Exemption
 from mirror_syncer.config.policy.block import Blocking
+from mirror_syncer.config.policy.closure import ProjectClosure
 from mirror_syncer.config.policy.file_rules import FileRules
 from mirror_syncer.config.policy.selection import Selection
 from mirror_syncer.model.names import Sha256
@@ -47,17 +48,27 @@ class ProjectPolicy:
     """Lines of ``[block]``, and advisories."""
     pins: tuple[Pin, ...] = ()
     """What lock files pin of it."""
+    closure: ProjectClosure | None = None
+    """What the dependency closure says about it; None: no release waits for what it requires."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the rules once for all projects of a process: 1 instead of 90 µs for each on both sides together."""
-        return _unpack, (self.selection, _packed(self.rules), self.exemptions, self.blocks, self.pins)
+        return _unpack, (
+            self.selection,
+            _packed(self.rules),
+            self.exemptions,
+            self.blocks,
+            self.pins,
+            self.closure,
+        )
 
     @property
     def keeps_all(self) -> bool:
         """Whether each file is wanted, whatever it is."""
         rules = self.rules
         return (
-            self.selection.keeps_all
+            self.closure is None
+            and self.selection.keeps_all
             and rules.machines.are_all
             and not (rules.age.is_on or rules.hashes or self.blocks or rules.files.judges_files)
             and rules.files.max_project_size is None
@@ -83,6 +94,9 @@ def fingerprint(policy: ProjectPolicy, *, legacy_json: bool) -> str:
     """Return a digest of what is wanted of a project, what is published of it, and in which format."""
     rules = sorted(map(stable_text, policy.selection.rules))
     rest = [sorted(map(stable_text, part)) for part in (policy.exemptions, policy.blocks, policy.pins)]
+    if (closure := policy.closure) is not None:
+        rest.append(sorted(map(stable_text, closure.rules)))
+        rest += [sorted(closure.resolved), sorted(closure.unusable)]
     parts = (rules, _rules_text(policy.rules), rest, legacy_json)
     return f"{PAGE_FORMAT}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
