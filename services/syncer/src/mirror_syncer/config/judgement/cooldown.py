@@ -32,6 +32,11 @@ class Cooldown:
         self._mature_before = _second(now - self._min)
         self._not_after = "9999" if age.not_after is None else _second(int(age.not_after.timestamp()))
 
+    def are_mature(self, files: Iterable[File]) -> bool:
+        """Return whether no file of a page is too young, nor of unknown age: so it is of nearly all pages."""
+        before = min(self._mature_before, self._not_after)
+        return max((file.upload_time or "9999" for file in files), default="") < before
+
     def held(
         self, candidates: Sequence[Candidate], *, passing: Collection[str] = (), published: Mapping[str, File]
     ) -> list[Hold]:

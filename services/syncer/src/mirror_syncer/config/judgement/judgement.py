@@ -19,6 +19,7 @@ _QUARANTINED = "upstream quarantined the project"
 _GUARDED = "the deletion guard decides whether it leaves"
 _TAKEN = "upstream no longer has it"
 _REPLACED = "upstream has other content under this name"
+_WAITS = "it stays until what newer releases require is mirrored"
 _ALTERED = "another program wrote it into our page"
 
 
@@ -59,8 +60,10 @@ def decide(
     page = page if condition.altered else settle_contradictions(page, published)
     if condition.older_than is None or published is None or condition.altered:
         return _decide(page, published, policy, condition, now=now)
-    wanted = screen(page.name, page.files, policy, published=published.files, now=now).wanted
-    if not is_outdated(page, wanted, published, older_since=condition.older_since, now=now):
+    screening = screen(page.name, page.files, policy, published=published.files, now=now)
+    # A new release is news, too, while the closure has not resolved it.
+    wishes = dict.fromkeys((screening.wanted, (*screening.wanted, *screening.waiting)))
+    if not all(is_outdated(page, wish, published, older_since=condition.older_since, now=now) for wish in wishes):
         return _decide(page, published, policy, condition, now=now)
     shown = "a page without a serial, which may be older" if page.serial is None else "an older page"
     theirs = "" if page.serial is None else f", of serial {page.serial}"
@@ -105,6 +108,9 @@ def _decide(
         others = (file for file in page.files if file.filename not in lost)
         page = replace(page, files=(*others, *(file for file, _ in lost.values())), versions=())
     screening = screen(page.name, page.files, policy, published=before, now=now)
+    if screening.waiting and not screening.wanted and before:
+        waits = replace(page, files=upstreams)
+        return replace(_decide_problem(waits, published, policy, _WAITS, now=now), warnings=(), problem=None)
     if (problem := _problem(page, screening, policy, before)) is not None:
         return _decide_problem(replace(page, files=upstreams), published, policy, problem, now=now)
     wanted = screening.wanted
@@ -144,7 +150,7 @@ def _decide(
 
 def _problem(page: Page, screening: Screening, policy: ProjectPolicy, before: Mapping[str, File]) -> str | None:
     """Return why a page is not taken: an empty page helps nobody, unless its files wait or are blocked."""
-    if screening.wanted or screening.blocked:
+    if screening.wanted or screening.blocked or screening.waiting:
         return None
     # A wrong line must not empty a page just because a new file waits, too.
     left_out = any(names(before, file) for file, _ in screening.left_out)

@@ -1,7 +1,7 @@
 """The newest releases of a project that the machines can install, and those that only newer ones pushed out."""
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import reduce
 from itertools import chain, tee
@@ -10,6 +10,10 @@ from operator import attrgetter, or_
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import are_newest
 
+CLIENTS = attrgetter("clients")
+"""Return the clients that can install a release."""
+YANKED_CLIENTS = attrgetter("yanked_clients")
+"""Return the clients that can install a release if only its yanked files count."""
 _VERSION = attrgetter("version")
 
 
@@ -17,21 +21,33 @@ def newest(releases: Sequence[Release], count: int, *, everyone: int) -> list[Re
     """
     Return the newest releases: enough for each client to install ``count`` of them.
 
+    Args:
+        releases: the newest first, each with a version.
+        everyone: all clients.
+    """
+    # If all releases are yanked, these count; if no client can install any, the newest ones do.
+    for clients in (CLIENTS, YANKED_CLIENTS):
+        if chosen := newest_for(everyone, releases, count, by=clients):
+            return chosen
+    return [release for release in releases if release.candidates][:count]
+
+
+def newest_for(
+    clients: int, releases: Sequence[Release], count: int, *, by: Callable[[Release], int] = CLIENTS
+) -> list[Release]:
+    """
+    Return the newest releases for some clients, with the local versions beside them.
+
     A local version takes no place from the release that it is built of: uv locks ``1.0`` beside ``1.0+cpu``.
 
     Args:
-        releases: the newest first, each with a version.
-        everyone: all clients; once each has found enough, older releases are not looked at.
+        clients: once each of them has found enough, older releases are not looked at.
+        by: returns the clients that can install a release.
     """
-    # If all releases are yanked, these count; if no client can install any, the newest ones do.
-    for clients in (attrgetter("clients"), attrgetter("yanked_clients")):
-        groups, same_groups = tee(_by_public_version(releases))
-        masks = (reduce(or_, map(clients, group)) for group in same_groups)
-        are_wanted = are_newest(masks, count, everyone=everyone)
-        chosen = [group for wanted, group in zip(are_wanted, groups, strict=False) if wanted]
-        if chosen:
-            return list(chain.from_iterable(chosen))
-    return [release for release in releases if release.candidates][:count]
+    groups, same_groups = tee(_by_public_version(releases))
+    masks = (clients & reduce(or_, map(by, group)) for group in same_groups)
+    are_wanted = are_newest(masks, count, everyone=clients)
+    return list(chain.from_iterable(group for wanted, group in zip(are_wanted, groups, strict=False) if wanted))
 
 
 def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
@@ -56,7 +72,7 @@ def _by_public_version(releases: Iterable[Release]) -> Iterator[list[Release]]:
 
 
 def pushed_out(
-    releases: Sequence[Release], count: int, *, min_age: int, of: Collection[Release]
+    releases: Sequence[Release], count: int, *, min_age: int, of: Collection[Release], clients: int
 ) -> Iterator[tuple[Release, int]]:
     """
     Yield each release that newer ones pushed out, with the time at which that happened; in seconds since the epoch.
@@ -68,6 +84,7 @@ def pushed_out(
         releases: the newest first.
         min_age: seconds after its upload at which a release appears.
         of: the releases to yield.
+        clients: those that count.
     """
     left = len(of)
     # Clients that found the same releases so far, with the negative times of the first ``count`` of them, as a heap.
@@ -76,14 +93,16 @@ def pushed_out(
         for release in group:
             if release in of:
                 left -= 1
-                heaps = [heap for clients, heap in client_groups if clients & release.clients]
-                is_known = not release.clients & ~reduce(or_, (clients for clients, _ in client_groups), 0)
+                own = clients & release.clients
+                heaps = [heap for finders, heap in client_groups if finders & own]
+                is_known = not own & ~reduce(or_, (finders for finders, _ in client_groups), 0)
                 if heaps and is_known and all(len(heap) == count for heap in heaps):
                     yield release, max(-heap[0] for heap in heaps)
         if not left:
             return
-        time = first_appearance(group, min_age=min_age)
-        client_groups = list(_found(client_groups, reduce(or_, (one.clients for one in group)), time, count))
+        time = first_appearance(group, min_age=min_age, clients=clients)
+        found = clients & reduce(or_, (one.clients for one in group))
+        client_groups = list(_found(client_groups, found, time, count))
 
 
 def _found(
@@ -102,9 +121,15 @@ def _found(
         yield clients, [-time]
 
 
-def first_appearance(releases: Iterable[Release], *, min_age: int) -> int:
-    """Return when the first of some releases appeared; one without upload times was here from the beginning."""
-    times = [release.uploaded for release in releases if release.clients]
+def first_appearance(releases: Iterable[Release], *, min_age: int, clients: int) -> int:
+    """
+    Return when the first of some releases appeared; one without upload times was here from the beginning.
+
+    Args:
+        min_age: seconds after its upload at which a release appears.
+        clients: releases that none of these can install do not count.
+    """
+    times = [release.uploaded for release in releases if clients & release.clients]
     if not times or None in times:
         return 0
     return int(datetime.fromisoformat(min(filter(None, times))).timestamp()) + min_age

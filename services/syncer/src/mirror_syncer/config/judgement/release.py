@@ -1,6 +1,6 @@
 """A release as the policy judges it: its files that are still wanted, and the machines that can install it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -8,7 +8,10 @@ from packaging.version import Version
 from mirror_contract.distributions import Installers, read_release
 from mirror_syncer.model.page import File
 
-_CLIENTS = {Installers.ALL: 0b11, Installers.PIP: 0b01, Installers.NONE: 0}
+# As the bits of ``Compatibility`` without [machines]: pip, uv, and pip on a first patch release.
+_CLIENTS = {Installers.ALL: 0b111, Installers.PIP: 0b101, Installers.NONE: 0}
+EVERYONE = _CLIENTS[Installers.ALL]
+"""All clients where every machine may install."""
 
 
 Candidate = tuple[File, Installers]
@@ -22,19 +25,25 @@ class Release:
     Attributes:
         version: None for files whose names give none.
         is_prerelease: whether the version says so.
+        spellings: other spellings of the version in names of files, as in ``1.0.0`` for ``1.0``.
         candidates: the files that no rule has left out so far.
         fit: notes the clients of the candidates, and leaves out candidates without any. It is only called when the
             clients are needed, which is rare.
     """
 
-    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "is_prerelease", "version")
+    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "is_prerelease", "spellings", "version")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
         self.is_prerelease = version is not None and version.is_prerelease
+        self.spellings: tuple[Version, ...] = ()
         self.candidates: list[Candidate] = []
         self.fit: Callable[[Release], None] | None = None
         self._clients = self._yanked_clients = 0
+
+    def is_among(self, versions: Collection[str]) -> bool:
+        """Return whether versions, each as ``str(Version)``, include this one in any of its spellings."""
+        return any(str(version) in versions for version in (self.version, *self.spellings))
 
     @property
     def clients(self) -> int:
@@ -83,5 +92,7 @@ def read_releases(name: NormalizedName, files: Iterable[File]) -> list[Release]:
             release = releases.get(version)
             if release is None:
                 release = releases[version] = Release(version)
+            elif version is not None and not release.is_among({str(version)}):
+                release.spellings += (version,)
         release.candidates.append((file, installers))
     return list(releases.values())

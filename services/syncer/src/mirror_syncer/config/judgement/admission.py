@@ -1,0 +1,188 @@
+"""
+The rules that come before versions: which files of a page are blocked, pinned, held or left out for what they are.
+
+The first rule that says something about a file counts, in this order: blocked; pinned by a lock file, or released by a
+person; the cooldown; ``[files]``; machines.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from packaging.utils import NormalizedName
+
+from mirror_contract.distributions import Installers, parse_distribution
+from mirror_syncer.config.judgement.cooldown import Cooldown
+from mirror_syncer.config.judgement.release import EVERYONE, Release, read_releases
+from mirror_syncer.config.machines.compatibility import Compatibility, compatibility
+from mirror_syncer.config.policy.block import blocked_hashes
+from mirror_syncer.config.policy.project_policy import ProjectPolicy
+from mirror_syncer.model.names import Filename, Sha256
+from mirror_syncer.model.page import File
+
+if TYPE_CHECKING:
+    from mirror_syncer.model.decision import Hold
+
+_SHA256 = attrgetter("sha256")
+
+
+class Admission:
+    """
+    The files of one page that its versions may select; each method applies one rule to what the ones before it left.
+
+    Attributes:
+        releases: in the page's order; the candidates of each are the files that no rule has left out so far.
+        reasons: why files are kept whatever the lines say, by file name.
+        held: the files that wait, by file name.
+        blocked: why files are blocked, by file name.
+        left_out: why files are left out, by file name; those of a release are complete once it is fitted to machines.
+        expires_at: when time alone changes what is admitted; seconds since the epoch.
+        everyone: all clients, as the bits of ``Compatibility``.
+    """
+
+    def __init__(
+        self,
+        name: NormalizedName,
+        files: Sequence[File],
+        policy: ProjectPolicy,
+        *,
+        published: Mapping[str, File],
+        now: int,
+    ) -> None:
+        self._files = files
+        self._policy = policy
+        self._published = published
+        self._now = now
+        self.releases = read_releases(name, files)
+        self.reasons: dict[Filename, str] = {}
+        self._passing = set[Filename]()
+        """Files that lock files pin and that therefore do not wait."""
+        self.blocked: dict[Filename, str] = {}
+        self.held: dict[Filename, Hold] = {}
+        self.left_out: dict[Filename, str] = {}
+        self.expires_at: int | None = None
+        self.everyone = 0
+        self._block()
+        self._keep_pinned()
+        self._hold()
+        self._leave_out_unfit()
+
+    def _block(self) -> None:
+        """Block what a line of ``[block]`` or an advisory names by version or content."""
+        blocks = self._policy.blocks
+        hashes = self._policy.rules.hashes | blocked_hashes(blocks)
+        if not blocks and hashes.isdisjoint(map(_SHA256, self._files)):
+            return  # nearly all pages
+        for release in self.releases:
+            version = release.version
+            because = version and next((one.reason for one in blocks if one.affects(version, "")), None)
+            for file, _ in release.candidates:
+                if because or file.sha256 in hashes or version is None:
+                    reason = because or self._blocked_because(file, hashes, unversioned=version is None)
+                    if reason is not None:
+                        self.blocked[file.filename] = reason
+        self._drop(self.blocked)
+
+    def _blocked_because(self, file: File, hashes: frozenset[Sha256], *, unversioned: bool) -> str | None:
+        """Return why a file is blocked by its content, or by a version that PEP 440 does not read; or None."""
+        blocks = self._policy.blocks
+        if file.sha256 in hashes:
+            by = next((one.reason for one in blocks if file.sha256 in one.hashes), "[block] hashes names it")
+            return f"{by} (sha256 {file.sha256})"
+        if unversioned and blocks:
+            found = parse_distribution(file.filename)
+            text = found.version if found else ""
+            return next((one.reason for one in blocks if one.affects(None, text)), None)
+        return None
+
+    def _keep_pinned(self) -> None:
+        """Keep what a lock file pins or a person released, whatever the rules below say."""
+        pins, released = self._policy.pins, [one for one in self._policy.exemptions if one.released]
+        if not pins and not released:
+            return
+        for release in self.releases:
+            by = next((one for one in released if release.version and one.holds(release.version, now=self._now)), None)
+            if by is not None:
+                self._note_expiry(by.until)
+            for file, _ in release.candidates:
+                pinned = [pin for pin in pins if pin.keeps(release.version, file.sha256)]
+                if pinned:
+                    self.reasons[file.filename] = f"{pinned[0].source} pins it"
+                    # A lock with hashes does not vouch for a wheel that is added to its release later.
+                    if self._policy.rules.age.locked and any(not p.hashes or file.sha256 in p.hashes for p in pinned):
+                        self._passing.add(file.filename)
+                elif by is not None:
+                    self.reasons[file.filename] = by.because
+
+    def _hold(self) -> None:
+        """Hold the files that are too young."""
+        age = self._policy.rules.age
+        if not age.is_on:
+            return
+        cooldown = Cooldown(age, self._policy.exemptions, now=self._now)
+        if cooldown.are_mature(self._files):
+            return
+        for release in self.releases:
+            held = cooldown.held(release.candidates, passing=self._passing, published=self._published)
+            if not held:
+                continue
+            if (exemption := cooldown.exemption(release.version)) is not None:
+                self._note_expiry(exemption.until)
+                continue
+            for hold in held:
+                self.held[hold.file.filename] = hold
+                self._note_expiry(hold.until)
+        self._drop(self.held)
+
+    def _leave_out_unfit(self) -> None:
+        """Leave out what ``[files]`` does not want, and what no machine can install; note what the rest fits."""
+        rules = self._policy.rules.files
+        if rules.judges_files:
+            for release in self.releases:
+                for file, _ in release.candidates:
+                    if (objection := next(rules.objections(file), None)) is not None:
+                        self._leave_out(file, objection)
+            self._drop(self.left_out)
+        machines = self._policy.rules.machines
+        fit = Release.note_installers if machines.are_all else partial(self._fit, compatibility(machines))
+        self.everyone = EVERYONE if machines.are_all else compatibility(machines).everyone
+        for release in self.releases:
+            release.fit = fit
+
+    def _fit(self, fits: Compatibility, release: Release) -> None:
+        """Leave out the files of a release that no machine can install, or needs; note which clients install it."""
+        wheels, sdists = 0, list[tuple[File, int]]()
+        for file, installers in release.candidates:
+            clients = fits.fits(file.filename, installers, file.requires_python)
+            if not clients:
+                self._leave_out(file, fits.why_not(file.filename, installers, file.requires_python))
+            elif installers is Installers.NONE:
+                continue  # somebody may install it by hand
+            elif file.filename.endswith(".whl"):
+                wheels |= clients
+                release.note(file, clients)
+            else:
+                sdists.append((file, clients))
+        for file, clients in sdists:
+            if fits.wants_sdist(clients, wheels):
+                release.note(file, clients)
+            else:
+                self._leave_out(file, fits.why_no_sdist())
+        left_out = self.left_out
+        release.candidates = [one for one in release.candidates if one[0].filename not in left_out]
+
+    def _note_expiry(self, time: int | None) -> None:
+        if time is not None and time > self._now and (self.expires_at is None or time < self.expires_at):
+            self.expires_at = time
+
+    def _leave_out(self, file: File, reason: str) -> None:
+        if file.filename not in self.reasons:
+            self.left_out[file.filename] = reason
+
+    def _drop(self, names: Collection[Filename]) -> None:
+        """Take files out of the candidates of their releases."""
+        if not names:
+            return
+        for release in self.releases:
+            release.candidates = [one for one in release.candidates if one[0].filename not in names]
