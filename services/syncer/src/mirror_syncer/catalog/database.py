@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import Run
+from mirror_syncer.catalog.absent_projects import AbsentProjects
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
 from mirror_syncer.catalog.exemptions import Exemptions
@@ -23,8 +24,16 @@ from mirror_syncer.catalog.kept_pages import KeptPages
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects, Verified
+from mirror_syncer.catalog.requirement_lines import StoredRequirementLines
 from mirror_syncer.catalog.run_log import RunLog
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata, project, retired
+from mirror_syncer.catalog.schema import (
+    SCHEMA_VERSION,
+    absent_project,
+    metadata,
+    project,
+    requirement_lines,
+    retired,
+)
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
@@ -72,6 +81,8 @@ class Catalog:
         self.due = Due(self._engine)
         self.withheld = Withheld(self._engine)
         self.exemptions = Exemptions(self._engine)
+        self.requirement_lines = StoredRequirementLines(self._engine)
+        self.absent_projects = AbsentProjects(self._engine)
         self.generations = KnownGenerations(self._engine)
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
@@ -111,6 +122,14 @@ class Catalog:
                 )
                 self.files.end_grace_of(connection, [s.row.name for s in catalog_updates if s.quarantined])
             self.files.release(names)
+
+    def page_marks(self, names: Sequence[NormalizedName]) -> dict[NormalizedName, str]:
+        """
+        Return a text for each project with a stored page of upstream, which changes when that page does.
+
+        It is the digest of the kept page, or of the published page where none is kept.
+        """
+        return self.projects.page_digests(names) | self.kept_pages.digests(names)
 
     def store_row(self, row: ProjectRow) -> None:
         """Store only a project's row; its pending files stay pending."""
@@ -169,6 +188,8 @@ class Catalog:
             moved = (
                 (project, ("due_at", "checked_at", "verified_at", "amiss_since", "damaged_since", "older_since")),
                 (retired, ("due_at", "retired_at")),
+                (requirement_lines, ("used_at",)),
+                (absent_project, ("until",)),
             )
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
@@ -200,6 +221,8 @@ class Catalog:
             failing = project.update().where(project.c.state == "failing")
             connection.execute(failing.values(state="behind"))
             self.kept_pages.forget_all(connection)
+            self.absent_projects.forget_all(connection)
+            self.requirement_lines.forget_unverified(connection)
             for fact in (Fact.LIST_OLDER, Fact.SYNC_START_SERIAL, Fact.CHECKED_ABSENCES_OF, Fact.UPSTREAM_CHANGED_AT):
                 write_fact(connection, fact, "")
             self.listing.forget(connection)
