@@ -73,8 +73,8 @@ class StoredRequirementLines:
 
     def forget_unverified(self, connection: sa.Connection) -> None:
         """Delete what only the word of an upstream vouches for."""
-        low, high = _UNVERIFIED, f"{_UNVERIFIED}\x7f"
-        connection.execute(requirement_lines.delete().where(requirement_lines.c.key.between(low, high)))
+        key = requirement_lines.c.key
+        connection.execute(requirement_lines.delete().where(key >= _UNVERIFIED, key < f"{_UNVERIFIED}\x7f"))
 
 
 def _encode(lines: RequirementLines) -> str:
