@@ -30,6 +30,7 @@ from mirror_syncer.catalog.schema import (
     SCHEMA_VERSION,
     absent_project,
     metadata,
+    pending,
     project,
     requirement_lines,
     retired,
@@ -39,7 +40,7 @@ from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.project import CatalogUpdate, ProjectRow, Retirement
+from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, SerialBounds
 
 # alembic's table; it is not part of the schema, so that no migration creates it
@@ -130,6 +131,23 @@ class Catalog:
         It is the digest of the kept page, or of the published page where none is kept.
         """
         return self.projects.page_digests(names) | self.kept_pages.digests(names)
+
+    def keep_unpublished_page(self, row: ProjectRow, page: KeptPage) -> bool:
+        """
+        Keep upstream's page of a project that is not published; return False if it is, or is about to be.
+
+        A run may publish the project meanwhile, whose row and page are then better.
+        """
+        busy = (
+            sa.select(project.c.name).where(project.c.name == row.name, project.c.published),
+            sa.select(pending.c.project).where(pending.c.project == row.name),
+        )
+        with self.files.guard, self._engine.begin() as connection:
+            if any(connection.execute(query).first() is not None for query in busy):
+                return False
+            self.projects.store(connection, [row])
+            self.kept_pages.replace(connection, [row.name], [page])
+            return True
 
     def store_row(self, row: ProjectRow) -> None:
         """Store only a project's row; its pending files stay pending."""

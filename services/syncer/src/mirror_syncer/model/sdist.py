@@ -13,6 +13,8 @@ from mirror_syncer.model.wheel import read_member
 
 MAX_SDIST_BYTES = 10_000_000
 """A larger source distribution is not read: its requirements count as unknown."""
+SDIST_ENDINGS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar", ".zip")
+"""Of the names of those that are read. The decompressor of xz takes as much memory as the archive claims to need."""
 _MAX_UNPACKED_BYTES = 256 * 2**20  # 25 times the archive; only data compresses better
 _MAX_MEMBERS = 50_000
 _MAX_HEADER_BYTES = 2**20  # of a member's headers: tarfile keeps a long name or a sparse map in memory
@@ -54,7 +56,7 @@ def read_sdist(sdist: BinaryIO, filename: str) -> SdistContents | None:
             return _read_tar(_BoundedTar(sdist))
     except _UNREADABLE:
         return None
-    return None  # xz: its decompressor takes as much memory as the archive claims to need
+    return None
 
 
 def _read_tar(tar: "_BoundedTar") -> SdistContents:

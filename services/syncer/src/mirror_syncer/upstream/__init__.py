@@ -16,6 +16,7 @@ from mirror_syncer.upstream.index import Index, parse_page
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy, parse_legacy_page
 from mirror_syncer.upstream.listed import ListedProjects
+from mirror_syncer.upstream.memory_sink import MemorySink
 from mirror_syncer.upstream.project_list import ListReader
 from mirror_syncer.upstream.remote_wheel import read_remote_metadata
 from mirror_syncer.upstream.repair import decode_json
@@ -34,6 +35,7 @@ __all__ = [
     "ListReader",
     "ListResponse",
     "ListedProjects",
+    "MemorySink",
     "NotModified",
     "PageResponse",
     "Response",
