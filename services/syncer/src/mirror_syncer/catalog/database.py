@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import Run
+from mirror_syncer.catalog.absent_projects import AbsentProjects
 from mirror_syncer.catalog.closures import Closures
 from mirror_syncer.catalog.due import Due
 from mirror_syncer.catalog.error_explanations import explain_sqlite_error
@@ -24,14 +25,23 @@ from mirror_syncer.catalog.kept_pages import KeptPages
 from mirror_syncer.catalog.listing import Listing
 from mirror_syncer.catalog.messages import Messages
 from mirror_syncer.catalog.projects import Projects, Verified
+from mirror_syncer.catalog.requirement_lines import StoredRequirementLines
 from mirror_syncer.catalog.run_log import RunLog
-from mirror_syncer.catalog.schema import SCHEMA_VERSION, metadata, project, retired
+from mirror_syncer.catalog.schema import (
+    SCHEMA_VERSION,
+    absent_project,
+    metadata,
+    pending,
+    project,
+    requirement_lines,
+    retired,
+)
 from mirror_syncer.catalog.state_disk import explain_state_disk_errors
 from mirror_syncer.catalog.withheld import Withheld
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.generation import Generation
 from mirror_syncer.model.names import PackagePath
-from mirror_syncer.model.project import CatalogUpdate, ProjectRow, Retirement
+from mirror_syncer.model.project import CatalogUpdate, KeptPage, ProjectRow, Retirement
 from mirror_syncer.model.serials import MAX_SERIAL, MAX_SERIAL_LEAD, OUTLIER_FACTOR, SerialBounds
 
 # alembic's table; it is not part of the schema, so that no migration creates it
@@ -74,6 +84,8 @@ class Catalog:
         self.withheld = Withheld(self._engine)
         self.exemptions = Exemptions(self._engine)
         self.closures = Closures(self._engine)
+        self.requirement_lines = StoredRequirementLines(self._engine)
+        self.absent_projects = AbsentProjects(self._engine)
         self.generations = KnownGenerations(self._engine)
         if (mirror_id := self.recall(Fact.MIRROR_ID)) is None:
             self.remember(Fact.MIRROR_ID, mirror_id := str(uuid.uuid4()))
@@ -113,6 +125,31 @@ class Catalog:
                 )
                 self.files.end_grace_of(connection, [s.row.name for s in catalog_updates if s.quarantined])
             self.files.release(names)
+
+    def page_marks(self, names: Sequence[NormalizedName]) -> dict[NormalizedName, str]:
+        """
+        Return a text for each project with a stored page of upstream, which changes when that page does.
+
+        It is the digest of the kept page, or of the published page where none is kept.
+        """
+        return self.projects.page_digests(names) | self.kept_pages.digests(names)
+
+    def keep_unpublished_page(self, row: ProjectRow, page: KeptPage) -> bool:
+        """
+        Keep upstream's page of a project that is not published; return False if it is, or is about to be.
+
+        A run may publish the project meanwhile, whose row and page are then better.
+        """
+        busy = (
+            sa.select(project.c.name).where(project.c.name == row.name, project.c.published),
+            sa.select(pending.c.project).where(pending.c.project == row.name),
+        )
+        with self.files.guard, self._engine.begin() as connection:
+            if any(connection.execute(query).first() is not None for query in busy):
+                return False
+            self.projects.store(connection, [row])
+            self.kept_pages.replace(connection, [row.name], [page])
+            return True
 
     def store_row(self, row: ProjectRow) -> None:
         """Store only a project's row; its pending files stay pending."""
@@ -171,6 +208,8 @@ class Catalog:
             moved = (
                 (project, ("due_at", "checked_at", "verified_at", "amiss_since", "damaged_since", "older_since")),
                 (retired, ("due_at", "retired_at")),
+                (requirement_lines, ("used_at",)),
+                (absent_project, ("until",)),
             )
             for table, names in moved:
                 connection.execute(table.update().values({name: table.c[name] + seconds for name in names}))
@@ -202,6 +241,8 @@ class Catalog:
             failing = project.update().where(project.c.state == "failing")
             connection.execute(failing.values(state="behind"))
             self.kept_pages.forget_all(connection)
+            self.absent_projects.forget_all(connection)
+            self.requirement_lines.forget_unverified(connection)
             for fact in (Fact.LIST_OLDER, Fact.SYNC_START_SERIAL, Fact.CHECKED_ABSENCES_OF, Fact.UPSTREAM_CHANGED_AT):
                 write_fact(connection, fact, "")
             self.listing.forget(connection)

@@ -1,11 +1,13 @@
 """Upstream's pages as they came, of projects whose published page does not say all that upstream's does."""
 
 import gzip
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
+from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.schema import kept_page
 from mirror_syncer.model.project import KeptPage
 
@@ -25,6 +27,19 @@ class KeptPages:
         body = gzip.decompress(found.body)
         return KeptPage(name=name, url=found.url, content_type=found.content_type, serial=found.serial, body=body)
 
+    def digests(self, names: Iterable[NormalizedName]) -> dict[NormalizedName, str]:
+        """Return the sha256 of each kept page of these projects; empty if an older version of the syncer kept it."""
+        digests = dict[NormalizedName, str]()
+        with self._engine.connect() as connection:
+            # SQLite would take the key's index, and read each row from its start, through its body.
+            index = "INDEXED BY kept_page_digest" if connection.dialect.name == "sqlite" else ""
+            query = sa.text(f"SELECT name, sha256 FROM kept_page {index} WHERE name IN :names")  # noqa: S608 - constants
+            query = query.bindparams(sa.bindparam("names", expanding=True))
+            for some in batched(names):
+                found = connection.execute(query, {"names": some})
+                digests |= {NormalizedName(name): digest or "" for name, digest in found}
+        return digests
+
     def replace(self, connection: sa.Connection, names: Sequence[NormalizedName], pages: Iterable[KeptPage]) -> None:
         """Replace the kept pages of these projects; without a new page, a project has none."""
         if names:
@@ -37,6 +52,7 @@ class KeptPages:
                 "content_type": page.content_type,
                 "serial": page.serial,
                 "body": gzip.compress(page.body, compresslevel=6, mtime=0),
+                "sha256": hashlib.sha256(page.body).hexdigest(),
             }
             for page in pages
         ]

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from packaging.utils import NormalizedName
 
 from mirror_contract import ProjectState
+from mirror_syncer.catalog.batches import batched
 from mirror_syncer.catalog.project_rows import ROW_COLUMNS, parse_row, row_values
 from mirror_syncer.catalog.schema import AMISS, DAMAGED, SHRINKING, kept_page, project, project_total
 from mirror_syncer.catalog.upsert import upsert
@@ -91,6 +92,16 @@ class Projects:
         """Yield name and serial of each published project, by name."""
         query = sa.select(project.c.name, _PUBLISHED_SERIAL).where(project.c.published)
         yield from self._stream(query.order_by(project.c.name))
+
+    def page_digests(self, names: Iterable[NormalizedName]) -> dict[NormalizedName, str]:
+        """Return ``ProjectRow.page_sha256`` of each of these projects that is published."""
+        digests = dict[NormalizedName, str]()
+        with self._engine.connect() as connection:
+            for some in batched(names):
+                query = sa.select(project.c.name, project.c.page_sha256).where(project.c.name.in_(some))
+                found = connection.execute(query.where(project.c.published))
+                digests |= {NormalizedName(name): digest or "" for name, digest in found}
+        return digests
 
     def fingerprints(self) -> Iterator[tuple[NormalizedName, str | None]]:
         """Yield each published project with the fingerprint of the policy that made its page, by name."""

@@ -169,6 +169,29 @@ kept_page = Table(
     Column("content_type", Word, nullable=False),
     Column("serial", BigInteger),
     Column("body", LargeBinary, nullable=False),  # gzip
+    # digest of the unpacked body; NULL: unknown, stored by an older version
+    Column("sha256", Word),
+    # SQLite reads a column behind a body of 100 kB only through all of that body.
+    Index("kept_page_digest", "name", "sha256"),
+)
+
+# What distributions require, in JSON, by the digest of their metadata or of the file, see model/requirement_lines.py.
+requirement_lines = Table(
+    "requirement_lines",
+    metadata,
+    Column("key", Word, primary_key=True),
+    # to the day
+    Column("used_at", BigInteger, nullable=False),
+    Column("lines", Text, nullable=False),
+    Index("requirement_lines_used", "used_at"),
+)
+
+# Projects that others require and upstream lacks, so that each closure need not ask for them again.
+absent_project = Table(
+    "absent_project",
+    metadata,
+    Column("name", Word, primary_key=True),
+    Column("until", BigInteger, nullable=False),
 )
 
 # Versions that a person released from the cooldown.

@@ -1,7 +1,7 @@
 """The demands: what the selected releases require, and what that requires, followed until nothing new is needed."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from mirror_syncer.config.policy.roots import RootRequirement
 from mirror_syncer.errors import MirrorError
-from mirror_syncer.model.page import File, Page, ProjectStatus
+from mirror_syncer.model.page import File, Page, ProjectStatus, PublishedPage, names
 from mirror_syncer.model.requirement_lines import RequirementLines
 
 _WHEEL = ".whl"
@@ -32,14 +32,17 @@ class Source(Protocol):
     async def page(self, name: NormalizedName) -> Page | None:
         """Return upstream's page, or None if it has no such project."""
 
-    async def published(self, name: NormalizedName) -> Mapping[str, File]:
-        """Return the published files by name."""
+    async def published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return a project's published page, whose files are on disk."""
 
     async def requirement_lines(self, name: NormalizedName, file: File) -> RequirementLines:
         """Return what a file's metadata says."""
 
-    def is_at_hand(self, file: File) -> bool:
-        """Return whether its metadata costs no request."""
+    async def prefetch(self, files: Iterable[File]) -> None:
+        """Look many files up at once."""
+
+    def is_known(self, file: File) -> bool:
+        """Return whether what a file requires was found by ``prefetch``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Demands:
             projects = [self.projects[name] for name in names]
             await asyncio.gather(*(self._look_at(project) for project in projects if project.candidates is None))
             while unread := [one for project in projects for one in self._select(project)]:
+                await self._source.prefetch(file for project, release in unread for file in project.files(release))
                 await asyncio.gather(*(self._read(project, release) for project, release in unread))
             for project in projects:
                 self._follow(project)
@@ -157,7 +161,7 @@ class Demands:
             return
         files = sorted(project.files(release), key=lambda file: file.filename)
         lines = await asyncio.gather(
-            *(self._source.requirement_lines(project.name, one) for one in self._read_of(files))
+            *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, files))
         )
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
         found += [read_build_requirements(one, project.name) for one in dict.fromkeys(lines) if one.build_requires]
@@ -195,8 +199,11 @@ class Demands:
             return
         if page is None:
             return
+        project.on_disk = {} if published is None else published.files
         files = () if page.status is ProjectStatus.QUARANTINED else page.files
-        project.candidates = Candidates.read(project.name, files, project_policy, published=published, now=self._now)
+        project.candidates = Candidates.read(
+            project.name, files, project_policy, published=project.on_disk, now=self._now
+        )
 
     def _select(self, project: Project) -> list[tuple[Project, Release]]:
         """Select releases by all that is demanded; return those that have not been read."""
@@ -214,7 +221,7 @@ class Demands:
             assert release.version is not None
             project.unread[release.version] = str(error)
 
-    def _read_of(self, files: Iterable[File]) -> list[File]:
+    def _read_of(self, project: Project, files: Iterable[File]) -> list[File]:
         """
         Return which of a release's files are read.
 
@@ -226,7 +233,7 @@ class Demands:
             is_wheel = file.filename.endswith(_WHEEL)
             if isinstance(file.core_metadata, str):
                 by_metadata.setdefault(file.core_metadata, file)
-            elif not is_wheel or self._source.is_at_hand(file):
+            elif not is_wheel or names(project.on_disk, file) or self._source.is_known(file):
                 by_metadata.setdefault(file.sha256, file)
         if not any(file.filename.endswith(_WHEEL) for file in by_metadata.values()):
             first = next((file for file in files if file.filename.endswith(_WHEEL)), None)

@@ -1,6 +1,6 @@
 """A project as the closure sees it: its releases, what is demanded of it, and which releases that selects."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.specifiers import SpecifierSet
@@ -54,6 +54,8 @@ class Project:
     """The line that names it, if one does."""
     candidates: Candidates | None = None
     """None: not looked at, or upstream has no such project."""
+    on_disk: Mapping[str, File] = field(default_factory=dict)
+    """What is published of it, by file name."""
     error: str | None = None
     """Why its page could not be read."""
     machines: int = 0

@@ -22,6 +22,8 @@ from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
 
 T = TypeVar("T")
+_SHOWN = 3  # machines in a message
+_BOTH_INSTALLERS = 0b11
 Assignment = dict[NormalizedName, Version]
 
 
@@ -38,12 +40,12 @@ class Witnesses:
     """
 
     def __init__(self, demands: Demands, environments: Environments) -> None:
-        self._demands = demands
-        self._everywhere = environments.everyone
+        self.demands = demands
+        self.everywhere = environments.everyone
         machines = environments.default_proof_machines
-        self._is_own = machines == environments.machines
+        self.is_own = machines == environments.machines
         """Whether these are the machines of ``mirror.toml``, as the releases were fitted to."""
-        self._environments = environments if self._is_own else Environments(machines)
+        self.environments = environments if self.is_own else Environments(machines)
         self._fits = compatibility(machines)
         self._assignments: dict[str, list[Assignment]] = {}
         """Of each subject, those that were found: most machines share one."""
@@ -63,20 +65,32 @@ class Witnesses:
         loop = asyncio.get_running_loop()
         grown = False
         for root in roots:
-            refutations: dict[str, int] = {}
-            for machine in bits(self._environments.everyone):
-                needs = [need for need in root.requirements if self._environments.counts(need.marker) & machine]
+            refutations: dict[Refutation, int] = {}
+            for machine in bits(self.environments.everyone):
+                needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not needs:
                     continue
-                releases = _Releases(self._demands, self._environments, machine, self._clients, loop)
+                releases = _Releases(self, machine, loop)
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
-                    refutations[found.words] = refutations.get(found.words, 0) | machine
+                    refutations[found] = refutations.get(found, 0) | machine
                 else:
                     grown |= self._keep(root, machine, found)
-            for words, where in refutations.items():
+            for refutation, where in refutations.items():
                 name, names = root.requirements[0].name, self._fits.names(where)
-                self.refuted.append(Unmet(name, "", root.subject, names, UnmetReason.NO_PROOF, words))
+                self.refuted.append(
+                    Unmet(
+                        name,
+                        "",
+                        root.subject,
+                        names,
+                        UnmetReason.NO_PROOF,
+                        refutation.message(
+                            ", ".join(names[:_SHOWN])
+                            + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+                        ),
+                    )
+                )
         return grown
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
@@ -98,9 +112,9 @@ class Witnesses:
         known.append(assignment)
         return assignment
 
-    def _clients(self, release: Release) -> tuple[int, int]:
+    def clients(self, release: Release) -> tuple[int, int]:
         """Return the clients that can install a release, and those that can if its yanked files count."""
-        if self._is_own:
+        if self.is_own:
             return release.clients, release.yanked_clients
         known = self._client_masks.get(release)
         if known is None:
@@ -116,9 +130,9 @@ class Witnesses:
         witness = Requirer(f"witness of {root.subject} on {name}")
         grown = False
         for project_name, version in assignment.items():
-            project = self._demands.projects.get(project_name)
+            project = self.demands.projects.get(project_name)
             if project is None or not _keeps(project, version):
-                self._demands.keep(project_name, version, machine if self._is_own else self._everywhere, witness)
+                self.demands.keep(project_name, version, machine if self.is_own else self.everywhere, witness)
                 grown = True
         texts = {project_name: str(version) for project_name, version in sorted(assignment.items())}
         self.proofs.append(Proof(root.subject, name, texts))
@@ -128,19 +142,14 @@ class Witnesses:
 class _Releases:
     """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
 
-    def __init__(
-        self,
-        demands: Demands,
-        environments: Environments,
-        machine: int,
-        clients: Callable[[Release], tuple[int, int]],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self._demands = demands
-        self._environments = environments
+    def __init__(self, witnesses: Witnesses, machine: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._demands = witnesses.demands
+        self._environments = witnesses.environments
+        self._clients = witnesses.clients
+        self._asked = machine if witnesses.is_own else witnesses.demands.masks(witnesses.everywhere) or _BOTH_INSTALLERS
+        """The clients that a missing release is missing for."""
         self._machine = machine
         self._loop = loop
-        self._clients = clients
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
@@ -185,7 +194,7 @@ class _Releases:
             return project.error
         if project.candidates is None:
             return "upstream has no such project"
-        return project.candidates.why_none(specifier, self._machine)[1]
+        return project.candidates.why_none(specifier, self._asked)[1]
 
     def reduce(self, assignment: Assignment, needs: Iterable[Need]) -> Assignment | None:
         """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""

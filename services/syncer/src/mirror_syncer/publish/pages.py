@@ -24,6 +24,9 @@ API_VERSION = "1.4"
 # Relative to /pypi/web/simple/<project>/, so that it works with any prefix, any host name, and file://.
 _ROOT_PREFIX = "../../"
 
+PUBLISHED_ROOT = "http://mirror.invalid/pypi/web/"
+"""The base of file URLs on parsed published pages; no server answers there."""
+
 
 def render_page(page: Page, files: Iterable[tuple[File, PackagePath]], held: Sequence[HeldFile] = ()) -> PageSet:
     """
@@ -51,7 +54,7 @@ def parse_published(body: bytes, *, name: NormalizedName) -> PublishedPage:
     Raises:
         InvalidPageError: it is not a page of this mirror, or is damaged.
     """
-    root = "http://mirror.invalid/pypi/web/"
+    root = PUBLISHED_ROOT
     # Same result as joining with the page's URL, which takes a third of the parsing time. It matches only URLs: within
     # a JSON string every quotation mark has a backslash.
     body = body.replace(b'"url":"../../', f'"url":"{root}'.encode())

@@ -4,7 +4,7 @@ The client of the mirrored index: it parses pages and lists into types, and deli
 Read ``index`` first: it requests pages and the project list over ``http/`` and returns ``responses``. ``json`` and
 ``html`` parse a page, ``entries`` its files. ``project_list`` parses the list in blocks, which ``listed`` sorts on
 disk. ``repair`` reads JSON that a strict parser refuses; ``text`` makes foreign text safe to print. ``legacy_json``
-reads PyPI's older JSON API.
+reads PyPI's older JSON API, and ``remote_wheel`` the METADATA of a wheel without its download.
 """
 
 from mirror_syncer.upstream.html import parse_html
@@ -16,7 +16,9 @@ from mirror_syncer.upstream.index import Index, parse_page
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.legacy_json import LegacyDocument, LegacyFile, LegacyIndex, parse_legacy, parse_legacy_page
 from mirror_syncer.upstream.listed import ListedProjects
+from mirror_syncer.upstream.memory_sink import MemorySink
 from mirror_syncer.upstream.project_list import ListReader
+from mirror_syncer.upstream.remote_wheel import read_remote_metadata
 from mirror_syncer.upstream.repair import decode_json
 from mirror_syncer.upstream.responses import Gone, ListResponse, NotModified, PageResponse
 
@@ -33,6 +35,7 @@ __all__ = [
     "ListReader",
     "ListResponse",
     "ListedProjects",
+    "MemorySink",
     "NotModified",
     "PageResponse",
     "Response",
@@ -43,4 +46,5 @@ __all__ = [
     "parse_legacy_page",
     "parse_page",
     "read_credentials",
+    "read_remote_metadata",
 ]

@@ -12,7 +12,7 @@ from mirror_syncer.model.page import Page
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.validators import Validators
 from mirror_syncer.upstream.html import parse_html
-from mirror_syncer.upstream.http.client import Client, Delivery, Response, Sink
+from mirror_syncer.upstream.http.client import Client, Delivery, Part, Response, Sink
 from mirror_syncer.upstream.json import parse_json
 from mirror_syncer.upstream.location import Location
 from mirror_syncer.upstream.page import parse_serial
@@ -179,6 +179,10 @@ class Index:
         await self._client.download(
             parts._replace(path=f"{parts.path}.metadata").geturl(), sink, endpoint="metadata", priority=priority
         )
+
+    async def file_part(self, url: str, wanted: range | int, *, max_bytes: int, priority: Priority) -> Part:
+        """Return a part of a file; arguments and errors as in ``Client.get_part``."""
+        return await self._client.get_part(url, wanted, max_bytes=max_bytes, endpoint="metadata", priority=priority)
 
 
 class _NotHereError(RefusedError):

@@ -6,6 +6,7 @@ Read ``tree`` first: the locations of files and pages, and all writes to them. N
 ``durability`` syncs the disk. ``volume`` is the tree of the process that holds the ``lock``; ``view`` only reads.
 """
 
+from mirror_syncer.model.wheel import MAX_METADATA_BYTES
 from mirror_syncer.volume.disk import explain_disk_errors
 from mirror_syncer.volume.free_space import MIN_FREE_BYTES
 from mirror_syncer.volume.hashing import GZIP
@@ -16,7 +17,7 @@ from mirror_syncer.volume.pages import PageSet, StagedPages
 from mirror_syncer.volume.tree import Tree
 from mirror_syncer.volume.view import View
 from mirror_syncer.volume.volume import Volume
-from mirror_syncer.volume.wheel import MAX_METADATA_BYTES, wheel_metadata
+from mirror_syncer.volume.wheel import wheel_metadata
 
 __all__ = [
     "GZIP",

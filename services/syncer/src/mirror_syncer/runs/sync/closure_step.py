@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 import structlog
 from packaging.utils import NormalizedName
@@ -19,6 +19,7 @@ from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
 from mirror_syncer.runs.context import RunContext
 from mirror_syncer.runs.queue import Action, Task
+from mirror_syncer.work.transfer import UnhashedFiles
 
 log = structlog.get_logger()
 
@@ -82,13 +83,17 @@ class ClosureStep:
         if stored is not None and not run.request.force and await self._is_current(stored, now=now):
             self._policy.follow(stored.closure)
             return
+        settings, volume = self._context.settings, self._context.volume
         source = ClosureSource(
             catalog=self._catalog,
-            view=self._context.volume,
+            view=volume,
             index=self._context.worker_pool.index,
-            priority=Priority.NAMED,
+            unhashed=UnhashedFiles(settings.without_hash, upstream=settings.upstream, digest_of=volume.other_digest),
+            bounds=run.sync.serial_bounds,
+            priority=run.priority,
+            force=run.request.force,
         )
-        async with run.upstream_wait():
+        async with run.upstream_wait(), source:
             closure = await resolve(policy, source=source, now=now)
         _check_limits(policy, closure)
         self._policy.follow(closure)
@@ -115,7 +120,7 @@ class ClosureStep:
         """Publish wave by wave, and return what was published."""
         policy, published = self._policy.current, set[NormalizedName]()
         for wave in () if policy.closure is None else policy.closure.waves:
-            names = await asyncio.to_thread(lambda wave=wave: list(self._due(policy, wave)))
+            names = await asyncio.to_thread(self._due, policy, wave)
             if not names or run.is_stopping:
                 continue
             published.update(names)
@@ -126,17 +131,19 @@ class ClosureStep:
                 await self._feed.run_to_completion(run, tasks)
         return published
 
-    def _due(self, policy: Policy, names: Iterable[NormalizedName]) -> Iterator[NormalizedName]:
-        """Yield the projects that were published by other rules, or not yet, and whose page is at hand."""
+    def _due(self, policy: Policy, names: Iterable[NormalizedName]) -> list[NormalizedName]:
+        """Return the projects that were published by other rules, or not yet, and whose page is at hand."""
+        due = []
         for name in names:
             project_policy, row = policy.project(name), self._catalog.projects.get(name)
             if project_policy is None or row is None:
                 continue
             if row.published:
                 if row.fingerprint != fingerprint(project_policy, legacy_json=policy.serve.legacy_json):
-                    yield name
+                    due.append(name)
             elif self._catalog.kept_pages.get(name) is not None:
-                yield name
+                due.append(name)
+        return due
 
 
 def _check_limits(policy: Policy, closure: Closure) -> None:

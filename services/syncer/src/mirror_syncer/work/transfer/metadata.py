@@ -13,7 +13,7 @@ from mirror_syncer.model.names import PackagePath, Sha256
 from mirror_syncer.model.page import File
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.tally import Tally
-from mirror_syncer.upstream import Index
+from mirror_syncer.upstream import Index, MemorySink
 from mirror_syncer.volume import MAX_METADATA_BYTES, Tree, wheel_metadata
 
 _MAX_INLINE_BYTES = 2**20  # bytes of METADATA that are unpacked in the event loop's thread: 3 ms
@@ -87,7 +87,7 @@ class MetadataTransfer:
         return _is_wheel(file) and await _of_wheel(self._tree.path(place)) is not None
 
     async def _fetch(self, file: File, promise: Sha256, *, priority: Priority, tally: Tally) -> bytes | None:
-        memory = _Memory()
+        memory = MemorySink(MAX_METADATA_BYTES, what="its metadata")
         try:
             await self._index.metadata(file.url, memory, priority=priority)
         except (UpstreamError, FileRejectedError):
@@ -114,22 +114,3 @@ async def _of_wheel(content: Path | bytes) -> bytes | None:
     if isinstance(content, bytes) and (body := wheel_metadata(content, max_bytes=_MAX_INLINE_BYTES)) is not None:
         return body
     return await asyncio.to_thread(wheel_metadata, content)
-
-
-class _Memory:
-    """A sink for a small file, in memory."""
-
-    def __init__(self) -> None:
-        self.body = b""
-
-    @property
-    def position(self) -> int:
-        return len(self.body)
-
-    def restart(self) -> None:
-        self.body = b""
-
-    def write(self, chunk: bytes, /) -> None:
-        if len(self.body) + len(chunk) > MAX_METADATA_BYTES:
-            raise FileRejectedError(f"its metadata has more than {MAX_METADATA_BYTES:,} bytes")
-        self.body += chunk

@@ -1,0 +1,155 @@
+"""Pages of projects for the dependency closure: as they are stored here, else upstream's."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+from packaging.utils import NormalizedName
+
+from mirror_contract import ProjectState
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.closure.requests import RequestCounts, SharedCalls
+from mirror_syncer.errors import InvalidPageError, RefusedError
+from mirror_syncer.model.page import Page, ProjectStatus, PublishedPage
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
+from mirror_syncer.model.serials import SerialBounds
+from mirror_syncer.publish import find_published
+from mirror_syncer.upstream import Gone, Index, NotModified, PageResponse
+from mirror_syncer.volume import View
+from mirror_syncer.work.transfer.page import last_page
+from mirror_syncer.work.transfer.unhashed import UnhashedFiles
+
+_ABSENT_SECONDS = 86_400
+
+
+class _Stored(NamedTuple):
+    row: ProjectRow | None
+    page: Page | None
+    is_absent: bool
+    """Upstream lacked the project a short time ago."""
+
+
+class PageSource:
+    """
+    Finds pages, each once.
+
+    Args:
+        unhashed: decides about files without a sha256, as a sync does.
+        bounds: how far upstream's serials are believed.
+        slots: bounds the requests at once.
+        now: returns the time in seconds since the epoch.
+        force: also ask upstream again for projects that it lacked a short time ago.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        view: View,
+        index: Index,
+        unhashed: UnhashedFiles,
+        bounds: SerialBounds,
+        priority: Priority,
+        slots: asyncio.Semaphore,
+        counts: RequestCounts,
+        now: Callable[[], int],
+        force: bool,
+    ) -> None:
+        self._catalog = catalog
+        self._view = view
+        self._index = index
+        self._unhashed = unhashed
+        self._bounds = bounds
+        self._priority = priority
+        self._slots = slots
+        self._counts = counts
+        self._now = now
+        self._force = force
+        self._pages = SharedCalls[NormalizedName, Page | None]()
+        self._published = SharedCalls[NormalizedName, PublishedPage | None]()
+
+    async def page(self, name: NormalizedName) -> Page | None:
+        """Return a project's page; errors as in ``ClosureSource.page``."""
+        return await self._pages.get(name, lambda: self._find(name))
+
+    async def published(self, name: NormalizedName) -> PublishedPage | None:
+        """Return a project's published page, whose files are on disk; None if there is none that can be read."""
+        return await self._published.get(name, lambda: asyncio.to_thread(find_published, self._view, name))
+
+    async def cancel(self) -> None:
+        """End all requests."""
+        await self._pages.cancel()
+        await self._published.cancel()
+
+    async def _find(self, name: NormalizedName) -> Page | None:
+        stored = await asyncio.to_thread(self._read_stored, name)
+        if stored.page is not None:
+            return stored.page
+        if stored.is_absent:
+            return None
+        async with self._slots:
+            self._counts.pages += 1
+            answer = await self._index.page(name, validators=NO_VALIDATORS, priority=self._priority)
+        match answer:
+            case Gone(index_missing=str() as problem):
+                raise RefusedError(problem)
+            case Gone():
+                now = self._now()
+                await asyncio.to_thread(self._catalog.absent_projects.add, name, until=now + _ABSENT_SECONDS, now=now)
+                return None
+            case NotModified():
+                raise RefusedError(f"{name}: answered 304 to a request without conditions")
+            case PageResponse():
+                self._counts.bytes += len(answer.body)
+                return await asyncio.to_thread(self._keep, stored.row, answer)
+
+    def _read_stored(self, name: NormalizedName) -> _Stored:
+        """Return what is stored of a project's page. Blocks for the catalog and the disk."""
+        row = self._catalog.projects.get(name)
+        page = self._last_page(name, row)
+        absent = page is None and not self._force and self._catalog.absent_projects.contains(name, now=self._now())
+        return _Stored(row, page, absent)
+
+    def _last_page(self, name: NormalizedName, row: ProjectRow | None) -> Page | None:
+        """Return upstream's page as it was last taken; None unless it is kept, or published whole."""
+        kept, published = self._catalog.kept_pages.get(name), None
+        if row is not None and row.published:
+            if kept is None and not (_is_whole(row) and self._is_as_published(row)):
+                return None
+            published = find_published(self._view, name)
+        with suppress(InvalidPageError):
+            return self._unhashed.settle(last_page(kept, published), published)
+        return None
+
+    def _is_as_published(self, row: ProjectRow) -> bool:
+        """Return whether no other program changed the published page: what it says of files would not be upstream's."""
+        found = self._view.page_digest(row.name)
+        return None in (found, row.page_sha256) or found == row.page_sha256
+
+    def _keep(self, row: ProjectRow | None, answer: PageResponse) -> Page:
+        """Return upstream's page; keep it if its project is not published, so that a sync needs no second request."""
+        name, serial = answer.page.name, self._bounds.trusted(answer.page.serial)
+        page = replace(answer.page, serial=serial)
+        if row is None or not row.published:
+            looked_at = ProjectRow(
+                name,
+                state=ProjectState.BEHIND,
+                serial=serial,
+                seen_serial=None if row is None else row.seen_serial,
+                doubted=serial != answer.page.serial,
+                quarantined=page.status is ProjectStatus.QUARANTINED,
+                validators=answer.validators,
+                checked_at=self._now(),
+            )
+            kept = KeptPage(name, answer.url, answer.content_type, serial, answer.body)
+            self._catalog.keep_unpublished_page(looked_at, kept)
+            self._catalog.absent_projects.forget([name])
+        return self._unhashed.settle(page, None if row is None else find_published(self._view, name))
+
+
+def _is_whole(row: ProjectRow) -> bool:
+    """Return whether a published page without a kept one says all that upstream's does."""
+    return not (row.withheld_files or row.missing_files or row.lost_files)
