@@ -72,6 +72,8 @@ class Decision:
     """Published files that are removed from the page."""
     refused: tuple[Refusal, ...] = ()
     """Invalid entries of upstream's page; each counts as a file that failed."""
+    waits: bool = False
+    """Some of the files that are left out are wanted once the closure has followed what they require."""
     left_out: int = 0
     """How many of upstream's files the policy holds, blocks or leaves out, published before or not."""
     expires_at: int | None = None

@@ -142,6 +142,7 @@ def _decide(
             if served.get(name) != file.sha256 and withheld.get(name) != file.sha256
         ),
         refused=page.refused,
+        waits=bool(screening.waiting),
         left_out=len(page.files) - len(wanted),
         warnings=screening.idle_lines,
         expires_at=screening.expires_at,

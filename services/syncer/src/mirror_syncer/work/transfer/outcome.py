@@ -8,8 +8,10 @@ from mirror_contract import Failure, ProjectState
 from mirror_syncer.config import format_moment
 from mirror_syncer.errors import StalePageError, UnreachableError
 from mirror_syncer.model.decision import Decision
-from mirror_syncer.model.project import EMPTIED, GONE, GUARDED, CatalogUpdate, ProjectRow
+from mirror_syncer.model.page import Page
+from mirror_syncer.model.project import EMPTIED, GONE, GUARDED, CatalogUpdate, KeptPage, ProjectRow
 from mirror_syncer.model.tally import Tally
+from mirror_syncer.model.validators import Validators
 from mirror_syncer.publish import Publication
 from mirror_syncer.work.transfer.job import Work
 
@@ -17,6 +19,7 @@ ALTERED = (
     "another program changed its page on disk; it is replaced by upstream's page. Find out what else writes to "
     "MIRROR_DATA"
 )
+_UNRESOLVED = "it is published once what it requires is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,21 @@ def after_not_modified(work: Work, row: ProjectRow) -> Outcome:
         else None,
     )
     return Outcome(Publication(CatalogUpdate(touched)), (lacking,) if row.missing_files else ())
+
+
+def after_waiting(work: Work, row: ProjectRow, page: Page, *, validators: Validators, kept: KeptPage | None) -> Outcome:
+    """Return the outcome of a new project: its page is kept, and published once what it requires is."""
+    waiting = replace(
+        row,
+        state=ProjectState.BEHIND,
+        serial=page.serial,
+        seen_serial=work.seen_serial,
+        quarantined=False,
+        validators=validators,
+        checked_at=row.checked_at if work.offline else int(time.time()),
+        error=_UNRESOLVED,
+    )
+    return Outcome(Publication(CatalogUpdate(waiting, read=True, kept=kept)))
 
 
 def after_gone(work: Work, row: ProjectRow, *, index_missing: str | None = None) -> Outcome:

@@ -33,6 +33,7 @@ from mirror_syncer.work.transfer.outcome import (
     after_gone,
     after_not_modified,
     after_older_page,
+    after_waiting,
     standing,
 )
 from mirror_syncer.work.transfer.page import STALE_WAITS
@@ -105,6 +106,8 @@ class Transfer:
             expiring = replace(row, expires_at=decision.expires_at)
             failed, refusals = after_failure(expiring, UpstreamError(decision.problem)), invalid_entries(decision)
             return replace(failed, failures=(*failed.failures, *refusals), tally=Tally(failures=[*refusals]))
+        if decision.waits and not decision.served and judged.published is None:
+            return after_waiting(work, row, decision.page, validators=judged.validators, kept=judged.kept)
         outcome = await self._publish(work, row, judged)
         serial = decision.page.serial
         moved = serial != row.serial if serial is not None else bool(outcome.publication.staged)
