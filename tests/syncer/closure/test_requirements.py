@@ -176,6 +176,7 @@ def test_dynamic_lines_are_followed_as_a_guess() -> None:
     assert "too long" in only_problem(read("a", is_dynamic=True)).message
 
 
+@pytest.mark.proves("security/project-owners")
 def test_too_many_lines_are_bounded_and_reported() -> None:
     """Of a hundred thousand requirements ten thousand are read, and the release counts as incomplete."""
     requirements = read(*(f"a{index}" for index in range(MAX_LINES + 1)))
@@ -186,6 +187,7 @@ def test_too_many_lines_are_bounded_and_reported() -> None:
     )
 
 
+@pytest.mark.proves("security/project-owners")
 @pytest.mark.parametrize(
     ("marker", "why"),
     [
@@ -215,6 +217,7 @@ def test_long_line_without_marker_is_reported() -> None:
     assert all(len(problem.line) <= 201 for problem in requirements.problems)
 
 
+@pytest.mark.proves("security/project-owners")
 @settings(max_examples=200)
 @given(
     st.one_of(
