@@ -111,9 +111,12 @@ class Project:
         )
 
     def requirer_of(self, version: Version) -> Requirer | None:
-        """Return why one of its releases is here: the line, or the first demand that admits it."""
-        if self.requirer is not None and any(rule.specifier.contains(version, prereleases=True) for rule in self.lines):
+        """Return why one of its releases is here: the line, a proof that needs it, or the first demand for it."""
+        if any(rule.specifier.contains(version, prereleases=True) for rule in self.lines):
             return self.requirer
+        witness = self.demands.get(f"=={version}")
+        if witness is not None and witness.is_witness:
+            return witness.requirer
         admitting = (one for one in self.demands.values() if one.specifier.contains(version, prereleases=True))
         return next((one.requirer for one in admitting), self.requirer)
 
