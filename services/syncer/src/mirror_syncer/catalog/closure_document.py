@@ -31,6 +31,8 @@ class _Project(_Strict):
     resolved: list[str]
     unusable: list[str]
     chains: dict[str, str]
+    files: int
+    size: int
 
 
 class _Unmet(_Strict):
@@ -53,6 +55,7 @@ class _Document(_Strict):
     unmet: list[_Unmet]
     proofs: list[_Proof]
     pages: list[str]
+    waves: list[list[str]]
     expires_at: int | None
 
 
@@ -65,6 +68,8 @@ def encode_closure(closure: Closure) -> bytes:
                 resolved=sorted(project.resolved),
                 unusable=sorted(project.unusable),
                 chains={version: _text(chain) for version, chain in project.chains.items()},
+                files=project.files,
+                size=project.size,
             )
             for name, project in sorted(closure.projects.items())
         },
@@ -84,6 +89,7 @@ def encode_closure(closure: Closure) -> bytes:
             for one in closure.proofs
         ],
         pages=sorted(closure.pages),
+        waves=[list(wave) for wave in closure.waves],
         expires_at=closure.expires_at,
     )
     return document.model_dump_json().encode("utf-8")
@@ -104,6 +110,8 @@ def decode_closure(document: bytes) -> Closure:
                 resolved=frozenset(project.resolved),
                 unusable=frozenset(project.unusable),
                 chains=project.chains,
+                files=project.files,
+                size=project.size,
             )
             for name, project in read.projects.items()
         },
@@ -116,6 +124,7 @@ def decode_closure(document: bytes) -> Closure:
             for one in read.proofs
         ),
         pages=frozenset(map(_name, read.pages)),
+        waves=tuple(tuple(map(_name, wave)) for wave in read.waves),
         expires_at=read.expires_at,
     )
 
