@@ -6,7 +6,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from mirror_syncer.closure.proof import Solution, verify
+from mirror_syncer.closure.proof import ProblemKind, Solution, verify
 from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.solver import SolveLimit, solve
 from syncer.closure.small_index import SmallIndex, needs
@@ -138,9 +138,14 @@ def test_yanked_release_counts_for_a_pin_alone(specifier: str, is_taken: bool) -
     if is_taken:
         assert prove(index, "app")["foo"] == "1.0"
         solution = solve(needs("app"), index)
-        assert solution.problems == (  # type: ignore[union-attr]
-            "uv does not install foo 1.0, which is yanked and required by a release",
-        )
+        assert isinstance(solution, Solution)
+        assert [(problem.kind, problem.requirer.project, problem.message) for problem in solution.problems] == [
+            (
+                ProblemKind.YANKED,
+                "app",
+                "uv does not install foo 1.0, which is yanked, for a requirement of a release",
+            )
+        ]
     else:
         assert "pip takes the yanked foo 1.0 only where a requirement pins it" in refute(index, "app").facts
 
@@ -226,7 +231,10 @@ def test_missing_extra_is_a_problem_and_no_refutation() -> None:
     index = SmallIndex({"foo": releases("1.0")})
     solution = solve(needs("foo[nope]"), index)
     assert isinstance(solution, Solution)
-    assert solution.problems == ("foo 1.0 has no extra 'nope': pip warns, and installs it without",)
+    [problem] = solution.problems
+    assert problem.kind is ProblemKind.NO_EXTRA
+    assert problem.requirer.need.text == "foo[nope]"
+    assert problem.message == "foo 1.0 has no extra 'nope': pip warns, and installs it without"
 
 
 def test_solver_reads_requirements_only_of_releases_that_it_chooses() -> None:
@@ -253,6 +261,18 @@ def test_solver_gives_up_after_its_steps() -> None:
     """The number of steps is bounded, too."""
     index = SmallIndex({"app": {"1": ["lib"]}, "lib": {"1": ["app"]}})
     answer = solve(needs("app"), index, limit=SolveLimit(iterations=1, clock=time.monotonic))
+    assert isinstance(answer, Refutation)
+    assert not answer.is_proved
+
+
+def test_release_with_countless_requirements_ends_in_time() -> None:
+    """A hostile release with a hundred thousand requirements costs at most the time of the limit, and little memory."""
+    ticks = iter(range(1_000_000))
+    hostile = [f"lib!=1.{minor},>9" for minor in range(2_000)]
+    index = SmallIndex({"app": {"1": hostile}, "lib": releases("1")})
+    refutation = refute(index, "app")
+    assert len(refutation.message("Python 3.11")) < 1_000
+    answer = solve(needs("app"), index, limit=SolveLimit(seconds=1_000, clock=lambda: float(next(ticks))))
     assert isinstance(answer, Refutation)
     assert not answer.is_proved
 
