@@ -111,7 +111,8 @@ def refute(facts: Sequence[Fact]) -> Refutation:
 
 def _ordered(facts: Sequence[Required]) -> list[Required]:
     """Return facts so that what requires a project comes before what that project requires."""
-    newest_first = sorted(facts, key=lambda fact: (fact.versions, fact.texts), reverse=True)
+    by_text = sorted(facts, key=lambda fact: fact.texts)
+    newest_first = sorted(by_text, key=lambda fact: fact.versions, reverse=True)
     remaining = sorted(newest_first, key=lambda fact: (fact.project or "", fact.extra or "", fact.target))
     ordered: list[Required] = []
     reached: set[NormalizedName | None] = {None}
