@@ -77,7 +77,7 @@ def test_answer_does_not_depend_on_any_order(index: SmallIndex, lines: list[str]
         assert isinstance(second, Solution)
         assert spelled(second) == spelled(first)
         assert second.additions == first.additions
-        assert [str(problem) for problem in second.problems] == [str(problem) for problem in first.problems]
+        assert [str(caveat) for caveat in second.caveats] == [str(caveat) for caveat in first.caveats]
         assert [second.chain(name) for name in second.assignment] == [first.chain(name) for name in first.assignment]
     assert set(shuffled.asked) == set(index.asked)
 

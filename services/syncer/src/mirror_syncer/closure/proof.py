@@ -24,7 +24,7 @@ class Requirer:
     """The extra of the project that brings it in."""
 
 
-class ProblemKind(StrEnum):
+class CaveatKind(StrEnum):
     """What a proof does not show."""
 
     NO_EXTRA = "no such extra"
@@ -34,10 +34,10 @@ class ProblemKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Caveat:
     """What a person should know about a requirement although the proof holds."""
 
-    kind: ProblemKind
+    kind: CaveatKind
     requirer: Requirer
     message: str
 
@@ -52,7 +52,7 @@ class Solution:
     """Whose requirements each project meets; that which is nearest to the first requirements comes first."""
     additions: frozenset[NormalizedName]
     """The projects whose release the mirror does not keep yet: the witness adds it."""
-    problems: Sequence[Problem]
+    caveats: Sequence[Caveat]
 
     @classmethod
     def read(cls, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> Self:
@@ -64,7 +64,7 @@ class Solution:
         """
         walk = _Walk(assignment, roots, releases)
         reached = {name: assignment[name] for name in sorted(walk.requirers) if name in assignment}
-        problems = list(walk.problems)
+        caveats = list(walk.caveats)
         additions = set()
         for name, version in reached.items():
             candidate = _candidate(name, version, releases)
@@ -74,8 +74,8 @@ class Solution:
             of_releases = [requirer for requirer in walk.requirers[name] if requirer.project is not None]
             if candidate is not None and candidate.is_yanked:
                 message = f"uv does not install {name} {version}, which is yanked, for a requirement of a release"
-                problems += [Problem(ProblemKind.YANKED, requirer, message) for requirer in of_releases]
-        return cls(reached, walk.requirers, frozenset(additions), tuple(problems))
+                caveats += [Caveat(CaveatKind.YANKED, requirer, message) for requirer in of_releases]
+        return cls(reached, walk.requirers, frozenset(additions), tuple(caveats))
 
     def chain(self, project: NormalizedName) -> str:
         """Return why a project is part of the proof, as in ``requests → urllib3<3,>=1.26``."""
@@ -137,7 +137,7 @@ class _Walk:
     def __init__(self, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> None:
         self.requirers: dict[NormalizedName, list[Requirer]] = {}
         self.unmet: list[str] = []
-        self.problems: list[Problem] = []
+        self.caveats: list[Caveat] = []
         self._assignment = assignment
         self._releases = releases
         self._queue: deque[tuple[NormalizedName, str | None, Requirer]] = deque()
@@ -175,7 +175,7 @@ class _Walk:
             return
         if extra is not None and extra not in self._releases.extras(project, version):
             message = f"{project} {version} has no extra {extra!r}: pip warns, and installs it without"
-            self.problems.append(Problem(ProblemKind.NO_EXTRA, by, message))
+            self.caveats.append(Caveat(CaveatKind.NO_EXTRA, by, message))
         for need in sorted(self._releases.needs(project, version), key=sort_key):
             if is_required(need, extra, self._releases):
                 yield Requirer(need, project, extra)
