@@ -18,7 +18,7 @@ from mirror_syncer.closure.version_sets import VersionMemory, VersionSet
 from syncer.closure.generated_indexes import ANY, PROJECTS, indexes
 from syncer.closure.small_index import Requires, SmallIndex, needs
 
-law = settings(max_examples=150)
+law = settings(max_examples=80)
 MACHINE = "any machine"
 SETS = st.integers(-64, 64).map(VersionSet)
 
@@ -77,7 +77,7 @@ def test_answer_does_not_depend_on_any_order(index: SmallIndex, lines: list[str]
         assert isinstance(second, Solution)
         assert spelled(second) == spelled(first)
         assert second.additions == first.additions
-        assert second.problems == first.problems
+        assert [str(caveat) for caveat in second.caveats] == [str(caveat) for caveat in first.caveats]
         assert [second.chain(name) for name in second.assignment] == [first.chain(name) for name in first.assignment]
     assert set(shuffled.asked) == set(index.asked)
 

@@ -1,12 +1,13 @@
 """A proof takes the releases that pip would take: pre-releases, yanked releases, locals, ``===``, extras, bounds."""
 
 import time
+from random import Random
 
 import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from mirror_syncer.closure.proof import Solution, verify
+from mirror_syncer.closure.proof import CaveatKind, Solution, verify
 from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.solver import SolveLimit, solve
 from syncer.closure.small_index import SmallIndex, needs
@@ -138,9 +139,14 @@ def test_yanked_release_counts_for_a_pin_alone(specifier: str, is_taken: bool) -
     if is_taken:
         assert prove(index, "app")["foo"] == "1.0"
         solution = solve(needs("app"), index)
-        assert solution.problems == (  # type: ignore[union-attr]
-            "uv does not install foo 1.0, which is yanked and required by a release",
-        )
+        assert isinstance(solution, Solution)
+        assert [(caveat.kind, caveat.requirer.project, caveat.message) for caveat in solution.caveats] == [
+            (
+                CaveatKind.YANKED,
+                "app",
+                "uv does not install foo 1.0, which is yanked, for a requirement of a release",
+            )
+        ]
     else:
         assert "pip takes the yanked foo 1.0 only where a requirement pins it" in refute(index, "app").facts
 
@@ -221,12 +227,15 @@ def test_release_that_excludes_itself_is_passed_over() -> None:
     assert prove(SmallIndex(projects), "foo") == {"foo": "1"}
 
 
-def test_missing_extra_is_a_problem_and_no_refutation() -> None:
+def test_missing_extra_is_a_caveat_and_no_refutation() -> None:
     """pip warns about an extra that does not exist, and so does the proof."""
     index = SmallIndex({"foo": releases("1.0")})
     solution = solve(needs("foo[nope]"), index)
     assert isinstance(solution, Solution)
-    assert solution.problems == ("foo 1.0 has no extra 'nope': pip warns, and installs it without",)
+    [caveat] = solution.caveats
+    assert caveat.kind is CaveatKind.NO_EXTRA
+    assert caveat.requirer.need.text == "foo[nope]"
+    assert caveat.message == "foo 1.0 has no extra 'nope': pip warns, and installs it without"
 
 
 def test_solver_reads_requirements_only_of_releases_that_it_chooses() -> None:
@@ -237,6 +246,25 @@ def test_solver_reads_requirements_only_of_releases_that_it_chooses() -> None:
     assert set(index.asked) == {"app 1.49", "lib 2.49"}
 
 
+def test_solver_asks_for_few_releases_of_a_large_set_with_conflicts() -> None:
+    """220 projects of 60 releases, with ranges that exclude many of them, cost little more than one release each."""
+    random = Random(7)
+    projects: dict[str, dict[str, list[str]]] = {}
+    for number in range(220):
+        later = [f"p{other}" for other in range(number + 1, min(220, number + 30))]
+        projects[f"p{number}"] = {
+            f"{major}.0": [
+                f"{name}{random.choice(('', f'<{major + 2}.0', f'>={major // 2}.0,<{major + 5}.0', f'=={major}.*'))}"
+                for name in random.sample(later, min(len(later), random.randrange(1, 5)))
+            ]
+            for major in range(60)
+        }
+    index = SmallIndex(projects)
+    assert len(prove(index, *(f"p{number}" for number in range(0, 220, 12)))) > 150
+    assert len(set(index.asked)) < 300
+
+
+@pytest.mark.proves("security/upstream")
 def test_solver_gives_up_when_its_time_is_over() -> None:
     """A search that lasts too long ends in "no answer", which is not a refutation."""
     ticks = iter(range(1000))
@@ -249,10 +277,24 @@ def test_solver_gives_up_when_its_time_is_over() -> None:
     )
 
 
+@pytest.mark.proves("security/upstream")
 def test_solver_gives_up_after_its_steps() -> None:
     """The number of steps is bounded, too."""
     index = SmallIndex({"app": {"1": ["lib"]}, "lib": {"1": ["app"]}})
     answer = solve(needs("app"), index, limit=SolveLimit(iterations=1, clock=time.monotonic))
+    assert isinstance(answer, Refutation)
+    assert not answer.is_proved
+
+
+@pytest.mark.proves("security/upstream")
+def test_release_with_countless_requirements_ends_in_time() -> None:
+    """A hostile release with a hundred thousand requirements costs at most the time of the limit, and little memory."""
+    ticks = iter(range(1_000_000))
+    hostile = [f"lib!=1.{minor},>9" for minor in range(2_000)]
+    index = SmallIndex({"app": {"1": hostile}, "lib": releases("1")})
+    refutation = refute(index, "app")
+    assert len(refutation.message("Python 3.11")) < 1_000
+    answer = solve(needs("app"), index, limit=SolveLimit(seconds=1_000, clock=lambda: float(next(ticks))))
     assert isinstance(answer, Refutation)
     assert not answer.is_proved
 

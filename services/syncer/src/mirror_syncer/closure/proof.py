@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 from packaging.specifiers import SpecifierSet
@@ -23,6 +24,24 @@ class Requirer:
     """The extra of the project that brings it in."""
 
 
+class CaveatKind(StrEnum):
+    """What a proof does not show."""
+
+    NO_EXTRA = "no such extra"
+    """pip warns about it, and installs the release without."""
+    YANKED = "yanked"
+    """A release pins a yanked one, which pip takes and uv does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """What a person should know about a requirement although the proof holds."""
+
+    kind: CaveatKind
+    requirer: Requirer
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Solution:
     """An assignment that satisfies the requirements, as a proof shows it."""
@@ -33,8 +52,7 @@ class Solution:
     """Whose requirements each project meets; that which is nearest to the first requirements comes first."""
     additions: frozenset[NormalizedName]
     """The projects whose release the mirror does not keep yet: the witness adds it."""
-    problems: Sequence[str]
-    """What a person should know although the proof holds."""
+    caveats: Sequence[Caveat]
 
     @classmethod
     def read(cls, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> Self:
@@ -46,7 +64,7 @@ class Solution:
         """
         walk = _Walk(assignment, roots, releases)
         reached = {name: assignment[name] for name in sorted(walk.requirers) if name in assignment}
-        problems = list(walk.problems)
+        caveats = list(walk.caveats)
         additions = set()
         for name, version in reached.items():
             candidate = _candidate(name, version, releases)
@@ -54,9 +72,10 @@ class Solution:
                 additions.add(name)
             # uv takes a yanked release for a requirement of the user's own alone.
             of_releases = [requirer for requirer in walk.requirers[name] if requirer.project is not None]
-            if candidate is not None and candidate.is_yanked and of_releases:
-                problems.append(f"uv does not install {name} {version}, which is yanked and required by a release")
-        return cls(reached, walk.requirers, frozenset(additions), tuple(problems))
+            if candidate is not None and candidate.is_yanked:
+                message = f"uv does not install {name} {version}, which is yanked, for a requirement of a release"
+                caveats += [Caveat(CaveatKind.YANKED, requirer, message) for requirer in of_releases]
+        return cls(reached, walk.requirers, frozenset(additions), tuple(caveats))
 
     def chain(self, project: NormalizedName) -> str:
         """Return why a project is part of the proof, as in ``requests → urllib3<3,>=1.26``."""
@@ -118,17 +137,16 @@ class _Walk:
     def __init__(self, assignment: Mapping[NormalizedName, Version], roots: Sequence[Need], releases: Releases) -> None:
         self.requirers: dict[NormalizedName, list[Requirer]] = {}
         self.unmet: list[str] = []
-        self.problems: list[str] = []
+        self.caveats: list[Caveat] = []
         self._assignment = assignment
         self._releases = releases
-        self._queue: deque[tuple[NormalizedName, str | None]] = deque()
+        self._queue: deque[tuple[NormalizedName, str | None, Requirer]] = deque()
         self._seen: set[tuple[NormalizedName, str | None]] = set()
         for need in sorted(roots, key=sort_key):
             if releases.counts(need, None):
                 self._add(Requirer(need))
         while self._queue:
-            project, extra = self._queue.popleft()
-            for requirer in self._requirers_of(project, extra):
+            for requirer in self._requirers_of(*self._queue.popleft()):
                 self._add(requirer)
 
     def _add(self, requirer: Requirer) -> None:
@@ -147,16 +165,17 @@ class _Walk:
         for node in ((need.name, None), *((need.name, extra) for extra in sorted(need.extras))):
             if node not in self._seen:
                 self._seen.add(node)
-                self._queue.append(node)
+                self._queue.append((*node, requirer))
 
-    def _requirers_of(self, project: NormalizedName, extra: str | None) -> Iterator[Requirer]:
+    def _requirers_of(self, project: NormalizedName, extra: str | None, by: Requirer) -> Iterator[Requirer]:
         version = self._assignment[project]
         if _candidate(project, version, self._releases) is None:
             if extra is None:
                 self.unmet.append(f"{project} {version} is not a release that the machine may install")
             return
         if extra is not None and extra not in self._releases.extras(project, version):
-            self.problems.append(f"{project} {version} has no extra {extra!r}: pip warns, and installs it without")
+            message = f"{project} {version} has no extra {extra!r}: pip warns, and installs it without"
+            self.caveats.append(Caveat(CaveatKind.NO_EXTRA, by, message))
         for need in sorted(self._releases.needs(project, version), key=sort_key):
             if is_required(need, extra, self._releases):
                 yield Requirer(need, project, extra)

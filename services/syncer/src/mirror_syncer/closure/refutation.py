@@ -10,6 +10,7 @@ from packaging.version import Version
 _MAX_FACTS = 12
 _MAX_NAMED = 3  # versions or lines in a row
 _MAX_EXCLUSIONS = 3
+_MAX_CHARACTERS = 100  # of a requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Required:
         """The fact as a person reads it."""
         subject = f"{self.project}[{self.extra}]" if self.extra else self.project
         verb = "requires" if len(self.versions) == 1 else "require"
-        return f"{subject} {_listed(str(version) for version in self.versions)} {verb} {' and '.join(self.texts)}"
+        return f"{subject} {_listed(str(version) for version in self.versions)} {verb} {_listed(self.texts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class NoRelease:
     @property
     def sentence(self) -> str:
         """The fact as a person reads it."""
-        return f"{self.text}: {self.why}"
+        return f"{_cut(self.text)}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def refute(facts: Sequence[Fact]) -> Refutation:
 
 def _ordered(facts: Sequence[Required]) -> list[Required]:
     """Return facts so that what requires a project comes before what that project requires."""
-    remaining = sorted(facts, key=lambda fact: (fact.project or "", fact.extra or "", fact.texts, fact.versions))
+    by_text = sorted(facts, key=lambda fact: fact.texts)
+    newest_first = sorted(by_text, key=lambda fact: fact.versions, reverse=True)
+    remaining = sorted(newest_first, key=lambda fact: (fact.project or "", fact.extra or "", fact.target))
     ordered: list[Required] = []
     reached: set[NormalizedName | None] = {None}
     while remaining:
@@ -129,12 +132,16 @@ def _exclusions(facts: Sequence[Required], explained: set[NormalizedName]) -> It
             count += 1
             if count > _MAX_EXCLUSIONS:
                 return
-            yield f"no release of {one.target} satisfies {' and '.join(dict.fromkeys((*one.texts, *other.texts)))}"
+            yield f"no release of {one.target} satisfies {_listed(dict.fromkeys((*one.texts, *other.texts)))}"
 
 
 def _listed(items: Iterable[str]) -> str:
     """Return items as a sentence names them: the first ones, and the number of others."""
-    named = list(items)
+    named = [_cut(item) for item in items]
     if len(named) > _MAX_NAMED + 1:
         named[_MAX_NAMED:] = [f"{len(named) - _MAX_NAMED} more"]
     return " and ".join((", ".join(named[:-1]), named[-1]) if len(named) > 1 else named)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"

@@ -5,8 +5,9 @@ Whoever requires ``foo[bar]>=1`` requires ``foo>=1`` and the node ``foo[bar]``, 
 ``foo`` and what its extra adds. Nothing is asked of the releases before a search reaches it, and nothing twice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -15,6 +16,8 @@ from packaging.version import Version
 from mirror_syncer.closure.refutation import Fact, LeftOut, NoRelease, Required
 from mirror_syncer.closure.releases import Need, Releases, is_required, requirement_text, sort_key
 from mirror_syncer.closure.version_sets import ProjectVersions, VersionMemory, VersionSet
+
+_MAX_UNSATISFIED = 64  # specifiers of a project with a bit each; a hostile release has any number, and they share one
 
 
 @dataclass(slots=True)
@@ -34,17 +37,24 @@ class Admission:
 class RequirementGraph:
     """The nodes that searches for one answer have reached."""
 
-    def __init__(self, releases: Releases, memory: VersionMemory) -> None:
+    def __init__(self, releases: Releases, memory: VersionMemory, check_time: Callable[[], None]) -> None:
+        """
+        Start without a node.
+
+        Args:
+            check_time: called at each requirement, since a hostile release has any number; it may raise.
+        """
         self.releases = releases
         self.nodes: dict[str, tuple[NormalizedName, str | None]] = {}
         """The project and the extra of each node, which is written as in ``foo[bar]``."""
         self.admitted: dict[NormalizedName, int] = {}
         """The pre-releases and yanked releases that a requirement takes by itself."""
         self._memory = memory
+        self._check_time = check_time
         self._projects: dict[NormalizedName, ProjectVersions] = {}
         # A specifier that no release satisfies has a bit of its own, after those of the releases: so each set of
         # releases has a member, and a refutation knows which requirement it is.
-        self._unsatisfied: dict[NormalizedName, dict[str, SpecifierSet]] = {}
+        self._unsatisfied: dict[NormalizedName, dict[str, tuple[int, SpecifierSet]]] = {}
         self._edges: dict[tuple[str, int], dict[str, VersionSet]] = {}
         self._needs: dict[tuple[str, int], dict[str, tuple[Need, ...]]] = {}
 
@@ -87,6 +97,7 @@ class RequirementGraph:
         if extra is not None:
             required[self._node(name, None)] = 1 << place
         for need in sorted(self.releases.needs(name, self.version(node, place)), key=sort_key):
+            self._check_time()
             if not is_required(need, extra, self.releases):
                 continue
             for target, bits in self.targets(need):
@@ -105,8 +116,8 @@ class RequirementGraph:
 
     def _unsatisfied_bit(self, name: NormalizedName, specifier: SpecifierSet) -> int:
         unsatisfied = self._unsatisfied.setdefault(name, {})
-        unsatisfied.setdefault(str(specifier), specifier)
-        return 1 << len(self.project(name).versions) + list(unsatisfied).index(str(specifier))
+        place = len(self.project(name).versions) + min(len(unsatisfied), _MAX_UNSATISFIED)
+        return 1 << unsatisfied.setdefault(str(specifier), (place, specifier))[0]
 
     def line_facts(self, need: Need) -> Iterator[Fact]:
         """Yield the facts that a line states."""
@@ -140,7 +151,7 @@ class RequirementGraph:
                 yield LeftOut(name, tuple(sorted(project.members(bits), reverse=True)), is_yanked)
 
     def _unsatisfied_facts(self, name: NormalizedName, bits: int) -> Iterator[NoRelease]:
-        for place, specifier in enumerate(self._unsatisfied.get(name, {}).values(), len(self.project(name).versions)):
+        for place, specifier in islice(self._unsatisfied.get(name, {}).values(), _MAX_UNSATISFIED):
             if bits >> place & 1:
                 yield NoRelease(name, f"{name}{specifier}", self.releases.why_none(name, specifier))
 

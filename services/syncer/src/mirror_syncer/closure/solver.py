@@ -67,7 +67,9 @@ def solve(
     """
     limit = limit or SolveLimit()
     needs = sorted((need for need in roots if releases.counts(need, None)), key=sort_key)
-    search = _Search(needs, RequirementGraph(releases, memory or VersionMemory()), limit)
+    clock = _Clock(limit)
+    graph = RequirementGraph(releases, memory or VersionMemory(), clock.check)
+    search = _Search(needs, graph, clock, limit.iterations)
     try:
         return search.run()
     except (_DeadlineError, ResolutionTerminatedError):
@@ -78,11 +80,11 @@ def solve(
 class _Search:
     """The searches for one answer."""
 
-    def __init__(self, needs: Sequence[Need], graph: RequirementGraph, limit: SolveLimit) -> None:
+    def __init__(self, needs: Sequence[Need], graph: RequirementGraph, clock: "_Clock", iterations: int) -> None:
         self._needs = needs
         self._graph = graph
-        self._limit = limit
-        self._deadline = limit.clock() + limit.seconds
+        self._clock = clock
+        self._iterations = iterations
         self._is_narrowed = False
         """Whether a release was left out that another search may take."""
 
@@ -165,11 +167,7 @@ class _Search:
         ]
         provider = _Provider(self._graph, admission, clauses, frozenset(root.package for root in roots))
         resolver: Resolver[str, int] = Resolver(
-            provider,
-            _Clock(self._limit.clock, self._deadline),
-            max_iterations=self._limit.iterations,
-            range_type=VersionSet,
-            root_version=0,
+            provider, self._clock, max_iterations=self._iterations, range_type=VersionSet, root_version=0
         )
         try:
             return resolver.resolve(roots)
@@ -205,33 +203,39 @@ _Clause = Incompatibility[Any, Any]
 class _Clock(ResolverObserver[str, int]):
     """Ends a resolver when its time is over, whatever it is at."""
 
-    def __init__(self, clock: Callable[[], float], deadline: float) -> None:
-        self._clock = clock
-        self._deadline = deadline
+    def __init__(self, limit: SolveLimit) -> None:
+        self._now = limit.clock
+        self._deadline = limit.clock() + limit.seconds
 
-    def _check(self) -> None:
-        if self._clock() > self._deadline:
+    def check(self) -> None:
+        """
+        Compare the time.
+
+        Raises:
+            _DeadlineError: it is over.
+        """
+        if self._now() > self._deadline:
             raise _DeadlineError
 
     def on_decision(self, package: str, version: int, level: int) -> None:
         """Check the time when a release was chosen, before its requirements are fetched."""
         del package, version, level
-        self._check()
+        self.check()
 
     def on_conflict(self, incompatibility: _Clause) -> None:
         """Check the time before a conflict is resolved."""
         del incompatibility
-        self._check()
+        self.check()
 
     def on_conflict_step(self, incompatibility: _Clause, **facts: object) -> None:
         """Check the time between the steps of that."""
         del incompatibility, facts
-        self._check()
+        self.check()
 
     def on_no_versions(self, package: str, version_range: RangeProtocol[int]) -> None:
         """Check the time when no release was found."""
         del package, version_range
-        self._check()
+        self.check()
 
 
 class _Provider(BaseProvider[str, int]):
