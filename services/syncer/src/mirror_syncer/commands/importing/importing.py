@@ -41,6 +41,8 @@ class ImportResult:
 
     path: Path
     """Of ``mirror.toml``."""
+    source: Path
+    """What it is made from: itself, or the example."""
     before: bytes
     after: bytes
     saved: bool
@@ -60,7 +62,7 @@ class ImportResult:
     def diff(self) -> str:
         """Return what changes in ``mirror.toml``, as ``diff -u`` shows it."""
         before, after = (content.decode().splitlines(keepends=True) for content in (self.before, self.after))
-        lines = difflib.unified_diff(before, after, str(self.path), f"{self.path} (new)")
+        lines = difflib.unified_diff(before, after, str(self.source), f"{self.path} (new)")
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
     def lines(self) -> Iterator[str]:
@@ -188,8 +190,8 @@ def _check_pythons(pythons: list[str], file: InputFile, policy: PolicyFile, find
 def _finish(policy: PolicyFile, content: bytes, options: ImportOptions) -> ImportResult:
     if options.saves and content != policy.content:
         policy.save(content)
-    result = ImportResult(policy.path, policy.before, content, saved=options.saves)
-    if policy.example is not None and content != policy.before:
+    result = ImportResult(policy.path, policy.source, policy.content, content, saved=options.saves)
+    if policy.example is not None and content != policy.content:
         began = "began" if options.saves else "would begin"
         result.notes.append(
             f"{policy.path.name} did not exist, so it {began} as a copy of {policy.example.name}; "

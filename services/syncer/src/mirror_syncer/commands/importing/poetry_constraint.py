@@ -79,7 +79,7 @@ def _convert(text: str) -> list[str]:
 
 
 def _convert_part(operator: str, version: str) -> list[str]:
-    if _ANY.fullmatch(version) and operator in {"", "=", "==", ">=", "^", "~"}:
+    if _ANY.fullmatch(version) and operator in {"", "=", "==", ">="}:
         return []
     if wildcard := _WILDCARD.fullmatch(version):
         if operator not in {"", "=", "==", "!="}:

@@ -17,6 +17,7 @@ from mirror_syncer.errors import ConfigurationError
 
 _MAX_ROUNDS = 10
 READ_ONLY = "mount the directory of mirror.toml so that your user may write there, or use --print"
+_KEY = "mirror.projects: "
 _EMPTY = b"[mirror]\nprojects = [\n]\n"
 
 
@@ -35,8 +36,8 @@ class PolicyFile:
         """The example that the new file begins as."""
         self._exists = source.exists()
         self.content = read_file(source) if self._exists else _EMPTY
-        self.before = self.content if self._exists and self.example is None else b""
-        """What the file itself has now."""
+        self.source = source
+        """Where ``content`` is from."""
         self.scope, self.locks, self.pythons = Scope.SELECTED, tuple[str, ...](), frozenset[str]()
         if self._exists:
             policy = judge_policy(self.content, path=source)
@@ -84,7 +85,9 @@ class PolicyFile:
             except PolicyError as error:
                 lines = lines_of_projects(content)
                 places = {lines.get(len(self._texts) + index): one for index, one in enumerate(accepted)}
-                found = {places[one.line]: one.message for one in error.details if one.line in places}
+                found = {
+                    places[one.line]: one.message.removeprefix(_KEY) for one in error.details if one.line in places
+                }
                 if not found:
                     raise
                 refused |= found
