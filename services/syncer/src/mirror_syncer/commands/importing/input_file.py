@@ -39,9 +39,8 @@ def read_input(path: Path) -> InputFile:
         with path.open("rb") as opened:
             return _file(path.name, opened.read(MAX_BYTES + 1), path)
     except OSError as error:
-        raise ConfigurationError(
-            str(path), [f"cannot be read ({error.strerror}); mount it into the container"]
-        ) from error
+        remedy = "; in a container, mount it or use standard input (-)" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigurationError(str(path), [f"cannot be read ({error.strerror}){remedy}"]) from error
 
 
 def read_included(path: Path, *, name: str) -> InputFile:

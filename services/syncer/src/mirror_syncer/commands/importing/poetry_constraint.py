@@ -7,10 +7,10 @@ from packaging.version import InvalidVersion, Version
 
 _MAX_LENGTH = 500
 _MAX_ALTERNATIVES = 20
-_PART = re.compile(r"(?P<operator>\^|~=|~|===|==|!=|>=|<=|=|>|<)?[ \t]*(?P<version>[^\s,^~=!<>|]+)")
+_PART = re.compile(r"(?P<operator>\^|~=|~|===|==|!=|>=|<=|=|>|<)?[ \t]*(?P<version>(?:\d+!)?[^\s,^~=!<>|]+)")
 _BETWEEN = re.compile(r"[ \t]*,?[ \t]*")
-_WILDCARD = re.compile(r"(?P<start>\d+(?:\.\d+)*)(?:\.[*xX])+")
-_ANY = re.compile(r"[*xX](?:\.[*xX])*")
+_WILDCARD = re.compile(r"(?P<start>\d+(?:\.\d+)*)(?:\.\*)+")
+_ANY = re.compile(r"\*(?:\.\*)*")
 _TWO = 2  # components that python_version has
 
 
@@ -82,8 +82,10 @@ def _convert_part(operator: str, version: str) -> list[str]:
     if _ANY.fullmatch(version) and operator in {"", "=", "==", ">="}:
         return []
     if wildcard := _WILDCARD.fullmatch(version):
+        if operator == ">=":
+            return [f">={wildcard['start']}"]
         if operator not in {"", "=", "==", "!="}:
-            raise ValueError(f"{operator}{version}: * follows only == and !=")
+            raise ValueError(f"{operator}{version}: * follows only ==, != and >=")
         return [f"{'!=' if operator == '!=' else '=='}{wildcard['start']}.*"]
     try:
         parsed = Version(version)

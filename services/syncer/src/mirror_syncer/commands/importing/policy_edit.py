@@ -35,7 +35,8 @@ def add_lines(content: bytes, *, projects: Sequence[str], locks: Sequence[str]) 
         after = load_toml(edited)
     except (TOMLKitError, TypeError, AttributeError, KeyError, ValueError) as error:
         raise EditError(_by_hand(projects, locks)) from error
-    if after != _expected(before, projects, locks):
+    lines, tables = list(projects), [{"name": text} for text in projects]  # the latter for [[mirror.projects]]
+    if after not in (_expected(before, lines, locks), _expected(before, tables, locks)):
         raise EditError(_by_hand(projects, locks))
     is_windows = text.count("\r\n") == text.count("\n") > 0
     return (mark + (edited.replace("\r\n", "\n").replace("\n", "\r\n") if is_windows else edited)).encode()
@@ -87,15 +88,13 @@ def _string(text: str) -> Item:
     return tomlkit.string(text, literal=is_plain)
 
 
-def _expected(before: dict[str, Any], projects: Sequence[str], locks: Sequence[str]) -> dict[str, Any]:
+def _expected(before: dict[str, Any], projects: Sequence[Any], locks: Sequence[str]) -> dict[str, Any]:
     """Return the tables that the edited document must have."""
     expected = dict(before)
     for (table, key), added in ((PROJECTS, projects), (LOCKS, locks)):
         if added:
             old = expected.get(table, {})
-            is_array_of_tables = bool(old.get(key)) and all(isinstance(one, dict) for one in old[key])
-            lines = [{"name": text} for text in added] if is_array_of_tables else list(added)
-            expected[table] = {**old, key: [*old.get(key, []), *lines]}
+            expected[table] = {**old, key: [*old.get(key, []), *added]}
     return expected
 
 
