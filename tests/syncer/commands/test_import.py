@@ -289,6 +289,7 @@ def test_unwritable_directory_names_the_remedy(importer: Import, monkeypatch: py
     assert importer.policy == POLICY
 
 
+@pytest.mark.proves("security/mistakes")
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -312,6 +313,7 @@ def test_file_out_of_bounds_is_refused(name: str, content: str, message: str, im
     assert importer.policy == POLICY
 
 
+@pytest.mark.proves("security/mistakes")
 def test_included_device_is_not_read(importer: Import, tmp_path: Path) -> None:
     """An include of what is no regular file, such as a FIFO, is left out and does not block."""
     os.mkfifo(tmp_path / "pipe")

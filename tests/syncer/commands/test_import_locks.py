@@ -81,6 +81,7 @@ def test_lock_of_the_same_name_is_replaced_only_with_force(importer: Import) -> 
     assert tomllib.loads(importer.policy)["dependencies"]["locks"] == ["locks/uv.lock", "locks/shop.lock"]
 
 
+@pytest.mark.proves("security/mistakes")
 @pytest.mark.parametrize("name", ["../x.lock", "a/b.lock", ".hidden.lock", "*.lock", "a\nb.lock", "x" * 300, ".."])
 def test_name_of_a_lock_stays_in_its_directory(name: str, importer: Import) -> None:
     """--name takes a plain file name, so that nothing is written elsewhere, and the pattern means that file alone."""

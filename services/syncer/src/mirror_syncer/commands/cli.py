@@ -252,10 +252,9 @@ def import_file(
     """
     from mirror_syncer.commands.importing import ImportOptions, import_into  # noqa: PLC0415 - as above
 
-    settings = _settings()
     options = ImportOptions(form, as_, name, force=force, saves=not (dry_run or to_stdout))
     try:
-        result = import_into(settings.policy, file, options)
+        result = import_into(read_settings().policy, file, options)
     except MirrorError as error:
         _fail(error)
     if to_stdout:
