@@ -26,8 +26,9 @@ def documents(draw: st.DrawFn) -> str:
     lines = draw(st.lists(NAMES, min_size=1, max_size=4))
     items = [f'{indent}"{line}"{"," if number < len(lines) else comma}' for number, line in enumerate(lines, start=1)]
     body = "\n".join(f"{item}{draw(COMMENTS)}" for item in items)
+    before, after = f"[mirror]{draw(COMMENTS)}\n{draw(BLANKS)}", f"]{draw(COMMENTS)}\nlatest = 3\n"
     parts = [
-        f"[mirror]{draw(COMMENTS)}\n{draw(BLANKS)}projects = [{draw(COMMENTS)}\n{body}\n]{draw(COMMENTS)}\nlatest = 3\n",
+        f"{before}projects = [{draw(COMMENTS)}\n{body}\n{after}",
         f'[removal]\n{draw(BLANKS)}grace = "24h"{draw(COMMENTS)}\n',
         *draw(
             st.sampled_from([[], ['[dependencies]\nlocks = ["a.lock"] # all\n'], ["[dependencies]\n# locks = []\n"]])
