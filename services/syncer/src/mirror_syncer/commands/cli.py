@@ -18,6 +18,7 @@ from mirror_contract import RunKind, RunRequest, RunState
 from mirror_contract.text import printable
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.commands.follow import run_or_delegate
+from mirror_syncer.commands.import_choices import FileFormat, ImportAs
 from mirror_syncer.config import Policy, PolicySource
 from mirror_syncer.config.settings import VERSION, Settings, read_settings
 from mirror_syncer.errors import ConfigurationError, InvalidRequestError, MirrorError
@@ -210,16 +211,13 @@ def import_config(
 
     Exit codes: 0 each option has a twin, 1 some have none, 2 the file cannot be read.
     """
-    from mirror_syncer.commands.bandersnatch_conf import (  # noqa: PLC0415 - as above
-        convert,
-        read_configuration,
-        save_document,
-    )
+    from mirror_syncer.commands.bandersnatch_conf import convert, read_configuration  # noqa: PLC0415 - as above
+    from mirror_syncer.commands.whole_file import save_file  # noqa: PLC0415 - as above
 
     try:
         conversion = convert(read_configuration(file))
         if conversion.document is not None and to is not None:
-            save_document(conversion.document, to, force=force)
+            save_file(conversion.document.encode(), to, replace=force)
     except MirrorError as error:
         _fail(error)
     if conversion.document is not None and to is None:
@@ -228,6 +226,43 @@ def import_config(
     if conversion.document is None:
         typer.echo("bandersnatch mirrors no file with this configuration, so no mirror.toml was written", err=True)
     raise typer.Exit(1 if conversion.findings.without_twin() else 0)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="The file to import; - for standard input.")],
+    *,
+    form: Annotated[
+        FileFormat | None, typer.Option("--format", help="The file's usual name. Default: its content tells.")
+    ] = None,
+    as_: Annotated[
+        ImportAs | None, typer.Option("--as", help="Import requirements as a lock, or as lines. Default: see docs.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The lock's name in locks/. Default: the file's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a lock of that name.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Print what would change in mirror.toml; change nothing.")] = False,
+    to_stdout: Annotated[
+        bool, typer.Option("--print", help="Print the new mirror.toml; change nothing.", show_default=False)
+    ] = False,
+) -> None:
+    """
+    Add what an application requires to mirror.toml: as lines of projects, or as a lock.
+
+    Exit codes: 0 all was taken, 1 some was left out, 2 nothing was written, since a file cannot be used.
+    """
+    from mirror_syncer.commands.importing import ImportOptions, import_into  # noqa: PLC0415 - as above
+
+    options = ImportOptions(form, as_, name, force=force, saves=not (dry_run or to_stdout))
+    try:
+        result = import_into(read_settings().policy, file, options)
+    except MirrorError as error:
+        _fail(error)
+    if to_stdout:
+        typer.echo(result.document, nl=False)
+    elif dry_run:
+        typer.echo(result.diff(), nl=False)
+    typer.echo("\n".join(map(printable, result.lines())), err=True)
+    raise typer.Exit(1 if result.left_out else 0)
 
 
 def _show_amounts(catalog: Catalog, policy: Policy, *, warnings: Sequence[str], as_json: bool) -> None:

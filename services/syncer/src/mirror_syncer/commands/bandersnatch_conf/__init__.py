@@ -8,6 +8,6 @@ a part of the document: ``project_filters``, ``release_filters``, ``machine_filt
 ``mirror_options``.
 """
 
-from mirror_syncer.commands.bandersnatch_conf.conversion import Conversion, convert, read_configuration, save_document
+from mirror_syncer.commands.bandersnatch_conf.conversion import Conversion, convert, read_configuration
 
-__all__ = ["Conversion", "convert", "read_configuration", "save_document"]
+__all__ = ["Conversion", "convert", "read_configuration"]

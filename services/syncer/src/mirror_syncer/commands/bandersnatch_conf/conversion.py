@@ -1,9 +1,6 @@
 """The conversion of a configuration: a ``mirror.toml``, and what became of every option."""
 
-import os
 import sys
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from mirror_syncer.commands.bandersnatch_conf.release_filters import ReleaseFilt
 from mirror_syncer.errors import ConfigurationError
 
 _STANDARD_INPUT = "-"
-_MODE = 0o644
 _OLD_SECTIONS = {"whitelist": "allowlist", "blacklist": "blocklist"}
 _UNKNOWN = "bandersnatch 8.2 does not know it; nothing was written for it"
 
@@ -106,32 +102,3 @@ def _judge_remaining(option: Option) -> tuple[Outcome, str]:
             f"since 5.0 bandersnatch reads [{renamed}] instead; rename the section, and import again",
         )
     return Outcome.NO_TWIN, _UNKNOWN
-
-
-def save_document(document: str, path: Path, *, force: bool) -> None:
-    """
-    Write a document to a file: all of it or nothing.
-
-    Raises:
-        ConfigurationError: the file exists and ``force`` is not given, or it cannot be written.
-    """
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(document)
-                stream.flush()
-                os.fsync(descriptor)
-            temporary.chmod(_MODE)
-            if force:
-                temporary.replace(path)
-            else:
-                path.hardlink_to(temporary)  # unlike a rename it fails if the file exists
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-    except FileExistsError as error:
-        raise ConfigurationError(str(path), ["exists; use --force to replace it"]) from error
-    except OSError as error:
-        raise ConfigurationError(str(path), [f"cannot be written ({error.strerror})"]) from error

@@ -2,8 +2,9 @@
 The locks of ``[dependencies] locks``: what they pin stays on the mirror, whatever ``latest`` says.
 
 Read ``pin`` first, then ``lock_source``: the locks in force. ``patterns`` finds the files, ``lock_file`` reads them and
-``last_good`` keeps what they said. ``formats`` recognizes uv_lock, poetry_lock, pylock, pipfile_lock and requirements;
-each of these gives its entries to a ``collector``, which checks them. Nothing here asks a URL that a lock names.
+``last_good`` keeps what they said. ``formats`` recognizes uv_lock, poetry_lock, pylock, pipfile_lock and requirements
+(whose syntax is in ``requirement_lines``); each of these gives its entries to a ``collector``, which checks them.
+Nothing here asks a URL that a lock names.
 """
 
 from mirror_syncer.config.locks.lock_source import LockFile, Locks, LockSource, read_locks

@@ -60,8 +60,7 @@ def read_lock(file: str, text: str, *, include: Include) -> Reading:
     """
     if text.lstrip().startswith("{"):
         return read_pipfile_lock(file, text)
-    start = _COMMENTS.match(text)
-    if not _TOML.match(text, start.end() if start else 0):
+    if not is_toml(text):
         return read_requirements(file, text, include=include)
     lock = TomlLock(file, text)
     for recognizes, read in _READERS:
@@ -69,3 +68,9 @@ def read_lock(file: str, text: str, *, include: Include) -> Reading:
             return read(lock)
     message = "is TOML, but not a lock that this mirror reads: uv.lock, poetry.lock, pdm.lock or pylock.toml"
     raise LockError(file, f"{message}; {WRONG_FILE}")
+
+
+def is_toml(text: str) -> bool:
+    """Return whether a text begins like TOML: with a table or a key, after comments."""
+    start = _COMMENTS.match(text)
+    return _TOML.match(text, start.end() if start else 0) is not None

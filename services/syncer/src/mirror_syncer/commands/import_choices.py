@@ -1,0 +1,23 @@
+"""What a person can choose for an import; apart from it, since the command line reads this at each start."""
+
+from enum import StrEnum
+
+
+class FileFormat(StrEnum):
+    """The files that can be imported, by their usual names."""
+
+    REQUIREMENTS = "requirements.txt"
+    PYPROJECT = "pyproject.toml"
+    UV = "uv.lock"
+    POETRY = "poetry.lock"
+    PDM = "pdm.lock"
+    PYLOCK = "pylock.toml"
+    PIPFILE = "Pipfile.lock"
+    ENVIRONMENT = "environment.yml"
+
+
+class ImportAs(StrEnum):
+    """What requirements become."""
+
+    LOCK = "lock"
+    LINES = "lines"
