@@ -106,6 +106,7 @@ class Closure:
 
 
 NO_CLOSURE = Closure()
+"""Nothing is known yet: all that is not published waits, and a published project without a line may be needed."""
 
 
 @dataclass(frozen=True, slots=True)

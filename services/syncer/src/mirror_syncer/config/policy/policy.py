@@ -14,7 +14,7 @@ from mirror_syncer.config.advisories import NO_ADVISORIES, STALE_AFTER, Advisori
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.age import Exemption
 from mirror_syncer.config.policy.block import Block, BlockedNames, Blocking
-from mirror_syncer.config.policy.closure import Closure, Dependencies, Limits, ProjectClosure
+from mirror_syncer.config.policy.closure import NO_CLOSURE, Closure, Dependencies, Limits, ProjectClosure
 from mirror_syncer.config.policy.patterns import NamePatterns
 from mirror_syncer.config.policy.project_policy import ProjectPolicy, Rules, stable_text
 from mirror_syncer.config.policy.roots import Root, RootRequirement
@@ -126,7 +126,7 @@ class Policy:
     @property
     def awaits_closure(self) -> bool:
         """Whether dependencies are followed and not known yet: a published project without a line may be one."""
-        return self.dependencies.follow and self.closure is None
+        return self.dependencies.follow and (self.closure is None or self.closure is NO_CLOSURE)
 
     @property
     def wanted(self) -> tuple[NormalizedName, ...]:

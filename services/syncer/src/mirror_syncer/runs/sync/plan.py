@@ -158,11 +158,15 @@ def _step(name: NormalizedName, row: ProjectRow | None, *, named: bool) -> Step:
 
 
 def _leaving(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    if policy.awaits_closure:
+        return ()
     wanted = frozenset(policy.wanted)
     return tuple(name for name, row in rows.items() if row.published and name not in wanted)
 
 
 def _forgotten(policy: Policy, rows: Mapping[NormalizedName, ProjectRow]) -> tuple[NormalizedName, ...]:
+    if policy.awaits_closure:
+        return ()
     wanted = frozenset(policy.wanted)
     return tuple(
         name
