@@ -1,5 +1,6 @@
 """Demands of the dependency closure: what they choose of a page, and what waits until the closure has followed it."""
 
+import pickle
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -320,6 +321,13 @@ def test_fingerprint_tells_what_a_closure_changes() -> None:
         fingerprint(ProjectPolicy(Selection("foo", (), named=False)), legacy_json=False),
     }
     assert len(different) == 7
+
+
+def test_closure_reaches_worker_processes() -> None:
+    """A project's policy crosses to a worker process with its closure."""
+    policy = required([demand("<2", clients=LINUX)], unusable=frozenset({"1.0"}), chains={"1.1": "bar → foo<2"})
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert not replace(policy, selection=Selection("foo", (VersionRule(SpecifierSet(), None),))).keeps_all
 
 
 def test_files_of_a_release_are_those_that_its_machines_need() -> None:

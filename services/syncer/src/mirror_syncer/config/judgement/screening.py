@@ -115,7 +115,8 @@ class _Screener:
         _fit(waiting)
         self._leave_out_others(selected, waiting)
         self._keep_superseded(by_lines, by_demands)
-        self._required = by_demands.releases - by_lines.releases
+        if by_demands.releases:
+            self._required = by_demands.releases - by_lines.releases
 
     def _leave_out_others(self, selected: AbstractSet[Release], waiting: AbstractSet[Release]) -> None:
         unversioned = any(rule.latest is None and not rule.specifier for rule in self._selection.rules)
@@ -152,6 +153,8 @@ class _Screener:
 
     def _keep_superseded(self, by_lines: Chosen, by_demands: Chosen) -> None:
         """Keep the published files of releases that newer ones pushed out lately: last month's lock needs them."""
+        if not by_lines.superseded and not by_demands.superseded:
+            return
         for release, until in (by_lines | by_demands).superseded.items():
             if release in by_lines.releases or release in by_demands.releases:
                 continue
