@@ -179,7 +179,7 @@ class _Screener:
         """Note why files are kept that only demands choose."""
         chains = self._closure.chains
         for release in self._required:
-            spellings = (str(version) for version in (release.version, *release.spellings))
+            spellings = (str(version) for version in (release.version, *release.equal_versions))
             chain = next((chains[text] for text in spellings if text in chains), None)
             reason = f"required: {chain}" if chain else "a mirrored release requires it"
             for file in self._wanted(release):

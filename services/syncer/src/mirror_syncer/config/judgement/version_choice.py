@@ -190,7 +190,7 @@ def _without(releases: Sequence[Release], others: Collection[Release]) -> Sequen
 
 
 def _spells(release: Release, specifier: SpecifierSet) -> bool:
-    return any(specifier.contains(version, prereleases=True) for version in release.spellings)
+    return any(specifier.contains(version, prereleases=True) for version in release.equal_versions)
 
 
 def _any(masks: Iterable[int]) -> int:
