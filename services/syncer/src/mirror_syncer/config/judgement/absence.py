@@ -103,7 +103,7 @@ class Absence:
 
 
 def _matches(specifier: SpecifierSet, release: Release) -> bool:
-    versions = (release.version, *release.spellings)
+    versions = (release.version, *release.equal_versions)
     return any(version is not None and specifier.contains(version, prereleases=True) for version in versions)
 
 

@@ -72,7 +72,7 @@ class Admission:
         """Block what a line of ``[block]`` or an advisory names by version or content."""
         blocks = self._policy.blocks
         hashes = self._policy.rules.hashes | blocked_hashes(blocks)
-        if not blocks and hashes.isdisjoint(map(_SHA256, self._files)):
+        if not blocks and (not hashes or hashes.isdisjoint(map(_SHA256, self._files))):
             return  # nearly all pages
         for release in self.releases:
             version = release.version

@@ -152,7 +152,7 @@ class Candidates:
 
     def admitted(self, rules: Iterable[VersionRule]) -> set[Release]:
         """Return the releases whose versions match one of several rules."""
-        return {release for rule in rules for release in self._choice.admitted(rule.specifier)}
+        return set[Release]().union(*(self._choice.admitted(rule.specifier) for rule in rules))
 
     def unresolved(self, resolved: Collection[str]) -> frozenset[Release]:
         """
@@ -206,6 +206,8 @@ class Candidates:
 
     def _pass_over(self, unusable: Collection[Version | str]) -> None:
         """Set the versions that installers pass over."""
+        if not unusable and not self._unusable[0]:
+            return
         versions = frozenset(map(str, unusable)) if unusable else frozenset[str]()
         if versions != self._unusable[0]:
             found = frozenset(release for release in self.ordered if release.is_among(versions)) if versions else _NONE
@@ -238,4 +240,6 @@ class Candidates:
 
 
 def _together(chosen: Sequence[Chosen]) -> Chosen:
-    return reduce(or_, chosen) if chosen else NOTHING
+    if len(chosen) == 1:
+        return chosen[0]  # most projects have one line
+    return reduce(or_, chosen, NOTHING)

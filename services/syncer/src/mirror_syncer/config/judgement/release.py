@@ -25,25 +25,25 @@ class Release:
     Attributes:
         version: None for files whose names give none.
         is_prerelease: whether the version says so.
-        spellings: other spellings of the version in names of files, as in ``1.0.0`` for ``1.0``.
+        equal_versions: of further files, perhaps spelled otherwise, as in ``1.0.0`` for ``1.0``; with repetitions.
         candidates: the files that no rule has left out so far.
         fit: notes the clients of the candidates, and leaves out candidates without any. It is only called when the
             clients are needed, which is rare.
     """
 
-    __slots__ = ("_clients", "_yanked_clients", "candidates", "fit", "is_prerelease", "spellings", "version")
+    __slots__ = ("_clients", "_yanked_clients", "candidates", "equal_versions", "fit", "is_prerelease", "version")
 
     def __init__(self, version: Version | None) -> None:
         self.version = version
         self.is_prerelease = version is not None and version.is_prerelease
-        self.spellings: tuple[Version, ...] = ()
+        self.equal_versions: list[Version] = []
         self.candidates: list[Candidate] = []
         self.fit: Callable[[Release], None] | None = None
         self._clients = self._yanked_clients = 0
 
     def is_among(self, versions: Collection[str]) -> bool:
         """Return whether versions, each as ``str(Version)``, include this one in any of its spellings."""
-        return any(str(version) in versions for version in (self.version, *self.spellings))
+        return str(self.version) in versions or any(str(version) in versions for version in self.equal_versions)
 
     @property
     def clients(self) -> int:
@@ -92,7 +92,7 @@ def read_releases(name: NormalizedName, files: Iterable[File]) -> list[Release]:
             release = releases.get(version)
             if release is None:
                 release = releases[version] = Release(version)
-            elif version is not None and not release.is_among({str(version)}):
-                release.spellings += (version,)
+            elif version is not None:
+                release.equal_versions.append(version)
         release.candidates.append((file, installers))
     return list(releases.values())

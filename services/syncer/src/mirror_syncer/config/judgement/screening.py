@@ -115,7 +115,8 @@ class _Screener:
         _fit(waiting)
         self._leave_out_others(selected, waiting)
         self._keep_superseded(by_lines, by_demands)
-        self._required = by_demands.releases - by_lines.releases
+        if by_demands.releases:
+            self._required = by_demands.releases - by_lines.releases
 
     def _leave_out_others(self, selected: AbstractSet[Release], waiting: AbstractSet[Release]) -> None:
         unversioned = any(rule.latest is None and not rule.specifier for rule in self._selection.rules)
@@ -136,7 +137,7 @@ class _Screener:
 
     def _why_not(self) -> tuple[str, str, str]:
         """Return the sentences about a release without a version, about one that no rule names, and an older one."""
-        selection = self._selection
+        selection, words = self._selection, self._selection.words
         if not selection.rules and self._closure.rules:
             return (
                 "its name gives no version, so it meets no requirement",
@@ -145,13 +146,15 @@ class _Screener:
             )
         required = ", and no mirrored release requires it" if self._closure.rules else ""
         return (
-            f"its name gives no version, and mirror.toml selects {selection.words}",
+            f"its name gives no version, and mirror.toml selects {words}",
             f"its version does not match {selection.line!r} in mirror.toml{required}",
-            f"it is not among the newest releases that mirror.toml selects by {selection.words}{required}",
+            f"it is not among the newest releases that mirror.toml selects by {words}{required}",
         )
 
     def _keep_superseded(self, by_lines: Chosen, by_demands: Chosen) -> None:
         """Keep the published files of releases that newer ones pushed out lately: last month's lock needs them."""
+        if not by_lines.superseded and not by_demands.superseded:
+            return
         for release, until in (by_lines | by_demands).superseded.items():
             if release in by_lines.releases or release in by_demands.releases:
                 continue
@@ -176,7 +179,7 @@ class _Screener:
         """Note why files are kept that only demands choose."""
         chains = self._closure.chains
         for release in self._required:
-            spellings = (str(version) for version in (release.version, *release.spellings))
+            spellings = (str(version) for version in (release.version, *release.equal_versions))
             chain = next((chains[text] for text in spellings if text in chains), None)
             reason = f"required: {chain}" if chain else "a mirrored release requires it"
             for file in self._wanted(release):

@@ -7,9 +7,9 @@ client can install any it takes the newest. A rule with ``clients`` counts what 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import attrgetter, or_
+from typing import NamedTuple
 
 from packaging.specifiers import SpecifierSet
 
@@ -22,15 +22,15 @@ _VERSION = attrgetter("version")
 _NONE: frozenset[Release] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The releases that rules choose."""
 
-    releases: AbstractSet[Release] = frozenset()
-    superseded: Mapping[Release, int] = field(default_factory=dict)
+    releases: AbstractSet[Release]
+    superseded: Mapping[Release, int]
     """Published releases that newer ones pushed out, each with the time until which it stays."""
 
     def __or__(self, other: "Chosen") -> "Chosen":
+        """Return what either chooses; a superseded release stays for the longer of two times."""
         if not other.superseded:
             return Chosen(self.releases | other.releases, self.superseded)
         superseded = dict(self.superseded)
@@ -39,7 +39,7 @@ class Chosen:
         return Chosen(self.releases | other.releases, superseded)
 
 
-NOTHING = Chosen()
+NOTHING = Chosen(_NONE, {})
 
 
 class VersionChoice:
@@ -118,12 +118,16 @@ class VersionChoice:
     def _chosen_for_all(self, rule: VersionRule, admitted: Sequence[Release], finals: Sequence[Release]) -> Chosen:
         """Return what a rule chooses that counts for all clients together."""
         counted = finals if any(release.clients for release in finals) else admitted
+        if len(counted) == len(admitted):
+            counted = admitted  # no pre-release is there, so one series is enough
         series = [counted, admitted] if rule.with_prereleases and counted is not admitted else [counted]
         count, everyone = rule.latest, self._everyone
         if count is None:
-            chosen = frozenset(series[-1])
+            chosen = set(series[-1])
         else:
-            chosen = frozenset(release for some in series for release in newest(some, count, everyone=everyone))
+            chosen = set(newest(series[0], count, everyone=everyone))
+            for some in series[1:]:
+                chosen.update(newest(some, count, everyone=everyone))
         return Chosen(chosen, self._pushed_out(everyone, rule, series, chosen, admitted=admitted, finals=finals))
 
     def _chosen_for(
@@ -155,7 +159,7 @@ class VersionChoice:
         if not self._keeps_superseded:
             return {}
         left: list[tuple[Release, int]] = []
-        if not rule.with_prereleases and series[0] is finals:
+        if not rule.with_prereleases and len(finals) < len(admitted):
             left += self._prereleases_before(finals, admitted, clients)
         count = rule.latest
         for releases in series if count is not None else ():
@@ -186,7 +190,7 @@ def _without(releases: Sequence[Release], others: Collection[Release]) -> Sequen
 
 
 def _spells(release: Release, specifier: SpecifierSet) -> bool:
-    return any(specifier.contains(version, prereleases=True) for version in release.spellings)
+    return any(specifier.contains(version, prereleases=True) for version in release.equal_versions)
 
 
 def _any(masks: Iterable[int]) -> int:

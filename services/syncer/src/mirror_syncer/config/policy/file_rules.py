@@ -29,7 +29,13 @@ class FileRules:
     @property
     def judges_files(self) -> bool:
         """Whether a file may be unwanted for what it is itself."""
-        return self != FileRules(prereleases=self.prereleases, max_project_size=self.max_project_size)
+        return (
+            not self.yanked
+            or self.kinds != _ALL_KINDS
+            or self.max_file_size is not None
+            or self.uploaded_after is not None
+            or self.uploaded_before is not None
+        )
 
     def objections(self, file: File) -> Iterator[str]:
         """Yield why a file is not wanted."""
