@@ -1,5 +1,7 @@
 """Properties: the order of publication."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
@@ -36,5 +38,5 @@ def test_requirements_come_first(graph: dict[NormalizedName, set[NormalizedName]
 def test_long_chain_has_an_order() -> None:
     """A chain of 5,000 requirements has an order, though Python's own stack is shorter."""
     chain = [NormalizedName(f"p{number}") for number in range(5_000)]
-    graph = {name: {other} for name, other in zip(chain, chain[1:], strict=False)} | {chain[-1]: set()}
+    graph = {name: {other} for name, other in pairwise(chain)} | {chain[-1]: set()}
     assert [wave[0] for wave in waves(graph)] == chain[::-1]

@@ -1,6 +1,6 @@
 """The order of publication: what is required comes before what requires it, and a circle comes at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 
 from packaging.utils import NormalizedName
@@ -15,7 +15,7 @@ def waves(required: Graph) -> tuple[tuple[NormalizedName, ...], ...]:
     Args:
         required: for each project, those that it requires; names without an entry are left out.
     """
-    circles = _circles(required)
+    circles = _Circles(required).number
     members: dict[int, list[NormalizedName]] = {}
     for name, circle in circles.items():
         members.setdefault(circle, []).append(name)
@@ -34,48 +34,53 @@ def waves(required: Graph) -> tuple[tuple[NormalizedName, ...], ...]:
     return tuple(found)
 
 
-def _circles(required: Graph) -> dict[NormalizedName, int]:
+class _Circles:
     """
-    Return for each project the number of its strongly connected component.
+    The strongly connected components of a graph.
 
     Tarjan's algorithm with a stack of its own: a chain of requirements may be longer than Python's.
+
+    Attributes:
+        number: for each project the number of its component.
     """
-    index: dict[NormalizedName, int] = {}
-    low: dict[NormalizedName, int] = {}
-    circle: dict[NormalizedName, int] = {}
-    open_names: list[NormalizedName] = []
-    for root in sorted(required):
-        if root in index:
-            continue
-        stack = [(root, iter(sorted(set(required[root]))))]
+
+    def __init__(self, required: Graph) -> None:
+        self.number: dict[NormalizedName, int] = {}
+        self._required = required
+        self._index: dict[NormalizedName, int] = {}
+        self._low: dict[NormalizedName, int] = {}
+        self._open: list[NormalizedName] = []
+        for root in sorted(required):
+            if root not in self._index:
+                self._search(root)
+
+    def _search(self, root: NormalizedName) -> None:
+        """Number all components that are reachable from a project."""
+        stack = [(root, self._enter(root))]
         while stack:
             name, others = stack[-1]
-            if name not in index:
-                index[name] = low[name] = len(index)
-                open_names.append(name)
             for other in others:
-                if other not in required:
-                    continue
-                if other not in index:
-                    stack.append((other, iter(sorted(set(required[other])))))
+                if other not in self._index:
+                    stack.append((other, self._enter(other)))
                     break
-                if other not in circle:
-                    low[name] = min(low[name], index[other])
+                if other not in self.number:
+                    self._low[name] = min(self._low[name], self._index[other])
             else:
                 stack.pop()
                 if stack:
-                    low[stack[-1][0]] = min(low[stack[-1][0]], low[name])
-                if low[name] == index[name]:
-                    _close(name, open_names, circle, number=index[name])
-    return circle
+                    above = stack[-1][0]
+                    self._low[above] = min(self._low[above], self._low[name])
+                if self._low[name] == self._index[name]:
+                    self._close(name)
 
+    def _enter(self, name: NormalizedName) -> Iterator[NormalizedName]:
+        self._index[name] = self._low[name] = len(self._index)
+        self._open.append(name)
+        return iter(sorted(other for other in set(self._required[name]) if other in self._required))
 
-def _close(
-    first: NormalizedName, open_names: list[NormalizedName], circle: dict[NormalizedName, int], *, number: int
-) -> None:
-    """Number the component that ends with a project on the stack of open ones."""
-    while True:
-        name = open_names.pop()
-        circle[name] = number
-        if name == first:
-            return
+    def _close(self, first: NormalizedName) -> None:
+        """Number the component that ends with a project on the stack of open ones."""
+        name = None
+        while name != first:
+            name = self._open.pop()
+            self.number[name] = self._index[first]

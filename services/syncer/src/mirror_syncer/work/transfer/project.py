@@ -99,6 +99,10 @@ class Transfer:
                 return after_gone(work, row, index_missing=index_missing)
             case NotModified():
                 return after_not_modified(work, row)
+        return await self._apply(work, row, judged)
+
+    async def _apply(self, work: Work, row: ProjectRow, judged: Judged) -> Outcome:
+        """Carry out a decision."""
         decision = judged.decision
         if decision.outdated is not None:
             return await self._restrict(work, row, judged, why=decision.outdated)
