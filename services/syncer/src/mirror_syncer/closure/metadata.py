@@ -1,237 +1,172 @@
-"""Requirements of files for the dependency closure: from the catalog, from the disk, else from upstream."""
+"""
+What metadata says about requirements: a wheel's ``METADATA``, an sdist's ``PKG-INFO`` and ``pyproject.toml``.
 
-import asyncio
-import hashlib
-import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+Strangers upload it. So nothing in it raises an error here: a wrong line is kept as it is, and reported when it is read.
+"""
 
-from packaging.utils import NormalizedName
+import re
+import tomllib
+from typing import Any
 
-from mirror_syncer.catalog import Catalog
-from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
-from mirror_syncer.closure.pages import PageSource
-from mirror_syncer.closure.requests import RequestCounts, SharedCalls
-from mirror_syncer.errors import FileRejectedError, RefusedError
-from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
-from mirror_syncer.model.names import Sha256, metadata_name
-from mirror_syncer.model.page import File, names
-from mirror_syncer.model.priority import Priority
+from packaging.metadata import parse_email
+from packaging.utils import InvalidName, canonicalize_name
+
 from mirror_syncer.model.requirement_lines import RequirementLines
-from mirror_syncer.model.sdist import MAX_SDIST_BYTES, SDIST_ENDINGS, SdistContents, read_sdist
-from mirror_syncer.publish.pages import PUBLISHED_ROOT
-from mirror_syncer.upstream import Index, MemorySink, read_remote_metadata
-from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, wheel_metadata
-from mirror_syncer.work.transfer.metadata import promised_metadata
 
-UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
-"""Of a file that is not read: no wheel and no source distribution, or a large or damaged one."""
-_MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
-
-
-@dataclass(frozen=True, slots=True)
-class Parsers:
-    """The parsers of what distributions say."""
-
-    metadata: Callable[[bytes], RequirementLines]
-    """Of METADATA or PKG-INFO."""
-    build_requirements: Callable[[bytes | None], tuple[str, ...]]
-    """Of pyproject.toml; None: there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The lines that were read, and by which digest they can be found again."""
-
-    lines: RequirementLines
-    key: LinesKey | None
+MAX_LINES = 10_000
+"""Of requirements; the most on PyPI are some thousand, of projects with an extra for each service of a cloud."""
+_MAX_HEADER_BYTES = 4 << 20  # the description follows after an empty line, so 50 kB are many
+_MAX_PYPROJECT_BYTES = 1 << 20
+_MAX_FIELD_LINES = 4 * MAX_LINES
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_NEWLINE = re.compile(r"\r\n|\r|\n")
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_WANTED = frozenset({"metadata-version", "dynamic", "provides-extra", "requires-dist", "requires-python"})
+_DEFAULT_BUILD_REQUIRES = ("setuptools>=40.8.0",)  # as in pip
+_FIRST_STATIC = (
+    2,
+    2,
+)  # PEP 643: from this Metadata-Version on, what is not marked as dynamic is the same in each wheel
+_NEXT_MAJOR = (3,)
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})", re.ASCII)
+_OF_REQUIREMENTS = {"requires-dist", "provides-extra"}
+_Toml = dict[str, Any]
 
 
-class MetadataSource:
+def parse_metadata(body: bytes) -> RequirementLines:
     """
-    Finds the requirements of files, each once.
+    Return what the ``METADATA`` of a wheel says.
 
-    Args:
-        slots: bounds the requests at once.
-        now: returns the time in seconds since the epoch.
+    It is marked as dynamic only where it is too long to be read whole. Its version does not matter: installers read
+    every one.
     """
+    lines, _ = _read(body)
+    return lines
 
-    def __init__(
-        self,
-        *,
-        catalog: Catalog,
-        view: View,
-        index: Index,
-        pages: PageSource,
-        parsers: Parsers,
-        priority: Priority,
-        slots: asyncio.Semaphore,
-        counts: RequestCounts,
-        now: Callable[[], int],
-    ) -> None:
-        self._catalog = catalog
-        self._view = view
-        self._index = index
-        self._pages = pages
-        self._parsers = parsers
-        self._priority = priority
-        self._slots = slots
-        self._sdist_slots = asyncio.Semaphore(_MAX_SDISTS)
-        self._counts = counts
-        self._now = now
-        self._calls = SharedCalls[str, RequirementLines]()
-        self._stored: dict[LinesKey, RequirementLines | None] = {}
-        """What the catalog has of the keys that it was asked for."""
 
-    async def prefetch(self, files: Iterable[File]) -> None:
-        """Read what the catalog has of many files at once."""
-        keys = {key for file in files for key in (*_verified_keys(file), *_unverified_keys(file))}
-        if wanted := keys - self._stored.keys():
-            found = await asyncio.to_thread(self._catalog.requirement_lines.get, wanted, now=self._now())
-            self._stored |= dict.fromkeys(wanted) | found
+def parse_sdist_metadata(pkg_info: bytes, pyproject: bytes | None) -> RequirementLines:
+    """
+    Return what the ``PKG-INFO`` and the ``pyproject.toml`` of an sdist say; None: it has no such file.
 
-    async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
-        """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
-        key = next(iter(_verified_keys(file)), None) or file.url
-        return await self._calls.get(key, lambda: self._find(project, file))
+    A static ``[project]`` comes before ``PKG-INFO``, as for uv. Without it the lines are final only if the metadata is
+    of version 2.2 or later, and does not mark them as dynamic. Setuptools writes that mark in small letters.
+    """
+    lines, is_dynamic = _read(pkg_info)
+    document = _parse_toml(pyproject)
+    requires_dist, extras, requires_python = lines.requires_dist, lines.extras, lines.requires_python
+    static = _static_project(document)
+    if static is not None:
+        (requires_dist, extras), is_dynamic = static, False
+        stated = document["project"].get("requires-python")
+        requires_python = stated.strip() or None if isinstance(stated, str) else requires_python
+    return RequirementLines(requires_dist, extras, requires_python, is_dynamic, _build_requires(document))
 
-    async def cancel(self) -> None:
-        """End all requests."""
-        await self._calls.cancel()
 
-    async def _find(self, project: NormalizedName, file: File) -> RequirementLines:
-        if not _is_wheel(file) and not file.filename.lower().endswith(SDIST_ENDINGS):
-            return UNKNOWN
-        await self.prefetch([file])
-        for key in _verified_keys(file):
-            if (lines := self._stored[key]) is not None:
-                return lines
-        if (read := await self._read_on_disk(project, file)) is None:
-            for key in _unverified_keys(file):
-                if (lines := self._stored[key]) is not None:
-                    return lines
-            if file.url.startswith(PUBLISHED_ROOT):
-                raise FileRejectedError(
-                    f"{file.filename} is published, but missing on disk or unreadable; run `verify`"
-                )
-            read = await (self._request_wheel(file) if _is_wheel(file) else self._request_sdist(file))
-        if read.key is not None:
-            await asyncio.to_thread(self._catalog.requirement_lines.put, {read.key: read.lines}, now=self._now())
-            self._stored[read.key] = read.lines
-        return read.lines
+def parse_build_requirements(pyproject: bytes | None) -> tuple[str, ...]:
+    """Return ``[build-system] requires`` of a ``pyproject.toml`` (PEP 518), or pip's default where it is missing."""
+    return _build_requires(_parse_toml(pyproject))
 
-    async def _read_on_disk(self, project: NormalizedName, file: File) -> _Read | None:
-        published = await self._pages.published(project)
-        if published is None or file.sha256 == NO_DIGEST or not names(published.files, file):
+
+def _read(body: bytes) -> tuple[RequirementLines, bool]:
+    """Return the lines of the fields, and whether an sdist with them may have others after it is built."""
+    header, is_whole = _header(body)
+    # A text, not bytes: of these parse_email puts aside a whole field, where one of its lines is no UTF-8. PostgreSQL
+    # stores no NUL.
+    text = header.decode("utf-8-sig", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    wanted = _wanted(text)
+    is_whole &= len(wanted) <= _MAX_FIELD_LINES
+    fields, others = parse_email("\n".join(wanted[:_MAX_FIELD_LINES]))
+    # pip takes the first, where a field should be there once.
+    requires_python = fields.get("requires_python") or next(iter(others.get("requires-python", [])), "")
+    lines = RequirementLines(
+        # One more shows that there are too many.
+        requires_dist=tuple(fields.get("requires_dist", [])[: MAX_LINES + 1]),
+        extras=tuple(dict.fromkeys(canonicalize_name(extra.strip()) for extra in fields.get("provides_extra", []))),
+        requires_python=requires_python.strip() or None,
+        is_dynamic=not is_whole,
+    )
+    match = _VERSION.fullmatch(fields.get("metadata_version", "").strip())
+    is_static = match is not None and _FIRST_STATIC <= (int(match[1]), int(match[2])) < _NEXT_MAJOR
+    dynamic = {field.strip().lower() for field in fields.get("dynamic", [])}
+    return lines, not (is_whole and is_static) or bool(dynamic & _OF_REQUIREMENTS)
+
+
+def _header(body: bytes) -> tuple[bytes, bool]:
+    """Return the fields without the description, and whether these are all."""
+    end = _EMPTY_LINE.search(body, 0, _MAX_HEADER_BYTES)
+    if end:
+        return body[: end.start() + 1], True
+    if len(body) <= _MAX_HEADER_BYTES:
+        return body, True
+    return body[:_MAX_HEADER_BYTES].rpartition(b"\n")[0], False
+
+
+def _wanted(header: str) -> list[str]:
+    """Return the lines of the fields that matter, with their names in small letters; of too many only some."""
+    # parse_email looks through all lines once for each name, and each spelling of it: for 100,000 of them too long.
+    lines: list[str] = []
+    is_wanted = False
+    for line in _NEWLINE.split(header):
+        name, colon, value = line.partition(":")
+        if not line.startswith((" ", "\t")):  # the field goes on
+            if not colon or not _FIELD_NAME.fullmatch(name):
+                break  # the description follows
+            is_wanted = name.lower() in _WANTED
+            line = f"{name.lower()}:{value}"  # noqa: PLW2901 - as it is kept
+        if is_wanted:
+            lines.append(line)
+            if len(lines) > _MAX_FIELD_LINES:
+                break
+    return lines
+
+
+def _parse_toml(body: bytes | None) -> _Toml:
+    """Return a document; an empty one where it cannot be read, as no installer builds from it either."""
+    try:
+        return tomllib.loads(body.decode()) if body and len(body) <= _MAX_PYPROJECT_BYTES else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _build_requires(document: _Toml) -> tuple[str, ...]:
+    table = document.get("build-system")
+    lines = _texts(table.get("requires")) if isinstance(table, dict) else None
+    return _DEFAULT_BUILD_REQUIRES if lines is None else lines[: MAX_LINES + 1]
+
+
+def _static_project(document: _Toml) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return the lines and the extras that ``[project]`` states (PEP 621); None: a build may have others."""
+    project = document.get("project")
+    if not isinstance(project, dict) or not isinstance(project.get("name"), str):
+        return None
+    dynamic = _texts(project.get("dynamic", []))
+    required, optional = _texts(project.get("dependencies", [])), project.get("optional-dependencies", {})
+    if dynamic is None or {"dependencies", "optional-dependencies"} & set(dynamic):
+        return None
+    if required is None or not isinstance(optional, dict):
+        return None
+    lines, extras = list(required), []
+    for written, value in optional.items():
+        texts = _texts(value)
+        try:
+            extra = canonicalize_name(written, validate=True)
+        except InvalidName:
             return None
-        path = self._view.path(published.places[file.filename])
-        return await asyncio.to_thread(self._read_wheel if _is_wheel(file) else self._read_sdist, path, file)
-
-    def _read_wheel(self, path: Path, file: File) -> _Read | None:
-        if (promise := promised_metadata(file)) is not None:
-            with explain_disk_errors(path, cannot_be="read"):
-                try:
-                    body = path.with_name(metadata_name(file.filename)).read_bytes()
-                except FileNotFoundError:
-                    body = None
-            if body is not None and _digest(body) == promise:
-                return _Read(self._parse_wheel(body), verified_key(promise))
-        body = wheel_metadata(path)
-        return None if body is None else _Read(self._parse_wheel(body), verified_key(file.sha256))
-
-    def _read_sdist(self, path: Path, file: File) -> _Read | None:
-        with explain_disk_errors(path, cannot_be="read"):
-            try:
-                with path.open("rb") as sdist:
-                    contents = read_sdist(sdist, file.filename)
-            except FileNotFoundError:
-                return None
-        return _Read(self._parse_sdist(contents), verified_key(file.sha256))
-
-    async def _request_wheel(self, file: File) -> _Read:
-        promise = promised_metadata(file)
-        if file.core_metadata and (body := await self._request_metadata(file, promise)) is not None:
-            lines = await asyncio.to_thread(self._parse_wheel, body)
-            return _Read(lines, next(iter(_unverified_keys(file)), None) if promise is None else verified_key(promise))
-        async with self._slots:
-            body = await read_remote_metadata(
-                self._index, file.url, size=file.size, priority=self._priority, count=self._count
-            )
-        lines = await asyncio.to_thread(self._parse_wheel, body)
-        if promise is not None and _digest(body) == promise:
-            return _Read(lines, verified_key(promise))
-        return _Read(lines, next(iter(_unverified_keys(file)), None))
-
-    async def _request_metadata(self, file: File, promise: Sha256 | None) -> bytes | None:
-        """Request a wheel's ``.metadata``; None if upstream does not keep its promise, so that the wheel decides."""
-        sink = MemorySink(MAX_METADATA_BYTES, what="its metadata")
-        async with self._slots:
-            try:
-                await self._index.metadata(file.url, sink, priority=self._priority)
-            except (RefusedError, FileRejectedError):
-                return None
-            finally:
-                self._count(sink.position)
-        body = sink.body
-        return body if promise in (None, _digest(body)) else None
-
-    async def _request_sdist(self, file: File) -> _Read:
-        unverified = next(iter(_unverified_keys(file)), None)
-        if file.size is not None and file.size > MAX_SDIST_BYTES:
-            return _Read(UNKNOWN, None)
-        sink = MemorySink(MAX_SDIST_BYTES, what="it")
-        async with self._slots, self._sdist_slots:
-            try:
-                await self._index.file(file.url, sink, priority=self._priority, resume=file.sha256 != NO_DIGEST)
-            except FileRejectedError:  # too large, though its page did not say so
-                return _Read(UNKNOWN, unverified)
-            finally:
-                self._count(sink.position)
-            lines = await asyncio.to_thread(self._check_and_parse_sdist, sink.body, file)
-        return _Read(lines, None if file.sha256 == NO_DIGEST else verified_key(file.sha256))
-
-    def _check_and_parse_sdist(self, body: bytes, file: File) -> RequirementLines:
-        if file.sha256 != NO_DIGEST and (found := _digest(body)) != file.sha256:
-            raise FileRejectedError(f"{file.filename}: its sha256 is {found}, the page says {file.sha256}")
-        if (hasher := new_hasher(file.other_digest)) is not None:
-            hasher.update(body)
-            check_other_digest(file.other_digest, hasher)
-        return self._parse_sdist(read_sdist(io.BytesIO(body), file.filename))
-
-    def _parse_wheel(self, body: bytes) -> RequirementLines:
-        # A wheel is built: what its METADATA says is final, whatever its version of the format.
-        return replace(self._parsers.metadata(body), is_dynamic=False, build_requires=None)
-
-    def _parse_sdist(self, contents: SdistContents | None) -> RequirementLines:
-        if contents is None:
-            return UNKNOWN
-        build = self._parsers.build_requirements(contents.pyproject)
-        lines = UNKNOWN if contents.pkg_info is None else self._parsers.metadata(contents.pkg_info)
-        return replace(lines, build_requires=build)
-
-    def _count(self, count: int) -> None:
-        self._counts.metadata += 1
-        self._counts.bytes += count
+        if texts is None:
+            return None
+        extras.append(extra)
+        lines += (_under_extra(line, extra) for line in texts)
+    return tuple(lines[: MAX_LINES + 1]), tuple(dict.fromkeys(extras))
 
 
-def _is_wheel(file: File) -> bool:
-    return file.filename.endswith(".whl")
+def _under_extra(line: str, extra: str) -> str:
+    requirement, _, marker = line.partition(";")
+    condition = f"({marker.strip()}) and " if marker.strip() else ""
+    return f'{requirement.strip()} ; {condition}extra == "{extra}"'
 
 
-def _verified_keys(file: File) -> Iterable[LinesKey]:
-    """Yield the keys of lines that a digest vouches for; an sdist's metadata does not say how it is built."""
-    promise = promised_metadata(file)
-    if promise is not None and _is_wheel(file):
-        yield verified_key(promise)
-    if file.sha256 != NO_DIGEST:
-        yield verified_key(file.sha256)
-
-
-def _unverified_keys(file: File) -> Iterable[LinesKey]:
-    if file.sha256 != NO_DIGEST:
-        yield unverified_key(file.sha256)
-
-
-def _digest(body: bytes) -> Sha256:
-    return Sha256(hashlib.sha256(body).hexdigest())
+def _texts(value: object) -> tuple[str, ...] | None:
+    """Return a list of texts; None where it is something else."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    return None

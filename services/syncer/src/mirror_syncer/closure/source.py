@@ -9,10 +9,10 @@ from typing import Self
 from packaging.utils import NormalizedName
 
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.closure.metadata import MetadataSource, Parsers
+from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.pages import PageSource
 from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
-from mirror_syncer.model.page import File, Page
+from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
 from mirror_syncer.model.serials import SerialBounds
@@ -28,7 +28,6 @@ class ClosureSource:
     Args:
         unhashed: decides about files without a sha256, as a sync does.
         bounds: how far upstream's serials are believed.
-        parsers: read METADATA, PKG-INFO and pyproject.toml.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
     """
@@ -41,7 +40,6 @@ class ClosureSource:
         index: Index,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,
-        parsers: Parsers,
         priority: Priority = Priority.CHANGED,
         now: Callable[[], int] = lambda: int(time.time()),
         force: bool = False,
@@ -65,7 +63,6 @@ class ClosureSource:
             view=view,
             index=index,
             pages=self._pages,
-            parsers=parsers,
             priority=priority,
             slots=slots,
             counts=self.counts,
@@ -95,6 +92,19 @@ class ClosureSource:
             StateError: the catalog's disk failed.
         """
         return await self._pages.page(name)
+
+    async def published(self, name: NormalizedName) -> PublishedPage | None:
+        """
+        Return a project's published page, whose files are on disk; None if there is none that can be read.
+
+        Raises:
+            PathError: it cannot be read.
+        """
+        return await self._pages.published(name)
+
+    def is_known(self, file: File) -> bool:
+        """Return whether ``prefetch`` found what a file requires."""
+        return self._metadata.is_known(file)
 
     async def prefetch(self, files: Iterable[File]) -> None:
         """Read what the catalog knows about many files by one query, before they are asked for one by one."""

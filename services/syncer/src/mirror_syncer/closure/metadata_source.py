@@ -1,0 +1,223 @@
+"""Requirements of files for the dependency closure: from the catalog, from the disk, else from upstream."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from mirror_syncer.catalog import Catalog
+from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
+from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
+from mirror_syncer.closure.pages import PageSource
+from mirror_syncer.closure.requests import RequestCounts, SharedCalls
+from mirror_syncer.errors import FileRejectedError, RefusedError
+from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
+from mirror_syncer.model.names import Sha256, metadata_name
+from mirror_syncer.model.page import File, names
+from mirror_syncer.model.priority import Priority
+from mirror_syncer.model.requirement_lines import RequirementLines
+from mirror_syncer.model.sdist import MAX_SDIST_BYTES, SDIST_ENDINGS, SdistContents, read_sdist
+from mirror_syncer.publish.pages import PUBLISHED_ROOT
+from mirror_syncer.upstream import Index, MemorySink, read_remote_metadata
+from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, wheel_metadata
+from mirror_syncer.work.transfer.metadata import promised_metadata
+
+UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
+"""Of a file that is not read: no wheel and no source distribution, or a large or damaged one."""
+_MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The lines that were read, and by which digest they can be found again."""
+
+    lines: RequirementLines
+    key: LinesKey | None
+
+
+class MetadataSource:
+    """
+    Finds the requirements of files, each once.
+
+    Args:
+        slots: bounds the requests at once.
+        now: returns the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        view: View,
+        index: Index,
+        pages: PageSource,
+        priority: Priority,
+        slots: asyncio.Semaphore,
+        counts: RequestCounts,
+        now: Callable[[], int],
+    ) -> None:
+        self._catalog = catalog
+        self._view = view
+        self._index = index
+        self._pages = pages
+        self._priority = priority
+        self._slots = slots
+        self._sdist_slots = asyncio.Semaphore(_MAX_SDISTS)
+        self._counts = counts
+        self._now = now
+        self._calls = SharedCalls[str, RequirementLines]()
+        self._stored: dict[LinesKey, RequirementLines | None] = {}
+        """What the catalog has of the keys that it was asked for."""
+
+    async def prefetch(self, files: Iterable[File]) -> None:
+        """Read what the catalog has of many files at once."""
+        keys = {key for file in files for key in (*_verified_keys(file), *_unverified_keys(file))}
+        if wanted := keys - self._stored.keys():
+            found = await asyncio.to_thread(self._catalog.requirement_lines.get, wanted, now=self._now())
+            self._stored |= dict.fromkeys(wanted) | found
+
+    def is_known(self, file: File) -> bool:
+        """Return whether ``prefetch`` found what a file requires."""
+        return any(self._stored.get(key) is not None for key in (*_verified_keys(file), *_unverified_keys(file)))
+
+    async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
+        """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
+        key = next(iter(_verified_keys(file)), None) or file.url
+        return await self._calls.get(key, lambda: self._find(project, file))
+
+    async def cancel(self) -> None:
+        """End all requests."""
+        await self._calls.cancel()
+
+    async def _find(self, project: NormalizedName, file: File) -> RequirementLines:
+        if not _is_wheel(file) and not file.filename.lower().endswith(SDIST_ENDINGS):
+            return UNKNOWN
+        await self.prefetch([file])
+        for key in _verified_keys(file):
+            if (lines := self._stored[key]) is not None:
+                return lines
+        if (read := await self._read_on_disk(project, file)) is None:
+            for key in _unverified_keys(file):
+                if (lines := self._stored[key]) is not None:
+                    return lines
+            if file.url.startswith(PUBLISHED_ROOT):
+                raise FileRejectedError(
+                    f"{file.filename} is published, but missing on disk or unreadable; run `verify`"
+                )
+            read = await (self._request_wheel(file) if _is_wheel(file) else self._request_sdist(file))
+        if read.key is not None:
+            await asyncio.to_thread(self._catalog.requirement_lines.put, {read.key: read.lines}, now=self._now())
+            self._stored[read.key] = read.lines
+        return read.lines
+
+    async def _read_on_disk(self, project: NormalizedName, file: File) -> _Read | None:
+        published = await self._pages.published(project)
+        if published is None or file.sha256 == NO_DIGEST or not names(published.files, file):
+            return None
+        path = self._view.path(published.places[file.filename])
+        return await asyncio.to_thread(self._read_wheel if _is_wheel(file) else self._read_sdist, path, file)
+
+    def _read_wheel(self, path: Path, file: File) -> _Read | None:
+        if (promise := promised_metadata(file)) is not None:
+            with explain_disk_errors(path, cannot_be="read"):
+                try:
+                    body = path.with_name(metadata_name(file.filename)).read_bytes()
+                except FileNotFoundError:
+                    body = None
+            if body is not None and _digest(body) == promise:
+                return _Read(parse_metadata(body), verified_key(promise))
+        body = wheel_metadata(path)
+        return None if body is None else _Read(parse_metadata(body), verified_key(file.sha256))
+
+    def _read_sdist(self, path: Path, file: File) -> _Read | None:
+        with explain_disk_errors(path, cannot_be="read"):
+            try:
+                with path.open("rb") as sdist:
+                    contents = read_sdist(sdist, file.filename)
+            except FileNotFoundError:
+                return None
+        return _Read(_parse_sdist(contents), verified_key(file.sha256))
+
+    async def _request_wheel(self, file: File) -> _Read:
+        promise = promised_metadata(file)
+        if file.core_metadata and (body := await self._request_metadata(file, promise)) is not None:
+            lines = await asyncio.to_thread(parse_metadata, body)
+            return _Read(lines, next(iter(_unverified_keys(file)), None) if promise is None else verified_key(promise))
+        async with self._slots:
+            body = await read_remote_metadata(
+                self._index, file.url, size=file.size, priority=self._priority, count=self._count
+            )
+        lines = await asyncio.to_thread(parse_metadata, body)
+        if promise is not None and _digest(body) == promise:
+            return _Read(lines, verified_key(promise))
+        return _Read(lines, next(iter(_unverified_keys(file)), None))
+
+    async def _request_metadata(self, file: File, promise: Sha256 | None) -> bytes | None:
+        """Request a wheel's ``.metadata``; None if upstream does not keep its promise, so that the wheel decides."""
+        sink = MemorySink(MAX_METADATA_BYTES, what="its metadata")
+        async with self._slots:
+            try:
+                await self._index.metadata(file.url, sink, priority=self._priority)
+            except (RefusedError, FileRejectedError):
+                return None
+            finally:
+                self._count(sink.position)
+        body = sink.body
+        return body if promise in (None, _digest(body)) else None
+
+    async def _request_sdist(self, file: File) -> _Read:
+        unverified = next(iter(_unverified_keys(file)), None)
+        if file.size is not None and file.size > MAX_SDIST_BYTES:
+            return _Read(UNKNOWN, None)
+        sink = MemorySink(MAX_SDIST_BYTES, what="it")
+        async with self._slots, self._sdist_slots:
+            try:
+                await self._index.file(file.url, sink, priority=self._priority, resume=file.sha256 != NO_DIGEST)
+            except FileRejectedError:  # too large, though its page did not say so
+                return _Read(UNKNOWN, unverified)
+            finally:
+                self._count(sink.position)
+            lines = await asyncio.to_thread(self._check_and_parse_sdist, sink.body, file)
+        return _Read(lines, None if file.sha256 == NO_DIGEST else verified_key(file.sha256))
+
+    def _check_and_parse_sdist(self, body: bytes, file: File) -> RequirementLines:
+        if file.sha256 != NO_DIGEST and (found := _digest(body)) != file.sha256:
+            raise FileRejectedError(f"{file.filename}: its sha256 is {found}, the page says {file.sha256}")
+        if (hasher := new_hasher(file.other_digest)) is not None:
+            hasher.update(body)
+            check_other_digest(file.other_digest, hasher)
+        return _parse_sdist(read_sdist(io.BytesIO(body), file.filename))
+
+    def _count(self, count: int) -> None:
+        self._counts.metadata += 1
+        self._counts.bytes += count
+
+
+def _parse_sdist(contents: SdistContents | None) -> RequirementLines:
+    return UNKNOWN if contents is None else parse_sdist_metadata(contents.pkg_info or b"", contents.pyproject)
+
+
+def _is_wheel(file: File) -> bool:
+    return file.filename.endswith(".whl")
+
+
+def _verified_keys(file: File) -> Iterable[LinesKey]:
+    """Yield the keys of lines that a digest vouches for; an sdist's metadata does not say how it is built."""
+    promise = promised_metadata(file)
+    if promise is not None and _is_wheel(file):
+        yield verified_key(promise)
+    if file.sha256 != NO_DIGEST:
+        yield verified_key(file.sha256)
+
+
+def _unverified_keys(file: File) -> Iterable[LinesKey]:
+    if file.sha256 != NO_DIGEST:
+        yield unverified_key(file.sha256)
+
+
+def _digest(body: bytes) -> Sha256:
+    return Sha256(hashlib.sha256(body).hexdigest())
