@@ -392,7 +392,7 @@ def zlib_crc(body: bytes) -> bytes:
     return zlib.crc32(body).to_bytes(4, "little")
 
 
-@pytest.mark.proves("security/upstream")
+@pytest.mark.proves("security/upstream", "reliability/upstream")
 @pytest.mark.parametrize("fault", ["missing", "wrong", "endless"])
 async def test_broken_promise_of_metadata_is_made_good_by_the_wheel(
     closures: Closures, pypi: fakepypi.FakePyPI, fault: str
