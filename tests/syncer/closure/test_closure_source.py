@@ -224,6 +224,37 @@ async def test_absent_project_is_asked_for_once_a_day(closures: Closures, pypi: 
     assert await closures.page(BAR) is not None
 
 
+async def test_page_of_an_unpublished_project_is_requested_again_after_a_day(
+    closures: Closures, pypi: fakepypi.FakePyPI
+) -> None:
+    """No sync refreshes it, so a release that was missing would stay so; a failing upstream leaves the kept page."""
+
+    def statuses() -> list[int]:
+        return [exchange.status for exchange in pypi.log.to("/simple/foo/")]
+
+    pypi.index.project("foo").upload("1.0", sdist=False)
+    await closures.page()
+    closures.now += DAY - 1
+    await closures.page()
+    assert statuses() == [200]
+    closures.now += 1
+    for _ in range(2):
+        await closures.page()
+    assert statuses() == [200, 304]
+
+    pypi.index.project("foo").upload("2.0", sdist=False)
+    closures.now += DAY
+    pypi.faults.on_page("foo").status(503).times(IMPATIENT.attempts)
+    pages = [await closures.page() for _ in range(2)]
+    assert [len(page.files) for page in pages if page] == [1, 2]
+    assert statuses() == [200, 304, *[503] * IMPATIENT.attempts, 200]
+
+    pypi.index.project("foo").delete()
+    closures.now += DAY
+    assert [await closures.page() for _ in range(2)] == [None, None]
+    assert statuses().count(404) == 1
+
+
 async def test_failed_page_is_reported_and_forgotten(closures: Closures, pypi: fakepypi.FakePyPI) -> None:
     """An error of upstream is raised to each caller of a closure; the next closure asks again."""
     pypi.index.project("foo").upload("1.0")
