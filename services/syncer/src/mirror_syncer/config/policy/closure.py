@@ -67,6 +67,10 @@ class ProjectClosure:
     """Versions that take no place among the newest, since installers pass them over: pip cannot read a requirement."""
     chains: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Why each version is here, such as ``requests → urllib3<3,>=1.26``."""
+    files: int = field(default=0, compare=False)
+    """How many files the judgement keeps."""
+    size: int = field(default=0, compare=False)
+    """Their bytes, as far as upstream's page tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Closure:
     proofs: tuple[Proof, ...] = ()
     pages: frozenset[NormalizedName] = frozenset()
     """The projects whose pages were read: when one of them changes, the closure may."""
+    waves: tuple[tuple[NormalizedName, ...], ...] = ()
+    """The order of publication: what is required is in an earlier wave, or in the same one if it forms a circle."""
     expires_at: int | None = None
     """When time alone changes it: a release that it passed over matures; seconds since the epoch."""
 
