@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import tarfile
+import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -138,12 +139,8 @@ async def test_kept_page_is_published_without_a_request(
         run = await running.ended(running.ask(RunKind.SYNC, *projects, offline=True))
         row = running.row("foo")
 
-        assert (run.state, row.state, row.published, row.error) == (
-            RunState.SUCCEEDED,
-            ProjectState.CURRENT,
-            True,
-            None,
-        )
+        assert run.state is RunState.SUCCEEDED
+        assert (row.state, row.published, row.error, row.due_at) == (ProjectState.CURRENT, True, None, None)
         assert running.mirror.catalog.kept_pages.get(FOO) is None
         assert site.filenames("foo") == {WHEEL, SDIST}
         assert project_lines(pypi, "/simple/foo/") == []
@@ -165,6 +162,23 @@ async def test_page_that_a_failure_preceded_is_published(
     async with site.running() as running:
         await running.sync("foo", offline=True)
         assert running.row("foo").state is ProjectState.CURRENT
+
+
+async def test_kept_page_does_not_hide_its_project_from_the_whole_index(
+    site: Site, closures: Closures, pypi: fakepypi.FakePyPI
+) -> None:
+    """A project that a closure looked at is published when the policy comes to select everything."""
+    pypi.index.project("foo").upload("1.0")
+    closures.now = int(time.time())
+    await closures.page()
+    site.everything()
+
+    run = await site.sync()
+
+    assert (run.state, site.pages()) == (RunState.SUCCEEDED, ["foo"])
+    row = closures.catalog.projects.get(FOO)
+    assert row is not None
+    assert row.due_at is None
 
 
 async def test_published_page_costs_no_request(site: Site, closures: Closures, pypi: fakepypi.FakePyPI) -> None:

@@ -161,6 +161,8 @@ class PageSource:
                 doubted=serial != answer.page.serial,
                 quarantined=page.status is ProjectStatus.QUARANTINED,
                 validators=answer.validators,
+                # For a sync of the whole index, which passes over projects that it looked at without a change.
+                due_at=self._now(),
                 checked_at=self._now(),
             )
             kept = KeptPage(name, answer.url, answer.content_type, serial, answer.body)
