@@ -1,6 +1,7 @@
 """The file host's answers: whole files, ranges, and separate metadata."""
 
 import gzip
+import re
 from email.utils import format_datetime
 from hashlib import md5
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from multidict import CIMultiDict
 from fakepypi.answer import Answer
 from fakepypi.release import File
 
+_RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
 _CACHE_CONTROL = "max-age=365000000, immutable, public"
 
 
@@ -61,7 +63,11 @@ def _range(request: web.Request, headers: CIMultiDict[str], size: int) -> range 
     # Several ranges at once were refused until 2026-08; every client must accept the whole file as an answer.
     if unit != "bytes" or "," in wanted or condition not in (None, headers[hdrs.ETAG], headers[hdrs.LAST_MODIFIED]):
         return None
-    first, _, last = wanted.partition("-")
+    if (match := _RANGE.fullmatch(wanted)) is None:
+        return None
+    first, last = match.groups()
     if not first:
-        return range(max(0, size - int(last)), size)
+        return range(max(0, size - int(last)), size) if last else None
+    if last and int(last) < int(first):
+        return None
     return range(int(first), min(size, int(last) + 1) if last else size)

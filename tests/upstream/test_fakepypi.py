@@ -160,6 +160,14 @@ async def test_range_is_a_slice_of_the_file(pypi: fakepypi.FakePyPI, client: aio
         assert (response.status, await response.read()) == (200, file.content)
     async with client.get(f"/{file.path}", headers=beyond) as response:
         assert (response.status, response.headers["Content-Range"]) == (416, f"bytes */{size}")
+    async with client.get(f"/{file.path}", headers={"Range": f"bytes=-{size + 1}"}) as response:
+        assert (response.status, await response.read()) == (206, file.content)
+        assert response.headers["Content-Range"] == f"bytes 0-{size - 1}/{size}"
+    async with client.get(f"/{file.path}", headers={"Range": "bytes=-0"}) as response:
+        assert response.status == 416
+    for invalid in ("bytes=-", "bytes=5-4", "bytes=a-", "bytes=--1", "items=0-1", "bytes=0-1,3-4"):
+        async with client.get(f"/{file.path}", headers={"Range": invalid}) as response:
+            assert (response.status, await response.read()) == (200, file.content)
     async with client.get(f"/{file.path}", headers={"If-None-Match": f'"{file.md5}"'}) as response:
         assert response.status == 200, "PyPI's edge drops conditions on files"
 

@@ -106,6 +106,7 @@ async def test_large_directory_far_from_the_metadata_takes_three_requests(remote
     assert len(remote.counts) == 3
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_server_that_ignores_range_sends_a_small_wheel(remote: Remote) -> None:
     """Where the server ignores Range, a wheel of up to 10 MB is read whole, in one request."""
     remote.pypi.faults.on_file(WHEEL).ignore_ranges()
@@ -157,6 +158,7 @@ async def test_range_that_the_server_refuses_fails_the_file(remote: Remote) -> N
     assert len(remote.ranges()) == 1
 
 
+@pytest.mark.proves("reliability/upstream")
 async def test_part_is_requested_again_after_a_failure(remote: Remote) -> None:
     """A server error and a broken connection are retried, up to the limit."""
     remote.pypi.faults.on_file(WHEEL).status(503).times(1)

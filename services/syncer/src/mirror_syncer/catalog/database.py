@@ -134,11 +134,14 @@ class Catalog:
         """
         return self.projects.page_digests(names) | self.kept_pages.digests(names)
 
-    def keep_unpublished_page(self, row: ProjectRow, page: KeptPage) -> bool:
+    def keep_unpublished_page(self, row: ProjectRow, page: KeptPage | None) -> bool:
         """
         Keep upstream's page of a project that is not published; return False if it is, or is about to be.
 
         A run may publish the project meanwhile, whose row and page are then better.
+
+        Args:
+            page: replaces the kept one; None: upstream's did not change.
         """
         busy = (
             sa.select(project.c.name).where(project.c.name == row.name, project.c.published),
@@ -148,7 +151,8 @@ class Catalog:
             if any(connection.execute(query).first() is not None for query in busy):
                 return False
             self.projects.store(connection, [row])
-            self.kept_pages.replace(connection, [row.name], [page])
+            if page is not None:
+                self.kept_pages.replace(connection, [row.name], [page])
             return True
 
     def store_row(self, row: ProjectRow) -> None:

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_contract import ProjectState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.requests import RequestCounts, SharedCalls
-from mirror_syncer.errors import InvalidPageError, RefusedError
+from mirror_syncer.errors import InvalidPageError, RefusedError, UpstreamError
 from mirror_syncer.model.page import Page, ProjectStatus, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.project import NO_VALIDATORS, KeptPage, ProjectRow
@@ -23,6 +23,7 @@ from mirror_syncer.work.transfer.page import last_page
 from mirror_syncer.work.transfer.unhashed import UnhashedFiles
 
 _ABSENT_SECONDS = 86_400
+_MAX_AGE_SECONDS = 86_400  # of a page that no sync refreshes, since its project is not published
 
 
 class _Stored(NamedTuple):
@@ -86,31 +87,49 @@ class PageSource:
 
     async def _find(self, name: NormalizedName) -> Page | None:
         stored = await asyncio.to_thread(self._read_stored, name)
-        if stored.page is not None:
-            return stored.page
         if stored.is_absent:
             return None
-        async with self._slots:
-            self._counts.pages += 1
-            answer = await self._index.page(name, validators=NO_VALIDATORS, priority=self._priority)
+        if stored.page is not None and not self._is_old(stored.row):
+            return stored.page
+        try:
+            answer = await self._ask(name, stored)
+        except (UpstreamError, InvalidPageError):
+            if stored.page is None:
+                raise
+            return stored.page
         match answer:
-            case Gone(index_missing=str() as problem):
-                raise RefusedError(problem)
             case Gone():
                 now = self._now()
                 await asyncio.to_thread(self._catalog.absent_projects.add, name, until=now + _ABSENT_SECONDS, now=now)
                 return None
             case NotModified():
-                raise RefusedError(f"{name}: answered 304 to a request without conditions")
+                if stored.row is not None:
+                    seen = replace(stored.row, checked_at=self._now())
+                    await asyncio.to_thread(self._catalog.keep_unpublished_page, seen, None)
+                return stored.page
             case PageResponse():
                 self._counts.bytes += len(answer.body)
                 return await asyncio.to_thread(self._keep, stored.row, answer)
+
+    async def _ask(self, name: NormalizedName, stored: _Stored) -> PageResponse | NotModified | Gone:
+        validators = NO_VALIDATORS if stored.page is None or stored.row is None else stored.row.validators
+        async with self._slots:
+            self._counts.pages += 1
+            answer = await self._index.page(name, validators=validators, priority=self._priority)
+        if isinstance(answer, Gone) and answer.index_missing is not None:
+            raise RefusedError(answer.index_missing)
+        return answer
+
+    def _is_old(self, row: ProjectRow | None) -> bool:
+        """Return whether a stored page is to be asked for again: else a release that is missing now stays missing."""
+        return row is not None and not row.published and (row.checked_at or 0) <= self._now() - _MAX_AGE_SECONDS
 
     def _read_stored(self, name: NormalizedName) -> _Stored:
         """Return what is stored of a project's page. Blocks for the catalog and the disk."""
         row = self._catalog.projects.get(name)
         page = self._last_page(name, row)
-        absent = page is None and not self._force and self._catalog.absent_projects.contains(name, now=self._now())
+        is_published = row is not None and row.published
+        absent = not (is_published or self._force) and self._catalog.absent_projects.contains(name, now=self._now())
         return _Stored(row, page, absent)
 
     def _last_page(self, name: NormalizedName, row: ProjectRow | None) -> Page | None:
@@ -142,6 +161,8 @@ class PageSource:
                 doubted=serial != answer.page.serial,
                 quarantined=page.status is ProjectStatus.QUARANTINED,
                 validators=answer.validators,
+                # For a sync of the whole index, which passes over projects that it looked at without a change.
+                due_at=self._now(),
                 checked_at=self._now(),
             )
             kept = KeptPage(name, answer.url, answer.content_type, serial, answer.body)

@@ -67,6 +67,11 @@ class ProjectRow:
         """Its serial on the published page and in the project list."""
         return self.serial if self.own_serial is None else self.own_serial
 
+    @property
+    def is_only_read(self) -> bool:
+        """Whether upstream's page was read for the dependency closure, and nothing of it is published yet."""
+        return self.state is ProjectState.BEHIND and not self.published and self.error is None
+
     def next_retry_at(self) -> int:
         """Return the time of the next retry: after 5 minutes, doubled with each failure, at most a day."""
         return int(time.time()) + min(_BACKOFF_SECONDS << min(self.attempts, 20), _BACKOFF_MOST_SECONDS)

@@ -216,14 +216,8 @@ def standing(
         return ProjectState.BEHIND, EMPTIED if decision.emptied else _shrinking(decision)
     if work.outdates(serial := decision.page.serial):
         return ProjectState.BEHIND, _lagging(serial, work.wanted_serial)
-    # A project whose page the dependency closure looked at is as upstream has it, but not published.
-    looked_at = not row.published and row.error is None
-    if (
-        work.offline
-        and row.state in (ProjectState.BEHIND, ProjectState.FAILING)
-        and row.error != EMPTIED
-        and not looked_at
-    ):
+    unresolved = row.state in (ProjectState.BEHIND, ProjectState.FAILING) and row.error != EMPTIED
+    if work.offline and unresolved and not row.is_only_read:
         return row.state, row.error  # upstream was not looked at
     if not decision.served and (decision.hold or decision.blocked):
         return ProjectState.WAITING, _waiting(decision)

@@ -193,6 +193,7 @@ class Transfer:
         keeps = unfinished or decision.lost or decision.left_out or quarantined
         # Our page stood for upstream's, which is not kept, and now lacks a part: upstream's is requested once, in full.
         forgets = bool(keeps) and judged.kept is None
+        due_before = row.due_at if work.offline and not row.is_only_read else None
         new = ProjectRow(
             work.name,
             state=state,
@@ -213,7 +214,7 @@ class Transfer:
             lost_files=len(decision.lost),
             published=True,
             attempts=row.attempts + 1 if later else row.attempts if work.offline else 0,
-            due_at=row.next_retry_at() if later else now if forgets else row.due_at if work.offline else None,
+            due_at=row.next_retry_at() if later else now if forgets else due_before,
             # Upstream was not looked at.
             checked_at=row.checked_at if work.offline else now,
             older_since=row.older_since if work.offline else None,
