@@ -51,6 +51,8 @@ class Required:
 
     need: Need
     machines: int
+    clients: int
+    """pip and uv on these machines, as far as they install what requires it: they may read requires-python otherwise."""
     requirer: Requirer
 
 
@@ -107,7 +109,7 @@ class Demands:
     def _root(self, need: Need, requirer: Requirer) -> int:
         """Note what ``mirror.toml`` requires, and return the machines on which."""
         machines = self._environments.counts(need.marker)
-        self._roots.append(Required(need, machines, requirer))
+        self._roots.append(Required(need, machines, self._masks.installers(machines), requirer))
         return machines
 
     def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
@@ -248,7 +250,9 @@ class Demands:
 
     def _required(self, project: Project, release: Release, version: Version) -> Iterator[Required]:
         """Yield what a release requires on the machines on which it is needed."""
-        machines = self._masks.machines(release.clients, everyone=self._environments.everyone) & project.machines
+        # Of a yanked release, too: where it is kept, somebody pins it.
+        clients = release.clients | release.yanked_clients
+        machines = self._masks.machines(clients, everyone=self._environments.everyone) & project.machines
         by = project.requirer_of(version)
         for requirements in project.requirements.get(version, ()):
             for need in requirements.needs:
@@ -256,7 +260,9 @@ class Demands:
                 for extra, asked in project.extras.items():
                     counts |= self._environments.counts(need.marker, extra=extra) & asked
                 if counts & machines:
-                    yield Required(need, counts & machines, Requirer(need.text, project.name, str(version), by))
+                    installers = clients & self._masks.installers(counts & machines)
+                    requirer = Requirer(need.text, project.name, str(version), by)
+                    yield Required(need, counts & machines, installers, requirer)
 
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
         if machines and self._at(need.name).demand(need, machines, requirer):

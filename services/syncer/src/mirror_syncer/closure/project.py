@@ -146,9 +146,12 @@ class ClientMasks:
         count = self._count
         return None if count is None else machines | machines << count | machines << 2 * count
 
-    def pip(self, machine: int) -> int:
-        """Return the client that is pip on a machine."""
-        return 1 if self._count is None else machine
+    def installers(self, machines: int) -> int:
+        """Return pip and uv on some machines, without pip on first patch releases."""
+        count = self._count
+        if count is None:
+            return 0b11 if machines else 0
+        return machines | machines << count
 
     def machines(self, clients: int, *, everyone: int) -> int:
         """Return the machines of some clients."""
