@@ -34,6 +34,11 @@ class Kept:
     """The machines on which pip can install it."""
     requires: tuple[str, ...]
 
+    @property
+    def build_requires(self) -> tuple[str, ...]:
+        """What is installed before it is built; setuptools once asked for wheel by code."""
+        return () if self.file.filename.endswith(".whl") else ("setuptools", "wheel")
+
 
 @lru_cache(maxsize=10_000)
 def read(line: str) -> Requirement | None:
@@ -184,8 +189,6 @@ class ClosureJudge:
                 if (name, extra) not in seen:
                     seen.add((name, extra))
                     left += [(one.file.filename, need) for one in files for need in self.required(one, bit, (extra,))]
-        for name in assignment.keys() - {name for name, _ in seen}:
-            yield f"nothing requires {name}"
 
     def named(self, bit: int) -> Iterator[Unmet]:
         """Yield what the closure names as unmet on a machine."""

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import Project, bits
+from mirror_syncer.closure.project import MAX_TRIES, Project, bits
 from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import ProblemKind
 from mirror_syncer.config.policy.closure import Unmet, UnmetReason
@@ -91,7 +91,13 @@ class UnmetRequirements:
             return UnmetReason.FAILED, f"its page could not be read: {project.error}"
         if project is None or project.candidates is None:
             return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
-        return project.candidates.why_none(required.need.specifier, clients)
+        specifier = required.need.specifier
+        unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
+        if unusable is not None:
+            tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
+            passed = f"installers pass over {name} {unusable} and others that match '{specifier}'".replace(" ''", " it")
+            return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
+        return project.candidates.why_none(specifier, clients)
 
     def _unknown(self, project: Project) -> Iterator[Unmet]:
         """Yield what could not be followed of a project's releases."""
@@ -99,7 +105,7 @@ class UnmetRequirements:
         for _, version in project.releases():
             if (error := project.unread.get(version)) is not None:
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
-            for requirements in project.requirements.get(version, ()):
+            for requirements in project.stated(version):
                 for problem in requirements.problems:
                     where = self._environments.counts(problem.marker) & project.machines
                     if where:
