@@ -5,7 +5,7 @@ The only questions that it asks of the program are which files a page's judgemen
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -82,12 +82,11 @@ class ClosureJudge:
         self.asked = self._walk()
 
     @property
-    def releases(self) -> set[str]:
-        """The kept releases, as in "foo 1.0"."""
-        return {f"{name} {one.version}" for name, files in self.kept.items() for one in files}
+    def releases(self) -> set[tuple[NormalizedName, Version]]:
+        """The kept releases."""
+        return {(name, one.version) for name, files in self.kept.items() for one in files}
 
     def _keep(self, name: NormalizedName) -> tuple[File, ...]:
-        from dataclasses import replace
         project_policy = replace(self.policy, closure=self.closure).project(name)
         if project_policy is None:
             return ()

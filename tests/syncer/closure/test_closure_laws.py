@@ -22,7 +22,6 @@ from mirror_syncer.config.policy.closure import Closure, ProjectClosure, UnmetRe
 from syncer.closure.closure_judge import ClosureJudge, Kept, read
 from syncer.closure.generated_pages import (
     NOW,
-    PLAIN,
     SMALL,
     GeneratedIndex,
     MemorySource,
@@ -112,7 +111,7 @@ def test_each_line_and_group_is_proved_or_refuted(seed: int) -> None:
     }
     assert not refuted & proofs.keys()
     for (subject, machine), proof in proofs.items():
-        assert {f"{name} {Version(version)}" for name, version in proof.releases.items()} <= judge.releases
+        assert {(name, Version(version)) for name, version in proof.releases.items()} <= judge.releases
         if own:
             bit = judge.bit(machine)
             lines = [line for text, line in judge.lines() if text == subject and judge.counts(line, bit, None)]
@@ -167,13 +166,12 @@ def test_each_kept_release_has_a_chain_of_real_requirements(seed: int) -> None:
     """A chain starts at a line, a group or a proof, and each step is a requirement of a kept release before it."""
     index, wanted = generated(seed)
     settled = settle(wanted, index)
-    kept = {(name, one.version) for name, files in settled.judge.kept.items() for one in files}
     chained = {
         (name, Version(version)): chain
         for name, project in settled.closure.projects.items()
         for version, chain in project.chains.items()
     }
-    assert chained.keys() == kept
+    assert chained.keys() == settled.judge.releases
     for (name, version), chain in chained.items():
         _check_chain(settled, chain, name, version)
 
@@ -232,8 +230,7 @@ def test_closure_keeps_only_what_the_policy_admits(seed: int) -> None:
     assert not any("p1" in proof.releases for proof in closure.proofs)
     for name, files in judge.files.items():
         assert not any("2026-11-2" in (file.upload_time or "") for file in files)
-        versions = {str(one.version) for one in judge.kept[name]}
-        assert versions == closure.projects[name].resolved | versions
+        assert set(map(Version, closure.projects[name].resolved)) <= {one.version for one in judge.kept[name]}
 
 
 @law
@@ -334,7 +331,8 @@ def _reached(edges: dict[NormalizedName, set[NormalizedName]], start: Normalized
 @given(seed=SEEDS)
 def test_published_page_is_whole_at_each_instant(seed: int) -> None:
     """While a first sync publishes wave by wave, each published release finds what it will find in the end."""
-    index, wanted = generated(seed)
+    # What wheels require whose metadata costs a request each is read once they are here: the next pass brings it.
+    index, wanted = generated(seed, replace(SMALL, without_metadata=0))
     wanted = replace(wanted, machines="")
     policy, source = wanted.policy(), MemorySource(index)
     closure = close(policy, source)
