@@ -53,6 +53,8 @@ class Witnesses:
         """Of each subject, those that were found: most machines share one."""
         self._client_masks: dict[Release, tuple[int, int]] = {}
         self._memory = VersionMemory()
+        self._seen: dict[int, _Releases] = {}
+        """By machine."""
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
 
@@ -65,6 +67,7 @@ class Witnesses:
         self.proofs.clear()
         self.refuted.clear()
         loop = asyncio.get_running_loop()
+        self._seen = {machine: _Releases(self, machine, loop) for machine in bits(self.environments.everyone)}
         grown = False
         for root in sorted(roots, key=attrgetter("subject")):
             refutations: dict[Refutation, int] = {}
@@ -72,8 +75,7 @@ class Witnesses:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not needs:
                     continue
-                releases = _Releases(self, machine, loop)
-                found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
+                found = await asyncio.to_thread(self._assign, root.subject, needs, self._seen[machine])
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
                 else:
@@ -126,6 +128,11 @@ class Witnesses:
             known = self._client_masks[release] = (masks[0], masks[1])
         return known
 
+    def forget(self) -> None:
+        """Forget which releases machines can install, because one of these is none."""
+        for releases in self._seen.values():
+            releases.forget()
+
     def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
         (name,) = self._fits.names(machine)
@@ -146,16 +153,29 @@ class _Releases:
 
     def __init__(self, witnesses: Witnesses, machine: int, loop: asyncio.AbstractEventLoop) -> None:
         self._demands = witnesses.demands
+        self._forget_all = witnesses.forget
         self._environments = witnesses.environments
         self._clients = witnesses.clients
         self._asked = machine if witnesses.is_own else witnesses.demands.masks(witnesses.everywhere) or _BOTH_INSTALLERS
         """The clients that a missing release is missing for."""
         self._machine = machine
         self._loop = loop
+        # A proof asks hundreds of times about each project; the answers hold until a release proves to be unusable.
+        self._versions: dict[NormalizedName, list[Candidate]] = {}
+        self._needs: dict[tuple[NormalizedName, Version], list[Need]] = {}
+
+    def forget(self) -> None:
+        """Forget which releases can be installed."""
+        self._versions.clear()
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
-        project = self._project(name)
+        found = self._versions.get(name)
+        if found is None:
+            found = self._versions[name] = self._read_versions(self._project(name))
+        return found
+
+    def _read_versions(self, project: Project) -> list[Candidate]:
         if project.candidates is None:
             return []
         kept, found = {version for _, version in project.releases()}, list[Candidate]()
@@ -178,16 +198,23 @@ class _Releases:
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
-        project = self._project(name)
+        known = self._needs.get((name, version))
+        if known is None:
+            known = self._needs[name, version] = self._read_needs(self._project(name), version)
+        return known
+
+    def _read_needs(self, project: Project, version: Version) -> list[Need]:
         if version not in project.requirements:
             release = _release(project, version)
             try:
                 self._wait(lambda: self._demands.read_release(project, release))
             except MirrorError as error:
                 project.unread[version] = str(error)
+                self._forget_all()
                 raise _UnusableError from error
             if version in project.unusable:
                 project.note_try([release])
+                self._forget_all()
                 raise _UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 
@@ -216,9 +243,12 @@ class _Releases:
         while left:
             need, _ = left.pop()
             version = assignment.get(need.name)
-            if version is None or not any(one.version == version for one in self.versions(need.name)):
+            if version is None:
                 return None
-            reduced[need.name] = version
+            if need.name not in reduced:
+                if not any(one.version == version for one in self.versions(need.name)):
+                    return None
+                reduced[need.name] = version
             for extra in (None, *need.extras):
                 if (need.name, extra) not in seen:
                     seen.add((need.name, extra))
