@@ -72,8 +72,11 @@ class ClosureJudge:
         self._machines = policy.rules.machines
         self._fits = compatibility(self._machines)
         self.bits = [1 << bit for bit in range(self._fits.pip.bit_length())]
-        self.pairs = [(str(python or ""), str(platform or ""))
-            for python in self._machines.pythons or (None,) for platform in self._machines.platforms or (None,)]
+        self.pairs = [
+            (str(python or ""), str(platform or ""))
+            for python in self._machines.pythons or (None,)
+            for platform in self._machines.platforms or (None,)
+        ]
         self._on_disk = on_disk or {}
         self.files: dict[NormalizedName, tuple[File, ...]] = {
             name: files for name in index.pages if (files := self._keep(name))
@@ -117,7 +120,7 @@ class ClosureJudge:
 
     def _walk(self) -> set[Node]:
         """Return each project and extra that somebody asks for, and the machine on which."""
-        left = [
+        left: list[Node] = [
             (canonicalize_name(line.name), extra, bit)
             for _, line in self.lines()
             for extra in (None, *map(canonicalize_name, line.extras))
@@ -154,9 +157,7 @@ class ClosureJudge:
 
     def is_met(self, requirement: Requirement, bit: int) -> bool:
         """Return whether a kept file satisfies a requirement on a machine."""
-        is_pin = any(
-            one.operator in ("==", "===") and not one.version.endswith(".*") for one in requirement.specifier
-        )
+        is_pin = any(one.operator in ("==", "===") and not one.version.endswith(".*") for one in requirement.specifier)
         return any(
             one.fits & bit
             and requirement.specifier.contains(one.version, prereleases=True)
@@ -172,7 +173,9 @@ class ClosureJudge:
         """Return the bit of a machine."""
         return next(bit for bit in self.bits if self.name(bit) == name)
 
-    def faults(self, lines: Sequence[Requirement], assignment: Mapping[NormalizedName, Version], bit: int) -> Iterator[str]:
+    def faults(
+        self, lines: Sequence[Requirement], assignment: Mapping[NormalizedName, Version], bit: int
+    ) -> Iterator[str]:
         """Yield what an assignment lacks to be installed from the kept files on a machine; pre-releases aside."""
         left = [("the line", line) for line in lines]
         seen = set[tuple[NormalizedName, str | None]]()
@@ -211,7 +214,11 @@ class ClosureJudge:
         for name, files in self.kept.items():
             for kept in files:
                 for line in kept.requires:
-                    if read(line) is None and self._is_needed_where_fits(kept) and (name, kept.version, line) not in named:
+                    if (
+                        read(line) is None
+                        and self._is_needed_where_fits(kept)
+                        and (name, kept.version, line) not in named
+                    ):
                         yield f"{kept.file.filename}: {line}"
 
     def _is_needed_where_fits(self, kept: Kept) -> bool:

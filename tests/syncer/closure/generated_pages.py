@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -46,7 +46,9 @@ class GeneratedIndex:
 
     def file(self, filename: str) -> tuple[NormalizedName, File]:
         """Return a file, and whose it is."""
-        return next((name, file) for name, page in self.pages.items() for file in page.files if file.filename == filename)
+        return next(
+            (name, file) for name, page in self.pages.items() for file in page.files if file.filename == filename
+        )
 
 
 class IndexMaker:
@@ -60,7 +62,7 @@ class IndexMaker:
         """Add a project without files, unless it is there."""
         self._pages.setdefault(canonicalize_name(name), [])
 
-    def upload(  # noqa: PLR0913 - the attributes of a file
+    def upload(
         self,
         name: str,
         version: str,
@@ -111,9 +113,7 @@ class MemorySource:
         delays: answers come in another order.
     """
 
-    def __init__(
-        self, index: GeneratedIndex, *, failing: Collection[str] = (), delays: Random | None = None
-    ) -> None:
+    def __init__(self, index: GeneratedIndex, *, failing: Collection[str] = (), delays: Random | None = None) -> None:
         self.index = index
         self.requests: list[str] = []
         self.on_disk: dict[NormalizedName, PublishedPage] = {}
@@ -173,8 +173,11 @@ class MemorySource:
 def published_page(name: NormalizedName, files: Iterable[File]) -> PublishedPage:
     """Return a page as this mirror publishes it."""
     found = tuple(files)
-    places = {file.filename: PackagePath(f"files/{file.sha256}/{file.filename}") for file in found}
-    return PublishedPage(Page(name, found), {file.filename: file for file in found}, places)
+    places: dict[str, PackagePath] = {
+        file.filename: PackagePath(f"files/{file.sha256}/{file.filename}") for file in found
+    }
+    files: dict[str, File] = {file.filename: file for file in found}
+    return PublishedPage(Page(name, found), files, places)
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ class Scale:
     requirements: int = 3
     versions: Sequence[str] = _VERSIONS
     specifiers: Sequence[str] = _SPECIFIERS
+    pythons: Sequence[str | None] = _PYTHONS
     oddities: float = 0.04
     yanked: float = 0.1
     missing: float = 0.02
@@ -229,7 +233,9 @@ class Scale:
 
 
 SMALL = Scale()
-PLAIN = replace(SMALL, versions=_FINALS, specifiers=_RANGES, oddities=0, yanked=0, without_metadata=0)
+PLAIN = replace(
+    SMALL, versions=_FINALS, specifiers=_RANGES, pythons=_PYTHONS[:1], oddities=0, yanked=0, without_metadata=0
+)
 """What pip, uv and this program agree on."""
 
 
@@ -246,7 +252,7 @@ def make_index(random: Random, scale: Scale = SMALL) -> GeneratedIndex:
 
 
 def _upload_release(maker: IndexMaker, random: Random, scale: Scale, name: str, version: str) -> None:
-    requires_python, day = random.choice(_PYTHONS), random.choice(_DAYS)
+    requires_python, day = random.choice(scale.pythons), random.choice(_DAYS)
     yanked = random.random() < scale.yanked
     requires = _requirements(random, scale, name)
     tags = random.choice((_TAGS[:1], _TAGS[:1], _TAGS[:1], _TAGS[1:], _TAGS[1:3], ()))
@@ -273,9 +279,7 @@ def _upload_release(maker: IndexMaker, random: Random, scale: Scale, name: str, 
             is_dynamic=random.random() < scale.oddities,
             build_requires=("setuptools",),
         )
-        maker.upload(
-            name, version, sdist=True, requires_python=requires_python, yanked=yanked, day=day, lines=lines
-        )
+        maker.upload(name, version, sdist=True, requires_python=requires_python, yanked=yanked, day=day, lines=lines)
 
 
 def _requirements(random: Random, scale: Scale, name: str) -> list[str]:
@@ -301,7 +305,7 @@ def make_wanted(random: Random, scale: Scale = SMALL) -> Wanted:
     """Return lines, machines, groups, blocks and a cooldown."""
     selected = random.choice((None, 1, 1, 2))
     lines = tuple(make_line(random, scale, latest=selected) for _ in range(random.randint(1, 3)))
-    groups = ()
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
     if random.random() < 0.4:
         groups = (("web", tuple(_item(random, scale) for _ in range(2))),)
     return Wanted(
@@ -309,7 +313,7 @@ def make_wanted(random: Random, scale: Scale = SMALL) -> Wanted:
         machines=random.choice(_MACHINES),
         latest=random.choice((1, 1, 2)),
         groups=groups,
-        blocked=(f'{random.choice(scale.names())}>={random.choice(("1.1", "3"))}',) if random.random() < 0.2 else (),
+        blocked=(f"{random.choice(scale.names())}>={random.choice(('1.1', '3'))}",) if random.random() < 0.2 else (),
         min_age='min = "1000d"' if random.random() < 0.02 else 'min = "14d"' if random.random() < 0.2 else "",
     )
 

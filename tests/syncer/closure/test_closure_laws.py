@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
@@ -89,9 +88,7 @@ def test_closure_counts_what_the_judgement_keeps(seed: int) -> None:
     closure = close(policy, source)
     judge = ClosureJudge(index, policy, closure)
     counted = {name: (one.files, one.size) for name, one in closure.projects.items() if one.files}
-    assert counted == {
-        name: (len(files), sum(file.size or 0 for file in files)) for name, files in judge.files.items()
-    }
+    assert counted == {name: (len(files), sum(file.size or 0 for file in files)) for name, files in judge.files.items()}
 
 
 @law
@@ -194,7 +191,11 @@ def _check_chain(settled: Settled, chain: str, name: NormalizedName, version: Ve
         assert first in lines
         requirement = Requirement(first.rpartition(": ")[2])
         project = canonicalize_name(requirement.name)
-        sources = {project: [one for one in _versions(settled, project) if requirement.specifier.contains(one, True)]}
+        sources = {
+            project: [
+                one for one in _versions(settled, project) if requirement.specifier.contains(one, prereleases=True)
+            ]
+        }
     for step in steps:
         requirement = Requirement(step)
         requirers = [
@@ -205,7 +206,11 @@ def _check_chain(settled: Settled, chain: str, name: NormalizedName, version: Ve
         ]
         assert requirers, (chain, step)
         project = canonicalize_name(requirement.name)
-        sources = {project: [one for one in _versions(settled, project) if requirement.specifier.contains(one, True)]}
+        sources = {
+            project: [
+                one for one in _versions(settled, project) if requirement.specifier.contains(one, prereleases=True)
+            ]
+        }
     assert version in sources[name], chain
 
 

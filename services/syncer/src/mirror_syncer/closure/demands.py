@@ -53,7 +53,7 @@ class Required:
     need: Need
     machines: int
     clients: int
-    """pip and uv on these machines, as far as they install what requires it: they may read requires-python otherwise."""
+    """pip and uv on these machines, as far as each installs what requires it: they read requires-python differently."""
     requirer: Requirer
 
 

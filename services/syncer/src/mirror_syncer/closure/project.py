@@ -14,7 +14,6 @@ from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.model.page import File
 
-
 MAX_TRIES = 20
 """After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
 PUSHED_OUT = "was pushed out by newer releases"
