@@ -15,9 +15,9 @@ INFO, PYPROJECT = b"Metadata-Version: 2.2\nName: a\n", b"[build-system]\nrequire
 WHOLE = {"a-1/setup.py": b"raise SystemExit", "a-1/PKG-INFO": INFO, "a-1/pyproject.toml": PYPROJECT}
 
 
-def gzipped(content: bytes) -> bytes:
+def gzipped(content: bytes, level: int = 9) -> bytes:
     """Return the same bytes in each process, so that they may name a test."""
-    return gzip.compress(content, mtime=0)
+    return gzip.compress(content, level, mtime=0)
 
 
 def tar(members: dict[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> bytes:
