@@ -176,8 +176,7 @@ def published_page(name: NormalizedName, files: Iterable[File]) -> PublishedPage
     places: dict[str, PackagePath] = {
         file.filename: PackagePath(f"files/{file.sha256}/{file.filename}") for file in found
     }
-    files: dict[str, File] = {file.filename: file for file in found}
-    return PublishedPage(Page(name, found), files, places)
+    return PublishedPage(Page(name, found), {file.filename: file for file in found}, places)
 
 
 @dataclass(frozen=True)

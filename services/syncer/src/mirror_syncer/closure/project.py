@@ -31,6 +31,7 @@ class Requirer:
     """None: a line or a group."""
     version: str = ""
     by: "Requirer | None" = None
+    is_line: bool = False
 
     @property
     def chain(self) -> str:

@@ -14,7 +14,7 @@ from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Candidate, Need, is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.config.judgement.release import Release
@@ -30,7 +30,7 @@ Assignment = dict[NormalizedName, Version]
 
 
 class _UnusableError(Exception):
-    """A release turned out to be none for pip, or could not be read; the search starts again without it."""
+    """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
 
 
 class Witnesses:
@@ -73,8 +73,8 @@ class Witnesses:
             refutations: dict[Refutation, int] = {}
             for machine in bits(self.environments.everyone):
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
-                if not needs:
-                    continue
+                if not any(self._has_release(need, machine) for need in needs):
+                    continue  # nothing of it fits the machine, or all of it waits: its project's state says so
                 found = await asyncio.to_thread(self._assign, root.subject, needs, self._seen[machine])
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
@@ -96,6 +96,14 @@ class Witnesses:
                     )
                 )
         return grown
+
+    def _has_release(self, need: Need, machine: int) -> bool:
+        """Return whether any selected release of a project fits a machine; a yanked one counts if it is pinned."""
+        project = self.demands.projects.get(need.name)
+        if project is None:
+            return False
+        masks = (self.clients(release) for release, _ in project.releases())
+        return any((clients | (yanked if is_pin(need.specifier) else 0)) & machine for clients, yanked in masks)
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
@@ -179,12 +187,11 @@ class _Releases:
         if project.candidates is None:
             return []
         kept, found = {version for _, version in project.releases()}, list[Candidate]()
+        passed_over = project.unusable | project.unread.keys()
         for release in project.candidates.releases:
             clients, yanked = (mask & self._machine for mask in self._clients(release))  # a machine's pip has its bit
             version = release.version
-            if version is None or version in project.unusable or version in project.unread:
-                continue
-            if clients or yanked:
+            if version is not None and (clients or yanked) and version not in passed_over:
                 found.append(Candidate(version, is_kept=version in kept, is_yanked=not clients))
         return found
 
