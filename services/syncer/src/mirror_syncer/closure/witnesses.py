@@ -1,8 +1,8 @@
 """The witnesses: for each line and group, on each machine, releases that can be installed together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -62,15 +62,16 @@ class Witnesses:
         """
         self.proofs.clear()
         self.refuted.clear()
-        loop = asyncio.get_running_loop()
+        loop, machines = asyncio.get_running_loop(), list(bits(self.environments.everyone))
+        of_machine = {machine: _Releases(self, machine, loop) for machine in machines}
         grown = False
         for root in roots:
             refutations: dict[Refutation, int] = {}
-            for machine in bits(self.environments.everyone):
+            for machine in machines:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not needs:
                     continue
-                releases = _Releases(self, machine, loop)
+                releases = of_machine[machine]
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
@@ -139,6 +140,15 @@ class Witnesses:
         return grown
 
 
+class _Seen(NamedTuple):
+    """A project's candidates on one machine, and what they were made from: they are asked for thousands of times."""
+
+    selected: Collection[Release]
+    unusable_count: int
+    candidates: list[Candidate]
+    versions: frozenset[Version]
+
+
 class _Releases:
     """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
 
@@ -150,10 +160,22 @@ class _Releases:
         """The clients that a missing release is missing for."""
         self._machine = machine
         self._loop = loop
+        self._seen: dict[NormalizedName, _Seen] = {}
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
+        return self._look(name).candidates
+
+    def _look(self, name: NormalizedName) -> _Seen:
         project = self._project(name)
+        seen = self._seen.get(name)
+        if seen is None or seen.selected is not project.selected or seen.unusable_count != len(project.unusable):
+            candidates = self._candidates(project)
+            versions = frozenset(one.version for one in candidates)
+            seen = self._seen[name] = _Seen(project.selected, len(project.unusable), candidates, versions)
+        return seen
+
+    def _candidates(self, project: Project) -> list[Candidate]:
         if project.candidates is None:
             return []
         kept, found = {version for _, version in project.releases()}, list[Candidate]()
@@ -204,7 +226,7 @@ class _Releases:
         while left:
             need, _ = left.pop()
             version = assignment.get(need.name)
-            if version is None or not any(one.version == version for one in self.versions(need.name)):
+            if version is None or version not in self._look(need.name).versions:
                 return None
             reduced[need.name] = version
             for extra in (None, *need.extras):
