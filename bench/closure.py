@@ -8,15 +8,12 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from collections.abc import AsyncIterator
 
 import structlog
 from packaging.utils import NormalizedName
@@ -113,7 +110,7 @@ class Mirror:
         hashlib.sha256(repr(marks).encode()).hexdigest()
         return time.perf_counter() - began
 
-    async def kept(self, policy: Policy, closure: Closure) -> dict[NormalizedName, Sequence[File]]:
+    async def kept(self, policy: Policy, closure: Closure) -> Mapping[NormalizedName, Sequence[File]]:
         """Return the files that a sync publishes by a closure."""
         followed = replace(policy, closure=closure)
         files = {}
@@ -173,7 +170,9 @@ def main() -> None:
     parser.add_argument("--universal", action="store_true", help="also count the releases of uv's resolutions")
     parser.add_argument("--state", type=Path, help="keep what was fetched here, for the next run")
     arguments = parser.parse_args()
-    structlog.configure(processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.PrintLoggerFactory())
+    structlog.configure(
+        processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.PrintLoggerFactory()
+    )
     sets = [arguments.set] if arguments.together else [[line] for line in arguments.set]
     with TemporaryDirectory() as temporary:
         for lines in sets:

@@ -92,7 +92,7 @@ def universal_releases(line: str) -> int:
 
 def _compile(line: str, *options: str) -> subprocess.CompletedProcess[str]:
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - uv, and lines of the command line
         [uv, "pip", "compile", "--no-config", "--no-python-downloads", *options, "-"],
         input=f"{line}\n",
         capture_output=True,

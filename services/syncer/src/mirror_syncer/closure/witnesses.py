@@ -1,34 +1,27 @@
 """The witnesses: for each line and group, on each machine, releases that can be installed together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
 
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
-from mirror_syncer.closure.releases import Candidate, Need
+from mirror_syncer.closure.releases import Need
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
-from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
 
-T = TypeVar("T")
 _SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
 Assignment = dict[NormalizedName, Version]
-
-
-class _UnusableError(Exception):
-    """A release turned out to be none for pip while it was tried; the search starts again without it."""
 
 
 class Witnesses:
@@ -49,7 +42,7 @@ class Witnesses:
         self._fits = compatibility(machines)
         self._assignments: dict[str, list[Assignment]] = {}
         """Of each subject, those that were found: most machines share one."""
-        self._client_masks: dict[Release, tuple[int, int]] = {}
+        self._installable = InstallableReleases(None if self.is_own else self._fits)
         self._memory = VersionMemory()
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
@@ -63,7 +56,7 @@ class Witnesses:
         self.proofs.clear()
         self.refuted.clear()
         loop, machines = asyncio.get_running_loop(), list(bits(self.environments.everyone))
-        of_machine = {machine: _Releases(self, machine, loop) for machine in machines}
+        of_machine = {machine: self._releases(machine, loop) for machine in machines}
         grown = False
         for root in roots:
             refutations: dict[Refutation, int] = {}
@@ -94,7 +87,11 @@ class Witnesses:
                 )
         return grown
 
-    def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
+    def _releases(self, machine: int, loop: asyncio.AbstractEventLoop) -> MachineReleases:
+        asked = machine if self.is_own else self.demands.masks(self.everywhere) or _BOTH_INSTALLERS
+        return MachineReleases(self.demands, self.environments, self._installable, machine, asked=asked, loop=loop)
+
+    def _assign(self, subject: str, needs: Sequence[Need], releases: MachineReleases) -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
         known = self._assignments.setdefault(subject, [])
         for assignment in known:
@@ -104,7 +101,7 @@ class Witnesses:
         while True:
             try:
                 found = solve(needs, releases, memory=self._memory)
-            except _UnusableError:
+            except UnusableError:
                 continue
             break
         if isinstance(found, Refutation):
@@ -112,18 +109,6 @@ class Witnesses:
         assignment = dict(found.assignment)
         known.append(assignment)
         return assignment
-
-    def clients(self, release: Release) -> tuple[int, int]:
-        """Return the clients that can install a release, and those that can if its yanked files count."""
-        if self.is_own:
-            return release.clients, release.yanked_clients
-        known = self._client_masks.get(release)
-        if known is None:
-            masks = [0, 0]
-            for file, installers in release.candidates:
-                masks[bool(file.yanked)] |= self._fits.fits(file.filename, installers, file.requires_python)
-            known = self._client_masks[release] = (masks[0], masks[1])
-        return known
 
     def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
@@ -140,118 +125,5 @@ class Witnesses:
         return grown
 
 
-class _Seen(NamedTuple):
-    """A project's candidates on one machine, and what they were made from: they are asked for thousands of times."""
-
-    selected: Collection[Release]
-    unusable_count: int
-    candidates: list[Candidate]
-    versions: frozenset[Version]
-
-
-class _Releases:
-    """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
-
-    def __init__(self, witnesses: Witnesses, machine: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._demands = witnesses.demands
-        self._environments = witnesses.environments
-        self._clients = witnesses.clients
-        self._asked = machine if witnesses.is_own else witnesses.demands.masks(witnesses.everywhere) or _BOTH_INSTALLERS
-        """The clients that a missing release is missing for."""
-        self._machine = machine
-        self._loop = loop
-        self._seen: dict[NormalizedName, _Seen] = {}
-
-    def versions(self, name: NormalizedName) -> list[Candidate]:
-        """Return the releases that pip can install on the machine."""
-        return self._look(name).candidates
-
-    def _look(self, name: NormalizedName) -> _Seen:
-        project = self._project(name)
-        seen = self._seen.get(name)
-        if seen is None or seen.selected is not project.selected or seen.unusable_count != len(project.unusable):
-            candidates = self._candidates(project)
-            versions = frozenset(one.version for one in candidates)
-            seen = self._seen[name] = _Seen(project.selected, len(project.unusable), candidates, versions)
-        return seen
-
-    def _candidates(self, project: Project) -> list[Candidate]:
-        if project.candidates is None:
-            return []
-        kept, found = {version for _, version in project.releases()}, list[Candidate]()
-        for release in project.candidates.releases:
-            clients, yanked = (mask & self._machine for mask in self._clients(release))  # a machine's pip has its bit
-            version = release.version
-            if version is not None and (clients or yanked) and version not in project.unusable:
-                found.append(Candidate(version, is_kept=version in kept, is_yanked=not clients))
-        return found
-
-    def all_versions(self, name: NormalizedName) -> list[Version]:
-        """Return the versions of the page, which pip looks at before it judges pre-releases."""
-        candidates = self._project(name).candidates
-        return [] if candidates is None else [one.version for one in candidates.releases if one.version is not None]
-
-    def needs(self, name: NormalizedName, version: Version) -> list[Need]:
-        """Return what a release requires with all its extras, each requirement with its marker."""
-        project = self._project(name)
-        if version not in project.requirements:
-            release = _release(project, version)
-            self._wait(lambda: self._demands.read_release(project, release))
-            if version in project.unusable:
-                raise _UnusableError
-        return [need for one in project.requirements[version] for need in one.needs]
-
-    def extras(self, name: NormalizedName, version: Version) -> set[str]:
-        """Return the extras that a release offers."""
-        return {extra for one in self._project(name).requirements.get(version, ()) for extra in one.extras}
-
-    def counts(self, need: Need, extra: str | None) -> bool:
-        """Return whether a requirement counts on the machine with an extra."""
-        return bool(self._environments.counts(need.marker, extra=extra) & self._machine)
-
-    def why_none(self, name: NormalizedName, specifier: SpecifierSet) -> str:
-        """Return why no release of a project is among the candidates."""
-        project = self._project(name)
-        if project.error is not None:
-            return project.error
-        if project.candidates is None:
-            return "upstream has no such project"
-        return project.candidates.why_none(specifier, self._asked)[1]
-
-    def reduce(self, assignment: Assignment, needs: Iterable[Need]) -> Assignment | None:
-        """Return the part of an assignment that needs reach on this machine; None if it lacks a project."""
-        reduced: Assignment = {}
-        seen = set[tuple[NormalizedName, str | None]]()
-        left = [(need, None) for need in needs]
-        while left:
-            need, _ = left.pop()
-            version = assignment.get(need.name)
-            if version is None or version not in self._look(need.name).versions:
-                return None
-            reduced[need.name] = version
-            for extra in (None, *need.extras):
-                if (need.name, extra) not in seen:
-                    seen.add((need.name, extra))
-                    left += [(one, None) for one in self.needs(need.name, version) if self.counts(one, extra)]
-        return reduced
-
-    def _project(self, name: NormalizedName) -> Project:
-        project = self._demands.projects.get(name)
-        if project is not None and (project.candidates is not None or project.error is not None):
-            return project
-        return self._wait(lambda: self._demands.look_at(name))
-
-    def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
-        async def run() -> T:
-            return await action()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
-
-
 def _keeps(project: Project, version: Version) -> bool:
     return any(kept == version for _, kept in project.releases())
-
-
-def _release(project: Project, version: Version) -> Release:
-    assert project.candidates is not None
-    return next(one for one in project.candidates.releases if one.version == version)
