@@ -15,20 +15,21 @@ from mirror_syncer.closure.project import Project
 from mirror_syncer.closure.releases import Candidate, Need
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import Compatibility
+from mirror_syncer.errors import MirrorError
 
 T = TypeVar("T")
 _USUAL, _YANKED = 1, 2
 
 
 class UnusableError(Exception):
-    """A release turned out to be none for pip while it was tried; the search starts again without it."""
+    """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
 
 
 class _Lists(NamedTuple):
     """A project's lists of candidates, and what they were made from."""
 
     selected: AbstractSet[Release]
-    unusable_count: int
+    passed_over: int
     by_machine: dict[int, list[Candidate]]
     by_fit: dict[bytes, list[Candidate]]
 
@@ -51,9 +52,9 @@ class InstallableReleases:
 
     def on(self, machine: int, project: Project) -> list[Candidate]:
         """Return the releases of a project on a machine; none if upstream has no such project."""
-        lists = self._lists.get(project.name)
-        if lists is None or lists.selected is not project.selected or lists.unusable_count != len(project.unusable):
-            lists = self._lists[project.name] = _Lists(project.selected, len(project.unusable), {}, {})
+        lists, passed_over = self._lists.get(project.name), len(project.unusable) + len(project.unread)
+        if lists is None or lists.selected is not project.selected or lists.passed_over != passed_over:
+            lists = self._lists[project.name] = _Lists(project.selected, passed_over, {}, {})
         found = lists.by_machine.get(machine)
         if found is None:
             found = lists.by_machine[machine] = self._list(machine, project, lists.by_fit)
@@ -66,10 +67,11 @@ class InstallableReleases:
             _USUAL if clients & machine else _YANKED if yanked & machine else 0 for _, _, clients, yanked in fitted
         )
         if fit not in known:
+            passed_over = project.unusable | project.unread.keys()
             known[fit] = [
                 Candidate(version, is_kept=release in project.selected, is_yanked=kind == _YANKED)
                 for kind, (release, version, _, _) in zip(fit, fitted, strict=True)
-                if kind and version not in project.unusable
+                if kind and version not in passed_over
             ]
         return known[fit]
 
@@ -80,13 +82,14 @@ class InstallableReleases:
         known = self._fitted.get(project.name)
         if known is None:
             known = self._fitted[project.name] = [
-                (release, release.version, *self._clients(release))
+                (release, release.version, *self.clients(release))
                 for release in project.candidates.releases
                 if release.version is not None
             ]
         return known
 
-    def _clients(self, release: Release) -> tuple[int, int]:
+    def clients(self, release: Release) -> tuple[int, int]:
+        """Return the clients that can install a release, and those that can if its yanked files count."""
         if self._fits is None:
             return release.clients, release.yanked_clients
         masks = [0, 0]
@@ -135,8 +138,11 @@ class MachineReleases:
         project = self._project(name)
         if version not in project.requirements:
             release = _release(project, version)
-            self._wait(lambda: self._demands.read_release(project, release))
-            if version in project.unusable:
+            try:
+                self._wait(lambda: self._demands.read_release(project, release))
+            except MirrorError as error:
+                project.unread[version] = str(error)
+            if version in project.unusable or version in project.unread:
                 raise UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 

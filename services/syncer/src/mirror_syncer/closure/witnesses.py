@@ -62,8 +62,8 @@ class Witnesses:
             refutations: dict[Refutation, int] = {}
             for machine in machines:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
-                if not needs:
-                    continue
+                if not any(self._has_release(need, machine) for need in needs):
+                    continue  # nothing of it fits the machine, or all of it waits: its project's state says so
                 releases = of_machine[machine]
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
@@ -90,6 +90,13 @@ class Witnesses:
     def _releases(self, machine: int, loop: asyncio.AbstractEventLoop) -> MachineReleases:
         asked = machine if self.is_own else self.demands.masks(self.everywhere) or _BOTH_INSTALLERS
         return MachineReleases(self.demands, self.environments, self._installable, machine, asked=asked, loop=loop)
+
+    def _has_release(self, need: Need, machine: int) -> bool:
+        """Return whether any selected release of a project fits a machine."""
+        project = self.demands.projects.get(need.name)
+        if project is None:
+            return False
+        return any(self._installable.clients(release)[0] & machine for release, _ in project.releases())
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: MachineReleases) -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
