@@ -20,6 +20,7 @@ from packaging.utils import NormalizedName
 
 from bench.kept_index import UvMachine, compiled, offering, universal_releases
 from mirror_syncer.catalog import Catalog, StoredClosure
+from mirror_syncer.closure.requests import RequestCounts
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
@@ -57,9 +58,8 @@ class Costs:
     """One resolution."""
 
     seconds: float
-    pages: int
-    metadata: int
-    bytes: int
+    processor_seconds: float
+    requests: RequestCounts
 
 
 class Mirror:
@@ -94,11 +94,10 @@ class Mirror:
     async def resolve(self, policy: Policy) -> tuple[Closure, Costs]:
         """Resolve a policy's lines."""
         async with self._source() as source:
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             closure = await resolve(policy, source=source, now=int(time.time()))
-            seconds = time.perf_counter() - began
-            counts = source.counts
-        return closure, Costs(seconds, counts.pages, counts.metadata, counts.bytes)
+            seconds, used = time.perf_counter() - began, time.process_time() - used
+        return closure, Costs(seconds, used, source.counts)
 
     def look_for_news(self, closure: Closure) -> float:
         """Return the seconds in which a sync finds that a closure is current: it is read, and its pages' marks are."""

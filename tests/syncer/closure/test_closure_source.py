@@ -19,7 +19,7 @@ from fakepypi.answer import Answer
 from mirror_contract import ProjectState, RunKind, RunState
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import UNKNOWN
-from mirror_syncer.closure.requests import MAX_REQUESTS
+from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.errors import FileRejectedError, InvalidPageError, RefusedError, UnreachableError
 from mirror_syncer.model.digests import Unhashed
@@ -319,11 +319,11 @@ async def test_first_look_at_a_project_is_cheap(closures: Closures, pypi: fakepy
             lines = await source.requirement_lines(name, wheel)
             assert lines == RequirementLines(("a>=1",))
             assert (source.counts.pages, source.counts.metadata) == (1, 1)
-            assert source.counts.bytes < 200_000
+            assert source.counts.metadata_bytes < 200_000
         async with closures.begin() as source:
             await source.prefetch(file for file in page.files)
             assert await source.requirement_lines(name, wheel) == lines
-            assert (source.counts.pages, source.counts.metadata, source.counts.bytes) == (0, 0, 0)
+            assert source.counts == RequestCounts()
 
 
 def remove_core_metadata(document: dict) -> None:  # type: ignore[type-arg]
