@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,19 +38,21 @@ _HOSTS = frozenset({"pypi.org:443", "files.pythonhosted.org:443"})
 _CONNECTIONS = 10  # the default of MIRROR_CONNECTIONS
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _PLATFORMS = {
-    "linux-x86_64": "x86_64-unknown-linux-gnu",
-    "linux-aarch64": "aarch64-unknown-linux-gnu",
+    "linux-x86_64": "x86_64-manylinux_2_40",
+    "linux-aarch64": "aarch64-manylinux_2_40",
     "macos-arm64": "aarch64-apple-darwin",
     "windows-x86_64": "x86_64-pc-windows-msvc",
 }
-"""By the name in ``mirror.toml``: uv's."""
-_MACHINES = [UvMachine(python, triple) for python in _PYTHONS for triple in _PLATFORMS.values()]
+"""By the name in ``mirror.toml``, which means the newest systems: uv's."""
+_OLDER_PLATFORMS = {
+    "linux-x86_64:glibc2.28": "x86_64-unknown-linux-gnu",
+    "linux-aarch64:glibc2.28": "aarch64-unknown-linux-gnu",
+    "macos-arm64:13.0": "aarch64-apple-darwin",
+    "windows-x86_64": "x86_64-pc-windows-msvc",
+}
+"""The systems that uv takes where nothing is said."""
+_NEWEST_MACOS = "26.0"
 _SETS = ("requests", "django", "jupyterlab", "apache-airflow", "torch")
-_MAX_PER_PROJECT = 3
-_MAX_MEGABYTES = 30
-_MAX_RATIO = 1.15  # the releases of all sets beside those of uv's universal resolutions
-_MAX_CACHED_SECONDS = 5
-_MAX_IDLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,12 @@ class Mirror:
         return files
 
 
-async def measure(lines: Sequence[str], state: Path, *, clients: bool) -> dict[str, object]:
+async def measure(
+    lines: Sequence[str], state: Path, *, platforms: Mapping[str, str], macos: str | None, clients: bool
+) -> dict[str, object]:
     """Resolve lines that stand together in ``mirror.toml`` twice; return the figures."""
-    policy = policy_of(lines)
+    policy = policy_of(lines, platforms)
+    machines = [UvMachine(python, triple, macos) for python in _PYTHONS for triple in platforms.values()]
     async with Mirror.begin(state) as mirror:
         closure, first = await mirror.resolve(policy)
         again, second = await mirror.resolve(policy)
@@ -144,17 +149,17 @@ async def measure(lines: Sequence[str], state: Path, *, clients: bool) -> dict[s
                 figures["cannot install"] = [
                     f"{line} on {machine}: {error}"
                     for line in lines
-                    for machine in _MACHINES
+                    for machine in machines
                     if (error := await asyncio.to_thread(compiled, line, machine, url, cache=state / "uv")) is not None
                 ]
     return figures
 
 
-def policy_of(lines: Sequence[str]) -> Policy:
+def policy_of(lines: Sequence[str], platforms: Iterable[str]) -> Policy:
     """Return the policy of a mirror for sixteen machines."""
     text = (
         f'[mirror]\nscope = "selected"\nprojects = {json.dumps(list(lines))}\nlatest = 1\n'
-        f"[machines]\npythons = {json.dumps(_PYTHONS)}\nplatforms = {json.dumps(list(_PLATFORMS))}\n"
+        f"[machines]\npythons = {json.dumps(_PYTHONS)}\nplatforms = {json.dumps(list(platforms))}\n"
         "[dependencies]\nfollow = true\nlatest = 1\n"
     )
     return parse_policy(text.encode())
@@ -167,6 +172,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="the lines are one mirror")
     parser.add_argument("--clients", action="store_true", help="also resolve each line by uv on each machine")
     parser.add_argument("--universal", action="store_true", help="also count the releases of uv's resolutions")
+    parser.add_argument("--older", action="store_true", help="machines as old as uv takes where nothing is said")
     parser.add_argument("--state", type=Path, help="keep what was fetched here, for the next run")
     arguments = parser.parse_args()
     structlog.configure(
@@ -176,7 +182,8 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         for lines in sets:
             state = (arguments.state or Path(temporary)) / "-".join(lines).replace("/", "_")[:80]
-            figures = asyncio.run(measure(lines, state, clients=arguments.clients))
+            platforms, macos = (_OLDER_PLATFORMS, None) if arguments.older else (_PLATFORMS, _NEWEST_MACOS)
+            figures = asyncio.run(measure(lines, state, platforms=platforms, macos=macos, clients=arguments.clients))
             if arguments.universal:
                 figures["uv --universal"] = sum(universal_releases(line) for line in lines)
             print(json.dumps({"lines": lines, **figures}, indent=1))

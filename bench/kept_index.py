@@ -26,6 +26,8 @@ class UvMachine:
 
     python: str
     platform: str
+    macos: str | None = None
+    """The version of macOS; None: the one that uv takes."""
 
     def __str__(self) -> str:
         return f"{self.python} {self.platform}"
@@ -78,7 +80,9 @@ def _page(name: NormalizedName, files: Sequence[File]) -> bytes:
 def compiled(line: str, machine: UvMachine, url: str, *, cache: Path) -> str | None:
     """Resolve a line by uv on a machine, from wheels of an index alone; return why that failed."""
     target = ("--python-version", machine.python, "--python-platform", machine.platform)
-    done = _compile(line, "--default-index", url, "--only-binary", ":all:", "--cache-dir", str(cache), *target)
+    done = _compile(
+        line, "--default-index", url, "--only-binary", ":all:", "--cache-dir", str(cache), *target, macos=machine.macos
+    )
     return None if done.returncode == 0 else done.stderr
 
 
@@ -90,10 +94,12 @@ def universal_releases(line: str) -> int:
     return len({text.partition(";")[0].strip() for text in done.stdout.splitlines() if "==" in text})
 
 
-def _compile(line: str, *options: str) -> subprocess.CompletedProcess[str]:
+def _compile(line: str, *options: str, macos: str | None = None) -> subprocess.CompletedProcess[str]:
     uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    environment = os.environ | ({} if macos is None else {"MACOSX_DEPLOYMENT_TARGET": macos})
     return subprocess.run(  # noqa: S603 - uv, and lines of the command line
         [uv, "pip", "compile", "--no-config", "--no-python-downloads", *options, "-"],
+        env=environment,
         input=f"{line}\n",
         capture_output=True,
         text=True,
