@@ -60,6 +60,10 @@ class InstallableReleases:
             found = lists.by_machine[machine] = self._list(machine, project, lists.by_fit)
         return found
 
+    def page(self, machine: int, project: Project) -> list[Version]:
+        """Return the versions with a file for a machine, those that a proof has to pass over included."""
+        return [version for _, version, clients, yanked in self._fit(project) if (clients | yanked) & machine]
+
     def _list(self, machine: int, project: Project, known: dict[bytes, list[Candidate]]) -> list[Candidate]:
         fitted = self._fit(project)
         # A machine's pip has its bit.
@@ -129,9 +133,8 @@ class MachineReleases:
         return self._installable.on(self._machine, self._project(name))
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
-        """Return the versions of the page, which pip looks at before it judges pre-releases."""
-        candidates = self._project(name).candidates
-        return [] if candidates is None else [one.version for one in candidates.releases if one.version is not None]
+        """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
+        return self._installable.page(self._machine, self._project(name))
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
@@ -142,7 +145,9 @@ class MachineReleases:
                 self._wait(lambda: self._demands.read_release(project, release))
             except MirrorError as error:
                 project.unread[version] = str(error)
-            if version in project.unusable or version in project.unread:
+                raise UnusableError from error
+            if version in project.unusable:
+                project.note_try([release])
                 raise UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from operator import attrgetter
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -58,7 +59,7 @@ class Witnesses:
         loop, machines = asyncio.get_running_loop(), list(bits(self.environments.everyone))
         of_machine = {machine: self._releases(machine, loop) for machine in machines}
         grown = False
-        for root in roots:
+        for root in sorted(roots, key=attrgetter("subject")):
             refutations: dict[Refutation, int] = {}
             for machine in machines:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
@@ -71,7 +72,7 @@ class Witnesses:
                 else:
                     grown |= self._keep(root, machine, found)
             for refutation, where in refutations.items():
-                name, names = root.requirements[0].name, self._fits.names(where)
+                name, names = min(one.name for one in root.requirements), self._fits.names(where)
                 self.refuted.append(
                     Unmet(
                         name,
