@@ -166,7 +166,7 @@ def policy_of(lines: Sequence[str], platforms: Iterable[str]) -> Policy:
 
 
 def main() -> None:
-    """Measure each set by itself, then the sets together."""
+    """Measure each set, or all as one."""
     parser = argparse.ArgumentParser(prog="python -m bench.closure", description=__doc__)
     parser.add_argument("set", nargs="*", default=_SETS, help="lines of mirror.toml, each a mirror of its own")
     parser.add_argument("--together", action="store_true", help="the lines are one mirror")

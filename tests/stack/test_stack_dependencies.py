@@ -17,7 +17,13 @@ from stack.conftest import YEARLY
 from stack.fake import JSON
 from stack.mirror import Mirror
 
-pytestmark = [pytest.mark.docker, pytest.mark.internet, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.internet,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.proves("reliability/clients"),
+]
 
 LINES = ("jupyterlab", "django[argon2]", "apache-airflow")
 PYTHONS = ("3.11", "3.13")
