@@ -194,7 +194,7 @@ class MetadataSource:
 
     def _count(self, count: int) -> None:
         self._counts.metadata += 1
-        self._counts.bytes += count
+        self._counts.metadata_bytes += count
 
 
 def _parse_sdist(contents: SdistContents | None) -> RequirementLines:

@@ -108,7 +108,7 @@ class PageSource:
                     await asyncio.to_thread(self._catalog.keep_unpublished_page, seen, None)
                 return stored.page
             case PageResponse():
-                self._counts.bytes += len(answer.body)
+                self._counts.page_bytes += len(answer.body)
                 return await asyncio.to_thread(self._keep, stored.row, answer)
 
     async def _ask(self, name: NormalizedName, stored: _Stored) -> PageResponse | NotModified | Gone:

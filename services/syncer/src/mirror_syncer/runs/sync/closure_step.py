@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 
 import structlog
 from packaging.utils import NormalizedName
@@ -95,6 +96,7 @@ class ClosureStep:
         )
         async with run.upstream_wait(), source:
             closure = await resolve(policy, source=source, now=now)
+            log.info("dependencies requested", **asdict(source.counts))
         _check_limits(policy, closure)
         self._policy.follow(closure)
         marks = await asyncio.to_thread(self._marks, closure)
