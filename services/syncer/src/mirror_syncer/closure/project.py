@@ -7,6 +7,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_syncer.closure.origin import ARROW
 from mirror_syncer.closure.releases import Need, is_pin
 from mirror_syncer.closure.requirements import Requirements
 from mirror_syncer.config import VersionRule
@@ -29,7 +30,7 @@ class Requirer:
     @property
     def chain(self) -> str:
         """The way from a line to here, such as ``requests → urllib3<3,>=1.26``."""
-        return self.text if self.by is None else f"{self.by.chain} → {self.text}"
+        return self.text if self.by is None else f"{self.by.chain}{ARROW}{self.text}"
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -26,10 +26,13 @@ class ClosureSource:
     The pages and requirements for one closure, each found once; a context manager whose exit ends all requests.
 
     Args:
+        index: None: upstream is not asked.
         unhashed: decides about files without a sha256, as a sync does.
         bounds: how far upstream's serials are believed.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
+        stores: False: nothing is stored, for a command beside the service.
+        refreshed: projects of which upstream's page is requested although one is stored, as a sync does first.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class ClosureSource:
         *,
         catalog: Catalog,
         view: View,
-        index: Index,
+        index: Index | None,
         unhashed: UnhashedFiles,
         bounds: SerialBounds,
         priority: Priority = Priority.CHANGED,
         now: Callable[[], int] = lambda: int(time.time()),
         force: bool = False,
+        stores: bool = True,
+        refreshed: Collection[NormalizedName] = (),
     ) -> None:
         self.counts = RequestCounts()
         slots = asyncio.Semaphore(MAX_REQUESTS)
@@ -57,6 +62,8 @@ class ClosureSource:
             counts=self.counts,
             now=now,
             force=force,
+            stores=stores,
+            refreshed=refreshed,
         )
         self._metadata = MetadataSource(
             catalog=catalog,
@@ -67,6 +74,7 @@ class ClosureSource:
             slots=slots,
             counts=self.counts,
             now=now,
+            stores=stores,
         )
 
     async def __aenter__(self) -> Self:
@@ -82,8 +90,8 @@ class ClosureSource:
         """
         Return a project's page as upstream last sent it; None if upstream has no such project.
 
-        It is the kept page, the published page where that is whole, or upstream's. That of a project that is not
-        published is kept, so that a sync publishes it without another request.
+        It is the kept page, the published page where that is whole, or upstream's. Where this stores, that of a project
+        that is not published is kept, so that a sync publishes it without another request.
 
         Raises:
             UpstreamError: the page could not be fetched.

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
+from mirror_syncer.closure.origin import WITNESS
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
@@ -127,7 +128,7 @@ class Witnesses:
     def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
         (name,) = self._fits.names(machine)
-        witness = Requirer(f"witness of {root.subject} on {name}")
+        witness = Requirer(f"{WITNESS}{root.subject} on {name}")
         grown = False
         for project_name, version in assignment.items():
             project = self.demands.projects.get(project_name)
