@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mirror_contract import RunKind, RunRequest
 from mirror_syncer.catalog import Catalog
-from mirror_syncer.commands.plan_report import Report, make_report
+from mirror_syncer.commands.plan_report import Report
+from mirror_syncer.commands.planning import make_report
 from mirror_syncer.config import read_policy
 from mirror_syncer.config.settings import Settings
 from syncer.site import Site

@@ -31,6 +31,7 @@ def check_file(settings: Settings, file: Path | None) -> PolicyCheck:
     catalog, view = Catalog.in_directory(settings.state), View(settings.data)
     try:
         source.release(catalog.exemptions.released(now=int(time.time())))
+        source.follow(catalog.closures.in_force())
         pages = StoredPages(
             view, kept=catalog.kept_pages.get, without_hash=settings.without_hash, upstream=settings.upstream
         )

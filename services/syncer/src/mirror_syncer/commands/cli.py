@@ -117,12 +117,13 @@ def plan(
         source = _policy(settings)
         catalog = open_catalog(settings)
         source.release(catalog.exemptions.released(now=int(time.time())))
+        source.follow(catalog.closures.in_force())
     except MirrorError as error:
         _fail(error)
     if source.current.everything and request.projects is None:
         _show_amounts(catalog, source.current, warnings=source.state().warnings, as_json=as_json)
         return
-    from mirror_syncer.commands.plan_report import make_report  # noqa: PLC0415 - as above
+    from mirror_syncer.commands.planning import make_report  # noqa: PLC0415 - as above
 
     report = _run_to_completion(
         make_report(
