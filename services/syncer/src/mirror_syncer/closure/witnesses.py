@@ -113,6 +113,10 @@ class Witnesses:
         known.append(assignment)
         return assignment
 
+    def names(self, clients: int) -> tuple[str, ...]:
+        """Return the names of the machines of some clients."""
+        return self._fits.names(clients)
+
     def clients(self, release: Release) -> tuple[int, int]:
         """Return the clients that can install a release, and those that can if its yanked files count."""
         if self.is_own:
