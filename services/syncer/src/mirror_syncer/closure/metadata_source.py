@@ -14,7 +14,7 @@ from mirror_syncer.catalog import Catalog
 from mirror_syncer.catalog.requirement_lines import LinesKey, unverified_key, verified_key
 from mirror_syncer.closure.metadata import parse_metadata, parse_sdist_metadata
 from mirror_syncer.closure.requests import RequestCounts, SharedCalls
-from mirror_syncer.errors import FileRejectedError, RefusedError, UnreachableError
+from mirror_syncer.errors import FileRejectedError, RefusedError
 from mirror_syncer.model.digests import NO_DIGEST, check_other_digest, new_hasher
 from mirror_syncer.model.names import Sha256, metadata_name
 from mirror_syncer.model.page import File, PublishedPage, names
@@ -27,7 +27,7 @@ from mirror_syncer.volume import MAX_METADATA_BYTES, View, explain_disk_errors, 
 from mirror_syncer.work.transfer.metadata import promised_metadata
 
 UNKNOWN = RequirementLines(is_dynamic=True, build_requires=())
-"""Of a file that is not read: no wheel and no source distribution, or a large or damaged one."""
+"""Of a file that is not read: no wheel and no source distribution, a large or damaged one, or one that is upstream."""
 _MAX_SDISTS = 4  # in memory at once, of up to 10 MB each
 
 
@@ -128,7 +128,7 @@ class MetadataSource:
 
     async def _request(self, file: File) -> _Read:
         if self._index is None:
-            raise UnreachableError(f"what {file.filename} requires is not known here, and upstream was not asked")
+            return _Read(UNKNOWN, None)
         return await (self._request_wheel if _is_wheel(file) else self._request_sdist)(self._index, file)
 
     async def _read_on_disk(self, project: NormalizedName, file: File) -> _Read | None:

@@ -77,6 +77,12 @@ class ClosureSource:
             stores=stores,
         )
 
+    @classmethod
+    def stored(cls, *, catalog: Catalog, view: View, unhashed: UnhashedFiles) -> Self:
+        """Return a source of what is stored here: it asks no upstream, and stores nothing."""
+        bounds = catalog.serial_bounds(everything=False)
+        return cls(catalog=catalog, view=view, index=None, unhashed=unhashed, bounds=bounds, stores=False)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -124,7 +130,8 @@ class ClosureSource:
 
         It is read from the catalog, from the file or its ``.metadata`` on disk, or from upstream: its ``.metadata``,
         the end of the wheel, or the whole source distribution. That of a source distribution of more than 10 MB, or
-        one that cannot be read, counts as unknown: ``is_dynamic``, without lines.
+        one that cannot be read, counts as unknown: ``is_dynamic``, without lines. So does what only upstream could say,
+        if it is not asked.
 
         Raises:
             UpstreamError: upstream did not deliver it.

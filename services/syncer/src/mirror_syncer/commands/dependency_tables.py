@@ -8,7 +8,7 @@ from rich.text import Text
 
 from mirror_contract.text import printable
 from mirror_syncer.commands.plan_dependencies import PlannedDependencies, PlannedRelease, PlannedRequirement
-from mirror_syncer.config.policy.closure import Unmet
+from mirror_syncer.config.policy.closure import Unmet, UnmetReason
 from mirror_syncer.runs.sync.closure_step import describe
 
 _MAX_LISTED = 20
@@ -64,9 +64,14 @@ def _met(requirement: PlannedRequirement) -> str:
     return f"{met}; only on {', '.join(machines[:_MAX_MACHINES])}{more}"
 
 
+def _sentence(unmet: Unmet) -> str:
+    """Return a sentence about an unmet requirement; the solver's words name line and machines themselves."""
+    return unmet.message if unmet.reason is UnmetReason.NO_PROOF else describe(unmet)
+
+
 def _listed(what: str, unmet: Sequence[Unmet], style: str) -> Iterator[tuple[str, str]]:
     if unmet:
         yield f"{len(unmet):,} {what}:", style
-        yield from ((f"  {printable(describe(one))}", style) for one in unmet[:_MAX_LISTED])
+        yield from ((f"  {printable(_sentence(one))}", style) for one in unmet[:_MAX_LISTED])
         if len(unmet) > _MAX_LISTED:
             yield f"  and {len(unmet) - _MAX_LISTED:,} more; --json lists all", style
