@@ -53,7 +53,7 @@ def tree(site: Site) -> dict[Path, bytes]:
 def app(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     """Return a mirror that selects one project, which needs two others."""
     upload(pypi, "app 1.0: lib>=2", "lib 1.0", "lib 2.0: base", "lib 3.0: base", "base 1.0", "other 1.0")
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     return site
 
 
@@ -104,7 +104,7 @@ async def test_plan_sees_a_new_release_and_what_it_needs(app: Site, pypi: fakepy
 async def test_plan_of_a_removed_line_shows_its_closure_leave(app: Site) -> None:
     """What only a removed line needed leaves in the plan, with the reason, and what others need stays."""
     await app.sync()
-    app.select("base", guard="100%")
+    app.select("base", guard="100%", follow=True)
     report = await planned(app)
     run = await app.sync()
 
@@ -126,9 +126,9 @@ async def test_plan_counts_by_why(site: Site, pypi: fakepypi.FakePyPI) -> None:
         "pinned 1.0",
         "pinned 2.0",
     )
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     (site.policy.parent / "web.lock").write_text("pinned==1.0\nlib==1.0\n")
-    site.policy.write_text(site.policy.read_text() + '[dependencies]\nlocks = ["web.lock"]\n')
+    site.policy.write_text(site.policy.read_text().replace("follow = true", 'follow = true\nlocks = ["web.lock"]'))
     found = document(await planned(site))["dependencies"]
 
     kinds = {name: (one["projects"], one["releases"], one["files"]) for name, one in found["by"].items()}
@@ -141,7 +141,7 @@ async def test_plan_counts_by_why(site: Site, pypi: fakepypi.FakePyPI) -> None:
 async def test_plan_counts_the_release_that_only_a_proof_needs(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A release beyond the newest that a proof needs is counted as a witness."""
     upload(pypi, "app 1.0: lib, old<2", "lib 1.0", "lib 2.0: old>=2", "old 1.0", "old 2.0")
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     found = document(await planned(site, "lib"))
 
     assert found["dependencies"]["by"]["witnesses"]["releases"] == 1
@@ -175,7 +175,7 @@ async def test_plan_of_a_named_project_shows_chain_and_requirements(app: Site, p
 async def test_plan_reports_a_line_without_a_proof(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A plan fails like the sync where a line cannot be installed, and gives the solver's words and the machines."""
     upload(pypi, "app 1.0: lib<2, other", "lib 1.0", "other 1.0: lib>=2", "lib 2.0")
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     report = await planned(site)
     run = await site.sync()
 
@@ -190,7 +190,7 @@ async def test_plan_reports_a_line_without_a_proof(site: Site, pypi: fakepypi.Fa
 async def test_unmet_requirement_is_reported_without_failing(site: Site, pypi: fakepypi.FakePyPI) -> None:
     """A requirement that upstream cannot meet stands in the plan, with the release that has it."""
     upload(pypi, "app 1.0: lib; python_version < '3'", "lib 1.0", "app 2.0: nobody")
-    site.select("app==1.0", "app==2.0", guard="100%")
+    site.select("app==1.0", "app==2.0", guard="100%", follow=True)
     report = await planned(site)
 
     (unmet,) = document(report)["dependencies"]["unmet"]
@@ -218,7 +218,7 @@ async def test_offline_plan_stands_on_what_is_stored(app: Site, pypi: fakepypi.F
     await app.sync()
     pypi.log.forget()
     same = await planned(app, offline=True)
-    app.select("lib", guard="100%")
+    app.select("lib", guard="100%", follow=True)
     changed = await planned(app, offline=True)
 
     assert actions(same) == {"app": "refresh", "base": "refresh", "lib": "refresh"}
@@ -231,7 +231,7 @@ async def test_offline_plan_stands_on_what_is_stored(app: Site, pypi: fakepypi.F
 async def test_offline_plan_of_a_new_line_says_that_it_is_unknown(app: Site) -> None:
     """Without upstream, what a new line needs is unknown: the plan says so, and calls nothing missing or failed."""
     await app.sync()
-    app.select("app", "other", guard="100%")
+    app.select("app", "other", guard="100%", follow=True)
     report = await planned(app, offline=True)
 
     assert actions(report)["other"] == "refresh"
@@ -253,7 +253,7 @@ async def test_plan_of_an_upstream_that_fails_for_one_project(app: Site, pypi: f
 
 async def test_plan_without_followed_dependencies_has_none(app: Site) -> None:
     """With ``follow = false`` a plan names only what lines select, and counts nothing by why."""
-    app.policy.write_text(app.policy.read_text() + "[dependencies]\nfollow = false\n")
+    app.policy.write_text(app.policy.read_text().replace("follow = true", "follow = false"))
     report = await planned(app)
 
     assert actions(report) == {"app": "refresh"}

@@ -13,7 +13,7 @@ from syncer.site import Site
 def checked(site: Site, *lines: str, more: str = "") -> PolicyCheck:
     """Return the check of a candidate with these lines, beside the service."""
     before = site.policy.read_text()
-    site.select(*lines, guard="100%")
+    site.select(*lines, guard="100%", follow=True)
     candidate = site.policy.with_name("candidate.toml")
     candidate.write_text(site.policy.read_text() + more)
     site.policy.write_text(before)
@@ -27,7 +27,7 @@ def checked(site: Site, *lines: str, more: str = "") -> PolicyCheck:
 async def app(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     """Return a mirror that has one project, and two that it needs."""
     upload(pypi, "app 1.0: lib", "lib 1.0: base", "base 1.0", "other 1.0: base")
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     await site.sync()
     pypi.log.forget()
     return site

@@ -1,6 +1,6 @@
 """Whether requirements can be installed together, machine by machine, without following all that is demanded."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
@@ -9,11 +9,14 @@ from packaging.utils import NormalizedName
 from mirror_syncer.closure.demands import Demands, Source
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import bits
+from mirror_syncer.closure.refutation import Refutation
 from mirror_syncer.closure.witnesses import Witnesses
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.roots import Root
+
+_SHOWN_MACHINES = 3  # in a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +48,31 @@ async def prove_together(roots: Sequence[Root], policy: Policy, *, source: Sourc
     """
     environments = Environments(policy.rules.machines)
     witnesses = Witnesses(Demands(policy, source=source, environments=environments, now=now), environments)
-    await witnesses.prove(roots)
-    proofs = {(proof.subject, proof.machine): proof.releases for proof in witnesses.proofs}
-    refuted = {(one.requirement, machine): one.message for one in witnesses.refuted for machine in one.machines}
-    return [
-        Installation(root.subject, machine, None, refuted[root.subject, machine])
-        if (root.subject, machine) in refuted
-        else Installation(root.subject, machine, proofs.get((root.subject, machine), {}))
-        for root in roots
-        for machine in _names(witnesses.environments)
-    ]
+    installations = list[Installation]()
+    for root in roots:
+        answers = {bit: await witnesses.assign(root, bit) for bit in bits(witnesses.environments.everyone)}
+        where: dict[Refutation, list[str]] = {}
+        for bit, answer in answers.items():
+            if isinstance(answer, Refutation):
+                where.setdefault(answer, []).append(_name(witnesses.environments, bit))
+        for bit, answer in answers.items():
+            machine = _name(witnesses.environments, bit)
+            if isinstance(answer, Refutation):
+                reason = answer.message(_listed(where[answer]))
+                installations.append(Installation(root.subject, machine, None, reason))
+            else:
+                releases = {name: str(version) for name, version in sorted(answer.items())}
+                installations.append(Installation(root.subject, machine, releases))
+    return installations
 
 
-def _names(environments: Environments) -> Iterator[str]:
-    for bit in bits(environments.everyone):
-        yield environments.machine(bit.bit_length() - 1).name
+def _listed(machines: Sequence[str]) -> str:
+    more = f" and {len(machines) - _SHOWN_MACHINES} more" if len(machines) > _SHOWN_MACHINES else ""
+    return f"{', '.join(machines[:_SHOWN_MACHINES])}{more}"
+
+
+def _name(environments: Environments, bit: int) -> str:
+    return environments.machine(bit.bit_length() - 1).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,8 @@ async def find_pins(
                 clients |= witnesses.clients(release)[0] | witnesses.clients(release)[1]
         reason = "" if clients else _why_none(pin, project.candidates, demands)
         found.append(PinnedRelease(pin, frozenset(witnesses.names(clients)), reason))
-    return list(_names(witnesses.environments)), found
+    machines = [_name(witnesses.environments, bit) for bit in bits(witnesses.environments.everyone)]
+    return machines, found
 
 
 def _why_none(pin: Pin, candidates: Candidates, demands: Demands) -> str:

@@ -6,6 +6,8 @@ ARROW = " → "
 """In a chain, between a requirement and what that requires."""
 WITNESS = "witness of "
 """The beginning of a chain: a proof needs the release, and nothing else does."""
+PUSHED_OUT = "was pushed out by newer releases"
+"""The end of a chain of one step: the release is published and stays for a while, or a lock names it."""
 
 
 class Origin(StrEnum):
@@ -27,4 +29,6 @@ def origin_of(chain: str) -> Origin:
     """Return the kind of a chain."""
     if ARROW in chain:
         return Origin.REQUIRED
+    if chain.endswith(PUSHED_OUT):
+        return Origin.OTHER
     return Origin.WITNESS if chain.startswith(WITNESS) else Origin.LINE

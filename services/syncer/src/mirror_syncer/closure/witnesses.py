@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 from packaging.specifiers import SpecifierSet
@@ -21,6 +22,7 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
+from mirror_syncer.errors import MirrorError
 
 T = TypeVar("T")
 _SHOWN = 3  # machines in a message
@@ -29,7 +31,7 @@ Assignment = dict[NormalizedName, Version]
 
 
 class _UnusableError(Exception):
-    """A release turned out to be none for pip while it was tried; the search starts again without it."""
+    """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
 
 
 class Witnesses:
@@ -65,12 +67,12 @@ class Witnesses:
         self.refuted.clear()
         loop = asyncio.get_running_loop()
         grown = False
-        for root in roots:
+        for root in sorted(roots, key=attrgetter("subject")):
             refutations: dict[Refutation, int] = {}
             for machine in bits(self.environments.everyone):
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
-                if not needs:
-                    continue
+                if not any(self._has_release(need, machine) for need in needs):
+                    continue  # nothing of it fits the machine, or all of it waits: its project's state says so
                 releases = _Releases(self, machine, loop)
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
@@ -78,7 +80,7 @@ class Witnesses:
                 else:
                     grown |= self._keep(root, machine, found)
             for refutation, where in refutations.items():
-                name, names = root.requirements[0].name, self._fits.names(where)
+                name, names = min(one.name for one in root.requirements), self._fits.names(where)
                 self.refuted.append(
                     Unmet(
                         name,
@@ -93,6 +95,17 @@ class Witnesses:
                     )
                 )
         return grown
+
+    async def assign(self, root: Root, machine: int) -> Assignment | Refutation:
+        """Return releases that satisfy requirements on one machine, kept or not, or the words why there are none."""
+        needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
+        releases = _Releases(self, machine, asyncio.get_running_loop())
+        return await asyncio.to_thread(self._assign, root.subject, needs, releases)
+
+    def _has_release(self, need: Need, machine: int) -> bool:
+        """Return whether any selected release of a project fits a machine."""
+        project = self.demands.projects.get(need.name)
+        return project is not None and any(self.clients(release)[0] & machine for release, _ in project.releases())
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
@@ -162,25 +175,34 @@ class _Releases:
         if project.candidates is None:
             return []
         kept, found = {version for _, version in project.releases()}, list[Candidate]()
+        passed_over = project.unusable | project.unread.keys()
         for release in project.candidates.releases:
             clients, yanked = (mask & self._machine for mask in self._clients(release))  # a machine's pip has its bit
             version = release.version
-            if version is not None and (clients or yanked) and version not in project.unusable:
+            if version is not None and (clients or yanked) and version not in passed_over:
                 found.append(Candidate(version, is_kept=version in kept, is_yanked=not clients))
         return found
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
-        """Return the versions of the page, which pip looks at before it judges pre-releases."""
+        """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
         candidates = self._project(name).candidates
-        return [] if candidates is None else [one.version for one in candidates.releases if one.version is not None]
+        if candidates is None:
+            return []
+        found = ((one.version, self._clients(one)) for one in candidates.releases)
+        return [version for version, (clients, yanked) in found if version and (clients | yanked) & self._machine]
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
         project = self._project(name)
         if version not in project.requirements:
             release = _release(project, version)
-            self._wait(lambda: self._demands.read_release(project, release))
+            try:
+                self._wait(lambda: self._demands.read_release(project, release))
+            except MirrorError as error:
+                project.unread[version] = str(error)
+                raise _UnusableError from error
             if version in project.unusable:
+                project.note_try([release])
                 raise _UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 

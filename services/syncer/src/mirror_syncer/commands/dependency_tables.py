@@ -29,11 +29,15 @@ def dependency_lines(dependencies: PlannedDependencies) -> Iterator[tuple[str, s
     """Yield sentences with their styles: what is not met, what has no proof, and which limit stops a sync."""
     if dependencies.demands is None:
         yield _FROM_LAST, "yellow"
-    if dependencies.unknown and not dependencies.asked:
-        yield f"{len(dependencies.unknown):,} projects or releases are unknown here; a sync asks upstream", "yellow"
-    elif dependencies.unknown:
+    is_known = dependencies.asked or not dependencies.unknown_projects
+    if dependencies.asked:
         yield from _listed("could not be looked at", dependencies.unknown, "red")
-    if dependencies.asked or not dependencies.unknown:
+    elif not is_known:
+        yield (
+            f"What {len(dependencies.unknown_projects):,} project(s) need is unknown here; a sync asks upstream",
+            "yellow",
+        )
+    if is_known:
         yield from _listed("cannot be installed", dependencies.reported, "red")
         yield from _listed("requirements are not met", dependencies.unmet, "yellow")
     for problem in dependencies.exceeded:

@@ -19,6 +19,7 @@ from mirror_syncer.closure.resolution import resolve_with_demands
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.release import Release
+from mirror_syncer.config.locks import Pin
 from mirror_syncer.config.policy.closure import Closure, Unmet, UnmetReason
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError
@@ -81,12 +82,21 @@ class PlannedDependencies:
     @property
     def failed(self) -> bool:
         """Whether a sync would stop, or report a line or a project."""
-        return bool(self.exceeded or (not self.unknown and any(self.reported)) or (self.asked and self.unknown))
+        if self.asked:
+            return bool(self.exceeded or self.unknown or self.reported)
+        return bool(self.exceeded or (self.reported and not self.unknown_projects))
 
     @cached_property
     def unknown(self) -> tuple[Unmet, ...]:
         """What could not be looked at: upstream failed, or was not asked."""
         return tuple(one for one in self.closure.unmet if one.reason is UnmetReason.FAILED)
+
+    @cached_property
+    def unknown_projects(self) -> frozenset[NormalizedName]:
+        """The projects about which something is not known."""
+        projects = {} if self.demands is None else self.demands.projects
+        without_page = {name for name, project in projects.items() if project.error is not None}
+        return frozenset(without_page | {one.project for one in self.unknown})
 
     @cached_property
     def reported(self) -> tuple[Unmet, ...]:
@@ -127,11 +137,12 @@ class PlannedDependencies:
             return
         for name in self.closure.projects:
             project = self.demands.projects[name]
-            origin_of_release = _Origins(project, self.policy, self.demands)
             found = []
             for release, _ in project.releases():
                 files = project.files(release)
-                found.append((origin_of_release(release), len(files), sum(file.size or 0 for file in files)))
+                found.append(
+                    (_origin_of(release, project, self.policy), len(files), sum(file.size or 0 for file in files))
+                )
             yield found
 
     def releases(self, name: NormalizedName) -> tuple[PlannedRelease, ...]:
@@ -145,18 +156,20 @@ class PlannedDependencies:
         for required in self.demands.required():
             if required.requirer.project == name:
                 requires.setdefault(required.requirer.version, []).append(required)
+        project = self.demands.projects[name]
         return tuple(
             PlannedRelease(
                 str(version),
-                closed.chains.get(str(version)) or self._kept_without_chain(name),
+                self._chain_of(release, project),
                 tuple(self._requirement(required) for required in requires.get(str(version), ())),
             )
-            for _, version in self.demands.projects[name].releases()
+            for release, version in project.releases()
         )
 
-    def _kept_without_chain(self, name: NormalizedName) -> str:
-        pins = self.policy.pins.get(name)
-        return f"{pins[0].source} pins it" if pins else "it was published before"
+    def _chain_of(self, release: Release, project: Project) -> str:
+        if _origin_of(release, project, self.policy) is Origin.LOCK and (pin := _pin_of(release, project, self.policy)):
+            return f"{pin.source} pins it"
+        return project.requirers[release].chain if release in project.requirers else "it was published before"
 
     def _requirement(self, required: Required) -> PlannedRequirement:
         assert self.demands is not None
@@ -207,31 +220,20 @@ def _unmet_document(one: Unmet) -> dict[str, Any]:
     }
 
 
-class _Origins:
-    """Why releases of a project are kept."""
+def _origin_of(release: Release, project: Project, policy: Policy) -> Origin:
+    """Return why a release is kept; a lock counts where nothing else keeps it."""
+    requirer = project.requirers.get(release)
+    origin = Origin.OTHER if requirer is None else origin_of(requirer.chain)
+    if origin is Origin.OTHER and _pin_of(release, project, policy) is not None:
+        return Origin.LOCK
+    return origin
 
-    def __init__(self, project: Project, policy: Policy, demands: Demands) -> None:
-        self._pins = policy.pins.get(project.name, ())
-        self._chosen: list[tuple[Origin, Collection[Release]]] = []
-        assert project.candidates is not None
-        rules = project.rules(latest=policy.dependencies.latest, clients_of=demands.masks)
-        by_origin: dict[Origin, list[Any]] = {}
-        for (_, demand), rule in zip(sorted(project.demands.items()), rules, strict=True):
-            is_named = demand.requirer.project is None and not demand.is_witness
-            origin = Origin.LINE if is_named else Origin.WITNESS if demand.is_witness else Origin.REQUIRED
-            by_origin.setdefault(origin, []).append(rule)
-        lines, _ = project.candidates.choose(project.lines, (), unusable=project.unusable)
-        self._chosen.append((Origin.LINE, lines.releases))
-        for origin in Origin:
-            _, chosen = project.candidates.choose((), by_origin.get(origin, ()), unusable=project.unusable)
-            self._chosen.append((origin, chosen.releases))
 
-    def __call__(self, release: Release) -> Origin:
-        for origin, chosen in self._chosen:
-            if release in chosen:
-                return origin
-        is_pinned = any(pin.keeps(release.version, file.sha256) for pin in self._pins for file, _ in release.candidates)
-        return Origin.LOCK if is_pinned else Origin.OTHER
+def _pin_of(release: Release, project: Project, policy: Policy) -> Pin | None:
+    """Return the pin that keeps a release, if one does."""
+    files = project.files(release)
+    pins = policy.pins.get(project.name, ())
+    return next((pin for pin in pins if any(pin.keeps(release.version, file.sha256) for file in files)), None)
 
 
 async def plan_dependencies(
