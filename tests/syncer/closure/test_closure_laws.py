@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import PUSHED_OUT
+from mirror_syncer.closure.origin import PUSHED_OUT
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.config import Policy
 from mirror_syncer.config.policy.closure import Closure, ProjectClosure, UnmetReason

@@ -91,6 +91,11 @@ class Demands:
         """How the machines are written as clients."""
         return self._masks
 
+    @property
+    def everyone(self) -> int:
+        """All machines."""
+        return self._environments.everyone
+
     def names(self, machines: int) -> tuple[str, ...]:
         """Return the names of machines."""
         return self._fits.names(machines)

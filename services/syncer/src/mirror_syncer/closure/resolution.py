@@ -28,10 +28,21 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
     Nothing is stored but what ``source`` stores. Cancelled, it leaves that.
 
     Args:
-        policy: without a closure.
         now: seconds since the epoch.
     """
     started = time.monotonic()
+    closure, _ = await resolve_with_demands(policy, source=source, now=now)
+    log.info(
+        "dependencies resolved",
+        projects=len(closure.projects),
+        unmet=len(closure.unmet),
+        seconds=round(time.monotonic() - started, 2),
+    )
+    return closure
+
+
+async def resolve_with_demands(policy: Policy, *, source: Source, now: int) -> tuple[Closure, Demands]:
+    """Return the closure, and the demands that it was made from, which also know each requirement."""
     environments = Environments(policy.rules.machines)
     demands = Demands(policy, source=source, environments=environments, now=now)
     demands.start()
@@ -50,13 +61,7 @@ async def resolve(policy: Policy, *, source: Source, now: int) -> Closure:
         expires_at=_expiry(demands),
         waves=waves(_graph(demands)),
     )
-    log.info(
-        "dependencies resolved",
-        projects=len(closure.projects),
-        unmet=len(closure.unmet),
-        seconds=round(time.monotonic() - started, 2),
-    )
-    return closure
+    return closure, demands
 
 
 def _find_unmet(demands: Demands, environments: Environments, *, withhold: bool) -> tuple[list[Unmet], Withheld]:

@@ -10,6 +10,7 @@ from packaging.version import Version
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
+from mirror_syncer.closure.origin import WITNESS
 from mirror_syncer.closure.project import Project, Requirer, bits
 from mirror_syncer.closure.proof import verify
 from mirror_syncer.closure.refutation import Refutation
@@ -17,6 +18,7 @@ from mirror_syncer.closure.releases import Need, is_pin
 from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
+from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
@@ -67,18 +69,27 @@ class Witnesses:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not any(self._has_release(need, machine) for need in needs):
                     continue  # nothing of it fits the machine, or all of it waits: its project's state says so
-                releases = of_machine[machine]
-                try:
-                    found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
-                except asyncio.CancelledError:
-                    self._waits.cancel()
-                    raise
+                found = await self._assign_in_thread(root, needs, of_machine[machine])
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
                 else:
                     grown |= self._keep(root, machine, found)
             self.refuted += (self._refuted(root, refutation, where) for refutation, where in refutations.items())
         return grown
+
+    async def assign(self, root: Root, machine: int) -> Assignment | Refutation:
+        """Return releases that satisfy requirements on one machine, kept or not, or the words why there are none."""
+        needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
+        return await self._assign_in_thread(root, needs, self._releases(machine))
+
+    async def _assign_in_thread(
+        self, root: Root, needs: Sequence[Need], releases: MachineReleases
+    ) -> Assignment | Refutation:
+        try:
+            return await asyncio.to_thread(self._assign, root.subject, needs, releases)
+        except asyncio.CancelledError:
+            self._waits.cancel()
+            raise
 
     def _refuted(self, root: Root, refutation: Refutation, machines: int) -> Unmet:
         names = self._fits.names(machines)
@@ -120,10 +131,18 @@ class Witnesses:
         known.append(assignment)
         return assignment
 
+    def names(self, clients: int) -> tuple[str, ...]:
+        """Return the names of the machines of some clients."""
+        return self._fits.names(clients)
+
+    def clients(self, release: Release) -> tuple[int, int]:
+        """Return the clients that can install a release, and those that can if its yanked files count."""
+        return self._installable.clients(release)
+
     def _keep(self, root: Root, machine: int, assignment: Assignment) -> bool:
         """Note a proof, and demand what it needs beyond what is kept."""
         (name,) = self._fits.names(machine)
-        witness = Requirer(f"witness of {root.subject} on {name}")
+        witness = Requirer(f"{WITNESS}{root.subject} on {name}")
         grown = False
         for project_name, version in assignment.items():
             project = self.demands.projects.get(project_name)

@@ -9,7 +9,6 @@ import structlog
 
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.config import PolicySource
-from mirror_syncer.config.policy.closure import NO_CLOSURE
 from mirror_syncer.config.settings import VERSION, Settings
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.metrics import Metrics
@@ -87,7 +86,7 @@ async def open_mirror(
     catalog = open_catalog(settings)
     try:
         policy.release(catalog.exemptions.released(now=int(time.time())))
-        policy.follow(stored.closure if (stored := catalog.closures.get()) else NO_CLOSURE)
+        policy.follow(catalog.closures.in_force())
         with open_tree(settings, catalog=catalog) as volume:
             note_upstream(catalog, settings.upstream)
             clock = Clock(catalog)

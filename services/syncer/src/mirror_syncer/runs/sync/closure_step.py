@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 
 from mirror_contract import Failure
 from mirror_syncer.catalog import StoredClosure
+from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy, fingerprint
@@ -155,14 +156,8 @@ def _check_limits(policy: Policy, closure: Closure) -> None:
     Raises:
         ConfigurationError: it exceeds ``[limits]``.
     """
-    limits, problems = policy.limits, []
-    projects, size = len(closure.projects), sum(one.size for one in closure.projects.values())
-    if limits.projects is not None and projects > limits.projects:
-        problems.append(f"[limits] projects = {limits.projects:,}, and the lines need {projects:,} projects")
-    if limits.size is not None and size > limits.size:
-        problems.append(f"[limits] size = {limits.size:,} bytes, and the lines need {size:,} bytes")
-    if problems:
-        remedy = "`mirrorctl plan` lists them; raise the limit, or name fewer projects or machines"
+    if problems := exceeded(policy.limits, closure):
+        remedy = "`mirror-syncer plan` lists them; raise the limit, or name fewer projects or machines"
         raise ConfigurationError("mirror.toml", [f"{problem}; {remedy}" for problem in problems])
 
 
