@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.project import Project, Requirer, bits
@@ -18,7 +19,7 @@ from mirror_syncer.closure.solver import solve
 from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
-from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
 
 T = TypeVar("T")
