@@ -116,13 +116,21 @@ class Site:
         grace: str = "24h",
         guard: str = "1%",
         legacy_json: bool = False,
+        follow: bool = False,
     ) -> None:
-        """Write a mirror.toml that selects these projects."""
+        """
+        Write a mirror.toml that selects these projects.
+
+        Args:
+            follow: mirror what they need, too. Most tests are about the selected projects alone, and count requests;
+                those of dependencies follow, as a mirror does by default.
+        """
         projects = ", ".join(f'"{line}"' for line in lines)
         newest = "" if latest is None else f"latest = {latest}\n"
         serve = f"[serve]\nlegacy_json = {str(legacy_json).lower()}\n"
         removal = f'[removal]\ngrace = "{grace}"\nguard = "{guard}"\n'
-        self.policy.write_text(f"[mirror]\nprojects = [{projects}]\n{newest}{removal}{serve}")
+        dependencies = f"[dependencies]\nfollow = {str(follow).lower()}\n"
+        self.policy.write_text(f"[mirror]\nprojects = [{projects}]\n{newest}{dependencies}{removal}{serve}")
 
     def everything(self, *lines: str, latest: int | None = None, grace: str = "24h", guard: str = "1%") -> None:
         """Write a mirror.toml that selects the whole index."""

@@ -73,6 +73,7 @@ async def test_import_prints_policy_and_settings_and_ends_with_0_if_all_has_a_tw
 
     assert process.returncode == 0, err
     assert tomllib.loads(out) == {
+        "dependencies": {"follow": False},
         "mirror": {"projects": ["requests", "django<6,>=5.2"]},
         "files": {"prereleases": False},
         "block": {"projects": ["evilpkg"]},

@@ -20,7 +20,7 @@ def upload(pypi: fakepypi.FakePyPI, *releases: str) -> None:
 def app(site: Site, pypi: fakepypi.FakePyPI) -> Site:
     """Return a mirror that selects one project, which needs two others."""
     upload(pypi, "app 1.0: lib>=2", "lib 1.0", "lib 2.0: base", "lib 3.0: base", "base 1.0", "other 1.0")
-    site.select("app", guard="100%")
+    site.select("app", guard="100%", follow=True)
     return site
 
 
@@ -47,7 +47,7 @@ async def test_second_sync_asks_for_nothing_but_pages(app: Site, pypi: fakepypi.
 async def test_line_that_goes_takes_its_dependencies_along(app: Site) -> None:
     """A line that is removed leaves with what only it needed."""
     await app.sync()
-    app.select("lib", guard="100%")
+    app.select("lib", guard="100%", follow=True)
     run = await app.sync()
 
     assert run.state is RunState.SUCCEEDED

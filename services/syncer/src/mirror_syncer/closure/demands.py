@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -76,7 +78,7 @@ class Demands:
         self._masks = ClientMasks(
             None if machines.are_all else max(1, len(machines.pythons)) * max(1, len(machines.platforms))
         )
-        self._names = compatibility(machines).names
+        self._fits = compatibility(machines)
         self._now = now
         self._glanced: dict[NormalizedName, Project] = {}
         self._dirty: set[NormalizedName] = set()
@@ -89,7 +91,7 @@ class Demands:
 
     def names(self, machines: int) -> tuple[str, ...]:
         """Return the names of machines."""
-        return self._names(machines)
+        return self._fits.names(machines)
 
     def start(self) -> None:
         """Demand what ``mirror.toml`` names."""
@@ -98,7 +100,7 @@ class Demands:
                 self._at(name).lines = selection.rules
         for line in self._policy.lines:
             if self._policy.blocked_names.reason(line.name) is None:
-                self._at(line.name).name_by(line, self._root(line, Requirer(line.text)))
+                self._at(line.name).name_by(line, self._root(line, Requirer(line.text, is_line=True)))
         for group, items in self._policy.groups.items():
             for item in items:
                 requirer = Requirer(f"group {group}: {item.text}")
@@ -159,9 +161,8 @@ class Demands:
         assert release.version is not None
         if release.version in project.requirements:
             return
-        files = sorted(project.files(release), key=lambda file: file.filename)
         lines = await asyncio.gather(
-            *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, files))
+            *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, release))
         )
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
         found += [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
@@ -221,24 +222,35 @@ class Demands:
             assert release.version is not None
             project.unread[release.version] = str(error)
 
-    def _read_of(self, project: Project, files: Iterable[File]) -> list[File]:
+    def _read_of(self, project: Project, release: Release) -> list[File]:
         """
         Return which of a release's files are read.
 
         Wheels of a release rarely differ in what they require, so of those whose metadata costs a request each, only
-        the first is read; the others are read from the disk once they are here.
+        the first is read; the others are read from the disk once they are here. An sdist is read where it is built.
         """
-        by_metadata: dict[str | bool, File] = {}
-        for file in files:
-            is_wheel = file.filename.endswith(_WHEEL)
+        files = sorted(project.files(release), key=lambda file: file.filename)
+        wheels = [file for file in files if file.filename.endswith(_WHEEL)]
+        by_metadata: dict[str, File] = {}
+        for file in wheels:
             if isinstance(file.core_metadata, str):
                 by_metadata.setdefault(file.core_metadata, file)
-            elif not is_wheel or names(project.on_disk, file) or self._source.is_known(file):
+            elif names(project.on_disk, file) or self._source.is_known(file):
                 by_metadata.setdefault(file.sha256, file)
-        if not any(file.filename.endswith(_WHEEL) for file in by_metadata.values()):
-            first = next((file for file in files if file.filename.endswith(_WHEEL)), None)
-            by_metadata |= {} if first is None else {first.sha256: first}
-        return list(by_metadata.values())
+        if wheels and not by_metadata:
+            by_metadata[wheels[0].sha256] = wheels[0]
+        sdists = [file for file in files if file not in wheels] if self._is_built(release) else []
+        return [*by_metadata.values(), *sdists]
+
+    def _is_built(self, release: Release) -> bool:
+        """Return whether a machine has no wheel of a release, so that it builds the sdist."""
+        fitting = (
+            self._fits.fits(file.filename, installers, file.requires_python)
+            for file, installers in release.candidates
+            if file.filename.endswith(_WHEEL)
+        )
+        wheels = reduce(or_, fitting, 0)
+        return not wheels if self._policy.rules.machines.are_all else bool(release.clients & ~wheels & ~self._fits.uv)
 
     def _follow(self, project: Project) -> None:
         """Demand what the selected releases require."""

@@ -25,6 +25,7 @@ class Requirer:
     """None: a line or a group."""
     version: str = ""
     by: "Requirer | None" = None
+    is_line: bool = False
 
     @property
     def chain(self) -> str:
@@ -74,7 +75,7 @@ class Project:
 
     def name_by(self, line: Need, machines: int) -> None:
         """Note a line that names it: the line's own rules select releases, and its extras count."""
-        self.requirer = self.requirer or Requirer(line.text)
+        self.requirer = self.requirer or Requirer(line.text, is_line=True)
         self.machines |= machines
         for extra in line.extras:
             self.extras[extra] = self.extras.get(extra, 0) | machines

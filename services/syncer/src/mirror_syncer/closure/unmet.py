@@ -38,9 +38,15 @@ class UnmetRequirements:
         self._meeting: dict[tuple[NormalizedName, str], int] = {}
 
     def find(self) -> Iterator[Unmet]:
-        """Yield each unmet requirement, and each release of which it is not known what it requires."""
+        """
+        Yield each unmet requirement, and each release of which it is not known what it requires.
+
+        Lines are left out: the state of their project says what is wrong with them.
+        """
         for required in self._demands.required():
             by = required.requirer
+            if by.is_line:
+                continue
             if by.project is not None and by.version and self._is_withheld(by.project, Version(by.version)):
                 continue
             missing = required.machines & ~self._machines_that_meet(required)

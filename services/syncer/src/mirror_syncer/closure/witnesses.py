@@ -21,6 +21,7 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
+from mirror_syncer.errors import MirrorError
 
 T = TypeVar("T")
 _SHOWN = 3  # machines in a message
@@ -29,7 +30,7 @@ Assignment = dict[NormalizedName, Version]
 
 
 class _UnusableError(Exception):
-    """A release turned out to be none for pip while it was tried; the search starts again without it."""
+    """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
 
 
 class Witnesses:
@@ -69,8 +70,8 @@ class Witnesses:
             refutations: dict[Refutation, int] = {}
             for machine in bits(self.environments.everyone):
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
-                if not needs:
-                    continue
+                if not any(self._has_release(need, machine) for need in needs):
+                    continue  # nothing of it fits the machine, or all of it waits: its project's state says so
                 releases = _Releases(self, machine, loop)
                 found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
                 if isinstance(found, Refutation):
@@ -93,6 +94,11 @@ class Witnesses:
                     )
                 )
         return grown
+
+    def _has_release(self, need: Need, machine: int) -> bool:
+        """Return whether any selected release of a project fits a machine."""
+        project = self.demands.projects.get(need.name)
+        return project is not None and any(self.clients(release)[0] & machine for release, _ in project.releases())
 
     def _assign(self, subject: str, needs: Sequence[Need], releases: "_Releases") -> Assignment | Refutation:
         """Return releases that satisfy needs, or the words why there are none."""
@@ -158,10 +164,11 @@ class _Releases:
         if project.candidates is None:
             return []
         kept, found = {version for _, version in project.releases()}, list[Candidate]()
+        passed_over = project.unusable | project.unread.keys()
         for release in project.candidates.releases:
             clients, yanked = (mask & self._machine for mask in self._clients(release))  # a machine's pip has its bit
             version = release.version
-            if version is not None and (clients or yanked) and version not in project.unusable:
+            if version is not None and (clients or yanked) and version not in passed_over:
                 found.append(Candidate(version, is_kept=version in kept, is_yanked=not clients))
         return found
 
@@ -175,8 +182,11 @@ class _Releases:
         project = self._project(name)
         if version not in project.requirements:
             release = _release(project, version)
-            self._wait(lambda: self._demands.read_release(project, release))
-            if version in project.unusable:
+            try:
+                self._wait(lambda: self._demands.read_release(project, release))
+            except MirrorError as error:
+                project.unread[version] = str(error)
+            if version in project.unusable or version in project.unread:
                 raise _UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 

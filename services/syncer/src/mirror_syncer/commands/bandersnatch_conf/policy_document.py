@@ -10,7 +10,7 @@ from mirror_contract.text import printable
 Item: TypeAlias = str | int | Mapping[str, str | int]
 Value: TypeAlias = bool | Item | Sequence[Item]
 
-_TABLES = ("mirror", "machines", "files", "block", "serve")
+_TABLES = ("mirror", "dependencies", "machines", "files", "block", "serve")
 _WIDTH = 120  # columns
 
 

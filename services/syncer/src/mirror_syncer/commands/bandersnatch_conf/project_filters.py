@@ -50,6 +50,12 @@ class ProjectFilters:
                 ],
                 comment=f"What {' and '.join(lists.named_by)} leave.",
             )
+            self._document.set(
+                "dependencies",
+                "follow",
+                value=False,
+                comment="bandersnatch mirrors the named projects alone; without this line, also what they require.",
+            )
         else:
             self._explain_emptiness()
         self._record_allowlist()

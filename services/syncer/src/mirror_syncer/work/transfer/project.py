@@ -245,8 +245,9 @@ class Transfer:
         """Write the markers of held and blocked files, remove others; return these files as the page names them."""
         believed = None if judged.condition.altered else judged.published
         held = await self._holding.hold(judged.decision, believed)
-        if believed and judged.decision.outdated is not None:
-            # An older page does not say that anything else is no longer held.
+        stands_in = judged.kept is None and not judged.is_new  # our own page, for upstream's
+        if believed and (judged.decision.outdated is not None or stands_in):
+            # An older page does not say that anything else is no longer held, nor does ours, which lacks it.
             decided = {file.filename for file in (*judged.decision.served, *judged.decision.withheld)}
             held += tuple(one for one in believed.held if one.filename not in decided)
         await self._holding.release(believed, held, judged.page.files)
