@@ -253,9 +253,9 @@ def board() -> Dashboard:
                 ),
                 tile(
                     "Unmet requirements",
-                    "Requirements of kept releases that nothing here satisfies; `mirrorctl projects --unmet` lists them.",
+                    "Requirements that nothing here satisfies; `mirrorctl projects --unmet` lists them.",
                     unit="none",
-                    query='sum(pypi_mirror_unmet_requirements{reason!="no_proof"})',
+                    query="sum(pypi_mirror_unmet_requirements)",
                     none="unknown",
                 ),
                 tile(
@@ -275,7 +275,7 @@ def board() -> Dashboard:
                 ),
                 graph(
                     "Unmet requirements by reason",
-                    "Requirements and lines of mirror.toml that this mirror does not meet.",
+                    "Requirements of kept releases that this mirror does not meet.",
                     unit="none",
                     queries={"{{reason}}": "sum by (reason) (pypi_mirror_unmet_requirements)"},
                     width=12,

@@ -237,13 +237,12 @@ async def test_metrics_count_the_closure(serve: Serve, chained: Site, follow: bo
         if line.startswith(("pypi_mirror_closure_projects{", "pypi_mirror_unmet_", "pypi_mirror_lines_without"))
     }
     told = {key: number for key, number in found.items() if number}
-    assert len(found) == len(SelectionCause) + len(UnmetReason) + 1
+    assert len(found) == len(SelectionCause) + len(UnmetReason) - 2 + 1
     assert told == (
         {
             'closure_projects{why="line"}': 2,
             'closure_projects{why="required"}': 3,
             'closure_projects{why="lock"}': 1,
-            'unmet_requirements{reason="no_proof"}': 2,
             'unmet_requirements{reason="no_project"}': 1,
             'unmet_requirements{reason="no_release"}': 2,
             "lines_without_proof": 2,
@@ -256,7 +255,7 @@ async def test_metrics_count_the_closure(serve: Serve, chained: Site, follow: bo
 
 async def test_one_reason_is_shown_for_each_line(serve: Serve, site: Site) -> None:
     """A line that fails for several reasons counts once; the status shows the first reason of twenty lines."""
-    site.select("six")
+    site.select("six", follow=True)
     entries = [
         Unmet(NormalizedName(f"p{number}"), "", f"p{number}", (machine,), UnmetReason.NO_PROOF, f"because {machine}")
         for number in range(30)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 PREFIX = "pypi_mirror"
+# Lines without a proof have a gauge of their own.
+_UNMET_REASONS = tuple(one for one in UnmetReason if one not in (UnmetReason.NO_PROOF, UnmetReason.BY_URL))
 _ADVISORY_KINDS = ("malware", "vulnerability")
 
 
@@ -172,11 +174,12 @@ def _closure_gauges(now: Snapshot) -> Iterator[GaugeMetricFamily]:
     yield projects
     unmet = GaugeMetricFamily(
         f"{PREFIX}_unmet_requirements",
-        "Requirements of kept releases, and lines of mirror.toml, that this mirror does not meet.",
+        "Requirements of kept releases that this mirror does not meet; those by URL count as unreadable.",
         labels=("reason",),
     )
-    for reason in UnmetReason:
-        unmet.add_metric((reason,), now.unmet_requirements.get(reason, 0))
+    for reason in _UNMET_REASONS:
+        reasons = (reason, UnmetReason.BY_URL) if reason is UnmetReason.UNREADABLE else (reason,)
+        unmet.add_metric((reason,), sum(now.unmet_requirements.get(one, 0) for one in reasons))
     yield unmet
     yield GaugeMetricFamily(
         f"{PREFIX}_lines_without_proof",
