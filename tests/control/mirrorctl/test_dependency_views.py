@@ -24,6 +24,7 @@ def mirrorctl(client: httpx2.Client) -> Mirrorctl:
     return run
 
 
+@pytest.mark.proves("security/upstream")
 def test_unmet_requirements_are_a_line_each(mirrorctl: Mirrorctl) -> None:
     """`projects --unmet` prints release, requirement, machines and reason; strangers' text controls no terminal."""
     lines = mirrorctl("projects", "--unmet").stdout.splitlines()
@@ -44,6 +45,7 @@ def test_unmet_requirements_have_no_state(mirrorctl: Mirrorctl) -> None:
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize(("told", "code"), [(TORN, 3), (DEPENDENCIES, 0), (None, 0)])
 def test_check_exits_by_lines_without_proof(mirrorctl: Mirrorctl, syncer: FakeSyncer, told: object, code: int) -> None:
     """`status --check` exits with 3 if a line has no proof; unmet requirements alone are only reported."""
@@ -77,6 +79,7 @@ def test_status_words_dependencies(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> 
     assert "requires" not in mirrorctl("status").stdout
 
 
+@pytest.mark.proves("security/upstream")
 def test_project_shows_what_it_depends_on(mirrorctl: Mirrorctl, syncer: FakeSyncer) -> None:
     """`projects NAME` shows why each release is here, what it requires, met or not, and who requires it."""
     syncer.projects["six"] = required_project()

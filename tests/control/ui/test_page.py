@@ -451,6 +451,7 @@ def test_status_sums_up_what_is_held_and_lists_warnings(client: httpx2.Client, s
     assert "and 2 more" in page
 
 
+@pytest.mark.proves("security/upstream")
 def test_unmet_requirements_are_listed(client: httpx2.Client) -> None:
     """The page of unmet requirements has project, requirement, machines and reason of each, and a filter."""
     page = client.get("/ui/unmet").text
@@ -488,6 +489,7 @@ def test_status_page_shows_lines_that_do_not_install(client: httpx2.Client, sync
     assert "not resolved yet</dd>" in client.get("/ui/").text
 
 
+@pytest.mark.proves("security/upstream")
 def test_project_page_shows_what_it_depends_on(client: httpx2.Client, syncer: FakeSyncer) -> None:
     """A project's page tells why each release is here, what it requires, met or not, and who requires it."""
     syncer.projects["six"] = required_project()

@@ -74,6 +74,7 @@ async def project(service: Service, name: str) -> Project:
     return Project.model_validate_json(await (await service.http.get(f"/projects/{name}")).read())
 
 
+@pytest.mark.proves("reliability/status")
 async def test_unmet_requirements_are_listed_with_their_reasons(serve: Serve, chained: Site) -> None:
     """GET /unmet lists lines without a proof first, then each unmet requirement with release, machines and reason."""
     del chained
@@ -129,6 +130,7 @@ async def test_wrong_query_of_unmet_requirements_is_a_problem(serve: Serve, site
     assert (answer.status, told in body["detail"]) == (422, True)
 
 
+@pytest.mark.proves("reliability/status")
 async def test_status_sums_up_the_closure(serve: Serve, chained: Site) -> None:
     """The status counts projects by cause, unmet requirements by reason, and lines without a proof with the reasons."""
     del chained
@@ -217,6 +219,7 @@ async def test_witness_of_a_line_is_named(serve: Serve, site: Site, pypi: fakepy
     assert [(one.project, one.requirement) for one in found.required_by] == [("app", "three!=1.5"), ("one", "three<2")]
 
 
+@pytest.mark.proves("reliability/status")
 @pytest.mark.parametrize("follow", [True, False])
 async def test_metrics_count_the_closure(serve: Serve, chained: Site, follow: bool) -> None:  # noqa: FBT001 - a case
     """The metrics count projects by cause, unmet requirements by reason, and lines without proof; else each is 0."""
