@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -70,12 +70,21 @@ class ClosureFacts:
     def unmet(self) -> dict[UnmetReason, int]:
         """Return the numbers of unmet requirements by reason; lines and groups without a proof count once each."""
         reasons = Counter(one.reason for one in self.closure.unmet)
-        return {reason: reasons[reason] for reason in UnmetReason} | {UnmetReason.NO_PROOF: self.lines_without_proof}
+        return {reason: reasons[reason] for reason in UnmetReason} | {UnmetReason.NO_PROOF: len(self.without_proof)}
 
     @cached_property
-    def lines_without_proof(self) -> int:
-        """Return how many lines and groups cannot be installed on at least one machine."""
-        return len({one.requirement for one in self.closure.unmet if one.reason is UnmetReason.NO_PROOF})
+    def without_proof(self) -> dict[str, Unmet]:
+        """Return the lines and groups that cannot be installed on some machine, each with its first reason."""
+        found: dict[str, Unmet] = {}
+        for one in self.closure.unmet:
+            if one.reason is UnmetReason.NO_PROOF:
+                found.setdefault(one.requirement, one)
+        return found
+
+    @cached_property
+    def lines(self) -> int:
+        """Return how many lines and groups must be installable."""
+        return len(self.policy.roots)
 
     @cached_property
     def listed(self) -> list[tuple[_Place, Unmet]]:
@@ -123,13 +132,12 @@ class ClosureReader:
         if not facts.policy.dependencies.follow:
             return None
         resolved_at = None if facts.policy.awaits_closure else self._catalog.closures.resolved_at()
-        without_proof = (one for one in facts.closure.unmet if one.reason is UnmetReason.NO_PROOF)
         return DependencySummary(
             resolved_at=None if resolved_at is None else datetime.fromtimestamp(resolved_at, UTC),
             projects=facts.projects,
-            lines=len(facts.policy.roots),
-            lines_without_proof=facts.lines_without_proof,
-            without_proof=[unmet_requirement(one) for one in _first_of_each_line(without_proof)],
+            lines=facts.lines,
+            lines_without_proof=len(facts.without_proof),
+            without_proof=[unmet_requirement(one) for one in islice(facts.without_proof.values(), _SHOWN_WITHOUT_PROOF)],
             proofs=len(facts.closure.proofs),
             unmet=facts.unmet,
         )
@@ -170,14 +178,3 @@ def unmet_requirement(unmet: Unmet) -> UnmetRequirement:
         reason=unmet.reason,
         message=unmet.message,
     )
-
-
-def _first_of_each_line(unmet: Iterable[Unmet]) -> Iterator[Unmet]:
-    """Yield one reason for each of the first twenty lines: it may differ between machines."""
-    seen: set[str] = set()
-    for one in unmet:
-        if one.requirement not in seen:
-            seen.add(one.requirement)
-            yield one
-        if len(seen) == _SHOWN_WITHOUT_PROOF:
-            return

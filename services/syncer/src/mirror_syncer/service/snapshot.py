@@ -42,7 +42,7 @@ def take_snapshot(context: RunContext, closure: ClosureFacts) -> Snapshot:
         maturity_late=now - next_expiry if is_late and next_expiry is not None else 0.0,
         closure_projects=closure.projects,
         unmet_requirements=closure.unmet,
-        lines_without_proof=closure.lines_without_proof,
+        lines_without_proof=len(closure.without_proof),
         released_versions=catalog.exemptions.count(now=int(now)),
     )
 
