@@ -15,6 +15,11 @@ INFO, PYPROJECT = b"Metadata-Version: 2.2\nName: a\n", b"[build-system]\nrequire
 WHOLE = {"a-1/setup.py": b"raise SystemExit", "a-1/PKG-INFO": INFO, "a-1/pyproject.toml": PYPROJECT}
 
 
+def gzipped(content: bytes, level: int = 9) -> bytes:
+    """Return the same bytes in each process, so that they may name a test."""
+    return gzip.compress(content, level, mtime=0)
+
+
 def tar(members: dict[str, bytes], *, form: int = tarfile.PAX_FORMAT) -> bytes:
     """Return a TAR archive."""
     file = io.BytesIO()
@@ -38,14 +43,14 @@ def zipped(members: dict[str, bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("filename", "content"),
     [
-        ("a-1.tar.gz", gzip.compress(tar(WHOLE))),
-        ("a-1.tgz", gzip.compress(tar(WHOLE, form=tarfile.GNU_FORMAT))),
+        ("a-1.tar.gz", gzipped(tar(WHOLE))),
+        ("a-1.tgz", gzipped(tar(WHOLE, form=tarfile.GNU_FORMAT))),
         ("a-1.tar.bz2", bz2.compress(tar(WHOLE, form=tarfile.USTAR_FORMAT))),
         ("a-1.tar", tar(WHOLE)),
         ("a-1.zip", zipped(WHOLE)),
-        ("A-1.TAR.GZ", gzip.compress(tar({"docs/" + "long/" * 60 + "x": b"y" * 70_000} | WHOLE))),
-        ("a-1.tar.gz", gzip.compress(tar({f"./{name}": one for name, one in WHOLE.items()}))),
-        ("a-1.tar.gz", gzip.compress(tar(WHOLE | {"a-1/src/a.egg-info/PKG-INFO": b"no", "a-1/b/pyproject.toml": b""}))),
+        ("A-1.TAR.GZ", gzipped(tar({"docs/" + "long/" * 60 + "x": b"y" * 70_000} | WHOLE))),
+        ("a-1.tar.gz", gzipped(tar({f"./{name}": one for name, one in WHOLE.items()}))),
+        ("a-1.tar.gz", gzipped(tar(WHOLE | {"a-1/src/a.egg-info/PKG-INFO": b"no", "a-1/b/pyproject.toml": b""}))),
     ],
 )
 def test_sdist_of_each_kind_is_read(filename: str, content: bytes) -> None:
@@ -55,8 +60,8 @@ def test_sdist_of_each_kind_is_read(filename: str, content: bytes) -> None:
 
 def test_sdist_without_either_file_says_nothing() -> None:
     """An old source distribution has no pyproject.toml; of two top directories neither speaks for the project."""
-    old = gzip.compress(tar({"a-1/PKG-INFO": INFO}))
-    two = gzip.compress(tar(WHOLE | {"b-1/PKG-INFO": b"Name: b"}))
+    old = gzipped(tar({"a-1/PKG-INFO": INFO}))
+    two = gzipped(tar(WHOLE | {"b-1/PKG-INFO": b"Name: b"}))
 
     assert read_sdist(io.BytesIO(old), "a-1.tar.gz") == SdistContents(INFO, None)
     assert read_sdist(io.BytesIO(two), "a-1.tar.gz") == SdistContents(None, PYPROJECT)
@@ -67,11 +72,11 @@ def test_sdist_without_either_file_says_nothing() -> None:
     ("filename", "content"),
     [
         ("a-1.tar.gz", b"no gzip"),
-        ("a-1.tar.gz", gzip.compress(tar(WHOLE))[:200]),
-        ("a-1.tar.gz", gzip.compress(b"no tar" * 1000)),
+        ("a-1.tar.gz", gzipped(tar(WHOLE))[:200]),
+        ("a-1.tar.gz", gzipped(b"no tar" * 1000)),
         ("a-1.tar.xz", b"not read"),
-        ("a-1.tar.gz", gzip.compress(tar({"a-1/PKG-INFO": bytes(2**20 + 1)}))),
-        ("a-1.tar.gz", gzip.compress(tar({"a-1/" + "n" * (2**20 + 1): b""} | WHOLE))),
+        ("a-1.tar.gz", gzipped(tar({"a-1/PKG-INFO": bytes(2**20 + 1)}))),
+        ("a-1.tar.gz", gzipped(tar({"a-1/" + "n" * (2**20 + 1): b""} | WHOLE))),
     ],
 )
 def test_sdist_that_cannot_be_read_is_refused(filename: str, content: bytes) -> None:
@@ -90,7 +95,7 @@ def test_sdist_bomb_is_abandoned() -> None:
         for _ in range(260):
             packed.write(bytes(2**20))
         packed.write(tar(WHOLE))
-    many = gzip.compress(b"".join(tarfile.TarInfo(f"a-1/{n}").tobuf() for n in range(60_000)) + tar(WHOLE), 1)
+    many = gzipped(b"".join(tarfile.TarInfo(f"a-1/{n}").tobuf() for n in range(60_000)) + tar(WHOLE), 1)
 
     with memory_below(8 * 2**20):
         assert read_sdist(io.BytesIO(file.getvalue()), "a-1.tar.gz") is None
@@ -107,4 +112,4 @@ def test_sdist_with_an_endless_sparse_map_is_abandoned() -> None:
     content = member.tobuf(tarfile.PAX_FORMAT) + b"99999999\n" + b"0\n" * (4 * 2**20)
 
     with memory_below(120 * 2**20):
-        assert read_sdist(io.BytesIO(gzip.compress(content)), "a-1.tar.gz") is None
+        assert read_sdist(io.BytesIO(gzipped(content)), "a-1.tar.gz") is None

@@ -1,10 +1,10 @@
 """The demands: what the selected releases require, and what that requires, followed until nothing new is needed."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import or_
+from operator import attrgetter, or_
 from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -12,9 +12,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import ClientMasks, Project, Requirer
+from mirror_syncer.closure.project import MAX_TRIES, ClientMasks, Project, Requirer
 from mirror_syncer.closure.releases import Need
-from mirror_syncer.closure.requirements import Requirements, read_build_requirements, read_requirements
+from mirror_syncer.closure.requirements import read_build_requirements, read_requirements
 from mirror_syncer.config import Policy, ProjectPolicy, VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
@@ -53,6 +53,8 @@ class Required:
 
     need: Need
     machines: int
+    clients: int
+    """pip and uv on these machines, as far as they install what requires it: they may read requires-python otherwise."""
     requirer: Requirer
 
 
@@ -98,18 +100,18 @@ class Demands:
         for name, selection in self._policy.projects.items():
             if self._policy.blocked_names.reason(name) is None:
                 self._at(name).lines = selection.rules
-        for line in self._policy.lines:
+        for line in sorted(self._policy.lines, key=attrgetter("text")):
             if self._policy.blocked_names.reason(line.name) is None:
                 self._at(line.name).name_by(line, self._root(line, Requirer(line.text, is_line=True)))
-        for group, items in self._policy.groups.items():
-            for item in items:
+        for group, items in sorted(self._policy.groups.items()):
+            for item in sorted(items, key=attrgetter("text")):
                 requirer = Requirer(f"group {group}: {item.text}")
                 self._demand(item, self._root(item, requirer), requirer)
 
     def _root(self, need: Need, requirer: Requirer) -> int:
         """Note what ``mirror.toml`` requires, and return the machines on which."""
         machines = self._environments.counts(need.marker)
-        self._roots.append(Required(need, machines, requirer))
+        self._roots.append(Required(need, machines, self._masks.installers(machines), requirer))
         return machines
 
     def keep(self, name: NormalizedName, version: Version, machines: int, requirer: Requirer) -> None:
@@ -129,9 +131,10 @@ class Demands:
             self._dirty.clear()
             projects = [self.projects[name] for name in names]
             await asyncio.gather(*(self._look_at(project) for project in projects if project.candidates is None))
-            while unread := [one for project in projects for one in self._select(project)]:
-                await self._source.prefetch(file for project, release in unread for file in project.files(release))
-                await asyncio.gather(*(self._read(project, release) for project, release in unread))
+            left = projects
+            while unread := {project.name: found for project in left if (found := self._select(project))}:
+                await self._read_all(unread)
+                left = [self.projects[name] for name in unread]
             for project in projects:
                 self._follow(project)
 
@@ -147,10 +150,6 @@ class Demands:
         project_policy = replace(self._policy, closure=_required(name)).project(name)
         return project_policy and replace(project_policy, closure=None)
 
-    def requirements_of(self, project: Project, version: Version) -> list[Requirements] | None:
-        """Return what a release requires, as far as it was read."""
-        return project.requirements.get(version)
-
     async def read_release(self, project: Project, release: Release) -> None:
         """
         Read what a release requires, unless that is known.
@@ -165,12 +164,13 @@ class Demands:
             *(self._source.requirement_lines(project.name, one) for one in self._read_of(project, release))
         )
         found = [read_requirements(one, project.name) for one in dict.fromkeys(lines)]
-        found += [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
+        to_build = [read_build_requirements(one) for one in dict.fromkeys(lines) if one.build_requires]
         added = self._policy.dependencies.additions.get(project.name, ())
         if added:
             found.append(read_requirements(RequirementLines(added), project.name))
         project.requirements[release.version] = found
-        if not all(one.is_usable for one in found):
+        project.build_requirements[release.version] = to_build
+        if not all(one.is_usable for one in (*found, *to_build)):
             project.unusable.add(release.version)
 
     def _at(self, name: NormalizedName) -> Project:
@@ -206,14 +206,24 @@ class Demands:
             project.name, files, project_policy, published=project.on_disk, now=self._now
         )
 
-    def _select(self, project: Project) -> list[tuple[Project, Release]]:
+    def _select(self, project: Project) -> list[Release]:
         """Select releases by all that is demanded; return those that have not been read."""
         if project.candidates is None:
             return []
         demands = project.rules(latest=self._policy.dependencies.latest, clients_of=self._masks)
         project.selected = frozenset(project.candidates.selected(project.lines, demands, unusable=project.unusable))
         known = project.requirements.keys() | project.unread.keys()
-        return [(project, release) for release, version in project.releases() if version not in known]
+        if project.tries >= MAX_TRIES:
+            known = known | project.unusable
+        return [release for release, version in project.releases() if version not in known]
+
+    async def _read_all(self, unread: Mapping[NormalizedName, Sequence[Release]]) -> None:
+        """Read what releases require."""
+        pairs = [(self.projects[name], release) for name, releases in unread.items() for release in releases]
+        await self._source.prefetch(file for project, release in pairs for file in project.files(release))
+        await asyncio.gather(*(self._read(project, release) for project, release in pairs))
+        for name, releases in unread.items():
+            self.projects[name].note_try(releases)
 
     async def _read(self, project: Project, release: Release) -> None:
         try:
@@ -254,21 +264,26 @@ class Demands:
 
     def _follow(self, project: Project) -> None:
         """Demand what the selected releases require."""
+        project.note_requirers(latest=self._policy.dependencies.latest, clients_of=self._masks)
         for release, version in project.releases():
             for required in self._required(project, release, version):
                 self._demand(required.need, required.machines, required.requirer)
 
     def _required(self, project: Project, release: Release, version: Version) -> Iterator[Required]:
         """Yield what a release requires on the machines on which it is needed."""
-        machines = self._masks.machines(release.clients, everyone=self._environments.everyone) & project.machines
-        by = project.requirer_of(version)
-        for requirements in project.requirements.get(version, ()):
+        # Of a yanked release, too: where it is kept, somebody pins it.
+        clients = release.clients | release.yanked_clients
+        machines = self._masks.machines(clients, everyone=self._environments.everyone) & project.machines
+        by = project.requirers.get(release)
+        for requirements in project.stated(version):
             for need in requirements.needs:
                 counts = self._environments.counts(need.marker)
                 for extra, asked in project.extras.items():
                     counts |= self._environments.counts(need.marker, extra=extra) & asked
                 if counts & machines:
-                    yield Required(need, counts & machines, Requirer(need.text, project.name, str(version), by))
+                    installers = clients & self._masks.installers(counts & machines)
+                    requirer = Requirer(need.text, project.name, str(version), by)
+                    yield Required(need, counts & machines, installers, requirer)
 
     def _demand(self, need: Need, machines: int, requirer: Requirer) -> None:
         if machines and self._at(need.name).demand(need, machines, requirer):

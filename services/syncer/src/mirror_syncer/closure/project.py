@@ -1,6 +1,6 @@
 """A project as the closure sees it: its releases, what is demanded of it, and which releases that selects."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from packaging.specifiers import SpecifierSet
@@ -13,6 +13,12 @@ from mirror_syncer.config import VersionRule
 from mirror_syncer.config.judgement.candidates import Candidates
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.model.page import File
+
+MAX_TRIES = 20
+"""After so many reads that found only releases that pip cannot read, no older one is tried: each costs a request."""
+PUSHED_OUT = "was pushed out by newer releases"
+"""Of a published release that stays for a while; so its chain starts at itself."""
+_SHOWN_STEPS = 6  # at each end of a long chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,16 @@ class Requirer:
 
     @property
     def chain(self) -> str:
-        """The way from a line to here, such as ``requests → urllib3<3,>=1.26``."""
-        return self.text if self.by is None else f"{self.by.chain} → {self.text}"
+        """The way from a line to here, such as ``requests → urllib3<3,>=1.26``; of a long one both ends."""
+        steps, step = [self.text], self.by
+        while step is not None:
+            steps.append(step.text)
+            step = step.by
+        steps.reverse()
+        more = len(steps) - 2 * _SHOWN_STEPS
+        if more > 1:
+            steps[_SHOWN_STEPS:-_SHOWN_STEPS] = [f"{more:,} more"]
+        return " → ".join(steps)
 
 
 @dataclass(slots=True)
@@ -43,6 +57,16 @@ class Demand:
     """The first one; a chain names no other."""
     is_witness: bool = False
 
+    def rule(self, latest: int, clients_of: "ClientMasks") -> VersionRule:
+        """Return the rule by which it chooses releases."""
+        return VersionRule(
+            self.specifier,
+            None if self.is_witness else latest,
+            prereleases=True if self.specifier.prereleases else None,
+            clients=clients_of(self.machines),
+            takes_yanked=is_pin(self.specifier),
+        )
+
 
 @dataclass(slots=True)
 class Project:
@@ -51,8 +75,8 @@ class Project:
     name: NormalizedName
     lines: tuple[VersionRule, ...] = ()
     """What ``mirror.toml`` itself selects of it."""
-    requirer: Requirer | None = None
-    """The line that names it, if one does."""
+    named_by: list[Need] = field(default_factory=list)
+    """The lines that name it, in the order of their text."""
     candidates: Candidates | None = None
     """None: not looked at, or upstream has no such project."""
     on_disk: Mapping[str, File] = field(default_factory=dict)
@@ -66,16 +90,22 @@ class Project:
     demands: dict[str, Demand] = field(default_factory=dict)
     """By specifier; those of witnesses by ``==version``."""
     unusable: set[Version] = field(default_factory=set)
-    """Releases that installers pass over, because pip cannot read what they require."""
+    """Releases that installers pass over, because pip cannot read what they require; and see ``give_up``."""
+    tries: int = 0
+    """How often all releases that were read at once turned out to be unusable."""
     selected: frozenset[Release] = frozenset()
+    requirers: dict[Release, Requirer] = field(default_factory=dict)
+    """Why selected releases are here."""
     requirements: dict[Version, list[Requirements]] = field(default_factory=dict)
-    """What the wheels of a release require, as far as they differ."""
+    """What the files of a release require, as far as they differ."""
+    build_requirements: dict[Version, list[Requirements]] = field(default_factory=dict)
+    """What is installed to build a release, apart from it, so that it is no part of a proof."""
     unread: dict[Version, str] = field(default_factory=dict)
     """Releases whose metadata could not be had, and why."""
 
     def name_by(self, line: Need, machines: int) -> None:
         """Note a line that names it: the line's own rules select releases, and its extras count."""
-        self.requirer = self.requirer or Requirer(line.text, is_line=True)
+        self.named_by.append(line)
         self.machines |= machines
         for extra in line.extras:
             self.extras[extra] = self.extras.get(extra, 0) | machines
@@ -100,26 +130,49 @@ class Project:
 
     def rules(self, *, latest: int, clients_of: "ClientMasks") -> tuple[VersionRule, ...]:
         """Return its demands as the judgement of its files applies them, in a fixed order."""
-        return tuple(
-            VersionRule(
-                demand.specifier,
-                None if demand.is_witness else latest,
-                prereleases=True if demand.specifier.prereleases else None,
-                clients=clients_of(demand.machines),
-                takes_yanked=is_pin(demand.specifier),
-            )
-            for _, demand in sorted(self.demands.items())
-        )
+        return tuple(demand.rule(latest, clients_of) for _, demand in sorted(self.demands.items()))
 
-    def requirer_of(self, version: Version) -> Requirer | None:
-        """Return why one of its releases is here: the line, a proof that needs it, or the first demand for it."""
-        if any(rule.specifier.contains(version, prereleases=True) for rule in self.lines):
-            return self.requirer
-        witness = self.demands.get(f"=={version}")
-        if witness is not None and witness.is_witness:
-            return witness.requirer
-        admitting = (one for one in self.demands.values() if one.specifier.contains(version, prereleases=True))
-        return next((one.requirer for one in admitting), self.requirer)
+    def note_requirers(self, *, latest: int, clients_of: "ClientMasks") -> None:
+        """Note for each selected release why it is here: a line, else the first demand that chooses it."""
+        left = {release for release, _ in self.releases()}
+        if self.candidates is None or not left:
+            return
+        for release in left:  # of those that nothing chooses any more
+            self.requirers[release] = Requirer(f"{self.name} {release.version} {PUSHED_OUT}")
+        if self.lines:
+            for release in left & self.candidates.selected(self.lines, (), unusable=self.unusable):
+                self.requirers[release] = self._line_of(release)
+                left.discard(release)
+        for demand in self.demands.values():
+            if not left:
+                return
+            for release in left & self.candidates.chosen(demand.rule(latest, clients_of), unusable=self.unusable):
+                self.requirers[release] = demand.requirer
+                left.discard(release)
+
+    def _line_of(self, release: Release) -> Requirer:
+        """Return the first line that admits a release."""
+        version = release.version
+        admitting = (line for line in self.named_by if version and line.specifier.contains(version, prereleases=True))
+        return Requirer(next(admitting, self.named_by[0]).text) if self.named_by else Requirer(self.name)
+
+    def stated(self, version: Version) -> Iterator[Requirements]:
+        """Yield what a release requires when it is installed or built, as far as it was read."""
+        yield from self.requirements.get(version, ())
+        yield from self.build_requirements.get(version, ())
+
+    def note_try(self, releases: Iterable[Release]) -> None:
+        """Note that releases were read; after too many in vain, give up."""
+        if all(release.version in self.unusable for release in releases):
+            self.tries += 1
+            if self.tries >= MAX_TRIES:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Count each release that was not read as unusable, since all that were tried are."""
+        if self.candidates is not None:
+            versions = (release.version for release in self.candidates.releases if release.version is not None)
+            self.unusable.update(version for version in versions if version not in self.requirements)
 
     def releases(self) -> Iterator[tuple[Release, Version]]:
         """Yield the selected releases that have a version, the newest first."""
@@ -147,9 +200,12 @@ class ClientMasks:
         count = self._count
         return None if count is None else machines | machines << count | machines << 2 * count
 
-    def pip(self, machine: int) -> int:
-        """Return the client that is pip on a machine."""
-        return 1 if self._count is None else machine
+    def installers(self, machines: int) -> int:
+        """Return pip and uv on some machines, without pip on first patch releases."""
+        count = self._count
+        if count is None:
+            return 0b11 if machines else 0
+        return machines | machines << count
 
     def machines(self, clients: int, *, everyone: int) -> int:
         """Return the machines of some clients."""

@@ -91,7 +91,11 @@ def _project_closure(demands: Demands, project: Project, policy: Policy, unpubli
         project.rules(latest=policy.dependencies.latest, clients_of=demands.masks),
         resolved=frozenset(map(str, resolved)),
         unusable=frozenset(map(str, project.unusable)),
-        chains={str(version): by.chain for version in versions if (by := project.requirer_of(version)) is not None},
+        chains={
+            str(version): by.chain
+            for release, version in project.releases()
+            if (by := project.requirers.get(release)) is not None
+        },
         files=len(files),
         size=sum(files.values()),
     )

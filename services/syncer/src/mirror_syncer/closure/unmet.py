@@ -9,7 +9,7 @@ from packaging.version import Version
 from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands, Required
 from mirror_syncer.closure.environments import Environments
-from mirror_syncer.closure.project import Project, bits
+from mirror_syncer.closure.project import MAX_TRIES, Project, bits
 from mirror_syncer.closure.releases import is_pin
 from mirror_syncer.closure.requirements import ProblemKind
 from mirror_syncer.config.policy.closure import Unmet
@@ -49,14 +49,14 @@ class UnmetRequirements:
                 continue
             if by.project is not None and by.version and self._is_withheld(by.project, Version(by.version)):
                 continue
-            missing = required.machines & ~self._machines_that_meet(required)
+            missing = required.clients & ~self._clients_that_find(required)
             if missing:
                 yield from self._explain(required, missing)
         for _, project in sorted(self._demands.projects.items()):
             yield from self._unknown(project)
 
-    def _machines_that_meet(self, required: Required) -> int:
-        """Return the machines on which a selected release meets a requirement."""
+    def _clients_that_find(self, required: Required) -> int:
+        """Return the clients that can install a selected release which meets a requirement."""
         key = (required.need.name, str(required.need.specifier))
         if key not in self._meeting:
             project = self._demands.projects.get(required.need.name)
@@ -64,13 +64,12 @@ class UnmetRequirements:
         return self._meeting[key]
 
     def _meeting_of(self, project: Project, specifier: SpecifierSet) -> int:
-        everyone, found = self._environments.everyone, 0
+        found = 0
         for release, version in project.releases():
             if version in project.unusable or self._is_withheld(project.name, version):
                 continue
             if specifier.contains(version, prereleases=True):
-                clients = release.clients | (release.yanked_clients if is_pin(specifier) else 0)
-                found |= self._demands.masks.machines(clients, everyone=everyone)
+                found |= release.clients | (release.yanked_clients if is_pin(specifier) else 0)
         return found
 
     def _names(self, machines: int) -> tuple[str, ...]:
@@ -79,19 +78,19 @@ class UnmetRequirements:
     def _is_withheld(self, name: NormalizedName, version: Version) -> bool:
         return version in self._withheld.get(name, ())
 
-    def _explain(self, required: Required, machines: int) -> Iterator[Unmet]:
+    def _explain(self, required: Required, clients: int) -> Iterator[Unmet]:
         """Yield one entry for each reason: it may differ between machines."""
         reasons: dict[tuple[UnmetReason, str], int] = {}
-        project = self._demands.projects.get(required.need.name)
-        for bit in bits(machines):
-            cause = self._reason(required, project, bit)
+        project, masks = self._demands.projects.get(required.need.name), self._demands.masks
+        for bit in bits(masks.machines(clients, everyone=self._environments.everyone)):
+            cause = self._reason(required, project, clients & masks.installers(bit))
             reasons[cause] = reasons.get(cause, 0) | bit
         by = required.requirer
         for (reason, message), found in reasons.items():
             owner = by.project or required.need.name
             yield Unmet(owner, by.version, required.need.text, self._names(found), reason, message)
 
-    def _reason(self, required: Required, project: Project | None, machine: int) -> tuple[UnmetReason, str]:
+    def _reason(self, required: Required, project: Project | None, clients: int) -> tuple[UnmetReason, str]:
         name = required.need.name
         if self._demands.policy_of(name) is None:
             return UnmetReason.BLOCKED, f"{name} is blocked in mirror.toml"
@@ -99,7 +98,13 @@ class UnmetRequirements:
             return UnmetReason.FAILED, f"its page could not be read: {project.error}"
         if project is None or project.candidates is None:
             return UnmetReason.NO_PROJECT, f"upstream has no project {name}"
-        return project.candidates.why_none(required.need.specifier, self._demands.masks(machine) or 0b11)
+        specifier = required.need.specifier
+        unusable = max((one for one in project.unusable if specifier.contains(one, prereleases=True)), default=None)
+        if unusable is not None:
+            tried = f"; none older than the {MAX_TRIES} that were tried was read" if project.tries >= MAX_TRIES else ""
+            passed = f"installers pass over {name} {unusable} and others that match '{specifier}'".replace(" ''", " it")
+            return UnmetReason.UNREADABLE, f"{passed}: pip cannot read what they require{tried}"
+        return project.candidates.why_none(specifier, clients)
 
     def _unknown(self, project: Project) -> Iterator[Unmet]:
         """Yield what could not be followed of a project's releases."""
@@ -107,7 +112,7 @@ class UnmetRequirements:
         for _, version in project.releases():
             if (error := project.unread.get(version)) is not None:
                 yield Unmet(project.name, str(version), "", everywhere, UnmetReason.FAILED, error)
-            for requirements in project.requirements.get(version, ()):
+            for requirements in project.stated(version):
                 for problem in requirements.problems:
                     where = self._environments.counts(problem.marker) & project.machines
                     if where:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 from packaging.specifiers import SpecifierSet
@@ -66,7 +67,7 @@ class Witnesses:
         self.refuted.clear()
         loop = asyncio.get_running_loop()
         grown = False
-        for root in roots:
+        for root in sorted(roots, key=attrgetter("subject")):
             refutations: dict[Refutation, int] = {}
             for machine in bits(self.environments.everyone):
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
@@ -79,7 +80,7 @@ class Witnesses:
                 else:
                     grown |= self._keep(root, machine, found)
             for refutation, where in refutations.items():
-                name, names = root.requirements[0].name, self._fits.names(where)
+                name, names = min(one.name for one in root.requirements), self._fits.names(where)
                 self.refuted.append(
                     Unmet(
                         name,
@@ -173,9 +174,12 @@ class _Releases:
         return found
 
     def all_versions(self, name: NormalizedName) -> list[Version]:
-        """Return the versions of the page, which pip looks at before it judges pre-releases."""
+        """Return the versions that the machine may install, at which pip looks before it judges pre-releases."""
         candidates = self._project(name).candidates
-        return [] if candidates is None else [one.version for one in candidates.releases if one.version is not None]
+        if candidates is None:
+            return []
+        found = ((one.version, self._clients(one)) for one in candidates.releases)
+        return [version for version, (clients, yanked) in found if version and (clients | yanked) & self._machine]
 
     def needs(self, name: NormalizedName, version: Version) -> list[Need]:
         """Return what a release requires with all its extras, each requirement with its marker."""
@@ -186,7 +190,9 @@ class _Releases:
                 self._wait(lambda: self._demands.read_release(project, release))
             except MirrorError as error:
                 project.unread[version] = str(error)
-            if version in project.unusable or version in project.unread:
+                raise _UnusableError from error
+            if version in project.unusable:
+                project.note_try([release])
                 raise _UnusableError
         return [need for one in project.requirements[version] for need in one.needs]
 
