@@ -137,7 +137,9 @@ class ClosureReader:
             projects=facts.projects,
             lines=facts.lines,
             lines_without_proof=len(facts.without_proof),
-            without_proof=[unmet_requirement(one) for one in islice(facts.without_proof.values(), _SHOWN_WITHOUT_PROOF)],
+            without_proof=[
+                unmet_requirement(one) for one in islice(facts.without_proof.values(), _SHOWN_WITHOUT_PROOF)
+            ],
             proofs=len(facts.closure.proofs),
             unmet=facts.unmet,
         )
