@@ -1,7 +1,8 @@
 """The resolution: from what ``mirror.toml`` names to the closure, with its proofs and what is unmet."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import structlog
 from packaging.utils import NormalizedName
@@ -53,13 +54,17 @@ async def resolve_with_demands(policy: Policy, *, source: Source, now: int) -> t
             break
         await demands.follow()
     unmet, unpublished = _find_unmet(demands, environments, withhold=policy.dependencies.withhold_unmet)
+    requirers = _requirers(demands)
     closure = Closure(
-        {name: _project_closure(demands, project, policy, unpublished) for name, project in _kept(demands)},
+        {
+            name: replace(_project_closure(demands, project, policy, unpublished), required_by=requirers.get(name, {}))
+            for name, project in _kept(demands)
+        },
         unmet=(*witnesses.refuted, *unmet),
         proofs=tuple(witnesses.proofs),
         pages=frozenset(demands.projects),
         expires_at=_expiry(demands),
-        waves=waves(_graph(demands)),
+        waves=waves(_graph(demands, requirers)),
     )
     return closure, demands
 
@@ -101,12 +106,22 @@ def _project_closure(demands: Demands, project: Project, policy: Policy, unpubli
     )
 
 
-def _graph(demands: Demands) -> Mapping[NormalizedName, set[NormalizedName]]:
-    graph: dict[NormalizedName, set[NormalizedName]] = {name: set() for name, _ in _kept(demands)}
+def _requirers(demands: Demands) -> dict[NormalizedName, dict[NormalizedName, tuple[str, ...]]]:
+    """Return for each required project the requirements on it, by the project whose releases state them."""
+    found: dict[NormalizedName, dict[NormalizedName, dict[str, None]]] = {}
     for required in demands.required():
-        by = required.requirer.project
-        if by is not None and by in graph:
-            graph[by].add(required.need.name)
+        if (by := required.requirer.project) is not None and required.machines:
+            found.setdefault(required.need.name, {}).setdefault(by, {})[required.need.text] = None
+    return {name: {by: tuple(texts) for by, texts in sorted(of.items())} for name, of in found.items()}
+
+
+def _graph(
+    demands: Demands, requirers: Mapping[NormalizedName, Mapping[NormalizedName, Collection[str]]]
+) -> Mapping[NormalizedName, set[NormalizedName]]:
+    graph: dict[NormalizedName, set[NormalizedName]] = {name: set() for name, _ in _kept(demands)}
+    for name, of in requirers.items():
+        for by in graph.keys() & of.keys():
+            graph[by].add(name)
     return graph
 
 

@@ -9,13 +9,13 @@ from dataclasses import asdict
 import structlog
 from packaging.utils import NormalizedName
 
-from mirror_contract import Failure
+from mirror_contract import Failure, UnmetReason
 from mirror_syncer.catalog import StoredClosure
 from mirror_syncer.closure.limits import exceeded
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy, fingerprint
-from mirror_syncer.config.policy.closure import Closure, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.errors import ConfigurationError
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.runs import ActiveRun
