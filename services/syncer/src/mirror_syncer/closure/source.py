@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.metadata_source import MetadataSource
 from mirror_syncer.closure.pages import PageSource
-from mirror_syncer.closure.requests import MAX_REQUESTS, RequestCounts
+from mirror_syncer.closure.requests import MAX_REQUESTS, OfflineSlots, RequestCounts
 from mirror_syncer.model.page import File, Page, PublishedPage
 from mirror_syncer.model.priority import Priority
 from mirror_syncer.model.requirement_lines import RequirementLines
@@ -30,6 +30,7 @@ class ClosureSource:
         bounds: how far upstream's serials are believed.
         now: returns the time in seconds since the epoch.
         force: also ask upstream again for projects that it lacked less than a day ago.
+        offline: ask upstream for nothing; ``counts`` tells what would have been requested, and failed.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class ClosureSource:
         priority: Priority = Priority.CHANGED,
         now: Callable[[], int] = lambda: int(time.time()),
         force: bool = False,
+        offline: bool = False,
     ) -> None:
         self.counts = RequestCounts()
-        slots = asyncio.Semaphore(MAX_REQUESTS)
+        slots = OfflineSlots(self.counts) if offline else asyncio.Semaphore(MAX_REQUESTS)
         self._pages = PageSource(
             catalog=catalog,
             view=view,

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, Future
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -21,16 +22,61 @@ from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
 from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
 from mirror_syncer.config.policy.roots import Root
-from mirror_syncer.errors import MirrorError
+from mirror_syncer.errors import AbandonedError, MirrorError
 
 T = TypeVar("T")
 _SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
+_CANCELLED = "the resolution was cancelled"
 Assignment = dict[NormalizedName, Version]
 
 
 class _UnusableError(Exception):
     """pip passes over a release that was tried, or its metadata cannot be had; the search starts again without it."""
+
+
+class _Waits:
+    """
+    What the solver's thread waits for; it ends when the resolution is cancelled, though a thread cannot be.
+
+    Args:
+        loop: runs what is waited for.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._is_cancelled = False
+        self._current: Future[Any] | None = None
+
+    def check(self) -> None:
+        """Raise ``AbandonedError`` if the resolution was cancelled."""
+        if self._is_cancelled:
+            raise AbandonedError(_CANCELLED)
+
+    def result_of(self, action: Callable[[], Awaitable[T]]) -> T:
+        """
+        Run a coroutine in the event loop, and return its result. Blocks.
+
+        Raises:
+            AbandonedError: the resolution was cancelled.
+        """
+
+        async def run() -> T:
+            self.check()
+            return await action()
+
+        self.check()
+        self._current = future = asyncio.run_coroutine_threadsafe(run(), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise AbandonedError(_CANCELLED) from None
+
+    def cancel(self) -> None:
+        """End what is waited for, and let nothing else be; called in the event loop."""
+        self._is_cancelled = True
+        if self._current is not None:
+            self._current.cancel()
 
 
 class Witnesses:
@@ -53,6 +99,7 @@ class Witnesses:
         """Of each subject, those that were found: most machines share one."""
         self._client_masks: dict[Release, tuple[int, int]] = {}
         self._memory = VersionMemory()
+        self.waits = _Waits(asyncio.get_running_loop())
         self.proofs: list[Proof] = []
         self.refuted: list[Unmet] = []
 
@@ -64,7 +111,6 @@ class Witnesses:
         """
         self.proofs.clear()
         self.refuted.clear()
-        loop = asyncio.get_running_loop()
         grown = False
         for root in sorted(roots, key=attrgetter("subject")):
             refutations: dict[Refutation, int] = {}
@@ -72,8 +118,12 @@ class Witnesses:
                 needs = [need for need in root.requirements if self.environments.counts(need.marker) & machine]
                 if not any(self._has_release(need, machine) for need in needs):
                     continue  # nothing of it fits the machine, or all of it waits: its project's state says so
-                releases = _Releases(self, machine, loop)
-                found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
+                releases = _Releases(self, machine)
+                try:
+                    found = await asyncio.to_thread(self._assign, root.subject, needs, releases)
+                except asyncio.CancelledError:
+                    self.waits.cancel()
+                    raise
                 if isinstance(found, Refutation):
                     refutations[found] = refutations.get(found, 0) | machine
                 else:
@@ -149,14 +199,14 @@ class Witnesses:
 class _Releases:
     """What may be installed on one machine, for the solver, which runs in a thread and waits for what is fetched."""
 
-    def __init__(self, witnesses: Witnesses, machine: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, witnesses: Witnesses, machine: int) -> None:
         self._demands = witnesses.demands
         self._environments = witnesses.environments
         self._clients = witnesses.clients
         self._asked = machine if witnesses.is_own else witnesses.demands.masks(witnesses.everywhere) or _BOTH_INSTALLERS
         """The clients that a missing release is missing for."""
         self._machine = machine
-        self._loop = loop
+        self._waits = witnesses.waits
 
     def versions(self, name: NormalizedName) -> list[Candidate]:
         """Return the releases that pip can install on the machine."""
@@ -186,7 +236,9 @@ class _Releases:
         if version not in project.requirements:
             release = _release(project, version)
             try:
-                self._wait(lambda: self._demands.read_release(project, release))
+                self._waits.result_of(lambda: self._demands.read_release(project, release))
+            except AbandonedError:
+                raise
             except MirrorError as error:
                 project.unread[version] = str(error)
                 raise _UnusableError from error
@@ -230,16 +282,11 @@ class _Releases:
         return reduced
 
     def _project(self, name: NormalizedName) -> Project:
+        self._waits.check()
         project = self._demands.projects.get(name)
         if project is not None and (project.candidates is not None or project.error is not None):
             return project
-        return self._wait(lambda: self._demands.look_at(name))
-
-    def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
-        async def run() -> T:
-            return await action()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        return self._waits.result_of(lambda: self._demands.look_at(name))
 
 
 def _keeps(project: Project, version: Version) -> bool:
