@@ -161,6 +161,7 @@ async def test_mirror_answers_without_upstream(check: Check, pypi: fakepypi.Fake
     assert "nothing is mirrored yet" in before.err
     assert (six["from"], six["installs_everywhere"]) == ("mirror", True)
     assert other.code == 1
+    assert "app: the mirror does not have it" in other.out
     assert pypi.log.paths() == []
 
 

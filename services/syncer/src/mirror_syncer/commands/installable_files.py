@@ -28,6 +28,8 @@ class InstallableFiles:
     keeps: Policy | None
     """Keeps files; None: all of them, as far as blocks, ages and the like allow it."""
     now: int
+    is_mirror: bool = False
+    """The source is the mirror, not upstream."""
     failures: list[UpstreamError] = field(default_factory=list)
 
     async def page(self, name: NormalizedName) -> Page | None:
@@ -35,7 +37,7 @@ class InstallableFiles:
         Return a project's page with the files that may be installed.
 
         Raises:
-            MirrorError: it cannot be read, or the policy mirrors nothing of the project.
+            MirrorError: it cannot be read, the mirror has none, or the policy mirrors nothing of the project.
         """
         try:
             page = await self.source.page(name)
@@ -43,6 +45,8 @@ class InstallableFiles:
             self.failures.append(error)
             raise
         if page is None:
+            if self.is_mirror:
+                raise MirrorError("the mirror does not have it")
             return None
         if self.keeps is not None:
             policy = self.keeps.project(name)

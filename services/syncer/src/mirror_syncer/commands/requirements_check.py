@@ -151,7 +151,7 @@ async def check_requirements(
     policy = _policy_for(policy, file, against)
     keeps = None if against is CheckAgainst.MIRROR or policy.dependencies.follow else policy
     async with _open_source(settings, catalog=catalog, against=against) as opened:
-        source = InstallableFiles(opened, file.hashes, keeps, now)
+        source = InstallableFiles(opened, file.hashes, keeps, now, is_mirror=against is CheckAgainst.MIRROR)
         if file.pins:
             machines, pins = await find_pins(file.pins, policy, source=source, now=now)
             result = RequirementsCheck(file, against, machines=tuple(machines), pins=tuple(pins))
