@@ -12,12 +12,13 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.origin import PUSHED_OUT
 from mirror_syncer.closure.resolution import resolve
 from mirror_syncer.config import Policy
-from mirror_syncer.config.policy.closure import Closure, ProjectClosure, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure
 from syncer.closure.closure_judge import ClosureJudge, Kept, read
 from syncer.closure.generated_pages import (
     NOW,

@@ -6,8 +6,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from pydantic import BaseModel, ConfigDict
 
-from mirror_contract import parse_project_name
-from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Proof, Unmet, UnmetReason
+from mirror_contract import UnmetReason, parse_project_name
+from mirror_syncer.config.policy.closure import Closure, ProjectClosure, Proof, Unmet
 from mirror_syncer.config.policy.selection import VersionRule
 
 FORMAT = 1
@@ -31,6 +31,7 @@ class _Project(_Strict):
     resolved: list[str]
     unusable: list[str]
     chains: dict[str, str]
+    required_by: dict[str, list[str]]
     files: int
     size: int
 
@@ -56,6 +57,7 @@ class _Document(_Strict):
     proofs: list[_Proof]
     pages: list[str]
     waves: list[list[str]]
+    circles: list[list[str]] = []
     expires_at: int | None
 
 
@@ -68,6 +70,7 @@ def encode_closure(closure: Closure) -> bytes:
                 resolved=sorted(project.resolved),
                 unusable=sorted(project.unusable),
                 chains={version: _text(chain) for version, chain in project.chains.items()},
+                required_by={by: [_text(one) for one in texts] for by, texts in sorted(project.required_by.items())},
                 files=project.files,
                 size=project.size,
             )
@@ -90,6 +93,7 @@ def encode_closure(closure: Closure) -> bytes:
         ],
         pages=sorted(closure.pages),
         waves=[list(wave) for wave in closure.waves],
+        circles=[list(circle) for circle in closure.circles],
         expires_at=closure.expires_at,
     )
     return document.model_dump_json().encode("utf-8")
@@ -110,6 +114,7 @@ def decode_closure(document: bytes) -> Closure:
                 resolved=frozenset(project.resolved),
                 unusable=frozenset(project.unusable),
                 chains=project.chains,
+                required_by={_name(by): tuple(texts) for by, texts in project.required_by.items()},
                 files=project.files,
                 size=project.size,
             )
@@ -125,6 +130,7 @@ def decode_closure(document: bytes) -> Closure:
         ),
         pages=frozenset(map(_name, read.pages)),
         waves=tuple(tuple(map(_name, wave)) for wave in read.waves),
+        circles=tuple(tuple(map(_name, circle)) for circle in read.circles),
         expires_at=read.expires_at,
     )
 

@@ -56,6 +56,13 @@ class Closures:
         stored = self.get()
         return NO_CLOSURE if stored is None else stored.closure
 
+    def resolved_at(self) -> int | None:
+        """Return when the closure in force was computed, in seconds since the epoch; None: there is none."""
+        query = sa.select(closure.c.computed_at)  # without the document, which may have megabytes
+        with self._engine.connect() as connection:
+            found: int | None = connection.scalar(query)
+        return found
+
     def store(self, stored: StoredClosure) -> None:
         """Put a closure in place of the last one."""
         document = gzip.compress(encode_closure(stored.closure), compresslevel=_COMPRESSION, mtime=0)

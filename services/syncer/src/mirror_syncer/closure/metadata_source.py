@@ -86,7 +86,7 @@ class MetadataSource:
 
     async def prefetch(self, files: Iterable[File]) -> None:
         """Read what the catalog has of many files at once."""
-        keys = {key for file in files for key in (*_verified_keys(file), *_unverified_keys(file))}
+        keys = {key for file in files for key in lines_keys(file)}
         if wanted := keys - self._stored.keys():
             now = self._now() if self._stores else None
             found = await asyncio.to_thread(self._catalog.requirement_lines.get, wanted, now=now)
@@ -94,7 +94,7 @@ class MetadataSource:
 
     def is_known(self, file: File) -> bool:
         """Return whether ``prefetch`` found what a file requires."""
-        return any(self._stored.get(key) is not None for key in (*_verified_keys(file), *_unverified_keys(file)))
+        return any(self._stored.get(key) is not None for key in lines_keys(file))
 
     async def lines(self, project: NormalizedName, file: File) -> RequirementLines:
         """Return the requirements of a project's file; errors as in ``ClosureSource.requirement_lines``."""
@@ -212,6 +212,11 @@ class MetadataSource:
     def _count(self, count: int) -> None:
         self._counts.metadata += 1
         self._counts.metadata_bytes += count
+
+
+def lines_keys(file: File) -> tuple[LinesKey, ...]:
+    """Return the keys by which the catalog may have the requirement lines of a file, the best one first."""
+    return (*_verified_keys(file), *_unverified_keys(file))
 
 
 def _parse_sdist(contents: SdistContents | None) -> RequirementLines:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.demands import Demands
 from mirror_syncer.closure.environments import Environments
 from mirror_syncer.closure.machine_releases import InstallableReleases, MachineReleases, UnusableError
@@ -20,11 +21,12 @@ from mirror_syncer.closure.version_sets import VersionMemory
 from mirror_syncer.closure.waits import Waits
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.machines.compatibility import compatibility
-from mirror_syncer.config.policy.closure import Proof, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Proof, Unmet
 from mirror_syncer.config.policy.roots import Root
 
 _SHOWN = 3  # machines in a message
 _BOTH_INSTALLERS = 0b11
+_CANCELLED = "the resolution was cancelled"
 Assignment = dict[NormalizedName, Version]
 
 

@@ -23,6 +23,7 @@ from mirror_syncer.runs.engine import Engine
 from mirror_syncer.runs.queue import WorkQueue
 from mirror_syncer.runs.task_feed import Feed
 from mirror_syncer.runs.upstream_change import note_upstream
+from mirror_syncer.service.closure_facts import ClosureReader
 from mirror_syncer.service.opening_checks import open_tree, warn_of_exposed_passwords
 from mirror_syncer.service.snapshot import show_last_runs, take_snapshot
 from mirror_syncer.service.status_file import StatusFile
@@ -50,6 +51,7 @@ class Mirror:
     engine: Engine
     status_file: StatusFile
     clock: Clock
+    closure: ClosureReader
 
     async def run(self) -> None:
         """Run the engine until it is stopped, and keep ``status.json`` up to date; see ``Engine.run``."""
@@ -93,7 +95,8 @@ async def open_mirror(
             clock.start()
             if recovered := recover(catalog=catalog, volume=volume, removal=policy.current.removal):
                 log.info("recovered", projects=recovered)
-            metrics = Metrics(version=VERSION, snapshot=lambda: take_snapshot(context))
+            closure = ClosureReader(policy, catalog)
+            metrics = Metrics(version=VERSION, snapshot=lambda: take_snapshot(context, closure.facts))
             show_last_runs(metrics, catalog)
             setup = _worker_setup(settings, client=client, stale_waits=stale_waits)
             async with open_worker_pool(
@@ -129,6 +132,7 @@ async def open_mirror(
                         Engine(context),
                         StatusFile(context),
                         clock,
+                        closure,
                     )
     finally:
         catalog.close()

@@ -22,6 +22,7 @@ from mirror_contract import (
     RunRequest,
     RunState,
     Trigger,
+    UnmetReason,
 )
 from mirror_contract.run import MAX_REPORTED_ERRORS
 from mirror_syncer.closure.source import ClosureSource
@@ -29,6 +30,7 @@ from mirror_syncer.errors import KeyReusedError, TooManyRunsError
 from mirror_syncer.runs.confirmation import names_not_selected, not_selected, question, requests_to_confirm
 from mirror_syncer.runs.sync.policy_check import PolicyInForce, check_policy
 from mirror_syncer.service.assembly import Mirror
+from mirror_syncer.service.closure_facts import UNMET_PLACE
 from mirror_syncer.service.held import PLACE, HeldFiles
 from mirror_syncer.service.osv_api import OsvApi
 from mirror_syncer.service.problems import ProblemError, answer_problems, invalid_request, refuse_browsers
@@ -97,6 +99,7 @@ class PrivateApi:
                 web.get("/projects", self.projects),
                 web.get("/projects/{name}", self.project),
                 web.get("/held", self.held),
+                web.get("/unmet", self.unmet),
                 web.get("/releases", self._release_api.releases),
                 web.post("/releases", self._release_api.release),
                 web.delete("/releases/{id}", self._release_api.revoke),
@@ -219,6 +222,21 @@ class PrivateApi:
         )
         part = await self._read(request, read)
         return page_response(part.files, limit=limit, key=lambda last: last.place, rest=part.next)
+
+    async def unmet(self, request: web.Request) -> web.Response:
+        """Requirements that are not met, first lines and groups without a proof, then by project."""
+        reasons = [parse_member(UnmetReason, value, "reason") for value in request.query.getall("reason", [])]
+        project = request.query.get("project")
+        limit = parse_limit(request)
+        read = partial(
+            self._mirror.closure.list_unmet,
+            reasons=reasons,
+            project=None if project is None else parse_name(project, "query/project"),
+            after=parse_after(request, UNMET_PLACE, "a place in this list"),
+            limit=limit + 1,
+        )
+        found = await self._read(request, read)
+        return page_response(found, limit=limit, key=lambda last: last.place)
 
     async def check_policy(self, request: web.Request) -> web.Response:
         """The judgement of a candidate for mirror.toml."""
