@@ -6,10 +6,11 @@ from collections.abc import Iterable
 import pytest
 from packaging.utils import canonicalize_name
 
+from mirror_contract import UnmetReason
 from mirror_syncer.closure.metadata import MAX_LINES, parse_metadata
 from mirror_syncer.closure.project import MAX_TRIES
 from mirror_syncer.closure.resolution import resolve
-from mirror_syncer.config.policy.closure import Closure, UnmetReason
+from mirror_syncer.config.policy.closure import Closure
 from mirror_syncer.model.requirement_lines import RequirementLines
 from syncer.closure.generated_pages import NOW, IndexMaker, MemorySource, Wanted
 

@@ -6,9 +6,10 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from mirror_contract import UnmetReason
 from mirror_contract.text import printable
 from mirror_syncer.commands.plan_dependencies import PlannedDependencies, PlannedRelease, PlannedRequirement
-from mirror_syncer.config.policy.closure import Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Unmet
 from mirror_syncer.runs.sync.closure_step import describe
 
 _MAX_LISTED = 20

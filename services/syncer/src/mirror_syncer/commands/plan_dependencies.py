@@ -9,6 +9,7 @@ from typing import Any
 
 from packaging.utils import NormalizedName
 
+from mirror_contract import UnmetReason
 from mirror_contract.distributions import read_version
 from mirror_syncer.catalog import Catalog
 from mirror_syncer.closure.demands import Demands, Required
@@ -20,7 +21,7 @@ from mirror_syncer.closure.source import ClosureSource
 from mirror_syncer.config import Policy
 from mirror_syncer.config.judgement.release import Release
 from mirror_syncer.config.locks import Pin
-from mirror_syncer.config.policy.closure import Closure, Unmet, UnmetReason
+from mirror_syncer.config.policy.closure import Closure, Unmet
 from mirror_syncer.config.settings import Settings
 from mirror_syncer.errors import MirrorError
 from mirror_syncer.model.priority import Priority
