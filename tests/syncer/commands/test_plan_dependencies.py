@@ -195,7 +195,7 @@ async def test_unmet_requirement_is_reported_without_failing(site: Site, pypi: f
 
     (unmet,) = document(report)["dependencies"]["unmet"]
     assert (unmet["project"], unmet["version"], unmet["requirement"]) == ("app", "2.0", "nobody")
-    assert unmet["reason"] == "no such project"
+    assert unmet["reason"] == "no_project"
     assert "app 2.0 requires nobody" in shown(report)
 
 
